@@ -20,6 +20,14 @@ _COMMANDS = {
     "get": ("gantry.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
     "move": ("gantry.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
     "import": ("gantry.cli.importing.command", "Bring in what another archive or folders hold; show what differs."),
+    "import-in-place": (
+        "gantry.services.commands.import_in_place",
+        "Take over a bucket or folder without copying it.",
+    ),
+    "left-in-place": (
+        "gantry.services.commands.left_in_place",
+        "What the owner of a bucket in place may remove.",
+    ),
     "export": (
         "gantry.cli.exporting.command",
         "Take studies out as a folder, a ZIP file or DICOM media; as they are, or de-identified.",

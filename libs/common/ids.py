@@ -55,6 +55,11 @@ def require_object_key(key: str) -> None:
         raise ValueError("not an object key")
 
 
+def is_reference_key(key: str) -> bool:
+    """Whether a key is that of an object that stays where it is (`Receipt.reference_key`)."""
+    return key.startswith("objects/") and key.endswith(".ref")
+
+
 def new_uid() -> str:
     """A fresh UID under 2.25 (PS3.5 B.2)."""
     return f"2.25.{uuid.uuid4().int}"
@@ -89,6 +94,11 @@ class Receipt:
     def object_key(self, partition: str) -> str:
         """Where the object of this receipt lives: one folder per 2^20 ms (17 minutes), unique to the receipt."""
         return f"objects/{partition}/{self.id[:7]}/{self.id}.dcm"
+
+    def reference_key(self, partition: str) -> str:
+        """Where the reference of this receipt lives whose object stays where it is (`gantry.common.runtime.in_place`):
+        among the objects, and read as the object itself."""
+        return f"objects/{partition}/{self.id[:7]}/{self.id}.ref"
 
     def values_key(self, partition: str) -> str:
         """Where the values of the correction of this name lie."""

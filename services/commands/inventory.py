@@ -86,6 +86,8 @@ def write(
             raise click.UsageError("--objects-at: objects lie in several stores (tiers.stores), not below one URI")
         if base_uri and settings.encryption.on:
             raise click.UsageError("--objects-at: objects lie encrypted (encryption), nobody else can read them there")
+        if base_uri and settings.storage.in_place:
+            raise click.UsageError("--objects-at: some objects lie in place (storage.in_place), not below this URI")
         clock = SystemClock()
         try:
             query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))

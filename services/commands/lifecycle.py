@@ -181,5 +181,8 @@ def each(
             said = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
             rows = [(uid, f"{done.receipts}{said}")]
             show(as_json, {"uid": uid, counted: done.receipts, "settled": done.settled}, (word, counted), rows)
+        if word == "purged" and settings.storage.in_place:
+            words = "bytes in place (storage.in_place) are not removed: when it is collected, `gantry left-in-place`"
+            click.echo(f"gantry: {words} lists them for their owner", err=True)
 
     run(config, data, work)

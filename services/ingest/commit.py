@@ -108,8 +108,10 @@ class InstanceSink(ObjectSink):
         refused: RefusedDataSet | None,
         rules: SenderRules | None = None,
         orders: OrderFinder | None = None,
+        in_place: Receipt | None = None,
     ) -> None:
-        """`rules` are the coercion rules about the sender; some take values from `orders`."""
+        """`rules` are the coercion rules about the sender; some take values from `orders`. `in_place` is the receipt of
+        an object that stays where it is."""
         self._rules = rules
         self._orders = orders
         self._answers: Answers = NO_ANSWERS
@@ -120,10 +122,11 @@ class InstanceSink(ObjectSink):
         self.changes: Changes | None = None
         self.sender = sender
         self.announced = announced
-        self.receipt = Receipt.at(stored_at)
+        self.receipt = in_place or Receipt.at(stored_at)
         self.stored_at = stored_at
         self.partition = DEFAULT_PARTITION
-        self.key = self.receipt.object_key(self.partition)
+        key_of = self.receipt.object_key if in_place is None else self.receipt.reference_key
+        self.key = key_of(self.partition)
         self.names = announced.sop_class_uid, announced.sop_instance_uid
         super().__init__(
             store,
@@ -207,14 +210,21 @@ class InstanceWriter:
         self._by_status: dict[int, tuple[Counter, Histogram]] = {}
         self.settings = settings or IngestSettings()
 
-    def receive(self, sender: Sender, announced: Announced, refused: RefusedDataSet | None = None) -> InstanceSink:
-        """A sink for the bytes of an object that begins to arrive now; with `refused` they are read and dropped."""
+    def receive(
+        self,
+        sender: Sender,
+        announced: Announced,
+        refused: RefusedDataSet | None = None,
+        in_place: Receipt | None = None,
+    ) -> InstanceSink:
+        """A sink for the bytes of an object that begins to arrive now; with `refused` they are read and dropped. With
+        `in_place`, the receipt that it was given, it stays where it is (`gantry.services.ingest.in_place`)."""
         now = self._clock.now_us()
         rules = None
         if self._coercion is not None:
             rules = self._coercion.of(sender.calling_ae_title, sender.called_ae_title)
         stores = self._store, self._workers, self._chunks
-        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules, self._orders)
+        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules, self._orders, in_place)
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
         """Store an object that has arrived, and publish its event. Both are durable when this returns.

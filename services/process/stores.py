@@ -30,10 +30,12 @@ from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.encrypted.keys import DataKeys
 from gantry.common.runtime.encrypted.store import EncryptedStore
+from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.runtime.viewed_index import ViewedIndex
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.process.in_place_stores import InPlaceStores
 from gantry.services.process.key_services import key_service
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
@@ -51,11 +53,13 @@ DESTROYED = "state/destroyed"
 @dataclass(slots=True)
 class Stores:
     """The three ports, opened; `late` are those that are not open yet. `tiers` is `objects` where it is more than one
-    store, `keys` are the data keys of each object store that encrypts, by its name."""
+    store, `in_place` is the one in which references to objects in place lie, `keys` are the data keys of each object
+    store that encrypts, by its name."""
 
     objects: BlobStore
     log: EventLog
     index: SearchIndex
+    in_place: ReferringStore
     tiers: TieredStore | None = None
     late: list[Late[Any]] = field(default_factory=list)
     keys: dict[str, DataKeys] = field(default_factory=dict)
@@ -82,7 +86,7 @@ async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
 
 async def _objects(
     settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
-) -> tuple[BlobStore | TieredStore, dict[str, DataKeys]]:
+) -> tuple[ReferringStore, TieredStore | None, dict[str, DataKeys]]:
     """The object store; with those of `tiers.stores` behind it where there are some. And the data keys of each."""
     urls = {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}
     compressing = {one.name for one in settings.tiers.stores if one.compress}
@@ -104,8 +108,8 @@ async def _objects(
         for one in opened.values():
             await _close(one)
         raise
-    hot = opened.pop(HOT)
-    return (TieredStore(hot, opened, compressing) if opened else hot), keys
+    hot = ReferringStore(opened.pop(HOT), InPlaceStores(settings, clock))
+    return hot, (TieredStore(hot, opened, compressing) if opened else None), keys
 
 
 async def _require_named(objects: BlobStore, settings: Settings) -> None:
@@ -166,7 +170,8 @@ async def open_stores(
     late: list[Late[Any]] | None = [] if wait else None
     opened: list[BlobStore | EventLog | SearchIndex] = []
     try:
-        objects, keys = await _objects(settings, clock, ingests, late)
+        in_place, tiers, keys = await _objects(settings, clock, ingests, late)
+        objects = tiers or in_place
         opened.append(objects)
         await _require_named(objects, settings)
         make_log = _factory(LOGS, "storage.log", parts)
@@ -182,7 +187,7 @@ async def open_stores(
         for one in reversed(opened):
             await _close(one)
         raise
-    return Stores(objects, log, index, objects if isinstance(objects, TieredStore) else None, late or [], keys)
+    return Stores(objects, log, index, in_place, tiers, late or [], keys)
 
 
 async def _viewed(opening: Awaitable[SearchIndex], settings: Settings, any_index: bool) -> SearchIndex:
@@ -204,6 +209,7 @@ def check_urls(settings: Settings) -> None:
     for setting, text, schemes in (
         ("storage.objects", settings.objects_url, list(OBJECTS)),
         *(("tiers.stores", store.url, list(OBJECTS)) for store in settings.tiers.stores),
+        *(("storage.in_place", store.url, list(OBJECTS)) for store in settings.storage.in_place),
         ("storage.log", settings.log_url, list(LOGS)),
         ("storage.index", settings.index_url, list(INDEXES)),
     ):

@@ -16,7 +16,7 @@ from gantry.common.dicom.scan.header import ScanLimits
 from gantry.common.dicom.scan.layout import BulkElement, Layout, unpack_layout
 from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
-from gantry.common.errors import NotFound, NotUnderstood, TooLarge
+from gantry.common.errors import Corrupt, NotFound, NotUnderstood, TooLarge
 from gantry.common.net import Source
 from gantry.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
 from gantry.common.ports.index import Location
@@ -89,6 +89,8 @@ class Objects:
             reader = await self.store.open(location.object_key, begin, end - begin)
         except NotFound:
             raise self.reports.found(location, MISSING) from None
+        except Corrupt:
+            raise self.reports.found(location, WRONG_DIGEST) from None
         if reader.size != end:
             await reader.close()
             raise self.reports.found(location, WRONG_SIZE)
@@ -119,6 +121,8 @@ class Objects:
             stat = await self.store.stat(location.object_key)
         except NotFound:
             raise self.reports.found(location, MISSING) from None
+        except Corrupt:
+            raise self.reports.found(location, WRONG_DIGEST) from None
         if stat.size != location.data_set_offset + location.data_set_length:
             raise self.reports.found(location, WRONG_SIZE)
         if self.reports.is_suspect(location):
@@ -172,6 +176,8 @@ class Objects:
             reader = await self.store.open(location.object_key, location.data_set_offset + offset, length)
         except NotFound:
             raise self.reports.found(location, MISSING) from None
+        except Corrupt:
+            raise self.reports.found(location, WRONG_DIGEST) from None
         if reader.size < location.data_set_offset + offset + length:
             await reader.close()
             raise self.reports.found(location, WRONG_SIZE)
@@ -192,6 +198,8 @@ class Objects:
             return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
         except NotFound:
             raise self.reports.found(location, MISSING) from None
+        except Corrupt:
+            raise self.reports.found(location, WRONG_DIGEST) from None
 
     # ---- headers
 
@@ -252,7 +260,7 @@ class Objects:
         parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
         try:
             return await self.store.read(parts)
-        except NotFound:
+        except (NotFound, Corrupt):
             return [None] * len(small)
 
     async def _head(self, location: Location, layout: Layout, data: bytes | None) -> Head:

@@ -18,11 +18,14 @@ from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch
 from gantry.common.adapters.s3 import S3Bucket, open_s3_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock, SystemClock
+from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.foreign import ForeignStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.encrypted.keys import DataKeys
 from gantry.common.runtime.encrypted.store import EncryptedStore
+from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore
 from tests.support.buckets import make_bucket
@@ -77,6 +80,25 @@ def _encrypted(folder: Path) -> OpenBlobStore:
     async def open_again() -> BlobStore:
         inner = await open_file_store(folder / "objects", low_water=0)
         return EncryptedStore(inner, DataKeys(inner, KeyFile(keys), SystemClock()))
+
+    return open_again
+
+
+class _Nobody:
+    """`ForeignStores` of an archive that has nothing in place."""
+
+    async def get(self, name: str) -> ForeignStore:
+        raise DependencyUnavailable(name, "it is not in the settings")
+
+    async def close(self) -> None:
+        return
+
+
+def _referring(folder: Path) -> OpenBlobStore:
+    """As every archive has it, around whatever the settings name."""
+
+    async def open_again() -> BlobStore:
+        return ReferringStore(await open_file_store(folder / "objects", low_water=0), _Nobody())
 
     return open_again
 
@@ -160,6 +182,7 @@ BLOB_STORES = {
     "tiered": _tiered,
     "packed": _packed,
     "encrypted": _encrypted,
+    "referring": _referring,
 }
 
 

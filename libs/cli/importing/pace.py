@@ -64,6 +64,10 @@ class Pace:
         """Return when something may pass."""
         while self.wait():
             await self._clock.sleep(_LOOK_AGAIN)
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """Return when more of what has begun may pass, whatever the hour."""
         await self._clock.sleep(max(0.0, self._free_at - self._clock.monotonic()))
 
     def passed(self, count: int) -> None:

@@ -46,6 +46,7 @@ from gantry.common.events import (
     WorkitemSubscriptionSuspended,
     WorkitemUnsubscribed,
 )
+from gantry.common.ids import is_reference_key
 
 LOOPBACK = "loopback"
 """The name of a caller on this machine without a token."""
@@ -125,10 +126,13 @@ def patient_in(event: InstanceStored) -> tuple[str, str]:
 def _stored(event: InstanceStored) -> Entry:
     # Over HTTP the name of the token takes the place of the AE title, and nobody was called.
     over_http = not event.called_ae_title
+    operation = "STOW-RS" if over_http else "C-STORE"
+    if is_reference_key(event.object_key):
+        operation = "import in place"
     row = AuditedInstances(event.study_instance_uid, sop_class_uid=event.sop_class_uid, instances=1)
     return Entry(
         Kind.STORED,
-        "STOW-RS" if over_http else "C-STORE",
+        operation,
         event.calling_ae_title,
         requestor_kind(event.calling_ae_title) if over_http else "ae",
         event.peer_address,

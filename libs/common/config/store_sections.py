@@ -10,6 +10,29 @@ from pydantic import Field, model_validator
 from gantry.common.config.values import MIB, Count, Seconds, Section, setting
 
 
+class InPlace(Section):
+    """A bucket or folder of somebody else whose objects are given out where they lie; it is only read"""
+
+    name: str = Field(description="What references call it, for ever", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    url: str = Field(description="`s3://BUCKET`, `s3://BUCKET/PREFIX`, or `file:///…`")
+    endpoint: str | None = Field(default=None, description="The server; AWS in `region` where not given")
+    region: str = Field(default="us-east-1", description="What requests are signed for")
+    addressing: Literal["path", "virtual"] = Field(default="path", description="Bucket in the path or in the host name")
+    access_key: str | None = Field(
+        default=None, description="Where not given: environment, profile, web identity or instance role"
+    )
+    secret_key_file: Path | None = Field(default=None, description="Holds the secret key of `access_key`")
+    ca: Path | None = Field(
+        default=None, description="Who signed the server's certificate, where no public authority did"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.access_key is None) != (self.secret_key_file is None):
+            raise ValueError("access_key and secret_key_file are needed together")
+        return self
+
+
 class Storage(Section):
     """Where objects, events and the index are"""
 
@@ -20,6 +43,19 @@ class Storage(Section):
         256 * MIB, "bytes", "Objects are refused while less is free (A700H)"
     )
     deadline: Seconds = setting(30.0, "s", "For store and log together, from the last byte of an object to its answer")
+    in_place: tuple[InPlace, ...] = setting(
+        (),
+        "list",
+        "Buckets and folders of others whose objects [stay where they are](moving-in.md#in-place): "
+        "`{name: old, url: 's3://old-archive', endpoint: 'https://s3.example.org', access_key: reader, "
+        "secret_key_file: /run/secrets/old}`",
+    )
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if len({one.name for one in self.in_place}) < len(self.in_place):
+            raise ValueError("two of in_place have one name")
+        return self
 
 
 class S3(Section):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gantry.common.errors import NotFound
+from gantry.common.errors import Corrupt, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
@@ -107,7 +107,7 @@ class ThumbnailService:
             return False
         try:
             size = (await self._store.stat(location.object_key)).size
-        except NotFound:
+        except (NotFound, Corrupt):
             return False
         return size == location.data_set_offset + location.data_set_length
 

@@ -114,8 +114,18 @@ class Control:
                 raise
             await self._call(self._client.create_bucket(Bucket=self._bucket.name))
 
+    async def etag(self, key: str) -> tuple[int, str]:
+        """Size and ETag of an object."""
+        answer = await self._call(self._client.head_object(Bucket=self._bucket.name, Key=self._bucket.full(key)))
+        return int(answer["ContentLength"]), str(answer.get("ETag", ""))
+
     async def list(self, prefix: str) -> AsyncIterator[BlobStat]:
         """All objects below a prefix, in the order of keys."""
+        async for stat, _ in self.list_tagged(prefix):
+            yield stat
+
+    async def list_tagged(self, prefix: str) -> AsyncIterator[tuple[BlobStat, str]]:
+        """All objects below a prefix, in the order of keys, each with its ETag."""
         ours = f"{self._bucket.prefix}/" if self._bucket.prefix else ""
         after = ""
         while True:
@@ -125,7 +135,7 @@ class Control:
             )
             found = answer.get("Contents", ())
             for item in found:
-                yield BlobStat(item["Key"].removeprefix(ours), item["Size"])
+                yield BlobStat(item["Key"].removeprefix(ours), item["Size"]), str(item.get("ETag", ""))
             if not answer.get("IsTruncated") or not found:
                 return
             after = found[-1]["Key"]

@@ -9,7 +9,7 @@ import aiohttp
 
 from gantry.common.adapters.s3.errors import DEPENDENCY
 from gantry.common.adapters.s3.wire import SignedRequests
-from gantry.common.errors import DependencyUnavailable
+from gantry.common.errors import Corrupt, DependencyUnavailable
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
 _RESUMPTIONS = 5
@@ -19,9 +19,17 @@ class S3Reader:
     """`gantry.common.ports.blobs.BlobReader`. Made by `open_reader`."""
 
     def __init__(
-        self, wire: SignedRequests, key: str, response: aiohttp.ClientResponse | None, at: int, end: int, size: int
+        self,
+        wire: SignedRequests,
+        key: str,
+        response: aiohttp.ClientResponse | None,
+        at: int,
+        end: int,
+        size: int,
+        etag: str | None = None,
     ):
         self.size = size
+        self._etag = etag
         self._wire = wire
         self._key = key
         self._response = response
@@ -57,6 +65,7 @@ class S3Reader:
         while True:
             if self._response is None:
                 self._response = await self._wire.get(self._key, self._at, self._end - 1)
+                _require_etag(self._response, self._etag)
                 _require_range(self._response, self._at, self.size)
             try:
                 # As it came from the socket: to ask for a number of bytes is to have them copied together.
@@ -81,11 +90,21 @@ def _require_range(response: aiohttp.ClientResponse, at: int, size: int) -> None
         raise DependencyUnavailable(DEPENDENCY, "the server did not answer with the range it was asked for")
 
 
-async def open_reader(wire: SignedRequests, key: str, offset: int, length: int | None) -> S3Reader:
-    """Begin to read; a range beyond the end is cut to the object."""
+def _require_etag(response: aiohttp.ClientResponse, etag: str | None) -> None:
+    if etag is not None and response.status in (200, 206) and response.headers.get("ETag", "") != etag:
+        response.close()
+        raise Corrupt("an object in place was changed by its owner")
+
+
+async def open_reader(
+    wire: SignedRequests, key: str, offset: int, length: int | None, etag: str | None = None
+) -> S3Reader:
+    """Begin to read; a range beyond the end is cut to the object. With `etag`, `Corrupt` where the object has another
+    one, then and whenever the reading goes on over another connection."""
     # If no byte is wanted, one is requested all the same: the answer has the size.
     last = None if length is None else offset + max(length, 1) - 1
     response = await wire.get(key, offset, last)
+    _require_etag(response, etag)
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status == 416:
         response.close()
@@ -101,11 +120,11 @@ async def open_reader(wire: SignedRequests, key: str, offset: int, length: int |
     if response.status == 206 and found is not None:
         size = int(found[3])
         end = size if length is None else min(size, offset + length)
-        return S3Reader(wire, key, response, offset, max(offset, end), size)
+        return S3Reader(wire, key, response, offset, max(offset, end), size, etag)
     # An empty object, or a server that takes no ranges (then the whole comes).
     size = int(response.headers.get("Content-Length", 0))
     if size and offset:
         response.close()
         raise DependencyUnavailable(DEPENDENCY, "the server does not serve ranges")
     end = size if length is None else min(size, length)
-    return S3Reader(wire, key, response, 0, end, size)
+    return S3Reader(wire, key, response, 0, end, size, etag)

@@ -10,6 +10,7 @@ from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Kind
 from gantry.common.audit.changes import CHANGES, entry_of, patient_in, requestor_kind
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.events import InstancesCommittedElsewhere, InstancesDeleted, PatientMerged
+from gantry.common.ids import Receipt
 from tests.compat.events import EVENTS
 from tests.support.facts import stored
 from tests.support.objects import data_set, file_bytes
@@ -29,6 +30,9 @@ def test_what_a_modality_stored_is_of_its_association_and_what_a_token_stored_is
     over_http = entry_of(replace(event, calling_ae_title="viewer", called_ae_title=""))
     assert over_http is not None
     assert (over_http.operation, over_http.requestor_is, over_http.session) == ("STOW-RS", "token", "")
+    in_place = entry_of(replace(event, object_key=Receipt(event.receipt).reference_key("default")))
+    assert in_place is not None
+    assert (in_place.kind, in_place.operation) == (Kind.STORED, "import in place")
 
 
 def test_a_header_says_whose_an_object_is() -> None:

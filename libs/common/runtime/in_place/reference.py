@@ -1,0 +1,71 @@
+"""What lies in our store in the place of an object that stays somewhere else (pure).
+
+objects/PARTITION/0190c3a/RECEIPT.ref          the reference, read as the object
+left-in-place/PARTITION/0190c3a/RECEIPT.ref    the same, when Gantry does not need the bytes any more: their owner
+                                               may remove them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from gantry.common.dicom.encoding.part10 import MAX_META_LENGTH
+from gantry.common.errors import Corrupt
+
+OBJECTS = "objects/"
+LEFT = "left-in-place/"
+MAX_REFERENCE = MAX_META_LENGTH + 16384
+"""Bytes of a reference: our file meta information, a key of 1024 characters, and names."""
+_MAGIC = b"gantry reference\n"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an object lies: `store` is the name of a bucket or folder in the settings (`storage.in_place`), so that it
+    can move; `key` and `tag` are its own (`gantry.common.ports.foreign.ForeignObject`), `size` is in bytes. Its data
+    set begins at `offset`; the object that is given out is `head`, our file meta information, and then the data set."""
+
+    store: str
+    key: str
+    tag: str
+    size: int
+    offset: int
+    head: bytes
+
+    @property
+    def length(self) -> int:
+        """Bytes of the object that is given out."""
+        return len(self.head) + self.size - self.offset
+
+
+def left_key(key: str) -> str:
+    """Where it is noted that the bytes behind a reference are not needed any more."""
+    return LEFT + key.removeprefix(OBJECTS)
+
+
+def pack_reference(reference: Reference) -> bytes:
+    """The bytes of a reference. A key may have bytes that are no text (file names)."""
+    key = reference.key.encode("utf-8", "surrogateescape")
+    fields = _VERSION, reference.store, key, reference.tag, reference.size, reference.offset, reference.head
+    packed: bytes = msgpack.packb(fields)
+    return _MAGIC + packed
+
+
+def unpack_reference(content: bytes) -> Reference | None:
+    """The reference in what lies under a key; None where it is an object. Raises `Corrupt` for one that is cut off, not
+    whole, or of a later release."""
+    if not content.startswith(_MAGIC):
+        return None
+    try:
+        fields: Any = msgpack.unpackb(content[len(_MAGIC) :])
+        version, store, key, tag, size, offset, head = fields
+        whole = version == _VERSION and all(isinstance(text, str) for text in (store, tag))
+        if not whole or not all(isinstance(count, int) for count in (size, offset)) or not 0 <= offset <= size:
+            raise ValueError("no reference that is known here")
+        return Reference(store, key.decode("utf-8", "surrogateescape"), tag, size, offset, bytes(head))
+    except Exception as error:  # msgpack raises what it likes for bytes that are none of its own
+        raise Corrupt("the reference of an object in place cannot be read") from error

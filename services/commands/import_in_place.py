@@ -1,0 +1,275 @@
+"""`gantry import-in-place`: take over a bucket or folder of somebody else without copying it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from gantry.cli.importing.pace import Hours, Pace, hours, rate
+from gantry.cli.output import print_csv, print_json, printable, progress_bar
+from gantry.common.amounts import in_bytes
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.sop_classes import StorageClasses
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.ids import DEFAULT_PARTITION, is_ae_title
+from gantry.common.lifecycle import retention_rules
+from gantry.common.lifecycle.coercion_rules import coercion_rules
+from gantry.common.ports.foreign import ForeignObject
+from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.following import has_followed
+from gantry.common.runtime.order_finding import OrderFinder
+from gantry.common.runtime.rejections import rejection_rules
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.commands.on_stores import options, run
+from gantry.services.ingest.commit import IngestSettings, InstanceWriter, Sender
+from gantry.services.ingest.in_place.job import Job, State
+from gantry.services.ingest.in_place.referring import ReferringTarget
+from gantry.services.ingest.in_place.taking import Options, Source, Taking
+from gantry.services.ingest.rejection_checks import RejectionChecks
+from gantry.services.ingest.subsequent_checks import SubsequentChecks
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores, open_orders
+
+_HEAD = ("kind", "study", "series", "instance", "key", "detail")
+_PAGE = 1000
+_PATIENCE_SECONDS = 60.0
+_TO_DO = (State.MISSING, State.FAILED, State.NEW)
+_LOUD = (State.REFUSED, State.FAILED, State.DIFFERENT)
+
+
+def _rate(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else rate(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | None:
+    try:
+        return None if value is None else hours(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("import-in-place")
+@options
+@click.argument("name", metavar="NAME")
+@click.option("--prefix", default="", help="Only objects whose key begins so.")
+@click.option("--dry-run", is_flag=True, help="Read the beginning of each object, say what is missing, take nothing.")
+@click.option(
+    "--job",
+    "job_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The job file; default: import-NAME-….db in this folder.",
+)
+@click.option("--again", is_flag=True, help="Look at all objects, also those that were done.")
+@click.option("--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most this a second: 500K, 20M.")
+@click.option("--hours", "within", callback=_hours, metavar="FROM-UNTIL", help="Only then: 19:00-06:30, local time.")
+@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Objects at once.")
+@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for a store that is away.")
+@click.option(
+    "--calling", default="IN_PLACE", show_default=True, metavar="AETITLE", help="Whom rules take for the sender."
+)
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write everything that was not taken to this file (CSV), and what only the archive has.",
+)
+def import_in_place(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    name: str,
+    prefix: str,
+    dry_run: bool,
+    job_path: Path | None,
+    again: bool,
+    bytes_per_second: float | None,
+    within: Hours | None,
+    parallel: int,
+    patience: float,
+    calling: str,
+    report_path: Path | None,
+) -> None:
+    """Take over the DICOM files of a bucket or folder that `storage.in_place` names, without copying them.
+
+    Each object is read whole once, checked as by C-STORE, and found and retrieved from then on; its bytes stay where
+    they are, where nothing is ever written or deleted. Works on the archive's stores, beside its services. Run it again
+    to go on, and to take what is new. Exit code 1 where something is missing or failed.
+
+    \b
+        gantry import-in-place old --dry-run --report differences.csv
+        gantry import-in-place old --prefix 2019/ --rate 100M --hours 19:00-06:30
+    """
+    if not is_ae_title(calling):
+        raise click.BadParameter(f"{calling!r} is no AE title", param_hint="--calling")
+    path = job_path or Path(f"import-{name}-{sha256(f'{name} {prefix}'.encode()).hexdigest()[:8]}.db")
+    code = 0
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        nonlocal code
+        if name not in {one.name for one in settings.storage.in_place}:
+            raise ConfigError("storage.in_place", None, f"names no {name!r}")
+        pace = Pace(SystemClock(), bytes_per_second, within)
+        with closing(Job(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
+            source = Source(name, await stores.in_place.foreign.get(name))
+            await _list(job, source, prefix, as_json)
+            job.again() if again else job.reconsider()
+            if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
+                raise DependencyUnavailable("index", "the indexers are behind the log: what is there cannot be told")
+            sender = Sender(new_trace(), calling, settings.dimse.ae_title, "")
+            chosen = Options(dry_run, parallel, patience)
+            await _take(stores, settings, job, source, sender, pace, chosen, as_json)
+            if report_path is not None:
+                extra = [row async for row in _extra(job, stores.index)]
+                with report_path.open("w", newline="", errors="backslashreplace") as file:
+                    print_csv(_HEAD, chain(job.report(), extra), file)
+            code = _conclude(job, path, dry_run, as_json)
+
+    run(config, data, work)
+    sys.exit(code)
+
+
+async def _list(job: Job, source: Source, prefix: str, as_json: bool) -> None:
+    if not as_json:
+        click.echo("listing the objects of the source", err=True)
+    page: list[ForeignObject] = []
+    async for one in source.store.list(prefix):
+        if one.key.endswith("/"):
+            continue  # how consoles show folders
+        page.append(one)
+        if len(page) >= _PAGE:
+            job.see(page)
+            page = []
+    job.see(page)
+
+
+async def _take(
+    stores: Stores,
+    settings: Settings,
+    job: Job,
+    source: Source,
+    sender: Sender,
+    pace: Pace,
+    chosen: Options,
+    as_json: bool,
+) -> None:
+    left = job.count_left()
+    if not as_json:
+        click.echo(f"{left} objects to look at", err=True)
+    if minutes := pace.wait():
+        click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
+    words = "comparing" if chosen.dry_run else "taking over"
+    with progress_bar(words, left, quiet=as_json) as bar:
+
+        def tell(one: ForeignObject, state: State, reason: str) -> None:
+            bar.advance()
+            if as_json:
+                print_json({"key": _shown(one.key), "state": state.value, "bytes": one.size, "reason": reason})
+            elif state in _LOUD:
+                click.echo(f"{state.value} {_shown(one.key)}: {reason}", err=True)
+
+        target = ReferringTarget(stores.in_place)
+        classes = StorageClasses(settings.dimse.private_sop_classes)
+        async with _writer(stores, settings, target) as writer:
+            taking = Taking(
+                job, source, target, writer, stores.in_place, stores.index, classes, sender, pace, SystemClock(),
+                chosen, tell,
+            )  # fmt: skip
+            try:
+                await taking.run()
+            except* DependencyUnavailable as group:
+                raise _first(group) from group
+
+
+@asynccontextmanager
+async def _writer(stores: Stores, settings: Settings, target: ReferringTarget) -> AsyncIterator[InstanceWriter]:
+    """What ingest takes objects with (`gantry.services.ingest.app`), into `target`."""
+    clock, metrics = SystemClock(), Metrics()
+    rules, coercion = rejection_rules(settings.lifecycle), coercion_rules(settings.coercion.rules)
+    followed = FollowedOrders(open_orders, stores.objects, stores.log, clock, metrics)
+    with ThreadPoolExecutor(2, thread_name_prefix="in-place") as workers:
+        try:
+            orders = None
+            if coercion is not None and coercion.asks_orders:
+                index, follower = followed.begin()
+                await follower.caught_up()
+                orders = OrderFinder(index, follower.caught_up, clock, settings.coercion.orders_within)
+            yield InstanceWriter(
+                target,
+                stores.log,
+                clock,
+                workers,
+                metrics,
+                IngestSettings(settings.dimse.max_object, settings.storage.deadline),
+                RejectionChecks(
+                    stores.objects,
+                    stores.index,
+                    stores.log,
+                    clock,
+                    rules,
+                    retention_rules(settings.lifecycle.retention, searchable(settings)),
+                    settings.lifecycle.grace,
+                ),
+                coercion,
+                SubsequentChecks(stores.index, stores.log, clock, rules.policy, metrics.subsequent_occurrences),
+                orders,
+            )
+        finally:
+            await followed.close()
+
+
+async def _extra(job: Job, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
+    """What the archive has of the source's studies, and the source does not."""
+    for study in job.studies():
+        there = job.instances(study)
+        async for page in index.locate(Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})):
+            for one in page:
+                if (one.series_instance_uid, one.sop_instance_uid) not in there:
+                    yield "extra", study, one.series_instance_uid, one.sop_instance_uid, "", ""
+
+
+def _conclude(job: Job, path: Path, dry_run: bool, as_json: bool) -> int:
+    """Print what became of all objects. Returns the exit code."""
+    counts, gone = job.counts(), job.gone()
+    if as_json:
+        print_json({"objects": {state: count for state, (count, _) in counts.items()}, "gone": gone})
+    else:
+        for state, (count, size) in sorted(counts.items()):
+            click.echo(f"{state}: {count} ({in_bytes(size)})")
+        if not counts:
+            click.echo("no objects")
+        if gone:
+            click.echo(f"gantry: {gone} that were taken are not in the source any more", err=True)
+        if not dry_run:
+            click.echo(f"job file {path}")
+    return 1 if gone or any(state in counts for state in _TO_DO) else 0
+
+
+def _shown(key: str) -> str:
+    return printable(key.encode("utf-8", "backslashreplace").decode())
+
+
+def _first(group: BaseExceptionGroup[DependencyUnavailable]) -> DependencyUnavailable:
+    def leaves(one: BaseException) -> Iterator[BaseException]:
+        if isinstance(one, BaseExceptionGroup):
+            for inner in one.exceptions:
+                yield from leaves(inner)
+        else:
+            yield one
+
+    return next(each for each in leaves(group) if isinstance(each, DependencyUnavailable))

@@ -1,0 +1,57 @@
+"""`gantry left-in-place`: what the owner of a bucket in place may remove."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns, print_json, printable
+from gantry.common.amounts import counted, in_bytes
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.runtime.following import has_followed
+from gantry.services.commands.on_stores import options, run
+from gantry.services.maintenance.left_in_place import Left, LeftInPlace
+from gantry.services.process.stores import Stores
+
+_PATIENCE_SECONDS = 60.0
+
+
+@click.command("left-in-place")
+@options
+def left_in_place(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """List objects in buckets and folders of others that Gantry does not need any more: of what was deleted for good,
+    or was copied into a store of ours.
+
+    Gantry never deletes there: whoever has to erase a patient's data gives this list to the owner, and runs the command
+    again. What is gone is not listed any more. Exit code 1 while something is left.
+    """
+    found: list[Left] = []
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
+            raise DependencyUnavailable("index", "the indexers are behind the log: what is needed cannot be told")
+        async for one in LeftInPlace(stores.in_place, stores.index).all():
+            found.append(one)
+            if as_json:
+                print_json({**asdict(one), "key": _shown(one.key)})
+
+    run(config, data, work, on_record=False)
+    if not as_json:
+        if found:
+            rows = [(one.store, in_bytes(one.size), _shown(one.key)) for one in found]
+            print_columns(("store", "bytes", "key"), rows)
+        size = sum(one.size for one in found)
+        click.echo(f"{counted(len(found), 'object')} ({in_bytes(size)}) that the owner may remove")
+        unseen = sorted({one.store for one in found if not one.seen})
+        if unseen:
+            click.echo(f"gantry: not seen whether they are still there, in {', '.join(unseen)}", err=True)
+    sys.exit(1 if found else 0)
+
+
+def _shown(key: str) -> str:
+    return printable(key.encode("utf-8", "backslashreplace").decode())

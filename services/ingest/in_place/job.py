@@ -1,0 +1,200 @@
+"""The job file of an import in place: which objects there are, what each is, and what became of it (SQLite)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from gantry.common.errors import ConfigError
+from gantry.common.ports.foreign import ForeignObject
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (
+    key BLOB PRIMARY KEY, tag TEXT NOT NULL, size INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL,
+    study TEXT NOT NULL DEFAULT '', series TEXT NOT NULL DEFAULT '', instance TEXT NOT NULL DEFAULT '',
+    length INTEGER NOT NULL DEFAULT 0, receipt TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '')
+    WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_state ON objects (state);
+CREATE INDEX IF NOT EXISTS by_instance ON objects (study, series, instance);
+"""
+_PAGE = 500
+
+
+class State(StrEnum):
+    """What became of an object."""
+
+    NEW = "new"
+    MISSING = "missing"
+    """The archive does not have it (`--dry-run`)."""
+    TAKEN = "taken"
+    """In place, by this job."""
+    HERE = "here"
+    """The archive had it."""
+    DIFFERENT = "different"
+    """The archive has the instance with a data set of another length: left alone."""
+    DUPLICATE = "duplicate"
+    """Another key of the bucket is the same instance, and counts."""
+    NOT_DICOM = "not DICOM"
+    REFUSED = "refused"
+    """DICOM that the archive does not take, as by C-STORE."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an object says it is; `length` is that of its data set in bytes."""
+
+    study: str
+    series: str
+    instance: str
+    length: int
+
+
+class Job:
+    """An import in place that goes on where it was."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        """Raises `ConfigError` where the file is that of another import, or no job file."""
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # What is noted survives the death of this process. After a power cut the last of it may be missing: then
+            # the index says what is here.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+            for name, value in (("source", source), ("target", target), ("run", "0")):
+                self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+                if name != "run" and (kept := self._fact(name)) != value:
+                    reason = f"it is of an import with the {name} {kept}; name another file with --job"
+                    raise ConfigError(str(path), None, reason)
+            self._run = int(self._fact("run")) + 1
+            self._db.execute("UPDATE facts SET value = ? WHERE name = 'run'", (str(self._run),))
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(str(path), None, f"it is no job file: {error}") from None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def see(self, objects: Sequence[ForeignObject]) -> None:
+        """The source lists these. One that has another tag than before is looked at again."""
+        rows = [(_bytes(one.key), one.tag, one.size, self._run) for one in objects]
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO objects (key, tag, size, run, state) VALUES (?, ?, ?, ?, 'new') "
+            "ON CONFLICT (key) DO UPDATE SET "
+            "state = CASE WHEN tag = excluded.tag AND size = excluded.size THEN state ELSE 'new' END, "
+            "receipt = CASE WHEN tag = excluded.tag AND size = excluded.size THEN receipt ELSE '' END, "
+            "tag = excluded.tag, size = excluded.size, run = excluded.run",
+            rows,
+        )
+        self._db.execute("COMMIT")
+
+    def again(self) -> None:
+        """Have all be looked at again. What is taken a second time (it was deleted meanwhile) is a new receipt."""
+        self._db.execute(
+            "UPDATE objects SET receipt = CASE WHEN state = 'taken' THEN '' ELSE receipt END, state = 'new'"
+        )
+
+    def reconsider(self) -> None:
+        """Have duplicates be looked at again of which no other is there."""
+        self._db.execute(
+            "UPDATE objects SET state = 'new' WHERE state = 'duplicate' AND NOT EXISTS (SELECT 1 FROM objects AS other "
+            "WHERE other.study = objects.study AND other.series = objects.series "
+            "AND other.instance = objects.instance AND other.key != objects.key AND other.state IN ('taken', 'here'))"
+        )
+
+    def left(self) -> Iterator[ForeignObject]:
+        """What this run listed and is not done, in the order of keys."""
+        after = b""
+        query = (
+            "SELECT key, size, tag FROM objects WHERE key > ? AND run = ? AND state IN ('new', 'missing', 'failed') "
+            "ORDER BY key LIMIT ?"
+        )
+        while rows := self._db.execute(query, (after, self._run, _PAGE)).fetchall():
+            for key, size, tag in rows:
+                yield ForeignObject(key.decode("utf-8", "surrogateescape"), size, tag)
+            after = rows[-1][0]
+
+    def count_left(self) -> int:
+        """How many `left` gives."""
+        query = "SELECT count(*) FROM objects WHERE run = ? AND state IN ('new', 'missing', 'failed')"
+        [(count,)] = self._db.execute(query, (self._run,))
+        return int(count)
+
+    def same(self, key: str, found: Found) -> int | None:
+        """The length of the data set of another object of this job that is the same instance, and counts before this
+        one; None where there is none."""
+        query = (
+            "SELECT length FROM objects WHERE study = ? AND series = ? AND instance = ? AND key != ? AND run = ? "
+            "AND state IN ('taken', 'here', 'missing', 'new', 'failed') AND length > 0 ORDER BY key LIMIT 1"
+        )
+        names = found.study, found.series, found.instance
+        row = self._db.execute(query, (*names, _bytes(key), self._run)).fetchone()
+        return None if row is None else int(row[0])
+
+    def note(self, key: str, found: Found) -> None:
+        """What an object is."""
+        self._db.execute(
+            "UPDATE objects SET study = ?, series = ?, instance = ?, length = ? WHERE key = ?",
+            (found.study, found.series, found.instance, found.length, _bytes(key)),
+        )
+
+    def receipt(self, key: str, new: str) -> str:
+        """The receipt that an object was given, also by a run that was killed; `new` where it has none."""
+        self._db.execute("UPDATE objects SET receipt = ? WHERE key = ? AND receipt = ''", (new, _bytes(key)))
+        [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
+        return str(receipt)
+
+    def given(self, key: str) -> str:
+        """The receipt that an object was given; "" for none."""
+        [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
+        return str(receipt)
+
+    def tell(self, key: str, state: State, reason: str = "") -> None:
+        """What became of an object."""
+        self._db.execute("UPDATE objects SET state = ?, reason = ? WHERE key = ?", (state.value, reason, _bytes(key)))
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """How many of those that the source listed this time are in each state, and their bytes."""
+        rows = self._db.execute(
+            "SELECT state, count(*), sum(size) FROM objects WHERE run = ? GROUP BY state", (self._run,)
+        )
+        return {state: (count, size) for state, count, size in rows}
+
+    def gone(self) -> int:
+        """How many that were taken the source lists no more."""
+        query = "SELECT count(*) FROM objects WHERE run != ? AND state = 'taken'"
+        [(count,)] = self._db.execute(query, (self._run,))
+        return int(count)
+
+    def report(self) -> Iterator[tuple[str, ...]]:
+        """Everything but what was taken or was here: kind, study, series, instance, key, detail. `gone` is what was
+        taken and is not listed any more."""
+        query = (
+            "SELECT CASE WHEN run = ? THEN state ELSE 'gone' END, study, series, instance, key, reason FROM objects "
+            "WHERE (run = ? AND state NOT IN ('taken', 'here')) OR (run != ? AND state = 'taken') ORDER BY key"
+        )
+        for kind, study, series, instance, key, reason in self._db.execute(query, (self._run,) * 3):
+            yield kind, study, series, instance, key.decode("utf-8", "backslashreplace"), reason
+
+    def studies(self) -> Iterator[str]:
+        """The studies of what the source listed this time."""
+        query = "SELECT DISTINCT study FROM objects WHERE run = ? AND study != '' ORDER BY study"
+        yield from (study for (study,) in self._db.execute(query, (self._run,)).fetchall())
+
+    def instances(self, study: str) -> set[tuple[str, str]]:
+        """Series and SOP Instance UIDs of a study, as far as they are known."""
+        query = "SELECT DISTINCT series, instance FROM objects WHERE run = ? AND study = ?"
+        return set(self._db.execute(query, (self._run, study)).fetchall())
+
+    def _fact(self, name: str) -> str:
+        [(value,)] = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(value)
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")

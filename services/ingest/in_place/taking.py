@@ -1,0 +1,285 @@
+"""One object of somebody else's after the other: looked at, and taken in place where the archive does not have it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.encoding.part10 import MAX_META_LENGTH, FileMeta, needed, parse_meta
+from gantry.common.dicom.encoding.values import leading_values
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import (
+    Archived,
+    Corrupt,
+    DependencyUnavailable,
+    GantryError,
+    NotFound,
+    NotUnderstood,
+    RefusedDataSet,
+)
+from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
+from gantry.common.ports.blobs import BlobReader
+from gantry.common.ports.foreign import ForeignObject, ForeignStore
+from gantry.common.ports.index import InstanceKey, KnownReceipt, ReadIndex
+from gantry.common.runtime.in_place.store import ReferringStore
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.ingest.checks import refuse_file
+from gantry.services.ingest.commit import Announced, InstanceWriter, Sender
+from gantry.services.ingest.in_place.job import Found, Job, State
+from gantry.services.ingest.in_place.referring import Lying, ReferringTarget
+
+T = TypeVar("T")
+_CHUNK = 1 << 20
+_FIRST = _CHUNK + MAX_META_LENGTH
+"""Bytes of an object that are looked at before it is read whole."""
+_LONGEST_PAUSE = 30.0
+_UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+logger = get_logger("in place")
+
+
+class Pacing(Protocol):
+    """When bytes may pass (`gantry.cli.importing.pace.Pace`)."""
+
+    async def begin(self) -> None: ...
+
+    async def go_on(self) -> None: ...
+
+    def passed(self, count: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is taken from: the name in the settings, and the store."""
+
+    name: str
+    store: ForeignStore
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`parallel`: objects at once. `patience`: seconds with a store that is away. `dry_run`: nothing is taken."""
+
+    dry_run: bool = False
+    parallel: int = 4
+    patience: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The first bytes of an object, its file meta information, and what it says it is, as far as that is there."""
+
+    head: bytes
+    meta: FileMeta
+    found: Found | None
+
+
+class _Unreadable(Exception):
+    """The source does not give an object, with the reason in words."""
+
+
+class Taking:
+    """One run of a job. The caller has listed the objects."""
+
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        target: ReferringTarget,
+        writer: InstanceWriter,
+        objects: ReferringStore,
+        index: ReadIndex,
+        classes: Container[str],
+        sender: Sender,
+        pace: Pacing,
+        clock: Clock,
+        options: Options,
+        tell: Callable[[ForeignObject, State, str], None],
+    ) -> None:
+        """`writer` stores into `target`; `tell` hears what became of each object."""
+        self._job = job
+        self._source = source
+        self._target = target
+        self._writer = writer
+        self._objects = objects
+        self._index = index
+        self._classes = classes
+        self._sender = sender
+        self._pace = pace
+        self._clock = clock
+        self._options = options
+        self._tell = tell
+
+    async def run(self) -> None:
+        """Look at every object that is left. Raises `DependencyUnavailable` where a store of ours, or the source as a
+        whole, is away for longer than the patience; the job can be gone on with then."""
+        left = self._job.left()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._options.parallel):
+                group.create_task(self._work(left))
+
+    async def _work(self, left: Iterator[ForeignObject]) -> None:
+        for one in left:
+            await self._pace.begin()
+            state, reason = await self._patiently(lambda one=one: self._look_at(one))  # type: ignore[misc]
+            self._job.tell(one.key, state, reason)
+            self._tell(one, state, reason)
+
+    async def _look_at(self, one: ForeignObject) -> tuple[State, str]:
+        """What became of an object. Raises `DependencyUnavailable` where that is to be tried again."""
+        if not one.size:
+            return State.NOT_DICOM, "it is empty"
+        try:
+            reader = await self._read(lambda: self._opened(one))
+        except _Unreadable as error:
+            return State.FAILED, str(error)
+        try:
+            beginning = await self._beginning(reader, one.size)
+            settled = await self._settled(one, beginning)
+            return settled or await self._take(one, beginning, reader)
+        except _Unreadable as error:
+            return State.FAILED, str(error)
+        except NotUnderstood as error:
+            return State.NOT_DICOM, str(error)
+        finally:
+            await reader.close()
+
+    # ---- looking
+
+    async def _opened(self, one: ForeignObject) -> BlobReader:
+        length = _FIRST if self._options.dry_run else None
+        reader = await self._source.store.open(one.key, one.tag, 0, length)
+        if reader.size != one.size:
+            await reader.close()
+            raise Corrupt("its size is not the one that was listed")
+        return reader
+
+    async def _beginning(self, reader: BlobReader, size: int) -> _Beginning:
+        """Raises `NotUnderstood` for what is no Part 10 file."""
+        head = await self._chunk(reader, min(_FIRST, size))
+        if needed(head) > len(head):
+            raise NotUnderstood("file meta information is cut off")
+        meta = parse_meta(head)
+        values = leading_values(head[meta.data_set_offset :], meta.transfer_syntax_uid, _UIDS)
+        study, series, instance = (str(values[tag][0]).strip(" \0") if values.get(tag) else "" for tag in _UIDS)
+        whole = all(map(is_uid, (study, series, instance)))
+        found = Found(study, series, instance, size - meta.data_set_offset) if whole else None
+        return _Beginning(head, meta, found)
+
+    async def _settled(self, one: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
+        """What becomes of an object that is not to be taken; None where it is."""
+        found, dry = beginning.found, self._options.dry_run
+        if found is None:
+            return (State.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
+        self._job.note(one.key, found)
+        same = self._job.same(one.key, found)
+        if same is not None:
+            if same == found.length:
+                return State.DUPLICATE, "another object of the source is the same instance"
+            lengths = f"data sets of {found.length} and {same} bytes"
+            return State.DIFFERENT, f"another object of the source is the same instance, with other bytes: {lengths}"
+        known = await self._known(one, found)
+        if known is not None:
+            return known
+        return (State.MISSING, "") if dry else None
+
+    async def _known(self, one: ForeignObject, found: Found) -> tuple[State, str] | None:
+        """Whether the archive has an instance, and the same one as far as lengths say."""
+        key = InstanceKey(found.study, found.series, found.instance)
+        receipts = await self._index.receipts(DEFAULT_PARTITION, key)
+        there = [each for each in receipts if not each.lost and not await self._was_changed(one, each)]
+        if not there:
+            return None
+        given = self._job.given(one.key)
+        if any(each.receipt == given for each in there):
+            return State.TAKEN, ""  # by a run that was killed before it noted that
+        current = (await self._index.current(DEFAULT_PARTITION, [key])).get(key)
+        if current is not None and current.data_set_length != found.length:
+            lengths = f"data sets of {found.length} bytes, in the archive {current.data_set_length}"
+            return State.DIFFERENT, lengths
+        return State.HERE, ""
+
+    async def _was_changed(self, one: ForeignObject, known: KnownReceipt) -> bool:
+        """Whether a receipt is of this very object as it was before its owner changed it: it cannot be read then."""
+        try:
+            reference = await self._objects.reference(known.object_key)
+        except (NotFound, Corrupt):
+            return True
+        if reference is None or (reference.store, reference.key) != (self._source.name, one.key):
+            return False
+        return reference.tag != one.tag
+
+    # ---- taking
+
+    async def _take(self, one: ForeignObject, beginning: _Beginning, reader: BlobReader) -> tuple[State, str]:
+        meta = beginning.meta
+        receipt = Receipt(self._job.receipt(one.key, Receipt.at(self._clock.now_us()).id))
+        names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
+        announced = Announced(*names, classes=self._classes)
+        sink = self._writer.receive(self._sender, announced, refuse_file(meta), receipt)
+        self._target.lying[sink.key] = Lying(self._source.name, one.key, one.tag, one.size, meta.data_set_offset)
+        try:
+            piece = beginning.head[meta.data_set_offset :]
+            left = one.size - len(beginning.head)
+            while True:
+                if not sink.write([memoryview(piece)]):
+                    await sink.ready()
+                if not left:
+                    break
+                piece = await self._chunk(reader, min(_CHUNK, left))
+                if not piece:
+                    raise _Unreadable("it ends before the size that was listed")
+                left -= len(piece)
+            event = await self._writer.commit(sink)
+        except RefusedDataSet as error:
+            return State.REFUSED, str(error)
+        except (_Unreadable, DependencyUnavailable, asyncio.CancelledError):
+            await sink.discard()
+            raise
+        except GantryError as error:
+            return State.FAILED, str(error)
+        finally:
+            del self._target.lying[sink.key]
+        logger.debug("taken in place", receipt=event.receipt, trace=event.trace)
+        return State.TAKEN, ""
+
+    async def _chunk(self, reader: BlobReader, length: int) -> bytes:
+        async def read() -> bytes:
+            buffer = bytearray(length)
+            filled = await reader.readinto([memoryview(buffer)])
+            return bytes(memoryview(buffer)[:filled])
+
+        await self._pace.go_on()
+        piece = await self._read(read)
+        self._pace.passed(len(piece))
+        return piece
+
+    async def _read(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the source gives. Raises `_Unreadable` where it does not give this object, `DependencyUnavailable` where
+        it gives none."""
+        try:
+            return await ask()
+        except NotFound:
+            raise _Unreadable("it is not there any more") from None
+        except Corrupt:
+            raise _Unreadable("it was changed since it was listed; the next run takes it as it is then") from None
+        except Archived:
+            raise _Unreadable("it lies in an archive of its store: its owner has to ask for it first") from None
+        except DependencyUnavailable as error:
+            await self._source.store.check()
+            raise _Unreadable(error.reason) from error
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer; what is away now is asked again, less and less often."""
+        until, pause = self._clock.monotonic() + self._options.patience, 1.0
+        while True:
+            try:
+                return await ask()
+            except DependencyUnavailable as error:
+                if self._clock.monotonic() + pause > until:
+                    raise
+                logger.warning("waiting for a dependency", dependency=error.dependency, reason=error.reason)
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,88 @@
+"""Bytes in a bucket or folder of somebody else that Gantry does not need any more: their owner may remove them.
+
+They were of what was deleted for good, or were copied into a store of ours. A note lies in the object store for each
+(`gantry.common.runtime.in_place`), for as long as the bytes are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import SearchIndex
+from gantry.common.runtime.in_place.reference import Reference
+from gantry.common.runtime.in_place.store import ReferringStore
+from gantry.common.runtime.losses import instance_of
+
+_BEHIND = bytes(8)
+"""The element behind file meta information shows where that ends (PS3.10 7.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that its owner may remove; `seen` is False where its store cannot be asked whether it is there."""
+
+    store: str
+    key: str
+    size: int
+    seen: bool
+
+
+class LeftInPlace:
+    """Looks through all notes of one archive."""
+
+    def __init__(self, objects: ReferringStore, index: SearchIndex) -> None:
+        self._objects = objects
+        self._index = index
+
+    async def all(self) -> AsyncIterator[Left]:
+        """What may be removed, each once. Notes of what is gone, or was written anew by its owner, are removed. The
+        index must have heard of everything that is on the log. Raises `DependencyUnavailable`."""
+        told: set[tuple[str, str]] = set()
+        async for note, reference in self._objects.left():
+            place = reference.store, reference.key
+            if place in told or await self._is_needed(reference):
+                continue
+            there = await self._is_there(reference)
+            if there is False:
+                await self._objects.forget(note)
+                continue
+            told.add(place)
+            yield Left(*place, reference.size, bool(there))
+
+    async def _is_there(self, reference: Reference) -> bool | None:
+        """None where that cannot be said."""
+        try:
+            store = await self._objects.foreign.get(reference.store)
+            await store.stat(reference.key, reference.tag)
+        except (NotFound, Corrupt):
+            return False
+        except DependencyUnavailable:
+            return None
+        return True
+
+    async def _is_needed(self, reference: Reference) -> bool:
+        """Whether another receipt of the instance, also one that is deleted and could be brought back, is of these very
+        bytes."""
+        try:
+            uid = parse_meta(reference.head + _BEHIND).sop_instance_uid
+        except NotUnderstood:
+            return True
+        keys = set[str]()
+        instances = (await self._index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
+        for location in instances:
+            receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
+            keys |= {one.object_key for one in receipts}
+        async for page in self._index.fated(DEFAULT_PARTITION, "", (uid,)):
+            keys |= {one.object_key for one in page if one.object_key and not one.fate.collected}
+        for key in keys:
+            try:
+                other = await self._objects.reference(key)
+            except (NotFound, Corrupt):
+                continue
+            if other is not None and (other.store, other.key) == (reference.store, reference.key):
+                return True
+        return False

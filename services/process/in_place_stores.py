@@ -1,0 +1,83 @@
+"""The buckets and folders in place that the settings name: the only place that knows what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.config.store_sections import InPlace
+from gantry.common.config.tls import trusting
+from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.ports.foreign import ForeignStore
+
+
+class InPlaceStores:
+    """`gantry.common.runtime.in_place.store.ForeignStores`: each is opened when it is asked for the first time."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._named = {one.name: one for one in settings.storage.in_place}
+        self._opened: dict[str, ForeignStore] = {}
+        self._turn = asyncio.Lock()
+
+    async def get(self, name: str) -> ForeignStore:
+        opened = self._opened.get(name)
+        if opened is not None:
+            return opened
+        named = self._named.get(name)
+        if named is None:
+            raise DependencyUnavailable(f"store in place {name!r}", "storage.in_place does not name it")
+        async with self._turn:
+            if name not in self._opened:
+                try:
+                    self._opened[name] = await self._open(named)
+                except ConfigError as error:
+                    # One object cannot be read; the process goes on.
+                    raise DependencyUnavailable(f"store in place {name!r}", str(error)) from error
+            return self._opened[name]
+
+    async def close(self) -> None:
+        async with AsyncExitStack() as closing:
+            for store in self._opened.values():
+                closing.push_async_callback(store.close)
+            self._opened = {}
+
+    async def _open(self, named: InPlace) -> ForeignStore:
+        url = urlsplit(named.url)
+        if url.scheme == "file":
+            from gantry.common.adapters.files.foreign import ForeignFolder
+
+            return ForeignFolder(Path(url.path))
+        # Its client libraries take 20 MB and half a second.
+        from gantry.common.adapters.s3 import S3Bucket
+        from gantry.common.adapters.s3.foreign import open_foreign_bucket
+
+        storage = self._settings.storage
+        bucket = S3Bucket(
+            url.netloc,
+            url.path.strip("/"),
+            endpoint=named.endpoint,
+            region=named.region,
+            addressing=named.addressing,
+            access_key=named.access_key,
+            secret_key=_secret(named),
+            deadline=storage.deadline,
+            connections=self._settings.s3.connections,
+            tls=trusting(named.ca) if named.ca is not None else None,
+            ca_file=str(named.ca) if named.ca is not None else None,
+        )
+        return await open_foreign_bucket(bucket, self._clock)
+
+
+def _secret(named: InPlace) -> str | None:
+    if named.secret_key_file is None:
+        return None
+    try:
+        return named.secret_key_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError("storage.in_place", None, f"{named.secret_key_file} cannot be read") from error
