@@ -43,7 +43,8 @@ class WebFetching:
         except TimeoutError:
             raise HttpProblem(503, "the study is being fetched from another archive: come again", _LATER) from None
         if lack.instances:
-            line = f"not here whole, {lack.instances} lacking: without federated=true what is here is answered"
+            lacking = f"{lack.instances} lacking ({lack.why})"
+            line = f"not here whole, {lacking}: without federated=true what is here is answered"
             raise HttpProblem(503, line, _LATER)
 
 
