@@ -176,6 +176,28 @@ ALERTS = (
         "an instance was sent again with other bytes",
     ),
     Alert(
+        "GantryPartitionAway",
+        "page",
+        'max by (partition, pool) (gantry_door_backends{partition!=""}) == 0',
+        "3m",
+        "no process of {{ $labels.partition }} takes what belongs to the pool {{ $labels.pool }}",
+    ),
+    Alert(
+        "GantryFederationAway",
+        "ticket",
+        'sum by (ae_title) (increase(gantry_federated_questions_total{outcome=~"slow|away|refused|nonsense"}[1h])) > 0'
+        ' unless sum by (ae_title) (increase(gantry_federated_questions_total{outcome="answered"}[1h])) > 0',
+        "30m",
+        "{{ $labels.ae_title }} answers no federated query",
+    ),
+    Alert(
+        "GantryInstancesWithheld",
+        "ticket",
+        "sum by (destination) (increase(gantry_instances_withheld_total[1h])) > 0",
+        "0m",
+        "instances were not sent to {{ $labels.destination }}, since they cannot be de-identified",
+    ),
+    Alert(
         "GantryGlassBroken",
         "ticket",
         "sum by (opened) (increase(gantry_overrides_total[1h])) > 0",

@@ -184,6 +184,33 @@ CASES = (
         labels={"ae_title": "CT1"},
     ),
     Case(
+        "GantryPartitionAway",
+        "page",
+        {'gantry_door_backends{partition="north",pool="query"}': "1x110 0x90"},
+        {
+            'gantry_door_backends{partition="north",pool="query"}': "1x200",
+            'gantry_door_backends{pool="query"}': "0x200",
+        },
+        labels={"partition": "north", "pool": "query"},
+    ),
+    Case(
+        "GantryFederationAway",
+        "ticket",
+        {'gantry_federated_questions_total{ae_title="OLD",outcome="away"}': "0+1x200"},
+        {
+            'gantry_federated_questions_total{ae_title="OLD",outcome="away"}': "0+1x200",
+            'gantry_federated_questions_total{ae_title="OLD",outcome="answered"}': "0+1x200",
+        },
+        labels={"ae_title": "OLD"},
+    ),
+    Case(
+        "GantryInstancesWithheld",
+        "ticket",
+        {'gantry_instances_withheld_total{destination="TRIAL"}': "0x110 2x90"},
+        {'gantry_instances_withheld_total{destination="TRIAL"}': "7x200"},
+        labels={"destination": "TRIAL"},
+    ),
+    Case(
         "GantryGlassBroken",
         "ticket",
         {'gantry_overrides_total{opened="study"}': "0x110 1x90"},
