@@ -296,8 +296,9 @@ async def test_the_sweeper_publishes_what_a_killed_import_left_and_the_next_run_
     assert await asyncio.to_thread(dying, archive, "before-publish=kill@2", *command) != 0
     await wait_for(archive, 1)
     await until_sealed(archive)
+    await asyncio.sleep(0.2)  # `sweep_grace` is over
     swept = await asyncio.to_thread(gantry, archive, "sweep", "--all", "--json")
-    assert (swept.returncode, json.loads(swept.stdout)["told"]) == (0, 1), swept.stderr
+    assert (swept.returncode, json.loads(swept.stdout)["told"]) == (0, 1), (swept.stdout, swept.stderr)
     await wait_for(archive, 2)
     Path(job_of(archive)).unlink()
     assert (await taken(archive))["objects"] == {"here": 2, "taken": 1}

@@ -238,7 +238,7 @@ async def test_one_that_is_down_disturbs_nobody(house: House, tmp_path: Path) ->
                 break
             except AssociationRejected:
                 await asyncio.sleep(0.1)
-    assert house.door.metric("gantry_door_backends") == 2
+    await until(lambda: house.door.metric("gantry_door_backends") == 2)
 
 
 async def test_what_came_through_the_door_lies_bit_for_bit_in_its_own_archive(house: House, tmp_path: Path) -> None:
