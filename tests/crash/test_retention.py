@@ -139,7 +139,7 @@ async def test_deleting_by_schedule_survives_being_killed_and_keeps_what_is_held
     archive.kill()
     archive.write_policy([DESTINATION], SETTINGS % (0.2, OVER))
     # It dies with its first deletion on the log.
-    archive.start(failpoints="after-publish=kill@1")
+    archive.start(failpoints="after-publish=kill@1", ready=False)
     await kill_when_its_indexer_died(archive)
     archive.start()
     expected = {uid_of(old[0]), uid_of(new)}
