@@ -28,6 +28,7 @@ from gantry.services.commands.reasons import reason_option
 from gantry.services.maintenance.destroying import Destroyed, Destruction
 from gantry.services.operations.fleet import Fleet
 from gantry.services.operations.topic_reader import TopicReader
+from gantry.services.process.recording import spool_folder
 from gantry.services.process.removal import remove_index, remove_log
 from gantry.services.process.stores import DESTROYED, Stores, open_blobs, open_stores
 
@@ -86,6 +87,7 @@ async def _destroy(settings: Settings, asked: Asked, confirmed: str | None, *, d
             lambda: remove_log(settings),
             lambda: remove_index(settings),
             settings.encryption.key_file,
+            spool_folder(settings),
             clock,
             _progress,
         )

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from gantry.cli.importing.pace import Hours, Pace, hours, rate
+from gantry.cli.importing.pace import Hours, Pace
+from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import print_csv, print_json, printable, progress_bar
 from gantry.common.amounts import in_bytes
 from gantry.common.clock import SystemClock
@@ -50,20 +51,6 @@ _TO_DO = (State.MISSING, State.FAILED, State.NEW)
 _LOUD = (State.REFUSED, State.FAILED, State.DIFFERENT)
 
 
-def _rate(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else rate(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | None:
-    try:
-        return None if value is None else hours(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("import-in-place")
 @options
 @click.argument("name", metavar="NAME")
@@ -76,8 +63,7 @@ def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | 
     help="The job file; default: import-NAME-….db in this folder.",
 )
 @click.option("--again", is_flag=True, help="Look at all objects, also those that were done.")
-@click.option("--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most this a second: 500K, 20M.")
-@click.option("--hours", "within", callback=_hours, metavar="FROM-UNTIL", help="Only then: 19:00-06:30, local time.")
+@throttled
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Objects at once.")
 @click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for a store that is away.")
 @click.option(

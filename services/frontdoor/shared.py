@@ -31,7 +31,7 @@ def shared_of(settings: Settings) -> list[Shared]:
     found: list[Shared] = []
     for one in settings.door.partitions:
         theirs = load_settings(one.settings, {})
-        _refuse_nested(one, theirs)
+        _refuse_wrong(one, theirs)
         _refuse_shared_stores(one, theirs, found)
         signs = Partition(
             one.name,
@@ -52,7 +52,7 @@ def _at_the_door(theirs: Settings, ours: Settings) -> Settings:
     return theirs.model_copy(update={"http": http, "lab": ours.lab and theirs.lab})
 
 
-def _refuse_nested(one: PartitionSettings, theirs: Settings) -> None:
+def _refuse_wrong(one: PartitionSettings, theirs: Settings) -> None:
     if theirs.door.partitions:
         raise ConfigError(str(one.settings), None, "a partition has no partitions")
     if (
@@ -71,17 +71,27 @@ def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list
         if key is not None and key == other.settings.encryption.key_file:
             reason = f"partitions {other.signs.name} and {one.name} have one encryption.key_file: {key}"
             raise ConfigError(str(one.settings), None, reason)
-        for kind in ("objects_url", "log_url", "index_url"):
-            mine, others = getattr(theirs, kind), getattr(other.settings, kind)
-            if _overlap(mine, others):
-                what = kind.removesuffix("_url")
-                reason = f"storage.{what} of partitions {other.signs.name} and {one.name} overlap: {others}, {mine}"
-                raise ConfigError(str(one.settings), None, reason)
+        for what in ("objects", "log", "index"):
+            for mine in _places(theirs, what):
+                for others in _places(other.settings, what):
+                    if _overlap(mine, others):
+                        reason = f"storage.{what} of partitions {other.signs.name} and {one.name} overlap"
+                        raise ConfigError(str(one.settings), None, f"{reason}: {others[1]}, {mine[1]}")
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether one URL is the other, or a folder or prefix within it. Servers of a cluster may be named in any order."""
-    first, second = urlsplit(one), urlsplit(other)
+def _places(settings: Settings, what: str) -> list[tuple[str, str]]:
+    """Where a store lies, with the server that its URL does not name; objects lie in each of `tiers.stores`, too."""
+    if what != "objects":
+        return [("", settings.log_url if what == "log" else settings.index_url)]
+    urls = [settings.objects_url, *(store.url for store in settings.tiers.stores)]
+    return [(settings.s3.endpoint or "", url) for url in urls]
+
+
+def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether one place is the other, or within it. Servers of a cluster may be named in any order."""
+    first, second = urlsplit(one[1]), urlsplit(other[1])
+    if first.scheme == "s3" and one[0] != other[0]:
+        return False
     servers = [set(url.netloc.split(",")) for url in (first, second)]
     if first.scheme != second.scheme or servers[0].isdisjoint(servers[1]):
         return False

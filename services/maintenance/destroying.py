@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -57,13 +58,16 @@ class Destruction:
         remove_log: Removal,
         remove_index: Removal,
         key_file: Path | None,
+        spool: Path,
         clock: Clock,
         told: Told = lambda *_: None,
     ) -> None:
+        """`spool` is the folder of audit records that the log never got; they name patients."""
         self._stores = stores
         self._remove_log = remove_log
         self._remove_index = remove_index
         self._key_file = key_file
+        self._spool = spool
         self._clock = clock
         self._told = told
 
@@ -81,6 +85,7 @@ class Destruction:
             await store.sweep_unfinished(0.0)
         done.log = await self._remove_log()
         done.index = await self._remove_index()
+        await asyncio.to_thread(shutil.rmtree, self._spool, ignore_errors=True)
         await self._stores[HOT].delete(mark)
         done.ended_at = self._now()
         return done

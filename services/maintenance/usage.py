@@ -7,6 +7,7 @@ receipts, and other bytes that are kept aside, are not in it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.tags import MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import NotUnderstood
+from gantry.common.errors import DependencyUnavailable, NotUnderstood
 from gantry.common.ids import receipt_in_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, Location, ReadIndex
@@ -74,6 +75,8 @@ class Counter:
 
     async def run(self, every: float) -> None:
         """Run for ever: a pass begins `every` seconds after the one before ended."""
+        with suppress(DependencyUnavailable):
+            self._show(await self.passes.latest())
         await self.passes.run(every, self.count)
 
     async def count(self, state: Usage | None = None, progress: Callable[[Usage], None] = lambda _: None) -> Usage:
@@ -89,11 +92,17 @@ class Counter:
                 await self.passes.save_now_and_then(state)
         state.place = []
         await self.passes.end(state)
+        self._show(state)
+        logger.info("counted", studies=state.studies, instances=state.instances, bytes=state.bytes)
+        return state
+
+    def _show(self, state: Usage | None) -> None:
+        """Set the gauges to a pass that is over."""
+        if state is None or not state.finished_at:
+            return
         self._metrics.counted_bytes.clear()  # of a modality of which nothing is left
         for modality, (_, size) in state.modalities.items():
             self._metrics.counted_bytes.labels(modality).set(size)
-        logger.info("counted", studies=state.studies, instances=state.instances, bytes=state.bytes)
-        return state
 
     async def _next(self, state: Usage) -> list[Document]:
         """The next studies. Starts over if the index was rebuilt meanwhile: with counts of nothing, too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 from gantry.common.audit import Entry, Kind
 from gantry.common.audit.changes import ARCHIVE
@@ -41,10 +42,15 @@ def record_life(trail: AuditTrail, kind: Kind) -> None:
     trail.add(Entry(kind, kind.event.meaning if kind.type is None else kind.type.meaning, ARCHIVE, ARCHIVE))
 
 
+def spool_folder(settings: Settings) -> Path:
+    """Where records lie that the log does not have yet."""
+    return settings.audit.spool or settings.data / "audit"
+
+
 def _spool(settings: Settings) -> Spool | None:
     if not settings.audit.on:
         return None
-    folder = settings.audit.spool or settings.data / "audit"
+    folder = spool_folder(settings)
     try:
         return Spool(folder, settings.audit.spool_size)
     except OSError as error:

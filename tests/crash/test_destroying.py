@@ -100,6 +100,8 @@ async def test_an_archive_is_gone_whatever_is_killed_and_its_neighbour_lost_noth
     assert north.stop() == 0
     stolen = await lying(north)
     assert [key for key in stolen if key.startswith("objects/")]
+    (left_behind := north.folder / "data" / "audit" / "left-behind").parent.mkdir(parents=True, exist_ok=True)
+    left_behind.write_text(MARKED)
     refused = await asyncio.to_thread(destroyed, north, "--yes", "SOUTH")
     assert "not the AE title of this archive; nothing was destroyed" in refused.stderr
     tried = await asyncio.to_thread(destroyed, north, "--dry-run")
@@ -129,6 +131,7 @@ async def test_an_archive_is_gone_whatever_is_killed_and_its_neighbour_lost_noth
     assert min(told["log"], told["index"]) >= 1
     assert await lying(north) == {}
     assert await names_left(north) == []
+    assert not left_behind.exists()
     assert "MARKED" not in "".join(
         path.read_bytes().decode("latin-1") for path in (north.folder / "data").rglob("*") if path.is_file()
     )

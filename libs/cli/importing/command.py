@@ -20,27 +20,14 @@ from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job, Outcome, Totals
 from gantry.cli.importing.listed import Listed
 from gantry.cli.importing.model import Source, Study
-from gantry.cli.importing.pace import Hours, Pace, hours, rate
+from gantry.cli.importing.pace import Hours, Pace
+from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import json_option, print_csv, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.net import Peer
 
 _HEAD = ("study", "kind", "series", "instance", "detail")
-
-
-def _rate(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else rate(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | None:
-    try:
-        return None if value is None else hours(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command("import")
@@ -76,8 +63,7 @@ def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | 
     help="The job file; default: import-….db in this folder, named after source and target.",
 )
 @click.option("--again", is_flag=True, help="Look at all studies, also those that were done.")
-@click.option("--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most this a second: 500K, 20M.")
-@click.option("--hours", "within", callback=_hours, metavar="FROM-UNTIL", help="Only then: 19:00-06:30, local time.")
+@throttled
 @click.option("--parallel", type=click.IntRange(1, 16), default=2, show_default=True, help="Studies at once.")
 @click.option(
     "--most",

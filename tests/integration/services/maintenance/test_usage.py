@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.usage import OTHERS, Counter, Usage
 from tests.support.entries import entry
@@ -61,6 +63,20 @@ async def test_a_count_that_is_broken_off_goes_on_where_it_was(room: Room) -> No
     assert (whole.studies, whole.instances, whole.bytes) == (120, 120, 12_000)
     assert whole.senders == {"S0": [60, 6000], "S1": [60, 6000]}
     assert room.metrics.counted_bytes.labels("CT")._value.get() == 12_000
+
+
+async def test_a_process_that_starts_shows_what_was_counted_before(room: Room) -> None:
+    await room.keep(3)
+    await room.counter().count()
+    metrics = Metrics()
+    counter = Counter(room.objects, room.index, SystemClock(), metrics, "default", rate=0)
+    running = asyncio.create_task(counter.run(3600.0))
+    try:
+        async with asyncio.timeout(20):
+            while metrics.counted_bytes.labels("CT")._value.get() != 300:
+                await asyncio.sleep(0.01)
+    finally:
+        await end_tasks(running)
 
 
 async def test_a_place_that_the_index_does_not_understand_counts_from_nothing(room: Room) -> None:

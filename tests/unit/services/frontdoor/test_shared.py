@@ -64,6 +64,19 @@ def test_a_cluster_is_shared_by_prefixes_of_ones_own(tmp_path: Path) -> None:
     assert len(shared(tmp_path, stores(*CLUSTER), south)) == 2
 
 
+def test_a_tier_of_one_is_no_store_of_another(tmp_path: Path) -> None:
+    south = stores("s3://archive/south", "kafka://a:9092/south", "opensearch://a:9200/south")
+    tier = "tiers: {stores: [{name: cold, url: 's3://archive/north/cold'}]}\n"
+    with pytest.raises(ConfigError, match=r"storage\.objects"):
+        shared(tmp_path, stores(*CLUSTER), south + tier)
+
+
+def test_buckets_of_one_name_at_two_servers_are_apart(tmp_path: Path) -> None:
+    south = stores("s3://archive/north", "kafka://a:9092/south", "opensearch://a:9200/south")
+    there = "s3: {endpoint: 'http://192.0.2.9:7070'}\n"
+    assert len(shared(tmp_path, stores(*CLUSTER), south + there)) == 2
+
+
 def test_names_that_are_not_given_are_the_same(tmp_path: Path) -> None:
     one = stores("s3://a/n", "kafka://a:9092", "opensearch://a:9200/n")
     with pytest.raises(ConfigError, match=r"storage\.log"):
