@@ -78,6 +78,8 @@ def _weight(attributes: Mapping[int, Any], level: Level) -> int:
 
 
 def _decided(query: Query) -> list[_Decided] | None:
+    if query.one_of:
+        return None
     found = []
     for tag, condition in query.conditions.items():
         if tag == STUDY_INSTANCE_UID and uids_of(condition) is not None:
