@@ -31,6 +31,10 @@ class TestIssuer:
         """What is answered about tokens; about others that they are not active."""
         self.asked: list[str] = []
         self.refuses: int | None = None
+        self.patients: dict[str, dict[str, Any]] = {}
+        """Of its health record, by id."""
+        self.read: list[tuple[str, str]] = []
+        """Which of them were asked for, and with which token."""
 
     @property
     def url(self) -> str:
@@ -73,6 +77,23 @@ class TestIssuer:
             return web.Response(status=401)
         return web.json_response(self.said.get(str(form["token"]), {"active": False}))
 
+    @property
+    def fhir_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/fhir"
+
+    async def _patient(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        self.read.append((name, request.headers.get("Authorization", "").removeprefix("Bearer ")))
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuses is not None:
+            return web.Response(status=self.refuses)
+        if self.answer is not None:
+            return web.Response(body=self.answer, content_type="application/fhir+json")
+        if name not in self.patients:
+            return web.Response(status=404)
+        return web.json_response({"resourceType": "Patient", "id": name, **self.patients[name]})
+
     async def _discovery(self, _: web.Request) -> web.Response:
         document = {
             "issuer": self.url,
@@ -89,6 +110,7 @@ class TestIssuer:
         app.router.add_get("/realms/h/keys", self._keys)
         app.router.add_get("/realms/h/.well-known/openid-configuration", self._discovery)
         app.router.add_post("/realms/h/ask", self._introspection)
+        app.router.add_get("/fhir/Patient/{id}", self._patient)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gantry.common.access.health_records import record_url
 from gantry.common.access.identity import Facts, Identity, Means
 from gantry.common.access.verbs import CallerRole
 from gantry.common.errors import TokenRefused
@@ -43,6 +44,8 @@ class IssuerRules:
     leeway: float = 30.0
     claims: ClaimNames = ClaimNames()
     roles: Mapping[str, CallerRole] = field(default_factory=dict)
+    fhir_url: str = ""
+    """Of the health record that the patient claim is an id of; "" where it holds Patient IDs."""
 
 
 def claims_of(claims: Mapping[str, Any], rules: IssuerRules, now: float) -> Mapping[str, Any]:
@@ -72,12 +75,14 @@ def identity_of(claims: Mapping[str, Any], rules: IssuerRules) -> Identity:
     if not called or len(called) > _LONGEST_NAME or not called.isprintable():
         called = subject[:_LONGEST_NAME]
     roles = frozenset(role for word in _words(_at(claims, names.roles)) if (role := rules.roles.get(word)) is not None)
+    patients = _facts(claims, names.patient)
     facts = Facts(
         _facts(claims, names.referrer),
         _facts(claims, names.referrer_id),
-        tuple((patient, names.patient_issuer) for patient in _facts(claims, names.patient)),
+        () if rules.fhir_url else tuple((patient, names.patient_issuer) for patient in patients),
         _facts(claims, names.institution),
         _facts(claims, names.department),
+        record_url(rules.fhir_url, patients[0]) if rules.fhir_url and len(patients) == 1 else "",
     )
     return Identity(subject, f"{rules.name}:{called}", Means.ISSUER, roles, facts, rules.name)
 

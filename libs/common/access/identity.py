@@ -36,6 +36,8 @@ class Facts:
     patients: tuple[tuple[str, str], ...] = ()
     institutions: tuple[str, ...] = ()
     departments: tuple[str, ...] = ()
+    record: str = ""
+    """The URL of a Patient of a health record, whose studies an app was opened for (SMART App Launch)."""
 
 
 @dataclass(frozen=True, slots=True)

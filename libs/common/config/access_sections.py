@@ -18,6 +18,7 @@ RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))
 RoleRules = Annotated[str, Field(pattern=rf"^({_ROLES})=(all|({_RULES})(,({_RULES}))*)$")]
 RoleView = Annotated[str, Field(pattern=rf"^({_ROLES})=[a-z][a-z0-9-]{{0,31}}$")]
 RoleOfIssuer = Annotated[str, Field(pattern=rf"^[^=\s]{{1,128}}=({_ROLES})$")]
+PatientSystem = Annotated[str, Field(pattern=r"^[^=\s]{1,256}=[^\x00-\x1f\\]{0,64}$")]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
@@ -63,6 +64,16 @@ class IssuerSettings(Section):
     patient_issuer: str = Field(default="", description="Their Issuer of Patient ID; any where it is not given")
     institution_claim: str = Field(default="", description="Names as Institution Name has them")
     department_claim: str = Field(default="", description="Names as Institutional Department Name has them")
+    fhir_url: SafeUrl | None = Field(
+        default=None,
+        description="Base of its health record's FHIR R4 ([SMART](access.md#apps-of-a-health-record)): `patient_claim` "
+        "is an id of a Patient there, who is asked for with the token",
+    )
+    patient_systems: tuple[PatientSystem, ...] = Field(
+        default=(),
+        description="`SYSTEM=ISSUER`: identifiers of that Patient which are Patient IDs here, of that issuer "
+        "(`SYSTEM=`: of any)",
+    )
     introspect: tuple[Literal["opaque", "signed"], ...] = Field(
         default=(), description="Tokens that it is asked about (RFC 7662): those that say nothing, signed ones as well"
     )
@@ -74,6 +85,10 @@ class IssuerSettings(Section):
     def _can_ask(self) -> Self:
         if self.introspect and not (self.client_id and self.client_secret_file):
             raise ValueError("introspect needs client_id and client_secret_file")
+        if self.fhir_url and not (self.patient_claim and self.patient_systems):
+            raise ValueError("fhir_url needs patient_claim and patient_systems")
+        if self.fhir_url and self.patient_issuer:
+            raise ValueError("with fhir_url issuers are said by patient_systems, not by patient_issuer")
         return self
 
 

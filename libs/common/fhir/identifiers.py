@@ -77,6 +77,11 @@ def patient_of(name: str) -> tuple[str, str] | None:
     return (patient_id, issuer) if patient_name(patient_id, issuer) == name else None
 
 
+def names_record(value: str, url: str) -> bool:
+    """Whether a reference means the Patient of a health record at a URL: by id, by type and id, or by that URL."""
+    return bool(url) and value in (url, url.rpartition("/")[2], "/".join(url.split("/")[-2:]))
+
+
 def _quoted(text: str) -> str:
     return "".join(c if _PLAIN.fullmatch(c) else "".join(f"-{byte:02X}" for byte in c.encode()) for c in text)
 

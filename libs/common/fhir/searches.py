@@ -13,13 +13,15 @@ from gantry.common.dicom.query.matching import Condition, Query, Range, Single
 from gantry.common.dicom.query.ordering import Order, OrderKey
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
+    ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
+    PATIENT_ID,
     STUDY_DATE,
     STUDY_INSTANCE_UID,
     STUDY_TIME,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.fhir.identifiers import DICOM_UID, OID, Systems
+from gantry.common.fhir.identifiers import DICOM_UID, OID, Systems, names_record
 from gantry.common.fhir.parameters import patient, patient_identifier, tokens
 from gantry.common.ids import DEFAULT_PARTITION, is_uid
 
@@ -50,11 +52,17 @@ class FhirSearch:
     cursor: str = ""
     order: Order = ()
     used: list[tuple[str, str]] = field(default_factory=list)
+    record: str = ""
+    """The URL of the Patient of a health record for whom it is asked, and who he is here."""
+    patients: tuple[tuple[str, str], ...] = ()
+    one_of: list[Mapping[int, Condition]] = field(default_factory=list)
 
     @property
     def query(self) -> Query | None:
         """The query; None where nothing can match."""
-        return None if self.nothing else Query(DEFAULT_PARTITION, self.level, self.conditions, order=self.order)
+        if self.nothing:
+            return None
+        return Query(DEFAULT_PARTITION, self.level, self.conditions, order=self.order, one_of=tuple(self.one_of))
 
     def require(self, tag: int, condition: Condition) -> None:
         """Another condition. Both hold; of two on one attribute only the same one is understood."""
@@ -74,12 +82,20 @@ class FhirSearch:
 
 
 def search_of(
-    resource: str, parameters: Sequence[tuple[str, str]], systems: Systems, *, strict: bool = False
+    resource: str,
+    parameters: Sequence[tuple[str, str]],
+    systems: Systems,
+    *,
+    strict: bool = False,
+    record: str = "",
+    patients: tuple[tuple[str, str], ...] = (),
 ) -> FhirSearch:
     """A search for `ImagingStudy` or `Patient`. What is not known is ignored, or with `strict` refused (R4 3.1.1.3).
+    `record` is the URL of a Patient of a health record, who may be named by it as well, and `patients` who he is here.
     Raises `NotUnderstood`."""
     studies = resource == "ImagingStudy"
-    search = FhirSearch(Level.STUDY if studies else Level.PATIENT, order=NEWEST_FIRST if studies else ())
+    level, order = (Level.STUDY, NEWEST_FIRST) if studies else (Level.PATIENT, ())
+    search = FhirSearch(level, order=order, record=record, patients=patients)
     readers = _STUDIES if studies else _PATIENTS
     for name, value in parameters:
         if name in _COMMON:
@@ -131,6 +147,18 @@ def _uid(search: FhirSearch, value: str, _: Systems) -> None:
     search.nothing |= not uids
     if uids:
         search.require(STUDY_INSTANCE_UID, Single(tuple(uids)))
+
+
+def _patient(search: FhirSearch, value: str, systems: Systems) -> None:
+    """A reference to one Patient: by the id that he has here, or in the health record that the caller comes from."""
+    if not names_record(value, search.record):
+        patient(search, value, systems)
+        return
+    search.nothing |= not search.patients
+    search.one_of = [
+        {PATIENT_ID: Single((patient_id,)), **({ISSUER_OF_PATIENT_ID: Single((issuer,))} if issuer else {})}
+        for patient_id, issuer in search.patients
+    ]
 
 
 def _identifier(search: FhirSearch, value: str, _: Systems) -> None:
@@ -200,8 +228,8 @@ _Reader = Callable[[FhirSearch, str, Systems], None]
 _STUDIES: Mapping[str, _Reader] = {
     "_id": _uid,
     "identifier": _identifier,
-    "patient": patient,
-    "subject": patient,
+    "patient": _patient,
+    "subject": _patient,
     "patient.identifier": patient_identifier,
     "patient:identifier": patient_identifier,
     "subject:identifier": patient_identifier,

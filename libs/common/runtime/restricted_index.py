@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 
 from gantry.common.access import SIGHT, Alternative
 from gantry.common.access.sight import conjoined
@@ -191,7 +192,8 @@ class RestrictedIndex:
             and _are_many(alternatives)
             and all(_is_of_studies(one, query) for one in alternatives)
         ):
-            return replace(query, one_of=alternatives)
+            asked = query.one_of or ({},)
+            return replace(query, one_of=tuple(conjoined(a, b) for a, b in product(asked, alternatives)))
         uids = await self._studies(query, alternatives)
         return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
 

@@ -22,6 +22,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.access_sections import AccessSettings, IssuerSettings
 from gantry.common.errors import TokenRefused
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.health_record import HealthRecord
 from gantry.common.web.introspection import Introspection
 from gantry.common.web.issuer_keys import IssuerKeys
 
@@ -47,6 +48,11 @@ class IssuerTokens:
             for one in settings.issuers
             if one.introspect
         }
+        self._records = {
+            one.url: HealthRecord(one, clock, settings.introspect_every, settings.keys_deadline)
+            for one in settings.issuers
+            if one.fhir_url
+        }
         self._of_opaque = next((one.url for one in settings.issuers if "opaque" in one.introspect), "")
 
     def __bool__(self) -> bool:
@@ -68,7 +74,9 @@ class IssuerTokens:
         checked by one of the `workers`, where they are given."""
         try:
             claims, rules = await self._claims(token, workers)
-            return identity_of(claims, rules)
+            identity = identity_of(claims, rules)
+            record = self._records.get(rules.url)
+            return identity if record is None else await record.known(identity, token)
         except TokenRefused as refused:
             self._metrics.tokens_refused.labels(refused.kind).inc()
             raise
@@ -89,6 +97,8 @@ class IssuerTokens:
             await keys.close()
         for one in self._asked.values():
             await one.close()
+        for record in self._records.values():
+            await record.close()
 
     async def _claims(
         self, token: str, workers: Executor | None, audience: str = "", types: frozenset[str] = TYPES
@@ -143,4 +153,5 @@ def rules_of_issuer(settings: IssuerSettings) -> IssuerRules:
             settings.department_claim,
         ),
         named or {role.value: role for role in CallerRole},
+        settings.fhir_url or "",
     )

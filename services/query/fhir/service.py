@@ -9,10 +9,11 @@ from functools import partial
 
 from aiohttp import web
 
+from gantry.common.access import Facts
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.fhir.capabilities import capability_statement
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.fhir.resources import imaging_study, patient, series_of
@@ -22,7 +23,7 @@ from gantry.common.ports.index import ReadIndex
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.fhir_answers import Body, answered, check_format, is_strict, link
 from gantry.common.web.routes import BASE, FHIR, Match, Resource
-from gantry.common.web.server import Handler
+from gantry.common.web.server import CALLER, Handler
 from gantry.common.web.urls import base_url
 from gantry.services.query.matches import count_of, page_of
 from gantry.services.query.qido_parameters import cursor_of, place_of
@@ -58,11 +59,19 @@ class FhirService:
         if not rest or rest[0] not in _TYPES or len(rest) > 2:
             raise HttpProblem(404, f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest and metadata")
         if len(rest) == 2:
-            return await self._read(rest[0], rest[1], root)
-        search = search_of(rest[0], list(request.query.items()), self._systems, strict=is_strict(request))
+            return await self._read(rest[0], rest[1], root, request[CALLER].identity.facts)
+        facts = request[CALLER].identity.facts
+        search = search_of(
+            rest[0],
+            list(request.query.items()),
+            self._systems,
+            strict=is_strict(request),
+            record=facts.record,
+            patients=facts.patients,
+        )
         return await self._search(search, rest[0], root)
 
-    async def _read(self, kind: str, name: str, root: str) -> Body:
+    async def _read(self, kind: str, name: str, root: str, facts: Facts) -> Body:
         search = search_of(kind, [("_id", name)], self._systems) if name else FhirSearch(Level.STUDY, nothing=True)
         found = [] if search.query is None else (await page_of(self._index, search.query, 1))[0]
         if not found:
@@ -72,7 +81,11 @@ class FhirService:
             if made is None:
                 raise HttpProblem(404, f"there is no such {kind}")
             return made
-        return imaging_study(found[0].attributes, self._systems, root + BASE, await self._series(found[0]))
+        return _named(
+            imaging_study(found[0].attributes, self._systems, root + BASE, await self._series(found[0])),
+            found[0],
+            facts,
+        )
 
     async def _series(self, study: Document) -> list[Body]:
         """The series of a study, with their instances where there are not too many."""
@@ -113,7 +126,8 @@ class FhirService:
             if kind == "Patient":
                 made = [(patient(document.attributes, self._systems), "match")]
             else:
-                made = [(imaging_study(document.attributes, self._systems, root + BASE), "match")]
+                study = imaging_study(document.attributes, self._systems, root + BASE)
+                made = [(_named(study, document, Facts(record=search.record, patients=search.patients)), "match")]
                 if search.with_patients:
                     made.append((patient(document.attributes, self._systems), "include"))
             for resource, mode in made:
@@ -121,6 +135,15 @@ class FhirService:
                     place = f"{root}{FHIR}/{resource['resourceType']}/{resource['id']}"
                     entries.setdefault(place, {"fullUrl": place, "resource": resource, "search": {"mode": mode}})
         return list(entries.values())
+
+
+def _named(study: Body, document: Document, facts: Facts) -> Body:
+    """The study of the Patient of the caller's health record has him as its subject, as apps know him (SMART Imaging
+    Access)."""
+    patient_id, issuer = (str((document.attributes.get(t) or ("",))[0]) for t in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
+    if facts.record and any(one == patient_id and of in ("", issuer) for one, of in facts.patients):
+        study["subject"]["reference"] = facts.record
+    return study
 
 
 def _made(series: Sequence[Document], instances: dict[str, list[Document]], zone: str) -> list[Body]:

@@ -1,5 +1,6 @@
 """`gantry.common.access.claims`: whom claims name, and for whom and when they are."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,22 @@ def test_identity_is_what_the_claims_say() -> None:
     assert one.facts.patients == (("P1", "HOSPITAL"),)
     assert one.facts.institutions == ("North",)
     assert one.facts.departments == ("Cardiology",)
+
+
+@pytest.mark.parametrize(
+    ("said", "record"),
+    [
+        ("123", "https://ehr.example/fhir/Patient/123"),
+        (["123"], "https://ehr.example/fhir/Patient/123"),
+        (["123", "124"], ""),
+        ("../Binary/1", ""),
+        (None, ""),
+    ],
+)
+def test_patient_of_a_health_record_is_no_patient_id_here(said: Any, record: str) -> None:
+    rules = replace(RULES, fhir_url="https://ehr.example/fhir")
+    facts = identity_of({**GOOD, "mrn": said}, rules).facts
+    assert (facts.record, facts.patients) == (record, ())
 
 
 @pytest.mark.parametrize("name", [None, "", "a\nb", "x" * 65, ["x" * 65], 5])

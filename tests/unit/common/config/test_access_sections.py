@@ -53,3 +53,32 @@ def test_issuer_needs_little() -> None:
 def test_what_is_not_understood_or_unsafe_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         AccessSettings.model_validate(changed)
+
+
+RECORD = {
+    "name": "ehr",
+    "url": "https://ehr.example",
+    "audience": ["gantry"],
+    "patient_claim": "patient",
+    "fhir_url": "https://ehr.example/fhir",
+    "patient_systems": ["urn:oid:1.2=HOSPITAL"],
+}
+
+
+def test_health_record_says_who_its_patients_are_here() -> None:
+    assert AccessSettings.model_validate({"issuers": [RECORD]}).issuers[0].patient_systems == ("urn:oid:1.2=HOSPITAL",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"patient_claim": ""}, "needs patient_claim"),
+        ({"patient_systems": []}, "needs patient_claim"),
+        ({"patient_issuer": "HOSPITAL"}, "patient_systems, not by patient_issuer"),
+        ({"fhir_url": "http://ehr.example/fhir"}, "not an https URL"),
+        ({"patient_systems": ["urn:oid:1.2"]}, "match pattern"),
+    ],
+)
+def test_health_record_that_would_say_nothing_is_refused(changed: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        AccessSettings.model_validate({"issuers": [{**RECORD, **changed}]})

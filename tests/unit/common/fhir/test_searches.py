@@ -127,3 +127,26 @@ def test_no_text_raises_anything_else(name: str, value: str) -> None:
         search_of("ImagingStudy", [(name, value)], SYSTEMS)
     except NotUnderstood:
         pass
+
+
+RECORD = "https://ehr.example/fhir/Patient/123"
+
+
+@pytest.mark.parametrize("value", ["123", "Patient/123", RECORD])
+@pytest.mark.parametrize("name", ["patient", "subject"])
+def test_patient_of_the_health_record_that_asks_is_who_he_is_here(name: str, value: str) -> None:
+    patients = (("P1", "NORTH"), ("P2", ""))
+    search = search_of("ImagingStudy", [(name, value)], SYSTEMS, record=RECORD, patients=patients)
+    ours, issuer = TAGS["PatientID"], TAGS["IssuerOfPatientID"]
+    assert search.query is not None
+    assert search.query.one_of == ({ours: Single(("P1",)), issuer: Single(("NORTH",))}, {ours: Single(("P2",))})
+    assert (search.conditions, search.used) == ({}, [(name, value)])
+    nobody = search_of("ImagingStudy", [(name, value)], SYSTEMS, record=RECORD)
+    assert nobody.query is None
+
+
+def test_others_are_named_as_they_are_here() -> None:
+    search = search_of("ImagingStudy", [("patient", "P1.NORTH")], SYSTEMS, record=RECORD, patients=(("P2", ""),))
+    assert conditions(search) == {"PatientID": Single(("P1",)), "IssuerOfPatientID": Single(("NORTH",))}
+    assert search.one_of == []
+    assert asked(patient="123").one_of == []

@@ -18,7 +18,7 @@ from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
 from gantry.common.adapters.sqlite.index.effects import corrections_of
-from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
+from gantry.common.adapters.sqlite.index.paths import Path, path_of_studies, patient_path, uids_of
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
 from gantry.common.adapters.sqlite.index.schema import attributes_of, create
 from gantry.common.adapters.sqlite.index.successor import remove, successor_of, take_over
@@ -380,7 +380,7 @@ class SqliteIndex:
 
     async def _path_of(self, query: Query) -> Path:
         """The path into the studies; where only series or instances are named, into theirs."""
-        path = study_path(narrowing(query))
+        path = path_of_studies(query)
         for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
             uids = None if path.column else uids_of(query.conditions.get(tag))
             if uids is not None:

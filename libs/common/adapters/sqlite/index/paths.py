@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
-from gantry.common.dicom.query.matching import Condition, Fuzzy, MultipleValues, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.matching import (
+    Condition,
+    Fuzzy,
+    MultipleValues,
+    Query,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+    narrowing,
+)
 from gantry.common.dicom.query.person_names import key_groups, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -44,8 +54,19 @@ class Path:
         return next((n for n, (_, last) in enumerate(self.intervals) if str(value) <= str(last)), len(self.intervals))
 
 
+def path_of_studies(query: Query) -> Path:
+    """The best path into the studies of a query: by its conditions, else by what it has one of, if all of that leads
+    along one column."""
+    path = study_path(narrowing(query))
+    ways = [study_path(one) for one in query.one_of]
+    columns = {way.column for way in ways}
+    if path.column or len(columns) != 1 or "" in columns:
+        return path
+    return Path(columns.pop(), _apart([(str(a), str(b)) for way in ways for a, b in way.intervals]), path.like)
+
+
 def study_path(conditions: Mapping[int, Condition]) -> Path:
-    """The best path into the studies."""
+    """The best path into the studies that meet conditions."""
     like = tuple(_likes(conditions))
     for tag, column, intervals in _BY_SELECTIVITY:
         found = _narrowest(conditions.get(tag), intervals)

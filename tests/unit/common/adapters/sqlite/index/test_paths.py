@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.adapters.sqlite.index.paths import Path, glob_of, patient_path, plain_values, study_path, uids_of
+from gantry.common.adapters.sqlite.index.paths import (
+    Path,
+    glob_of,
+    path_of_studies,
+    patient_path,
+    plain_values,
+    study_path,
+    uids_of,
+)
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query.matching import (
     Condition,
@@ -105,3 +113,16 @@ def test_only_plain_values_can_be_looked_for_in_a_list_of_texts() -> None:
     assert plain_values(Single(("CT", "MR"))) == ['*"CT"*', '*"MR"*']
     assert plain_values(Single(("C*",))) == plain_values(Wildcard(("CT",))) == plain_values(None) == []
     assert uids_of(Wildcard(("1.2*",))) is None
+
+
+def test_what_there_is_one_of_leads_along_a_column_if_all_of_it_does() -> None:
+    mine, yours = {PID: Single(("P1",))}, {PID: Single(("P2",)), NAME: Wildcard(("A*",))}
+    path = path_of_studies(Query("default", Level.STUDY, one_of=(mine, yours)))
+    assert (path.column, [path.interval_of(pid) < len(path.intervals) for pid in ("P1", "P2")]) == ("pid", [True, True])
+    assert ("P1", "P1") in path.intervals
+    assert ("P2", "P2") in path.intervals
+    # What the query itself asks for narrows as it did; and where one of several may be anywhere, nothing is narrowed.
+    asked = Query("default", Level.STUDY, {STUDY: Single(("1.2",))}, one_of=(mine, yours))
+    assert path_of_studies(asked).column == "uid"
+    for others in ((mine, {}), (mine, {STUDY: Single(("1.2",))}), ()):
+        assert path_of_studies(Query("default", Level.STUDY, one_of=others)).column == ""
