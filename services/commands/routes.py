@@ -138,7 +138,7 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
     """Say where a study would be sent if it were complete now, and by which rule. Sends nothing."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        rules = route_rules(settings.routing.rules, searchable(settings))
+        rules = route_rules(settings.routing, searchable(settings))
         handler = RouteRequests(rules, stores.log, stores.index, SystemClock())
         found = await handler.routes_of(await _as_completed(stores, study))
         for one in found:
