@@ -1,0 +1,45 @@
+"""HL7 receivers of others that rules tell of studies, on the whole archive, in both topologies: HAPI takes our messages
+apart by its own tables, and what it refuses is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.crash.conftest import MakeArchive
+from tests.crash.test_deletion import done, send
+from tests.crash.test_result_messages import telling
+from tests.crash.test_routing import until_delivered
+from tests.support.archive import free_port
+from tests.support.asking import uids_of
+from tests.support.hapi import plain, prepared, taking
+from tests.support.objects import study
+
+pytestmark = pytest.mark.timeout(600)  # the first run fetches what the example needs
+NAME = "Müller & Söhne|~^Jörg=山田^太郎"
+
+
+async def test_hapi_reads_what_we_tell_and_is_told_again_what_it_refused(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    folder, port = await asyncio.to_thread(prepared, tmp_path / "example"), free_port()
+    rule = "{name: planner, notify: [RIS], corrections: true}"
+    with taking(folder, port, 3) as hapi:
+        archive = telling(make_archive(), port, rule, ", facility: 'A|B^C&D'").start()
+        fields = {"SpecificCharacterSet": "ISO_IR 192", "AccessionNumber": "A17"}
+        files = study(tmp_path / "files", 1, name=NAME, **fields)
+        await send(archive, files)
+        await until_delivered(archive, 1)
+        uid, _ = uids_of(files[0])
+        done(archive, "correct", uid, "--set", "StudyDescription=Neck | thorax & ^more", "--reason", "wrong")
+        said = plain((await asyncio.to_thread(hapi.communicate, timeout=120))[0])
+        await until_delivered(archive, 2)
+        assert archive.stop() == 0
+    about = f"113014 {uid} | P1 | Müller & Söhne|~ | Jörg | A17"
+    refused, taken, corrected = said
+    assert refused == taken
+    assert refused.partition(" ")[2] == f"R O {about} | CT of something"
+    assert corrected.partition(" ")[2] == f"C C {about} | Neck | thorax & ^more"
+    assert corrected.partition(" ")[0] != taken.partition(" ")[0]
