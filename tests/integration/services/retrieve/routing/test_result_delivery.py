@@ -183,6 +183,23 @@ async def test_a_receiver_that_is_away_is_said_to_be(site: Site) -> None:
     assert attempted.why.startswith("RIS: no connection to 127.0.0.1:")
 
 
+async def test_a_receiver_that_never_ends_its_handshake_is_left(site: Site) -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        began = time.monotonic()
+        attempted = await site.receiver(port, tls=True, connect_timeout=0.3).attempt(ROUTE)
+        assert (attempted.is_done, attempted.refused) == (False, False)
+        assert attempted.why == f"RIS: 127.0.0.1:{port} does not answer"
+        assert time.monotonic() - began < 3
+    finally:
+        server.close()
+
+
 async def test_the_order_of_a_study_is_in_the_message_unless_it_is_of_another_patient(
     site: Site, ris: MllpReceiver
 ) -> None:
