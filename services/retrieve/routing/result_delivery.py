@@ -36,6 +36,8 @@ from gantry.services.retrieve.routing.told_studies import ToldStudies
 
 ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str], None]
 """Study Instance UID, Patient ID and its issuer, name and host of the receiver, trace, and why it was not taken."""
+_MOST_OTHERS = 100
+"""Acknowledgements of other messages that are passed over."""
 _CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
 _KINDS = frozenset((AVAILABILITY, CHANGE, CORRECTION))
 logger = get_logger("routing")
@@ -112,7 +114,11 @@ class Hl7Receiver:
             try:
                 async with asyncio.timeout(one.response_timeout):
                     said = _acknowledged(await client.send(message.content))
+                    passed_over = 0
                     while not answers(said, message.control_id):
+                        passed_over += 1
+                        if passed_over > _MOST_OTHERS:
+                            raise ConnectionFailed("it answers what it was not asked")
                         said = _acknowledged(await client.receive())
             except TimeoutError:
                 raise PeerTimeout(f"no acknowledgement in {one.response_timeout:g} s") from None

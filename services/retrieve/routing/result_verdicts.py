@@ -7,6 +7,7 @@ from gantry.services.retrieve.routing.attempted import Attempted
 
 _REFUSALS = frozenset(("AE", "AR", "CE", "CR"))
 _MOST_PROBLEMS = 3
+_LONGEST_WORDS = 160
 
 
 def answers(said: Acknowledged, control_id: str) -> bool:
@@ -23,6 +24,7 @@ def verdict(receiver: str, said: Acknowledged, control_id: str, uid: str) -> Att
         why = f"{receiver} answered {said.code} without saying to what (MSA-2)"
         return Attempted((), (uid,), why, refused=True)
     if said.code in _REFUSALS:
-        words = "; ".join(said.problems[:_MOST_PROBLEMS]) or said.text
+        # Whatever a receiver says is one short line in lists and records.
+        words = " ".join(("; ".join(said.problems[:_MOST_PROBLEMS]) or said.text)[:_LONGEST_WORDS].split())
         return Attempted((), (uid,), f"{receiver} answered {said.code}{f': {words}' if words else ''}", refused=True)
     return Attempted((), (uid,), f"{receiver}: what it answers is no acknowledgement (MSA-1)")

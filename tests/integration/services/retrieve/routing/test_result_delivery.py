@@ -137,6 +137,7 @@ Answers = Callable[[Hl7Message], bytes | None]
         pytest.param(lambda _: framed(b"MSH|^~\\&|X"), "is no acknowledgement", id="no MSA"),
         pytest.param(lambda one: acknowledgement(one, "XX"), "is no acknowledgement", id="no code"),
         pytest.param(lambda one: acknowledgement(one, control_id="OLD"), "no acknowledgement in 0.3 s", id="another"),
+        pytest.param(lambda one: acknowledgement(one, control_id="OLD") * 200, "it was not asked", id="many others"),
         pytest.param(lambda _: b"\x0b" + b"x" * (2 << 20), "is not MLLP", id="too long"),
     ],
 )

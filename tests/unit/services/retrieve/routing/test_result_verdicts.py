@@ -45,3 +45,9 @@ def test_what_is_about_another_message_is_no_answer() -> None:
     assert answers(Acknowledged("AA", "M1", "", ()), "M1")
     assert answers(Acknowledged("AR", "", "", ()), "M1")
     assert not answers(Acknowledged("AA", "M0", "", ()), "M1")
+
+
+def test_what_a_receiver_says_becomes_one_short_line() -> None:
+    done = verdict("RIS", Acknowledged("AE", "M1", "no\norder\t" + "x" * 5000, ()), "M1", "1.2.3")
+    assert done.why.startswith("RIS answered AE: no order xxx")
+    assert len(done.why) < 200
