@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     ),
     "problems of an HL7 acknowledgement": (
         lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1\r" + "ERR||PID^1^3|101\r" * n)),
-        300,
+        620,
     ),
     "escapes of an HL7 acknowledgement": (
         lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1|" + "\\F\\&^" * n)),
