@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -147,7 +147,8 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
                 said = {"destination": one.destination, "kind": kind, "rule": one.rule}
                 print_json({**said, "deidentified_by": one.deidentify or None})
         if not as_json and found:
-            rows = [(one.destination, _what(one), one.rule) for one in found]
+            receivers = {one.name for one in settings.routing.receivers}
+            rows = [(one.destination, _what(one, receivers), one.rule) for one in found]
             print_columns(("destination", "what", "rule"), rows)
         if not as_json and not found:
             click.echo("no rule sends it anywhere")
@@ -238,8 +239,10 @@ def _open_state(state: RouteState, opens: int) -> str:
     return "under way" if state.requested.kind == MOVE and not state.requested.by else "new"
 
 
-def _what(one: RouteRequested) -> str:
+def _what(one: RouteRequested, receivers: Collection[str]) -> str:
     """What goes to the destination."""
+    if one.destination in receivers:
+        return "an HL7 message"
     return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
 
 

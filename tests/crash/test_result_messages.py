@@ -82,7 +82,7 @@ async def test_a_receiver_is_told_what_came_was_corrected_deleted_and_came_back(
         assert [one["kind"] for one in states] == kinds
         assert len({one.control_id for one in ris.messages}) == 4
         check = gantry(archive, "routes", "check", uid).stdout
-        assert "RIS" in check, check
+        assert "RIS          an HL7 message  planner" in check, check
         assert archive.metric("gantry_hl7_sent_total") == 4
         assert archive.stop() == 0
 

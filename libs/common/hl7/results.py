@@ -249,8 +249,9 @@ def _studied(study: Attributes) -> str:
 
 
 def _modality(study: Attributes) -> str:
-    """The modality that took images; of several the first."""
-    said = [text_of(value) for value in study.get(TAGS["ModalitiesInStudy"]) or study.get(TAGS["Modality"]) or ()]
+    """The modality that took images; of several always the same one, in whatever order they are known."""
+    values = study.get(TAGS["ModalitiesInStudy"]) or study.get(TAGS["Modality"]) or ()
+    said = sorted(text_of(value) for value in values)
     return next((one for one in said if one not in _NO_MODALITIES), next(iter(said), ""))
 
 

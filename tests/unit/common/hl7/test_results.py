@@ -149,6 +149,17 @@ def test_every_character_set_of_the_settings_can_be_written_and_read(name: str) 
     assert ("Phonetic" in groups) is (name[:3] in ("UNI", "GB ", "ISO", "BIG", "KS "))
 
 
+@pytest.mark.parametrize(
+    ("modalities", "expected"),
+    [(["MR", "CT"], "CT"), (["CT", "MR"], "CT"), (["KO", "SR", "MR"], "MR"), (["SR", "PR"], "PR"), ([], "")],
+    ids=["two", "the other way round", "made of images", "no images", "none"],
+)
+def test_the_modality_is_one_that_took_images_and_always_the_same(modalities: list[str], expected: str) -> None:
+    order = told({"ModalitiesInStudy": modalities}).first("OBR")
+    assert order is not None
+    assert order.text(24) == expected
+
+
 def test_a_name_that_cannot_be_written_is_not_left_out() -> None:
     patient = told({"PatientName": ["Müller^Jörg"]}, MessageCharset("ASCII")).first("PID")
     assert patient is not None
