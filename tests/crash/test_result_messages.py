@@ -16,6 +16,7 @@ from tests.crash.test_routing import listed, until_delivered
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import uids_of, until
+from tests.support.audit_schema import require_valid
 from tests.support.mllp_receiver import acknowledgement, mllp_receiver
 from tests.support.objects import study
 
@@ -84,7 +85,22 @@ async def test_a_receiver_is_told_what_came_was_corrected_deleted_and_came_back(
         check = gantry(archive, "routes", "check", uid).stdout
         assert "RIS          an HL7 message  planner" in check, check
         assert archive.metric("gantry_hl7_sent_total") == 4
+        await on_record(archive)
         assert archive.stop() == 0
+
+
+async def on_record(archive: RunningArchive) -> None:
+    """Until the audit trail names whom the receiver was told of; as AuditMessage, it agrees with the standard."""
+    async with asyncio.timeout(60):
+        while True:
+            said = (await asyncio.to_thread(gantry, archive, "audit", "who", "P1", "--form", "xml")).stdout
+            told = [line for line in said.splitlines() if "HL7 ORU^R01" in line]
+            if told:
+                break
+            await asyncio.sleep(0.5)
+    for line in told:
+        require_valid(line.encode())
+        assert 'UserID="RIS"' in line
 
 
 def place_order(archive: RunningArchive) -> None:
