@@ -42,6 +42,8 @@ class MllpClient:
             raise ConnectionFailed(f"{host}:{port} does not answer") from None
         except OSError as error:
             raise ConnectionFailed(f"no connection to {host}:{port}: {error.strerror or error}") from error
+        except UnicodeError:  # a name that is none, such as one with an empty label
+            raise ConnectionFailed(f"no connection to {host}:{port}: not the name of a host") from None
         return self
 
     async def __aexit__(

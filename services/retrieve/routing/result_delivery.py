@@ -10,7 +10,7 @@ from dataclasses import replace
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
 from gantry.common.config.tls import trusting
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
-from gantry.common.errors import ConfigError, ConnectionFailed, DependencyUnavailable, PeerError, PeerTimeout
+from gantry.common.errors import ConfigError, ConnectionFailed, GantryError, PeerError, PeerTimeout
 from gantry.common.events import RouteRequested
 from gantry.common.hl7.answers import Acknowledged, acknowledged
 from gantry.common.hl7.charsets import decoded
@@ -73,7 +73,7 @@ class Hl7Receiver:
             return Attempted((), (), f"{name} is an HL7 receiver: it is told of studies, and gets no objects")
         try:
             result = await self._told.result_of(route)
-        except DependencyUnavailable as error:
+        except GantryError as error:
             return Attempted((), None, str(error))
         if result is None:
             return self._untold(route)

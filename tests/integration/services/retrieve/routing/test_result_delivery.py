@@ -16,7 +16,7 @@ from gantry.common.adapters.sqlite import SqliteIndex, open_sqlite_index
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import SystemClock
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
-from gantry.common.errors import ConfigError
+from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.events import RouteRequested
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
@@ -48,8 +48,8 @@ class Site:
     metrics: Metrics = field(default_factory=Metrics)
     sent: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def receiver(self, port: int, **more: Any) -> Hl7Receiver:
-        settings = Hl7ReceiverSettings(name="RIS", host="127.0.0.1", port=port, **({"response_timeout": 5.0} | more))
+    def receiver(self, port: int, host: str = "127.0.0.1", **more: Any) -> Hl7Receiver:
+        settings = Hl7ReceiverSettings(name="RIS", host=host, port=port, **({"response_timeout": 5.0} | more))
         told = ToldStudies(self.index, self.orders, _at_once, SystemClock())
         return Hl7Receiver(settings, "GANTRY", told, self.metrics, lambda *told: self.sent.append(told))
 
@@ -182,6 +182,19 @@ async def test_a_receiver_that_is_away_is_said_to_be(site: Site) -> None:
     attempted = await site.receiver(free_port()).attempt(ROUTE)
     assert (attempted.is_done, attempted.refused) == (False, False)
     assert attempted.why.startswith("RIS: no connection to 127.0.0.1:")
+    attempted = await site.receiver(104, "a..b").attempt(ROUTE)
+    assert (attempted.is_done, attempted.refused) == (False, False)
+    assert attempted.why.startswith("RIS: no connection to a..b:104")
+
+
+async def test_a_route_waits_while_orders_cannot_be_read(site: Site, ris: MllpReceiver) -> None:
+    async def away() -> None:
+        raise DependencyUnavailable("log", "it is away")
+
+    told = ToldStudies(site.index, site.orders, away, SystemClock())
+    settings = Hl7ReceiverSettings(name="RIS", host="127.0.0.1", port=ris.port)
+    attempted = await Hl7Receiver(settings, "GANTRY", told, site.metrics, lambda *_: None).attempt(ROUTE)
+    assert (attempted.failed, attempted.refused, ris.came) == (None, False, [])
 
 
 async def test_a_receiver_that_never_ends_its_handshake_is_left(site: Site) -> None:
