@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from blake3 import blake3
 
 from gantry.cli.output import print_columns, print_json
 from gantry.common.clock import SystemClock
@@ -16,25 +14,22 @@ from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, UndecodableEvent
-from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
+from gantry.common.events import TOPICS, Event, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.route_timing import RouteTimes
 from gantry.common.lifecycle.routes import (
-    CANCELLED,
     FAILED,
     MOVE,
-    PREFETCH,
-    READ_US,
-    STEP_KINDS,
     RouteLedger,
     RouteState,
-    taken_in_pieces,
 )
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
 from gantry.services.commands.committing import commit
 from gantry.services.commands.on_stores import options, run
+from gantry.services.operations.route_decisions import give_up, send_again
+from gantry.services.operations.route_words import WaitingTimes, because_of, open_state, what_goes
+from gantry.services.operations.route_words import as_json as described
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules, route_times
@@ -68,10 +63,10 @@ def list_routes(
         listed = ledger.all() if every or failed else ledger.open()
         states = [one for one in listed if destination in (None, one.requested.destination)]
         states = [one for one in states if not failed or one.outcome == FAILED or one.withheld]
-        waiting = _Waiting(route_times(settings.routing), SystemClock().now_us())
+        waiting = WaitingTimes(route_times(settings.routing), SystemClock().now_us())
         if as_json:
             for state in states:
-                print_json(_as_json(state, waiting))
+                print_json(described(state, waiting))
         elif states:
             print_columns(_HEAD, [_row(state, waiting) for state in states])
         else:
@@ -92,13 +87,7 @@ def cancel(
 
     async def work(stores: Stores, settings: Settings) -> None:
         states = _chosen((await ledger_of(stores.log)).open(), names, destination, every)
-        at = SystemClock().now_us()
-        for state in states:
-            one = state.requested
-            numbers = len(state.taken), state.left or 0
-            of = one.partition, one.trace, one.study_instance_uid, one.route
-            await stores.log.append(RouteEnded(*of, CANCELLED, *numbers, "", at, this_user()))
-        _say(as_json, "cancelled", [state.requested.route for state in states])
+        _say(as_json, "cancelled", await give_up(stores.log, SystemClock(), states, this_user()))
 
     run(config, data, work, any_index=True)
 
@@ -116,17 +105,8 @@ def retry(
     async def work(stores: Stores, settings: Settings) -> None:
         ended = [one for one in (await ledger_of(stores.log)).all() if one.outcome]
         of_all = [one for one in ended if one.outcome == FAILED] if every else ended
-        made: list[Event] = []
-        for state in _chosen(of_all, names, destination, every):
-            at = SystemClock().now_us()
-            name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
-            # Whoever sends it reads first what was taken.
-            until = at + READ_US if state.taken else 0
-            requested = replace(state.requested, route=name, at=at, by=this_user(), until=until)
-            made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
-        if made:
-            await stores.log.append(*made)
-        _say(as_json, "requested", [one.route for one in made if isinstance(one, RouteRequested)])
+        states = _chosen(of_all, names, destination, every)
+        _say(as_json, "requested", await send_again(stores.log, SystemClock(), states, this_user()))
 
     run(config, data, work, any_index=True)
 
@@ -148,7 +128,8 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
                 print_json({**said, "deidentified_by": one.deidentify or None})
         if not as_json and found:
             receivers = {one.name for one in settings.routing.receivers}
-            rows = [(one.destination, _what(one, receivers), one.rule) for one in found]
+            words = ["an HL7 message" if one.destination in receivers else what_goes(one) for one in found]
+            rows = [(one.destination, what, one.rule) for one, what in zip(found, words, strict=True)]
             print_columns(("destination", "what", "rule"), rows)
         if not as_json and not found:
             click.echo("no rule sends it anywhere")
@@ -211,39 +192,7 @@ def _state(state: RouteState, opens: int) -> str:
         by = f" by {state.by}" if state.by else ""
         withheld = f", {state.withheld} withheld" if state.withheld else ""
         return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "") + withheld
-    return _open_state(state, opens)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """For what open routes wait, by the settings."""
-
-    times: RouteTimes
-    now_us: int
-
-    def opens(self, state: RouteState) -> int:
-        """When the time of its rule comes, in microseconds since 1970; 0 where it is now."""
-        return 0 if state.outcome else self.times.opens_us(state.requested, self.now_us)
-
-    def next(self, state: RouteState) -> str:
-        """When it is tried next, "" where that is now."""
-        at = 0 if state.outcome else max(state.again, self.opens(state))
-        return moment(at) if at else ""
-
-
-def _open_state(state: RouteState, opens: int) -> str:
-    if opens:
-        return "waits for its time"
-    if state.attempts or state.again:
-        return "waits"
-    return "under way" if state.requested.kind == MOVE and not state.requested.by else "new"
-
-
-def _what(one: RouteRequested, receivers: Collection[str]) -> str:
-    """What goes to the destination."""
-    if one.destination in receivers:
-        return "an HL7 message"
-    return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
+    return open_state(state, opens)
 
 
 def _where(one: RouteRequested) -> str:
@@ -253,49 +202,17 @@ def _where(one: RouteRequested) -> str:
     return f"{one.destination} ({said})" if said else one.destination
 
 
-def _because(one: RouteRequested) -> str:
-    if one.kind == PREFETCH:
-        return f"{one.rule}, order {one.requestor}"
-    return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
-
-
-def _row(state: RouteState, waiting: _Waiting) -> tuple[str, ...]:
+def _row(state: RouteState, waiting: WaitingTimes) -> tuple[str, ...]:
     one = state.requested
     return (
         one.route[:12],
         moment(one.at),
         one.study_instance_uid,
         _where(one),
-        _because(one),
+        because_of(one),
         _state(state, waiting.opens(state)),
         "" if state.left is None else f"{state.left} of {one.asked}",
         str(state.attempts),
         waiting.next(state),
         state.why,
     )
-
-
-def _as_json(state: RouteState, waiting: _Waiting) -> dict[str, object]:
-    one = state.requested
-    return {
-        "route": one.route,
-        "study": None if one.kind in STEP_KINDS else one.study_instance_uid,
-        "step": one.study_instance_uid if one.kind in STEP_KINDS else None,
-        "destination": one.destination,
-        "kind": one.kind or "objects",
-        "rule": one.rule,
-        "since": moment(one.at),
-        "requestor": one.requestor or None,
-        "asked": one.asked or None,
-        "left": state.left,
-        "state": state.outcome or _open_state(state, waiting.opens(state)),
-        "attempts": state.attempts,
-        "next": waiting.next(state) or None,
-        "completed": state.completed,
-        "failed": state.failed,
-        "deidentified_by": one.deidentify or None,
-        "withheld": state.withheld,
-        "reasons": dict(state.reasons),
-        "why": state.why,
-        "by": state.by or one.by,
-    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gantry.common.events import ARCHIVERS, INDEXERS, TOPICS, AssociationEnded, ProcessReported
+from gantry.common.events import ARCHIVERS, INDEXERS, TOPICS, AssociationEnded, ProcessReported, RouteRequested
 from gantry.common.lifecycle import retention_rules
+from gantry.common.lifecycle.route_board import FORGOTTEN_US, RouteBoard
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.services.auditing.reading import AuditReader
@@ -26,11 +27,13 @@ from gantry.services.operations.holds import HoldsPart
 from gantry.services.operations.letters import LettersPart
 from gantry.services.operations.peers import PeersPart
 from gantry.services.operations.retention import RetentionPart
+from gantry.services.operations.routes import RoutesPart
 from gantry.services.operations.seen import DAYS, Seen
 from gantry.services.operations.topic_reader import TopicReader
 from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import OperationsService
 from gantry.services.operations.where import WherePart
+from gantry.services.retrieve.routing.requesting import route_times
 from gantry.services.webhooks.app import group_of
 from gantry.services.whereabouts.search import Whereabouts
 
@@ -77,7 +80,11 @@ async def build(context: Context) -> RoleParts:
     grace = context.settings.lifecycle.grace
     whereabouts = Whereabouts(context.objects, context.log, context.answers, context.clock, grace=grace)
     where = WherePart(whereabouts, turns)
-    parts = [where.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
+    board = RouteBoard()
+    told = TopicReader(context.log, TOPICS[RouteRequested].name, context.clock, FORGOTTEN_US / 1e6, board.take)
+    times = route_times(context.settings.routing)
+    routes = RoutesPart(board, told, context.log, times, context.clock, operators, turns)
+    parts = [where.parts(), routes.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
     reader = AuditReader(context.objects, context.log, context.answers, context.clock)
     parts += [health.parts(), peers.parts(), AuditPart(reader, context.clock, turns).parts()]
     return RoleParts(web={**OperationsService(operators, parts).handlers(), **holds.handlers()})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from gantry.common.access import EVERYTHING, Sight, both, role_table, rules_of, sight_of_peer
+from gantry.common.access import EVERYTHING, Sight, both, role_table, rules_of, sight_of_peer, without_confidential
 from gantry.common.access.views import views_of
 from gantry.common.audit import Kind
 from gantry.common.clock import Clock
@@ -434,7 +434,7 @@ class Archive:
             self.health.issuers,
             lambda: self._policy.current,
             role_table(access.roles),
-            rules_of(access.sees),
+            rules_of(access.sees, access.confidential),
             admission.syntaxes_of,
             self.clock,
             self.metrics,
@@ -519,7 +519,9 @@ class Archive:
         return self._policy.current.view_of(ae_title)
 
     def sight_of(self, ae_title: str) -> Sight:
-        return sight_of_peer(self._policy.current.sees(ae_title))
+        policy = self._policy.current
+        sight = sight_of_peer(policy.sees(ae_title))
+        return sight if policy.sees_confidential(ae_title) else without_confidential(sight)
 
     def sight(self, association: Association) -> Sight:
         """What is seen on an association: what its peer may see now, and its user."""

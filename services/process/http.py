@@ -81,7 +81,7 @@ class HttpServer(WebServer):
             lab=settings.lab,
             signed=self._issuers,
             table=role_table(settings.access.roles),
-            rules=rules_of(settings.access.sees),
+            rules=rules_of(settings.access.sees, settings.access.confidential),
             sessions=self._sessions,
             origins=origins,
             overrides=self._overrides,

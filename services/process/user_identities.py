@@ -15,11 +15,10 @@ from secrets import token_bytes
 
 from gantry.common.access import (
     AdmittedUser,
-    CallerRole,
     Identity,
     Means,
     RoleTable,
-    Rule,
+    SightRules,
     sight_of,
 )
 from gantry.common.access.failed_tries import FailedTries
@@ -74,7 +73,7 @@ class UserIdentities:
         issuers: IssuerTokens,
         policy: Callable[[], Policy],
         table: RoleTable,
-        rules: Mapping[CallerRole, frozenset[Rule]],
+        rules: SightRules,
         syntaxes_of: Callable[[AdmittedUser], frozenset[str]],
         clock: Clock,
         metrics: Metrics,

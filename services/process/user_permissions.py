@@ -20,12 +20,16 @@ _VERBS: Mapping[Permission, Verb] = {
 """What a role needs for a permission of its peer's; C-ECHO needs nothing."""
 _FOR_RESTRICTED = frozenset((Permission.ECHO, Permission.FIND, Permission.RETRIEVE))
 """As over HTTP: who sees some studies brings no others, and what is not of studies is not for him."""
+_FOR_ORDINARY = _FOR_RESTRICTED | {Permission.STORE, Permission.COMMIT, Permission.MPPS, Permission.WORKLIST}
+"""Of who sees all but what is confidential. A rejection note says of any instance whether it is there."""
 
 
 def permissions_of(user: AdmittedUser) -> frozenset[Permission]:
     """What the user may, whatever his peer may."""
     held = frozenset(p for p in Permission if p not in _VERBS or _VERBS[p] in user.verbs)
-    return held if user.sight.whole else held & _FOR_RESTRICTED
+    if user.sight.whole:
+        return held
+    return held & (_FOR_ORDINARY if user.sight.all_ordinary else _FOR_RESTRICTED)
 
 
 def may_move(user: AdmittedUser) -> bool:

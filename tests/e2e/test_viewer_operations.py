@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.errors import AssociationRejected
 from gantry.common.net import connect
 from tests.crash.test_dead_letters import open_letters, publish_without_object, put_back
-from tests.support.archive import RunningArchive
+from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import Modality, found, wait_for
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
@@ -240,6 +240,37 @@ async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
         await page.until("document.querySelector('job-tray').innerText.includes('Handled by indexer')")
         await says(page, "No open dead letters")
     await wait_for(archive, 1)
+
+
+async def test_a_route_that_waits_is_given_up_and_that_is_undone(tmp_path: Path) -> None:
+    chromium()
+    reading = f"{{ae_title: READING, host: 127.0.0.1, port: {free_port()}, may: [], move_destination: true}}"
+    archive = RunningArchive(tmp_path, environment=OPERATOR)
+    archive.write_policy([reading], "completion: {quiet: 0.3}\nrouting: {rules: [{name: all, to: [READING]}]}\n")
+    archive.start()
+    try:
+        async with section(archive, "routes") as page:
+            await says(page, "Nothing was sent on in the last 30 days")
+            await asyncio.to_thread(put, archive, [data_set(name="Secret^Jane", size=16)])
+            # It is asked for again each time somebody comes back to it.
+            async with asyncio.timeout(30):
+                while "1 route waits" not in await page.evaluate(f"{SECTION}.innerText"):
+                    await page.press_button("Peers", of="other-place a")
+                    await page.press_button("Routes", of="other-place a")
+                    await asyncio.sleep(0.5)
+            await says(page, "READING")
+            shown = await page.evaluate(f"{SECTION}.innerText")
+            assert "Secret" not in shown
+            await page.press_button("Give up", of="other-place button")
+            await says(page, "Nothing waits")
+            await page.press_button("What failed or was given up", of="other-place a")
+            await says(page, "given up by loopback")
+            await page.press_button("Undo", of="job-tray button")
+            await says(page, "Nothing failed")
+            await page.press_button("What waits", of="other-place a")
+            await says(page, "1 route waits")
+    finally:
+        archive.stop()
 
 
 async def test_health_is_live_and_says_what_each_process_reports(archive: RunningArchive) -> None:

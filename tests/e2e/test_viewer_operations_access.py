@@ -29,7 +29,17 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
 
 ADDRESSES = (
     *("health", "where", "where?term=ACCESSION", "where?term=NOBODY", "conflicts", "conflicts/CONFLICT"),
-    *("conflicts/1.2.3", "letters", "letters?state=all", "holds", "holds?term=NOBODY", "retention", "peers"),
+    *(
+        "conflicts/1.2.3",
+        "letters",
+        "letters?state=all",
+        "routes",
+        "routes?state=ended",
+        "holds",
+        "holds?term=NOBODY",
+        "retention",
+        "peers",
+    ),
 )
 
 

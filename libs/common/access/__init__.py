@@ -16,9 +16,11 @@ from gantry.common.access.sight import (
     Alternative,
     Rule,
     Sight,
+    SightRules,
     restricted,
     rules_of,
     sight_of,
+    without_confidential,
 )
 from gantry.common.access.users import AdmittedUser
 from gantry.common.access.verbs import DEFAULT_VERBS, FORMER_VERBS, CallerRole, Verb
@@ -41,6 +43,7 @@ __all__ = [
     "RoleTable",
     "Rule",
     "Sight",
+    "SightRules",
     "Verb",
     "both",
     "claims_of",
@@ -51,4 +54,5 @@ __all__ = [
     "rules_of",
     "sight_of",
     "sight_of_peer",
+    "without_confidential",
 ]

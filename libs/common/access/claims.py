@@ -28,6 +28,7 @@ class ClaimNames:
     patient: str = ""
     patient_issuer: str = ""
     institution: str = ""
+    department: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def identity_of(claims: Mapping[str, Any], rules: IssuerRules) -> Identity:
         _facts(claims, names.referrer_id),
         tuple((patient, names.patient_issuer) for patient in _facts(claims, names.patient)),
         _facts(claims, names.institution),
+        _facts(claims, names.department),
     )
     return Identity(subject, f"{rules.name}:{called}", Means.ISSUER, roles, facts, rules.name)
 

@@ -28,13 +28,14 @@ class Means(Enum):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What rules about studies compare (`gantry.common.access.sight`): names of a referring physician as DICOM writes
-    them (PS3.5 6.2, PN), his identifications, Patient IDs with their issuer ("" where it does not matter), and names of
-    institutions."""
+    them (PS3.5 6.2, PN), his identifications, Patient IDs with their issuer ("" where it does not matter), names of
+    institutions and of their departments."""
 
     referrers: tuple[str, ...] = ()
     referrer_ids: tuple[str, ...] = ()
     patients: tuple[tuple[str, str], ...] = ()
     institutions: tuple[str, ...] = ()
+    departments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

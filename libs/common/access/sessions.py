@@ -108,6 +108,7 @@ def of_session(session: Session) -> Mapping[str, Any]:
         "refid": facts.referrer_ids,
         "pat": facts.patients,
         "inst": facts.institutions,
+        "dept": facts.departments,
         "n": session.number,
         "until": session.until,
         "sid": session.sid,
@@ -124,6 +125,7 @@ def session_of(content: Mapping[str, Any]) -> Session | None:
             tuple(content.get("refid", ())),
             tuple((patient, issuer) for patient, issuer in content.get("pat", ())),
             tuple(content.get("inst", ())),
+            tuple(content.get("dept", ())),
         )
         roles = frozenset(CallerRole(word) for word in content.get("roles", ()))
         identity = Identity(content["sub"], content["name"], Means.ISSUER, roles, facts, content["iss"])

@@ -3,6 +3,10 @@
     referrals    Referring Physician's Name, or an identification of him, is that of the identity
     record       Patient ID, and its issuer where the identity has one, are those of the identity
     institution  Institution Name is one of the identity's
+    department   Institutional Department Name of a series is one of the identity's: the whole study
+
+Beside these rules, roles may be kept from studies that are confidential: those with a Confidentiality Constraint on
+Patient Data Description (0040,3001), whatever it says (PS3.3 C.2.3).
 
 What may not be seen is not counted either, so sight is part of each question to the index, and `SIGHT` carries it from
 where a caller is admitted to where the index is asked (`gantry.common.runtime.restricted_index`), through every task
@@ -14,15 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from gantry.common.access.identity import Facts, Identity
 from gantry.common.access.verbs import CallerRole
-from gantry.common.dicom.query.matching import Condition, Item, MultipleValues, Single
+from gantry.common.dicom.query.matching import Condition, Empty, Item, MultipleValues, Single
 from gantry.common.dicom.standard.tags import (
     CODE_VALUE,
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
     INSTITUTION_NAME,
+    INSTITUTIONAL_DEPARTMENT_NAME,
     ISSUER_OF_PATIENT_ID,
     PATIENT_ID,
     PERSON_IDENTIFICATION_CODE_SEQUENCE,
@@ -38,6 +44,7 @@ class Rule(Enum):
     REFERRALS = "referrals"
     RECORD = "record"
     INSTITUTION = "institution"
+    DEPARTMENT = "department"
 
 
 Alternative = Mapping[int, Condition]
@@ -57,7 +64,14 @@ class Sight:
         """Whether everything is seen."""
         return self.alternatives is None
 
+    @property
+    def all_ordinary(self) -> bool:
+        """Whether everything is seen but what is confidential, or that, too."""
+        return self.alternatives is None or ORDINARY in self.alternatives
 
+
+ORDINARY: Alternative = {CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION: Empty()}
+"""What is not confidential."""
 EVERYTHING = Sight()
 NOTHING = Sight(())
 
@@ -68,13 +82,40 @@ DEFAULT_RULES: Mapping[CallerRole, frozenset[Rule]] = {
 """Roles that are not here see every study."""
 
 
-def sight_of(identity: Identity, rules: Mapping[CallerRole, frozenset[Rule]]) -> Sight:
+@dataclass(frozen=True, slots=True)
+class SightRules:
+    """What roles see. Where `confidential` is given, it names the roles that see confidential studies, too."""
+
+    of_roles: Mapping[CallerRole, frozenset[Rule]] = field(default_factory=lambda: DEFAULT_RULES)
+    confidential: frozenset[CallerRole] | None = None
+
+    def show_confidential(self, role: CallerRole) -> bool:
+        """Whether a role sees confidential studies among those that its rules show."""
+        return self.confidential is None or role in self.confidential
+
+
+def sight_of(identity: Identity, rules: SightRules) -> Sight:
     """What an identity sees: everything if one of its roles does, else what any rule of any of its roles shows. A rule
-    that the identity has no facts for shows nothing."""
-    if any(role not in rules for role in identity.roles) or not identity.roles:
+    that the identity has no facts for shows nothing. Whoever has no role is no person whom rules are about."""
+    if not identity.roles:
         return EVERYTHING
-    wanted = sorted({rule for role in identity.roles for rule in rules[role]}, key=lambda rule: rule.value)
-    return Sight(tuple(alternative for rule in wanted for alternative in _alternatives(rule, identity.facts)))
+    found: list[Alternative] = []
+    for role in sorted(identity.roles, key=lambda role: role.value):
+        shown: Iterable[Alternative] = ({},)
+        if role in rules.of_roles:
+            wanted = sorted(rules.of_roles[role], key=lambda rule: rule.value)
+            shown = [alternative for rule in wanted for alternative in _alternatives(rule, identity.facts)]
+        found += shown if rules.show_confidential(role) else [{**one, **ORDINARY} for one in shown]
+    if {} in found:
+        return EVERYTHING
+    return Sight(tuple(one for number, one in enumerate(found) if one not in found[:number]))
+
+
+def without_confidential(sight: Sight) -> Sight:
+    """What is left of it without confidential studies."""
+    if sight.alternatives is None:
+        return Sight((ORDINARY,), sight.copies)
+    return Sight(tuple(conjoined(one, ORDINARY) for one in sight.alternatives), sight.copies)
 
 
 def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
@@ -89,8 +130,11 @@ def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
         for issuer in dict.fromkeys(issuer for _, issuer in facts.patients):
             ids = tuple(patient for patient, of in facts.patients if of == issuer)
             yield {PATIENT_ID: Single(ids)} | ({ISSUER_OF_PATIENT_ID: Single((issuer,))} if issuer else {})
-    elif facts.institutions:
-        yield {INSTITUTION_NAME: Single(facts.institutions)}
+    elif rule is Rule.INSTITUTION:
+        if facts.institutions:
+            yield {INSTITUTION_NAME: Single(facts.institutions)}
+    elif facts.departments:
+        yield {INSTITUTIONAL_DEPARTMENT_NAME: Single(facts.departments)}
 
 
 def conjoined(asked: Mapping[int, Condition], further: Alternative) -> dict[int, Condition]:
@@ -106,8 +150,9 @@ def _each(condition: Condition) -> tuple[Condition, ...]:
     return condition.conditions if isinstance(condition, MultipleValues) else (condition,)
 
 
-def rules_of(overrides: Iterable[str]) -> Mapping[CallerRole, frozenset[Rule]]:
-    """The default rules with `ROLE=RULE,RULE` in place of some; `ROLE=all` sees everything. Raises `NotUnderstood`."""
+def rules_of(overrides: Iterable[str], confidential: Iterable[str] = ()) -> SightRules:
+    """The default rules with `ROLE=RULE,RULE` in place of some; `ROLE=all` sees everything. `confidential` are the
+    roles that see confidential studies, all where none is named. Raises `NotUnderstood`."""
     rules = dict(DEFAULT_RULES)
     for line in overrides:
         name, _, words = line.partition("=")
@@ -122,7 +167,11 @@ def rules_of(overrides: Iterable[str]) -> Mapping[CallerRole, frozenset[Rule]]:
         rules.pop(role, None)
         if found:
             rules[role] = found
-    return rules
+    try:
+        named = frozenset(CallerRole(name) for name in confidential)
+    except ValueError as error:
+        raise NotUnderstood(str(error)) from None
+    return SightRules(rules, named or None)
 
 
 SIGHT: ContextVar[Sight] = ContextVar("gantry_sight", default=EVERYTHING)

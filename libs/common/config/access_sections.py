@@ -12,7 +12,8 @@ from gantry.common.config.values import Seconds, Section, setting
 
 _ROLES = "technologist|radiologist|referrer|patient|administrator|service"
 _VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate|override|share"
-_RULES = "referrals|record|institution"
+_RULES = "referrals|record|institution|department"
+RoleName = Annotated[str, Field(pattern=rf"^({_ROLES})$")]
 RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))*)?$")]
 RoleRules = Annotated[str, Field(pattern=rf"^({_ROLES})=(all|({_RULES})(,({_RULES}))*)$")]
 RoleView = Annotated[str, Field(pattern=rf"^({_ROLES})=[a-z][a-z0-9-]{{0,31}}$")]
@@ -61,6 +62,7 @@ class IssuerSettings(Section):
     patient_claim: str = Field(default="", description="Patient IDs")
     patient_issuer: str = Field(default="", description="Their Issuer of Patient ID; any where it is not given")
     institution_claim: str = Field(default="", description="Names as Institution Name has them")
+    department_claim: str = Field(default="", description="Names as Institutional Department Name has them")
     introspect: tuple[Literal["opaque", "signed"], ...] = Field(
         default=(), description="Tokens that it is asked about (RFC 7662): those that say nothing, signed ones as well"
     )
@@ -90,8 +92,13 @@ class AccessSettings(Section):
     sees: tuple[RoleRules, ...] = setting(
         (),
         "ROLE=RULES",
-        "Which studies a role sees: `all`, or any of `referrals`, `record`, `institution`. Where nothing else is "
-        "said, a referrer sees referrals, a patient his record, others all",
+        "Which studies a role sees: `all`, or any of `referrals`, `record`, `institution`, `department`. Where nothing "
+        "else is said, a referrer sees referrals, a patient his record, others all",
+    )
+    confidential: tuple[RoleName, ...] = setting(
+        (),
+        "ROLE",
+        "Roles that see [confidential studies](access.md#confidential-studies), too. Where none is named, all do",
     )
     views: tuple[RoleView, ...] = setting(
         (), "ROLE=VIEW", "What a role sees of rejected instances: one of `lifecycle.views`; the first that fits counts"

@@ -49,6 +49,11 @@ class Hl7ProfileSettings(Section):
     start: tuple[FieldPathText, ...] = Field(
         default=("TQ1-7", "ORC-7.4", "OBR-27.4", "OBR-36", "SCH-11.4", "AIS-4"), description="When a step begins"
     )
+    confidential: tuple[FieldPathText, ...] = Field(
+        default=(),
+        description="What makes a patient's studies [confidential](access.md#confidential-studies), by ADT^A08 and "
+        'A31: `[PV1-16]` (VIP indicator), `[PD1-12]` (protection indicator); `N` and `""` end it',
+    )
     modalities: dict[str, Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]] = Field(
         default={}, description="What its modalities are in DICOM: `{XRAY: DX}`"
     )

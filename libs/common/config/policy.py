@@ -99,6 +99,10 @@ class KnownPeer(BaseModel):
         description="The studies that are there for it: those that meet one of the entries "
         "([access](access.md#peers)); all where this is left out",
     )
+    confidential: bool = Field(
+        default=True,
+        description="[Confidential studies](access.md#confidential-studies) are there for it, as far as it `sees` them",
+    )
     user_identity: UserIdentityRule = Field(
         default=UserIdentityRule.IGNORED,
         description="The user that it names for an association ([access](access.md#users)): `ignored`, checked where "
@@ -144,8 +148,9 @@ class KnownPeer(BaseModel):
             raise ValueError("`port` without `host`")
         if self.certificate and not self.tls:
             raise ValueError("`certificate` needs `tls: true`")
-        if self.sees is not None and Permission.REJECT in self.may:
-            raise ValueError("a peer with `sees` cannot `reject`: a note says of any instance whether it is there")
+        if (self.sees is not None or not self.confidential) and Permission.REJECT in self.may:
+            which = "with `sees`" if self.sees is not None else "that does not see what is `confidential`"
+            raise ValueError(f"a peer {which} cannot `reject`: a note says of any instance whether it is there")
         return self
 
     def calls_from(self, address: IPv4Address | IPv6Address) -> bool:
@@ -254,6 +259,11 @@ class Policy:
             return None if self.lab else ()
         return peer.sees
 
+    def sees_confidential(self, ae_title: str) -> bool:
+        """Whether confidential studies are there for a peer, as far as it sees them."""
+        peer = self.peers.get(ae_title.strip())
+        return peer is None or peer.confidential
+
     def user_identity(self, ae_title: str) -> UserIdentityRule:
         """What is done with the user that a peer names."""
         peer = self.peers.get(ae_title.strip())
@@ -335,6 +345,7 @@ _TYPES = {
     "original": "`true` or `false`",
     "view": "name of a view",
     "sees": "list of entries",
+    "confidential": "`true` or `false`",
     "user_identity": "`ignored`, `allowed` or `required`",
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",

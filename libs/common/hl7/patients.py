@@ -9,6 +9,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, Nothing
 from gantry.common.hl7.collecting import CollectedAttributes
 from gantry.common.hl7.datatypes import date_and_time, person_name, sex
+from gantry.common.hl7.fields import FieldPath, find
 from gantry.common.hl7.message import Field, Hl7Message, MessageSegment
 from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
 from gantry.common.hl7.profiles import Profile
@@ -34,6 +35,8 @@ UNCHANGED = {
 UPDATES = ("A08", "A31")
 MERGE, CHANGE_OF_ID = "A40", "A47"
 _MOST_PAIRS = 50
+_NOT_CONFIDENTIAL = ("N",)
+"""HL7 table 0136; what a VIP indicator says is a site's own (table 0099)."""
 
 
 def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
@@ -46,6 +49,7 @@ def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
         pid = _pid(message.segments)
         patient = _trusted(pid, 3, profile)
         demographics(pid, collected)
+        _confidentiality(message.segments, profile, collected)
         collected.require_sound()
         return [CorrectPatient(patient, collected.values) if collected.values else Nothing("nothing is said of it")]
     if event in (MERGE, CHANGE_OF_ID):
@@ -77,6 +81,20 @@ def demographics(pid: MessageSegment, collected: CollectedAttributes) -> None:
         collected.wrong(pid.spot(8), "not a value of table 0001", Code.TABLE_VALUE_NOT_FOUND)
     else:
         collected.put("PatientSex", pid.spot(8), known)
+
+
+def _confidentiality(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
+    """Where the profile names fields for it: that the patient's data is confidential, or not any more."""
+    keyword = "ConfidentialityConstraintOnPatientDataDescription"
+    said = find(segments, profile.confidential)
+    if said.text in _NOT_CONFIDENTIAL or (not said and _is_nulled(segments, profile.confidential)):
+        collected.empty(keyword)
+    else:
+        collected.text(keyword, said)
+
+
+def _is_nulled(segments: Sequence[MessageSegment], paths: Sequence[FieldPath]) -> bool:
+    return any(one.field(path.field).is_null for path in paths for one in segments if one.name == path.segment)
 
 
 def _birth(pid: MessageSegment, collected: CollectedAttributes) -> None:

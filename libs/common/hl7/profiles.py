@@ -35,6 +35,7 @@ class Profile:
     modality: Paths
     station: Paths
     start: Paths
+    confidential: Paths
     modalities: Mapping[str, str]
     stations: Mapping[str, str]
 
@@ -74,7 +75,7 @@ def profile_of(settings: Hl7ProfileSettings) -> Profile:
         issuers[name] = issuer if equals else name
     paths = {
         name: tuple(map(FieldPath.of, getattr(settings, name)))
-        for name in ("accession", "procedure", "step", "study", "modality", "station", "start")
+        for name in ("accession", "procedure", "step", "study", "modality", "station", "start", "confidential")
     }
     return Profile(
         settings.sender,

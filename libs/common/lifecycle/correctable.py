@@ -1,6 +1,7 @@
 """What may be corrected, and how a value must look (pure).
 
-Attributes of the patient, the study, the series and the equipment (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2, C.7.3.1, C.7.5.1):
+Attributes of the patient, the study, the series and the equipment (PS3.3 C.2.3, C.7.1.1, C.7.2.1, C.7.2.2, C.7.3.1,
+C.7.5.1):
 none that says what an object is, or how its pixels are to be read.
 """
 
@@ -26,7 +27,8 @@ from gantry.common.lifecycle.corrections import IDENTITY, Values
 _PATIENT = """PatientName PatientBirthDate PatientBirthTime PatientSex OtherPatientNames OtherPatientIDsSequence
     EthnicGroup PatientComments PatientSpeciesDescription PatientBreedDescription ResponsiblePerson
     ResponsiblePersonRole ResponsibleOrganization PatientBirthName PatientMotherBirthName PatientReligiousPreference
-    MilitaryRank BranchOfService PatientAddress PatientTelephoneNumbers RegionOfResidence CountryOfResidence"""
+    MilitaryRank BranchOfService PatientAddress PatientTelephoneNumbers RegionOfResidence CountryOfResidence
+    ConfidentialityConstraintOnPatientDataDescription"""
 _STUDY = """StudyDate StudyTime AccessionNumber IssuerOfAccessionNumberSequence StudyID StudyDescription
     ReferringPhysicianName ReferringPhysicianIdentificationSequence ConsultingPhysicianName PhysiciansOfRecord
     NameOfPhysiciansReadingStudy RequestingPhysician RequestingService ProcedureCodeSequence

@@ -4,9 +4,10 @@
 each call is passed on as it is. For others the restriction becomes a further condition of the query, so that pages,
 orders, totals and places are those of a smaller archive; what is asked by UIDs is answered for studies that are seen.
 
-Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's, and a department is of
-series while sight is of studies: the studies that are seen are looked up first, and the query is for these. Patients
-are those of the studies that are seen, and show what these say of them.
+Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's: they are what a query has
+beside its conditions (`one_of`). Where they name patients or studies these are few, and where one is a department it is
+of series while sight is of studies: then the studies that are seen are looked up first, and the query is for these.
+Patients are those of the studies that are seen, and show what these say of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gantry.common.dicom.standard.tags import (
     NUMBER_OF_PATIENT_RELATED_INSTANCES,
     NUMBER_OF_PATIENT_RELATED_SERIES,
     NUMBER_OF_PATIENT_RELATED_STUDIES,
+    PATIENT_ID,
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import IdentifierError
@@ -38,7 +40,7 @@ from gantry.common.ports.index import (
 from gantry.common.statuses import OUT_OF_RESOURCES
 
 MOST_STUDIES = 10_000
-"""That one with several alternatives may see."""
+"""That may be looked up."""
 _COUNTS = frozenset(
     (NUMBER_OF_PATIENT_RELATED_STUDIES, NUMBER_OF_PATIENT_RELATED_SERIES, NUMBER_OF_PATIENT_RELATED_INSTANCES)
 )
@@ -184,6 +186,12 @@ class RestrictedIndex:
             return None
         if len(alternatives) == 1 and _is_of_studies(alternatives[0], query):
             return replace(query, conditions=conjoined(query.conditions, alternatives[0]))
+        if (
+            query.level is not Level.PATIENT
+            and _are_many(alternatives)
+            and all(_is_of_studies(one, query) for one in alternatives)
+        ):
+            return replace(query, one_of=alternatives)
         uids = await self._studies(query, alternatives)
         return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
 
@@ -255,6 +263,11 @@ def _is_of_patients() -> bool:
     """Whether patients have all that decides on what is seen."""
     alternatives = SIGHT.get().alternatives
     return alternatives is None or (len(alternatives) <= 1 and _counts_are_seen())
+
+
+def _are_many(alternatives: Iterable[Alternative]) -> bool:
+    """Whether some alternative shows more studies than those of a few patients."""
+    return any(one.keys().isdisjoint((PATIENT_ID, STUDY_INSTANCE_UID)) for one in alternatives)
 
 
 def _is_of_studies(alternative: Alternative, query: Query) -> bool:

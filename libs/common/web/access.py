@@ -26,18 +26,16 @@ from gantry.common.access import (
     FORMER_VERBS,
     NOBODY,
     NOTHING,
-    CallerRole,
     Identity,
     Means,
     RoleTable,
-    Rule,
     Sight,
+    SightRules,
     Verb,
     sight_of,
 )
 from gantry.common.access.overrides import Override, widened
 from gantry.common.access.share_passes import Pass, Shown, visitor
-from gantry.common.access.sight import DEFAULT_RULES
 from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.errors import HttpProblem
@@ -135,7 +133,7 @@ class Access:
         lab: bool = False,
         signed: Signed | None = None,
         table: RoleTable | None = None,
-        rules: Mapping[CallerRole, frozenset[Rule]] | None = None,
+        rules: SightRules | None = None,
         sessions: SessionCookies | None = None,
         origins: OriginCheck | None = None,
         overrides: OverrideTokens | None = None,
@@ -149,7 +147,7 @@ class Access:
         self._lab = lab
         self._signed = signed or None
         self._table = table or RoleTable()
-        self._rules = DEFAULT_RULES if rules is None else rules
+        self._rules = rules or SightRules()
         self._sessions = sessions
         self._origins = origins
         self._overrides = overrides

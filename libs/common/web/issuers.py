@@ -140,6 +140,7 @@ def rules_of_issuer(settings: IssuerSettings) -> IssuerRules:
             settings.patient_claim,
             settings.patient_issuer,
             settings.institution_claim,
+            settings.department_claim,
         ),
         named or {role.value: role for role in CallerRole},
     )

@@ -6,7 +6,7 @@ from gantry.common.access import Means
 from gantry.common.web.access import Caller
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Resource
-from gantry.common.web.verbs import BY_NAME, BY_SHARE, OF_A_STUDY, OF_DOWNLOADS, VERBS, WITHOUT_STUDY
+from gantry.common.web.verbs import BY_NAME, BY_SHARE, OF_A_STUDY, OF_DOWNLOADS, OF_ORDINARY, VERBS, WITHOUT_STUDY
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gantry", error="insufficient_scope"'}  # RFC 6750 3.1
 
@@ -18,7 +18,8 @@ def require(caller: Caller, resource: Resource) -> None:
     verb = VERBS[resource]
     if verb not in caller.verbs and verb not in BY_NAME:
         raise HttpProblem(403, f"this caller may not {verb.value}: none of its roles may (docs/access.md)", _CHALLENGE)
-    if not caller.sight.whole and resource not in WITHOUT_STUDY | OF_A_STUDY:
+    seen = caller.sight.whole or (caller.sight.all_ordinary and resource in OF_ORDINARY)
+    if not seen and resource not in WITHOUT_STUDY | OF_A_STUDY:
         raise HttpProblem(403, "this is for callers that see every study (docs/access.md)", _CHALLENGE)
 
 

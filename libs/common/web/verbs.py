@@ -96,6 +96,12 @@ OF_A_STUDY = frozenset(
 """Resources of one study, which he may use if he sees it. All others are for those who see everything: they name or
 count studies beside the index, bring new ones, or go on when the request is over."""
 
+OF_ORDINARY = frozenset(
+    (Resource.STORE, Resource.DESTINATIONS, Resource.SEND, Resource.TRANSFER, Resource.CANCEL_TRANSFER)
+)
+"""What somebody may use, too, who sees everything but what is confidential: what is sent on is a study that he sees,
+and he may bring what he does not see afterwards."""
+
 BY_SHARE = frozenset(
     (
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES, Resource.PERMISSIONS),

@@ -149,7 +149,11 @@ def _sender(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]])
     address = "" if caller.address is None else str(caller.address)
     name = caller.name or LOOPBACK
     codes = may_reject.get(name, ()) if may(request, Verb.REJECT, may_reject) else ()
-    return Sender(request[TRACE], name, "", address, REJECTION_CODES if Verb.REJECT in caller.verbs else codes)
+    if not caller.sight.whole:
+        codes = ()  # a rejection note says of any instance whether it is there
+    elif Verb.REJECT in caller.verbs:
+        codes = REJECTION_CODES
+    return Sender(request[TRACE], name, "", address, codes)
 
 
 async def _answer(

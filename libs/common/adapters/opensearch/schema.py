@@ -13,7 +13,7 @@ from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, Attribut
 from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, NUMBER_OF_STUDY_RELATED_SERIES
 
-VERSION = 6
+VERSION = 7
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))

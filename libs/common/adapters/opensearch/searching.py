@@ -238,8 +238,10 @@ class Walk:
         self._narrowing = narrowing(query)
         self._after = after
         narrowed = {query.attributes.level_of(tag) for tag in self._narrowing if tag not in KEYS}
+        if query.one_of:
+            narrowed.add(Level.STUDY)
         self.begin = query.level
-        for level in (Level.SERIES, Level.STUDY):
+        for level in () if _is_named(query) else (Level.SERIES, Level.STUDY):
             if level.depth < query.level.depth and any(one.depth <= level.depth for one in narrowed):
                 self.begin = level
         self.tests = {level: _test(query, level) for level in Level}
@@ -251,6 +253,8 @@ class Walk:
             clause = clause_on(tag, condition, level, self.query.attributes)
             if clause is not None:
                 clauses.append(clause)
+        if level is Level.STUDY and (seen := clause_of_one(self.query)) is not None:
+            clauses.append(seen)
         if self._after:
             fields = sort_of(KIND[level])
             # Of the levels above, the one that the listing stands in is not over.
@@ -326,6 +330,27 @@ def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTabl
     return None
 
 
+def clause_of_one(query: Query) -> Clause | None:
+    """The clause of `one_of` that documents of studies must pass; None where one of them narrows nothing."""
+    found: list[Clause] = []
+    for one in query.one_of:
+        clauses = [clause_on(tag, c, Level.STUDY, query.attributes) for tag, c in one.items()]
+        narrow = [clause for clause in clauses if clause is not None]
+        if not narrow:
+            return None
+        found.append({"bool": {"filter": narrow}})
+    return any_of(found) if found else None
+
+
+def _is_named(query: Query) -> bool:
+    """Whether a query names series or instances: no condition on what is above them leaves fewer."""
+    return any(
+        (tag, query.level) in KEY_FIELDS and uids_of(query.conditions[tag]) is not None
+        for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+        if tag in query.conditions
+    )
+
+
 def uids_of(condition: Condition) -> tuple[str, ...] | None:
     """The UIDs that a condition names, if it names them."""
     if isinstance(condition, UidList):
@@ -336,7 +361,8 @@ def uids_of(condition: Condition) -> tuple[str, ...] | None:
 def _test(query: Query, level: Level) -> Predicate:
     """The conditions on attributes of a level and of those above."""
     conditions = {t: c for t, c in query.conditions.items() if query.attributes.level_of(t).depth <= level.depth}
-    return matcher(replace(query, level=level, conditions=conditions))
+    one_of = query.one_of if level.depth >= Level.STUDY.depth else ()
+    return matcher(replace(query, level=level, conditions=conditions, one_of=one_of))
 
 
 def _of(partition: str) -> list[Clause]:

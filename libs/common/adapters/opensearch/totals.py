@@ -9,9 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from gantry.common.adapters.opensearch.documents import Source
-from gantry.common.adapters.opensearch.searching import FIELDS, KEY_FIELDS, KIND, Searcher, Walk, clause_on, uids_of
+from gantry.common.adapters.opensearch.searching import (
+    FIELDS,
+    KEY_FIELDS,
+    KIND,
+    Searcher,
+    Walk,
+    clause_of_one,
+    clause_on,
+    uids_of,
+)
 from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, decides
-from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.attributes import Attribute, Level
 from gantry.common.dicom.query.matching import Condition, Query, matcher
 
 _BELOW = {Level.SERIES: "series", Level.IMAGE: "instances"}
@@ -34,7 +43,14 @@ class Counter(Searcher):
                 return None
             clauses.append(clause)
             if tag not in KEYS and (attribute := query.attributes.by_tag.get(tag)) is not None:
-                wide.append({"term": {f"{'t' if attribute.level is level else 'p'}.wide": attribute.keyword}})
+                wide.append(_wide(attribute, level))
+        if query.one_of:
+            seen = clause_of_one(query)
+            if level is not Level.STUDY or seen is None or not _is_decided_of_one(query):
+                return None
+            clauses.append(seen)
+            known = {query.attributes.by_tag.get(tag) for one in query.one_of for tag in one if tag not in KEYS}
+            wide += [_wide(attribute, level) for attribute in known if attribute is not None]
         number = await self._counted(query, level, {"filter": clauses, "must_not": wide})
         return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
 
@@ -55,6 +71,14 @@ class Counter(Searcher):
             rows = await self._with_above(level, query.partition, sources)
             number += sum(_weight(row.source, field) for row in rows if test(row.attributes))
         return number
+
+
+def _wide(attribute: Attribute, level: Level) -> Clause:
+    return {"term": {f"{'t' if attribute.level is level else 'p'}.wide": attribute.keyword}}
+
+
+def _is_decided_of_one(query: Query) -> bool:
+    return all(_decided(query, tag, c, Level.STUDY) for one in query.one_of for tag, c in one.items())
 
 
 def _weight(source: Source, field: str) -> int:

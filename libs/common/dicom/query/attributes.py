@@ -51,6 +51,7 @@ _DEPTHS = {level: depth for depth, level in enumerate(Level)}
 
 # Institution and station are of the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
 # with the study: it is kept there, as of the study's earliest instance. So is the zone of its dates and times.
+# Whether data is confidential is of the patient (PS3.3 C.2.3); what is seen is decided study by study, so it is there.
 _STORED = {
     Level.PATIENT: """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex
         OtherPatientIDs OtherPatientNames EthnicGroup PatientComments IssuerOfPatientIDQualifiersSequence
@@ -60,7 +61,7 @@ _STORED = {
         PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName TimezoneOffsetFromUTC
         ProcedureCodeSequence IssuerOfAccessionNumberSequence ReferencedStudySequence
         ReferringPhysicianIdentificationSequence AdmittingDiagnosesCodeSequence
-        ReasonForPerformedProcedureCodeSequence""",
+        ReasonForPerformedProcedureCodeSequence ConfidentialityConstraintOnPatientDataDescription""",
     Level.SERIES: """Modality SeriesNumber SeriesInstanceUID SeriesDate SeriesTime SeriesDescription BodyPartExamined
         ProtocolName Laterality PatientPosition PerformingPhysicianName OperatorsName InstitutionalDepartmentName
         StationName Manufacturer ManufacturerModelName DeviceSerialNumber FrameOfReferenceUID

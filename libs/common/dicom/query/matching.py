@@ -112,7 +112,9 @@ class Query:
     """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches.
     `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment).
     `attributes` says of which VR and level each of them is. `order` is what the matches are ordered by, as they are
-    stored, whatever the zone; without it, the index chooses an order that does not change."""
+    stored, whatever the zone; without it, the index chooses an order that does not change. `one_of` are conditions on
+    what studies say of themselves and their patients, one mapping of which a match's study meets as well: it is no kind
+    of matching of DICOM's, but says what somebody sees. Nobody asks so at PATIENT level."""
 
     partition: str
     level: Level
@@ -121,6 +123,7 @@ class Query:
     zone: str = ""
     attributes: AttributeTable = field(default=STANDARD, compare=False)
     order: Order = ()
+    one_of: tuple[Mapping[int, Condition], ...] = ()
 
 
 Cursor = tuple[str | int, ...]
@@ -152,9 +155,15 @@ def matches(query: Query, document: Document) -> bool:
 def matcher(query: Query) -> Predicate:
     """`matches` for many documents of the query's level: the work on the conditions is done once."""
     holds = _all_of(query.conditions, query.attributes)
-    if not query.zone or not query.conditions:
+    if query.one_of:
+        holds = _and_one(holds, [_all_of(one, query.attributes) for one in query.one_of])
+    if not query.zone or not (query.conditions or query.one_of):
         return holds
     return lambda attributes: holds(in_zone(attributes, query.zone))
+
+
+def _and_one(holds: Predicate, others: Sequence[Predicate]) -> Predicate:
+    return lambda attributes: holds(attributes) and any(other(attributes) for other in others)
 
 
 def narrowing(query: Query) -> Mapping[int, Condition]:

@@ -6,12 +6,14 @@ import { follow, learnPermissions, store, visit } from "./page.js";
 // `element` names the element of a section; `load` brings it.
 const archive = () => import("./op-archive.js");
 const studies = () => import("./op-studies.js");
+const routes = () => import("./op-routes.js");
 const worklist = () => import("./worklist.js");
 const OPERATIONS = [
   { id: "health", name: "Health", element: "op-health", load: archive },
   { id: "where", name: "Where is my study?", element: "op-where", load: studies },
   { id: "conflicts", name: "Conflicts", element: "op-conflicts", load: studies },
   { id: "letters", name: "Dead letters", element: "op-letters", load: archive },
+  { id: "routes", name: "Routes", element: "op-routes", load: routes },
   { id: "holds", name: "Holds", element: "op-holds", load: studies },
   { id: "retention", name: "Retention", element: "op-retention", load: studies },
   { id: "peers", name: "Peers", element: "op-peers", load: archive },
@@ -92,7 +94,7 @@ class OtherPlace extends HTMLElement {
     const badge = this.links.get(id)?.querySelector(".badge");
     if (!badge) return;
     badge.hidden = !many;
-    say(badge, many > 999 ? "999+" : String(many));
+    say(badge, many > 999 ? "999+" : String(many || ""));
   }
 
   refresh() {

@@ -16,6 +16,7 @@ NAMES = ClaimNames(
     patient="mrn",
     patient_issuer="HOSPITAL",
     institution="site",
+    department="unit",
 )
 RULES = IssuerRules(
     "sso", URL, frozenset(("gantry",)), frozenset(("dicom",)), 30.0, NAMES, {"rad": CallerRole.RADIOLOGIST}
@@ -76,6 +77,7 @@ def test_identity_is_what_the_claims_say() -> None:
         "ids": ["4711", "4712", "4711"],
         "mrn": "P1",
         "site": ["North", " ", "x" * 300],
+        "unit": "Cardiology",
     }
     one = identity_of(claims, RULES)
     assert (one.subject, one.name, one.means, one.issuer) == ("u1", "sso:jdoe", Means.ISSUER, "sso")
@@ -84,6 +86,7 @@ def test_identity_is_what_the_claims_say() -> None:
     assert one.facts.referrer_ids == ("4711", "4712")
     assert one.facts.patients == (("P1", "HOSPITAL"),)
     assert one.facts.institutions == ("North",)
+    assert one.facts.departments == ("Cardiology",)
 
 
 @pytest.mark.parametrize("name", [None, "", "a\nb", "x" * 65, ["x" * 65], 5])

@@ -4,20 +4,33 @@ from typing import Any
 
 import pytest
 
-from gantry.common.access import EVERYTHING, SIGHT, CallerRole, Facts, Identity, Means, restricted, rules_of, sight_of
-from gantry.common.access.sight import DEFAULT_RULES, NOTHING, Rule
+from gantry.common.access import (
+    EVERYTHING,
+    SIGHT,
+    CallerRole,
+    Facts,
+    Identity,
+    Means,
+    Sight,
+    SightRules,
+    restricted,
+    rules_of,
+    sight_of,
+    without_confidential,
+)
+from gantry.common.access.sight import DEFAULT_RULES, NOTHING, ORDINARY, Rule
 from gantry.common.dicom.query.matching import Document, Level, Query, matches
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 
-FACTS = Facts(("Doe^Jane",), ("4711",), (("P1", "HOSPITAL"), ("P2", "")), ("North",))
+FACTS = Facts(("Doe^Jane",), ("4711",), (("P1", "HOSPITAL"), ("P2", "")), ("North",), ("Cardiology",))
 
 
 def of(*roles: str, facts: Facts = FACTS) -> Identity:
     return Identity("s", "sso:s", Means.ISSUER, frozenset(map(CallerRole, roles)), facts)
 
 
-def sees(identity: Identity, rules: Any = DEFAULT_RULES, **attributes: Any) -> bool:
+def sees(identity: Identity, rules: SightRules = SightRules(), **attributes: Any) -> bool:
     sight = sight_of(identity, rules)
     if sight.alternatives is None:
         return True
@@ -28,8 +41,8 @@ def sees(identity: Identity, rules: Any = DEFAULT_RULES, **attributes: Any) -> b
 
 @pytest.mark.parametrize("role", ["technologist", "radiologist", "administrator", "service"])
 def test_who_works_here_sees_everything(role: str) -> None:
-    assert sight_of(of(role), DEFAULT_RULES) is EVERYTHING
-    assert sight_of(of(role, "patient"), DEFAULT_RULES) is EVERYTHING
+    assert sight_of(of(role), SightRules()) is EVERYTHING
+    assert sight_of(of(role, "patient"), SightRules()) is EVERYTHING
 
 
 CODE = {TAGS["PersonIdentificationCodeSequence"]: [{TAGS["CodeValue"]: ["4711"]}]}
@@ -66,7 +79,7 @@ def test_two_restricted_roles_see_what_either_sees() -> None:
 
 @pytest.mark.parametrize("role", ["patient", "referrer"])
 def test_role_without_facts_sees_nothing(role: str) -> None:
-    assert sight_of(of(role, facts=Facts()), DEFAULT_RULES) == NOTHING
+    assert sight_of(of(role, facts=Facts()), SightRules()) == NOTHING
     assert not NOTHING.whole
 
 
@@ -77,15 +90,76 @@ def test_a_fact_is_a_value_and_no_pattern() -> None:
 
 def test_rules_can_be_replaced() -> None:
     rules = rules_of(["technologist=institution", "referrer=all"])
-    assert rules == {CallerRole.TECHNOLOGIST: {Rule.INSTITUTION}, CallerRole.PATIENT: {Rule.RECORD}}
+    assert rules == SightRules({CallerRole.TECHNOLOGIST: {Rule.INSTITUTION}, CallerRole.PATIENT: {Rule.RECORD}})
+    assert rules_of([]) == SightRules(DEFAULT_RULES, None)
     assert sees(of("technologist"), rules, InstitutionName="North")
     assert not sees(of("technologist"), rules, InstitutionName="South")
+    by_department = rules_of(["technologist=department,institution"])
+    assert sees(of("technologist"), by_department, InstitutionalDepartmentName="Cardiology")
+    assert sees(of("technologist"), by_department, InstitutionName="North")
+    assert not sees(of("technologist"), by_department, InstitutionalDepartmentName="Radiology")
+    assert not sees(of("technologist", facts=Facts()), by_department, InstitutionalDepartmentName="Cardiology")
 
 
 @pytest.mark.parametrize("line", ["nurse=all", "patient=mine", "patient=", "patient=all,record"])
 def test_rule_that_is_not_understood_is_refused(line: str) -> None:
     with pytest.raises(NotUnderstood):
         rules_of([line])
+
+
+CONFIDENTIAL = {"ConfidentialityConstraintOnPatientDataDescription": "VIP"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "attributes", "seen"),
+    [
+        (["radiologist"], {}, True),
+        (["radiologist"], CONFIDENTIAL, False),
+        (["radiologist"], {"ConfidentialityConstraintOnPatientDataDescription": ""}, True),
+        (["administrator"], CONFIDENTIAL, True),
+        (["radiologist", "administrator"], CONFIDENTIAL, True),
+        (["technologist"], {"InstitutionName": "North"}, True),
+        (["technologist"], {"InstitutionName": "North", **CONFIDENTIAL}, False),
+        (["technologist", "radiologist"], {"InstitutionName": "South"}, True),
+        (["technologist", "radiologist"], {"InstitutionName": "North", **CONFIDENTIAL}, False),
+        (["referrer"], {"ReferringPhysicianName": {"Alphabetic": "Doe^Jane"}, **CONFIDENTIAL}, False),
+        (["patient"], {"PatientID": "P2", **CONFIDENTIAL}, True),
+        (["patient"], {"PatientID": "P3"}, False),
+        ([], CONFIDENTIAL, True),
+    ],
+)
+def test_confidential_studies_are_seen_by_roles_that_are_named(
+    roles: list[str], attributes: dict[str, Any], seen: bool
+) -> None:
+    rules = rules_of(["technologist=institution"], ["administrator", "patient"])
+    assert sees(of(*roles), rules, **attributes) is seen
+
+
+@pytest.mark.parametrize(
+    ("roles", "whole", "ordinary"),
+    [
+        (["administrator"], True, True),
+        (["radiologist"], False, True),
+        (["radiologist", "referrer"], False, True),
+        (["referrer"], False, False),
+    ],
+)
+def test_who_sees_all_but_what_is_confidential_is_told_apart(roles: list[str], whole: bool, ordinary: bool) -> None:
+    sight = sight_of(of(*roles), rules_of([], ["administrator"]))
+    assert (sight.whole, sight.all_ordinary) == (whole, ordinary)
+
+
+def test_confidential_is_taken_from_any_sight() -> None:
+    assert without_confidential(EVERYTHING) == Sight((ORDINARY,))
+    assert without_confidential(NOTHING) == NOTHING
+    assert not without_confidential(NOTHING).all_ordinary
+    record = sight_of(of("patient"), SightRules())
+    assert all(one.keys() >= ORDINARY.keys() for one in without_confidential(record).alternatives or ())
+
+
+def test_role_that_is_none_is_refused() -> None:
+    with pytest.raises(NotUnderstood):
+        rules_of([], ["nurse"])
 
 
 def test_sight_ends_with_its_block() -> None:

@@ -231,6 +231,16 @@ def test_peer_sees_what_its_entries_say_and_one_without_all(file: Path) -> None:
     assert read_policy(file, "GANTRY").sees("WARD") == ()
 
 
+def test_peer_may_be_kept_from_confidential_studies(file: Path) -> None:
+    line = "{ae_title: HALLWAY, host: 10.1.2.3, confidential: false%s}"
+    file.write_text("peers: [" + line % "" + ", {ae_title: CT1, host: 10.1.2.4}]")
+    policy = read_policy(file, "GANTRY")
+    assert [policy.sees_confidential(title) for title in ("HALLWAY ", "CT1", "STRANGER")] == [False, True, True]
+    file.write_text("peers: [" + line % ", may: [store, reject]" + "]")
+    with pytest.raises(ConfigError, match="cannot `reject`"):
+        read_policy(file, "GANTRY")
+
+
 def test_peer_that_the_policy_does_not_name_sees_nothing_but_in_the_lab(file: Path) -> None:
     assert read_policy(file, "GANTRY").sees("STRANGER") == ()
     assert read_policy(file, "GANTRY", lab=True).sees("STRANGER") is None

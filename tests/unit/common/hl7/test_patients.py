@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gantry.common.config.hl7_sections import Hl7ProfileSettings
@@ -48,6 +50,33 @@ def test_an_update_empties_what_is_nulled_and_leaves_what_is_not_said() -> None:
     assert action.values == {"00100010": {"vr": "PN"}, "00100030": {"vr": "DA"}}
     (action,) = actions(patient("A08", pid={5: "", 7: "1970", 8: ""}))
     assert isinstance(action, Nothing)
+
+
+MARK = "00403001"
+KEEPING = profile_of(Hl7ProfileSettings(sender="*", authorities=("HOSP",), confidential=("PV1-16", "PD1-12")))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([segment("PV1", {16: "VIP"})], {"vr": "LO", "Value": ["VIP"]}),
+        ([segment("PV1", {16: ""}), segment("PD1", {12: "Y"})], {"vr": "LO", "Value": ["Y"]}),
+        ([segment("PD1", {12: "N"})], {"vr": "LO"}),
+        ([segment("PV1", {16: '""'})], {"vr": "LO"}),
+        ([segment("PV1", {16: ""})], None),
+        ([], None),
+    ],
+)
+def test_an_update_says_whether_a_patient_is_confidential_where_the_profile_says_so(
+    said: list[str], expected: dict[str, Any] | None
+) -> None:
+    raw = patient("A08") + "".join(f"{one}\r" for one in said).encode()
+    (action,) = actions(raw, KEEPING)
+    assert isinstance(action, CorrectPatient)
+    assert action.values.get(MARK) == expected
+    (action,) = actions(raw, TRUSTING)
+    assert isinstance(action, CorrectPatient)
+    assert MARK not in action.values
 
 
 @pytest.mark.parametrize(("event", "kind"), [("A40", MergePatients), ("A47", ChangePatientId)])

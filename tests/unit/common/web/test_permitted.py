@@ -4,6 +4,9 @@ import pytest
 
 from gantry.common.access import EVERYTHING, FORMER_VERBS, NOTHING, CallerRole, Identity, Means, RoleTable, Sight, Verb
 from gantry.common.access.share_passes import visitor
+from gantry.common.access.sight import ORDINARY
+from gantry.common.dicom.query.matching import Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.web.access import Caller
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.permitted import require
@@ -69,6 +72,14 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
     }
     assert some == (200 if resource.name in passing else 403)
+
+
+@pytest.mark.parametrize("resource", Resource)
+def test_who_sees_all_but_what_is_confidential_may_store_and_send_besides(resource: Resource) -> None:
+    more = {"STORE", "DESTINATIONS", "SEND", "TRANSFER", "CANCEL_TRANSFER"}
+    ordinary = status_of(caller("administrator", Sight((ORDINARY, {STUDY_INSTANCE_UID: Single(("1.2",))}))), resource)
+    some = status_of(caller("administrator", NOTHING), resource)
+    assert ordinary == (200 if resource.name in more else some)
 
 
 def test_page_that_everybody_gets_is_all_that_nobody_gets() -> None:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from gantry.common.access import EVERYTHING, NOTHING, AdmittedUser, CallerRole, Identity, Means, RoleTable, Sight
+from gantry.common.access import (
+    EVERYTHING,
+    NOTHING,
+    AdmittedUser,
+    CallerRole,
+    Identity,
+    Means,
+    RoleTable,
+    Sight,
+    without_confidential,
+)
 from gantry.common.config.policy import Permission, in_words
 from gantry.services.process.user_permissions import may_move, permissions_of
 
@@ -31,6 +41,13 @@ def test_role_may(role: str) -> None:
 @pytest.mark.parametrize("role", ["technologist", "administrator"])
 def test_who_sees_some_studies_may_search_and_retrieve_alone(role: str) -> None:
     assert permissions_of(user(role, sight=NOTHING)) == {Permission.FIND, Permission.RETRIEVE, Permission.ECHO}
+
+
+def test_who_sees_all_but_what_is_confidential_does_not_reject_and_has_no_workitems() -> None:
+    ordinary = without_confidential(EVERYTHING)
+    held = permissions_of(user("technologist", sight=ordinary))
+    assert in_words(held) == "store, find, retrieve, commit, echo, worklist, mpps"
+    assert permissions_of(user("referrer", sight=ordinary)) == permissions_of(user("referrer"))
 
 
 def test_user_of_an_issuer_without_a_role_may_nothing() -> None:

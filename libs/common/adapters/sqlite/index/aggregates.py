@@ -18,6 +18,7 @@ from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.query.person_names import fold_name, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
     MODALITIES_IN_STUDY,
     MODALITY,
     PATIENT_ID,
@@ -130,6 +131,7 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
         "UPDATE study SET patient_id = ?, applied = ?, walk = ?, first = ?, attributes = ?, demographics = ?,"  # noqa: S608
         " pid = ?, name = ?, sounds = ?,"
         " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?,"
+        " confidential = ?,"
         f" {_ORDER_SET} WHERE id = ?",
         (
             patient,
@@ -146,6 +148,7 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
             _narrow(attributes.get(ACCESSION_NUMBER, [])),
             _narrow_date(attributes.get(STUDY_DATE, [])),
             _narrow(attributes.get(STUDY_DESCRIPTION, [])),
+            _narrow(attributes.get(CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION, [])) != "",
             *order_columns(attributes, demographics, modalities),
             number,
         ),

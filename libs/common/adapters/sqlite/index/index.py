@@ -441,6 +441,7 @@ def _children(children: Callable[..., list[Row]], of: Row, after: int, connectio
 
 
 def _test(query: Query, level: Level) -> Predicate:
-    """The conditions on attributes of one level."""
+    """The conditions on attributes of one level; with those of studies, that one of several holds."""
     conditions = {tag: c for tag, c in query.conditions.items() if query.attributes.level_of(tag) is level}
-    return matcher(replace(query, level=level, conditions=conditions))
+    one_of = query.one_of if level is Level.STUDY else ()
+    return matcher(replace(query, level=level, conditions=conditions, one_of=one_of))

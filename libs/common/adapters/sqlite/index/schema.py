@@ -17,7 +17,8 @@ has an index that is walked in both directions.
 current when the receipt before it is deleted.
 
 `correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
-packs them, and `study.walk` the patients on its walk. Attributes of instances are as the objects say them; those of
+packs them, and `study.walk` the patients on its walk; `study.confidential` says whether it has a Confidentiality
+Constraint on Patient Data Description. Attributes of instances are as the objects say them; those of
 series, studies and patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
 `hold.study` is a Study Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.holder_of`). `access`
 holds the last access of studies whose retention counts from it. `place` holds the object stores of receipts whose
@@ -47,7 +48,7 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.lifecycle.patients import digest_of
 
-VERSION = 8
+VERSION = 9
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -121,6 +122,7 @@ _PLACE = """CREATE TABLE place (
     PRIMARY KEY (partition, receipt)) WITHOUT ROWID;
 CREATE INDEX place_store ON place (partition, study, store, series, uid) WHERE NOT hidden;
 """
+_CONFIDENTIAL = "ALTER TABLE study ADD COLUMN confidential INTEGER NOT NULL DEFAULT 0"
 _SCHEMA = f"""
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, key TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
@@ -190,6 +192,8 @@ DROP TABLE instance_3""",  # noqa: S608 - names of ours
     5: _FATE,
     6: f"{_CORRECTIONS}{_ACCESS}",
     7: _PLACE,
+    # No index of before has the attribute: those that have it are found after `gantry reindex`.
+    8: _CONFIDENTIAL,
 }
 """What makes of each version the next one."""
 
@@ -208,7 +212,7 @@ def create(
     steps = (
         [_UPGRADES[known] for known in range(version, VERSION)]
         if version
-        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS, _ACCESS, _PLACE]
+        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS, _ACCESS, _PLACE, _CONFIDENTIAL]
     )
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":

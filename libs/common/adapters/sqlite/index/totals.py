@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from gantry.common.adapters.sqlite.index.rows import studies_by_id
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.matching import Condition, Predicate, Query, Range, Single, Wildcard
+from gantry.common.dicom.query.matching import Condition, Empty, Predicate, Query, Range, Single, Wildcard
 from gantry.common.dicom.query.person_names import key_groups
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
     MODALITIES_IN_STUDY,
     NUMBER_OF_STUDY_RELATED_INSTANCES,
     NUMBER_OF_STUDY_RELATED_SERIES,
@@ -78,16 +79,36 @@ def _weight(attributes: Mapping[int, Any], level: Level) -> int:
 
 
 def _decided(query: Query) -> list[_Decided] | None:
+    named = STUDY_INSTANCE_UID in query.conditions and uids_of(query.conditions[STUDY_INSTANCE_UID]) is not None
+    # The path is by the studies that are named.
+    asked = {tag: c for tag, c in query.conditions.items() if not (named and tag == STUDY_INSTANCE_UID)}
+    found = _decided_all(asked, query)
+    if found is None or not query.one_of:
+        return found
+    alternatives = [_decided_all(one, query) for one in query.one_of]
+    known = [one for one in alternatives if one is not None]
+    return [*found, _one_of(known)] if len(known) == len(alternatives) else None
+
+
+def _decided_all(conditions: Mapping[int, Condition], query: Query) -> list[_Decided] | None:
     found = []
-    for tag, condition in query.conditions.items():
-        if tag == STUDY_INSTANCE_UID and uids_of(condition) is not None:
-            continue  # the path is by them
+    for tag, condition in conditions.items():
         decide = None if query.zone and tag == STUDY_DATE else _DECIDED.get(tag)
         decided = None if decide is None else decide(condition)
         if decided is None:
             return None
         found.append(decided)
     return found
+
+
+def _one_of(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
+    """That all of one alternative hold."""
+    every = [one for some in alternatives for one in some]
+    return _Decided(
+        " OR ".join([f"({' AND '.join([f'({one.fits})' for one in some])})" for some in alternatives]),
+        tuple(value for one in every for value in one.values),
+        " OR ".join(sorted({one.unsure for one in every} - {_NEVER})) or _NEVER,
+    )
 
 
 def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition], _Decided | None]:
@@ -133,6 +154,17 @@ def _modalities(condition: Condition) -> _Decided | None:
     return _Decided(" OR ".join(["s.modalities GLOB ?"] * len(patterns)), tuple(patterns)) if patterns else None
 
 
+def _uids(condition: Condition) -> _Decided | None:
+    uids = uids_of(condition)
+    if uids is None or len(uids) > _MOST_VALUES:
+        return None
+    return _Decided(f"s.uid IN ({', '.join('?' * len(uids))})", tuple(uids))
+
+
+def _ordinary(condition: Condition) -> _Decided | None:
+    return _Decided("NOT s.confidential", ()) if isinstance(condition, Empty) else None
+
+
 _DECIDED: dict[int, Callable[[Condition], _Decided | None]] = {
     ACCESSION_NUMBER: _text("accession", str),
     PATIENT_ID: _text("pid", str),
@@ -140,4 +172,6 @@ _DECIDED: dict[int, Callable[[Condition], _Decided | None]] = {
     STUDY_DESCRIPTION: _text("description", str),
     STUDY_DATE: _date,
     MODALITIES_IN_STUDY: _modalities,
+    STUDY_INSTANCE_UID: _uids,
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION: _ordinary,
 }

@@ -12,6 +12,7 @@ globalThis.HTMLElement = class {};
 const from = (name) => import(`../../../../../../services/query/viewer/page/${name}.js`);
 const { ago, moment, plural, size } = await from("operations");
 const { allowing, daysLeft, disks, outcome, passWords, summary } = await from("op-archive");
+const { health, next, words } = await from("op-routes");
 const { kindOf, ruleWords, stateOf, stations } = await from("op-studies");
 
 const WELL = { processes: [{ state: "ready" }], unknown: [], missing: [], lag: [], dead_letters: 0 };
@@ -90,4 +91,25 @@ test("a rule of retention in words", () => {
   const rule = { where: ["Modality=CT"], sources: ["CT1"], younger_than: "", keep: "10y", since: "study", then: "delete" };
   assert.equal(ruleWords(rule), "Modality=CT, from CT1: kept for 10 years from the Study Date, then deleted");
   assert.equal(ruleWords({ ...rule, where: [], sources: [], keep: "forever", then: "release" }), "all studies: kept for ever, then free to be deleted by a person");
+});
+
+test("a destination is as bad as the worst that is known of it", () => {
+  const now = 1_700_000_000_000;
+  const one = { waiting: 0, oldest: 0, failed: 0, why: "" };
+  assert.deepEqual(health(one, now), ["ok", "nothing waits"]);
+  assert.deepEqual(health({ ...one, waiting: 3, oldest: (now - 60_000) * 1000 }, now), ["busy", "the oldest since 1 minute"]);
+  assert.equal(health({ ...one, waiting: 3, oldest: (now - 7_200_000) * 1000 }, now)[0], "warning");
+  assert.equal(health({ ...one, waiting: 1, oldest: now * 1000, why: "Connection refused" }, now)[0], "warning");
+  assert.deepEqual(health({ ...one, waiting: 1, failed: 1200 }, now), ["error", "1,200 failed"]);
+});
+
+test("what a route did, and when it is tried next", () => {
+  const now = 1_700_000_000_000;
+  assert.deepEqual([0, now - 5000, now + 30_000, now + 600_000].map((at) => next(at * 1000, now)), ["now", "now", "in 30 seconds", "in 10 minutes"]);
+  assert.equal(next((now + 86_400_000) * 1000, now), "2023-11-15 22:13:20Z");
+  assert.deepEqual(words({ state: "waits", attempts: 2 }), ["warning", "waits"]);
+  assert.deepEqual(words({ state: "new", attempts: 0 }), ["busy", "new"]);
+  assert.deepEqual(words({ state: "failed", failed: 2 }), ["error", "failed, 2 instances not taken"]);
+  assert.deepEqual(words({ state: "cancelled", by: "ada" }), ["busy", "given up by ada"]);
+  assert.deepEqual(words({ state: "delivered", withheld: 1 }), ["warning", "delivered, 1 instance withheld"]);
 });

@@ -1,0 +1,42 @@
+"""What a person decides about routes: to give them up, or to send again. By the command and by the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from blake3 import blake3
+
+from gantry.common.clock import Clock
+from gantry.common.events import Event, RouteEnded, RouteRequested
+from gantry.common.lifecycle.routes import CANCELLED, READ_US, RouteState, taken_in_pieces
+from gantry.common.ports.log import EventLog
+
+
+async def give_up(log: EventLog, clock: Clock, states: Iterable[RouteState], by: str) -> list[str]:
+    """Cancel routes that wait or are under way; their names. Raises `DependencyUnavailable`: some may be cancelled."""
+    names = []
+    at = clock.now_us()
+    for state in states:
+        one = state.requested
+        numbers = len(state.taken), state.left or 0
+        of = one.partition, one.trace, one.study_instance_uid, one.route
+        await log.append(RouteEnded(*of, CANCELLED, *numbers, "", at, by))
+        names.append(one.route)
+    return names
+
+
+async def send_again(log: EventLog, clock: Clock, states: Iterable[RouteState], by: str) -> list[str]:
+    """Request again what ended, as new routes, with what is not known to have been taken; the names of these. Raises
+    `DependencyUnavailable`: nothing is requested."""
+    made: list[Event] = []
+    for state in states:
+        at = clock.now_us()
+        name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
+        # Whoever sends it reads first what was taken.
+        until = at + READ_US if state.taken else 0
+        requested = replace(state.requested, route=name, at=at, by=by, until=until)
+        made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
+    if made:
+        await log.append(*made)
+    return [one.route for one in made if isinstance(one, RouteRequested)]

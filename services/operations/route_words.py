@@ -1,0 +1,79 @@
+"""A route in words, for the command and for the page. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gantry.common.events import RouteRequested
+from gantry.common.lifecycle.route_timing import RouteTimes
+from gantry.common.lifecycle.routes import MOVE, PREFETCH, STEP_KINDS, RouteState
+from gantry.services.whereabouts.words import moment
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTimes:
+    """For what open routes wait, by the settings."""
+
+    times: RouteTimes
+    now_us: int
+
+    def opens(self, state: RouteState) -> int:
+        """When the time of its rule comes, in microseconds since 1970; 0 where it is now."""
+        return 0 if state.outcome else self.times.opens_us(state.requested, self.now_us)
+
+    def next_us(self, state: RouteState) -> int:
+        """When it is tried next, 0 where that is now."""
+        return 0 if state.outcome else max(state.again, self.opens(state))
+
+    def next(self, state: RouteState) -> str:
+        """The same in words, "" where that is now."""
+        at = self.next_us(state)
+        return moment(at) if at else ""
+
+
+def what_goes(one: RouteRequested) -> str:
+    """What goes to the destination."""
+    return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
+
+
+def because_of(one: RouteRequested) -> str:
+    """The rule, or whose C-MOVE it was."""
+    if one.kind == PREFETCH:
+        return f"{one.rule}, order {one.requestor}"
+    return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
+
+
+def open_state(state: RouteState, opens: int) -> str:
+    """What an open route does. `opens` is when its time comes, 0 where it is now."""
+    if opens:
+        return "waits for its time"
+    if state.attempts or state.again:
+        return "waits"
+    return "under way" if state.requested.kind == MOVE and not state.requested.by else "new"
+
+
+def as_json(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
+    """All that is said of a route."""
+    one = state.requested
+    return {
+        "route": one.route,
+        "study": None if one.kind in STEP_KINDS else one.study_instance_uid,
+        "step": one.study_instance_uid if one.kind in STEP_KINDS else None,
+        "destination": one.destination,
+        "kind": one.kind or "objects",
+        "rule": one.rule,
+        "since": moment(one.at),
+        "requestor": one.requestor or None,
+        "asked": one.asked or None,
+        "left": state.left,
+        "state": state.outcome or open_state(state, waiting.opens(state)),
+        "attempts": state.attempts,
+        "next": waiting.next(state) or None,
+        "completed": state.completed,
+        "failed": state.failed,
+        "deidentified_by": one.deidentify or None,
+        "withheld": state.withheld,
+        "reasons": dict(state.reasons),
+        "why": state.why,
+        "by": state.by or one.by,
+    }

@@ -1,0 +1,65 @@
+"""Of several alternatives one holds (`Query.one_of`): the same studies on every index, in lists, numbers and places.
+
+The oracle is an index in a file in which only what is seen was stored.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gantry.common.access import SIGHT, restricted
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.dicom.query.matching import Level
+from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.ports.index import SearchIndex
+from gantry.common.runtime.restricted_index import RestrictedIndex
+from tests.support.sights import CONDITIONS, ENTRIES, NUMBER, QUESTIONS, SIGHTS, STUDY, query, texts
+
+_SEVERAL = [name for name, (sight, _) in SIGHTS.items() if sight.alternatives]
+
+
+async def test_archive_is_as_small_as_what_is_seen(index: SearchIndex, tmp_path: Path) -> None:
+    await index.apply(ENTRIES)
+    whole = RestrictedIndex(index)
+    for name in _SEVERAL:
+        sight, sees = SIGHTS[name]
+        smaller = await open_sqlite_index(tmp_path / f"{_SEVERAL.index(name)}.db")
+        try:
+            await smaller.apply([one for one in ENTRIES if sees(NUMBER[one.study_instance_uid])])
+            for level, asked_for in QUESTIONS:
+                if (level, asked_for) == (Level.STUDY, "a series"):
+                    continue  # no key of that level (PS3.4 C.4.1.2.1)
+                asked = query(level, CONDITIONS[asked_for])
+                with restricted(sight):
+                    found = [one.attributes async for page in whole.find(asked) for one in page]
+                    total = await whole.total(asked)
+                    located = [one.sop_instance_uid async for page in whole.locate(asked) for one in page]
+                expected = [one.attributes async for page in smaller.find(asked) for one in page]
+                assert texts(found) == texts(expected), (name, level, asked_for)
+                assert total == len(expected), (name, level, asked_for)
+                there = [one.sop_instance_uid async for page in smaller.locate(asked) for one in page]
+                assert sorted(located) == sorted(there), (name, level, asked_for)
+            assert SIGHT.get().whole
+        finally:
+            await smaller.close()
+
+
+@pytest.mark.parametrize("name", ["either of many", "ordinary and one that was opened"])
+async def test_pages_in_an_order_are_those_of_the_smaller_archive(index: SearchIndex, name: str) -> None:
+    await index.apply(ENTRIES)
+    whole, (sight, sees) = RestrictedIndex(index), SIGHTS[name]
+    uids, after = [], ()
+    with restricted(sight):
+        while True:
+            asked = query(Level.STUDY, {}, 2, (OrderKey(TAGS["StudyDate"], True),))
+            page = [one async for some in whole.find(asked, after) for one in some]
+            if not page:
+                break
+            uids += [one.attributes[STUDY][0] for one in page]
+            after = page[-1].place
+    dates = {one.study_instance_uid: one.attributes[TAGS["StudyDate"]][0] for one in ENTRIES}
+    expected = [uid for uid in sorted(dates, key=lambda uid: dates[uid], reverse=True) if sees(NUMBER[uid])]
+    assert uids == expected

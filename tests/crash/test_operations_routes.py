@@ -1,0 +1,148 @@
+"""Routes as the place Operations asks for them over HTTP, in both topologies: what waits, what failed, what is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynetdicom import evt
+
+from tests.crash.conftest import MakeArchive
+from tests.crash.test_deletion import send
+from tests.crash.test_operations import asked
+from tests.support.archive import RunningArchive, free_port
+from tests.support.asking import uids_of
+from tests.support.dcmtk import StoreScp
+from tests.support.objects import study
+from tests.support.operations import OPERATOR
+from tests.support.pynetdicom_peers import Scp
+
+pytestmark = pytest.mark.timeout(240)
+SETTINGS = (
+    "http: {may_operate: [loopback]}\n"
+    "completion: {quiet: 0.5}\n"
+    "retrieve: {suboperation_retries: 0}\n"
+    "routing: {rules: [{name: all, to: [READING, ARCHIVE]}], retry_first: 1, retry_longest: 2, refused: 1}\n"
+)
+
+
+def peer(title: str, port: int) -> str:
+    return f"{{ae_title: {title}, host: 127.0.0.1, port: {port}, may: [], move_destination: true}}"
+
+
+async def routes(archive: RunningArchive, query: str = "") -> dict[str, Any]:
+    status, found = await asyncio.to_thread(asked, archive, f"operations/routes{query}")
+    assert status == 200, found
+    return dict(found)
+
+
+async def until_told(archive: RunningArchive, query: str, holds: Any) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while not holds(found := await routes(archive, query)):
+            await asyncio.sleep(0.3)
+    return found
+
+
+def of(found: dict[str, Any], title: str) -> dict[str, Any]:
+    return next(dict(one) for one in found["destinations"] if one["destination"] == title)
+
+
+async def test_what_waits_is_listed_given_up_and_sent_again(make_archive: MakeArchive, tmp_path: Path) -> None:
+    port = free_port()
+    with StoreScp(tmp_path / "archive", "ARCHIVE") as other:
+        archive = make_archive()
+        archive.write_policy([peer("READING", port), peer("ARCHIVE", other.port)], SETTINGS)
+        archive.start()
+        nothing = {"routes": [], "count": 0, "next": None, "waiting": 0, "failed": 0, "destinations": []}
+        assert await routes(archive) == nothing
+        one, two = study(tmp_path / "one", 2, name="Secret^Jane"), study(tmp_path / "two", 1, name="Secret^Joan")
+        await send(archive, one, two)
+        found = await until_told(
+            archive, "", lambda f: f["count"] == 2 and all(r["attempts"] for r in f["routes"]) and f["waiting"] == 2
+        )
+        assert {route["study"] for route in found["routes"]} == {uids_of(one[0])[0], uids_of(two[0])[0]}
+        assert all(route["rule"] == "all" and "READING" in route["why"] for route in found["routes"])
+        assert [route["at"] for route in found["routes"]] == sorted(route["at"] for route in found["routes"])
+        assert "Secret" not in str(found)
+        reading, kept = of(found, "READING"), of(found, "ARCHIVE")
+        assert (reading["waiting"], reading["failed"], reading["delivered_at"]) == (2, 0, 0)
+        assert (kept["waiting"], kept["delivered_in_a_day"], bool(kept["delivered_at"])) == (0, 2, True)
+        assert (await routes(archive, "?destination=ARCHIVE"))["count"] == 0
+        assert len((await routes(archive, "?limit=1"))["routes"]) == (await routes(archive, "?limit=1"))["next"] == 1
+
+        # One is given up, and sent again; meanwhile it is neither waiting nor there.
+        name = found["routes"][0]["route"]
+        assert asked(archive, "operations/routes/cancel", {"routes": [name]}) == (200, {"cancelled": [name]})
+        assert [route["route"] for route in (await routes(archive))["routes"]] == [found["routes"][1]["route"]]
+        assert asked(archive, "operations/routes/cancel", {"routes": [name]})[0] == 404
+        given_up = (await routes(archive, "?state=ended"))["routes"]
+        assert [(r["route"], r["state"], r["by"]) for r in given_up] == [(name, "cancelled", "loopback")]
+        status, made = asked(archive, "operations/routes/retry", {"routes": [name]})
+        assert status == 200
+        assert [route["route"] for route in (await routes(archive))["routes"]][-1:] == made["requested"]
+        assert (await routes(archive, "?state=ended"))["count"] == 0
+
+        with StoreScp(tmp_path / "reading", "READING", port=port) as destination:
+            await until_told(archive, "", lambda f: f["waiting"] == 0)
+            assert set(destination.received()) == {file.sop_instance_uid for file in (*one, *two)}
+        found = await routes(archive)
+        assert (of(found, "READING")["delivered_in_a_day"], found["failed"]) == (2, 0)
+    assert archive.stop() == 0
+
+
+async def test_what_failed_is_sent_again_by_destination(make_archive: MakeArchive, tmp_path: Path) -> None:
+    files, refusing = study(tmp_path / "files", 2), [True]
+
+    def store(event: evt.Event) -> int:
+        return 0xA700 if refusing else 0x0000
+
+    reading, archive = Scp("READING", free_port(), handlers=[(evt.EVT_C_STORE, store)]), make_archive()
+    with StoreScp(tmp_path / "archive", "ARCHIVE") as other, reading:
+        archive.write_policy([peer("READING", reading.port), peer("ARCHIVE", other.port)], SETTINGS)
+        archive.start()
+        await send(archive, files)
+        found = await until_told(archive, "?state=ended", lambda f: f["failed"])
+        (failed,) = found["routes"]
+        assert (failed["state"], failed["destination"], failed["failed"], failed["left"]) == (
+            "failed",
+            "READING",
+            2,
+            None,
+        )
+        assert failed["why"] == "READING did not take 2 instances"
+        assert of(found, "READING")["failed"] == 1
+        assert asked(archive, "operations/routes/retry", {"destination": "ARCHIVE"})[0] == 404
+        refusing.clear()
+        status, made = asked(archive, "operations/routes/retry", {"destination": "READING"})
+        assert (status, len(made["requested"])) == (200, 1)
+        found = await until_told(archive, "?state=ended", lambda f: f["waiting"] == 0)
+        assert (found["failed"], found["routes"], of(found, "READING")["delivered_in_a_day"]) == (0, [], 1)
+    assert archive.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
+    made = RunningArchive(tmp_path_factory.mktemp("archive"), environment=OPERATOR).start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ([], 400),
+        ({"routes": []}, 400),
+        ({"routes": [5]}, 400),
+        ({"routes": ["x"], "destination": "READING"}, 400),
+        ({"destination": ""}, 400),
+        ({"routes": ["nobody"]}, 404),
+        ({"destination": "NOBODY"}, 404),
+    ],
+)
+async def test_what_cannot_be_decided_is_said(archive: RunningArchive, body: object, status: int) -> None:
+    for verb in ("cancel", "retry"):
+        assert asked(archive, f"operations/routes/{verb}", body)[0] == status
