@@ -53,6 +53,9 @@ class Hl7ReceiverSettings(Section):
         default=None,
         description="What opens the images, with `{study}` and `{accession}`: `https://pacs.example/viewer?s={study}`",
     )
+    confidential: bool = Field(
+        default=True, description="It is told of [confidential studies](access.md#confidential-studies), too"
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds for a connection, with TLS")
     response_timeout: Seconds = Field(default=30.0, description="Seconds for the acknowledgement of a message")
 

@@ -9,7 +9,11 @@ from dataclasses import replace
 
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
 from gantry.common.config.tls import trusting
-from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.dicom.standard.tags import (
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+)
 from gantry.common.errors import ConfigError, ConnectionFailed, GantryError, PeerError, PeerTimeout
 from gantry.common.events import RouteRequested
 from gantry.common.hl7.answers import Acknowledged, acknowledged
@@ -77,6 +81,10 @@ class Hl7Receiver:
             return Attempted((), None, str(error))
         if result is None:
             return self._untold(route)
+        if not self._settings.confidential and first(
+            result.attributes, CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
+        ):
+            return Attempted((), (), f"the study is confidential, and {name} is told of no such study")
         if self._settings.link is not None and result.standing is not Standing.GONE:
             link = link_of(self._settings.link, result.study_instance_uid, result.attributes)
             result = replace(result, link=link)

@@ -260,6 +260,19 @@ async def test_what_is_told_is_what_is_here_then(site: Site, ris: MllpReceiver) 
     assert len(ris.came) == 4
 
 
+async def test_a_receiver_may_be_told_of_no_confidential_study(site: Site, ris: MllpReceiver) -> None:
+    marked = entry(
+        *(2, "1.2.9.1", "1.2.9", "1.2.9.0"), PatientID="P2", ConfidentialityConstraintOnPatientDataDescription="VIP"
+    )
+    await site.index.apply([marked])
+    route = replace(ROUTE, study_instance_uid="1.2.9")
+    attempted = await site.receiver(ris.port, confidential=False).attempt(route)
+    assert (attempted.is_done, attempted.taken, "confidential" in attempted.why) == (True, (), True)
+    assert (ris.came, site.sent) == ([], [])
+    assert (await site.receiver(ris.port, confidential=False).attempt(ROUTE)).taken
+    assert (await site.receiver(ris.port).attempt(route)).taken
+
+
 async def test_a_receiver_gets_its_character_set_and_its_names(site: Site, ris: MllpReceiver) -> None:
     more = {"application": "RIS", "facility": "A|B", "sending_application": "PACS", "processing": "T"}
     await site.receiver(ris.port, charset="8859/1", **more).attempt(ROUTE)
