@@ -153,6 +153,26 @@ def audit_step(
     )
 
 
+def audit_result(
+    trail: AuditTrail, study: str, patient: tuple[str, str], receiver: tuple[str, str], trace: str, why: str
+) -> None:
+    """A receiver of HL7 was told of a study, and so of its patient (ID and issuer), or did not take it, with why."""
+    trail.add(
+        Entry(
+            Kind.PROCEDURE_SENT,
+            "HL7 ORU^R01",
+            "",
+            "archive",
+            "",
+            *receiver,
+            outcome=SERIOUS_FAILURE if why else SUCCESS,
+            why=why,
+            trace=trace,
+            objects=(AuditedInstances(study, *patient),),
+        )
+    )
+
+
 def _rows(study: str, locations: Iterable[Location]) -> list[AuditedInstances]:
     classes = Counter(location.sop_class_uid for location in locations)
     return [AuditedInstances(study, sop_class_uid=uid, instances=count) for uid, count in classes.items()]

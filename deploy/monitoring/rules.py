@@ -191,6 +191,21 @@ ALERTS = (
         "{{ $labels.ae_title }} answers no federated query",
     ),
     Alert(
+        "GantryRouteFailed",
+        "ticket",
+        'sum by (destination) (increase(gantry_routes_ended_total{outcome="failed"}[1h])) > 0',
+        "0m",
+        "{{ $labels.destination }} did not take what a rule sends or tells it",
+    ),
+    Alert(
+        "GantryDestinationAway",
+        "ticket",
+        "sum by (destination) (min_over_time(gantry_routes_open[1d])) > 0"
+        ' unless sum by (destination) (increase(gantry_routes_ended_total{outcome="delivered"}[1d])) > 0',
+        "0m",
+        "for a day something waits for {{ $labels.destination }}, and nothing was delivered",
+    ),
+    Alert(
         "GantryInstancesWithheld",
         "ticket",
         "sum by (destination) (increase(gantry_instances_withheld_total[1h])) > 0",

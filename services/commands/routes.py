@@ -118,7 +118,7 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
     """Say where a study would be sent if it were complete now, and by which rule. Sends nothing."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        rules = route_rules(settings.routing.rules, searchable(settings))
+        rules = route_rules(settings.routing, searchable(settings))
         handler = RouteRequests(rules, stores.log, stores.index, SystemClock())
         found = await handler.routes_of(await _as_completed(stores, study))
         for one in found:
@@ -127,7 +127,9 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
                 said = {"destination": one.destination, "kind": kind, "rule": one.rule}
                 print_json({**said, "deidentified_by": one.deidentify or None})
         if not as_json and found:
-            rows = [(one.destination, what_goes(one), one.rule) for one in found]
+            receivers = {one.name for one in settings.routing.receivers}
+            words = ["an HL7 message" if one.destination in receivers else what_goes(one) for one in found]
+            rows = [(one.destination, what, one.rule) for one, what in zip(found, words, strict=True)]
             print_columns(("destination", "what", "rule"), rows)
         if not as_json and not found:
             click.echo("no rule sends it anywhere")

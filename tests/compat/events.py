@@ -314,6 +314,16 @@ EVENTS: dict[str, Event] = {
         sop_instance_uids=("1.2.3.1.1", "1.2.3.2.1"),
         sop_class_uids=("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2"),
     ),
+    "RouteRequested-correction.v1": RouteRequested(
+        **_OF_STUDY,
+        route="a8" * 16,
+        rule="planner",
+        destination="RIS",
+        first_receipt="",
+        last_receipt="",
+        at=1_700_000_007_600_000,
+        kind="correction",
+    ),
     "RouteRequested-commitment.v1": RouteRequested(
         **_OF_STUDY,
         route="a6" * 16,

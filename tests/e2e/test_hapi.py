@@ -1,18 +1,15 @@
-"""HAPI, the Java library that most interface engines stand on, as a foreign sender: the example of docs/examples/hl7 as
-it stands there. HAPI parses our answers, and would refuse those that are none."""
+"""HAPI as a foreign sender: it parses our answers, and would refuse those that are none."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.archive import ROOT, RunningArchive, free_port
+from tests.support.archive import RunningArchive, free_port
+from tests.support.hapi import prepared, sent
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches what the example needs
 
@@ -26,30 +23,11 @@ def archive(tmp_path: Path) -> Iterator[tuple[RunningArchive, int]]:
     running.kill()
 
 
-def example(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    for program in ("mvn", "javac"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed, which this example is run with")
-    shutil.copytree(ROOT / "docs" / "examples" / "hl7", folder)
-    if _maven(folder, "dependency:resolve", "dependency:resolve-plugins").returncode:
-        pytest.skip("Maven cannot fetch what the example needs")
-    return _maven(folder, "compile", "exec:java", f"-Dexec.args={' '.join(arguments)}")
-
-
-def _maven(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["mvn", "-q", "-B", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
-
-
 def test_what_hapi_sends_is_applied_and_what_we_answer_it_parses(
     archive: tuple[RunningArchive, int], tmp_path: Path
 ) -> None:
     running, port = archive
-    done = example(tmp_path / "example", "127.0.0.1", str(port))
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    # Maven writes colours before what a program says.
-    said = re.sub(r"\x1b\[\d*m", "", done.stdout)
-    assert said.splitlines() == [
+    assert sent(prepared(tmp_path / "example"), "127.0.0.1", str(port)) == [
         "new: ACK AA HAPI1",
         "change: ACK AA HAPI2",
         "refused: ACK AE HAPI3 103 ORC-1",

@@ -11,6 +11,8 @@ from gantry.common.dicom.query.matching import _pattern
 from gantry.common.dimse import Assembler
 from gantry.common.dimse.command import Command, CommandError
 from gantry.common.errors import GantryError
+from gantry.common.hl7.answers import acknowledged
+from gantry.common.hl7.message import parse
 from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
 from gantry.common.ul import Fragment, PduError, UpperLayer
 from gantry.common.ul.pdu import decode_request
@@ -81,6 +83,14 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     "TLVs of the PROXY protocol": (
         lambda n: lambda: decode(SIGNATURE + b"\x21\x11" + struct.pack(">H", 12 + 3 * n) + bytes(12) + b"\x01\0\0" * n),
         150,
+    ),
+    "problems of an HL7 acknowledgement": (
+        lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1\r" + "ERR||PID^1^3|101\r" * n)),
+        620,
+    ),
+    "escapes of an HL7 acknowledgement": (
+        lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1|" + "\\F\\&^" * n)),
+        2_000,
     ),
     "asterisks of a pattern": (lambda n: lambda: _pattern("*a" * 20).match("a" * n + "b"), 10_000),
     "question marks of a pattern": (lambda n: lambda: _pattern("*??????????x").match("a" * n), 10_000),

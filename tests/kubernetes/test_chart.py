@@ -343,6 +343,22 @@ def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_
     assert not render(PLAIN, 'networkPolicy={"enabled": false}').of("NetworkPolicy")
 
 
+def test_who_calls_peers_reaches_the_receivers_and_servers_of_routes_as_well() -> None:
+    receivers = '[{"name": "RIS", "host": "192.0.2.30", "port": 2575}, {"name": "EHR", "host": "ehr", "port": 2576}]'
+    servers = '[{"name": "C", "url": "https://c.example/rs"}, {"name": "N", "url": "https://n.example:8443/rs"}]'
+    routing = f'settings.routing={{"receivers": {receivers}, "servers": {servers}}}'
+    policies = {
+        name.removeprefix("r-gantry-"): m["spec"] for name, m in render(PLAIN, routing).of("NetworkPolicy").items()
+    }
+    outside = {2575, 2576, 443, 8443}
+    assert {role for role in policies if _ports(policies[role]["egress"]) >= outside} == {
+        *("retrieve", "commitment", "mixed")
+    }
+    assert not any(_ports(policies[role]["egress"]) & outside for role in ("ingest", "query", "orders", "indexer"))
+    (told,) = [rule for rule in policies["retrieve"]["egress"] if _ports([rule]) == {2575}]
+    assert told["to"] == [{"ipBlock": {"cidr": "192.0.2.30/32"}}]
+
+
 def test_peers_of_somebody_elses_configmap_may_be_anywhere() -> None:
     rendered = render(PLAIN, 'existingPeers="theirs"')
     assert "r-gantry-peers" not in rendered.of("ConfigMap")

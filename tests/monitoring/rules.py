@@ -204,6 +204,36 @@ CASES = (
         labels={"ae_title": "OLD"},
     ),
     Case(
+        "GantryRouteFailed",
+        "ticket",
+        {'gantry_routes_ended_total{destination="RIS",outcome="failed"}': "0x110 1x90"},
+        {
+            'gantry_routes_ended_total{destination="RIS",outcome="failed"}': "7x200",
+            'gantry_routes_ended_total{destination="RIS",outcome="delivered"}': "0+3x200",
+            'gantry_routes_ended_total{destination="RIS",outcome="cancelled"}': "0+3x200",
+        },
+        labels={"destination": "RIS"},
+    ),
+    Case(
+        "GantryDestinationAway",
+        "ticket",
+        {
+            'gantry_routes_open{destination="RIS",instance="a"}': f"2x{DAYS}",
+            'gantry_routes_open{destination="RIS",instance="b"}': f"0x{DAYS}",
+            'gantry_routes_ended_total{destination="RIS",outcome="failed"}': f"0+1x{DAYS}",
+            'gantry_routes_ended_total{destination="RIS",outcome="delivered"}': f"9x{DAYS}",
+        },
+        # The first is busy, the second gets what waits at night.
+        {
+            'gantry_routes_open{destination="RIS",instance="a"}': f"2x{DAYS}",
+            'gantry_routes_ended_total{destination="RIS",outcome="delivered"}': f"0+1x{DAYS}",
+            'gantry_routes_open{destination="READING",instance="a"}': f"3x100 0x30 3x{DAYS - 130}",
+        },
+        at="25h",
+        labels={"destination": "RIS"},
+        interval="10m",
+    ),
+    Case(
         "GantryInstancesWithheld",
         "ticket",
         {'gantry_instances_withheld_total{destination="TRIAL"}': "0x110 2x90"},

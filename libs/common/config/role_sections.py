@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
 from gantry.common.config.web_destination_sections import WebDestinationSettings
 
@@ -74,7 +75,12 @@ class RouteRuleSettings(Section):
         default=(), description="AE titles of `peers` with `move_destination`, or names of `servers`"
     )
     notify: tuple[AeTitle, ...] = Field(
-        default=(), description="AE titles of `peers` that are told which instances are available (PS3.4 R)"
+        default=(),
+        description="AE titles of `peers` that are told which instances are available (PS3.4 R), or names of "
+        "`receivers`, which get an HL7 message",
+    )
+    corrections: bool = Field(
+        default=False, description="Those of `receivers` in `notify` are told of corrections of a study, too"
     )
     between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
         default=None, description="`HH:MM-HH:MM`, when objects are sent, also over midnight; at any time without it"
@@ -163,6 +169,12 @@ class RoutingSettings(Section):
         "Web servers that rules may name in `to`, for STOW-RS ([web servers](routing.md#web-servers)): "
         "`{name: CLOUD, url: 'https://pacs.example/dicom-web', token_file: /run/secrets/cloud}`",
     )
+    receivers: tuple[Hl7ReceiverSettings, ...] = setting(
+        (),
+        "list",
+        "HL7 version 2 receivers that rules may name in `notify` ([HL7 receivers](routing.md#hl7-receivers)): "
+        "`{name: RIS, host: 192.0.2.30, port: 2575, charset: 8859/1}`",
+    )
     steps: tuple[StepRuleSettings, ...] = setting(
         (),
         "list",
@@ -224,6 +236,21 @@ class RoutingSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _receivers_are_told_alone(self) -> Self:
+        names = [receiver.name for receiver in self.receivers]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `receivers` have one name")
+        if both := set(names).intersection(server.name for server in self.servers):
+            raise ValueError(f"one of `receivers` and one of `servers` are both called {min(both)}")
+        for words, titles in [*(("is in `to` of a rule", rule.to) for rule in self.rules), *self._asked]:
+            if wrong := set(names).intersection(titles):
+                raise ValueError(f"{min(wrong)} is an HL7 receiver, and {words}: it is told by `notify` of a rule")
+        for rule in self.rules:
+            if rule.corrections and not set(names).intersection(rule.notify):
+                raise ValueError(f"rule {rule.name}: `corrections` are for `receivers`, and none is in its `notify`")
+        return self
+
+    @model_validator(mode="after")
     def _identifies_to_nobody_it_deidentifies_for(self) -> Self:
         by_title: dict[str, set[str | None]] = {}
         for rule in self.rules:
@@ -247,6 +274,13 @@ class RoutingSettings(Section):
         """Who is told something that is not de-identified, and in which words."""
         return [
             *(("is in `notify` of a rule", rule.notify) for rule in self.rules),
+            *self._asked,
+        ]
+
+    @property
+    def _asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Who is called by DIMSE for something else than a study that is complete."""
+        return [
             *(("is in a rule of `steps`", (*step.to, *step.notify)) for step in self.steps),
             *(("is in `ask` of `prefetch`", rule.ask) for rule in self.prefetch),
             ("is in `finish_moves`", self.finish_moves),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gantry.common.hl7.message import Hl7Message, parse
+from gantry.common.hl7.message import Hl7Message, MessageSegment, parse
 from gantry.common.hl7.mllp import Frame, MllpDecoder
 
 _WORDS = {
@@ -53,12 +53,11 @@ def acknowledged(message: Hl7Message) -> Acknowledged:
     msa = message.first("MSA")
     if msa is None:
         return Acknowledged("", "", "the answer has no MSA segment", ())
-    problems = tuple(_problem(message, number) for number in range(len(message.all("ERR"))))
+    problems = tuple(_problem(error) for error in message.all("ERR"))
     return Acknowledged(msa.text(1), msa.text(2), msa.text(3), problems)
 
 
-def _problem(message: Hl7Message, number: int) -> str:
-    error = message.all("ERR")[number]
+def _problem(error: MessageSegment) -> str:
     old = error.field(1)
     if old:
         place = "-".join(filter(None, (old.text(1), old.text(3))))

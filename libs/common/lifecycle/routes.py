@@ -17,12 +17,16 @@ from gantry.common.events import (
     RouteProgressed,
     RouteRequested,
     StudyCompleted,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
 )
 
 DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
 OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability change"
 """What goes to a destination: the objects, only where they are, the objects that a C-MOVE asked for, or what is there
 of a study of which something was taken away or came back."""
+CORRECTION = "correction"
+"""Values of a study were corrected, or that was withdrawn: a receiver of HL7 is told what they are."""
 COMMITMENT = "commitment"
 """The destination has the objects, and is asked for storage commitment of them (PS3.4 J)."""
 PREFETCH = "prefetch"
@@ -32,6 +36,7 @@ STEP_EVENT, STEP = "step event", "step"
 WORKITEM_EVENT = "workitem event"
 """A subscriber is told of a workitem (PS3.4 CC.2.4)."""
 STEP_KINDS = frozenset((STEP_EVENT, STEP, WORKITEM_EVENT))
+CorrectionChange = StudyCorrected | StudyCorrectionWithdrawn
 READ_US = 1_000_000
 """Within so long what follows on the log is read."""
 _MOST_TAKEN = 4_000
@@ -41,8 +46,9 @@ _MOST_TAKEN = 4_000
 @dataclass(frozen=True, slots=True)
 class RouteRule:
     """Studies that `query` finds and that one of `sources` sent something of (of all, where there are none) go to the
-    destinations `to`; those in `notify` are told of them. With `commits` the destinations are asked for storage
-    commitment of what they got. With `deidentify`, the name of a profile, they get it de-identified."""
+    destinations `to`; those in `notify` are told of them, and those in `corrected` also of corrections. With `commits`
+    the destinations are asked for storage commitment of what they got. With `deidentify`, the name of a profile, they
+    get it de-identified."""
 
     name: str
     query: Query
@@ -51,6 +57,7 @@ class RouteRule:
     notify: tuple[str, ...] = ()
     commits: bool = False
     deidentify: str = ""
+    corrected: tuple[str, ...] = ()
 
     def may_apply(self, completed: StudyCompleted) -> bool:
         """Whether the senders of what came are those of the rule."""
@@ -168,6 +175,35 @@ def change_requests(
         )
         for destination, rule_name in wanted.items()
     ]
+
+
+def correction_requests(change: CorrectionChange, rules: Iterable[RouteRule], now_us: int) -> list[RouteRequested]:
+    """The routes of a correction, by rules that are about its study, each destination once."""
+    wanted: dict[str, str] = {}
+    for rule in rules:
+        for destination in rule.corrected:
+            wanted.setdefault(destination, rule.name)
+    return [
+        RouteRequested(
+            change.partition,
+            change.trace,
+            change.study_instance_uid,
+            _correction_route(change, destination),
+            rule_name,
+            destination,
+            # As above: an earlier release sends nothing.
+            first_receipt="",
+            last_receipt="",
+            at=now_us,
+            kind=CORRECTION,
+        )
+        for destination, rule_name in wanted.items()
+    ]
+
+
+def _correction_route(change: CorrectionChange, destination: str) -> str:
+    parts = change.partition, change.study_instance_uid, change.correction, destination, type(change).__name__
+    return blake3("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _change_route(change: InstancesDeleted | InstancesRestored, destination: str) -> str:

@@ -15,24 +15,35 @@ _LONGEST_ANSWER = 1 << 20
 
 class MllpClient:
     """One connection, as an async context manager. Everything raises `ConnectionFailed`, and `PeerTimeout` where an
-    answer takes longer than `timeout` seconds."""
+    answer takes longer than `timeout` seconds. The connection itself may take `connect_timeout`, which is the same
+    where it is not given."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = 30.0,
+        connect_timeout: float | None = None,
+    ) -> None:
         self._address = host, port
         self._tls = tls
         self._timeout = timeout
+        self._connect_timeout = timeout if connect_timeout is None else connect_timeout
         self._decoder = MllpDecoder(_LONGEST_ANSWER)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def __aenter__(self) -> MllpClient:
         host, port = self._address
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._connect_timeout):
                 self._streams = await asyncio.open_connection(host, port, ssl=self._tls)
         except TimeoutError:
             raise ConnectionFailed(f"{host}:{port} does not answer") from None
         except OSError as error:
             raise ConnectionFailed(f"no connection to {host}:{port}: {error.strerror or error}") from error
+        except UnicodeError:  # a name that is none, such as one with an empty label
+            raise ConnectionFailed(f"no connection to {host}:{port}: not the name of a host") from None
         return self
 
     async def __aexit__(

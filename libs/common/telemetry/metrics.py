@@ -593,6 +593,13 @@ METRICS: tuple[Metric, ...] = (
         _each("address", "limit", "limit per address", "tls"),
     ),
     Metric("hl7_quarantined", "counter", "messages", "HL7 messages that went into quarantine (AE)"),
+    Metric(
+        "hl7_sent",
+        "counter",
+        "messages",
+        "HL7 messages that were sent to a receiver, by the code of its answer: AA, AE, AR, CA, CE, CR; other; none",
+        ("destination", "code"),
+    ),
     Metric("build_info", "gauge", "", "Always 1: version of Gantry and of Python", ("version", "python")),
     Metric("disk_free_bytes", "gauge", "bytes", "Free where an embedded store lies", ("store",)),
     Metric("disk_size_bytes", "gauge", "bytes", "In all where an embedded store lies", ("store",)),
@@ -717,6 +724,7 @@ class Metrics:
     hl7_connections: Gauge
     hl7_connections_refused: Counter
     hl7_quarantined: Counter
+    hl7_sent: Counter
     build_info: Gauge
     disk_free_bytes: Gauge
     disk_size_bytes: Gauge

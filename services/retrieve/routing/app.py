@@ -18,7 +18,7 @@ from gantry.common.runtime.consumer import ConsumerLoop
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.audited import audit_asking, audit_step
+from gantry.services.audited import audit_asking, audit_result, audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.dimse.moving import Mover
@@ -31,10 +31,12 @@ from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
 from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
+from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
+from gantry.services.retrieve.routing.told_studies import ToldStudies
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
 from gantry.services.retrieve.stow.server import WebDestination
 from gantry.services.retrieve.unindexed import Locating
@@ -117,7 +119,7 @@ def curious_destinations(titles: Iterable[str], peers: Iterable[KnownPeer]) -> l
 
 
 def _requesting(context: Context) -> ConsumerLoop:
-    rules = route_rules(context.settings.routing.rules, context.attributes)
+    rules = route_rules(context.settings.routing, context.attributes)
     handler = RouteRequests(rules, context.log, context.answers, context.clock)
     topics = [TOPICS[StudyCompleted].name]
     return ConsumerLoop(context.log, GROUP, topics, handler, context.clock, context.metrics)
@@ -183,20 +185,41 @@ def _sender(
         read_profiles(context.settings.deidentification.profiles, context.settings.routing.deidentifies),
         deidentification,
         _servers(context, mover),
+        _receivers(context),
     )
 
 
 def _servers(context: Context, mover: Mover) -> dict[str, WebDestination]:
     """The web servers by name. Raises `ConfigError`."""
-    settings, known = context.settings.routing.servers, {peer.ae_title for peer in context.peers.known()}
+    settings = context.settings.routing.servers
     servers = {one.name: WebDestination(one, mover.sub_operations.openings) for one in settings}
-    for name, server in servers.items():
-        if name in known:
-            raise ConfigError(
-                "routing.servers", None, f"{name} is an AE title of `peers`, too: name one of them otherwise"
-            )
+    _check_names(context, "routing.servers", servers)
+    for server in servers.values():
         server.check()
     return servers
+
+
+def _receivers(context: Context) -> dict[str, Hl7Receiver]:
+    """The HL7 receivers by name. Raises `ConfigError`."""
+    settings = context.settings.routing.receivers
+    if not settings or not _tells(context):
+        return {}
+    orders, follower = context.orders.begin()
+    told = ToldStudies(context.answers, orders, follower.caught_up, context.clock)
+    ours, sent = context.settings.dimse.ae_title, partial(audit_result, context.audit)
+    receivers = {one.name: Hl7Receiver(one, ours, told, context.metrics, sent) for one in settings}
+    _check_names(context, "routing.receivers", receivers)
+    for receiver in receivers.values():
+        receiver.check()
+    return receivers
+
+
+def _check_names(context: Context, where: str, names: Iterable[str]) -> None:
+    """Destinations that are no peers have names of their own among AE titles. Raises `ConfigError`."""
+    known = {peer.ae_title for peer in context.peers.known()}
+    for name in names:
+        if name in known:
+            raise ConfigError(where, None, f"{name} is an AE title of `peers`, too: name one of them otherwise")
 
 
 def _commitment(context: Context) -> CommitmentRequestor:

@@ -40,6 +40,7 @@ from gantry.services.retrieve.routing.attempted import Attempted, withheld_words
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.committing import CommitmentRequestor, not_committed
 from gantry.services.retrieve.routing.prefetching import Prefetcher
+from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
@@ -50,7 +51,7 @@ _OPERATION, _MOVED = "route", "finished C-MOVE"
 
 
 class RouteSender:
-    """Sends over the same lanes as C-MOVE, and to web servers."""
+    """Sends over the same lanes as C-MOVE, and to web servers; tells HL7 receivers."""
 
     def __init__(
         self,
@@ -72,11 +73,13 @@ class RouteSender:
         profiles: Profiles | None = None,
         deidentification: Deidentification | None = None,
         servers: Mapping[str, WebDestination] | None = None,
+        receivers: Mapping[str, Hl7Receiver] | None = None,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
         say how urgent routes are, `profiles` which destinations get de-identified objects. `servers` are
-        those that get objects by STOW-RS, by name."""
+        those that get objects by STOW-RS, by name, `receivers` those that are told of studies by HL7."""
+        self._receivers = receivers or {}
         self._servers = servers or {}
         self._profiles = profiles or Profiles()
         self._deidentification = deidentification
@@ -102,6 +105,9 @@ class RouteSender:
         """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
         C-MOVE, what its requestor may retrieve now. It was `tried` so often. What is at fault is in the answer, and
         nothing is raised for it."""
+        receiver = self._receivers.get(route.destination)
+        if receiver is not None:
+            return await receiver.attempt(route)
         server = self._servers.get(route.destination)
         if server is not None:
             return await self._to_server(route, server, taken, is_wanted)

@@ -1,4 +1,5 @@
-"""Who is told that instances of a study were taken away, or came back: whom rules notify of it."""
+"""Who is told that instances of a study were taken away or came back, or that its values were corrected: whom rules
+notify of it."""
 
 from __future__ import annotations
 
@@ -6,10 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.matching import Document, matches
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Document, Query, Single, matches
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import InstancesDeleted, InstancesRestored, RouteRequested
-from gantry.common.lifecycle.routes import ChangedInstance, RouteRule, change_requests
+from gantry.common.lifecycle.routes import (
+    ChangedInstance,
+    CorrectionChange,
+    RouteRule,
+    change_requests,
+    correction_requests,
+)
 from gantry.common.ports.index import InstanceEntry, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import has_followed
@@ -58,6 +67,25 @@ class ChangeRequests:
         was = study_of(known.hidden)
         rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, was)]
         return change_requests(change, changed, rules, self._clock.now_us())
+
+    async def corrections_of(self, change: CorrectionChange) -> list[RouteRequested]:
+        """The routes of a correction of a study that is here, by what it is after it. Of rules with `sources` those
+        apply whose sources sent anything of it."""
+        study = change.study_instance_uid
+        rules = [rule for rule in self._rules if rule.corrected and await rule_finds(rule, self._index, study)]
+        if any(rule.sources for rule in rules):
+            senders = await self._senders_of(change.partition, study)
+            rules = [rule for rule in rules if rule.sent_by(senders)]
+        return correction_requests(change, rules, self._clock.now_us())
+
+    async def _senders_of(self, partition: str, study: str) -> set[str]:
+        query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+        senders: set[str] = set()
+        async for page in self._index.locate(query):
+            keys = [InstanceKey(study, one.series_instance_uid, one.sop_instance_uid) for one in page]
+            receipts = await self._index.receipts_of(partition, keys)
+            senders.update(one.sender for some in receipts.values() for one in some)
+        return senders - {""}
 
     async def _known(self, change: AvailabilityChange, keys: Sequence[InstanceKey]) -> _Known:
         there = await self._index.current(change.partition, keys)

@@ -1,5 +1,5 @@
-"""Which routes a study gets that is complete, or of which something was taken away or came back, after the rules of the
-settings."""
+"""Which routes a study gets that is complete, of which something was taken away or came back, or that was corrected,
+after the rules of the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from gantry.common.config.role_sections import PrefetchRuleSettings, RouteRuleSe
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import ConfigError, NotUnderstood
-from gantry.common.events import InstancesDeleted, InstancesRestored, RouteRequested, StudyCompleted
+from gantry.common.events import (
+    InstancesDeleted,
+    InstancesRestored,
+    RouteRequested,
+    StudyCompleted,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
+)
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, Window
 from gantry.common.lifecycle.routes import RouteRule, requests
@@ -38,16 +45,17 @@ def route_times(settings: RoutingSettings) -> RouteTimes:
     return RouteTimes(timings, None if settings.time_zone is None else ZoneInfo(settings.time_zone))
 
 
-def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTable) -> list[RouteRule]:
+def route_rules(settings: RoutingSettings, attributes: AttributeTable) -> list[RouteRule]:
     """The rules of `routing.rules`. Raises `ConfigError` for a condition that cannot be searched for."""
-    rules = []
-    for one in settings:
+    rules, receivers = [], {one.name for one in settings.receivers}
+    for one in settings.rules:
         try:
             query = studies_where(one.where, DEFAULT_PARTITION, attributes)
         except NotUnderstood as error:
             raise ConfigError("routing.rules", None, f"rule {one.name}: {error}") from error
-        profile = one.deidentify or ""
-        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify, one.commit, profile))
+        corrected = tuple(name for name in one.notify if name in receivers) if one.corrections else ()
+        what = one.to, one.notify, one.commit, one.deidentify or "", corrected
+        rules.append(RouteRule(one.name, query, frozenset(one.sources), *what))
     return rules
 
 
@@ -60,11 +68,14 @@ class RouteRequests:
         self._index = index
         self._clock = clock
         self._changes = ChangeRequests(rules, log, index, clock)
+        corrections = (StudyCorrected, StudyCorrectionWithdrawn) if any(rule.corrected for rule in rules) else ()
+        self._awaited = (InstancesDeleted, InstancesRestored, *corrections)
+        """Of these the index must know before rules are compared with it."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
         published already has the same names."""
-        if any(isinstance(delivery.event, InstancesDeleted | InstancesRestored) for delivery in batch):
+        if any(isinstance(delivery.event, self._awaited) for delivery in batch):
             await self._changes.follow()
         for delivery in batch:
             event = delivery.event
@@ -73,6 +84,8 @@ class RouteRequests:
                 routes = await self.routes_of(event)
             elif isinstance(event, InstancesDeleted | InstancesRestored):
                 routes = await self._changes.routes_of(event)
+            elif isinstance(event, StudyCorrected | StudyCorrectionWithdrawn):
+                routes = await self._changes.corrections_of(event)
             if routes:
                 await self._log.append(*routes)
                 await reach(FailPoint.AFTER_PUBLISH)

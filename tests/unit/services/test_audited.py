@@ -8,7 +8,7 @@ from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Entry, Kind
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import PeerOf
-from gantry.services.audited import audit_asking, audit_sending
+from gantry.services.audited import audit_asking, audit_result, audit_sending
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 
@@ -70,4 +70,19 @@ def test_what_another_archive_is_asked_is_a_query_of_ours_and_it_the_receiver() 
     assert [(e.kind, e.operation, e.peer, e.peer_address, e.query_class, e.why) for e in trail.entries] == [
         (Kind.QUERY, "C-FIND", "OLD", "192.0.2.7", STUDY_ROOT_FIND, ""),
         (Kind.QUERY, "C-MOVE", "OLD", "192.0.2.7", STUDY_ROOT_MOVE, "it refused"),
+    ]
+
+
+def test_a_receiver_that_was_told_of_a_study_was_told_of_its_patient() -> None:
+    heard = Heard()
+    audit_result(heard, "1.2.3", ("P1", "HOSP"), ("RIS", "192.0.2.30"), "t", "")  # type: ignore[arg-type]
+    audit_result(heard, "1.2.3", ("P1", "HOSP"), ("RIS", "192.0.2.30"), "t", "RIS answered AE")  # type: ignore[arg-type]
+    taken, refused = heard.entries
+    assert (taken.kind, taken.operation, taken.requestor_is) == (Kind.PROCEDURE_SENT, "HL7 ORU^R01", "archive")
+    assert (taken.peer, taken.peer_address, taken.trace) == ("RIS", "192.0.2.30", "t")
+    (about,) = taken.objects
+    assert (about.study_instance_uid, about.patient_id, about.issuer) == ("1.2.3", "P1", "HOSP")
+    assert [(one.outcome, one.why) for one in (taken, refused)] == [
+        (SUCCESS, ""),
+        (SERIOUS_FAILURE, "RIS answered AE"),
     ]

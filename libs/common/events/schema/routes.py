@@ -15,6 +15,9 @@ class RouteRequested:
     With the kind "availability change" instances of the study were taken away or came back, and what is there of it is
     told: `series_instance_uids`, `sop_class_uids` and `sop_instance_uids` name them, one entry of each for an instance.
 
+    With the kind "correction" values of the study were corrected, or that was withdrawn: a receiver of HL7 is told what
+    they are then.
+
     With the kind "prefetch" priors for the order `requestor` (its key) are fetched from the `destination`, which is a
     source then; what is wanted is asked of the order when it is tried. `taken` are Study Instance UIDs.
 

@@ -19,12 +19,15 @@ from gantry.common.events import (
     RouteProgressed,
     RouteRequested,
     StudyCompleted,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
 )
 from gantry.common.lifecycle.routes import (
     AVAILABILITY,
     CANCELLED,
     CHANGE,
     COMMITMENT,
+    CORRECTION,
     DELIVERED,
     FAILED,
     STEP,
@@ -34,6 +37,7 @@ from gantry.common.lifecycle.routes import (
     RouteRule,
     change_requests,
     commitment_request,
+    correction_requests,
     may_be_next,
     receipts_of,
     requests,
@@ -238,3 +242,20 @@ def test_what_was_said_of_a_step_waits_for_what_was_said_of_it_before_and_for_no
     objects, event = requested("r"), replace(step, kind=STEP_EVENT)
     assert may_be_next([step, step, objects, other, event, step, objects, other, event]) == [0, 2, 3, 4, 6]
     assert may_be_next([]) == []
+
+
+def test_those_that_rules_tell_of_corrections_are_told_once_and_by_name() -> None:
+    made = StudyCorrected("default", "t1", "1.2.3", "c1", "", "why", "anna", 5)
+    one = RouteRule("one", Query("default", Level.STUDY), frozenset(), notify=("RIS", "HIS"), corrected=("RIS",))
+    rules = [one, replace(one, name="two", corrected=("HIS", "RIS")), replace(one, corrected=())]
+    told = correction_requests(made, rules, 7)
+    assert [(route.destination, route.rule, route.kind) for route in told] == [
+        ("RIS", "one", CORRECTION),
+        ("HIS", "two", CORRECTION),
+    ]
+    # A release that does not know the kind finds nothing to send.
+    assert {(route.first_receipt, route.last_receipt, receipts_of(route)) for route in told} == {("", "", ("", ""))}
+    assert [route.route for route in correction_requests(made, rules, 8)] == [route.route for route in told]
+    withdrawn = StudyCorrectionWithdrawn("default", "t1", "1.2.3", "c1", "why", "anna", 6)
+    others = correction_requests(withdrawn, rules, 7)
+    assert not {route.route for route in others} & {route.route for route in told}

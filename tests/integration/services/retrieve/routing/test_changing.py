@@ -9,13 +9,15 @@ import pytest
 
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock, SystemClock
+from gantry.common.config.role_sections import RoutingSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
-from gantry.common.events import InstancesDeleted, InstancesRestored, ReceiptReference
+from gantry.common.events import InstancesDeleted, InstancesRestored, ReceiptReference, StudyCorrected
 from gantry.common.lifecycle import Deletion, Fate
 from gantry.common.lifecycle.routes import RouteRule
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey
 from gantry.services.retrieve.routing.changing import ChangeRequests
+from gantry.services.retrieve.routing.requesting import route_rules
 from tests.support.entries import entry
 
 ONE = entry(1, "1.2.3.1.1", PatientID="P1", Modality="CT", sender="CT1")
@@ -86,3 +88,34 @@ async def test_a_rule_with_sources_is_about_what_those_sent(index: SqliteIndex, 
     assert await requests.routes_of(deleted(TWO)) == []
     sends = asking(index, log, RouteRule("sends", RIS.query, frozenset(), to=("READING",)))
     assert await sends.routes_of(deleted(ONE)) == []
+
+
+CORRECTED = StudyCorrected("default", "", "1.2.3", "c1", "", "why", "anna", 5)
+
+
+def telling(name: str, where: str, *sources: str) -> RouteRule:
+    query = studies_where([where], "default", STANDARD)
+    return RouteRule(name, query, frozenset(sources), notify=(name, "BOARD"), corrected=(name,))
+
+
+async def test_of_corrections_those_are_told_that_rules_name_for_them(index: SqliteIndex, log: SqliteLog) -> None:
+    rules = [telling("RIS", "PatientID=P1"), telling("HIS", "PatientID=P2"), RIS]
+    told = await asking(index, log, *rules).corrections_of(CORRECTED)
+    assert [(one.destination, one.rule) for one in told] == [("RIS", "RIS")]
+    of = [telling("A", "PatientID=P1", "CT2"), telling("B", "PatientID=P1", "CT9")]
+    told = await asking(index, log, *of).corrections_of(CORRECTED)
+    assert [one.destination for one in told] == ["A"]
+    await hide(index, ONE, TWO)
+    assert await asking(index, log, *rules).corrections_of(CORRECTED) == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_receivers_of_rules_with_corrections_are_told_of_them(*, wanted: bool) -> None:
+    settings = RoutingSettings.model_validate(
+        {
+            "receivers": [{"name": "RIS", "host": "ris", "port": 2575}],
+            "rules": [{"name": "one", "notify": ["RIS", "BOARD"], "corrections": wanted}],
+        }
+    )
+    (rule,) = route_rules(settings, STANDARD)
+    assert (rule.notify, rule.corrected) == (("RIS", "BOARD"), ("RIS",) if wanted else ())

@@ -1,0 +1,159 @@
+"""One attempt to tell an HL7 version 2 receiver of a study: a connection, a message, its acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+
+from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
+from gantry.common.config.tls import trusting
+from gantry.common.dicom.standard.tags import (
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+)
+from gantry.common.errors import ConfigError, ConnectionFailed, GantryError, PeerError, PeerTimeout
+from gantry.common.events import RouteRequested
+from gantry.common.hl7.answers import Acknowledged, acknowledged
+from gantry.common.hl7.charsets import decoded
+from gantry.common.hl7.message import parse
+from gantry.common.hl7.problems import MessageRefused
+from gantry.common.hl7.results import (
+    Correspondents,
+    ImagingResult,
+    ResultMessage,
+    Standing,
+    link_of,
+    result_message,
+)
+from gantry.common.hl7.writing import MessageCharset
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, CORRECTION
+from gantry.common.net.mllp_client import MllpClient
+from gantry.common.orders import first
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.result_verdicts import answers, verdict
+from gantry.services.retrieve.routing.told_studies import ToldStudies
+
+ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str], None]
+"""Study Instance UID, Patient ID and its issuer, name and host of the receiver, trace, and why it was not taken."""
+_MOST_OTHERS = 100
+"""Acknowledgements of other messages that are passed over."""
+_CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
+_KINDS = frozenset((AVAILABILITY, CHANGE, CORRECTION))
+logger = get_logger("routing")
+
+
+class Hl7Receiver:
+    """A receiver. Files of certificates are read for each attempt, so that they can be renewed."""
+
+    def __init__(
+        self, settings: Hl7ReceiverSettings, ae_title: str, told: ToldStudies, metrics: Metrics, sent: ResultSent
+    ) -> None:
+        """`ae_title` is ours; `sent` is told of each message that left."""
+        self._settings = settings
+        self._told = told
+        self._metrics = metrics
+        self._sent = sent
+        self._charset = MessageCharset(settings.charset)
+        ours = ae_title if settings.sending_application is None else settings.sending_application
+        theirs = settings.application, settings.facility, settings.processing
+        self._between = Correspondents(ours, settings.sending_facility, *theirs)
+
+    def check(self) -> None:
+        """Raises `ConfigError` where a file that is named cannot be used now."""
+        try:
+            _context(self._settings)
+        except PeerError as error:
+            raise ConfigError("routing.receivers", None, f"{self._settings.name}: {error}") from None
+
+    async def attempt(self, route: RouteRequested) -> Attempted:
+        """Tell it what a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        name = self._settings.name
+        if route.kind not in _KINDS:
+            return Attempted((), (), f"{name} is an HL7 receiver: it is told of studies, and gets no objects")
+        try:
+            result = await self._told.result_of(route)
+        except GantryError as error:
+            return Attempted((), None, str(error))
+        if result is None:
+            return self._untold(route)
+        if not self._settings.confidential and first(
+            result.attributes, CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
+        ):
+            return Attempted((), (), f"the study is confidential, and {name} is told of no such study")
+        if self._settings.link is not None and result.standing is not Standing.GONE:
+            link = link_of(self._settings.link, result.study_instance_uid, result.attributes)
+            result = replace(result, link=link)
+        return await self._send(route, result)
+
+    def _untold(self, route: RouteRequested) -> Attempted:
+        uid = route.study_instance_uid
+        if route.kind == CHANGE:
+            # Whoever was told of it before is to hear of it from a person: it stands in `gantry routes list --failed`.
+            return Attempted((), (uid,), "nothing is known of this study any more, not even its patient", refused=True)
+        return Attempted((), (), "nothing of it is left to tell")
+
+    async def _send(self, route: RouteRequested, result: ImagingResult) -> Attempted:
+        message = result_message(result, self._between, self._charset)
+        uid, name = result.study_instance_uid, self._settings.name
+        code = "none"
+        try:
+            said = await self._exchange(message)
+            attempted = verdict(name, said, message.control_id, uid)
+            code = said.code if said.code in _CODES else "other"
+        except PeerError as error:
+            attempted = Attempted((), (uid,), f"{name}: {error}")
+        self._metrics.hl7_sent.labels(name, code).inc()
+        logger.info("HL7 message sent", destination=name, control_id=message.control_id, code=code, trace=route.trace)
+        patient = first(result.attributes, PATIENT_ID), first(result.attributes, ISSUER_OF_PATIENT_ID)
+        self._sent(uid, patient, (name, self._settings.host), route.trace, attempted.why)
+        return attempted
+
+    async def _exchange(self, message: ResultMessage) -> Acknowledged:
+        """Send a message; its acknowledgement. Raises
+        `PeerError`."""
+        one = self._settings
+        context = await asyncio.to_thread(_context, one)
+        async with MllpClient(one.host, one.port, context, one.response_timeout, one.connect_timeout) as client:
+            try:
+                async with asyncio.timeout(one.response_timeout):
+                    said = _acknowledged(await client.send(message.content))
+                    passed_over = 0
+                    while not answers(said, message.control_id):
+                        passed_over += 1
+                        if passed_over > _MOST_OTHERS:
+                            raise ConnectionFailed("it answers what it was not asked")
+                        said = _acknowledged(await client.receive())
+            except TimeoutError:
+                raise PeerTimeout(f"no acknowledgement in {one.response_timeout:g} s") from None
+        return said
+
+
+def _acknowledged(answer: bytes) -> Acknowledged:
+    """What an answer says. Raises `ConnectionFailed` for what is no message."""
+    try:
+        text = decoded(answer)
+    except MessageRefused:
+        # Its words may be of any character set; codes and control IDs are ASCII.
+        text = answer.decode("ascii", "replace")
+    try:
+        return acknowledged(parse(text))
+    except MessageRefused:
+        raise ConnectionFailed("what it answers is no HL7 message") from None
+
+
+def _context(settings: Hl7ReceiverSettings) -> ssl.SSLContext | None:
+    """How it is trusted, and who we are; None without TLS. Raises `PeerError`."""
+    if not settings.tls:
+        return None
+    try:
+        context = trusting(settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ConfigError) as error:
+        raise PeerError(f"its files cannot be used: {error}") from None
+    return context

@@ -1,0 +1,61 @@
+"""HAPI, the Java library that most interface engines stand on: the example of docs/examples/hl7 as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive import ROOT
+
+
+def prepared(folder: Path) -> Path:
+    """The example, compiled, in a folder that is made. Skips the test where it cannot be had."""
+    for program in ("mvn", "javac"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed, which this example is run with")
+    shutil.copytree(ROOT / "docs" / "examples" / "hl7", folder)
+    if _maven(folder, "dependency:resolve", "dependency:resolve-plugins").returncode:
+        pytest.skip("Maven cannot fetch what the example needs")
+    done = _maven(folder, "compile")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return folder
+
+
+def sent(folder: Path, *arguments: str) -> list[str]:
+    """What `SendOrder` says, in lines."""
+    done = _maven(folder, "exec:java", f"-Dexec.args={' '.join(arguments)}")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return plain(done.stdout)
+
+
+@contextmanager
+def taking(folder: Path, port: int, count: int) -> Iterator[subprocess.Popen[str]]:
+    """`TakeResults` at a port, which ends by itself after so many messages."""
+    command = ["mvn", "-q", "-B", "exec:java", "-Dexec.mainClass=TakeResults", f"-Dexec.args={port} {count}"]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def plain(said: str) -> list[str]:
+    """The lines of a program's output, without the colours that Maven writes before them."""
+    return re.sub(r"\x1b\[\d*m", "", said).splitlines()
+
+
+def _maven(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["mvn", "-q", "-B", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
