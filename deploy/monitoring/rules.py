@@ -191,6 +191,13 @@ ALERTS = (
         "{{ $labels.ae_title }} answers no federated query",
     ),
     Alert(
+        "GantryShadowAway",
+        "ticket",
+        "max by (partition) (gantry_shadow_reached) == 0",
+        "15m",
+        "the archive that is compared with the one that answers cannot be reached",
+    ),
+    Alert(
         "GantryInstancesWithheld",
         "ticket",
         "sum by (destination) (increase(gantry_instances_withheld_total[1h])) > 0",

@@ -204,6 +204,12 @@ CASES = (
         labels={"ae_title": "OLD"},
     ),
     Case(
+        "GantryShadowAway",
+        "ticket",
+        {"gantry_shadow_reached": "1x100 0x100"},
+        {'gantry_shadow_reached{instance="a"}': "1x200", 'gantry_shadow_reached{instance="b"}': "0x200"},
+    ),
+    Case(
         "GantryInstancesWithheld",
         "ticket",
         {'gantry_instances_withheld_total{destination="TRIAL"}': "0x110 2x90"},

@@ -1,0 +1,144 @@
+"""What differs between the answers of two archives to one request. Pure.
+
+Differences name kinds, statuses and attributes, never values: they go into log lines, metrics and the report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gantry.common.dicom.model.json_writing import Attributes
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.statuses import status_words
+from gantry.common.ul import AcceptedContext, AssociateRequest
+from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, unique_key
+
+MOST_NAMED = 16
+"""Attributes and UIDs that a difference names."""
+
+
+class Kind(StrEnum):
+    """Kinds of differences."""
+
+    REJECTED = "rejected"
+    """One of them rejects the association that the other accepts."""
+    CONTEXTS = "contexts"
+    """They accept other presentation contexts."""
+    SYNTAXES = "transfer_syntaxes"
+    """They accept the same ones with other transfer syntaxes."""
+    STATUS = "status"
+    ONLY_GANTRY = "only_gantry"
+    """Matches that only Gantry answers."""
+    ONLY_OTHER = "only_other"
+    ATTRIBUTES = "attributes"
+    """Both answer the match, with other values."""
+    REPEATED = "repeated"
+    """One of them answers a match more often than the other."""
+    CONTENT = "content"
+    """The bytes of an object are other ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One kind; `count` says how many matches, `uids` are unique keys of some of them, `words` say what it is."""
+
+    kind: Kind
+    count: int = 1
+    words: str = ""
+    uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one archive answered to a C-FIND: its final status, and its matches."""
+
+    status: int
+    matches: Sequence[Attributes] = field(default_factory=tuple)
+
+
+def compare_associations(
+    request: AssociateRequest, gantry: Mapping[int, AcceptedContext], other: Mapping[int, AcceptedContext]
+) -> list[Difference]:
+    """What is accepted of a request; both by the id that the request has."""
+    found: list[Difference] = []
+    for kind, ids in (
+        (Kind.CONTEXTS, gantry.keys() ^ other.keys()),
+        (
+            Kind.SYNTAXES,
+            {one for one in gantry.keys() & other.keys() if gantry[one].transfer_syntax != other[one].transfer_syntax},
+        ),
+    ):
+        if ids:
+            names = sorted({context.abstract_syntax for context in request.contexts if context.id in ids})
+            found.append(Difference(kind, len(ids), ", ".join(names[:MOST_NAMED])))
+    return found
+
+
+def compare_statuses(gantry: int, other: int) -> list[Difference]:
+    """Two final statuses."""
+    if gantry == other:
+        return []
+    return [Difference(Kind.STATUS, 1, f"Gantry {status_words(gantry)}, other {status_words(other)}")]
+
+
+def compare_matches(
+    question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
+) -> list[Difference]:
+    """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
+    `may_differ`: what an archive tells beside it is its own affair."""
+    asked = question.keys() - may_differ
+    return [
+        *compare_statuses(gantry.status, other.status),
+        *compare_sets(unique_key(level_of(question)), asked, gantry.matches, other.matches),
+    ]
+
+
+def compare_sets(
+    key: str, asked: Collection[str], gantry: Sequence[Attributes], other: Sequence[Attributes]
+) -> list[Difference]:
+    """Two sets of matches, told apart by the attribute `key`; "": by all of `asked`."""
+    mine, theirs = _by_key(key, asked, gantry), _by_key(key, asked, other)
+    found: list[Difference] = []
+    for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
+        lacking = [name for name in ours if name not in others]
+        if lacking:
+            found.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
+    both = [name for name in mine if name in theirs]
+    differing = {name: _differing(asked, mine[name][0], theirs[name][0]) for name in both}
+    differing = {name: tags for name, tags in differing.items() if tags}
+    if differing:
+        names = Counter(tag for tags in differing.values() for tag in tags)
+        words = ", ".join(name_of_tag(tag) for tag, _ in names.most_common(MOST_NAMED))
+        found.append(Difference(Kind.ATTRIBUTES, len(differing), words, _uids(key, list(differing))))
+    repeated = [name for name in both if len(mine[name]) != len(theirs[name])]
+    if repeated:
+        found.append(Difference(Kind.REPEATED, len(repeated), "", _uids(key, repeated)))
+    return found
+
+
+def name_of_tag(tag: str) -> str:
+    """The keyword of an attribute, or its tag where it has none."""
+    return keyword_of_tag(int(tag, 16)) or tag
+
+
+def _by_key(key: str, asked: Collection[str], matches: Sequence[Attributes]) -> dict[Hashable, list[Normal]]:
+    found: dict[Hashable, list[Normal]] = {}
+    for match in matches:
+        values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag == key})
+        name: Hashable = values.get(key, ()) if key else tuple(sorted(values.items(), key=lambda one: one[0]))
+        found.setdefault(name, []).append(values)
+    return found
+
+
+def _differing(asked: Collection[str], mine: Normal, theirs: Normal) -> list[str]:
+    return sorted(tag for tag in asked if mine.get(tag) != theirs.get(tag))
+
+
+def _uids(key: str, names: Sequence[Hashable]) -> tuple[str, ...]:
+    """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody."""
+    if key in ("", "00100020"):
+        return ()
+    return tuple(str(name[0]) for name in names[:MOST_NAMED] if isinstance(name, tuple) and name)
