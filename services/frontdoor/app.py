@@ -163,6 +163,8 @@ class FrontDoor:
         for acceptor in self._acceptors:
             acceptor.close()
         await self._keeper.drained()
+        shadows = [behind.shadow for behind in self._behind.values() if behind.shadow is not None]
+        await asyncio.gather(*(shadow.drained() for shadow in shadows))
 
     async def close(self) -> None:
         for acceptor in self._acceptors:

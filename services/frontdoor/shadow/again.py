@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
@@ -15,14 +16,16 @@ from gantry.common.dimse import Command, name_of
 from gantry.common.errors import GantryError
 from gantry.common.net.client import connect
 from gantry.common.net.proxy import Origin
+from gantry.common.tasks import turn
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import read, tags_of
 from gantry.services.frontdoor.shadow.asking import Side, ask
-from gantry.services.frontdoor.shadow.comparing import Answer, Difference, compare_matches
+from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 
+T = TypeVar("T")
 logger = get_logger("shadow")
 MOST_LOOKS = 256
 """That wait at once, in a process; beyond it the first look counts."""
@@ -52,15 +55,26 @@ class Look:
         )
 
 
-def differences_of(
+async def differences_of(
     question: bytes, transfer_syntax_uid: str, gantry: Raw, other: Raw, may_differ: Collection[str]
 ) -> list[Difference]:
-    """What differs between two answers to a C-FIND, as bytes. Raises `NotUnderstood`."""
+    """What differs between two answers to a C-FIND, as bytes. Others run meanwhile, on this loop: a thread would take
+    the interpreter from them for longer. Raises `NotUnderstood`."""
     mine, theirs = (
-        Answer(status, [read(bytes(match), transfer_syntax_uid) for match in matches])
+        Answer(status, (read(bytes(match), transfer_syntax_uid) for match in matches))
         for status, matches in (gantry, other)
     )
-    return compare_matches(read(question, transfer_syntax_uid), mine, theirs, may_differ)
+    return await in_turns(compare_matches(read(question, transfer_syntax_uid), mine, theirs, may_differ))
+
+
+async def in_turns(steps: Steps[T]) -> T:
+    """All steps, with a turn for everybody else after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        await turn()
 
 
 class SecondLooks:
@@ -95,8 +109,11 @@ class SecondLooks:
             await self._clock.sleep(self._settings.again_after)
             gantry, other = await asyncio.gather(self._ask(self._gantry, look), self._ask(self._other, look))
             syntax = look.context.transfer_syntax
-            found = await asyncio.to_thread(differences_of, look.question, syntax, gantry, other, self.may_differ)
+            found = await differences_of(look.question, syntax, gantry, other, self.may_differ)
             self._recorder.compared(operation, calling, found, seconds)
+        except asyncio.CancelledError:
+            self._recorder.given_up("shutdown", calling)
+            raise
         except (GantryError, TimeoutError) as error:
             self._recorder.given_up("second_look", calling, str(error) or "no answer in time")
         except Exception as error:

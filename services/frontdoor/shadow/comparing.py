@@ -6,9 +6,10 @@ Differences name kinds, statuses and attributes, never values: they go into log 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from gantry.common.dicom.model.json_writing import Attributes
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
@@ -16,6 +17,9 @@ from gantry.common.statuses import status_words
 from gantry.common.ul import AcceptedContext, AssociateRequest
 from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, unique_key
 
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work in steps of some 0.1 ms each, so that whoever has a loop to share can let others run between."""
 MOST_NAMED = 16
 """Attributes and UIDs that a difference names."""
 
@@ -53,10 +57,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one archive answered to a C-FIND: its final status, and its matches."""
+    """What one archive answered to a question: its final status, and its matches, read as they are asked for."""
 
     status: int
-    matches: Sequence[Attributes] = field(default_factory=tuple)
+    matches: Iterable[Attributes] = field(default_factory=tuple)
 
 
 def compare_associations(
@@ -86,29 +90,25 @@ def compare_statuses(gantry: int, other: int) -> list[Difference]:
 
 def compare_matches(
     question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
-) -> list[Difference]:
+) -> Steps[list[Difference]]:
     """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
-    `may_differ`: what an archive tells beside it is its own affair."""
+    `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
     asked = question.keys() - may_differ
-    return [
-        *compare_statuses(gantry.status, other.status),
-        *compare_sets(unique_key(level_of(question)), asked, gantry.matches, other.matches),
-    ]
-
-
-def compare_sets(
-    key: str, asked: Collection[str], gantry: Sequence[Attributes], other: Sequence[Attributes]
-) -> list[Difference]:
-    """Two sets of matches, told apart by the attribute `key`; "": by all of `asked`."""
-    mine, theirs = _by_key(key, asked, gantry), _by_key(key, asked, other)
-    found: list[Difference] = []
+    key = unique_key(level_of(question))
+    mine = yield from _by_key(key, asked, gantry.matches)
+    theirs = yield from _by_key(key, asked, other.matches)
+    found = compare_statuses(gantry.status, other.status)
     for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
         lacking = [name for name in ours if name not in others]
         if lacking:
             found.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
+    yield
     both = [name for name in mine if name in theirs]
-    differing = {name: _differing(asked, mine[name][0], theirs[name][0]) for name in both}
-    differing = {name: tags for name, tags in differing.items() if tags}
+    differing: dict[Hashable, list[str]] = {}
+    for name in both:
+        if tags := _differing(asked, mine[name][0], theirs[name][0]):
+            differing[name] = tags
+        yield
     if differing:
         names = Counter(tag for tags in differing.values() for tag in tags)
         words = ", ".join(name_of_tag(tag) for tag, _ in names.most_common(MOST_NAMED))
@@ -124,12 +124,14 @@ def name_of_tag(tag: str) -> str:
     return keyword_of_tag(int(tag, 16)) or tag
 
 
-def _by_key(key: str, asked: Collection[str], matches: Sequence[Attributes]) -> dict[Hashable, list[Normal]]:
+def _by_key(key: str, asked: Collection[str], matches: Iterable[Attributes]) -> Steps[dict[Hashable, list[Normal]]]:
+    """Matches by their unique key; without one, by all that was asked for."""
     found: dict[Hashable, list[Normal]] = {}
     for match in matches:
         values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag == key})
         name: Hashable = values.get(key, ()) if key else tuple(sorted(values.items(), key=lambda one: one[0]))
         found.setdefault(name, []).append(values)
+        yield
     return found
 
 

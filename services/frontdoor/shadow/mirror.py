@@ -69,6 +69,7 @@ class Mirror:
         self._heard: Overheard | None = Overheard(request, is_mirrored, self._room)
         self._waiting: deque[Exchange] = deque()
         self._news = asyncio.Event()
+        self._association: Association | None = None
         self._accepted_yet = False
         self._ended = False
         self._stopped = ""
@@ -170,12 +171,14 @@ class Mirror:
         association = await self._opened(heard, likeness)
         if association is None:
             return
+        self._association = association
         try:
             await self._replay_all(heard, likeness, association)
         except BaseException:
-            association.abort("the comparison was given up")
+            if self._association is not None:
+                self._association.abort("the comparison was given up")
             raise
-        await association.release()
+        await self._association.release()
 
     async def _opened(self, heard: Overheard, likeness: Likeness) -> Association | None:
         """The association with the shadow; None where one of both rejects it, which is compared here."""
@@ -204,6 +207,10 @@ class Mirror:
             return None
         return association
 
+    async def _again(self, likeness: Likeness) -> Association:
+        async with asyncio.timeout(self._settings.timeout):
+            return await likeness.open(self._sides.shadow.peer(self._request, self._origin))
+
     async def _replay_all(self, heard: Overheard, likeness: Likeness, association: Association) -> None:
         while True:
             while not self._waiting:
@@ -211,6 +218,9 @@ class Mirror:
                     return
                 await self._next_news()
             exchange = self._waiting.popleft()
+            if not association.is_open:
+                # Archives close what was idle for a while; the peer goes on after a pause.
+                self._association = association = await self._again(likeness)
             try:
                 await self._replay(heard, likeness, association, exchange)
             finally:
@@ -249,8 +259,7 @@ class Mirror:
         answered: Raw = heard, list(exchange.answers)
         gantry, other = self._sides.sorted(answered, (status, matches))
         may_differ = self._looks.may_differ
-        # Thousands of matches take a while to read, and the loop is everybody's.
-        differences = await asyncio.to_thread(differences_of, look.question, syntax, gantry, other, may_differ)
+        differences = await differences_of(look.question, syntax, gantry, other, may_differ)
         if not differences or not self._looks.take(look, seconds):
             self._recorder.compared(exchange.operation, self._calling, differences, seconds)
 

@@ -25,6 +25,7 @@ from gantry.services.frontdoor.shadow.mirror import ASSOCIATION, Mirror, Sides
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 
+_DRAIN_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 
 
@@ -91,6 +92,11 @@ class Shadow:
     async def run(self) -> None:
         """Save the counts, for ever."""
         await self._keeper.run()
+
+    async def drained(self) -> None:
+        """Return when what peers asked was compared, or after a while: nobody waits long for it."""
+        if tasks := [mirror.task for mirror in self._mirrors if mirror.task is not None]:
+            await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     async def close(self) -> None:
         """Give up what is under way, and save the counts."""

@@ -329,3 +329,27 @@ async def test_counts_wait_for_a_store_that_is_away(tmp_path: Path) -> None:
     await keeper.save()
     assert [one.not_mirrored["C-MOVE"] async for one in saved(store)] == [1]
     await store.close()
+
+
+async def test_an_association_that_the_other_one_closed_in_a_pause_is_opened_again(start, tmp_path: Path) -> None:  # noqa: F811
+    ours, other = await start(TRUSTING), await start(FAST)
+    async with shadow_door(tmp_path, ours.port, other.port) as door:
+        async with connect(door.peer, [(VERIFICATION, (IMPLICIT,))]) as association:
+            await scu.echo(association)
+            await eventually(lambda: door.counted("shadow_compared", "C-ECHO", "same") == 1)
+            other.seen.opened_[0].abort("idle for too long")
+            await eventually(lambda: len(other.seen.outcomes) == 1)
+            await scu.echo(association)
+            await eventually(lambda: door.counted("shadow_compared", "C-ECHO", "same") == 2)
+        assert len(other.seen.opened_) == 2
+
+
+async def test_what_is_under_way_when_the_door_ends_is_counted(start, tmp_path: Path) -> None:  # noqa: F811
+    ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST, [Finder()])
+    async with shadow_door(tmp_path, ours.port, other.port, again_after=600) as door:
+        assert await a_day_of(door.peer) == DAY
+        await eventually(lambda: len(door.shadow._looks.tasks) == 1)
+        await door.shadow.drained()
+        metrics = door.metrics
+    assert metrics.shadow_given_up.labels("shutdown")._value.get() == 1
+    assert [one.given_up["shutdown"] async for one in saved(await open_file_store(tmp_path))] == [1]
