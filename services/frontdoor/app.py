@@ -73,18 +73,19 @@ class FrontDoor:
     def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
         """Shadow mode, where there is another archive."""
         shadow = settings.door.shadow
-        if shadow.dimse is None:
+        if shadow.dimse is None and shadow.url is None:
             return
         behind.shadow = Shadow(
             shadow,
             GantrySide(behind, storage, shadow, self.clock),
-            OtherSide(shadow),
+            OtherSide(shadow) if shadow.dimse is not None else None,
             storage,
             partial(open_hot_blobs, settings, self.clock),
             self.clock,
             self.metrics,
             behind.partition,
         )
+        behind.forwarder.shadow = behind.shadow.web
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""

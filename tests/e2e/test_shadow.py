@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -99,6 +100,27 @@ def test_what_reports_back_is_not_asked_twice(site: Shadowed, tmp_path: Path) ->
     compared = site.count("shadow_not_mirrored_total")
     site.wait(lambda: site.count("shadow_not_mirrored_total") > before, f"counted ({compared})")
     assert site.count("shadow_compared_total", operation="C-MOVE") == 0
+
+
+def test_what_is_read_over_http_is_read_from_both(site: Shadowed, tmp_path: Path) -> None:
+    files = study(tmp_path / "sent", 2, patient="S3", name="Shadow^Sal")
+    stored = site.count("shadow_compared_total", operation="C-STORE")
+    send(site, tmp_path / "sent")
+    site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") == stored + 2, "compared")
+    site.wait(lambda: ask(site, tmp_path / f"found{len(list(tmp_path.iterdir()))}", uid_of(files)) == 1, "found")
+    uid = uid_of(files)
+    for path, operation in (
+        (f"studies?StudyInstanceUID={uid}&includefield=PatientName", "QIDO-RS"),
+        (f"studies/{uid}/metadata", "WADO-RS metadata"),
+        (f"studies/{uid}", "WADO-RS instances"),
+    ):
+        before = site.count("shadow_compared_total", operation=operation)
+        status, _ = site.door.http(f"/dicom-web/{path}")
+        assert status == 200
+        counted = partial(site.count, "shadow_compared_total", operation=operation)
+        site.wait(lambda was=before, now=counted: now() > was, f"{operation} compared")  # type: ignore[misc]
+        different = site.count("shadow_compared_total", operation=operation, outcome="different")
+        assert different == 0, site.door.log.read_text()[-2000:]
 
 
 def test_the_report_survives_the_door_and_says_what_differs(site: Shadowed, tmp_path: Path) -> None:

@@ -28,8 +28,10 @@ class Shadowed:
         self.archive = RunningArchive(folder, lab=False, environment={**stores, **trusting})
         self.door = RunningArchive(folder, "--role", "door", lab=False, environment=stores)
         self.door.log = folder / "door.txt"
-        self.orthanc = Orthanc(folder, port, self.archive.port)
+        self.orthanc = Orthanc(folder, port, self.archive.port, self.archive.http_port)
         shadow = {"dimse": f"127.0.0.1:{port}", "ae_title": "ORTHANC", "again_after": 1.0, "timeout": 10.0, **shadow}
+        if shadow.get("answers") != "other":
+            shadow["url"] = f"http://127.0.0.1:{self.orthanc.http_port}/dicom-web"
         door = {
             "mixed": [f"127.0.0.1:{self.archive.port}"],
             **{f"http_{role}": [f"127.0.0.1:{self.archive.http_port}"] for role in ("ingest", "query", "retrieve")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,12 @@ class ShadowSettings(Section):
 
     dimse: HostAndPort | None = setting(None, "HOST:PORT", "The other archive; none: off")
     ae_title: AeTitle | None = setting(None, "", "What it is called by, if not by the AE title that peers call")
+    url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
+        None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"
+    )
+    token_file: Path | None = setting(
+        None, "file", "The bearer token for it; callers' own tokens and cookies are never shown to it"
+    )
     answers: Literal["gantry", "other"] = setting(
         "gantry", "", "Whom peers hear: `gantry`, or before the switch `other`, as they did without a door"
     )
@@ -40,15 +47,21 @@ class ShadowSettings(Section):
         (),
         "list",
         "Attributes whose values are each archive's own, by keyword or as `GGGGEEEE`, beside those that always are: "
-        "Retrieve AE Title, Instance Availability, Specific Character Set, Timezone Offset From UTC, and the Storage "
-        "Media File-Set",
+        "Retrieve AE Title, Retrieve URL, Instance Availability, Specific Character Set, Timezone Offset From UTC, "
+        "Available Transfer Syntax UID, and the Storage Media File-Set",
     )
     keep_days: Annotated[int, Field(ge=1, le=3650)] = setting(120, "days", "The counts of a day are kept so long")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.answers == "other" and self.url is not None:
+            raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
         if self.dimse is None and self.answers == "other":
             raise ValueError("answers: other needs its address, dimse: HOST:PORT")
         if self.memory > self.memory_in_all:
             raise ValueError("memory of one association is more than memory_in_all")
         return self
+
+    def url_of(self, target: str) -> str:
+        """What a path below the base, with its query, is called at the other archive."""
+        return f"{(self.url or '').rstrip('/')}{target}"

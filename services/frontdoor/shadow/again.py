@@ -19,7 +19,7 @@ from gantry.common.net.proxy import Origin
 from gantry.common.tasks import turn
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
-from gantry.services.frontdoor.shadow.answers import read, tags_of
+from gantry.services.frontdoor.shadow.answers import read
 from gantry.services.frontdoor.shadow.asking import Side, ask
 from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
 from gantry.services.frontdoor.shadow.overhearing import Room
@@ -81,16 +81,22 @@ class SecondLooks:
     """Those that wait, or are under way."""
 
     def __init__(
-        self, gantry: Side, other: Side, settings: ShadowSettings, room: Room, recorder: Recorder, clock: Clock
+        self,
+        gantry: Side,
+        other: Side,
+        settings: ShadowSettings,
+        may_differ: frozenset[str],
+        room: Room,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
-        """Raises `ConfigError`."""
         self._gantry = gantry
         self._other = other
         self._settings = settings
         self._room = room
         self._recorder = recorder
         self._clock = clock
-        self.may_differ = tags_of(settings.may_differ)
+        self.may_differ = may_differ
         """Tags that are not compared."""
         self.tasks: set[asyncio.Task[None]] = set()
 

@@ -25,6 +25,7 @@ Normal = Mapping[str, Hashable]
 
 MOST_BYTES = 16 << 20
 """Of one inflated identifier."""
+_LARGEST = 1e300
 _SETS = frozenset(("00080061", "00080062"))
 """Modalities in Study, SOP Classes in Study: sets (PS3.4 C.3.4)."""
 _UNIQUE = {"PATIENT": "00100020", "STUDY": "0020000D", "SERIES": "0020000E", "IMAGE": "00080018"}
@@ -34,7 +35,7 @@ _LEVEL = "00080052"
 
 EACH_ITS_OWN = (
     *("RetrieveAETitle", "InstanceAvailability", "SpecificCharacterSet", "TimezoneOffsetFromUTC"),
-    *("StorageMediaFileSetID", "StorageMediaFileSetUID"),
+    *("StorageMediaFileSetID", "StorageMediaFileSetUID", "RetrieveURL", "AvailableTransferSyntaxUID"),
 )
 """Attributes that say of an archive, not of what is in it."""
 
@@ -99,7 +100,7 @@ def _value(vr: str, value: Any) -> Hashable:
     if vr == "PN":
         return fold_name(text_of(value))
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) < _LARGEST else str(value)
     text = text_of(value).strip(" \0")
     if vr in ("IS", "DS"):
         return _number(text)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from gantry.common.dicom.model.json_writing import Attributes
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.ids import is_uid
 from gantry.common.statuses import status_words
 from gantry.common.ul import AcceptedContext, AssociateRequest
 from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, unique_key
@@ -94,10 +95,17 @@ def compare_matches(
     """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
     `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
     asked = question.keys() - may_differ
-    key = unique_key(level_of(question))
-    mine = yield from _by_key(key, asked, gantry.matches)
-    theirs = yield from _by_key(key, asked, other.matches)
-    found = compare_statuses(gantry.status, other.status)
+    sets = yield from compare_sets(unique_key(level_of(question)), asked, gantry.matches, other.matches)
+    return [*compare_statuses(gantry.status, other.status), *sets]
+
+
+def compare_sets(
+    key: str, asked: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
+) -> Steps[list[Difference]]:
+    """Two sets of matches, told apart by the attribute `key`, and compared by those that were asked for."""
+    mine = yield from _by_key(key, asked, gantry)
+    theirs = yield from _by_key(key, asked, other)
+    found: list[Difference] = []
     for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
         lacking = [name for name in ours if name not in others]
         if lacking:
@@ -143,4 +151,9 @@ def _uids(key: str, names: Sequence[Hashable]) -> tuple[str, ...]:
     """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody."""
     if key in ("", "00100020"):
         return ()
-    return tuple(str(name[0]) for name in names[:MOST_NAMED] if isinstance(name, tuple) and name)
+    return named_uids([str(name[0]) for name in names if isinstance(name, tuple) and name])
+
+
+def named_uids(names: Sequence[str]) -> tuple[str, ...]:
+    """Some of them, and no text that is none: another archive may answer what it likes."""
+    return tuple(name for name in names if is_uid(name))[:MOST_NAMED]

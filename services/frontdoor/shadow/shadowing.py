@@ -19,11 +19,13 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateRequest
 from gantry.services.frontdoor.shadow.again import SecondLooks
+from gantry.services.frontdoor.shadow.answers import tags_of
 from gantry.services.frontdoor.shadow.asking import Side
 from gantry.services.frontdoor.shadow.keeping import Keeper
 from gantry.services.frontdoor.shadow.mirror import ASSOCIATION, Mirror, Sides
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.web import WebShadow
 
 _DRAIN_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
@@ -36,21 +38,30 @@ class Shadow:
         self,
         settings: ShadowSettings,
         gantry: Side,
-        other: Side,
+        other: Side | None,
         storage: Container[str],
         open_store: Callable[[], Awaitable[BlobStore]],
         clock: Clock,
         metrics: Metrics,
         partition: str = "",
     ) -> None:
+        """`other` is None where only its DICOMweb is known. Raises `ConfigError`."""
         self._settings = settings
         self._storage = storage
         self._clock = clock
-        self._sides = Sides(other, gantry) if settings.answers == "other" else Sides(gantry, other)
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
         self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days)
-        self._looks = SecondLooks(gantry, other, settings, self._room, self.recorder, clock)
+        may_differ = tags_of(settings.may_differ)
+        self._sides: Sides | None = None
+        self._looks: SecondLooks | None = None
+        if other is not None:
+            self._sides = Sides(other, gantry) if settings.answers == "other" else Sides(gantry, other)
+            self._looks = SecondLooks(gantry, other, settings, may_differ, self._room, self.recorder, clock)
+        self.web: WebShadow | None = None
+        """The same over HTTP, where the other archive has it."""
+        if settings.url is not None:
+            self.web = WebShadow(settings, may_differ, self._room, self.recorder, clock)
         self._mirrors: set[Mirror] = set()
         self._owed = 0.0
 
@@ -61,6 +72,8 @@ class Shadow:
 
     def mirror(self, request: AssociateRequest, origin: Origin) -> Mirror | None:
         """The mirror of an association that begins, None where it is not mirrored."""
+        if self._sides is None or self._looks is None:
+            return None
         if not any(self._can_be_mirrored(context.abstract_syntax) for context in request.contexts):
             self.recorder.not_mirrored(ASSOCIATION)
             return None
@@ -100,7 +113,10 @@ class Shadow:
 
     async def close(self) -> None:
         """Give up what is under way, and save the counts."""
-        await end_tasks(*(mirror.task for mirror in self._mirrors), *self._looks.tasks)
+        looks = self._looks.tasks if self._looks is not None else ()
+        await end_tasks(*(mirror.task for mirror in self._mirrors), *looks)
+        if self.web is not None:
+            await self.web.close()
         await self._keeper.close()
 
     def _done(self, mirror: Mirror) -> None:
