@@ -123,6 +123,22 @@ def test_what_is_read_over_http_is_read_from_both(site: Shadowed, tmp_path: Path
         assert different == 0, site.door.log.read_text()[-2000:]
 
 
+def test_what_c_get_fetches_is_fetched_from_both(site: Shadowed, tmp_path: Path) -> None:
+    files = study(tmp_path / "sent", 3, patient="S4", name="Shadow^Sam")
+    stored = site.count("shadow_compared_total", operation="C-STORE")
+    send(site, tmp_path / "sent")
+    site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") == stored + 3, "compared")
+    site.wait(lambda: ask(site, tmp_path / f"found{len(list(tmp_path.iterdir()))}", uid_of(files)) == 1, "found")
+    (tmp_path / "got").mkdir()
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid_of(files)}")
+    ok("getscu", "-S", "+B", "-od", tmp_path / "got", *keys, *address(site))
+    assert len(list((tmp_path / "got").iterdir())) == 3
+    site.wait(lambda: site.count("shadow_compared_total", operation="C-GET") == 1, "compared")
+    assert site.count("shadow_compared_total", operation="C-GET", outcome="same") == 1, site.door.log.read_text()[
+        -2000:
+    ]
+
+
 def test_the_report_survives_the_door_and_says_what_differs(site: Shadowed, tmp_path: Path) -> None:
     ok("echoscu", *address(site))
     site.wait(lambda: site.count("shadow_compared_total", operation="C-ECHO") >= 1, "compared")
@@ -142,3 +158,20 @@ def test_the_report_survives_the_door_and_says_what_differs(site: Shadowed, tmp_
     assert "In 1 day" in said
     for example in then["examples"]:
         assert example["calling"] in ("MODALITY", "STRANGER")
+
+
+def test_before_the_switch_the_other_archive_answers_and_gantry_is_compared(tmp_path: Path) -> None:
+    with Shadowed(tmp_path, {}, {"answers": "other"}) as site:
+        files = study(tmp_path / "sent", 2, patient="S5", name="Shadow^Sol")
+        send(site, tmp_path / "sent")
+        site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") == 2, "compared")
+        assert site.count("shadow_compared_total", operation="C-STORE", outcome="same") == 2
+        # The peer hears Orthanc, which finds its study at once.
+        assert ask(site, tmp_path / "found", uid_of(files), "PatientName", "NumberOfStudyRelatedSeries") == 1
+        site.wait(lambda: site.count("shadow_compared_total", operation="C-FIND", outcome="same") == 1, "compared")
+        assert run("echoscu", *address(site, "STRANGER")).returncode == 0
+        site.wait(lambda: site.count("shadow_differences_total", kind="rejected") == 1, "told")
+        site.door.stop()
+        said = site.command()
+        site.door.start()
+        assert "Peers hear the other archive." in said

@@ -13,7 +13,7 @@ from typing import TypeVar
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dimse import Command, name_of
-from gantry.common.errors import GantryError
+from gantry.common.errors import ContextNotAccepted, GantryError
 from gantry.common.net.client import connect
 from gantry.common.net.proxy import Origin
 from gantry.common.tasks import turn
@@ -138,5 +138,6 @@ class SecondLooks:
         ):
             context = next(iter(association.contexts.values()), None)
             if context is None:
-                return (-1, [])
-            return await ask(association, context, look.command, bytearray(look.question), room, limit)
+                raise ContextNotAccepted(f"{side.name} does not take the question any more")
+            final, matches = await ask(association, context, look.command, bytearray(look.question), room, limit)
+            return final.status, matches

@@ -5,7 +5,7 @@ All raise a `PeerError`; what holds too much raises `AnswersTooLong`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gantry.common.dicom.standard.sop_classes import VERIFICATION
@@ -14,9 +14,10 @@ from gantry.common.errors import PeerError
 from gantry.common.net.association import Association
 from gantry.common.net.client import Peer, associate
 from gantry.common.net.proxy import Origin
-from gantry.common.statuses import is_pending
-from gantry.common.ul import AcceptedContext, AssociateRequest
-from gantry.services.frontdoor.shadow.overhearing import Exchange, Room
+from gantry.common.net.service import Request
+from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS, is_pending
+from gantry.common.ul import Ability, AcceptedContext, AssociateRequest
+from gantry.services.frontdoor.shadow.overhearing import Digest, Exchange, Objects, Room
 
 _MOST_CONTEXTS = 128
 _ANSWER_BYTES = 256
@@ -54,13 +55,59 @@ class _InMemory:
         return None
 
 
+class Receiver:
+    """Takes what C-GET sends, and holds nothing of it but digests."""
+
+    def __init__(self, contexts: Iterable[str], room: Room) -> None:
+        self.abilities = dict.fromkeys(contexts, Ability())
+        self.objects: Objects = {}
+        self._room = room
+
+    def clear(self) -> None:
+        """Forget what came so far."""
+        self._room.give(len(self.objects) * _ANSWER_BYTES)
+        self.objects = {}
+
+    def receive(self, request: Request) -> DigestSink:
+        """The sink for an object."""
+        return DigestSink(Digest(request.command.sop_instance_uid, request.context.transfer_syntax))
+
+    async def perform(self, request: Request) -> None:
+        """An object is whole."""
+        if isinstance(request.sink, DigestSink):
+            known = request.sink.digest.sop_instance_uid in self.objects
+            if not known and not self._room.take(_ANSWER_BYTES):
+                await request.fail(OUT_OF_RESOURCES, "too many objects to compare")
+                return
+            request.sink.digest.put_into(self.objects)
+        await request.respond(SUCCESS)
+
+
+class DigestSink:
+    """The data set of one object."""
+
+    def __init__(self, digest: Digest) -> None:
+        self.digest = digest
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        self.digest.add(views)
+        return True
+
+    async def ready(self) -> None:
+        return None
+
+    async def discard(self) -> None:
+        return None
+
+
 class Likeness:
     """An association like the peer's: the contexts that it proposed, and beside each that has several transfer syntaxes
     one with the syntax that was agreed with the archive that answers. What was agreed with the one can so be asked of
     the other, whatever it prefers."""
 
-    def __init__(self, request: AssociateRequest, accepted: Mapping[int, AcceptedContext]) -> None:
+    def __init__(self, request: AssociateRequest, accepted: Mapping[int, AcceptedContext], room: Room) -> None:
         self._request = request
+        self.receiver = Receiver([role.sop_class_uid for role in request.roles if role.scp], room)
         proposed = request.contexts[:_MOST_CONTEXTS]
         self.contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in proposed]
         self._beside: dict[int, int] = {}
@@ -71,8 +118,10 @@ class Likeness:
                 self.contexts.append((context.abstract_syntax, (agreed.transfer_syntax,)))
 
     async def open(self, peer: Peer) -> Association:
-        """The association. Raises a `PeerError`."""
-        return await associate(peer, self.contexts, roles=self._request.roles, extended=self._request.extended)
+        """The association; what it receives goes to `receiver`. Raises a `PeerError`."""
+        request = self._request
+        services = [self.receiver] if self.receiver.abilities else []
+        return await associate(peer, self.contexts, roles=request.roles, extended=request.extended, services=services)
 
     def accepted(self, association: Association) -> dict[int, AcceptedContext]:
         """What was accepted of the peer's own proposal, by the peer's ids."""
@@ -105,14 +154,14 @@ async def ask(
     data: bytearray,
     room: Room,
     timeout: float,
-) -> tuple[int, list[bytes]]:
-    """Ask again what was asked: the final status, and the identifiers of the matches. `timeout` is for each response,
+) -> tuple[Command, list[bytes]]:
+    """Ask again what was asked: the final response, and the identifiers of the matches. `timeout` is for each response,
     in seconds. What the answer holds is given back to `room` here: the caller holds it for a moment only."""
     again = Command({**command.elements, Element.MESSAGE_ID: association.next_message_id()})
     if command.field == CommandField.C_STORE_RQ:
         source = _InMemory(data)
         response = await association.store(context.id, again, source, len(data), timeout=timeout)
-        return response.status, []
+        return response, []
     matches: list[bytes] = []
     held = 0
     try:
@@ -121,7 +170,9 @@ async def ask(
             lambda: association.send(context.id, again, payload), again, timeout
         ):
             if not is_pending(response.status):
-                return response.status, matches
+                return response, matches
+            if command.field == CommandField.C_GET_RQ:
+                continue
             if not room.take(len(identifier) + _ANSWER_BYTES):
                 raise AnswersTooLong("more matches than there is room for")
             held += len(identifier) + _ANSWER_BYTES

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from gantry.common.dicom.model.json_writing import Attributes
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.dimse import Command, Element
 from gantry.common.ids import is_uid
 from gantry.common.statuses import status_words
 from gantry.common.ul import AcceptedContext, AssociateRequest
@@ -42,6 +43,8 @@ class Kind(StrEnum):
     """Both answer the match, with other values."""
     REPEATED = "repeated"
     """One of them answers a match more often than the other."""
+    SUB_OPERATIONS = "sub_operations"
+    """Other numbers of sub-operations failed, or ended with a warning."""
     CONTENT = "content"
     """The bytes of an object are other ones."""
 
@@ -152,6 +155,37 @@ def _uids(key: str, names: Sequence[Hashable]) -> tuple[str, ...]:
     if key in ("", "00100020"):
         return ()
     return named_uids([str(name[0]) for name in names if isinstance(name, tuple) and name])
+
+
+def compare_objects(mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, tuple[str, bytes]]) -> list[Difference]:
+    """Two sets of objects by their SOP Instance UID: transfer syntax, and digest of the data set, which says nothing
+    where the transfer syntaxes differ."""
+    both = mine.keys() & theirs.keys()
+    recoded = {uid for uid in both if mine[uid][0] != theirs[uid][0]}
+    found = []
+    for kind, uids in (
+        (Kind.ONLY_GANTRY, mine.keys() - theirs.keys()),
+        (Kind.ONLY_OTHER, theirs.keys() - mine.keys()),
+        (Kind.SYNTAXES, recoded),
+        (Kind.CONTENT, {uid for uid in both - recoded if mine[uid] != theirs[uid]}),
+    ):
+        if uids:
+            found.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+    return found
+
+
+def compare_sub_operations(gantry: Command, other: Command) -> list[Difference]:
+    """The final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
+    failed = [
+        (one.number(Element.FAILED_SUB_OPERATIONS), one.number(Element.WARNING_SUB_OPERATIONS))
+        for one in (gantry, other)
+    ]
+    found = compare_statuses(gantry.status, other.status)
+    if failed[0] != failed[1]:
+        (mine, warned), (theirs, warned_too) = failed
+        words = f"Gantry {mine} failed, {warned} with a warning; other {theirs} failed, {warned_too} with a warning"
+        found.append(Difference(Kind.SUB_OPERATIONS, 1, words))
+    return found
 
 
 def named_uids(names: Sequence[str]) -> tuple[str, ...]:

@@ -21,13 +21,22 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AssociateRequest
 from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, differences_of
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind, compare_associations, compare_statuses
+from gantry.services.frontdoor.shadow.comparing import (
+    Difference,
+    Kind,
+    compare_associations,
+    compare_objects,
+    compare_statuses,
+    compare_sub_operations,
+)
 from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, TOO_MANY, Exchange, Overheard, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 
 T = TypeVar("T")
 logger = get_logger("shadow")
 ASSOCIATION = "A-ASSOCIATE"
+_GET_TIMEOUTS = 10
+"""A C-GET may take as many timeouts: it has one for each response, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +176,7 @@ class Mirror:
                 return  # nobody answered the peer
             await self._next_news()
         self._accepted_yet = True
-        likeness = Likeness(self._request, heard.contexts)
+        likeness = Likeness(self._request, heard.contexts, self._room)
         association = await self._opened(heard, likeness)
         if association is None:
             return
@@ -234,9 +243,10 @@ class Mirror:
             self._recorder.given_up(exchange.why_not, self._calling, exchange.operation)
             return
         started = self._clock.monotonic()
+        likeness.receiver.clear()
         limit = self._settings.timeout
-        async with asyncio.timeout(limit):
-            status, matches = await ask(association, context, exchange.command, exchange.data, self._room, limit)
+        async with asyncio.timeout(limit * (_GET_TIMEOUTS if exchange.operation == "C-GET" else 1)):
+            final, matches = await ask(association, context, exchange.command, exchange.data, self._room, limit)
         took = self._clock.monotonic() - started
         while exchange.status is None and not exchange.why_not and not self._ended:
             await self._next_news()
@@ -244,7 +254,13 @@ class Mirror:
             self._recorder.given_up(exchange.why_not or "unanswered", self._calling, exchange.operation)
             return
         seconds = {self._sides.answering.name: exchange.seconds, self._sides.shadow.name: took}
-        await self._compare(exchange, exchange.status, status, matches, seconds)
+        if exchange.operation == "C-GET" and exchange.final is not None:
+            finals = self._sides.sorted(exchange.final, final)
+            objects = self._sides.sorted(exchange.objects, likeness.receiver.objects)
+            differences = [*compare_sub_operations(*finals), *compare_objects(*objects)]
+            self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+            return
+        await self._compare(exchange, exchange.status, final.status, matches, seconds)
 
     async def _compare(
         self, exchange: Exchange, heard: int, status: int, matches: list[bytes], seconds: dict[str, float]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError, name_of
 from gantry.common.statuses import is_pending
@@ -38,6 +39,8 @@ TOO_MANY = "too_many"
 CANCELLED = "cancelled"
 NOT_MIRRORED = "not_mirrored"
 _DROPPED = "dropped"
+Objects = dict[str, tuple[str, bytes]]
+"""Transfer syntax and digest of the data set, by SOP Instance UID."""
 _REQUEST_BYTES, _ANSWER_BYTES = 1024, 256
 """What a request and an answer hold beside their data sets, about."""
 
@@ -84,7 +87,11 @@ class Exchange:
     asked_at: float = 0.0
     answered_at: float = 0.0
     status: int | None = None
+    final: Command | None = None
+    """The final response."""
     answers: list[bytearray] = field(default_factory=list)
+    objects: Objects = field(default_factory=dict)
+    """What C-GET has sent (PS3.4 C.4.3)."""
     held: int = 0
     """Bytes of `Room` that it holds."""
 
@@ -92,6 +99,26 @@ class Exchange:
     def seconds(self) -> float:
         """How long the answer took, from the end of the request to the final response."""
         return max(0.0, self.answered_at - self.asked_at)
+
+
+class Digest:
+    """One object as it passes by: nothing of it is held."""
+
+    __slots__ = ("_hash", "sop_instance_uid", "transfer_syntax_uid")
+
+    def __init__(self, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
+        self.sop_instance_uid = sop_instance_uid
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self._hash = blake2b(digest_size=16)
+
+    def add(self, views: Iterable[memoryview]) -> None:
+        """The next bytes of its data set."""
+        for view in views:
+            self._hash.update(view)
+
+    def put_into(self, objects: Objects) -> None:
+        """It is whole."""
+        objects[self.sop_instance_uid] = self.transfer_syntax_uid, self._hash.digest()
 
 
 class Overheard:
@@ -119,6 +146,7 @@ class Overheard:
         self._responses = Assembler(self._contexts.keys())
         self._asking: Exchange | None = None
         self._answering: Exchange | None = None
+        self._sent: tuple[Exchange, Digest] | None = None
         self._open: dict[int, Exchange] = {}
 
     def asked(self, data: memoryview, now: float) -> list[Exchange]:
@@ -149,6 +177,7 @@ class Overheard:
         exchange.held = 0
         exchange.data = bytearray()
         exchange.answers = []
+        exchange.objects = {}
         if exchange.status is None and not exchange.why_not:
             exchange.why_not = _DROPPED  # of an answer that is still to come nothing is held
 
@@ -246,6 +275,13 @@ class Overheard:
 
     def _response(self, message: CommandReceived | DataReceived, now: float, whole: list[Exchange]) -> None:
         if isinstance(message, DataReceived):
+            if self._sent is not None:
+                getting, digest = self._sent
+                digest.add(message.views)
+                if message.is_end:
+                    self._sent = None
+                    digest.put_into(getting.objects)
+                return
             answering = self._answering
             if answering is None:
                 return
@@ -257,6 +293,7 @@ class Overheard:
         command = message.command
         self._answering = None
         if not command.is_response:
+            self._sent = self._sub_operation(message)
             return
         exchange = self._open.get(command.responds_to)
         if exchange is None:
@@ -268,8 +305,19 @@ class Overheard:
                     exchange.answers.append(bytearray())
             return
         del self._open[command.responds_to]
-        exchange.status, exchange.answered_at = command.status, now
+        exchange.status, exchange.answered_at, exchange.final = command.status, now, command
         whole.append(exchange)
+
+    def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, Digest] | None:
+        """An object that the archive sends, of the C-GET that is under way."""
+        command = message.command
+        if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
+            return None
+        for exchange in self._open.values():
+            if exchange.operation == "C-GET" and not exchange.why_not and self._take_room(exchange, _ANSWER_BYTES):
+                syntax = self._contexts[message.context_id].transfer_syntax
+                return exchange, Digest(command.sop_instance_uid, syntax)
+        return None
 
     # ---- room
 

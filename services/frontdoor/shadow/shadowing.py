@@ -9,8 +9,11 @@ from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
     PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
     STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
     VERIFICATION,
 )
 from gantry.common.net.proxy import Origin
@@ -29,6 +32,7 @@ from gantry.services.frontdoor.shadow.web import WebShadow
 
 _DRAIN_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
+_GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
 
 
 class Shadow:
@@ -124,7 +128,8 @@ class Shadow:
         self.recorder.opened(len(self._mirrors))
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:
-        return abstract_syntax == VERIFICATION or abstract_syntax in _FINDS or abstract_syntax in self._storage
+        named = abstract_syntax == VERIFICATION or abstract_syntax in _FINDS or abstract_syntax in _GETS
+        return named or abstract_syntax in self._storage
 
     def _is_mirrored(self, operation: str, abstract_syntax: str) -> bool:
         """What has no effect but in the archive that is asked."""
@@ -132,4 +137,6 @@ class Shadow:
             return abstract_syntax == VERIFICATION
         if operation == "C-FIND":
             return abstract_syntax in _FINDS
+        if operation == "C-GET":
+            return abstract_syntax in _GETS
         return operation == "C-STORE" and abstract_syntax in self._storage

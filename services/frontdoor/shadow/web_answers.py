@@ -21,7 +21,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.inflate import Gunzip
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind, Steps, compare_sets, named_uids
+from gantry.services.frontdoor.shadow.comparing import Difference, Kind, Steps, compare_objects, compare_sets
 
 SEARCH, METADATA, OBJECTS, FRAMES = "QIDO-RS", "WADO-RS metadata", "WADO-RS instances", "WADO-RS frames"
 _KEYS = {"studies": "0020000D", "series": "0020000E", "instances": "00080018"}
@@ -129,20 +129,7 @@ def _compare_objects(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Differen
                 found[meta.sop_instance_uid] = meta.transfer_syntax_uid, digest
             yield
         sides.append(found)
-    mine, theirs = sides
-    differences = []
-    for kind, uids in (
-        (Kind.ONLY_GANTRY, mine.keys() - theirs.keys()),
-        (Kind.ONLY_OTHER, theirs.keys() - mine.keys()),
-        (Kind.SYNTAXES, {uid for uid in mine.keys() & theirs.keys() if mine[uid][0] != theirs[uid][0]}),
-        (
-            Kind.CONTENT,
-            {uid for uid in mine.keys() & theirs.keys() if mine[uid][0] == theirs[uid][0] and mine[uid] != theirs[uid]},
-        ),
-    ):
-        if uids:
-            differences.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
-    return differences
+    return compare_objects(*sides)
 
 
 def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Difference]]:

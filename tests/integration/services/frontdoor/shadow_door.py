@@ -14,8 +14,8 @@ from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import SystemClock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.query.identifiers import encode_identifier
-from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
-from gantry.common.dimse import Command
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.net import MemorySink, Peer, Request
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.telemetry.metrics import Metrics
@@ -114,6 +114,35 @@ async def command_of(reader: asyncio.StreamReader) -> tuple[int, Command]:
     body = await reader.readexactly(int.from_bytes(head[2:], "big"))
     length = int.from_bytes(body[:4], "big")
     return body[4], Command.decode(body[6 : 4 + length])
+
+
+class Getter:
+    """C-GET of the Study Root, which sends the same objects for every question."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self.abilities = {STUDY_ROOT_GET: Ability()}
+        self.objects = {uid[1:].replace("_", "."): data for uid, data in objects.items()}
+
+    def receive(self, request: Request) -> MemorySink:
+        return MemorySink()
+
+    async def perform(self, request: Request) -> None:
+        association = request.association
+        context = association.context_for(CT)
+        assert context is not None
+        for uid, data in self.objects.items():
+            command = Command(
+                {
+                    Element.AFFECTED_SOP_CLASS_UID: CT,
+                    Element.COMMAND_FIELD: int(CommandField.C_STORE_RQ),
+                    Element.MESSAGE_ID: association.next_message_id(),
+                    Element.PRIORITY: 0,
+                    Element.AFFECTED_SOP_INSTANCE_UID: uid,
+                }
+            )
+            await association.request(context.id, command, data)
+            await request.respond(0xFF00)
+        await request.respond(0)
 
 
 class Finder:

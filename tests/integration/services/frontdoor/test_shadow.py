@@ -13,21 +13,22 @@ import pytest
 from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import ManualClock
 from gantry.common.dicom.query.identifiers import encode_identifier
-from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dimse import message_pdus, response_to
 from gantry.common.errors import AssociationRejected, DependencyUnavailable
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.client import associate
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import AssociateReject
+from gantry.common.ul import AssociateReject, RoleSelection
 from gantry.services.frontdoor.shadow.keeping import Keeper, saved
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.tally import added_up
-from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
+from tests.integration.common.net.conftest import FAST, Echo, eventually, start  # noqa: F401
 from tests.integration.services.frontdoor.shadow_door import (
     TRUSTING,
     Finder,
+    Getter,
     Talk,
     accept,
     command_of,
@@ -156,6 +157,30 @@ async def test_one_of_them_rejects(start, tmp_path: Path) -> None:  # noqa: F811
         with pytest.raises(AssociationRejected):
             await associate(door.peer, CONTEXTS)
         await eventually(lambda: door.counted("shadow_compared", "A-ASSOCIATE", "same") == 1)
+
+
+async def test_what_both_send_for_c_get_is_compared_by_its_bytes(start, tmp_path: Path) -> None:  # noqa: F811
+    big = bytes(range(256)) * 8192
+    mine = Getter(_1_1=big, _1_2=b"ours", _1_3=b"ours alone")
+    theirs = Getter(_1_1=big, _1_2=b"theirs")
+    ours, other = await start(TRUSTING, [mine]), await start(FAST, [theirs])
+    async with shadow_door(tmp_path, ours.port, other.port, memory=1) as door:
+        contexts = [(STUDY_ROOT_GET, (IMPLICIT,)), (CT, (EXPLICIT,))]
+        taker = Echo()
+        roles = [RoleSelection(CT, scu=False, scp=True)]
+        for times in (1, 2):
+            async with connect(door.peer, contexts, roles=roles, services=[taker]) as association:
+                statuses = [answer.status async for answer, _ in scu.get(association, STUDY_ROOT_GET, QUESTION)]
+            assert statuses == [0xFF00] * len(mine.objects) + [0]
+            await eventually(
+                lambda: sum(door.counted("shadow_compared", "C-GET", o) for o in ("same", "different")) == times
+            )
+            theirs.objects = dict(mine.objects)
+        assert [uid for uid, _ in taker.received] == ["1.1", "1.2", "1.3"] * 2
+        assert door.counted("shadow_compared", "C-GET", "same") == 1
+        for kind in ("only_gantry", "content"):
+            assert door.counted("shadow_differences", "C-GET", kind) == 1
+        await eventually(lambda: door.shadow._room.used == 0)
 
 
 # ---- what the other archive may do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gantry.common.dimse import Command, Element
 from gantry.common.ul import AcceptedContext
 from gantry.services.frontdoor.shadow.comparing import (
     Answer,
@@ -13,6 +14,7 @@ from gantry.services.frontdoor.shadow.comparing import (
     compare_associations,
     compare_matches,
     compare_statuses,
+    compare_sub_operations,
 )
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, VERIFICATION, associate_rq
 
@@ -81,6 +83,16 @@ def test_statuses_differ_in_words() -> None:
     assert compare_statuses(0, 0) == []
     (found,) = compare_statuses(0, 0xA700)
     assert (found.kind, found.words) == (Kind.STATUS, "Gantry 0000H success, other A700H out of resources")
+
+
+def test_sub_operations_that_failed_are_told_in_numbers() -> None:
+    def final(failed: int, status: int = 0) -> Command:
+        return Command({Element.STATUS: status, Element.FAILED_SUB_OPERATIONS: failed})
+
+    assert compare_sub_operations(final(1), final(1)) == []
+    (status, numbers) = compare_sub_operations(final(0), final(2, 0xB000))
+    assert (status.kind, numbers.kind) == (Kind.STATUS, Kind.SUB_OPERATIONS)
+    assert numbers.words == "Gantry 0 failed, 0 with a warning; other 2 failed, 0 with a warning"
 
 
 def test_contexts_and_transfer_syntaxes_that_differ_are_told_apart() -> None:

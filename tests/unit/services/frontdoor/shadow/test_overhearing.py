@@ -146,6 +146,25 @@ def test_more_matches_than_there_is_room_for_are_let_go() -> None:
     assert line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096)) == [asked]
 
 
+def test_what_c_get_sends_is_heard_as_digests_and_nothing_of_it_is_held() -> None:
+    line = Line(most=8192)
+    command = find_command()
+    command.elements[Element.COMMAND_FIELD] = int(CommandField.C_GET_RQ)
+    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    for number, data in enumerate((b"ab" * 50_000, b"cd", b"ab" * 50_000)):
+        line.answered(message_pdus(1, store_command(number, sop_instance=f"1.2.{number}"), data, 4096))
+        line.asked(message_pdus(1, response_to(Command.decode(store_command(number)), 0).encode(), None, 4096))
+    line.answered(message_pdus(5, response_to(command, 0xFF00).encode(), None, 4096))
+    (answered,) = line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096))
+    assert answered is asked
+    assert sorted(asked.objects) == ["1.2.0", "1.2.1", "1.2.2"]
+    assert asked.objects["1.2.0"] == asked.objects["1.2.2"] != asked.objects["1.2.1"]
+    assert {syntax for syntax, _ in asked.objects.values()} == {EXPLICIT}
+    assert line.room.used < 4096
+    line.heard.done_with(asked)
+    assert line.room.used == 0
+
+
 def test_a_question_that_is_withdrawn_is_not_compared() -> None:
     line = Line()
     (asked,) = line.asked(message_pdus(5, find_command(9).encode(data_set=True), b"question", 4096))
