@@ -6,7 +6,7 @@ Where two answers to a question differ, both archives are asked once more, side 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ Raw = tuple[int, Sequence[bytes | bytearray]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A question to be asked again, as the peer asked it."""
+    """A question to be asked again, as the peer asked it, on an association that is `alone`."""
 
     request: AssociateRequest
     origin: Origin
@@ -43,16 +43,15 @@ class Look:
     command: Command
     question: bytes
 
-    @property
-    def alone(self) -> AssociateRequest:
-        """An association for this question only."""
-        request, context = self.request, self.context
-        return AssociateRequest(
-            called_ae_title=request.called_ae_title,
-            calling_ae_title=request.calling_ae_title,
-            extended=request.extended,
-            contexts=(ProposedContext(1, context.abstract_syntax, (context.transfer_syntax,)),),
-        )
+
+def alone(request: AssociateRequest, context: AcceptedContext) -> AssociateRequest:
+    """An association like this one for one question only."""
+    return AssociateRequest(
+        called_ae_title=request.called_ae_title,
+        calling_ae_title=request.calling_ae_title,
+        extended=request.extended,
+        contexts=(ProposedContext(1, context.abstract_syntax, (context.transfer_syntax,)),),
+    )
 
 
 async def differences_of(
@@ -75,6 +74,16 @@ async def in_turns(steps: Steps[T]) -> T:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         await turn()
+
+
+async def both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
+    """Both side by side, to their ends. Raises what the first of them raised that did."""
+    mine, theirs = await asyncio.gather(gantry, other, return_exceptions=True)
+    if isinstance(mine, BaseException):
+        raise mine
+    if isinstance(theirs, BaseException):
+        raise theirs
+    return mine, theirs
 
 
 class SecondLooks:
@@ -110,10 +119,11 @@ class SecondLooks:
         return True
 
     async def _look(self, look: Look, seconds: Mapping[str, float]) -> None:
+        rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
         calling, operation = look.request.calling_ae_title, name_of(look.command.field)
         try:
             await self._clock.sleep(self._settings.again_after)
-            gantry, other = await asyncio.gather(self._ask(self._gantry, look), self._ask(self._other, look))
+            gantry, other = await both(self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1]))
             syntax = look.context.transfer_syntax
             found = await differences_of(look.question, syntax, gantry, other, self.may_differ)
             self._recorder.compared(operation, calling, found, seconds)
@@ -127,14 +137,15 @@ class SecondLooks:
             self._recorder.given_up("fault", calling)
         finally:
             self._room.give(len(look.question))
+            for room in rooms:
+                room.close()
 
-    async def _ask(self, side: Side, look: Look) -> Raw:
-        alone, limit = look.alone, self._settings.timeout
-        contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in alone.contexts]
-        room = Room(self._settings.memory << 20, self._room)
+    async def _ask(self, side: Side, look: Look, room: Room) -> Raw:
+        request, limit = look.request, self._settings.timeout
+        contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in request.contexts]
         async with (
             asyncio.timeout(limit),
-            connect(side.peer(alone, look.origin), contexts, extended=alone.extended) as association,
+            connect(side.peer(request, look.origin), contexts, extended=request.extended) as association,
         ):
             context = next(iter(association.contexts.values()), None)
             if context is None:

@@ -156,7 +156,7 @@ async def ask(
     timeout: float,
 ) -> tuple[Command, list[bytes]]:
     """Ask again what was asked: the final response, and the identifiers of the matches. `timeout` is for each response,
-    in seconds. What the answer holds is given back to `room` here: the caller holds it for a moment only."""
+    in seconds. The matches take `size_of` them from `room`, until the caller gives that back."""
     again = Command({**command.elements, Element.MESSAGE_ID: association.next_message_id()})
     if command.field == CommandField.C_STORE_RQ:
         source = _InMemory(data)
@@ -178,5 +178,11 @@ async def ask(
             held += len(identifier) + _ANSWER_BYTES
             matches.append(identifier)
         raise AnswersTooLong("no final response")
-    finally:
+    except BaseException:
         room.give(held)
+        raise
+
+
+def size_of(matches: Sequence[bytes]) -> int:
+    """What matches hold."""
+    return sum(len(match) + _ANSWER_BYTES for match in matches)

@@ -81,7 +81,7 @@ def compare_associations(
     ):
         if ids:
             names = sorted({context.abstract_syntax for context in request.contexts if context.id in ids})
-            found.append(Difference(kind, len(ids), ", ".join(names[:MOST_NAMED])))
+            found.append(Difference(kind, len(ids), ", ".join(named_uids(names))))
     return found
 
 

@@ -59,8 +59,8 @@ class Keeper:
                     except BaseException:
                         recorder.unsaved.add(day)
                         raise
-                    if day != today:
-                        del recorder.days[day]
+                for day in [day for day in recorder.days if day != today and day not in recorder.unsaved]:
+                    del recorder.days[day]
                 await self._tidy(store, today)
         except GantryError as error:
             self._tell(str(error))

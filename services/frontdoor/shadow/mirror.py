@@ -19,8 +19,8 @@ from gantry.common.net.association import Association
 from gantry.common.net.proxy import Origin
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AssociateRequest
-from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, differences_of
-from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask
+from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of
+from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import (
     Difference,
     Kind,
@@ -28,6 +28,7 @@ from gantry.services.frontdoor.shadow.comparing import (
     compare_objects,
     compare_statuses,
     compare_sub_operations,
+    named_uids,
 )
 from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, TOO_MANY, Exchange, Overheard, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
@@ -248,6 +249,7 @@ class Mirror:
         async with asyncio.timeout(limit * (_GET_TIMEOUTS if exchange.operation == "C-GET" else 1)):
             final, matches = await ask(association, context, exchange.command, exchange.data, self._room, limit)
         took = self._clock.monotonic() - started
+        exchange.held += size_of(matches)
         while exchange.status is None and not exchange.why_not and not self._ended:
             await self._next_news()
         if exchange.why_not or exchange.status is None:
@@ -265,19 +267,23 @@ class Mirror:
     async def _compare(
         self, exchange: Exchange, heard: int, status: int, matches: list[bytes], seconds: dict[str, float]
     ) -> None:
-        uids = tuple(filter(None, [exchange.command.sop_instance_uid]))
+        uids = named_uids([exchange.command.sop_instance_uid])
         if exchange.operation != "C-FIND":
             differences = compare_statuses(*self._sides.sorted(heard, status))
             self._recorder.compared(exchange.operation, self._calling, differences, seconds, uids)
             return
         syntax = exchange.context.transfer_syntax
-        look = Look(self._request, self._origin, exchange.context, exchange.command, bytes(exchange.data))
+        question = bytes(exchange.data)
         answered: Raw = heard, list(exchange.answers)
         gantry, other = self._sides.sorted(answered, (status, matches))
         may_differ = self._looks.may_differ
-        differences = await differences_of(look.question, syntax, gantry, other, may_differ)
-        if not differences or not self._looks.take(look, seconds):
-            self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+        differences = await differences_of(question, syntax, gantry, other, may_differ)
+        if differences:
+            request = alone(self._request, exchange.context)
+            look = Look(request, self._origin, exchange.context, exchange.command, question)
+            if self._looks.take(look, seconds):
+                return
+        self._recorder.compared(exchange.operation, self._calling, differences, seconds)
 
     async def _next_news(self) -> None:
         self._news.clear()

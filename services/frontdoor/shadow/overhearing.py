@@ -61,7 +61,8 @@ class Room:
         return True
 
     def give(self, count: int) -> None:
-        """They are not held any more."""
+        """They are not held any more; those that `close` gave back are not given twice."""
+        count = min(count, self.used)
         self.used -= count
         if self._within is not None:
             self._within.give(count)
@@ -107,7 +108,7 @@ class Digest:
     __slots__ = ("_hash", "sop_instance_uid", "transfer_syntax_uid")
 
     def __init__(self, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
-        self.sop_instance_uid = sop_instance_uid
+        self.sop_instance_uid = sop_instance_uid[:64]
         self.transfer_syntax_uid = transfer_syntax_uid
         self._hash = blake2b(digest_size=16)
 
@@ -261,7 +262,8 @@ class Overheard:
         if not self._is_mirrored(operation, context.abstract_syntax):
             exchange.why_not = NOT_MIRRORED
         else:
-            self._take_room(exchange, _REQUEST_BYTES)
+            texts = sum(len(value) for value in command.elements.values() if isinstance(value, str))
+            self._take_room(exchange, _REQUEST_BYTES + texts)
         return exchange
 
     def _asked_whole(self, exchange: Exchange, now: float, whole: list[Exchange]) -> None:

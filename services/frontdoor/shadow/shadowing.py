@@ -19,6 +19,7 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.common.net.proxy import Origin
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateRequest
 from gantry.services.frontdoor.shadow.again import SecondLooks
@@ -30,6 +31,7 @@ from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.web import WebShadow
 
+logger = get_logger("shadow")
 _DRAIN_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 _GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
@@ -75,7 +77,15 @@ class Shadow:
         return self._settings.answers == "other"
 
     def mirror(self, request: AssociateRequest, origin: Origin) -> Mirror | None:
-        """The mirror of an association that begins, None where it is not mirrored."""
+        """The mirror of an association that begins, None where it is not mirrored. Never raises."""
+        try:
+            return self._mirror(request, origin)
+        except Exception as error:
+            # The peer must not notice.
+            logger.error("shadow failed", error=error)
+            return None
+
+    def _mirror(self, request: AssociateRequest, origin: Origin) -> Mirror | None:
         if self._sides is None or self._looks is None:
             return None
         if not any(self._can_be_mirrored(context.abstract_syntax) for context in request.contexts):

@@ -14,7 +14,7 @@ from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.routes import BASE, Match
-from gantry.services.frontdoor.shadow.again import in_turns
+from gantry.services.frontdoor.shadow.again import MOST_LOOKS, both, in_turns
 from gantry.services.frontdoor.shadow.comparing import Difference
 from gantry.services.frontdoor.shadow.overhearing import TOO_LONG, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
@@ -28,7 +28,7 @@ _CHUNK = 1 << 18
 
 
 class WebMirror:
-    """One request. `heard` takes what the caller gets; it never raises and never waits."""
+    """One request. Its methods never raise and never wait: the caller must not notice."""
 
     def __init__(
         self, shadow: WebShadow, operation: str, target: str, accept: str, again: Again, room: Room, begun: float
@@ -57,10 +57,16 @@ class WebMirror:
         else:
             self._why = TOO_LONG
             self._body = bytearray()
-            self.room.close()
+            self.room.give(self.room.used)
 
     def ended(self, *, whole: bool) -> None:
         """The caller has it all, or Gantry or he broke off: `whole` is False."""
+        try:
+            self._ended(whole)
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+
+    def _ended(self, whole: bool) -> None:
         self.seconds = self._shadow.clock.monotonic() - self.begun
         if self._why or not whole or self._head is None:
             self.room.close()
@@ -89,6 +95,9 @@ class WebShadow:
         self._recorder = recorder
         self.clock = clock
         self._owed = 0.0
+        self._asking = 0
+        """Requests of which the first answer is still to come or to be compared: who waits for a second look is none
+        of them."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
@@ -107,7 +116,7 @@ class WebShadow:
         if self._owed < 1.0:
             return None
         self._owed -= 1.0
-        if len(self._tasks) >= self._settings.associations:
+        if self._asking >= self._settings.associations:
             self._recorder.given_up("busy", _CALLING)
             return None
         room = Room(self._settings.memory << 20, self._room)
@@ -119,6 +128,7 @@ class WebShadow:
 
     def ask(self, mirror: WebMirror) -> None:
         """Ask the other archive, and compare, in a task."""
+        self._asking += 1
         task = asyncio.get_running_loop().create_task(self._compare(mirror))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -133,13 +143,11 @@ class WebShadow:
     async def _compare(self, mirror: WebMirror) -> None:
         why, words = "", mirror.operation
         try:
-            assert mirror.answer is not None
-            begun = self.clock.monotonic()
-            other = await self._asked(mirror)
-            self._recorder.reached(True)
-            seconds = {"gantry": mirror.seconds, "other": self.clock.monotonic() - begun}
-            found = await self._differences(mirror, mirror.answer, other)
-            if found and self._settings.again_after and (mirror.operation == SEARCH or other.status == 404):
+            try:
+                found, seconds, status = await self._first_look(mirror)
+            finally:
+                self._asking -= 1
+            if found and self._may_look_again(mirror, status):
                 found = await self._second_look(mirror)
             self._recorder.compared(mirror.operation, _CALLING, found, seconds)
         except asyncio.CancelledError:
@@ -164,13 +172,29 @@ class WebShadow:
             if why:
                 self._recorder.given_up(why, _CALLING, words)
 
+    async def _first_look(self, mirror: WebMirror) -> tuple[list[Difference], dict[str, float], int]:
+        """What differs, how long both took, and the status of the other one."""
+        assert mirror.answer is not None
+        begun = self.clock.monotonic()
+        other = await self._asked(mirror)
+        self._recorder.reached(True)
+        seconds = {"gantry": mirror.seconds, "other": self.clock.monotonic() - begun}
+        found = await self._differences(mirror, mirror.answer, other)
+        mirror.answer = None
+        mirror.room.give(mirror.room.used)
+        return found, seconds, other.status
+
+    def _may_look_again(self, mirror: WebMirror, status: int) -> bool:
+        late = mirror.operation == SEARCH or status == 404
+        return late and self._settings.again_after > 0 and len(self._tasks) - self._asking <= MOST_LOOKS
+
     async def _differences(self, mirror: WebMirror, gantry: WebAnswer, other: WebAnswer) -> list[Difference]:
         return await in_turns(compare_web(mirror.operation, mirror.target, gantry, other, self._may_differ))
 
     async def _second_look(self, mirror: WebMirror) -> list[Difference]:
         """Both once more, side by side, after the grace. Raises as a first one does."""
         await self.clock.sleep(self._settings.again_after)
-        gantry, other = await asyncio.gather(self._gantry(mirror), self._asked(mirror))
+        gantry, other = await both(self._gantry(mirror), self._asked(mirror))
         return await self._differences(mirror, gantry, other)
 
     async def _gantry(self, mirror: WebMirror) -> WebAnswer:

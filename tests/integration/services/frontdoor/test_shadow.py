@@ -20,7 +20,7 @@ from gantry.common.net import Peer, connect, scu
 from gantry.common.net.client import associate
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import AssociateReject, RoleSelection
+from gantry.common.ul import Ability, AssociateReject, RoleSelection
 from gantry.services.frontdoor.shadow.keeping import Keeper, saved
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.tally import added_up
@@ -115,6 +115,7 @@ async def test_what_is_only_late_is_the_same_at_the_second_look(start, tmp_path:
         await eventually(lambda: door.counted("shadow_compared", "C-FIND", "same") == 1)
         assert door.counted("shadow_compared", "C-FIND", "different") == 0
         assert (mine.asked, theirs.asked) == (2, 2)
+        await eventually(lambda: door.shadow._room.used == 0)
 
 
 async def test_contexts_that_the_other_one_refuses_are_told_and_the_rest_is_compared(start, tmp_path: Path) -> None:  # noqa: F811
@@ -124,6 +125,21 @@ async def test_contexts_that_the_other_one_refuses_are_told_and_the_rest_is_comp
         await eventually(lambda: door.counted("shadow_given_up", "context") == 1)
         assert door.counted("shadow_differences", "A-ASSOCIATE", "contexts") == 1
         assert door.counted("shadow_compared", "C-STORE", "same") == 2
+
+
+async def test_who_prefers_another_transfer_syntax_is_told_and_compared_all_the_same(start, tmp_path: Path) -> None:  # noqa: F811
+    mine, theirs = Finder(_1_1="a"), Finder(_1_1="a")
+    mine.abilities = {STUDY_ROOT_FIND: Ability(preferred=(EXPLICIT,))}
+    theirs.abilities = {STUDY_ROOT_FIND: Ability(preferred=(IMPLICIT,))}
+    ours, other = await start(TRUSTING, [mine]), await start(FAST, [theirs])
+    question = encode_identifier({0x00080052: ["STUDY"], 0x0020000D: [], 0x00081030: []}, EXPLICIT)
+    async with shadow_door(tmp_path, ours.port, other.port) as door:
+        async with connect(door.peer, [(STUDY_ROOT_FIND, (IMPLICIT, EXPLICIT))]) as association:
+            answers = [answer.status async for answer, _ in scu.find(association, STUDY_ROOT_FIND, question)]
+        assert answers == [0xFF00, 0]
+        await eventually(lambda: door.counted("shadow_compared", "C-FIND", "same") == 1)
+        assert door.counted("shadow_differences", "A-ASSOCIATE", "transfer_syntaxes") == 1
+        await eventually(lambda: door.shadow._room.used == 0)
 
 
 async def test_before_the_switch_peers_hear_the_other_one(start, tmp_path: Path) -> None:  # noqa: F811

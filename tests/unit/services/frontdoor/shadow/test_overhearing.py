@@ -192,4 +192,5 @@ def test_what_is_held_counts_for_all_together() -> None:
     assert not other.take(60)
     assert other.take(40)
     one.close()
+    one.give(60)
     assert (everybody.used, one.take(1)) == (40, False)
