@@ -156,31 +156,26 @@ async def ask(
     timeout: float,
 ) -> tuple[Command, list[bytes]]:
     """Ask again what was asked: the final response, and the identifiers of the matches. `timeout` is for each response,
-    in seconds. The matches take `size_of` them from `room`, until the caller gives that back."""
+    in seconds. The matches take `size_of` them from `room`, until the caller gives that
+    back, or closes it: it does that after an error."""
     again = Command({**command.elements, Element.MESSAGE_ID: association.next_message_id()})
     if command.field == CommandField.C_STORE_RQ:
         source = _InMemory(data)
         response = await association.store(context.id, again, source, len(data), timeout=timeout)
         return response, []
     matches: list[bytes] = []
-    held = 0
-    try:
-        payload = bytes(data) if command.has_data_set else None
-        async for response, identifier in association.exchange(
-            lambda: association.send(context.id, again, payload), again, timeout
-        ):
-            if not is_pending(response.status):
-                return response, matches
-            if command.field == CommandField.C_GET_RQ:
-                continue
-            if not room.take(len(identifier) + _ANSWER_BYTES):
-                raise AnswersTooLong("more matches than there is room for")
-            held += len(identifier) + _ANSWER_BYTES
-            matches.append(identifier)
-        raise AnswersTooLong("no final response")
-    except BaseException:
-        room.give(held)
-        raise
+    payload = bytes(data) if command.has_data_set else None
+    async for response, identifier in association.exchange(
+        lambda: association.send(context.id, again, payload), again, timeout
+    ):
+        if not is_pending(response.status):
+            return response, matches
+        if command.field == CommandField.C_GET_RQ:
+            continue
+        if not room.take(len(identifier) + _ANSWER_BYTES):
+            raise AnswersTooLong("more matches than there is room for")
+        matches.append(identifier)
+    raise AnswersTooLong("no final response")
 
 
 def size_of(matches: Sequence[bytes]) -> int:

@@ -111,6 +111,8 @@ async def test_what_is_only_late_is_the_same_at_the_second_look(start, tmp_path:
     async with shadow_door(tmp_path, ours.port, other.port, again_after=0.3) as door:
         assert await a_day_of(door.peer) == DAY
         await eventually(lambda: theirs.asked == 1)
+        await asyncio.sleep(0.1)
+        assert theirs.asked == 1  # not before the grace is over
         theirs.studies = dict(mine.studies)
         await eventually(lambda: door.counted("shadow_compared", "C-FIND", "same") == 1)
         assert door.counted("shadow_compared", "C-FIND", "different") == 0

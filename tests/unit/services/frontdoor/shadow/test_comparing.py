@@ -79,6 +79,10 @@ def test_a_patient_id_is_told_to_nobody() -> None:
     assert found == Difference(Kind.ONLY_GANTRY)
 
 
+def test_what_stands_in_the_place_of_a_uid_and_is_none_is_not_told() -> None:
+    assert compared([study("Doe^Jane"), study("1.1")], []) == [Difference(Kind.ONLY_GANTRY, 2, "", ("1.1",))]
+
+
 def test_statuses_differ_in_words() -> None:
     assert compare_statuses(0, 0) == []
     (found,) = compare_statuses(0, 0xA700)
