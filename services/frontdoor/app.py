@@ -78,7 +78,7 @@ class FrontDoor:
         behind.shadow = Shadow(
             shadow,
             GantrySide(behind, storage, shadow, self.clock),
-            OtherSide(shadow) if shadow.dimse is not None else None,
+            OtherSide(shadow, self._certificates.client if shadow.tls else None) if shadow.dimse is not None else None,
             storage,
             partial(open_hot_blobs, settings, self.clock),
             self.clock,

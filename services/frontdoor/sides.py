@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import ssl
+from collections.abc import Callable, Container
 
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
@@ -46,7 +47,9 @@ class OtherSide:
 
     name = "other"
 
-    def __init__(self, settings: ShadowSettings) -> None:
+    def __init__(self, settings: ShadowSettings, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
+        """`tls` is the context with which it is called, where it is called over TLS."""
+        self._tls = tls
         assert settings.dimse is not None
         host, _, port = settings.dimse.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
@@ -59,6 +62,7 @@ class OtherSide:
             self._port,
             self._settings.ae_title or request.called_ae_title,
             request.calling_ae_title,
+            tls=self._tls() if self._tls is not None else None,
             connect_timeout=self._settings.connect_timeout,
             associate_timeout=self._settings.timeout,
         )

@@ -15,6 +15,14 @@ class ShadowSettings(Section):
 
     dimse: HostAndPort | None = setting(None, "HOST:PORT", "The other archive; none: off")
     ae_title: AeTitle | None = setting(None, "", "What it is called by, if not by the AE title that peers call")
+    tls: bool = setting(
+        False, "", "Whether it is called over TLS, as `tls` says; with `answers: gantry`. `true` or `false`"
+    )
+    asks: tuple[Literal["echo", "store", "find", "get"], ...] = setting(
+        ("echo", "store", "find", "get"),
+        "list",
+        "What is asked twice over DIMSE; without `store` where objects reach both archives by another way",
+    )
     url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
         None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"
     )
@@ -54,6 +62,8 @@ class ShadowSettings(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.answers == "other" and self.tls:
+            raise ValueError("tls: peers are passed on to the archive that answers without TLS")
         if self.answers == "other" and self.url is not None:
             raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
         if self.dimse is None and self.answers == "other":

@@ -54,6 +54,7 @@ class Shadow:
         """`other` is None where only its DICOMweb is known. Raises `ConfigError`."""
         self._settings = settings
         self._storage = storage
+        self._asks = frozenset(f"C-{name.upper()}" for name in settings.asks)
         self._clock = clock
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
@@ -138,15 +139,16 @@ class Shadow:
         self.recorder.opened(len(self._mirrors))
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:
-        named = abstract_syntax == VERIFICATION or abstract_syntax in _FINDS or abstract_syntax in _GETS
-        return named or abstract_syntax in self._storage
+        return any(self._is_mirrored(operation, abstract_syntax) for operation in self._asks)
 
     def _is_mirrored(self, operation: str, abstract_syntax: str) -> bool:
         """What has no effect but in the archive that is asked."""
+        if operation not in self._asks:
+            return False
         if operation == "C-ECHO":
             return abstract_syntax == VERIFICATION
         if operation == "C-FIND":
             return abstract_syntax in _FINDS
         if operation == "C-GET":
             return abstract_syntax in _GETS
-        return operation == "C-STORE" and abstract_syntax in self._storage
+        return abstract_syntax in self._storage

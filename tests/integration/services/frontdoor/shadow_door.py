@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -52,8 +53,10 @@ class ShadowDoor:
 
 
 @asynccontextmanager
-async def shadow_door(folder: Path, ours: int, other: int, **settings: object) -> AsyncIterator[ShadowDoor]:
-    """`ours` and `other` are ports of this machine."""
+async def shadow_door(
+    folder: Path, ours: int, other: int, tls: ssl.SSLContext | None = None, **settings: object
+) -> AsyncIterator[ShadowDoor]:
+    """`ours` and `other` are ports of this machine; with `tls` the other one is called."""
     metrics, clock = Metrics(), SystemClock()
     given = {"dimse": f"127.0.0.1:{other}", "timeout": 1.0, "connect_timeout": 0.5, "again_after": 0.2, **settings}
     shadow = ShadowSettings.model_validate(given)
@@ -61,7 +64,7 @@ async def shadow_door(folder: Path, ours: int, other: int, **settings: object) -
     archive.shadow = Shadow(
         shadow,
         GantrySide(archive, {CT}, shadow, clock),
-        OtherSide(shadow),
+        OtherSide(shadow, None if tls is None else lambda: tls),
         {CT},
         lambda: open_file_store(folder),
         clock,

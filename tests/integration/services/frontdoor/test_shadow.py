@@ -12,6 +12,7 @@ import pytest
 
 from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import ManualClock
+from gantry.common.config.tls import client_context, server_context
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dimse import message_pdus, response_to
@@ -36,6 +37,7 @@ from tests.integration.services.frontdoor.shadow_door import (
     talking,
 )
 from tests.support.archive import free_port
+from tests.support.certificates import Authority, settings
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, USER_ABORT, VERIFICATION
 
 CONTEXTS = [(CT, (EXPLICIT,)), (VERIFICATION, (IMPLICIT,)), (STUDY_ROOT_FIND, (IMPLICIT,))]
@@ -175,6 +177,32 @@ async def test_one_of_them_rejects(start, tmp_path: Path) -> None:  # noqa: F811
         with pytest.raises(AssociationRejected):
             await associate(door.peer, CONTEXTS)
         await eventually(lambda: door.counted("shadow_compared", "A-ASSOCIATE", "same") == 1)
+
+
+async def test_the_other_one_is_called_over_tls(start, tmp_path: Path) -> None:  # noqa: F811
+    ours, other = await start(TRUSTING), await start(FAST)
+    authority = Authority(tmp_path / "authority", "network")
+    theirs = settings(authority.sign("127.0.0.1"), authority.ca)
+    port = await other.server.start("127.0.0.1", 0, tls=server_context(theirs))
+    context = client_context(settings(authority.sign("door"), authority.ca))
+    async with shadow_door(tmp_path / "objects", ours.port, port, context) as door:
+        async with connect(door.peer, [(VERIFICATION, (IMPLICIT,))]) as association:
+            await scu.echo(association)
+        await eventually(lambda: door.counted("shadow_compared", "C-ECHO", "same") == 1)
+        assert other.seen.opened_[0].peer_speaks_tls
+
+
+async def test_only_what_is_to_be_asked_is_asked_twice(start, tmp_path: Path) -> None:  # noqa: F811
+    ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST, [Finder(_1_1="a")])
+    async with shadow_door(tmp_path, ours.port, other.port, asks=("find",)) as door:
+        assert await a_day_of(door.peer) == DAY
+        await eventually(lambda: door.counted("shadow_compared", "C-FIND", "same") == 1)
+        assert (other.service.performed, other.service.received) == (0, [])
+        assert door.counted("shadow_not_mirrored", "C-STORE") == 2
+        async with connect(door.peer, [(VERIFICATION, (IMPLICIT,))]) as association:
+            await scu.echo(association)
+        assert door.counted("shadow_not_mirrored", "A-ASSOCIATE") == 1
+        assert len(other.seen.opened_) == 1
 
 
 async def test_what_both_send_for_c_get_is_compared_by_its_bytes(start, tmp_path: Path) -> None:  # noqa: F811
