@@ -114,6 +114,7 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",
     ),
+    "shadow": ("gantry.services.commands.shadow", "How the answers of two archives compare, before a switch."),
     "usage": ("gantry.services.commands.usage", "What is stored, by modality, sender and month."),
     "destroy": (
         "gantry.services.commands.destroying",

@@ -206,6 +206,13 @@ ALERTS = (
         "for a day something waits for {{ $labels.destination }}, and nothing was delivered",
     ),
     Alert(
+        "GantryShadowAway",
+        "ticket",
+        "max by (partition) (gantry_shadow_reached) == 0",
+        "15m",
+        "the archive that is compared with the one that answers cannot be reached",
+    ),
+    Alert(
         "GantryInstancesWithheld",
         "ticket",
         "sum by (destination) (increase(gantry_instances_withheld_total[1h])) > 0",

@@ -20,9 +20,12 @@ from gantry.common.ul import AssociateRequest, PduLimits
 from gantry.services.frontdoor.behind import Behind
 from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
 from gantry.services.frontdoor.partitions import Astray, Called, of_association
+from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.shared import Shared, shared_of
 from gantry.services.frontdoor.shared_web import SharedHttpServer
+from gantry.services.frontdoor.sides import GantrySide, OtherSide
 from gantry.services.process.http import HttpServer, in_words
+from gantry.services.process.stores import open_hot_blobs
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
 
@@ -57,11 +60,32 @@ class FrontDoor:
             one.signs.name: Behind(one.settings, clock, self.metrics, partition=one.signs.name, most=one.most)
             for one in shared
         } or {"": Behind(settings, clock, self.metrics)}
+        for one in shared:
+            self._shadow(self._behind[one.signs.name], one.settings, storage_sop_classes)
+        if not shared:
+            self._shadow(self._behind[""], settings, storage_sop_classes)
         self._keeper = DimseDoor(self._whose, storage_sop_classes, _limits(settings), None, clock, self.metrics)
         self._acceptors: list[Acceptor] = []
         port = http_port(self.roles, settings.http.port)
         self.health = self._http_server(port + (worker or 0) if port else 0)
         self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
+
+    def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
+        """Shadow mode, where there is another archive."""
+        shadow = settings.door.shadow
+        if shadow.dimse is None and shadow.url is None:
+            return
+        behind.shadow = Shadow(
+            shadow,
+            GantrySide(behind, storage, shadow, self.clock),
+            OtherSide(shadow, self._certificates.client if shadow.tls else None) if shadow.dimse is not None else None,
+            storage,
+            partial(open_hot_blobs, settings, self.clock),
+            self.clock,
+            self.metrics,
+            behind.partition,
+        )
+        behind.forwarder.shadow = behind.shadow.web
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
@@ -107,6 +131,9 @@ class FrontDoor:
     async def start(self) -> None:
         await self._look()
         self.lifecycle.watch(self._look_out(), "look-out")
+        for behind in self._behind.values():
+            if behind.shadow is not None:
+                self.lifecycle.watch(behind.shadow.run(), "shadow")
         self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         dimse = self.settings.dimse
         tls = self._certificates.server if self._certificates.speaks_tls else None
@@ -137,6 +164,8 @@ class FrontDoor:
         for acceptor in self._acceptors:
             acceptor.close()
         await self._keeper.drained()
+        shadows = [behind.shadow for behind in self._behind.values() if behind.shadow is not None]
+        await asyncio.gather(*(shadow.drained() for shadow in shadows))
 
     async def close(self) -> None:
         for acceptor in self._acceptors:

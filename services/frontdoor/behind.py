@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 
 from gantry.common.clock import Clock
@@ -13,8 +13,10 @@ from gantry.common.errors import ConfigError, ConnectionFailed
 from gantry.common.net.proxy import LOCAL, Origin, encode
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import AssociateRequest
 from gantry.services.frontdoor.backends import Address, Backend, Backends
-from gantry.services.frontdoor.routing import Pool
+from gantry.services.frontdoor.routing import Pool, choices
+from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.web import Forwarder
 from gantry.services.frontdoor.wire import connected
 from gantry.services.process.door_key import DoorKey, OriginProver
@@ -38,6 +40,12 @@ class Behind:
         if not self._named:
             whose = f"partition {partition}: " if partition else ""
             raise ConfigError("door", None, f"{whose}no backends: name those of one of {', '.join(Pool)}")
+        shadow = settings.door.shadow
+        self.called = shadow.ae_title if shadow.answers == "other" else None
+        """The AE title that the other archive is called by where it answers peers, if it is another one."""
+        if shadow.answers == "other" and shadow.dimse is not None:
+            self._named[Pool.OTHER] = (shadow.dimse,)
+        self.shadow: Shadow | None = None
         self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
         self.told: Mapping[str, str] = {"partition": partition} if partition else {}
         """What log lines say of it."""
@@ -54,6 +62,21 @@ class Behind:
     def pools(self) -> tuple[Pool, ...]:
         """The pools that have a name in the settings."""
         return tuple(self._named)
+
+    def sets(self, request: AssociateRequest, storage: Container[str]) -> list[frozenset[Pool]]:
+        """The sets of pools for an association, the best first (`choices`): before the switch, the other archive
+        alone."""
+        if Pool.OTHER in self._named:
+            return [frozenset({Pool.OTHER})]
+        return self.own_sets(request, storage)
+
+    def own_sets(self, request: AssociateRequest, storage: Container[str]) -> list[frozenset[Pool]]:
+        """The same among our own processes."""
+        return choices(request, storage, [pool for pool in self._named if pool is not Pool.OTHER])
+
+    def opening_of(self, origin: Origin, backend: Backend) -> bytes:
+        """What a connection to a backend begins with: a PROXY header, which another archive would not understand."""
+        return b"" if backend.pool is Pool.OTHER else self.header(origin, backend.address)
 
     @property
     def serves_web(self) -> bool:
@@ -80,7 +103,9 @@ class Behind:
         return any(backend.connects for backend in self.backends.all())
 
     async def close(self) -> None:
-        """Close the connections of requests."""
+        """Close the connections of requests, and end what shadow mode does."""
+        if self.shadow is not None:
+            await self.shadow.close()
         await self.forwarder.close()
 
     async def _resolve(self, backends: Backends, named: Mapping[Pool, tuple[str, ...]], pool: Pool) -> None:
@@ -112,8 +137,9 @@ class Behind:
                 logger.warning("backend gone", **words, error=error)
             self.backends.failed(backend, self._clock.monotonic())
             return
-        with suppress(OSError):
-            sock.send(LOCAL)
+        if backend.pool is not Pool.OTHER:
+            with suppress(OSError):
+                sock.send(LOCAL)
         sock.close()
         if not backend.connects:
             logger.info("backend found", **words)

@@ -20,10 +20,10 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits
 from gantry.services.frontdoor.backends import Backend
 from gantry.services.frontdoor.behind import Behind
-from gantry.services.frontdoor.opening import FirstPdu
+from gantry.services.frontdoor.opening import FirstPdu, called_as
 from gantry.services.frontdoor.partitions import Astray
 from gantry.services.frontdoor.pump import Pump
-from gantry.services.frontdoor.routing import Pool, choices, needed
+from gantry.services.frontdoor.routing import Pool, needed
 from gantry.services.frontdoor.wire import RawConnection, connected
 from gantry.services.process.association_log import reason_of
 
@@ -199,7 +199,7 @@ class DimseDoor:
         if isinstance(whose, Astray):
             self._reject(opening, request, origin, NOBODY_IS_CALLED_SO, whose.why)
             return False
-        sets = choices(request, self._storage, whose.pools)
+        sets = whose.sets(request, self._storage)
         if self._is_full(origin.address, whose):
             self._reject(opening, request, origin, LIMIT_EXCEEDED)
             return False
@@ -277,7 +277,7 @@ class DimseDoor:
         wire: RawConnection | None = None
         try:
             wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
-            await wire.send_all(whose.header(origin, backend.address))
+            await wire.send_all(whose.opening_of(origin, backend))
             whose.backends.connected(backend)
             return wire
         except (OSError, TimeoutError) as error:
@@ -309,14 +309,18 @@ class DimseDoor:
         metrics, started = self._metrics, self._clock.monotonic()
         metrics.door_associations.labels(backend.pool, whose.partition).inc()
         metrics.door_open.labels(backend.pool, whose.partition).inc()
-        pump = Pump(front, back, self._limits.artim)
+        mirror = whose.shadow.mirror(request, origin) if whose.shadow is not None else None
+        pump = Pump(front, back, self._limits.artim, mirror)
         self._pumps.add(pump)
         try:
-            pump.start(opening.raw)
+            called = whose.called if backend.pool is Pool.OTHER else None
+            pump.start(opening.raw if called is None else called_as(opening.raw, called))
             await pump.ended.wait()
         finally:
             pump.cut("the door is shutting down")
             self._pumps.discard(pump)
+            if mirror is not None:
+                mirror.ended()
             backend.open -= 1
             metrics.door_open.labels(backend.pool, whose.partition).dec()
             metrics.door_bytes.labels("in").inc(pump.inwards.bytes)

@@ -55,3 +55,8 @@ class FirstPdu:
     def take_output(self) -> bytes:
         """The bytes to send now."""
         return self._ul.take_output()
+
+
+def called_as(raw: bytes, ae_title: str) -> bytes:
+    """An A-ASSOCIATE-RQ with another called AE title (PS3.8 table 9-11: 16 characters from byte 11)."""
+    return raw[:10] + ae_title.encode("latin-1", "replace")[:16].ljust(16) + raw[26:]

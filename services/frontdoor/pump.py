@@ -7,6 +7,8 @@ half close, a reset as a reset, so that neither side mistakes a broken connectio
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Protocol
 
 from gantry.services.frontdoor.wire import RawConnection
 
@@ -15,17 +17,29 @@ _workspace = memoryview(bytearray(_CHUNK))
 """Shared by all pumps of the process: bytes that the other side does not accept at once are copied out of it."""
 
 
+class Listener(Protocol):
+    """Hears what passes by. Its methods neither raise nor wait; the bytes are valid during the call."""
+
+    def heard_asking(self, data: memoryview) -> None:
+        """Bytes of the front."""
+
+    def heard_answering(self, data: memoryview) -> None:
+        """Bytes of the back."""
+
+
 class Pump:
     """Two directions. `ended` is set when both sides have been closed."""
 
-    def __init__(self, front: RawConnection, back: RawConnection, half_closed: float) -> None:
+    def __init__(
+        self, front: RawConnection, back: RawConnection, half_closed: float, listener: Listener | None = None
+    ) -> None:
         """After one side has ended, the other must end within `half_closed` seconds."""
         self._loop = asyncio.get_running_loop()
         self._wires = (front, back)
         self._half_closed = half_closed
         self._timer: asyncio.TimerHandle | None = None
-        self.inwards = _Flow(self, front, back)
-        self.outwards = _Flow(self, back, front)
+        self.inwards = _Flow(self, front, back, listener.heard_asking if listener is not None else None)
+        self.outwards = _Flow(self, back, front, listener.heard_answering if listener is not None else None)
         self.ended = asyncio.Event()
         self.outcome = ""
 
@@ -61,8 +75,15 @@ class Pump:
 class _Flow:
     """One direction."""
 
-    def __init__(self, pump: Pump, source: RawConnection, sink: RawConnection) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        source: RawConnection,
+        sink: RawConnection,
+        tell: Callable[[memoryview], None] | None = None,
+    ) -> None:
         self._pump = pump
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._source, self._sink = source, sink
         self._left = memoryview(b"")
@@ -75,7 +96,7 @@ class _Flow:
         self._loop.add_reader(self._source.fd, self._on_readable)
         if first:
             self.bytes += len(first)
-            self._send(memoryview(first))
+            self._pass_on(memoryview(first))
         if self._source.pending:
             self._loop.call_soon(self._on_readable)
 
@@ -95,7 +116,7 @@ class _Flow:
             return
         if count:
             self.bytes += count
-            self._send(_workspace[:count])
+            self._pass_on(_workspace[:count])
         if self._source_ended:
             self._loop.remove_reader(self._source.fd)
             if not self._left:
@@ -118,6 +139,11 @@ class _Flow:
             if not self._source.is_tls:
                 break
         return filled
+
+    def _pass_on(self, data: memoryview) -> None:
+        self._send(data)
+        if self._tell is not None:
+            self._tell(data)  # after it is on its way: whoever listens delays nobody's bytes but the next
 
     def _send(self, data: memoryview) -> None:
         try:

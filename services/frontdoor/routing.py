@@ -41,6 +41,8 @@ class Pool(StrEnum):
     COMMITMENT = "commitment"
     ORDERS = "orders"
     MIXED = "mixed"
+    OTHER = "other"
+    """No processes of ours: the archive that peers hear before the switch (decision 0069)."""
 
 
 _POOLS = {

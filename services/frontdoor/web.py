@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gantry.common.clock import Clock
+from gantry.common.errors import ConnectionFailed
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.endings import is_stream, is_websocket
@@ -26,6 +27,7 @@ from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.common.web.targets import host_in, target_of
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
+from gantry.services.frontdoor.shadow.web import WebMirror, WebShadow
 from gantry.services.frontdoor.web_sockets import relay
 from gantry.services.process.door_key import OriginProver
 
@@ -67,6 +69,8 @@ class Forwarder:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=stall)
         self._stall = stall
         self._session: aiohttp.ClientSession | None = None
+        self.shadow: WebShadow | None = None
+        """Who asks another archive what callers ask, too."""
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server: every resource is forwarded."""
@@ -83,6 +87,7 @@ class Forwarder:
         if match.resource in _OF_ONE_PROCESS:
             return await self._find(request, match)
         pool = _POOLS[match.resource.service]
+        begun = self._clock.monotonic()
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
                 if match.resource in _SOCKETS and is_websocket(request):
@@ -94,8 +99,22 @@ class Forwarder:
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
-            return await self._answer(request, response, backend, endless=_is_endless(request, match))
+            mirror = self._mirror(request, match, pool, begun)
+            return await self._answer(request, response, backend, endless=_is_endless(request, match), mirror=mirror)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    def _mirror(self, request: web.BaseRequest, match: Match, pool: Pool, begun: float) -> WebMirror | None:
+        """What listens to the answer in shadow mode."""
+        if self.shadow is None:
+            return None
+
+        async def again() -> aiohttp.ClientResponse:
+            for backend in self._backends.candidates([pool], self._clock.monotonic()):
+                return await self._ask(request, backend)
+            raise ConnectionFailed(f"no {pool} service is known")
+
+        target = request.get(TARGET) or target_of(request)
+        return self.shadow.mirror(request.method, match, target, request.headers, again, begun)
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Ask all processes for a resource that one of them has; 404 if none has it, 503 if one could not be asked."""
@@ -153,7 +172,13 @@ class Forwarder:
         return headers
 
     async def _answer(
-        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend, *, endless: bool
+        self,
+        request: web.BaseRequest,
+        response: aiohttp.ClientResponse,
+        backend: Backend,
+        *,
+        endless: bool,
+        mirror: WebMirror | None = None,
     ) -> web.StreamResponse:
         """Forward an answer. An `endless` one ends when the door drains: the client then reconnects elsewhere."""
         backend.open += 1
@@ -161,11 +186,18 @@ class Forwarder:
         if ending is not None:
             ending.add_done_callback(lambda _: response.close())
         out = BodyWriter(request, self._stall)
+        whole = False
         try:
+            if mirror is not None:
+                mirror.began(response.status, response.headers)
             if await out.begin(response.status, _answered(response.headers)):
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await out.write(chunk)
-            return await out.end()
+                    if mirror is not None:
+                        mirror.heard(chunk)
+            ended = await out.end()
+            whole = True
+            return ended
         except (aiohttp.ClientError, TimeoutError) as error:
             if ending is not None and request[ENDING].is_set():
                 return await out.end()
@@ -175,6 +207,8 @@ class Forwarder:
             raise ConnectionResetError("backend broke off") from error
         finally:
             backend.open -= 1
+            if mirror is not None:
+                mirror.ended(whole=whole)
             if ending is not None:
                 ending.cancel()
             response.close() if not response.content.is_eof() else response.release()

@@ -84,6 +84,11 @@ async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
     return opened
 
 
+async def open_hot_blobs(settings: Settings, clock: Clock) -> BlobStore:
+    """The object store into which objects arrive, as they lie in it. Raises `ConfigError`, `DependencyUnavailable`."""
+    return await _opener(settings, clock, settings.objects_url, ingests=False)()
+
+
 async def _objects(
     settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
 ) -> tuple[ReferringStore, TieredStore | None, dict[str, DataKeys]]:

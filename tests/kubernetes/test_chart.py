@@ -139,6 +139,18 @@ def test_audit_records_outlive_their_pod_where_a_claim_is_given(tmp_path: Path) 
     assert render(PLAIN).settings("ingest", tmp_path).audit.spool is None
 
 
+def test_in_shadow_mode_the_door_reaches_the_other_archive_and_the_bucket(tmp_path: Path) -> None:
+    given = 'settings.door={"shadow": {"dimse": "old.example:4242", "url": "https://old.example:8043/dicom-web"}}'
+    plain, shadow = render(PLAIN), render(PLAIN, given)
+    before, after = (one.of("NetworkPolicy")["r-gantry-door"]["spec"]["egress"] for one in (plain, shadow))
+    assert _ports(after) - _ports(before) == {4242, 8043, 9092, 9200, 7070}
+    without_port = render(PLAIN, given.replace(":8043", ""))
+    assert 443 in _ports(without_port.of("NetworkPolicy")["r-gantry-door"]["spec"]["egress"])
+    assert shadow.settings("door", tmp_path).door.shadow.dimse == "old.example:4242"
+    assert "GANTRY_S3__ACCESS_KEY" in shadow.environment("door")
+    assert "GANTRY_S3__ACCESS_KEY" not in plain.environment("door")
+
+
 def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
     given = (
         'settings.access={"issuers": [{"name": "sso", "url": "https://sso.example/r/x", "audience": ["gantry"]}]}',

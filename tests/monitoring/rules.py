@@ -234,6 +234,12 @@ CASES = (
         interval="10m",
     ),
     Case(
+        "GantryShadowAway",
+        "ticket",
+        {"gantry_shadow_reached": "1x100 0x100"},
+        {'gantry_shadow_reached{instance="a"}': "1x200", 'gantry_shadow_reached{instance="b"}': "0x200"},
+    ),
+    Case(
         "GantryInstancesWithheld",
         "ticket",
         {'gantry_instances_withheld_total{destination="TRIAL"}': "0x110 2x90"},

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.config.values import CertificateName, Cidr, HostAndPort, Port, Seconds, Section, setting
 
 _SERVICES = ("ingest", "query", "retrieve", "commitment", "orders")
@@ -88,6 +89,7 @@ class DoorSettings(Section):
         "The key of door and services, 32 characters or more a line; the first of two signs, both are taken. With it, "
         "services believe nobody else in `proxy_from`. Read again when it changes",
     )
+    shadow: ShadowSettings = setting(ShadowSettings(), "", "")
     connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
     connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
     leave_alone: Seconds = setting(

@@ -27,8 +27,18 @@ def settings_as_markdown() -> str:
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, Section):
             section = type(field.default)
-            lines += ["", f"## `{name}`", "", f"{section.__doc__}.", "", *_table(f"{name}.", section.model_fields)]
+            lines += ["", *_section(name, section)]
     return "\n".join(lines) + "\n\n" + peers_as_markdown()
+
+
+def _section(name: str, section: type[Section]) -> list[str]:
+    """A section with its settings, and the sections in it after them."""
+    within = {inner: field for inner, field in section.model_fields.items() if isinstance(field.default, Section)}
+    plain = {inner: field for inner, field in section.model_fields.items() if inner not in within}
+    lines = [f"## `{name}`", "", f"{section.__doc__}.", "", *_table(f"{name}.", plain)]
+    for inner, field in within.items():
+        lines += ["", *_section(f"{name}.{inner}", type(field.default))]
+    return lines
 
 
 def _table(prefix: str, fields: Mapping[str, Any]) -> list[str]:

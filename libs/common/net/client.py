@@ -42,6 +42,8 @@ class Peer:
     connect_timeout: float = 10.0
     associate_timeout: float = 30.0
     limits: PduLimits = field(default_factory=PduLimits)
+    preface: bytes = b""
+    """Sent before the association request: a PROXY header, for whom the association is."""
 
 
 class _Calling:
@@ -154,6 +156,7 @@ async def associate(
             ProposedContext(2 * i + 1, abstract, tuple(syntaxes)) for i, (abstract, syntaxes) in enumerate(contexts)
         ),
     )
+    calling.connection.send_preface(peer.preface)
     calling.connection.ul.request(request)
     calling.connection.flush()
     try:

@@ -188,6 +188,11 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return True
 
+    def send_preface(self, data: bytes) -> None:
+        """Bytes that are no PDU, before the first one."""
+        if data and self._transport is not None:
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Write the output of the state machine, start or stop ARTIM, close if it says so."""
         data = self.ul.take_output()

@@ -576,6 +576,49 @@ METRICS: tuple[Metric, ...] = (
         "door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool", "partition")
     ),
     Metric(
+        "shadow_compared",
+        "counter",
+        "answers",
+        "Answers of both archives that were compared (`door.shadow`): same, different",
+        ("operation", "outcome"),
+    ),
+    Metric(
+        "shadow_differences",
+        "counter",
+        "answers",
+        "Of these, different ones by kind (docs/shadow.md); an answer may differ in several",
+        ("operation", "kind"),
+    ),
+    Metric(
+        "shadow_given_up",
+        "counter",
+        "comparisons",
+        "Associations and messages that were not compared, by reason (docs/shadow.md)",
+        ("reason",),
+    ),
+    Metric(
+        "shadow_not_mirrored",
+        "counter",
+        "requests",
+        "Requests, and associations that ask nothing else, of kinds that are never asked twice",
+        ("operation",),
+    ),
+    Metric(
+        "shadow_seconds",
+        "histogram",
+        "seconds",
+        "From a request to its final response, by side: gantry, other",
+        ("operation", "side"),
+    ),
+    Metric("shadow_open", "gauge", "associations", "Associations that are mirrored now"),
+    Metric(
+        "shadow_reached",
+        "gauge",
+        "",
+        "1 while the archive that peers do not hear could be reached at the last try, else 0",
+        ("partition",),
+    ),
+    Metric(
         "hl7_messages",
         "counter",
         "messages",
@@ -719,6 +762,13 @@ class Metrics:
     door_connect_failures: Counter
     origins_refused: Counter
     door_backends: Gauge
+    shadow_compared: Counter
+    shadow_differences: Counter
+    shadow_given_up: Counter
+    shadow_not_mirrored: Counter
+    shadow_seconds: Histogram
+    shadow_open: Gauge
+    shadow_reached: Gauge
     hl7_messages: Counter
     hl7_seconds: Histogram
     hl7_connections: Gauge

@@ -45,6 +45,8 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $roles := dict -}}
 {{- range $name, $row := fromYaml (include "gantry.table" .) -}}
 {{- $values := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values.roles $name | default dict)) -}}
+{{- /* In shadow mode the door writes what it counts to the bucket. */}}
+{{- if and (eq $name "door") (dig "door" "shadow" dict $.Values.settings) }}{{ $_ := set $row "stores" true }}{{ end -}}
 {{- if $values.enabled -}}{{- $_ := set $roles $name (merge (dict "name" $name) $row $values) -}}{{- end -}}
 {{- end -}}
 {{- if not (hasKey $roles "door") }}{{ fail "roles.door.enabled: the door is the only way in, and cannot be switched off" }}{{ end -}}

@@ -8,6 +8,7 @@ from pathlib import Path
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.config.door_sections import DoorSettings
 from gantry.common.config.settings import Settings
+from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.frontdoor.behind import Behind
 from gantry.services.frontdoor.routing import Pool
@@ -18,12 +19,15 @@ def behind(
     metrics: Metrics,
     key_file: Path | None = None,
     clock: Clock | None = None,
+    shadow: ShadowSettings | None = None,
     **more: object,
 ) -> Behind:
     """Its addresses are known from the start, as if they had been looked up; nobody has tried them yet."""
     named = {pool.value: tuple(f"127.0.0.1:{port}" for port in ports) for pool, ports in pools.items()}
-    door = DoorSettings.model_validate({**named, "key_file": key_file})
+    door = DoorSettings.model_validate({**named, "key_file": key_file, "shadow": shadow or ShadowSettings()})
     one = Behind(Settings(door=door), clock or SystemClock(), metrics, **more)  # type: ignore[arg-type]
     for pool, ports in pools.items():
         one.backends.update(pool, [("127.0.0.1", port) for port in ports])
+    if shadow is not None and shadow.answers == "other" and shadow.dimse is not None:
+        one.backends.update(Pool.OTHER, [("127.0.0.1", int(shadow.dimse.rpartition(":")[2]))])
     return one

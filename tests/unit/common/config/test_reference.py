@@ -12,13 +12,15 @@ TEXT = settings_as_markdown()
 
 
 def test_every_setting_has_a_row() -> None:
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.default, Section):
-            assert f"\n## `{name}`\n" in TEXT
-            for inner in type(field.default).model_fields:
-                assert TEXT.count(f"| `{name}.{inner}` |") == 1
-        else:
-            assert TEXT.count(f"\n| `{name}` |") == 1
+    def check(section: type[Section], prefix: str) -> None:
+        for name, field in section.model_fields.items():
+            if isinstance(field.default, Section):
+                assert f"\n## `{prefix}{name}`\n" in TEXT
+                check(type(field.default), f"{prefix}{name}.")
+            else:
+                assert TEXT.count(f"\n| `{prefix}{name}` |") == 1
+
+    check(Settings, "")
 
 
 def test_a_default_is_the_one_that_counts() -> None:

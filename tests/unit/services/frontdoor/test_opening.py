@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.ul import AssociateReject, PduLimits
-from gantry.services.frontdoor.opening import FirstPdu
+from gantry.services.frontdoor.opening import FirstPdu, called_as
 from tests.support.wire import RELEASE_RQ, USER_ABORT, associate_rq, pdata, pdv, rq_bytes
 
 RQ = rq_bytes()
@@ -91,3 +91,8 @@ def test_openings_do_not_disturb_each_other() -> None:
         one.feed(RQ[at : at + 7])
         other.feed(RQ[at : at + 7])
     assert one.request == other.request == associate_rq()
+
+
+def test_a_request_is_passed_on_with_another_called_title_and_is_the_same_else() -> None:
+    passed_on = fed(called_as(RQ, "OLD"))
+    assert passed_on.request == associate_rq(called_ae_title="OLD")

@@ -22,8 +22,8 @@ MPPS, MPPS_RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
 UPS, UPS_WATCH = "1.2.840.10008.5.1.4.34.6.1", "1.2.840.10008.5.1.4.34.6.2"
 PRINT = "1.2.840.10008.5.1.1.9"
 STORAGE = {CT, MR}
-INGEST, QUERY, RETRIEVE, COMMITMENT, ORDERS, MIXED = Pool
-EVERY = tuple(Pool)
+EVERY = tuple(pool for pool in Pool if pool is not Pool.OTHER)
+INGEST, QUERY, RETRIEVE, COMMITMENT, ORDERS, MIXED = EVERY
 
 
 def proposing(*syntaxes: str, roles: tuple[RoleSelection, ...] = ()) -> object:

@@ -1,0 +1,77 @@
+"""Shadow mode of the front door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gantry.common.config.values import AeTitle, HostAndPort, Seconds, Section, setting
+
+
+class ShadowSettings(Section):
+    """A second archive that is asked what peers ask, too, so that both answers can be compared (docs/shadow.md)"""
+
+    dimse: HostAndPort | None = setting(None, "HOST:PORT", "The other archive; none: off")
+    ae_title: AeTitle | None = setting(None, "", "What it is called by, if not by the AE title that peers call")
+    tls: bool = setting(
+        False, "", "Whether it is called over TLS, as `tls` says; with `answers: gantry`. `true` or `false`"
+    )
+    asks: tuple[Literal["echo", "store", "find", "get"], ...] = setting(
+        ("echo", "store", "find", "get"),
+        "list",
+        "What is asked twice over DIMSE; without `store` where objects reach both archives by another way",
+    )
+    url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
+        None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"
+    )
+    token_file: Path | None = setting(
+        None, "file", "The bearer token for it; callers' own tokens and cookies are never shown to it"
+    )
+    answers: Literal["gantry", "other"] = setting(
+        "gantry", "", "Whom peers hear: `gantry`, or before the switch `other`, as they did without a door"
+    )
+    share: Annotated[float, Field(gt=0, le=1)] = setting(
+        1.0, "", "Of the associations that are mirrored, evenly; objects of the others are in one archive only"
+    )
+    associations: Annotated[int, Field(ge=1, le=1000)] = setting(
+        32, "", "Mirrored at once, per process of the door; others are not, and are counted"
+    )
+    memory: Annotated[int, Field(ge=1, le=4096)] = setting(
+        64, "MiB", "Held of one association: an object that is longer is not mirrored, who falls behind is given up"
+    )
+    memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Held of all associations together")
+    timeout: Annotated[float, Field(gt=0, le=3600)] = setting(
+        60.0, "s", "For an answer of the archive that peers do not hear; then the association is given up"
+    )
+    connect_timeout: Seconds = setting(5.0, "s", "For the TCP connection to it")
+    again_after: Annotated[float, Field(ge=0, le=3600)] = setting(
+        30.0,
+        "s",
+        "Where matches differ, both are asked once more after so long, and that counts; 0: the first answers do",
+    )
+    may_differ: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")], ...] = setting(
+        (),
+        "list",
+        "Attributes whose values are each archive's own, by keyword or as `GGGGEEEE`, beside those that always are: "
+        "Retrieve AE Title, Retrieve URL, Instance Availability, Specific Character Set, Timezone Offset From UTC, "
+        "Available Transfer Syntax UID, and the Storage Media File-Set",
+    )
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = setting(120, "days", "The counts of a day are kept so long")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.answers == "other" and self.tls:
+            raise ValueError("tls: peers are passed on to the archive that answers without TLS")
+        if self.answers == "other" and self.url is not None:
+            raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
+        if self.dimse is None and self.answers == "other":
+            raise ValueError("answers: other needs its address, dimse: HOST:PORT")
+        if self.memory > self.memory_in_all:
+            raise ValueError("memory of one association is more than memory_in_all")
+        return self
+
+    def url_of(self, target: str) -> str:
+        """What a path below the base, with its query, is called at the other archive."""
+        return f"{(self.url or '').rstrip('/')}{target}"

@@ -1,0 +1,141 @@
+"""`gantry shadow`: how the answers of two archives compare, before a switch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.services.commands.on_stores import options, run
+from gantry.services.frontdoor.shadow.keeping import saved
+from gantry.services.frontdoor.shadow.tally import SIDES, Example, Tally, added_up, verdict
+from gantry.services.process.stores import Stores
+from gantry.services.whereabouts.words import moment
+
+
+@click.command()
+@options
+@click.option("--days", type=click.IntRange(1), help="Of the last so many days alone (UTC).")
+@click.option("--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Of each kind.")
+def shadow(config: Path | None, data: Path | None, as_json: bool, days: int | None, examples: int) -> None:
+    """Show how the answers of Gantry and of another archive compare, and whether the switch may come.
+
+    Counted at the front door while `door.shadow` names the other archive (docs/shadow.md); all processes of the door
+    together, saved every 15 seconds.
+
+    \b
+        gantry shadow
+        gantry shadow --days 7 --json
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        since = ""
+        if days is not None:
+            today = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
+            since = (today - timedelta(days=days - 1)).strftime("%Y-%m-%d")
+        whole = added_up([one async for one in saved(stores.objects, since)])
+        if not whole.first:
+            raise ConfigError(
+                "shadow", None, "nothing was compared: is `door.shadow` set at the door (docs/shadow.md)?"
+            )
+        _show_json(whole, settings, examples) if as_json else _show(whole, settings, examples)
+
+    run(config, data, work, on_record=False)
+
+
+def _show(whole: Tally, settings: Settings, examples: int) -> None:
+    click.echo(f"Peers hear {'the other archive' if settings.door.shadow.answers == 'other' else 'Gantry'}.")
+    click.echo(f"Compared from {moment(whole.first)} to {moment(whole.last)}.")
+    for sentence in verdict(whole):
+        click.echo(sentence)
+    if whole.operations:
+        click.echo("")
+        columns = (
+            "operation",
+            "compared",
+            "same",
+            "different",
+            *(f"{side} {q}" for side in SIDES for q in ("50 %", "95 %")),
+        )
+        print_columns(columns, [_row(whole, operation) for operation in whole.operations])
+    _table(("operation", "difference", "answers"), [[*key, f"{n}"] for key, n in whole.differences.most_common()])
+    _table(("given up", "times"), [[reason, f"{n}"] for reason, n in whole.given_up.most_common()])
+    _table(("never asked twice", "requests"), [[name, f"{n}"] for name, n in whole.not_mirrored.most_common()])
+    rows = [
+        [moment(one.at), one.operation, one.kind, one.calling, ", ".join(one.uids[:2]), one.words]
+        for one in _examples(whole, examples)
+    ]
+    _table(("when", "operation", "difference", "AE title", "UIDs", "what"), rows)
+
+
+def _row(whole: Tally, operation: str) -> list[str]:
+    same, different = whole.same[operation], whole.different[operation]
+    times = [_seconds(whole.quantile(operation, side, share)) for side in SIDES for share in (0.5, 0.95)]
+    return [operation, f"{same + different}", f"{same}", f"{different}", *times]
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "more" if math.isinf(value) else f"{value:g} s"
+
+
+def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    if rows:
+        click.echo("")
+        print_columns(columns, rows)
+
+
+def _examples(whole: Tally, most: int) -> list[Example]:
+    seen: dict[tuple[str, str], int] = {}
+    found = []
+    for one in whole.examples:
+        kind = one.operation, one.kind
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= most:
+            found.append(one)
+    return found
+
+
+def _show_json(whole: Tally, settings: Settings, examples: int) -> None:
+    print_json(
+        {
+            "answers": settings.door.shadow.answers,
+            "first": whole.first,
+            "last": whole.last,
+            "days": len(whole.days),
+            "operations": {
+                operation: {
+                    "same": whole.same[operation],
+                    "different": whole.different[operation],
+                    "seconds": {
+                        side: {
+                            name: _finite(whole.quantile(operation, side, q))
+                            for name, q in (("p50", 0.5), ("p95", 0.95))
+                        }
+                        for side in SIDES
+                    },
+                }
+                for operation in whole.operations
+            },
+            "differences": [
+                {"operation": operation, "kind": kind, "answers": n}
+                for (operation, kind), n in whole.differences.most_common()
+            ],
+            "given_up": dict(whole.given_up.most_common()),
+            "not_mirrored": dict(whole.not_mirrored.most_common()),
+            "examples": [asdict(one) for one in _examples(whole, examples)],
+            "words": verdict(whole),
+        }
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else value

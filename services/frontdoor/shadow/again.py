@@ -1,0 +1,154 @@
+"""A second look, after a grace: an archive that has not indexed yet what was stored a second ago is not wrong.
+
+Where two answers to a question differ, both archives are asked once more, side by side; what differs then is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gantry.common.clock import Clock
+from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.dimse import Command, name_of
+from gantry.common.errors import ContextNotAccepted, GantryError
+from gantry.common.net.client import connect
+from gantry.common.net.proxy import Origin
+from gantry.common.tasks import turn
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
+from gantry.services.frontdoor.shadow.answers import read
+from gantry.services.frontdoor.shadow.asking import Side, ask
+from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
+from gantry.services.frontdoor.shadow.overhearing import Room
+from gantry.services.frontdoor.shadow.recording import Recorder
+
+T = TypeVar("T")
+logger = get_logger("shadow")
+MOST_LOOKS = 256
+"""That wait at once, in a process; beyond it the first look counts."""
+Raw = tuple[int, Sequence[bytes | bytearray]]
+"""A final status, and the identifiers of the matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A question to be asked again, as the peer asked it, on an association that is `alone`."""
+
+    request: AssociateRequest
+    origin: Origin
+    context: AcceptedContext
+    command: Command
+    question: bytes
+
+
+def alone(request: AssociateRequest, context: AcceptedContext) -> AssociateRequest:
+    """An association like this one for one question only."""
+    return AssociateRequest(
+        called_ae_title=request.called_ae_title,
+        calling_ae_title=request.calling_ae_title,
+        extended=request.extended,
+        contexts=(ProposedContext(1, context.abstract_syntax, (context.transfer_syntax,)),),
+    )
+
+
+async def differences_of(
+    question: bytes, transfer_syntax_uid: str, gantry: Raw, other: Raw, may_differ: Collection[str]
+) -> list[Difference]:
+    """What differs between two answers to a C-FIND, as bytes. Others run meanwhile, on this loop: a thread would take
+    the interpreter from them for longer. Raises `NotUnderstood`."""
+    mine, theirs = (
+        Answer(status, (read(bytes(match), transfer_syntax_uid) for match in matches))
+        for status, matches in (gantry, other)
+    )
+    return await in_turns(compare_matches(read(question, transfer_syntax_uid), mine, theirs, may_differ))
+
+
+async def in_turns(steps: Steps[T]) -> T:
+    """All steps, with a turn for everybody else after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        await turn()
+
+
+async def both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
+    """Both side by side, to their ends. Raises what the first of them raised that did."""
+    mine, theirs = await asyncio.gather(gantry, other, return_exceptions=True)
+    if isinstance(mine, BaseException):
+        raise mine
+    if isinstance(theirs, BaseException):
+        raise theirs
+    return mine, theirs
+
+
+class SecondLooks:
+    """Those that wait, or are under way."""
+
+    def __init__(
+        self,
+        gantry: Side,
+        other: Side,
+        settings: ShadowSettings,
+        may_differ: frozenset[str],
+        room: Room,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._gantry = gantry
+        self._other = other
+        self._settings = settings
+        self._room = room
+        self._recorder = recorder
+        self._clock = clock
+        self.may_differ = may_differ
+        """Tags that are not compared."""
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, look: Look, seconds: Mapping[str, float]) -> bool:
+        """Whether there will be a second look, which then counts; `seconds` is what the first answers took."""
+        if not self._settings.again_after or len(self.tasks) >= MOST_LOOKS or not self._room.take(len(look.question)):
+            return False
+        task = asyncio.get_running_loop().create_task(self._look(look, seconds))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return True
+
+    async def _look(self, look: Look, seconds: Mapping[str, float]) -> None:
+        rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
+        calling, operation = look.request.calling_ae_title, name_of(look.command.field)
+        try:
+            await self._clock.sleep(self._settings.again_after)
+            gantry, other = await both(self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1]))
+            syntax = look.context.transfer_syntax
+            found = await differences_of(look.question, syntax, gantry, other, self.may_differ)
+            self._recorder.compared(operation, calling, found, seconds)
+        except asyncio.CancelledError:
+            self._recorder.given_up("shutdown", calling)
+            raise
+        except (GantryError, TimeoutError) as error:
+            self._recorder.given_up("second_look", calling, str(error) or "no answer in time")
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+            self._recorder.given_up("fault", calling)
+        finally:
+            self._room.give(len(look.question))
+            for room in rooms:
+                room.close()
+
+    async def _ask(self, side: Side, look: Look, room: Room) -> Raw:
+        request, limit = look.request, self._settings.timeout
+        contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in request.contexts]
+        async with (
+            asyncio.timeout(limit),
+            connect(side.peer(request, look.origin), contexts, extended=request.extended) as association,
+        ):
+            context = next(iter(association.contexts.values()), None)
+            if context is None:
+                raise ContextNotAccepted(f"{side.name} does not take the question any more")
+            final, matches = await ask(association, context, look.command, bytearray(look.question), room, limit)
+            return final.status, matches

@@ -1,0 +1,193 @@
+"""What differs between the answers of two archives to one request. Pure.
+
+Differences name kinds, statuses and attributes, never values: they go into log lines, metrics and the report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from gantry.common.dicom.model.json_writing import Attributes
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.dimse import Command, Element
+from gantry.common.ids import is_uid
+from gantry.common.statuses import status_words
+from gantry.common.ul import AcceptedContext, AssociateRequest
+from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, unique_key
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work in steps of some 0.1 ms each, so that whoever has a loop to share can let others run between."""
+MOST_NAMED = 16
+"""Attributes and UIDs that a difference names."""
+
+
+class Kind(StrEnum):
+    """Kinds of differences."""
+
+    REJECTED = "rejected"
+    """One of them rejects the association that the other accepts."""
+    CONTEXTS = "contexts"
+    """They accept other presentation contexts."""
+    SYNTAXES = "transfer_syntaxes"
+    """They accept the same ones with other transfer syntaxes."""
+    STATUS = "status"
+    ONLY_GANTRY = "only_gantry"
+    """Matches that only Gantry answers."""
+    ONLY_OTHER = "only_other"
+    ATTRIBUTES = "attributes"
+    """Both answer the match, with other values."""
+    REPEATED = "repeated"
+    """One of them answers a match more often than the other."""
+    SUB_OPERATIONS = "sub_operations"
+    """Other numbers of sub-operations failed, or ended with a warning."""
+    CONTENT = "content"
+    """The bytes of an object are other ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One kind; `count` says how many matches, `uids` are unique keys of some of them, `words` say what it is."""
+
+    kind: Kind
+    count: int = 1
+    words: str = ""
+    uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one archive answered to a question: its final status, and its matches, read as they are asked for."""
+
+    status: int
+    matches: Iterable[Attributes] = field(default_factory=tuple)
+
+
+def compare_associations(
+    request: AssociateRequest, gantry: Mapping[int, AcceptedContext], other: Mapping[int, AcceptedContext]
+) -> list[Difference]:
+    """What is accepted of a request; both by the id that the request has."""
+    found: list[Difference] = []
+    for kind, ids in (
+        (Kind.CONTEXTS, gantry.keys() ^ other.keys()),
+        (
+            Kind.SYNTAXES,
+            {one for one in gantry.keys() & other.keys() if gantry[one].transfer_syntax != other[one].transfer_syntax},
+        ),
+    ):
+        if ids:
+            names = sorted({context.abstract_syntax for context in request.contexts if context.id in ids})
+            found.append(Difference(kind, len(ids), ", ".join(named_uids(names))))
+    return found
+
+
+def compare_statuses(gantry: int, other: int) -> list[Difference]:
+    """Two final statuses."""
+    if gantry == other:
+        return []
+    return [Difference(Kind.STATUS, 1, f"Gantry {status_words(gantry)}, other {status_words(other)}")]
+
+
+def compare_matches(
+    question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
+) -> Steps[list[Difference]]:
+    """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
+    `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
+    asked = question.keys() - may_differ
+    sets = yield from compare_sets(unique_key(level_of(question)), asked, gantry.matches, other.matches)
+    return [*compare_statuses(gantry.status, other.status), *sets]
+
+
+def compare_sets(
+    key: str, asked: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
+) -> Steps[list[Difference]]:
+    """Two sets of matches, told apart by the attribute `key`, and compared by those that were asked for."""
+    mine = yield from _by_key(key, asked, gantry)
+    theirs = yield from _by_key(key, asked, other)
+    found: list[Difference] = []
+    for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
+        lacking = [name for name in ours if name not in others]
+        if lacking:
+            found.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
+    yield
+    both = [name for name in mine if name in theirs]
+    differing: dict[Hashable, list[str]] = {}
+    for name in both:
+        if tags := _differing(asked, mine[name][0], theirs[name][0]):
+            differing[name] = tags
+        yield
+    if differing:
+        names = Counter(tag for tags in differing.values() for tag in tags)
+        words = ", ".join(name_of_tag(tag) for tag, _ in names.most_common(MOST_NAMED))
+        found.append(Difference(Kind.ATTRIBUTES, len(differing), words, _uids(key, list(differing))))
+    repeated = [name for name in both if len(mine[name]) != len(theirs[name])]
+    if repeated:
+        found.append(Difference(Kind.REPEATED, len(repeated), "", _uids(key, repeated)))
+    return found
+
+
+def name_of_tag(tag: str) -> str:
+    """The keyword of an attribute, or its tag where it has none."""
+    return keyword_of_tag(int(tag, 16)) or tag
+
+
+def _by_key(key: str, asked: Collection[str], matches: Iterable[Attributes]) -> Steps[dict[Hashable, list[Normal]]]:
+    """Matches by their unique key; without one, by all that was asked for."""
+    found: dict[Hashable, list[Normal]] = {}
+    for match in matches:
+        values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag == key})
+        name: Hashable = values.get(key, ()) if key else tuple(sorted(values.items(), key=lambda one: one[0]))
+        found.setdefault(name, []).append(values)
+        yield
+    return found
+
+
+def _differing(asked: Collection[str], mine: Normal, theirs: Normal) -> list[str]:
+    return sorted(tag for tag in asked if mine.get(tag) != theirs.get(tag))
+
+
+def _uids(key: str, names: Sequence[Hashable]) -> tuple[str, ...]:
+    """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody."""
+    if key in ("", "00100020"):
+        return ()
+    return named_uids([str(name[0]) for name in names if isinstance(name, tuple) and name])
+
+
+def compare_objects(mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, tuple[str, bytes]]) -> list[Difference]:
+    """Two sets of objects by their SOP Instance UID: transfer syntax, and digest of the data set, which says nothing
+    where the transfer syntaxes differ."""
+    both = mine.keys() & theirs.keys()
+    recoded = {uid for uid in both if mine[uid][0] != theirs[uid][0]}
+    found = []
+    for kind, uids in (
+        (Kind.ONLY_GANTRY, mine.keys() - theirs.keys()),
+        (Kind.ONLY_OTHER, theirs.keys() - mine.keys()),
+        (Kind.SYNTAXES, recoded),
+        (Kind.CONTENT, {uid for uid in both - recoded if mine[uid] != theirs[uid]}),
+    ):
+        if uids:
+            found.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+    return found
+
+
+def compare_sub_operations(gantry: Command, other: Command) -> list[Difference]:
+    """The final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
+    failed = [
+        (one.number(Element.FAILED_SUB_OPERATIONS), one.number(Element.WARNING_SUB_OPERATIONS))
+        for one in (gantry, other)
+    ]
+    found = compare_statuses(gantry.status, other.status)
+    if failed[0] != failed[1]:
+        (mine, warned), (theirs, warned_too) = failed
+        words = f"Gantry {mine} failed, {warned} with a warning; other {theirs} failed, {warned_too} with a warning"
+        found.append(Difference(Kind.SUB_OPERATIONS, 1, words))
+    return found
+
+
+def named_uids(names: Sequence[str]) -> tuple[str, ...]:
+    """Some of them, and no text that is none: another archive may answer what it likes."""
+    return tuple(name for name in names if is_uid(name))[:MOST_NAMED]

@@ -1,0 +1,290 @@
+"""One association of a peer, played over again with the archive that it does not hear.
+
+`heard_asking` and `heard_answering` are called with the bytes that the door passes on, as they pass; they never raise
+and never wait. A task of its own asks the other archive, message by message in the peer's order, and compares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gantry.common.clock import Clock
+from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError, PeerError, PeerTimeout
+from gantry.common.net.association import Association
+from gantry.common.net.proxy import Origin
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import AssociateRequest
+from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of
+from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
+from gantry.services.frontdoor.shadow.comparing import (
+    Difference,
+    Kind,
+    compare_associations,
+    compare_objects,
+    compare_statuses,
+    compare_sub_operations,
+    named_uids,
+)
+from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, TOO_MANY, Exchange, Overheard, Room
+from gantry.services.frontdoor.shadow.recording import Recorder
+
+T = TypeVar("T")
+logger = get_logger("shadow")
+ASSOCIATION = "A-ASSOCIATE"
+_GET_TIMEOUTS = 10
+"""A C-GET may take as many timeouts: it has one for each response, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """`answering` is whom the peer hears, `shadow` the other one."""
+
+    answering: Side
+    shadow: Side
+
+    def sorted(self, answering: T, shadow: T) -> tuple[T, T]:
+        """What belongs to Gantry, and what to the other archive."""
+        return (answering, shadow) if self.answering.name == "gantry" else (shadow, answering)
+
+
+class Mirror:
+    """One association. `run` is its task; it ends by itself once the peer's association has ended."""
+
+    def __init__(
+        self,
+        request: AssociateRequest,
+        origin: Origin,
+        sides: Sides,
+        is_mirrored: Callable[[str, str], bool],
+        settings: ShadowSettings,
+        room: Room,
+        looks: SecondLooks,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._request = request
+        self._origin = origin
+        self._sides = sides
+        self._settings = settings
+        self._room = Room(settings.memory << 20, room)
+        self._looks = looks
+        self._recorder = recorder
+        self._clock = clock
+        self._calling = request.calling_ae_title
+        self._heard: Overheard | None = Overheard(request, is_mirrored, self._room)
+        self._waiting: deque[Exchange] = deque()
+        self._news = asyncio.Event()
+        self._association: Association | None = None
+        self._accepted_yet = False
+        self._ended = False
+        self._stopped = ""
+        self.task: asyncio.Task[None] | None = None
+
+    # ---- what passes by
+
+    def heard_asking(self, data: memoryview) -> None:
+        """Bytes of the peer."""
+        heard = self._heard
+        if heard is None:
+            return
+        try:
+            for exchange in heard.asked(data, self._clock.monotonic()):
+                if exchange.why_not == NOT_MIRRORED:
+                    self._recorder.not_mirrored(exchange.operation or "other")
+                else:
+                    self._waiting.append(exchange)
+                    self._news.set()
+            self._look_at(heard)
+        except Exception as error:
+            self._fault(error)
+
+    def heard_answering(self, data: memoryview) -> None:
+        """Bytes for the peer."""
+        heard = self._heard
+        if heard is None:
+            return
+        try:
+            if heard.answered(data, self._clock.monotonic()) or not self._accepted_yet:
+                self._news.set()
+            self._look_at(heard)
+        except Exception as error:
+            self._fault(error)
+
+    def ended(self) -> None:
+        """The peer's association has ended."""
+        self._ended = True
+        self._news.set()
+
+    def _look_at(self, heard: Overheard) -> None:
+        if heard.fell_behind:
+            self.stop("fell_behind")
+        elif heard.broken:
+            self._ended = True
+            self._news.set()
+
+    def _fault(self, error: Exception) -> None:
+        logger.error("shadow failed", error=error)
+        self.stop("fault")
+
+    def stop(self, reason: str) -> None:
+        """Give the association up: nothing more is heard or asked."""
+        self._stopped = self._stopped or reason
+        self._heard = None
+        if self.task is not None:
+            self.task.cancel()
+
+    # ---- what is asked again
+
+    async def run(self) -> None:
+        """Play the association over. Never raises but when it is cancelled from outside."""
+        words = ""
+        heard = self._heard
+        try:
+            if heard is not None:
+                await self._play(heard)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                self._stopped = "shutdown"
+                raise
+        except (PeerTimeout, TimeoutError) as error:
+            self._stopped, words = "timeout", str(error)
+        except ConnectionFailed as error:
+            self._stopped, words = "unreachable", str(error)
+            self._recorder.reached(False)
+        except AnswersTooLong as error:
+            self._stopped, words = TOO_MANY, str(error)
+        except PeerError as error:
+            self._stopped, words = self._stopped or "aborted", str(error)
+        except GantryError as error:
+            self._stopped, words = "unreadable", str(error)
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+            self._stopped = "fault"
+        finally:
+            self._heard = None
+            if self._stopped:
+                self._recorder.given_up(self._stopped, self._calling, words)
+            self._room.close()
+
+    async def _play(self, heard: Overheard) -> None:
+        while heard.accept is None and heard.reject is None:
+            if self._ended:
+                return  # nobody answered the peer
+            await self._next_news()
+        self._accepted_yet = True
+        likeness = Likeness(self._request, heard.contexts, self._room)
+        association = await self._opened(heard, likeness)
+        if association is None:
+            return
+        self._association = association
+        try:
+            await self._replay_all(heard, likeness, association)
+        except BaseException:
+            if self._association is not None:
+                self._association.abort("the comparison was given up")
+            raise
+        await self._association.release()
+
+    async def _opened(self, heard: Overheard, likeness: Likeness) -> Association | None:
+        """The association with the shadow; None where one of both rejects it, which is compared here."""
+        association: Association | None = None
+        rejected = ""
+        peer = self._sides.shadow.peer(self._request, self._origin)
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                association = await likeness.open(peer)
+        except AssociationRejected as error:
+            rejected = str(error)
+        self._recorder.reached(True)
+        if association is not None and heard.reject is None:
+            accepted = self._sides.sorted(heard.contexts, likeness.accepted(association))
+            differences = compare_associations(self._request, *accepted)
+        elif (association is None) == (heard.reject is not None):
+            differences = []
+        else:
+            who = self._sides.shadow.name if association is None else self._sides.answering.name
+            differences = [
+                Difference(Kind.REJECTED, 1, f"by {who}: {rejected or (heard.reject and heard.reject.words)}")
+            ]
+        self._recorder.compared(ASSOCIATION, self._calling, differences, {})
+        if association is not None and heard.reject is not None:
+            await association.release()
+            return None
+        return association
+
+    async def _again(self, likeness: Likeness) -> Association:
+        async with asyncio.timeout(self._settings.timeout):
+            return await likeness.open(self._sides.shadow.peer(self._request, self._origin))
+
+    async def _replay_all(self, heard: Overheard, likeness: Likeness, association: Association) -> None:
+        while True:
+            while not self._waiting:
+                if self._ended:
+                    return
+                await self._next_news()
+            exchange = self._waiting.popleft()
+            if not association.is_open:
+                # Archives close what was idle for a while; the peer goes on after a pause.
+                self._association = association = await self._again(likeness)
+            try:
+                await self._replay(heard, likeness, association, exchange)
+            finally:
+                heard.done_with(exchange)
+
+    async def _replay(self, heard: Overheard, likeness: Likeness, association: Association, exchange: Exchange) -> None:
+        context = likeness.context(association, exchange)
+        if not exchange.why_not and context is None:
+            exchange.why_not = "context"
+        if exchange.why_not or context is None:
+            self._recorder.given_up(exchange.why_not, self._calling, exchange.operation)
+            return
+        started = self._clock.monotonic()
+        likeness.receiver.clear()
+        limit = self._settings.timeout
+        async with asyncio.timeout(limit * (_GET_TIMEOUTS if exchange.operation == "C-GET" else 1)):
+            final, matches = await ask(association, context, exchange.command, exchange.data, self._room, limit)
+        took = self._clock.monotonic() - started
+        exchange.held += size_of(matches)
+        while exchange.status is None and not exchange.why_not and not self._ended:
+            await self._next_news()
+        if exchange.why_not or exchange.status is None:
+            self._recorder.given_up(exchange.why_not or "unanswered", self._calling, exchange.operation)
+            return
+        seconds = {self._sides.answering.name: exchange.seconds, self._sides.shadow.name: took}
+        if exchange.operation == "C-GET" and exchange.final is not None:
+            finals = self._sides.sorted(exchange.final, final)
+            objects = self._sides.sorted(exchange.objects, likeness.receiver.objects)
+            differences = [*compare_sub_operations(*finals), *compare_objects(*objects)]
+            self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+            return
+        await self._compare(exchange, exchange.status, final.status, matches, seconds)
+
+    async def _compare(
+        self, exchange: Exchange, heard: int, status: int, matches: list[bytes], seconds: dict[str, float]
+    ) -> None:
+        uids = named_uids([exchange.command.sop_instance_uid])
+        if exchange.operation != "C-FIND":
+            differences = compare_statuses(*self._sides.sorted(heard, status))
+            self._recorder.compared(exchange.operation, self._calling, differences, seconds, uids)
+            return
+        syntax = exchange.context.transfer_syntax
+        question = bytes(exchange.data)
+        answered: Raw = heard, list(exchange.answers)
+        gantry, other = self._sides.sorted(answered, (status, matches))
+        may_differ = self._looks.may_differ
+        differences = await differences_of(question, syntax, gantry, other, may_differ)
+        if differences:
+            request = alone(self._request, exchange.context)
+            look = Look(request, self._origin, exchange.context, exchange.command, question)
+            if self._looks.take(look, seconds):
+                return
+        self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+
+    async def _next_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()

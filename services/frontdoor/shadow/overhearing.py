@@ -1,0 +1,346 @@
+"""The messages of an association, from the bytes that pass by in both directions. Pure: time is an argument.
+
+Nothing is answered or sent here. What cannot be followed ends the listening (`broken`), never the association. Bytes of
+messages are held only while the `Room` has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError, name_of
+from gantry.common.statuses import is_pending
+from gantry.common.ul import (
+    Aborted,
+    Accepted,
+    AcceptedContext,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    Fragment,
+    Indication,
+    PduLimits,
+    Rejected,
+    ReleaseRequested,
+    UpperLayer,
+)
+from gantry.common.ul.negotiation import accepted_by_peer
+from gantry.common.ul.upper_layer import WORKSPACE
+
+_workspace = memoryview(bytearray(WORKSPACE))
+"""Shared by all: its bytes are consumed before the next are fed."""
+# The two sides have agreed on their own limit, and nothing is allocated by a length: any is followed.
+_LIMITS = PduLimits(max_pdu_length=0xFFFFFFFF, max_associate_length=1 << 20)
+
+TOO_LONG = "too_long"
+TOO_MANY = "too_many"
+CANCELLED = "cancelled"
+NOT_MIRRORED = "not_mirrored"
+_DROPPED = "dropped"
+Objects = dict[str, tuple[str, bytes]]
+"""Transfer syntax and digest of the data set, by SOP Instance UID."""
+_REQUEST_BYTES, _ANSWER_BYTES = 1024, 256
+"""What a request and an answer hold beside their data sets, about."""
+
+
+class Room:
+    """Bytes that may be held at once: of one association, and within that of all together."""
+
+    def __init__(self, most: int, within: Room | None = None) -> None:
+        self.most = most
+        self.used = 0
+        self._within = within
+
+    def take(self, count: int) -> bool:
+        """Whether there was room for so many; then they are taken."""
+        if self.used + count > self.most or (self._within is not None and not self._within.take(count)):
+            return False
+        self.used += count
+        return True
+
+    def give(self, count: int) -> None:
+        """They are not held any more; those that `close` gave back are not given twice."""
+        count = min(count, self.used)
+        self.used -= count
+        if self._within is not None:
+            self._within.give(count)
+
+    def close(self) -> None:
+        """Nothing is held any more, whatever was not given back."""
+        self.give(self.used)
+        self.most = 0
+
+
+@dataclass(eq=False, slots=True)
+class Exchange:
+    """One request of the peer, and what it was answered. Times in seconds of a clock that never goes back."""
+
+    operation: str
+    command: Command
+    context: AcceptedContext
+    context_number: int
+    """Which of the proposed contexts it is, from 0."""
+    data: bytearray = field(default_factory=bytearray)
+    why_not: str = ""
+    """Why it is not compared, "" where it is."""
+    asked_at: float = 0.0
+    answered_at: float = 0.0
+    status: int | None = None
+    final: Command | None = None
+    """The final response."""
+    answers: list[bytearray] = field(default_factory=list)
+    objects: Objects = field(default_factory=dict)
+    """What C-GET has sent (PS3.4 C.4.3)."""
+    held: int = 0
+    """Bytes of `Room` that it holds."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the answer took, from the end of the request to the final response."""
+        return max(0.0, self.answered_at - self.asked_at)
+
+
+class Digest:
+    """One object as it passes by: nothing of it is held."""
+
+    __slots__ = ("_hash", "sop_instance_uid", "transfer_syntax_uid")
+
+    def __init__(self, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
+        self.sop_instance_uid = sop_instance_uid[:64]
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self._hash = blake2b(digest_size=16)
+
+    def add(self, views: Iterable[memoryview]) -> None:
+        """The next bytes of its data set."""
+        for view in views:
+            self._hash.update(view)
+
+    def put_into(self, objects: Objects) -> None:
+        """It is whole."""
+        objects[self.sop_instance_uid] = self.transfer_syntax_uid, self._hash.digest()
+
+
+class Overheard:
+    """One association. `asked` takes what the peer sends, beginning with its A-ASSOCIATE-RQ, and `answered` what it
+    gets."""
+
+    def __init__(self, request: AssociateRequest, is_mirrored: Callable[[str, str], bool], room: Room) -> None:
+        """`is_mirrored` is asked with the operation and the abstract syntax."""
+        self.request = request
+        self.accept: AssociateAccept | None = None
+        self.reject: AssociateReject | None = None
+        self.broken = ""
+        """Why nothing more is heard, "" as long as everything is."""
+        self.fell_behind = False
+        """Whether a message had no room beside others that wait."""
+        self._is_mirrored = is_mirrored
+        self._room = room
+        self._peer = UpperLayer(requestor=False, limits=_LIMITS, workspace=_workspace)
+        self._peer.connected()
+        self._archive = UpperLayer(requestor=True, limits=_LIMITS, workspace=_workspace)
+        self._archive.request(request)
+        self._contexts: dict[int, AcceptedContext] = {}
+        self._numbers = {context.id: number for number, context in enumerate(request.contexts)}
+        self._messages = Assembler(self._contexts.keys())
+        self._responses = Assembler(self._contexts.keys())
+        self._asking: Exchange | None = None
+        self._answering: Exchange | None = None
+        self._sent: tuple[Exchange, Digest] | None = None
+        self._open: dict[int, Exchange] = {}
+
+    def asked(self, data: memoryview, now: float) -> list[Exchange]:
+        """The requests that are whole now, in the order of the peer."""
+        whole: list[Exchange] = []
+        for indication in self._followed(self._peer, data):
+            if isinstance(indication, ReleaseRequested) and self._archive.may_release:
+                self._archive.release()
+            elif isinstance(indication, list):
+                self._take(self._messages, indication, lambda message: self._request(message, now, whole))
+        return whole
+
+    def answered(self, data: memoryview, now: float) -> list[Exchange]:
+        """The requests whose final response is whole now."""
+        whole: list[Exchange] = []
+        for indication in self._followed(self._archive, data):
+            if isinstance(indication, Accepted):
+                self._accepted(indication.accept)
+            elif isinstance(indication, Rejected):
+                self.reject = indication.reject
+            elif isinstance(indication, list):
+                self._take(self._responses, indication, lambda message: self._response(message, now, whole))
+        return whole
+
+    def done_with(self, exchange: Exchange) -> None:
+        """Its bytes are not needed any more."""
+        self._room.give(exchange.held)
+        exchange.held = 0
+        exchange.data = bytearray()
+        exchange.answers = []
+        exchange.objects = {}
+        if exchange.status is None and not exchange.why_not:
+            exchange.why_not = _DROPPED  # of an answer that is still to come nothing is held
+
+    @property
+    def contexts(self) -> dict[int, AcceptedContext]:
+        """What was accepted, by id; empty before."""
+        return self._contexts
+
+    # ---- bytes to messages
+
+    def _followed(self, ul: UpperLayer, data: memoryview) -> Iterable[Indication | list[Fragment]]:
+        """The indications in their order, fragments together. They are views of the workspace, until the next ones."""
+        while data and not self.broken:
+            room = ul.get_buffer()
+            count = min(len(room), len(data))
+            room[:count] = data[:count]
+            data = data[count:]
+            fragments: list[Fragment] = []
+            for indication in ul.received(count):
+                if isinstance(indication, Fragment):
+                    fragments.append(indication)
+                    continue
+                if fragments:
+                    yield fragments
+                    fragments = []
+                if isinstance(indication, Aborted):
+                    self.broken = "aborted" if indication.by_peer else "not followed"
+                yield indication
+            if fragments:
+                yield fragments
+            ul.take_output()
+
+    def _take(
+        self,
+        assembler: Assembler,
+        fragments: list[Fragment],
+        handle: Callable[[CommandReceived | DataReceived], None],
+    ) -> None:
+        try:
+            for message in assembler.feed(fragments):
+                handle(message)
+        except DimseError:
+            self.broken = "not followed"
+
+    def _accepted(self, accept: AssociateAccept) -> None:
+        self.accept = accept
+        self._contexts.update(accepted_by_peer(self.request, accept.results, accept.roles, accept.extended))
+        if self._peer.owes_answer:
+            self._peer.accept(accept)
+            self._peer.take_output()
+        else:
+            self.broken = "not followed"
+
+    # ---- what the peer asks
+
+    def _request(self, message: CommandReceived | DataReceived, now: float, whole: list[Exchange]) -> None:
+        if isinstance(message, CommandReceived):
+            self._asking = self._begun(message)
+            if self._asking is not None and not message.command.has_data_set:
+                self._asked_whole(self._asking, now, whole)
+            return
+        asking = self._asking
+        if asking is None:
+            return  # the data set of a response, or of what is not heard
+        self._hold(asking, message.views, asking.data)
+        if message.is_end:
+            self._asked_whole(asking, now, whole)
+
+    def _begun(self, message: CommandReceived) -> Exchange | None:
+        command = message.command
+        if command.is_response:
+            return None
+        if command.field == CommandField.C_CANCEL_RQ:
+            withdrawn = self._open.get(command.responds_to)
+            if withdrawn is not None:
+                self._not_compared(withdrawn, CANCELLED)
+            return None
+        context = self._contexts[message.context_id]
+        operation = name_of(command.field)
+        exchange = Exchange(operation, command, context, self._numbers[context.id])
+        if not self._is_mirrored(operation, context.abstract_syntax):
+            exchange.why_not = NOT_MIRRORED
+        else:
+            texts = sum(len(value) for value in command.elements.values() if isinstance(value, str))
+            self._take_room(exchange, _REQUEST_BYTES + texts)
+        return exchange
+
+    def _asked_whole(self, exchange: Exchange, now: float, whole: list[Exchange]) -> None:
+        self._asking = None
+        exchange.asked_at = now
+        whole.append(exchange)
+        if exchange.why_not != NOT_MIRRORED:
+            self._open[exchange.command.message_id] = exchange
+
+    # ---- what it is answered
+
+    def _response(self, message: CommandReceived | DataReceived, now: float, whole: list[Exchange]) -> None:
+        if isinstance(message, DataReceived):
+            if self._sent is not None:
+                getting, digest = self._sent
+                digest.add(message.views)
+                if message.is_end:
+                    self._sent = None
+                    digest.put_into(getting.objects)
+                return
+            answering = self._answering
+            if answering is None:
+                return
+            if not answering.why_not:
+                self._hold(answering, message.views, answering.answers[-1])
+            if message.is_end:
+                self._answering = None
+            return
+        command = message.command
+        self._answering = None
+        if not command.is_response:
+            self._sent = self._sub_operation(message)
+            return
+        exchange = self._open.get(command.responds_to)
+        if exchange is None:
+            return
+        if is_pending(command.status):
+            if command.has_data_set:
+                self._answering = exchange
+                if not exchange.why_not and self._take_room(exchange, _ANSWER_BYTES):
+                    exchange.answers.append(bytearray())
+            return
+        del self._open[command.responds_to]
+        exchange.status, exchange.answered_at, exchange.final = command.status, now, command
+        whole.append(exchange)
+
+    def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, Digest] | None:
+        """An object that the archive sends, of the C-GET that is under way."""
+        command = message.command
+        if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
+            return None
+        for exchange in self._open.values():
+            if exchange.operation == "C-GET" and not exchange.why_not and self._take_room(exchange, _ANSWER_BYTES):
+                syntax = self._contexts[message.context_id].transfer_syntax
+                return exchange, Digest(command.sop_instance_uid, syntax)
+        return None
+
+    # ---- room
+
+    def _hold(self, exchange: Exchange, views: Iterable[memoryview], into: bytearray) -> None:
+        for view in views:
+            if exchange.why_not or not self._take_room(exchange, len(view)):
+                return
+            into += view
+
+    def _take_room(self, exchange: Exchange, count: int) -> bool:
+        if self._room.take(count):
+            exchange.held += count
+            return True
+        if self._room.used > exchange.held:
+            self.fell_behind = True
+        self._not_compared(exchange, TOO_MANY if exchange.asked_at else TOO_LONG)
+        return False
+
+    def _not_compared(self, exchange: Exchange, why: str) -> None:
+        exchange.why_not = exchange.why_not or why
+        self._room.give(exchange.held)
+        exchange.held = 0
+        exchange.data = bytearray()
+        exchange.answers = []

@@ -1,0 +1,97 @@
+"""What was compared, and what came of it: metrics, the counts of the report, a log line for each kind of difference.
+
+No value of a data set gets here: operations, kinds, statuses, names of attributes, AE titles and UIDs do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from gantry.common.clock import Clock
+from gantry.common.runtime.rate_limited import RateLimited
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.frontdoor.shadow.comparing import Difference
+from gantry.services.frontdoor.shadow.tally import Example, Tally
+
+logger = get_logger("shadow")
+
+
+class Recorder:
+    """`days` holds the counts of the days that are not saved for good yet."""
+
+    def __init__(self, clock: Clock, metrics: Metrics, partition: str = "") -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._told = {"partition": partition} if partition else {}
+        self._seldom = RateLimited()
+        self.days: dict[str, Tally] = {}
+        self.unsaved: set[str] = set()
+        """Days whose counts changed since they were saved."""
+
+    def compared(
+        self,
+        operation: str,
+        calling: str,
+        differences: Sequence[Difference],
+        seconds: Mapping[str, float],
+        uids: tuple[str, ...] = (),
+    ) -> None:
+        """Both answers to one request were compared; `seconds` is what each side took."""
+        tally, now = self._today(), self._clock.now_us()
+        outcome = "different" if differences else "same"
+        self._metrics.shadow_compared.labels(operation, outcome).inc()
+        (tally.different if differences else tally.same)[operation] += 1
+        for side, took in seconds.items():
+            self._metrics.shadow_seconds.labels(operation, side).observe(took)
+            tally.took(operation, side, took)
+        for kind in {one.kind for one in differences}:
+            self._metrics.shadow_differences.labels(operation, kind).inc()
+            tally.differences[operation, kind] += 1
+        for one in differences:
+            which = one.uids or uids
+            tally.example(Example(now, operation, one.kind, calling, one.words, which))
+            times = self._seldom.times((operation, one.kind, calling), self._clock.monotonic())
+            if times:
+                logger.warning(
+                    "answers differ",
+                    **self._told,
+                    operation=operation,
+                    kind=one.kind.value,
+                    calling=calling,
+                    matches=one.count,
+                    what=one.words,
+                    uids=list(which),
+                    count=times,
+                )
+
+    def given_up(self, reason: str, calling: str, words: str = "") -> None:
+        """An association or a message is not compared."""
+        self._metrics.shadow_given_up.labels(reason).inc()
+        self._today().given_up[reason] += 1
+        times = self._seldom.times(("given up", reason, calling), self._clock.monotonic())
+        if times:
+            logger.warning("not compared", **self._told, reason=reason, calling=calling, why=words, count=times)
+
+    def not_mirrored(self, operation: str) -> None:
+        """A request of a kind that is never asked twice."""
+        self._metrics.shadow_not_mirrored.labels(operation).inc()
+        self._today().not_mirrored[operation] += 1
+
+    def reached(self, there: bool) -> None:
+        """Whether the side that nobody hears could be reached just now."""
+        self._metrics.shadow_reached.labels(self._partition).set(there)
+
+    def opened(self, count: int) -> None:
+        """So many associations are mirrored now."""
+        self._metrics.shadow_open.set(count)
+
+    def _today(self) -> Tally:
+        now = self._clock.now_us()
+        day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
+        tally = self.days.setdefault(day, Tally())
+        tally.seen(now, day)
+        self.unsaved.add(day)
+        return tally

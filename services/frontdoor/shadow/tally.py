@@ -1,0 +1,211 @@
+"""Counts of comparisons: of one day at one process of the door, of many together, and what they say of the switch.
+
+Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantry.common.amounts import counted
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Seconds: upper ends of the classes in which answer times are counted; the last class is open."""
+SIDES = ("gantry", "other")
+MOST_EXAMPLES = 20
+"""Of one operation and kind, kept for a day."""
+WEEKS_DAYS = 14
+"""Days with traffic that the words ask for before they find nothing against the switch."""
+_MUCH_GIVEN_UP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One difference to look into. `at` in microseconds since the epoch."""
+
+    at: int
+    operation: str
+    kind: str
+    calling: str
+    words: str = ""
+    uids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was compared. `differences` counts answers by operation and kind, `seconds` has for each operation and side
+    how many answers fell into each class of `BOUNDS`."""
+
+    first: int = 0
+    last: int = 0
+    days: set[str] = field(default_factory=set)
+    same: Counter[str] = field(default_factory=Counter)
+    different: Counter[str] = field(default_factory=Counter)
+    differences: Counter[tuple[str, str]] = field(default_factory=Counter)
+    given_up: Counter[str] = field(default_factory=Counter)
+    not_mirrored: Counter[str] = field(default_factory=Counter)
+    seconds: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+
+    def seen(self, at: int, day: str) -> None:
+        """Something was counted, at microseconds since the epoch, on a day as `2026-11-29`."""
+        self.first = self.first or at
+        self.last = max(self.last, at)
+        self.days.add(day)
+
+    def took(self, operation: str, side: str, seconds: float) -> None:
+        """An answer of one side took so long."""
+        classes = self.seconds.setdefault((operation, side), [0] * (len(BOUNDS) + 1))
+        classes[bisect_left(BOUNDS, seconds)] += 1
+
+    def example(self, example: Example) -> None:
+        """Keep it, unless there are enough of its kind."""
+        kind = example.operation, example.kind
+        if sum(1 for one in self.examples if (one.operation, one.kind) == kind) < MOST_EXAMPLES:
+            self.examples.append(example)
+
+    @property
+    def compared(self) -> int:
+        """How many answers were compared."""
+        return self.same.total() + self.different.total()
+
+    @property
+    def operations(self) -> list[str]:
+        """The operations that were compared."""
+        return sorted(self.same.keys() | self.different.keys())
+
+    def quantile(self, operation: str, side: str, share: float) -> float | None:
+        """Within so many seconds this share was answered: the upper end of its class; None without an answer, infinite
+        beyond the last bound."""
+        classes = self.seconds.get((operation, side), [])
+        wanted, so_far = share * sum(classes), 0
+        for number, count in enumerate(classes):
+            so_far += count
+            if count and so_far >= wanted:
+                return BOUNDS[number] if number < len(BOUNDS) else float("inf")
+        return None
+
+    # ---- as it is saved
+
+    def to_json(self) -> bytes:
+        """As it is saved."""
+        return json.dumps(
+            {
+                "version": 1,
+                "first": self.first,
+                "last": self.last,
+                "days": sorted(self.days),
+                "same": self.same,
+                "different": self.different,
+                "differences": _nested(self.differences),
+                "given_up": self.given_up,
+                "not_mirrored": self.not_mirrored,
+                "seconds": [[*key, classes] for key, classes in sorted(self.seconds.items())],
+                "examples": [
+                    [one.at, one.operation, one.kind, one.calling, one.words, list(one.uids)] for one in self.examples
+                ],
+            },
+            ensure_ascii=False,
+        ).encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> Tally:
+        """Raises `ValueError` of what is none, or of a later version."""
+        try:
+            saved: Mapping[str, Any] = json.loads(data)
+            if saved["version"] != 1:
+                raise ValueError(f"counts of version {saved['version']}")
+            return Tally(
+                first=int(saved["first"]),
+                last=int(saved["last"]),
+                days=set(saved["days"]),
+                same=Counter(saved["same"]),
+                different=Counter(saved["different"]),
+                differences=Counter(
+                    {
+                        (operation, kind): n
+                        for operation, kinds in saved["differences"].items()
+                        for kind, n in kinds.items()
+                    }
+                ),
+                given_up=Counter(saved["given_up"]),
+                not_mirrored=Counter(saved["not_mirrored"]),
+                seconds={(operation, side): list(classes) for operation, side, classes in saved["seconds"]},
+                examples=[
+                    Example(at, operation, kind, calling, words, tuple(uids))
+                    for at, operation, kind, calling, words, uids in saved["examples"]
+                ],
+            )
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError("no counts of comparisons") from error
+
+
+def added_up(tallies: Iterable[Tally]) -> Tally:
+    """All of them together; of the examples the newest."""
+    whole = Tally()
+    examples: list[Example] = []
+    for one in tallies:
+        whole.first = min(filter(None, (whole.first, one.first)), default=0)
+        whole.last = max(whole.last, one.last)
+        whole.days |= one.days
+        for mine, theirs in (
+            (whole.same, one.same),
+            (whole.different, one.different),
+            (whole.given_up, one.given_up),
+            (whole.not_mirrored, one.not_mirrored),
+        ):
+            mine.update(theirs)
+        whole.differences.update(one.differences)
+        for key, classes in one.seconds.items():
+            known = whole.seconds.setdefault(key, [0] * (len(BOUNDS) + 1))
+            whole.seconds[key] = [a + b for a, b in zip(known, classes, strict=False)]
+        examples += one.examples
+    for example in sorted(examples, key=lambda one: -one.at):
+        whole.example(example)
+    return whole
+
+
+def verdict(tally: Tally) -> list[str]:
+    """What the counts say of the switch, in sentences; the first one is the sum, the last one the verdict."""
+    given_up = tally.given_up.total()
+    if not tally.compared:
+        return [
+            "Nothing was compared yet.",
+            *(
+                [f"{counted(given_up, 'association or message', 'associations or messages')} were given up."]
+                * bool(given_up)
+            ),
+        ]
+    different = tally.different.total()
+    said = [
+        f"In {counted(len(tally.days), 'day')} {different:,} of {tally.compared:,} answers "
+        f"{'was' if different == 1 else 'were'} different ({_percent(different, tally.compared)})."
+    ]
+    against: list[str] = []
+    for (operation, kind), count in tally.differences.most_common(3):
+        against.append(f"{operation}: {kind.replace('_', ' ')} {count:,} times")
+    if given_up > _MUCH_GIVEN_UP * tally.compared:
+        (reason, count) = tally.given_up.most_common(1)[0]
+        against.append(f"{given_up:,} were given up, most of them for: {reason.replace('_', ' ')} ({count:,})")
+    if len(tally.days) < WEEKS_DAYS:
+        against.append(f"there are {counted(len(tally.days), 'day')} with traffic, not {WEEKS_DAYS} yet")
+    if against:
+        return [*said, f"Before the switch, look into this: {'; '.join(against)}."]
+    return [*said, "Nothing that was compared speaks against the switch."]
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return "none" if not part else f"{share:.2f} %" if share >= 0.01 else "less than 0.01 %"
+
+
+def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (first, second), count in sorted(counts.items()):
+        found.setdefault(first, {})[second] = count
+    return found

@@ -1,0 +1,240 @@
+"""DICOMweb in shadow mode: what a caller reads is read from the other archive, too, once the caller has it all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiohttp
+from yarl import URL
+
+from gantry.common.clock import Clock
+from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.routes import BASE, Match
+from gantry.services.frontdoor.shadow.again import MOST_LOOKS, both, in_turns
+from gantry.services.frontdoor.shadow.comparing import Difference
+from gantry.services.frontdoor.shadow.overhearing import TOO_LONG, Room
+from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.web_answers import SEARCH, WebAnswer, compare_web, operation_of
+
+logger = get_logger("shadow")
+Again = Callable[[], Awaitable[aiohttp.ClientResponse]]
+"""Asks Gantry the same once more."""
+_CALLING = "HTTP"
+_CHUNK = 1 << 18
+
+
+class WebMirror:
+    """One request. Its methods never raise and never wait: the caller must not notice."""
+
+    def __init__(
+        self, shadow: WebShadow, operation: str, target: str, accept: str, again: Again, room: Room, begun: float
+    ) -> None:
+        self._shadow = shadow
+        self.operation, self.target, self.accept, self.again = operation, target, accept, again
+        self.room = room
+        self.begun = begun
+        self.seconds = 0.0
+        self.answer: WebAnswer | None = None
+        self._head: tuple[int, str, bool] | None = None
+        self._body = bytearray()
+        self._why = ""
+
+    def began(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of Gantry's answer."""
+        is_gzip = headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
+        self._head = status, headers.get("Content-Type", ""), is_gzip
+
+    def heard(self, data: bytes) -> None:
+        """The next bytes of its body."""
+        if self._why:
+            return
+        if self.room.take(len(data)):
+            self._body += data
+        else:
+            self._why = TOO_LONG
+            self._body = bytearray()
+            self.room.give(self.room.used)
+
+    def ended(self, *, whole: bool) -> None:
+        """The caller has it all, or Gantry or he broke off: `whole` is False."""
+        try:
+            self._ended(whole)
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+
+    def _ended(self, whole: bool) -> None:
+        self.seconds = self._shadow.clock.monotonic() - self.begun
+        if self._why or not whole or self._head is None:
+            self.room.close()
+            self._shadow.gave_up(self, self._why or "unanswered")
+            return
+        status, kind, is_gzip = self._head
+        self.answer = WebAnswer(status, kind, bytes(self._body), is_gzip)
+        self._body = bytearray()
+        self._shadow.ask(self)
+
+
+class WebShadow:
+    """The other archive's DICOMweb."""
+
+    def __init__(
+        self,
+        settings: ShadowSettings,
+        may_differ: frozenset[str],
+        room: Room,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._may_differ = may_differ
+        self._room = room
+        self._recorder = recorder
+        self.clock = clock
+        self._owed = 0.0
+        self._asking = 0
+        """Requests of which the first answer is still to come or to be compared: who waits for a second look is none
+        of them."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def mirror(
+        self, method: str, match: Match, target: str, headers: Mapping[str, str], again: Again, begun: float
+    ) -> WebMirror | None:
+        """The mirror of a request whose answer begins, None where it is not mirrored. `target` is its path with its
+        query, `begun` when it came."""
+        operation = ""
+        if method == "GET" and target.startswith(f"{BASE}/"):
+            operation = operation_of(match.resource.name, count=match.count, headers=headers)
+        if not operation:
+            self._recorder.not_mirrored("HTTP")
+            return None
+        self._owed += self._settings.share
+        if self._owed < 1.0:
+            return None
+        self._owed -= 1.0
+        if self._asking >= self._settings.associations:
+            self._recorder.given_up("busy", _CALLING)
+            return None
+        room = Room(self._settings.memory << 20, self._room)
+        return WebMirror(self, operation, target.removeprefix(BASE), headers.get("Accept", ""), again, room, begun)
+
+    def gave_up(self, mirror: WebMirror, why: str) -> None:
+        """A request is not compared."""
+        self._recorder.given_up(why, _CALLING, mirror.operation)
+
+    def ask(self, mirror: WebMirror) -> None:
+        """Ask the other archive, and compare, in a task."""
+        self._asking += 1
+        task = asyncio.get_running_loop().create_task(self._compare(mirror))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        await end_tasks(*self._tasks)
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _compare(self, mirror: WebMirror) -> None:
+        why, words = "", mirror.operation
+        try:
+            try:
+                found, seconds, status = await self._first_look(mirror)
+            finally:
+                self._asking -= 1
+            if found and self._may_look_again(mirror, status):
+                found = await self._second_look(mirror)
+            self._recorder.compared(mirror.operation, _CALLING, found, seconds)
+        except asyncio.CancelledError:
+            why = "shutdown"
+            raise
+        except TimeoutError:
+            why = "timeout"
+        except aiohttp.ClientConnectorError as error:
+            why, words = "unreachable", str(error.os_error or error)
+            self._recorder.reached(False)
+        except aiohttp.ClientError as error:
+            why, words = "aborted", type(error).__name__
+        except _TooLong:
+            why = TOO_LONG
+        except (NotUnderstood, GantryError) as error:
+            why, words = "unreadable", str(error)
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+            why = "fault"
+        finally:
+            mirror.room.close()
+            if why:
+                self._recorder.given_up(why, _CALLING, words)
+
+    async def _first_look(self, mirror: WebMirror) -> tuple[list[Difference], dict[str, float], int]:
+        """What differs, how long both took, and the status of the other one."""
+        assert mirror.answer is not None
+        begun = self.clock.monotonic()
+        other = await self._asked(mirror)
+        self._recorder.reached(True)
+        seconds = {"gantry": mirror.seconds, "other": self.clock.monotonic() - begun}
+        found = await self._differences(mirror, mirror.answer, other)
+        mirror.answer = None
+        mirror.room.give(mirror.room.used)
+        return found, seconds, other.status
+
+    def _may_look_again(self, mirror: WebMirror, status: int) -> bool:
+        late = mirror.operation == SEARCH or status == 404
+        return late and self._settings.again_after > 0 and len(self._tasks) - self._asking <= MOST_LOOKS
+
+    async def _differences(self, mirror: WebMirror, gantry: WebAnswer, other: WebAnswer) -> list[Difference]:
+        return await in_turns(compare_web(mirror.operation, mirror.target, gantry, other, self._may_differ))
+
+    async def _second_look(self, mirror: WebMirror) -> list[Difference]:
+        """Both once more, side by side, after the grace. Raises as a first one does."""
+        await self.clock.sleep(self._settings.again_after)
+        gantry, other = await both(self._gantry(mirror), self._asked(mirror))
+        return await self._differences(mirror, gantry, other)
+
+    async def _gantry(self, mirror: WebMirror) -> WebAnswer:
+        async with asyncio.timeout(self._settings.timeout), await mirror.again() as response:
+            return await self._whole(response, mirror.room)
+
+    async def _asked(self, mirror: WebMirror) -> WebAnswer:
+        url = URL(self._settings.url_of(mirror.target), encoded=True)
+        headers = {"Accept": mirror.accept or "*/*", **await asyncio.to_thread(self._authorization)}
+        async with (
+            asyncio.timeout(self._settings.timeout),
+            self._opened().get(url, headers=headers, allow_redirects=False) as response,
+        ):
+            return await self._whole(response, mirror.room)
+
+    def _authorization(self) -> dict[str, str]:
+        file = self._settings.token_file
+        try:
+            return {} if file is None else {"Authorization": f"Bearer {file.read_text().strip()}"}
+        except OSError as error:
+            raise NotUnderstood(f"door.shadow.token_file cannot be read: {error.strerror}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout)
+            # No cookies and no proxies of the environment: questions go to this server alone.
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=timeout
+            )
+        return self._session
+
+    async def _whole(self, response: aiohttp.ClientResponse, room: Room) -> WebAnswer:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            if not room.take(len(chunk)):
+                raise _TooLong
+            body += chunk
+        is_gzip = response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
+        return WebAnswer(response.status, response.headers.get("Content-Type", ""), bytes(body), is_gzip)
+
+
+class _TooLong(Exception):
+    """An answer that has no room."""

@@ -1,0 +1,196 @@
+"""Messages from the bytes that pass by."""
+
+from __future__ import annotations
+
+import pytest
+
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
+from gantry.common.dimse import Command, CommandField, Element, message_pdus, response_to
+from gantry.common.ul import AssociateAccept, AssociateReject, ContextResult
+from gantry.common.ul.pdu import encode_accept, encode_reject
+from gantry.services.frontdoor.shadow.overhearing import CANCELLED, NOT_MIRRORED, Exchange, Overheard, Room
+from tests.support.wire import (
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    RELEASE_RP,
+    RELEASE_RQ,
+    USER_ABORT,
+    VERIFICATION,
+    associate_rq,
+    echo_command,
+    rq_bytes,
+    store_command,
+)
+
+CONTEXTS = ((1, CT, (EXPLICIT, IMPLICIT)), (3, VERIFICATION, (IMPLICIT,)), (5, STUDY_ROOT_FIND, (IMPLICIT,)))
+RQ = associate_rq(contexts=CONTEXTS)
+AC = encode_accept(
+    AssociateAccept(
+        "GANTRY",
+        "TEST",
+        max_pdu_length=16384,
+        implementation_class_uid="1.2.3.4",
+        results=(ContextResult(1, 0, EXPLICIT), ContextResult(3, 0, IMPLICIT), ContextResult(5, 0, IMPLICIT)),
+    )
+)
+MOST = 1 << 20
+
+
+def find_command(message_id: int = 1) -> Command:
+    return Command(
+        {
+            Element.AFFECTED_SOP_CLASS_UID: STUDY_ROOT_FIND,
+            Element.COMMAND_FIELD: int(CommandField.C_FIND_RQ),
+            Element.MESSAGE_ID: message_id,
+            Element.PRIORITY: 0,
+        }
+    )
+
+
+class Line:
+    """An association that is overheard, its bytes in pieces of a few."""
+
+    def __init__(self, most: int = MOST, piece: int = 7, mirrored: bool = True) -> None:
+        self.room = Room(most)
+        self.heard = Overheard(RQ, lambda operation, abstract_syntax: mirrored, self.room)
+        self.piece = piece
+        self.asked(rq_bytes(contexts=CONTEXTS), 0.0)
+        self.answered(AC, 0.0)
+
+    def asked(self, data: bytes, now: float = 1.0) -> list[Exchange]:
+        return [one for piece in self._cut(data) for one in self.heard.asked(piece, now)]
+
+    def answered(self, data: bytes, now: float = 2.0) -> list[Exchange]:
+        return [one for piece in self._cut(data) for one in self.heard.answered(piece, now)]
+
+    def _cut(self, data: bytes) -> list[memoryview]:
+        return [memoryview(data)[start : start + self.piece] for start in range(0, len(data), self.piece)]
+
+
+def store(message_id: int, data: bytes) -> bytes:
+    return message_pdus(1, store_command(message_id), data, 4096)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_an_object_and_its_answer_are_heard_whole_however_they_are_cut(piece: int) -> None:
+    line = Line(piece=piece)
+    (asked,) = line.asked(store(7, b"ab" * 5000), 3.0)
+    assert (asked.operation, asked.context.transfer_syntax, bytes(asked.data)) == ("C-STORE", EXPLICIT, b"ab" * 5000)
+    (answered,) = line.answered(message_pdus(1, response_to(asked.command, 0xB000).encode(), None, 4096), 3.5)
+    assert answered is asked
+    assert (asked.status, asked.seconds) == (0xB000, 0.5)
+    line.heard.done_with(asked)
+    assert line.room.used == 0
+    assert not line.heard.broken
+
+
+def test_the_matches_of_a_question_are_heard_in_their_order() -> None:
+    line = Line()
+    command = find_command()
+    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    pending = response_to(command, 0xFF00).encode(data_set=True)
+    for match in (b"first " * 1000, b"second"):
+        assert line.answered(message_pdus(5, pending, match, 256)) == []
+    line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096))
+    assert [bytes(one) for one in asked.answers] == [b"first " * 1000, b"second"]
+
+
+def test_messages_without_data_and_the_end_are_heard() -> None:
+    line = Line()
+    (asked,) = line.asked(message_pdus(3, echo_command(), None, 4096))
+    assert asked.operation == "C-ECHO"
+    line.answered(message_pdus(3, response_to(asked.command, 0).encode(), None, 4096))
+    line.asked(RELEASE_RQ)
+    line.answered(RELEASE_RP)
+    assert (asked.status, line.heard.broken) == (0, "")
+
+
+def test_a_rejection_is_heard() -> None:
+    heard = Overheard(RQ, lambda *_: True, Room(MOST))
+    heard.asked(memoryview(rq_bytes(contexts=CONTEXTS)), 0.0)
+    heard.answered(memoryview(encode_reject(AssociateReject(1, 1, 3))), 0.0)
+    assert heard.reject == AssociateReject(1, 1, 3)
+    assert heard.accept is None
+
+
+def test_what_is_not_mirrored_holds_nothing() -> None:
+    line = Line(mirrored=False)
+    (asked,) = line.asked(store(1, b"ab" * 5000))
+    assert (asked.why_not, asked.data, line.room.used) == (NOT_MIRRORED, b"", 0)
+
+
+def test_an_object_that_is_too_long_is_passed_over_and_the_next_one_is_heard() -> None:
+    line = Line(most=8192)
+    (asked,) = line.asked(store(1, b"ab" * 10000))
+    assert (asked.why_not, line.room.used, line.heard.fell_behind) == ("too_long", 0, False)
+    (after,) = line.asked(store(2, b"ab"))
+    assert (after.why_not, bytes(after.data)) == ("", b"ab")
+
+
+def test_who_falls_behind_is_told_from_an_object_that_is_too_long() -> None:
+    line = Line(most=8192)
+    for number in range(1, 4):
+        line.asked(store(number, b"ab" * 1500))
+    assert line.heard.fell_behind
+
+
+def test_more_matches_than_there_is_room_for_are_let_go() -> None:
+    line = Line(most=8192)
+    command = find_command()
+    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    pending = response_to(command, 0xFF00).encode(data_set=True)
+    for _ in range(100):
+        line.answered(message_pdus(5, pending, b"match " * 20, 4096))
+    assert (asked.why_not, asked.answers, line.room.used) == ("too_many", [], 0)
+    assert line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096)) == [asked]
+
+
+def test_what_c_get_sends_is_heard_as_digests_and_nothing_of_it_is_held() -> None:
+    line = Line(most=8192)
+    command = find_command()
+    command.elements[Element.COMMAND_FIELD] = int(CommandField.C_GET_RQ)
+    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    for number, data in enumerate((b"ab" * 50_000, b"cd", b"ab" * 50_000)):
+        line.answered(message_pdus(1, store_command(number, sop_instance=f"1.2.{number}"), data, 4096))
+        line.asked(message_pdus(1, response_to(Command.decode(store_command(number)), 0).encode(), None, 4096))
+    line.answered(message_pdus(5, response_to(command, 0xFF00).encode(), None, 4096))
+    (answered,) = line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096))
+    assert answered is asked
+    assert sorted(asked.objects) == ["1.2.0", "1.2.1", "1.2.2"]
+    assert asked.objects["1.2.0"] == asked.objects["1.2.2"] != asked.objects["1.2.1"]
+    assert {syntax for syntax, _ in asked.objects.values()} == {EXPLICIT}
+    assert line.room.used < 4096
+    line.heard.done_with(asked)
+    assert line.room.used == 0
+
+
+def test_a_question_that_is_withdrawn_is_not_compared() -> None:
+    line = Line()
+    (asked,) = line.asked(message_pdus(5, find_command(9).encode(data_set=True), b"question", 4096))
+    cancel = Command({Element.COMMAND_FIELD: 0x0FFF, Element.MESSAGE_ID_BEING_RESPONDED_TO: 9})
+    line.asked(message_pdus(5, cancel.encode(), None, 4096))
+    assert (asked.why_not, line.room.used) == (CANCELLED, 0)
+
+
+@pytest.mark.parametrize(
+    ("rubbish", "why"),
+    [(USER_ABORT, "aborted"), (b"\x09rubbish", "not followed"), (b"\4\0\0\0\0\x06\0\0\0\x02\x63\x03", "not followed")],
+    ids=["abort", "no-pdu", "context-never-proposed"],
+)
+def test_what_cannot_be_followed_ends_the_listening_and_raises_nothing(rubbish: bytes, why: str) -> None:
+    line = Line()
+    line.asked(rubbish)
+    assert line.heard.broken == why
+    assert line.asked(store(1, b"ab")) == []
+
+
+def test_what_is_held_counts_for_all_together() -> None:
+    everybody = Room(100)
+    one, other = Room(80, everybody), Room(80, everybody)
+    assert one.take(60)
+    assert not other.take(60)
+    assert other.take(40)
+    one.close()
+    one.give(60)
+    assert (everybody.used, one.take(1)) == (40, False)
