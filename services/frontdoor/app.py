@@ -25,7 +25,6 @@ from gantry.services.frontdoor.shared import Shared, shared_of
 from gantry.services.frontdoor.shared_web import SharedHttpServer
 from gantry.services.frontdoor.sides import GantrySide, OtherSide
 from gantry.services.process.http import HttpServer, in_words
-from gantry.services.process.stores import open_hot_blobs
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
 
@@ -75,6 +74,9 @@ class FrontDoor:
         shadow = settings.door.shadow
         if shadow.dimse is None and shadow.url is None:
             return
+        # A door that compares nothing has no stores, and their libraries not in memory.
+        from gantry.services.process.stores import open_hot_blobs
+
         behind.shadow = Shadow(
             shadow,
             GantrySide(behind, storage, shadow, self.clock),

@@ -14,13 +14,25 @@ from gantry.common.errors import GantryError
 from gantry.common.hl7.answers import acknowledged
 from gantry.common.hl7.message import parse
 from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
-from gantry.common.ul import Fragment, PduError, UpperLayer
-from gantry.common.ul.pdu import decode_request
+from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError, UpperLayer
+from gantry.common.ul.pdu import decode_request, encode_accept
 from gantry.common.web.routes import Match, Resource
+from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
+from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
 from gantry.services.query.qido_parameters import place_of, search_of
 from gantry.services.retrieve.pixels.image import frame_numbers
 from gantry.services.retrieve.pixels.look import look_of
-from tests.support.wire import RELEASE_RQ, pdata, pdv, rq_bytes
+from tests.support.wire import (
+    EXPLICIT,
+    IMPLICIT,
+    RELEASE_RQ,
+    associate_rq,
+    echo_command,
+    pdata,
+    pdv,
+    rq_bytes,
+    store_command,
+)
 from tests.support.work import LINEAR, growth
 
 
@@ -52,6 +64,29 @@ def _fed(stream: bytes, size: int) -> None:
 def _assembled(count: int) -> None:
     assembler = Assembler({1}, max_command=1 << 24)
     assembler.feed([Fragment(1, True, False, memoryview(b"x")) for _ in range(count)])
+
+
+def _overheard(data: bytes) -> None:
+    heard = Overheard(associate_rq(), lambda *_: True, Room(1 << 30))
+    heard.asked(memoryview(rq_bytes()), 0.0)
+    results = (ContextResult(1, 0, EXPLICIT), ContextResult(3, 0, IMPLICIT))
+    heard.answered(memoryview(encode_accept(AssociateAccept("A", "B", 16384, "1.2.3", results=results))), 0.0)
+    heard.asked(memoryview(data), 0.0)
+
+
+def _stored(fragments: int) -> bytes:
+    return pdata(pdv(1, 3, store_command())) + pdata(pdv(1, 0, b"x")) * fragments
+
+
+def _compared(operation: str, target: str, kind: str, body: bytes) -> None:
+    answer = WebAnswer(200, kind, body)
+    for _ in compare_web(operation, target, answer, answer, ()):
+        pass
+
+
+def _matches(n: int, *, alike: bool) -> bytes:
+    uids = [b'{"0020000D":{"vr":"UI","Value":["1.%d"]}}' % (0 if alike else number) for number in range(n)]
+    return b"[" + b",".join(uids) + b"]"
 
 
 STUDIES = Match(Resource.SEARCH_STUDIES)
@@ -101,6 +136,24 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     "window": (lambda n: lambda: look_of("1," * n, None), 5_000),
     "numbers of a window": (lambda n: lambda: look_of("1" * n + ",1", None), 5_000),
     "viewport": (lambda n: lambda: look_of(None, "1" * n + "," + "1" * n), 5_000),
+    "shadow, fragments of an object": (lambda n: lambda: _overheard(_stored(n)), 2_000),
+    "shadow, messages that are never answered": (
+        lambda n: lambda: _overheard(pdata(pdv(3, 3, echo_command())) * n),
+        500,
+    ),
+    "shadow, matches": (lambda n: lambda: _compared(SEARCH, "/studies", "", _matches(n, alike=False)), 200),
+    "shadow, matches of one study": (lambda n: lambda: _compared(SEARCH, "/studies", "", _matches(n, alike=True)), 200),
+    "shadow, matches without a key": (lambda n: lambda: _compared(SEARCH, "/x", "", _matches(n, alike=True)), 200),
+    "shadow, a question": (
+        lambda n: lambda: _compared(SEARCH, "/studies?includefield=" + "PatientID," * n, "", _matches(2, alike=False)),
+        1_000,
+    ),
+    "shadow, parts": (
+        lambda n: (
+            lambda: _compared(FRAMES, "", "multipart/related; boundary=b", b"\r\n--b\r\n\r\nx" * n + b"\r\n--b--")
+        ),
+        500,
+    ),
     "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
 }
 
