@@ -20,12 +20,13 @@ import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
-from tests.support import servers
+from tests.support import resting, servers
 from tests.support.long import HOW_MUCH, LONG, entry_is_of, examples, is_long
 
 _HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("ours", deadline=None, suppress_health_check=_HEALTH, max_examples=examples(100))
 settings.load_profile("ours")
+resting.mend()
 _UNTIL = float(os.environ.get("GANTRY_TESTS_UNTIL", "inf"))
 
 _MAKING_SECONDS = 240.0

@@ -19,6 +19,7 @@ from gantry.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
 from tests.support.objects import data_set, file_bytes
 from tests.support.pynetdicom_peers import Scp
+from tests.support.rejection_notes import rejection_note
 from tests.support.seen import CT, Eyes, named
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
@@ -35,6 +36,7 @@ SETTINGS = """access:
 http:
   tokens_file: {folder}/tokens
   may_correct: [machine]
+  may_reject: [machine=113001, tech=113001]
 """
 PASSCODE = "correct horse battery"
 REASON = "found unconscious, no consent"
@@ -85,6 +87,11 @@ class Clinic:
     def store(self, who: str, study: str, patient: str) -> int:
         image = data_set(study=study, series=f"{study}.1", instance=f"{study}.1.1", patient=patient)
         return post(self.archive, files([file_bytes(image)]), Authorization=f"Bearer 0123456789abcdef-{who}").status
+
+    def reject(self, who: str, study: str) -> int:
+        image = data_set(study=study, series=f"{study}.1", instance=f"{study}.1.1", patient=STUDIES[study])
+        note = file_bytes(rejection_note([image]))
+        return post(self.archive, files([note]), Authorization=f"Bearer 0123456789abcdef-{who}").status
 
     def peer(self, title: str) -> Peer:
         return Peer("127.0.0.1", self.archive.port, "GANTRY", title)
@@ -166,6 +173,14 @@ def test_marked_patient_is_there_for_those_who_may_see_him_alone(clinic: Clinic)
     assert clinic.store("tech", "1.2.7.6", "VIP1") == 200
     until(lambda: "1.2.7.6" in clinic.found("all"))
     assert clinic.found("tech") == ORDINARY | {"1.2.7.5"}
+
+
+def test_who_does_not_see_all_rejects_nothing(clinic: Clinic) -> None:
+    # A rejection note says of any instance whether it is there, so a study that he sees is no exception.
+    assert clinic.reject("tech", "1.2.7.2") == 409
+    assert clinic.found("tech") == set(STUDIES)
+    assert clinic.reject("machine", "1.2.7.2") == 200
+    until(lambda: "1.2.7.2" not in clinic.found("tech"))
 
 
 def test_peers_and_their_users_see_the_same(clinic: Clinic) -> None:

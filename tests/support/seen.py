@@ -84,10 +84,6 @@ class Eyes:
         if self.association.is_established:
             self.association.release()
 
-    def _rest(self) -> None:
-        """Between two requests pynetdicom's other thread must have gone on, or it takes the next response itself."""
-        _wait(lambda: not self.association._is_paused)
-
     @property
     def refusal(self) -> tuple[int, int, int]:
         """The numbers of an A-ASSOCIATE-RJ."""
@@ -109,7 +105,6 @@ class Eyes:
         """All matches."""
         own = [] if any(key.startswith(f"{_KEYS[level]}=") for key in keys) else [_KEYS[level]]
         asked = identifier(level, [*keys, *own])
-        self._rest()
         answers = list(self.association.send_c_find(asked, PATIENT_ROOT_FIND))
         assert answers[-1][0].Status == 0x0000
         return [found for status, found in answers[:-1]]
@@ -121,21 +116,18 @@ class Eyes:
     def got(self, level: str, *keys: str) -> tuple[int, set[str]]:
         """C-GET: the number of sub-operations, and what came."""
         self.kept.data.clear()
-        self._rest()
         *_, (final, _) = self.association.send_c_get(identifier(level, keys), PATIENT_ROOT_GET)
         assert (final.Status, final.NumberOfFailedSuboperations) == (0x0000, 0)
         return final.NumberOfCompletedSuboperations, set(self.kept.data)
 
     def moved(self, to: str, level: str, *keys: str) -> int:
         """C-MOVE: the number of sub-operations."""
-        self._rest()
         *_, (final, _) = self.association.send_c_move(identifier(level, keys), to, PATIENT_ROOT_MOVE)
         assert (final.Status, final.NumberOfFailedSuboperations) == (0x0000, 0)
         return int(final.NumberOfCompletedSuboperations)
 
     def committed(self, transaction: str, instances: list[str]) -> dict[str, int]:
         """Storage commitment: a failure reason for each instance, 0 without one."""
-        self._rest()
         status, _ = self.association.send_n_action(
             action_information(transaction, [(CT, uid) for uid in instances]),
             1,

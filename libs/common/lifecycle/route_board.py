@@ -128,11 +128,6 @@ def _content_of(requested: RouteRequested) -> RouteRequested:
     return replace(requested, route="", trace="", at=0, by="", until=0)
 
 
-def may_be_cancelled(state: RouteState) -> bool:
-    """Whether it waits, or is under way."""
-    return not state.outcome
-
-
 def may_be_retried(state: RouteState) -> bool:
     """Whether it ended without what it was for."""
     return state.outcome in (FAILED, CANCELLED)

@@ -7,8 +7,6 @@ the issuer is away, or refuses our client        503: nobody can tell a good tok
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -22,10 +20,8 @@ from gantry.common.config.access_sections import IssuerSettings
 from gantry.common.errors import DependencyUnavailable, NotUnderstood, TokenRefused
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.issuer_http import body_of, discovered_place, issuer_session
+from gantry.common.web.remembered import RememberedAnswers
 
-_MOST_KNOWN = 4096
-_AT_ONCE = 8
-"""Questions to one issuer under way; who comes then waits for his turn."""
 _DEPENDENCY = "identity provider"
 _FAULTS = (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood)
 """Among them a deadline that is over, and a file that cannot be read (OSError)."""
@@ -41,14 +37,8 @@ class Introspection:
     ) -> None:
         """`every` and `deadline` in seconds; `told` hears "active", "inactive" or "failed" for each question."""
         self._settings = settings
-        self._clock = clock
-        self._every = every
-        self._deadline = deadline
         self._told = told
-        self._known: dict[bytes, tuple[float, Claims | None]] = {}
-        """Until when (monotonic seconds), and what was said. By digest: tokens are secrets."""
-        self._asking: dict[bytes, asyncio.Task[Claims | None]] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._answers: RememberedAnswers[Claims | None] = RememberedAnswers(clock, every, deadline)
 
     async def claims(self, token: str) -> Claims:
         """The claims of an active token. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say."""
@@ -56,35 +46,18 @@ class Introspection:
             raise TokenRefused("malformed", "it is too long")
         if not token.isascii():  # RFC 6750 2.1
             raise TokenRefused("malformed", "it has characters that no token has")
-        key = hashlib.sha256(token.encode()).digest()
-        until, said = self._known.get(key, (float("-inf"), None))
-        if self._clock.monotonic() >= until:
-            said = await self._asked(key, token)
+        said = await self._answers.answer(token, partial(self._ask, token))
         if said is None:
             raise TokenRefused("inactive", "its issuer says that it is not active")
         return said
 
     async def close(self) -> None:
         """End what is under way."""
-        for task in list(self._asking.values()):
-            task.cancel()
+        await self._answers.close()
 
-    async def _asked(self, key: bytes, token: str) -> Claims | None:
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.get_running_loop().create_task(self._ask(key, token))
-            task.add_done_callback(partial(self._is_over, key))
-        # Whoever goes away does not end it for the others.
-        return await asyncio.shield(task)
-
-    def _is_over(self, key: bytes, task: asyncio.Task[Claims | None]) -> None:
-        del self._asking[key]
-        if not task.cancelled():
-            task.exception()  # it is known, also where nobody waits any more
-
-    async def _ask(self, key: bytes, token: str) -> Claims | None:
+    async def _ask(self, token: str) -> Claims | None:
         try:
-            async with asyncio.timeout(self._deadline), self._turns:
+            async with self._answers.turn():
                 said = answered(await self._answer(token))
         except _FAULTS as error:
             reason = str(error) or type(error).__name__
@@ -92,9 +65,7 @@ class Introspection:
             self._told("failed")
             raise DependencyUnavailable(_DEPENDENCY, f"{self._settings.name} cannot be asked about a token") from error
         self._told("inactive" if said is None else "active")
-        claims = None if said is None else as_claims(said, self._settings.url)
-        self._remember(key, claims)
-        return claims
+        return None if said is None else as_claims(said, self._settings.url)
 
     async def _answer(self, token: str) -> bytes:
         one = self._settings
@@ -107,13 +78,6 @@ class Introspection:
                 if response.status != 200:
                     raise NotUnderstood(f"answered {response.status}{_HINTS.get(response.status, '')}")
                 return await body_of(response)
-
-    def _remember(self, key: bytes, claims: Claims | None) -> None:
-        now = self._clock.monotonic()
-        self._known.pop(key, None)
-        while len(self._known) >= _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known[key] = now + self._every, claims
 
 
 _HINTS = {401: ": it does not know `client_id`, or the secret is another", 403: ": `client_id` may not ask there"}

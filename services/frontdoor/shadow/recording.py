@@ -84,9 +84,13 @@ class Recorder:
         """Whether the side that nobody hears could be reached just now."""
         self._metrics.shadow_reached.labels(self._partition).set(there)
 
-    def opened(self, count: int) -> None:
-        """So many associations are mirrored now."""
-        self._metrics.shadow_open.set(count)
+    def opened(self) -> None:
+        """An association is mirrored from now on. Archives of several organisations count together."""
+        self._metrics.shadow_open.inc()
+
+    def closed(self) -> None:
+        """It is not any more."""
+        self._metrics.shadow_open.dec()
 
     def _today(self) -> Tally:
         now = self._clock.now_us()

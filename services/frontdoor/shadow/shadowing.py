@@ -112,7 +112,7 @@ class Shadow:
             self._clock,
         )
         self._mirrors.add(mirror)
-        self.recorder.opened(len(self._mirrors))
+        self.recorder.opened()
         mirror.task = asyncio.get_running_loop().create_task(mirror.run())
         mirror.task.add_done_callback(lambda _: self._done(mirror))
         return mirror
@@ -136,7 +136,7 @@ class Shadow:
 
     def _done(self, mirror: Mirror) -> None:
         self._mirrors.discard(mirror)
-        self.recorder.opened(len(self._mirrors))
+        self.recorder.closed()
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:
         return any(self._is_mirrored(operation, abstract_syntax) for operation in self._asks)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import aiohttp
 from yarl import URL
@@ -45,11 +46,19 @@ class WebMirror:
 
     def began(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of Gantry's answer."""
+        with _unnoticed():
+            self._began(status, headers)
+
+    def _began(self, status: int, headers: Mapping[str, str]) -> None:
         is_gzip = headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
         self._head = status, headers.get("Content-Type", ""), is_gzip
 
     def heard(self, data: bytes) -> None:
         """The next bytes of its body."""
+        with _unnoticed():
+            self._heard(data)
+
+    def _heard(self, data: bytes) -> None:
         if self._why:
             return
         if self.room.take(len(data)):
@@ -61,10 +70,8 @@ class WebMirror:
 
     def ended(self, *, whole: bool) -> None:
         """The caller has it all, or Gantry or he broke off: `whole` is False."""
-        try:
+        with _unnoticed():
             self._ended(whole)
-        except Exception as error:
-            logger.error("shadow failed", error=error)
 
     def _ended(self, whole: bool) -> None:
         self.seconds = self._shadow.clock.monotonic() - self.begun
@@ -105,7 +112,14 @@ class WebShadow:
         self, method: str, match: Match, target: str, headers: Mapping[str, str], again: Again, begun: float
     ) -> WebMirror | None:
         """The mirror of a request whose answer begins, None where it is not mirrored. `target` is its path with its
-        query, `begun` when it came."""
+        query, `begun` when it came. Never raises."""
+        with _unnoticed():
+            return self._mirror(method, match, target, headers, again, begun)
+        return None
+
+    def _mirror(
+        self, method: str, match: Match, target: str, headers: Mapping[str, str], again: Again, begun: float
+    ) -> WebMirror | None:
         operation = ""
         if method == "GET" and target.startswith(f"{BASE}/"):
             operation = operation_of(match.resource.name, count=match.count, headers=headers)
@@ -234,6 +248,15 @@ class WebShadow:
             body += chunk
         is_gzip = response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
         return WebAnswer(response.status, response.headers.get("Content-Type", ""), bytes(body), is_gzip)
+
+
+@contextmanager
+def _unnoticed() -> Iterator[None]:
+    """Nothing in here can fail what a caller gets."""
+    try:
+        yield
+    except Exception as error:
+        logger.error("shadow failed", error=error)
 
 
 class _TooLong(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from functools import partial
 
@@ -84,7 +84,8 @@ class FhirService:
         return _named(
             imaging_study(found[0].attributes, self._systems, root + BASE, await self._series(found[0])),
             found[0],
-            facts,
+            facts.record,
+            facts.patients,
         )
 
     async def _series(self, study: Document) -> list[Body]:
@@ -127,7 +128,7 @@ class FhirService:
                 made = [(patient(document.attributes, self._systems), "match")]
             else:
                 study = imaging_study(document.attributes, self._systems, root + BASE)
-                made = [(_named(study, document, Facts(record=search.record, patients=search.patients)), "match")]
+                made = [(_named(study, document, search.record, search.patients), "match")]
                 if search.with_patients:
                     made.append((patient(document.attributes, self._systems), "include"))
             for resource, mode in made:
@@ -137,12 +138,12 @@ class FhirService:
         return list(entries.values())
 
 
-def _named(study: Body, document: Document, facts: Facts) -> Body:
+def _named(study: Body, document: Document, record: str, patients: Collection[tuple[str, str]]) -> Body:
     """The study of the Patient of the caller's health record has him as its subject, as apps know him (SMART Imaging
     Access)."""
     patient_id, issuer = (str((document.attributes.get(t) or ("",))[0]) for t in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    if facts.record and any(one == patient_id and of in ("", issuer) for one, of in facts.patients):
-        study["subject"]["reference"] = facts.record
+    if record and any(one == patient_id and of in ("", issuer) for one, of in patients):
+        study["subject"]["reference"] = record
     return study
 
 

@@ -17,7 +17,6 @@ from gantry.common.lifecycle.route_board import (
     MOST_ENDED,
     DestinationState,
     RouteBoard,
-    may_be_cancelled,
     may_be_retried,
 )
 from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, RouteLedger, RouteState
@@ -57,7 +56,6 @@ def test_what_waits_is_listed_from_the_oldest_and_what_ended_from_the_latest() -
     assert names(made.failed()) == ["4"]
     assert made.ended("RIS") == []
     assert [may_be_retried(one) for one in made.ended()] == [True, True]
-    assert [may_be_cancelled(one) for one in (*made.waiting("RIS"), *made.failed())] == [True, False]
     assert made.destinations(10) == [
         DestinationState("PACS", 2, 1, "it does not answer", 1),
         DestinationState("RIS", 1, 1),

@@ -307,3 +307,29 @@ def test_a_name_is_found_by_the_beginnings_of_any_of_its_words_in_any_order(
 def test_words_of_a_name_are_found_in_any_order(key: str, found: bool) -> None:
     query = Query("default", Level.STUDY, {0x00100010: Fuzzy((key,))})
     assert matcher(query)({0x00100010: [{"Alphabetic": "DOE^JANE"}]}) is found
+
+
+@pytest.mark.parametrize(
+    ("patient", "department", "zone", "expected"),
+    [
+        ("P1", "ER", "", True),
+        ("P2", "CARDIO", "", True),
+        ("P2", "ER", "", False),
+        ("P1", "ER", "+0100", True),
+        ("P2", "ER", "+0100", False),
+    ],
+)
+def test_a_match_meets_one_of_several_mappings_whole_and_its_own_conditions_as_well(
+    patient: str, department: str, zone: str, expected: bool
+) -> None:
+    department_tag = 0x00081040
+    of = Document(Level.STUDY, {ID: [patient], department_tag: [department], MODALITIES: ["CT"]})
+    one_of = ({ID: Single(("P1",))}, {ID: Single(("P2",)), department_tag: Single(("CARDIO",))})
+    for modality, conditions in (
+        ("CT", {}),
+        ("CT", {MODALITIES: Single(("CT",))}),
+        ("MR", {MODALITIES: Single(("MR",))}),
+    ):
+        query = Query("default", Level.STUDY, conditions, zone=zone, one_of=one_of)
+        assert matches(query, of) is (expected and modality == "CT")
+    assert matches(Query("default", Level.STUDY, {}, zone=zone, one_of=({},)), of)

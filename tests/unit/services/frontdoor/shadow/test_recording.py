@@ -29,7 +29,9 @@ def test_what_was_not_compared_is_counted_by_its_reason() -> None:
     recorder.given_up("busy", "WARD")
     recorder.not_mirrored("C-MOVE")
     recorder.reached(False)
-    recorder.opened(2)
+    for one in (recorder, Recorder(ManualClock(), metrics, "south"), recorder):
+        one.opened()
+    recorder.closed()
     (day,) = recorder.days.values()
     assert (day.given_up["busy"], day.not_mirrored["C-MOVE"]) == (1, 1)
     assert metrics.shadow_given_up.labels("busy")._value.get() == 1
