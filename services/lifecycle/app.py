@@ -27,7 +27,8 @@ async def build(context: Context) -> RoleParts:
     others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate, "order": http.may_order}
     if settings.sharing.key_file is not None:
         others["share"] = http.may_share
-    deleting = DeletionService(deletions, http.may_delete, others)
+    overrides = settings.access.override_key_file is not None
+    deleting = DeletionService(deletions, http.may_delete, others, overrides=overrides)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)
     moving = MoveService(moves, http.may_correct)

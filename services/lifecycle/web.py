@@ -31,10 +31,17 @@ class DeletionService:
     """DELETE, restore, and who may."""
 
     def __init__(
-        self, deletions: Deletions, may_delete: Collection[str], others: Mapping[str, Collection[str]] | None = None
+        self,
+        deletions: Deletions,
+        may_delete: Collection[str],
+        others: Mapping[str, Collection[str]] | None = None,
+        *,
+        overrides: bool = False,
     ) -> None:
-        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`."""
+        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`. `overrides` says whether
+        anybody can open here what he does not see."""
         self._deletions = deletions
+        self._overrides = overrides
         self._may_delete = frozenset(may_delete)
         self._may = {"delete": self._may_delete} | {name: frozenset(who) for name, who in (others or {}).items()}
 
@@ -51,6 +58,8 @@ class DeletionService:
         said = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         caller = request[CALLER]
         said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
+        opens = self._overrides and not caller.sight.whole
+        said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """Breaking the glass: who sees some studies opens one study or one patient for a time, with a reason.
 
+GET     /dicom-web/overrides   what is open now for this caller, and until when
 POST    /dicom-web/overrides   {"study": UID} or {"patient": ID, "issuer": ISSUER}, with "reason": it begins
 DELETE  /dicom-web/overrides   this browser forgets its overrides
 
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from gantry.common.access.overrides import asked_for
+from gantry.common.access.overrides import asked_for, opened_by
 from gantry.common.errors import NotUnderstood
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -31,7 +32,7 @@ logger = get_logger("access")
 
 
 class OverrideService:
-    """The handler of `Resource.OVERRIDE` and `Resource.END_OVERRIDES`; without `overrides` both are not there."""
+    """The handlers of overrides; without `overrides` they are not there."""
 
     def __init__(self, overrides: SealedOverrides | None, metrics: Metrics) -> None:
         self._overrides = overrides
@@ -39,7 +40,18 @@ class OverrideService:
 
     def handlers(self) -> dict[Resource, Handler]:
         """For the HTTP server."""
-        return {Resource.OVERRIDE: self._begin, Resource.END_OVERRIDES: self._end}
+        return {
+            Resource.OVERRIDES: self._standing,
+            Resource.OVERRIDE: self._begin,
+            Resource.END_OVERRIDES: self._end,
+        }
+
+    async def _standing(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Those that the request brings and that are not over, the latest first."""
+        if self._overrides is None:
+            raise _NOT_HERE
+        rows = [{**opened_by(one), "until": _moment(one.until)} for one in request[CALLER].overrides]
+        return web.json_response({"minutes": self._overrides.minutes, "overrides": rows}, headers=_NEVER_KEPT)
 
     async def _begin(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         if self._overrides is None:
@@ -55,8 +67,7 @@ class OverrideService:
         request[OVERRIDE_BEGUN] = OverrideBegun(begun.override, reason)
         self._metrics.overrides.labels(asked.kind).inc()
         logger.warning("glass broken", caller=caller_of(request), opened=asked.kind, study=asked.study)
-        until = datetime.fromtimestamp(int(begun.override.until), UTC).isoformat().replace("+00:00", "Z")
-        answer = {"until": until, "override": begun.token}
+        answer = {"until": _moment(begun.override.until), "override": begun.token}
         return web.json_response(answer, status=201, headers={**_NEVER_KEPT, "Set-Cookie": begun.cookie})
 
     async def _end(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -64,3 +75,7 @@ class OverrideService:
         if self._overrides is None:
             raise _NOT_HERE
         return web.Response(status=204, headers={**_NEVER_KEPT, "Set-Cookie": self._overrides.gone()})
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -108,6 +108,11 @@ def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     remove_stores(archive.environment)
 
 
+def test_page_is_told_who_may_open_what_he_does_not_see(ward: Ward) -> None:
+    may = {who: json.loads(ward.ask(who, "/dicom-web/permissions")[1])["override"] for who in ROLES}
+    assert may == {"machine": False, "jane": True, "max": True, "him": False, "all": False}
+
+
 def test_study_is_there_for_who_opened_it_and_for_nobody_else(ward: Ward) -> None:
     assert ward.found("jane") == set()
     before = ward.metric("study")

@@ -302,3 +302,30 @@ async def test_the_audit_trail(folder: Path, tmp_path: Path) -> None:
             page.errors.clear()
     finally:
         archive.stop()
+
+
+async def test_emergency_access(folder: Path, tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path)
+    (tmp_path / "tokens").write_text("jane:0123456789abcdef-jane roles=referrer\n")
+    (tmp_path / "overrides").write_text("1" * 44)
+    settings = f"override_key_file: {tmp_path / 'overrides'}, roles: ['referrer=read,override']"
+    archive.write_policy([], f"access: {{{settings}}}\nhttp: {{tokens_file: {tmp_path / 'tokens'}}}\n")
+    archive.start()
+    try:
+        patient = str((await asyncio.to_thread(fill, archive, 6))[0].PatientID)
+        async with opened(archive) as page:
+            await page.evaluate("sessionStorage.setItem('token', '0123456789abcdef-jane')")
+            await page.reload()
+            await page.until("document.body.dataset.ready")
+            await page.press_button("Emergency", of="gantry-rail button")
+            await page.until("document.querySelector('#emergency')?.open")
+            await page.type("#emergency-patient", patient)
+            await page.type("#emergency-reason", "found unconscious, earlier images needed")
+            await page.press_button("Open", of="#emergency button")
+            await page.until("!document.querySelector('emergency-banner').hidden")
+            await page.press("ArrowDown")
+            await taken(page, folder / "emergency.png")
+            page.errors.clear()
+    finally:
+        archive.stop()

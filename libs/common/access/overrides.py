@@ -64,6 +64,13 @@ def asked_for(content: Any) -> tuple[Override, str]:
     return Override(study, patient, issuer), reason
 
 
+def opened_by(override: Override) -> dict[str, str]:
+    """What an override opens, with the names that `asked_for` reads."""
+    if override.study:
+        return {"study": override.study}
+    return {"patient": override.patient, **({"issuer": override.issuer} if override.issuer else {})}
+
+
 def widened(sight: Sight, overrides: Sequence[Override]) -> Sight:
     """What is seen with them besides; of who sees everything, everything."""
     if sight.alternatives is None or not overrides:

@@ -43,6 +43,11 @@ class SealedOverrides:
         self._cookies = CookieNames(secure=url.startswith("https:"))
         self._seals = WatchedSeals(file, (_USE,), origin_of(url) if url else "")
 
+    @property
+    def minutes(self) -> float:
+        """For how long an override lasts."""
+        return self._seconds / 60
+
     def of(self, headers: Mapping[str, str], identity: Identity) -> tuple[Override, ...]:
         """Those that a request brings for its caller, and that are not over. A header, which is sent on purpose, counts
         before a cookie."""

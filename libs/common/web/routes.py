@@ -71,6 +71,7 @@ class Resource(Enum):
     CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
     """Everything that happened, from the beginning (docs/changes.md). An extension to DICOMweb."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
+    OVERRIDES = (WebRole.QUERY, "GET", "overrides")
     OVERRIDE = (WebRole.QUERY, "POST", "overrides")
     END_OVERRIDES = (WebRole.QUERY, "DELETE", "overrides")
     """A study or patient is opened for a time (docs/access.md#breaking-the-glass). Extensions to DICOMweb."""
@@ -175,7 +176,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "changes": (Resource.CHANGE_FEED,),
     "changes/studies": (Resource.CHANGES,),
     "permissions": (Resource.PERMISSIONS,),
-    "overrides": (Resource.OVERRIDE, Resource.END_OVERRIDES),
+    "overrides": (Resource.OVERRIDES, Resource.OVERRIDE, Resource.END_OVERRIDES),
     "shares": (Resource.SHARES, Resource.CREATE_SHARE),
     "shares/{*}": (Resource.REVOKE_SHARE,),
     "destinations": (Resource.DESTINATIONS,),

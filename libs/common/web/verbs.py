@@ -29,6 +29,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CHANGES: Verb.CHANGES,
     Resource.CHANGE_FEED: Verb.CHANGES,
     Resource.CAPABILITIES: Verb.READ,
+    Resource.OVERRIDES: Verb.OVERRIDE,
     Resource.OVERRIDE: Verb.OVERRIDE,
     Resource.END_OVERRIDES: Verb.OVERRIDE,
     Resource.CREATE_SHARE: Verb.SHARE,
@@ -81,8 +82,8 @@ WITHOUT_STUDY = frozenset(
     (
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
-        *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.OVERRIDE, Resource.END_OVERRIDES),
-        *(Resource.SHARE, Resource.ENTER_SHARE),
+        *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.SHARE, Resource.ENTER_SHARE),
+        *(Resource.OVERRIDES, Resource.OVERRIDE, Resource.END_OVERRIDES),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""

@@ -31,11 +31,15 @@ class GantryRail extends HTMLElement {
     this.links = new Map(PLACES.map((one) => [one, place(one)]));
     this.theme = h("button", { type: "button", class: "place", onclick: () => choose("theme", NEXT[store.state.theme]) });
     const act = (name, symbol, action) => h("button", { type: "button", class: "place", onclick: action }, icon(symbol), h("span", {}, name));
+    this.emergency = act("Emergency", "warning", () => store.set({ emergency: {} }));
+    this.emergency.hidden = true;
+    this.emergency.setAttribute("aria-label", "Emergency access …");
+    store.on(["mayOverride"], ({ mayOverride }) => { this.emergency.hidden = !mayOverride; });
     this.append(
       h("a", { href: "/", class: "mark", "aria-label": "Gantry, all studies", onclick: (event) => this.toList(event, true) }, icon("mark")),
       h("div", { class: "places" }, ...this.links.values()),
       h("div", { class: "below" },
-        act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
+        act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, this.emergency, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
     store.on(["theme"], () => this.showTheme());
     store.on(["place", "mayOperate", "mayWorklist", "mayShare"], () => this.showPlace());
     this.showTheme();

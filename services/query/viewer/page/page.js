@@ -31,6 +31,10 @@ export const store = createStore({
   mayWorklist: false,
   mayOrder: false,
   mayShare: false,
+  mayOverride: false,
+  overrides: [], // what is open for a time to somebody who does not see it otherwise
+  minutes: 0, // that such access lasts
+  emergency: null, // what it is asked for: {study}, {terms} of a search, or {}
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
@@ -84,7 +88,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share) });
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override) });
 }
 
 // Keep a choice for the next visit.

@@ -78,5 +78,5 @@ addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));
 followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
 destinations().then((found) => store.set({ destinations: found }), () => {});
-learnPermissions();
+learnPermissions().then(() => store.state.mayOverride && import("./emergency.js"));
 document.body.dataset.ready = "yes";

@@ -6,20 +6,33 @@ import { go, refresh, store } from "./page.js";
 import { inWords, widenings } from "./search.js";
 
 // {key, make}: `key` changes when another state is to be drawn.
-export function stateFor(list, { terms, settings }) {
+export function stateFor(list, { terms, settings, mayOverride }) {
   if (list.error) return { key: `error ${list.error.message}`, make: () => failed(list.error, list.terms) };
-  if (list.terms.length) return { key: `none ${inWords(list.terms)}`, make: () => noMatch(list.terms) };
+  if (list.terms.length) return { key: `none ${inWords(list.terms)} ${mayOverride}`, make: () => noMatch(list.terms, mayOverride) };
+  if (mayOverride) return { key: "nothing yours", make: nothingYours };
   return { key: `empty ${settings.aeTitle} ${terms.length}`, make: () => emptyArchive(settings) };
 }
 
-function noMatch(terms) {
+// Somebody who sees some studies only asks for others here.
+function emergency(sought) {
+  return h("li", {}, h("button", { type: "button", onclick: () => store.set({ emergency: sought }) }, icon("warning"), "Emergency access …"));
+}
+
+function nothingYours() {
+  return h("div", { class: "message", role: "status" },
+    h("h2", {}, "No study here is yours to see"),
+    h("p", { class: "second" }, "There may be others. In an emergency one patient or one study can be opened, for a reason that is kept."),
+    h("ul", { class: "choices" }, emergency({})));
+}
+
+function noMatch(terms, mayOverride) {
   const wider = widenings(terms).map(({ label, text }) =>
     h("li", {}, h("button", { type: "button", class: "plain", onclick: () => go({ q: text }) }, label)));
   return h("div", { class: "message", role: "status" },
     h("h2", {}, "No study matches"),
     h("p", {}, `Asked for: ${inWords(terms)}.`),
     wider.length ? h("p", { class: "second" }, "Try instead:") : null,
-    h("ul", { class: "choices" }, ...wider, h("li", {}, h("button", { type: "button", class: "plain", onclick: () => go({ q: "" }) }, "All studies"))));
+    h("ul", { class: "choices" }, ...wider, h("li", {}, h("button", { type: "button", class: "plain", onclick: () => go({ q: "" }) }, "All studies")), mayOverride ? emergency({ terms }) : null));
 }
 
 function failed(error, terms) {

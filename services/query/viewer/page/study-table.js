@@ -142,7 +142,7 @@ class StudyTable extends HTMLElement {
     this.body.addEventListener("focusin", (event) => this.focused(event));
     new ResizeObserver(() => this.resize()).observe(this);
     store.on(["columns", "density", "sort"], () => this.layOut());
-    store.on(["version", "selected", "look", "current", "settings"], () => this.soon());
+    store.on(["version", "selected", "look", "current", "settings", "mayOverride"], () => this.soon());
     this.layOut();
   }
 

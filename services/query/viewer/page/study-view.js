@@ -83,7 +83,9 @@ class StudyView extends HTMLElement {
 
   failed(error) {
     say(this.stack.message, `This study cannot be shown: ${error.message}`);
-    if (!this.current) this.head.replaceChildren(h("h2", { tabIndex: -1 }, "Study"), this.actions());
+    if (this.current) return;
+    const open = h("button", { type: "button", onclick: () => store.set({ emergency: { study: this.uid } }) }, icon("warning"), "Emergency access …");
+    this.head.replaceChildren(h("h2", { tabIndex: -1 }, "Study"), this.actions(), ...(store.state.mayOverride ? [open] : []));
   }
 
   // ---- head

@@ -133,6 +133,24 @@ async def test_patient_is_open_with_all_of_his_studies_and_several_are_at_once(g
     assert (glass.counted("patient"), glass.counted("study")) == (1, 1)
 
 
+async def test_caller_is_told_what_is_open_and_until_when(glass: Glass) -> None:
+    async def open_now(who: str, **headers: str) -> Any:
+        status, text, _ = await glass.ask(who, PATH, **headers)
+        assert status == 200
+        return json.loads(text)
+
+    assert await open_now("jane") == {"minutes": 1.0, "overrides": []}
+    patient = await glass.opened("jane", {"patient": "P1", "issuer": "H", "reason": REASON})
+    glass.clock.advance(10)
+    both = {HEADER: await glass.opened("jane", STUDY, **{HEADER: patient})}
+    study_row = {"study": "1.2.1", "until": "2023-11-14T22:14:30Z"}
+    patient_row = {"patient": "P1", "issuer": "H", "until": "2023-11-14T22:14:20Z"}
+    assert (await open_now("jane", **both))["overrides"] == [study_row, patient_row]
+    assert (await open_now("max", **both))["overrides"] == []
+    glass.clock.advance(51)
+    assert (await open_now("jane", **both))["overrides"] == [study_row]
+
+
 async def test_answer_does_not_say_whether_there_is_such_a_study(glass: Glass) -> None:
     answers = [await glass.ask("jane", PATH, "POST", {"study": uid, "reason": REASON}) for uid in ("1.2.1", "1.2.9")]
     (there, words, _), (nowhere, other, _) = answers
@@ -179,7 +197,7 @@ async def test_browser_forgets_what_it_had(glass: Glass) -> None:
 
 async def test_nothing_is_opened_where_it_is_not_set_up(tmp_path: Path) -> None:
     async with serving(tmp_path, on=False) as glass:
-        for method in ("POST", "DELETE"):
+        for method in ("GET", "POST", "DELETE"):
             status, text, _ = await glass.ask("jane", PATH, method, STUDY)
             assert (status, "access.override_key_file" in text) == (404, True)
 

@@ -51,6 +51,8 @@ def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(
         ("radiologist", Resource.CHANGE_FEED, 200),
         ("radiologist", Resource.OVERRIDE, 200),
         ("technologist", Resource.END_OVERRIDES, 200),
+        ("technologist", Resource.OVERRIDES, 200),
+        ("referrer", Resource.OVERRIDES, 403),
         ("referrer", Resource.OVERRIDE, 403),
         ("patient", Resource.OVERRIDE, 403),
         ("service", Resource.OVERRIDE, 403),
@@ -67,7 +69,7 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
     some = status_of(caller("administrator", NOTHING), resource)
     passing = {
         *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "CAPABILITIES", "PERMISSIONS", "WADO_URI", "PAGE"),
-        *("LOGIN", "SESSION", "FHIR", "OVERRIDE", "END_OVERRIDES", "SHARE", "ENTER_SHARE"),
+        *("LOGIN", "SESSION", "FHIR", "OVERRIDES", "OVERRIDE", "END_OVERRIDES", "SHARE", "ENTER_SHARE"),
         *("OBJECTS", "METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "HISTORY", "HOLDS", "HOLD"),
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
     }

@@ -11,6 +11,8 @@ const { around, dragged, frames, pictureUrl, windowOf } = await from("imaging");
 const { actionOf } = await from("keymap");
 const { StudyList } = await from("list");
 const { batches, instanceUid, isDicom, outcomes } = await from("part10");
+const { endsOf, openedBy, soughtBy } = await from("overrides");
+const { understand } = await from("search");
 const { createStore } = await from("store");
 
 const value = (...values) => ({ Value: values });
@@ -206,4 +208,25 @@ test("of studies that changed, those that match and are not shown are fresh, and
   await list.search([], NEWEST);
   const uid = (one) => one["0020000D"].Value[0];
   assert.deepEqual(await list.matching([1, 2, 3, 4].map((n) => uid(study(n)))), { fresh: [uid(study(3))], gone: [uid(study(1))] });
+});
+
+test("what an override opens, in words and as an address", () => {
+  assert.deepEqual(openedBy({ study: "1.2.840.12345678" }), { name: "study …12345678", href: "/?study=1.2.840.12345678" });
+  const { name, href } = openedBy({ patient: "47 11", issuer: "HOSPITAL" });
+  assert.equal(name, "patient 47 11 (HOSPITAL)");
+  const [term] = understand(read(new URL(href, "http://x").search).q, new Date());
+  assert.deepEqual([term.kind, term.value, term.exact], ["id", "47 11", true]);
+  assert.equal(read(openedBy({ patient: '4"7' }).href.slice(1)).q, 'id:4"7');
+});
+
+test("the last override says until when, the first one when to look again", () => {
+  const now = Date.parse("2026-11-29T10:00:00Z");
+  const { last, wait } = endsOf([{ until: "2026-11-29T10:30:00Z" }, { until: "2026-11-29T10:10:00Z" }], now);
+  assert.deepEqual([last.toISOString(), wait], ["2026-11-29T10:30:00.000Z", 600_000]);
+  assert.equal(endsOf([{ until: "2026-11-29T09:00:00Z" }], now).wait, 0);
+});
+
+test("what was looked for stands in the form", () => {
+  const sought = (text) => soughtBy(understand(text, new Date()));
+  assert.deepEqual([sought("id:4711 ct"), sought("1.2.840.1.5"), sought("doe")], [{ patient: "4711" }, { study: "1.2.840.1.5" }, { patient: "" }]);
 });
