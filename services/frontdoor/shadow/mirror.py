@@ -53,7 +53,7 @@ class Sides:
 
 
 class Mirror:
-    """One association. `run` is its task; it ends by itself once the peer's association has ended."""
+    """One association. `run` is its task; it ends by itself once the peer's association has ended. Then `close` it."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Mirror:
         self._accepted_yet = False
         self._ended = False
         self._stopped = ""
+        self._words = ""
         self.task: asyncio.Task[None] | None = None
 
     # ---- what passes by
@@ -142,34 +143,37 @@ class Mirror:
 
     async def run(self) -> None:
         """Play the association over. Never raises but when it is cancelled from outside."""
-        words = ""
         heard = self._heard
         try:
             if heard is not None:
                 await self._play(heard)
         except asyncio.CancelledError:
             if not self._stopped:
-                self._stopped = "shutdown"
                 raise
         except (PeerTimeout, TimeoutError) as error:
-            self._stopped, words = "timeout", str(error)
+            self._stopped, self._words = "timeout", str(error)
         except ConnectionFailed as error:
-            self._stopped, words = "unreachable", str(error)
+            self._stopped, self._words = "unreachable", str(error)
             self._recorder.reached(False)
         except AnswersTooLong as error:
-            self._stopped, words = TOO_MANY, str(error)
+            self._stopped, self._words = TOO_MANY, str(error)
         except PeerError as error:
-            self._stopped, words = self._stopped or "aborted", str(error)
+            self._stopped, self._words = self._stopped or "aborted", str(error)
         except GantryError as error:
-            self._stopped, words = "unreadable", str(error)
+            self._stopped, self._words = "unreadable", str(error)
         except Exception as error:
             logger.error("shadow failed", error=error)
             self._stopped = "fault"
-        finally:
-            self._heard = None
-            if self._stopped:
-                self._recorder.given_up(self._stopped, self._calling, words)
-            self._room.close()
+
+    def close(self) -> None:
+        """Count why it was given up, if it was, and give back what it held. For a task, too, that was cancelled before
+        it could begin."""
+        self._heard = None
+        if self.task is not None and self.task.cancelled():
+            self._stopped = self._stopped or "shutdown"
+        if self._stopped:
+            self._recorder.given_up(self._stopped, self._calling, self._words)
+        self._room.close()
 
     async def _play(self, heard: Overheard) -> None:
         while heard.accept is None and heard.reject is None:
@@ -191,7 +195,7 @@ class Mirror:
         await self._association.release()
 
     async def _opened(self, heard: Overheard, likeness: Likeness) -> Association | None:
-        """The association with the shadow; None where one of both rejects it, which is compared here."""
+        """The association with the shadow; None where it rejects it. What both say to the request is compared here."""
         association: Association | None = None
         rejected = ""
         peer = self._sides.shadow.peer(self._request, self._origin)
@@ -212,9 +216,6 @@ class Mirror:
                 Difference(Kind.REJECTED, 1, f"by {who}: {rejected or (heard.reject and heard.reject.words)}")
             ]
         self._recorder.compared(ASSOCIATION, self._calling, differences, {})
-        if association is not None and heard.reject is not None:
-            await association.release()
-            return None
         return association
 
     async def _again(self, likeness: Likeness) -> Association:

@@ -38,7 +38,6 @@ TOO_LONG = "too_long"
 TOO_MANY = "too_many"
 CANCELLED = "cancelled"
 NOT_MIRRORED = "not_mirrored"
-_DROPPED = "dropped"
 Objects = dict[str, tuple[str, bytes]]
 """Transfer syntax and digest of the data set, by SOP Instance UID."""
 _REQUEST_BYTES, _ANSWER_BYTES = 1024, 256
@@ -179,8 +178,6 @@ class Overheard:
         exchange.data = bytearray()
         exchange.answers = []
         exchange.objects = {}
-        if exchange.status is None and not exchange.why_not:
-            exchange.why_not = _DROPPED  # of an answer that is still to come nothing is held
 
     @property
     def contexts(self) -> dict[int, AcceptedContext]:

@@ -136,6 +136,7 @@ class Shadow:
 
     def _done(self, mirror: Mirror) -> None:
         self._mirrors.discard(mirror)
+        mirror.close()
         self.recorder.closed()
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:

@@ -14,7 +14,7 @@ from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import ManualClock
 from gantry.common.config.tls import client_context, server_context
 from gantry.common.dicom.query.identifiers import encode_identifier
-from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dimse import message_pdus, response_to
 from gantry.common.errors import AssociationRejected, DependencyUnavailable
 from gantry.common.net import Peer, connect, scu
@@ -23,6 +23,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability, AssociateReject, RoleSelection
 from gantry.services.frontdoor.shadow.keeping import Keeper, saved
+from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.tally import added_up
 from tests.integration.common.net.conftest import FAST, Echo, eventually, start  # noqa: F401
@@ -312,9 +313,117 @@ async def test_the_peer_does_not_notice_and_it_is_counted(
 async def test_an_archive_that_is_away_is_told_until_it_is_back(start, tmp_path: Path) -> None:  # noqa: F811
     ours, port = await start(TRUSTING, [Finder(_1_1="a")]), free_port()
     async with shadow_door(tmp_path, ours.port, port) as door:
+        door.metrics.shadow_reached.labels("").set(1)
         assert await a_day_of(door.peer) == DAY
         await eventually(lambda: door.counted("shadow_given_up", "unreachable") == 1)
         assert door.counted("shadow_reached", "") == 0
+
+
+async def test_what_goes_wrong_in_the_shadow_is_counted_and_nothing_of_it_gets_to_the_peer(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    for name in ("asked", "answered"):
+        async with shadow_door(tmp_path, ours.port, other.port) as door:
+            with monkeypatch.context() as patched:
+                patched.setattr(Overheard, name, broken)
+                assert await a_day_of(door.peer) == DAY
+            await eventually(lambda: door.counted("shadow_given_up", "fault") == 1)
+            assert await a_day_of(door.peer) == DAY
+            await eventually(lambda: door.counted("shadow_compared", "C-ECHO", "same") == 1)
+    async with shadow_door(tmp_path, ours.port, other.port) as door:
+        with monkeypatch.context() as patched:
+            patched.setattr(Recorder, "opened", broken)
+            assert await a_day_of(door.peer) == DAY
+
+
+async def test_association_that_is_given_up_is_aborted(start: Callable[..., Any], tmp_path: Path) -> None:  # noqa: F811
+    ended = asyncio.Event()
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer)
+        last = b""
+        while some := await reader.read(65536):
+            last = (last + some)[-10:]
+        assert last[:1] == USER_ABORT[:1]
+        ended.set()
+
+    ours = await start(TRUSTING, [Finder(_1_1="a")])
+    async with talking(listens) as other, shadow_door(tmp_path, ours.port, other) as door:
+        async with connect(door.peer, CONTEXTS) as association:
+            await scu.echo(association)
+            async with asyncio.timeout(5):
+                await ended.wait()
+            assert await scu.echo(association) == 0
+
+
+async def test_memory_of_what_was_compared_is_free_while_the_association_goes_on(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ours, other = await start(TRUSTING), await start(FAST)
+    async with shadow_door(tmp_path, ours.port, other.port, memory=1, associations=1) as door:
+        for times in (1, 2):
+            async with connect(door.peer, [(CT, (EXPLICIT,))]) as association:
+                context = scu.need_context(association, CT)
+                for number in range(3):
+                    length = 600_000
+                    await scu.store(association, context, f"1.2.{number}", Bytes(length), length)
+                    done = 3 * (times - 1) + number + 1
+                    await eventually(lambda done=done: door.counted("shadow_compared", "C-STORE", "same") == done)
+                    await eventually(lambda: door.shadow._room.used == 0)
+            await eventually(lambda: not door.shadow._mirrors)
+        assert door.counted("shadow_given_up", "busy") == 0
+
+
+async def test_second_look_that_fails_is_counted(start: Callable[..., Any], tmp_path: Path) -> None:  # noqa: F811
+    ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST, [Finder()])
+    async with shadow_door(tmp_path, ours.port, other.port, again_after=0.3) as door:
+        assert await a_day_of(door.peer) == DAY
+        await eventually(lambda: len(door.shadow._looks.tasks) == 1)
+        other.seen.reject = AssociateReject(1, 1, 3)
+        await eventually(lambda: door.counted("shadow_given_up", "second_look") == 1)
+        assert door.counted("shadow_compared", "C-FIND", "different") == 0
+
+
+@pytest.mark.parametrize("lacking", ["looks", "room"])
+async def test_first_look_counts_where_there_is_no_room_for_a_second_one(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lacking: str,
+) -> None:
+    ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST, [Finder()])
+    if lacking == "looks":
+        monkeypatch.setattr("gantry.services.frontdoor.shadow.again.MOST_LOOKS", 0)
+    async with shadow_door(tmp_path, ours.port, other.port, again_after=600) as door:
+        if lacking == "room":
+            door.shadow._looks._room = Room(0)
+        assert await a_day_of(door.peer) == DAY
+        await eventually(lambda: door.counted("shadow_compared", "C-FIND", "different") == 1)
+
+
+async def test_only_classes_that_have_no_other_effect_are_asked_twice(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ours = await start(TRUSTING)
+    async with shadow_door(tmp_path, ours.port, ours.port) as door:
+        for operation, class_uid in (
+            ("C-ECHO", VERIFICATION),
+            ("C-FIND", STUDY_ROOT_FIND),
+            ("C-GET", STUDY_ROOT_GET),
+            ("C-STORE", CT),
+        ):
+            assert door.shadow._is_mirrored(operation, class_uid)
+            assert not door.shadow._is_mirrored(operation, MODALITY_WORKLIST_FIND)
+        assert not door.shadow._is_mirrored("C-MOVE", STUDY_ROOT_GET)
 
 
 async def test_who_falls_behind_is_given_up_and_the_memory_is_free_again(start, tmp_path: Path) -> None:  # noqa: F811
@@ -380,6 +489,9 @@ async def test_counts_are_saved_and_those_of_long_ago_removed(tmp_path: Path) ->
     keys = [stat.key async for stat in store.list("state/shadow/")]
     assert len(keys) == 2
     assert len([one async for one in saved(store, max(whole.days))]) == 1
+    assert len(recorder.days) == 1, "days that are over and saved are not held"
+    await store.put("state/shadow/2020-01-03/later.json", [b'{"version": 2}'])
+    assert len([one async for one in saved(store)]) == 2, "what another release wrote is passed over"
     await store.close()
 
 
@@ -397,6 +509,14 @@ async def test_counts_wait_for_a_store_that_is_away(tmp_path: Path) -> None:
     await keeper.save()
     assert recorder.unsaved
     away = False
+
+    async def full(*_: object) -> None:
+        raise DependencyUnavailable("full")
+
+    put, store.put = store.put, full  # type: ignore[method-assign,assignment]
+    await keeper.save()
+    assert recorder.unsaved
+    store.put = put  # type: ignore[method-assign]
     await keeper.save()
     assert [one.not_mirrored["C-MOVE"] async for one in saved(store)] == [1]
     await store.close()

@@ -23,7 +23,7 @@ from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.shadow.answers import tags_of
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
-from gantry.services.frontdoor.shadow.web import WebShadow
+from gantry.services.frontdoor.shadow.web import WebMirror, WebShadow
 from tests.integration.common.net.conftest import eventually
 from tests.integration.services.frontdoor.test_web import BIG, Street
 from tests.support.archive import free_port
@@ -129,6 +129,8 @@ async def test_what_is_only_late_is_the_same_at_the_second_look(opened: Opened) 
     site.old.found = []
     await site.ask()
     await eventually(lambda: len(site.old.asked) == 1)
+    await eventually(lambda: site.room.used == 0)  # also while the second look is waited for
+    assert site.counted("shadow_compared", "QIDO-RS", "same") == 0
     site.old.found = [MATCH]
     await eventually(lambda: site.counted("shadow_compared", "QIDO-RS", "same") == 1)
     assert len(site.old.asked) == 2
@@ -203,3 +205,64 @@ async def test_there_are_no_more_at_once_than_there_may_be(opened: Opened) -> No
     for _ in range(3):
         assert (await site.ask())[0] == 200
     assert site.counted("shadow_given_up", "busy") == 2
+
+
+async def test_what_is_not_late_has_no_second_look(opened: Opened) -> None:
+    async def frames(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"ours", content_type="application/octet-stream")
+
+    async def others(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"theirs", content_type="application/octet-stream")
+
+    site = await opened(frames, again_after=600)
+    site.old.answer = others
+    await site.ask("studies/1.2/series/1.3/instances/1.4/frames/1")
+    await eventually(lambda: site.counted("shadow_differences", "WADO-RS frames", "content") == 1)
+
+
+async def test_the_other_one_leads_nowhere_and_leaves_nothing(opened: Opened) -> None:
+    async def elsewhere(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": "/pacs/caught", "Set-Cookie": "known=1; Path=/"})
+
+    site = await opened()
+    site.old.answer = elsewhere
+    for times in (1, 2):
+        await site.ask()
+        await eventually(lambda times=times: site.counted("shadow_differences", "QIDO-RS", "status") == times)
+    assert [path for path, _ in site.old.asked] == ["/pacs/studies"] * 2
+    assert not any("Cookie" in headers for _, headers in site.old.asked)
+
+
+async def test_caller_who_goes_away_is_not_compared(opened: Opened) -> None:
+    going, may = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"[")
+        going.set()
+        await may.wait()
+        while True:
+            await response.write(bytes(1 << 16))
+
+    site = await opened(slow)
+    asking = asyncio.create_task(site.ask())
+    await going.wait()
+    asking.cancel()
+    may.set()
+    await eventually(lambda: site.counted("shadow_given_up", "unanswered") == 1)
+    assert (site.room.used, site.old.asked) == (0, [])
+
+
+async def test_nothing_that_goes_wrong_in_the_shadow_gets_to_the_caller(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await opened()
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    for where, name in ((WebShadow, "_mirror"), (WebMirror, "_began"), (WebMirror, "_heard"), (WebMirror, "_ended")):
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, broken)
+            assert await site.ask() == (200, json.dumps([MATCH]).encode())

@@ -107,3 +107,11 @@ def test_contexts_and_transfer_syntaxes_that_differ_are_told_apart() -> None:
         Difference(Kind.CONTEXTS, 1, VERIFICATION),
         Difference(Kind.SYNTAXES, 1, CT),
     ]
+
+
+def test_patients_are_counted_and_never_named() -> None:
+    question: Match = {"00080052": {"vr": "CS", "Value": ["PATIENT"]}, "00100020": {"vr": "LO"}}
+    # A Patient ID may look like a UID.
+    mine, theirs = ([{"00100020": {"vr": "LO", "Value": [one]}}] for one in ("1.2.3", "1.2.4"))
+    found = at_once(compare_matches(question, Answer(0, mine), Answer(0, theirs), ()))
+    assert found == [Difference(Kind.ONLY_GANTRY), Difference(Kind.ONLY_OTHER)]

@@ -165,6 +165,15 @@ def test_what_c_get_sends_is_heard_as_digests_and_nothing_of_it_is_held() -> Non
     assert line.room.used == 0
 
 
+def test_what_c_get_sends_belongs_to_it_and_to_no_other_request_that_is_open() -> None:
+    line = Line()
+    (finding,) = line.asked(message_pdus(5, find_command(8).encode(data_set=True), b"question", 4096))
+    getting = Command({**find_command(9).elements, Element.COMMAND_FIELD: int(CommandField.C_GET_RQ)})
+    (asked,) = line.asked(message_pdus(5, getting.encode(data_set=True), b"question", 4096))
+    line.answered(message_pdus(1, store_command(1), b"object", 4096))
+    assert (len(finding.objects), len(asked.objects)) == (0, 1)
+
+
 def test_a_question_that_is_withdrawn_is_not_compared() -> None:
     line = Line()
     (asked,) = line.asked(message_pdus(5, find_command(9).encode(data_set=True), b"question", 4096))

@@ -135,3 +135,9 @@ def test_what_is_conditional_or_each_archives_own_is_not_asked_twice() -> None:
     assert operation_of("OBJECTS", count=False, headers={"If-None-Match": '"1"'}) == ""
     assert operation_of("FRAMES", count=False, headers={"range": "bytes=0-1"}) == ""
     assert operation_of("RENDERED", count=False, headers={}) == ""
+
+
+def test_an_answer_that_is_nested_without_end_is_not_read() -> None:
+    body = b'{"00081140": {"vr": "SQ", "Value": [' * 200 + b"]}}" * 200
+    with pytest.raises(NotUnderstood):
+        compared(METADATA, "studies/1.2/metadata", WebAnswer(200, JSON, b"[%b]" % body), searched(study("1.2")))
