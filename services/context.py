@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.net.acceptor import HeaderCheck
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
@@ -77,8 +78,8 @@ class Context:
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
     the log says of them; `overrides`
     open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any. `breakers` are those of the archives of
-    `federation`, of all roles in the process.
+    `followed_shares` what the log says of them, where there are any. `message_origins` checks who names
+    senders of HL7 messages. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -101,6 +102,7 @@ class Context:
     shares: SealedShares | None = None
     followed_shares: FollowedShares | None = None
     followed_sessions: FollowedSessions | None = None
+    message_origins: HeaderCheck | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Container
 from functools import partial
@@ -19,7 +20,9 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateRequest, PduLimits
 from gantry.services.frontdoor.behind import Behind
 from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
+from gantry.services.frontdoor.messages import MessageDoor
 from gantry.services.frontdoor.partitions import Astray, Called, of_association
+from gantry.services.frontdoor.reaching import Reacher
 from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.shared import Shared, shared_of
 from gantry.services.frontdoor.shared_web import SharedHttpServer
@@ -64,10 +67,33 @@ class FrontDoor:
         if not shared:
             self._shadow(self._behind[""], settings, storage_sop_classes)
         self._keeper = DimseDoor(self._whose, storage_sop_classes, _limits(settings), None, clock, self.metrics)
+        self._messages = self._message_doors()
+        self.hl7_port: int | None = None
         self._acceptors: list[Acceptor] = []
         port = http_port(self.roles, settings.http.port)
         self.health = self._http_server(port + (worker or 0) if port else 0)
         self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
+
+    def _message_doors(self) -> dict[str, MessageDoor]:
+        """By partition. Raises `ConfigError`."""
+        door = self.settings.door
+        reacher = Reacher(door.connect_timeout, door.connect_deadline, self.clock, self.metrics)
+        ports = {one.name: one.hl7_port for one in door.partitions} or {"": self.settings.hl7.port}
+        found: dict[str, MessageDoor] = {}
+        for name, behind in self._behind.items():
+            hl7 = self._shared[name].settings.hl7 if name else self.settings.hl7
+            if not behind.takes_messages or ports[name] is None:
+                if name and ports[name] is not None:
+                    raise ConfigError(
+                        f"door.partitions: {name}", None, "hl7_port: its settings name nobody in `door.hl7`"
+                    )
+                if not name and behind.takes_messages:
+                    raise ConfigError("door.hl7", None, "needs hl7.port: where the door takes messages")
+                continue
+            if hl7.tls and not self._certificates.speaks_tls:
+                raise ConfigError("hl7.tls", None, "needs tls.certificate and tls.key")
+            found[name] = MessageDoor(behind, hl7, reacher, self.clock, self.metrics, partial(self._astray, name))
+        return found
 
     def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
         """Shadow mode, where there is another archive."""
@@ -147,32 +173,52 @@ class FrontDoor:
                 self._open_port(one.port, None, one.name)
             if one.tls_port is not None:
                 self._open_port(one.tls_port, tls, one.name)
+        for name, messages in self._messages.items():
+            self.hl7_port = self._open_messages(name, messages)
 
     def _open_port(self, port: int, tls: Callable[[], ssl.SSLContext] | None, partition: str = "") -> int:
         dimse = self.settings.dimse
-        try:
-            sock = listen(dimse.host, port, dimse.listen_backlog, reuse_port=self._worker is not None)
-        except OSError as error:
-            raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
-        bound: int = sock.getsockname()[1]
+        sock = self._bound("dimse", dimse.host, port)
         take = partial(self._keeper.take, tls=tls, port=partition)
         trusted, deadline = dimse.proxy_from, dimse.artim
         self._acceptors.append(Acceptor(sock, take, self._keeper.failed, trusted=trusted, deadline=deadline))
         whose = {"partition": partition} if partition else {"ae_title": dimse.ae_title}
+        bound: int = sock.getsockname()[1]
         logger.info("listening", **whose, port=bound, tls=tls is not None)
         return bound
+
+    def _open_messages(self, partition: str, door: MessageDoor) -> int:
+        """The port for HL7 messages, of the archive or of one of several."""
+        hl7 = self.settings.hl7
+        ports = {one.name: one.hl7_port for one in self.settings.door.partitions}
+        speaks_tls = (self._shared[partition].settings.hl7 if partition else hl7).tls
+        sock = self._bound("hl7", hl7.host, ports[partition] if partition else hl7.port)
+        take = partial(door.take, tls=self._certificates.server if speaks_tls else None)
+        trusted, deadline = hl7.proxy_from, self.settings.dimse.artim
+        self._acceptors.append(Acceptor(sock, take, door.failed, trusted=trusted, deadline=deadline))
+        bound: int = sock.getsockname()[1]
+        told = {"partition": partition} if partition else {}
+        logger.info("listening for HL7 messages", **told, port=bound, tls=speaks_tls)
+        return bound
+
+    def _bound(self, section: str, host: str, port: int | None) -> socket.socket:
+        assert port is not None  # the settings name it
+        try:
+            return listen(host, port, self.settings.dimse.listen_backlog, reuse_port=self._worker is not None)
+        except OSError as error:
+            raise ConfigError(section, None, f"cannot listen on port {port}: {in_words(error)}") from error
 
     async def drain(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        await self._keeper.drained()
+        await asyncio.gather(self._keeper.drained(), *(one.drained() for one in self._messages.values()))
         shadows = [behind.shadow for behind in self._behind.values() if behind.shadow is not None]
         await asyncio.gather(*(shadow.drained() for shadow in shadows))
 
     async def close(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        await self._keeper.close()
+        await asyncio.gather(self._keeper.close(), *(one.close() for one in self._messages.values()))
         for behind in self._behind.values():
             await behind.close()
 
@@ -184,6 +230,13 @@ class FrontDoor:
         called = Called(request.called_ae_title, origin.address, origin.certificate, port)
         named = of_association(self._signs, called)
         return named if isinstance(named, Astray) else self._behind[named]
+
+    def _astray(self, partition: str, origin: Origin) -> str:
+        """Why a sender at the port of one partition is none of its own, "" if he is."""
+        if not self._signs:
+            return ""
+        named = of_association(self._signs, Called("", origin.address, origin.certificate, partition))
+        return named.why if isinstance(named, Astray) else ""
 
     async def _look_out(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from gantry.services.frontdoor.wire import connected
 from gantry.services.process.door_key import DoorKey, OriginProver
 
 logger = get_logger("door")
+_FOR_NO_ASSOCIATION = (Pool.HL7, Pool.OTHER)
 
 
 class Behind:
@@ -37,9 +38,12 @@ class Behind:
         self._clock = clock
         self._metrics = metrics
         self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
+        if settings.door.hl7:
+            self._named[Pool.HL7] = settings.door.hl7
         if not self._named:
             whose = f"partition {partition}: " if partition else ""
-            raise ConfigError("door", None, f"{whose}no backends: name those of one of {', '.join(Pool)}")
+            pools = ", ".join(pool for pool in Pool if pool is not Pool.OTHER)
+            raise ConfigError("door", None, f"{whose}no backends: name those of one of {pools}")
         shadow = settings.door.shadow
         self.called = shadow.ae_title if shadow.answers == "other" else None
         """The AE title that the other archive is called by where it answers peers, if it is another one."""
@@ -72,11 +76,16 @@ class Behind:
 
     def own_sets(self, request: AssociateRequest, storage: Container[str]) -> list[frozenset[Pool]]:
         """The same among our own processes."""
-        return choices(request, storage, [pool for pool in self._named if pool is not Pool.OTHER])
+        return choices(request, storage, [pool for pool in self._named if pool not in _FOR_NO_ASSOCIATION])
 
     def opening_of(self, origin: Origin, backend: Backend) -> bytes:
         """What a connection to a backend begins with: a PROXY header, which another archive would not understand."""
         return b"" if backend.pool is Pool.OTHER else self.header(origin, backend.address)
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether there is anybody for HL7 messages."""
+        return Pool.HL7 in self._named
 
     @property
     def serves_web(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -23,8 +23,9 @@ from gantry.services.frontdoor.behind import Behind
 from gantry.services.frontdoor.opening import FirstPdu, called_as
 from gantry.services.frontdoor.partitions import Astray
 from gantry.services.frontdoor.pump import Pump
+from gantry.services.frontdoor.reaching import Reacher
 from gantry.services.frontdoor.routing import Pool, needed
-from gantry.services.frontdoor.wire import RawConnection, connected
+from gantry.services.frontdoor.wire import RawConnection
 from gantry.services.process.association_log import reason_of
 
 # PS3.8 table 9-21.
@@ -83,6 +84,7 @@ class DimseDoor:
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[None], _Waiting] = {}
+        self._reacher = Reacher(limits.connect_timeout, limits.connect_deadline, clock, metrics)
         self._unassociated = Unassociated(limits.associations, limits.unassociated_per_peer)
         self._seldom = RateLimited()
         self._pumps: set[Pump] = set()
@@ -212,7 +214,7 @@ class DimseDoor:
             task = asyncio.current_task()
             assert task is not None
             self._wait_no_more(task)
-            found = await self._connect(whose, sets, origin)
+            found = await self._reacher.reach(whose, sets, origin)
             if found is None:
                 self._wait(task, origin.address)
                 self._reject(opening, request, origin, CONGESTED)
@@ -255,45 +257,6 @@ class DimseDoor:
         )
 
     # ---- its backend
-
-    async def _connect(
-        self, whose: Behind, sets: Sequence[frozenset[Pool]], origin: Origin
-    ) -> tuple[Backend, RawConnection] | None:
-        """The first reachable backend, once the PROXY header is sent; None if none can be reached, or the deadline has
-        passed."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.connect_deadline):
-                for pools in sets:
-                    for backend in whose.backends.candidates(pools, self._clock.monotonic()):
-                        wire = await self._reach(whose, backend, origin)
-                        if wire is not None:
-                            return backend, wire
-        return None
-
-    async def _reach(self, whose: Behind, backend: Backend, origin: Origin) -> RawConnection | None:
-        # Counted before it is reached, so that of many simultaneous associations not all go to one backend.
-        backend.open += 1
-        backend.last_chosen = self._clock.monotonic()
-        wire: RawConnection | None = None
-        try:
-            wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
-            await wire.send_all(whose.opening_of(origin, backend))
-            whose.backends.connected(backend)
-            return wire
-        except (OSError, TimeoutError) as error:
-            backend.open -= 1
-            if wire is not None:
-                wire.close()
-            whose.backends.failed(backend, self._clock.monotonic())
-            self._metrics.door_connect_failures.labels(backend.pool, whose.partition).inc()
-            self._logger.warning(
-                "backend not reached",
-                **whose.told,
-                pool=backend.pool,
-                backend=backend.name,
-                error=error,
-            )
-            return None
 
     async def _pump(
         self,

@@ -54,6 +54,14 @@ class Pump:
             return
         self._close(outcome, reset=True)
 
+    def end(self, outcome: str) -> None:
+        """End both sides now, in order: what was passed on is not lost."""
+        if self.ended.is_set():
+            return
+        for wire in self._wires:
+            wire.shut()
+        self._close(outcome, reset=False)
+
     def flow_ended(self) -> None:
         """One direction has forwarded its end."""
         if self.inwards.is_over and self.outwards.is_over:
@@ -91,6 +99,11 @@ class _Flow:
         self._stopped = False
         self.is_over = False
         self.bytes = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether bytes wait for the sink."""
+        return bool(self._left)
 
     def start(self, first: bytes) -> None:
         self._loop.add_reader(self._source.fd, self._on_readable)

@@ -41,6 +41,8 @@ class Pool(StrEnum):
     COMMITMENT = "commitment"
     ORDERS = "orders"
     MIXED = "mixed"
+    HL7 = "hl7"
+    """The MLLP ports of those that play `orders`: for messages, not for associations."""
     OTHER = "other"
     """No processes of ours: the archive that peers hear before the switch (decision 0069)."""
 

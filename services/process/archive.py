@@ -117,7 +117,7 @@ class Archive:
         self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
         self._audit = open_trail(settings, clock, self.metrics, [role.value for role in roles])
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
-        self._origins = self._proven_origins()
+        self._origins = self._proven_origins("dimse")
         self._users = UserFile(settings.access.users_file)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
@@ -144,12 +144,12 @@ class Archive:
             components.insert(1, companion)  # it starts while this one does
         self.lifecycle = Lifecycle(components, clock, settings.drain)
 
-    def _proven_origins(self) -> ProvenOrigins | None:
+    def _proven_origins(self, port: str) -> ProvenOrigins | None:
         file = self.settings.door.key_file
         if file is None:
             return None
         refused = self.metrics.origins_refused
-        return ProvenOrigins(DoorKey(file), self.clock, lambda protocol, kind: refused.labels(protocol, kind).inc())
+        return ProvenOrigins(DoorKey(file), self.clock, lambda *kind: refused.labels(*kind).inc(), port)
 
     def _require_views(self) -> None:
         """Raises `ConfigError` for a view that there is not."""
@@ -282,6 +282,7 @@ class Archive:
             shares=self.health.shares,
             followed_shares=followed,
             followed_sessions=self._follow_sessions(stores),
+            message_origins=self._proven_origins("hl7"),
         )
 
     def _follow_shares(self, stores: Stores) -> FollowedShares | None:

@@ -76,12 +76,13 @@ class OriginProver:
 class ProvenOrigins:
     """The side of a service: what `net.acceptor` and `web.access` ask before they believe an address."""
 
-    def __init__(self, key: DoorKey, clock: Clock, refused: Callable[[str, str], None]) -> None:
-        """`refused` is called with the protocol, `dimse` or `http`, and the kind of a refusal."""
+    def __init__(self, key: DoorKey, clock: Clock, refused: Callable[[str, str], None], port: str = "dimse") -> None:
+        """`refused` is called with the protocol and the kind of a refusal: `http`, or for connections `port`."""
         self._key = key
         self._clock = clock
         self._judge = OriginJudge()
         self._refused = refused
+        self._port = port
 
     def check_header(self, header: bytes, here: tuple[str, int]) -> None:
         """For a PROXY header that names a peer, of a connection to `here`. Raises `OriginRefused`."""
@@ -93,7 +94,7 @@ class ProvenOrigins:
             if port != here[1] or not same_address(address, here[0]):
                 raise OriginRefused("destination", f"the proof is for port {port} of {address}, not for this one")
         except OriginRefused as refused:
-            self._refused("dimse", refused.kind)
+            self._refused(self._port, refused.kind)
             raise
 
     def check_request(self, method: str, target: str, forwarded: str, proof: str, here: tuple[str, int]) -> None:

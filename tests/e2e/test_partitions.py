@@ -18,11 +18,13 @@ import pytest
 from gantry.cli.identifiers import BOTH
 from gantry.common.config.tls import client_context
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, VERIFICATION
-from gantry.common.errors import AssociationRejected
+from gantry.common.errors import AssociationRejected, ConnectionFailed, PeerTimeout
 from gantry.common.net import Peer, connect
+from gantry.common.net.mllp_client import MllpClient
 from tests.support.archive import free_port
 from tests.support.asking import Modality, found, get, uids_of, until
 from tests.support.certificates import Authority, settings
+from tests.support.messages import order
 from tests.support.objects import bytes_of, study
 from tests.support.partitions import Partition, SharedDoor
 from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
@@ -52,16 +54,29 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     stores = environment(request.param, folder)
     north, south = (Partition(folder, name, apart(stores, name)) for name in ("north", "south"))
     north.sections["http"]["url"] = "https://pacs.example/north"
-    north.write()
-    ports = {name: free_port() for name in ("north", "tls")}
+    ports = {name: free_port() for name in ("north", "tls", "north-hl7", "south-hl7")}
+    for one in (north, south):
+        behind = free_port()
+        # South's senders speak TLS to the door.
+        one.sections["hl7"] = {"port": behind, "proxy_from": ["127.0.0.1"], "tls": one is south}
+        one.sections["door"]["hl7"] = [f"127.0.0.1:{behind}"]
+        one.write()
     authority = Authority(folder / "authority", "network")
     ours = authority.sign("door")
     tls = {"certificate": str(ours.certificate), "key": str(ours.key), "ca": str(authority.ca)}
+    south.sections["tls"] = tls
+    south.write()
     door = SharedDoor(
         folder,
         {
-            north: {"port": ports["north"], "certificates": ["mr.north"], "path": "/north", "max_associations": 4},
-            south: {"certificates": ["mr.south"], "hosts": ["south.example"]},
+            north: {
+                "port": ports["north"],
+                "hl7_port": ports["north-hl7"],
+                "certificates": ["mr.north"],
+                "path": "/north",
+                "max_associations": 4,
+            },
+            south: {"hl7_port": ports["south-hl7"], "certificates": ["mr.south"], "hosts": ["south.example"]},
         },
         tls=tls,
         dimse={"tls_port": ports["tls"]},
@@ -151,6 +166,24 @@ async def test_answers_below_a_path_say_where_things_are(house: House, tmp_path:
     north, _ = await stored(house, tmp_path)
     _, body = ask(house, f"/north/dicom-web/studies?StudyInstanceUID={north}", token=house.north.token)
     assert body[0]["00081190"]["Value"] == [f"https://pacs.example/north/dicom-web/studies/{north}"]
+
+
+async def test_messages_come_to_whose_port_they_are_sent_to(house: House) -> None:
+    async def told(name: str, tls: str = "") -> bytes:
+        context = client_context(settings(house.authority.sign(tls), house.authority.ca)) if tls else None
+        async with MllpClient("127.0.0.1", house.ports[f"{name}-hl7"], context, 20.0) as sender:
+            return await sender.send(order(control_id=f"{name}{tls}"))
+
+    assert b"MSA|AA" in await told("north")
+    status, orders = ask(house, "/north/dicom-web/orders", token=house.north.token)
+    assert (status, [one["00080050"]["Value"] for one in orders]) == (200, [["A100"]])
+    assert ask(house, "/dicom-web/orders", "south.example", house.south.token) == (200, [])
+    assert b"MSA|AA" in await told("south", "engine.south")
+    assert len(ask(house, "/dicom-web/orders", "south.example", house.south.token)[1]) == 1
+    for one, certificate in (("south", ""), ("south", "mr.north")):
+        with pytest.raises((ConnectionFailed, PeerTimeout)):
+            await told(one, certificate)
+    assert "its signs name different partitions" in house.door.log.read_text()
 
 
 async def test_signs_that_disagree_and_names_that_nobody_has_are_rejected(house: House) -> None:

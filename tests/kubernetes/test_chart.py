@@ -460,25 +460,41 @@ def test_the_door_is_reached_over_tls_beside_plain_dicom_or_alone(plain: str, na
 HL7 = ("settings.hl7.port=2575", 'settings.hl7.admit=["192.0.2.0/24"]')
 
 
-def test_messages_come_in_at_a_port_of_their_own_where_settings_open_it(tmp_path: Path) -> None:
+def test_messages_come_in_at_a_port_of_the_door_where_settings_open_it(tmp_path: Path) -> None:
     assert "r-gantry-hl7" not in render(PLAIN).of("Service")
     source = '[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'
     rendered = render(PLAIN, *HL7, 'hl7.service={"type": "LoadBalancer"}', f"networkPolicy.messages={source}")
     service = rendered.of("Service")["r-gantry-hl7"]["spec"]
     assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
-    assert service["selector"]["app.kubernetes.io/component"] == "orders"
+    assert service["selector"]["app.kubernetes.io/component"] == "door"
     assert service["ports"] == [{"name": "hl7", "port": 2575, "targetPort": "hl7"}]
-    assert rendered.settings("orders", tmp_path).hl7.port == 2575
+    assert rendered.settings("door", tmp_path).door.hl7 == ("r-gantry-orders:2575",)
+    assert not rendered.settings("door", tmp_path).hl7.proxy_from
+    behind = rendered.settings("orders", tmp_path).hl7
+    assert (behind.port, behind.tls, [str(one) for one in behind.proxy_from]) == (2575, False, ["10.0.0.0/8"])
     opened = {role for role in ROLES if "hl7" in {port["name"] for port in rendered.container(role)["ports"]}}
-    assert opened == {"orders", "mixed"}
-    rules = rendered.of("NetworkPolicy")["r-gantry-orders"]["spec"]["ingress"]
-    assert {"from": json.loads(source), "ports": [{"port": 2575, "protocol": "TCP"}]} in rules
+    assert opened == {"door", "orders", "mixed"}
+    policies = rendered.of("NetworkPolicy")
+    port = [{"port": 2575, "protocol": "TCP"}]
+    assert {"from": json.loads(source), "ports": port} in policies["r-gantry-door"]["spec"]["ingress"]
+    door, orders = (_pods_of(rendered, role) for role in ("door", "orders"))
+    assert {"from": [door], "ports": port} in policies["r-gantry-orders"]["spec"]["ingress"]
+    assert {"to": [orders], "ports": port} in policies["r-gantry-door"]["spec"]["egress"]
+    assert {"from": json.loads(source), "ports": port} not in policies["r-gantry-orders"]["spec"]["ingress"]
     assert _ports(rendered.of("NetworkPolicy")["r-gantry-query"]["spec"]["ingress"]) == {11114, 8082}
 
 
-def test_messages_go_to_who_plays_all_roles_where_nobody_plays_orders_alone() -> None:
+def test_messages_go_to_who_plays_all_roles_where_nobody_plays_orders_alone(tmp_path: Path) -> None:
     rendered = render(PLAIN, *HL7, "roles.orders.enabled=false")
-    assert rendered.of("Service")["r-gantry-hl7"]["spec"]["selector"]["app.kubernetes.io/component"] == "mixed"
+    assert rendered.settings("door", tmp_path).door.hl7 == ("r-gantry-mixed:2575",)
+    policies = rendered.of("NetworkPolicy")
+    port = [{"port": 2575, "protocol": "TCP"}]
+    assert {"from": [_pods_of(rendered, "door")], "ports": port} in policies["r-gantry-mixed"]["spec"]["ingress"]
+
+
+def _pods_of(rendered: Rendered, role: str) -> dict[str, Any]:
+    selector = rendered.of("NetworkPolicy")[f"r-gantry-{role}"]["spec"]["podSelector"]
+    return {"podSelector": selector}
 
 
 def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:

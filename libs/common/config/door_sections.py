@@ -24,6 +24,9 @@ class PartitionSettings(Section):
     )
     port: Port | None = Field(default=None, description="A DIMSE port of its own at the door")
     tls_port: Port | None = Field(default=None, description="One that speaks TLS")
+    hl7_port: Port | None = Field(
+        default=None, description="A port for HL7 messages at the door, for what `door.hl7` of its settings names"
+    )
     networks: tuple[Cidr, ...] = Field(default=(), description="Whoever calls from these is one of its peers")
     certificates: tuple[CertificateName, ...] = Field(default=(), description="As does who shows one of these (TLS)")
     hosts: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")], ...] = Field(
@@ -39,17 +42,20 @@ class PartitionSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _two_ports(self) -> Self:
-        if self.port is not None and self.port == self.tls_port:
-            raise ValueError("port and tls_port are one")
+    def _ports_of_its_own(self) -> Self:
+        if len(set(self._ports)) < len(self._ports):
+            raise ValueError("port, tls_port and hl7_port are one")
         return self
+
+    @property
+    def _ports(self) -> list[int]:
+        return [port for port in (self.port, self.tls_port, self.hl7_port) if port is not None]
 
     @property
     def signs(self) -> list[tuple[str, object]]:
         """What no other partition may have, with its kind."""
         found: list[tuple[str, object]] = [("name", self.name), ("settings", self.settings)]
-        ports = [port for port in (self.port, self.tls_port) if port is not None]
-        found += [("port", port) for port in ports]
+        found += [("port", port) for port in self._ports]
         found += [("certificate", name) for name in self.certificates]
         found += [("host", name) for name in self.hosts]
         if self.path is not None:
@@ -69,6 +75,11 @@ class DoorSettings(Section):
     )
     mixed: tuple[HostAndPort, ...] = setting(
         (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
+    )
+    hl7: tuple[HostAndPort, ...] = setting(
+        (),
+        "HOST:PORT",
+        "Who takes HL7 messages: the `hl7.port` of processes that play orders. The door then takes them at its own",
     )
     http_ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes DICOMweb requests that store")
     http_query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
@@ -111,7 +122,7 @@ class DoorSettings(Section):
 
     @model_validator(mode="after")
     def _of_one_archive_or_of_several(self) -> Self:
-        if self.partitions and (self.pools or self.web_pools):
+        if self.partitions and (self.pools or self.web_pools or self.hl7):
             raise ValueError("the processes behind `partitions` are named in the settings file of each: none here")
         _refuse_shared_signs(self.partitions)
         return self

@@ -70,6 +70,9 @@ class Hl7Settings(Section):
     admit: tuple[Cidr, ...] = setting(
         (), "CIDRs", "Whose connections are taken, others are closed; this machine alone where none is named"
     )
+    proxy_from: tuple[Cidr, ...] = setting(
+        (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
+    )
     tls: bool = setting(
         False, "", "Speak TLS, with what `tls` says; by that a client certificate is needed (mutual TLS)"
     )

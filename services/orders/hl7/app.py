@@ -49,7 +49,7 @@ async def build(context: Context, desk: OrderDesk, orders: OrderIndex) -> RolePa
     background, drain = [("messages", follow())], []
     if settings.port is not None:
         tls = None if certificates is None else certificates.server
-        listener = MllpListener(handler, _limits(settings), clock, context.metrics, tls)
+        listener = MllpListener(handler, _limits(settings), clock, context.metrics, tls, context.message_origins)
         try:
             listener.start(settings.host, settings.port, reuse_port=context.shares_ports)
         except OSError as error:
@@ -67,4 +67,5 @@ def _limits(settings: Hl7Settings) -> MllpLimits:
         settings.idle_timeout,
         settings.max_connections,
         settings.max_connections_per_address,
+        settings.proxy_from,
     )

@@ -13,7 +13,7 @@ from gantry.common.clock import Clock
 from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer, rejection
 from gantry.common.hl7.mllp import Frame, MllpDecoder, MllpError, framed
 from gantry.common.hl7.problems import Code, MessageProblem
-from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.net.acceptor import Acceptor, HeaderCheck, listen
 from gantry.common.net.proxy import Network, Origin, is_trusted
 from gantry.common.net.sockets import tune
 from gantry.common.tasks import end_tasks
@@ -24,6 +24,7 @@ logger = get_logger("hl7")
 _READ = 1 << 16
 _WRITE_SECONDS = 30.0
 _HANDSHAKE_SECONDS = 10.0
+_PROXY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class MllpLimits:
     idle: float
     connections: int
     per_address: int
+    proxies: Sequence[Network] = ()
+    """Whose connections begin with a PROXY header."""
 
 
 class _Closed(Exception):
@@ -52,12 +55,15 @@ class MllpListener:
         clock: Clock,
         metrics: Metrics,
         tls: Callable[[], ssl.SSLContext] | None = None,
+        check: HeaderCheck | None = None,
     ) -> None:
+        """`check` decides whether a proxy may name a sender."""
         self._handle = handle
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
         self._tls = tls
+        self._check = check
         self._acceptor: Acceptor | None = None
         self._open: dict[asyncio.Task[None], str] = {}
         self._busy: set[asyncio.Task[None]] = set()
@@ -66,7 +72,9 @@ class MllpListener:
     def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen; the port. Raises `OSError`."""
         sock = listen(host, port, backlog=128, reuse_port=reuse_port)
-        self._acceptor = Acceptor(sock, self._accepted, self._failed)
+        self._acceptor = Acceptor(
+            sock, self._accepted, self._failed, trusted=self._limits.proxies, deadline=_PROXY_SECONDS, check=self._check
+        )
         return int(sock.getsockname()[1])
 
     async def drain(self, seconds: float) -> None:
@@ -80,9 +88,14 @@ class MllpListener:
         await end_tasks(*self._open)
 
     def _failed(self, address: str, why: str) -> None:
-        """Only of the PROXY protocol, which is not spoken here."""
+        """What came from a proxy had no header that counts."""
+        self._metrics.hl7_connections_refused.labels("proxy").inc()
+        logger.warning("connection refused", peer=address, reason=why)
 
     def _accepted(self, sock: socket.socket, origin: Origin) -> None:
+        if origin.local:  # a proxy looks whether we are here
+            sock.close()
+            return
         refusal = self._refusal(origin.address)
         if refusal:
             sock.close()
@@ -90,7 +103,7 @@ class MllpListener:
             logger.warning("connection refused", peer=origin.address, reason=refusal)
             return
         tune(sock)
-        task = asyncio.get_running_loop().create_task(self._serve(sock, origin.address))
+        task = asyncio.get_running_loop().create_task(self._serve(sock, origin))
         self._open[task] = origin.address
         self._metrics.hl7_connections.set(len(self._open))
         task.add_done_callback(self._ended)
@@ -109,11 +122,12 @@ class MllpListener:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("connection ended by a mistake of ours", error=error)
 
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
-        """One connection, to its end."""
+    async def _serve(self, sock: socket.socket, origin: Origin) -> None:
+        """One connection, to its end. Where a proxy took TLS off, it comes plain."""
         writer: asyncio.StreamWriter | None = None
+        peer = origin.address
         try:
-            reader, writer = await self._opened(sock)
+            reader, writer = await self._opened(sock, None if self._tls is None or origin.tls else self._tls())
             await self._exchange(reader, writer)
         except _Closed:
             logger.debug("connection closed by its peer", peer=peer)
@@ -132,11 +146,12 @@ class MllpListener:
             else:
                 writer.close()
 
-    async def _opened(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _opened(
+        self, sock: socket.socket, tls: ssl.SSLContext | None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        tls = None if self._tls is None else self._tls()
         transport, _ = await loop.connect_accepted_socket(
             lambda: protocol, sock, ssl=tls, ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS
         )

@@ -22,7 +22,7 @@ MPPS, MPPS_RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
 UPS, UPS_WATCH = "1.2.840.10008.5.1.4.34.6.1", "1.2.840.10008.5.1.4.34.6.2"
 PRINT = "1.2.840.10008.5.1.1.9"
 STORAGE = {CT, MR}
-EVERY = tuple(pool for pool in Pool if pool is not Pool.OTHER)
+EVERY = tuple(pool for pool in Pool if pool not in (Pool.HL7, Pool.OTHER))
 INGEST, QUERY, RETRIEVE, COMMITMENT, ORDERS, MIXED = EVERY
 
 

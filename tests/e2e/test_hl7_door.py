@@ -1,0 +1,94 @@
+"""HL7 messages through the front door, with two processes of the orders role behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gantry.common.errors import ConnectionFailed
+from gantry.common.net.mllp_client import MllpClient
+from tests.support.archive import free_port
+from tests.support.door import FrontDoor
+from tests.support.messages import order
+from tests.support.worklist import OrdersClient
+
+ALONE = dict.fromkeys(("ingest", "query", "retrieve", "commitment"), 0)
+SETTINGS = """http: {may_order: [loopback]}
+hl7: {profiles: [{sender: 'RIS^*', authorities: [HOSP]}]}
+"""
+
+
+@pytest.fixture
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
+    running = FrontDoor(tmp_path_factory.mktemp("hl7-door"), lab=True, scale={**ALONE, "orders": 2})
+    running.write_policy([], SETTINGS)
+    ports = [free_port() for _ in running.parts["orders"]]
+    for one, port in zip(running.parts["orders"], ports, strict=True):
+        one.environment |= {"GANTRY_HL7__PORT": str(port), "GANTRY_HL7__PROXY_FROM": "[127.0.0.1]"}
+    behind = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    running.environment |= {"GANTRY_DOOR__HL7": f"[{behind}]", "GANTRY_HL7__PORT": str(free_port())}
+    running.start()
+    yield running
+    running.stop()
+
+
+def client(door: FrontDoor) -> MllpClient:
+    return MllpClient("127.0.0.1", int(door.environment["GANTRY_HL7__PORT"]), None, 20.0)
+
+
+async def keep_sending(sender: MllpClient) -> None:
+    while True:
+        await sender.send(order(control_id="M2"))
+        await asyncio.sleep(0.05)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_order_comes_by_the_door_and_a_process_that_is_killed_costs_a_connection_alone(door: FrontDoor) -> None:
+    orders = OrdersClient(door)
+    async with client(door) as one, client(door) as two:
+        # Two connections, two processes.
+        for number, sender in enumerate((one, two), 1):
+            placed = order(
+                control_id=f"M{number}", obr={18: f"A10{number}"}, orc={2: f"P{number}^RIS", 3: f"F{number}^RIS"}
+            )
+            assert b"MSA|AA" in await sender.send(placed)
+        await asyncio.to_thread(until, lambda: orders.states("A101") == orders.states("A102") == {"S100": "SCHEDULED"})
+        assert [part.metric("gantry_hl7_connections") for part in door.parts["orders"]] == [1, 1]
+
+        victim = door.parts["orders"][0]
+        victim.kill()
+        ended = 0
+        for number, sender in enumerate((one, two), 3):
+            try:
+                assert b"MSA|AA" in await sender.send(order(control_id=f"M{number}", orc={2: f"P{number}^RIS"}))
+            except ConnectionFailed:
+                ended += 1
+        assert ended == 1
+    async with client(door) as again:
+        # What had no answer is sent again, and so is what had one: it is answered as before, by the other process.
+        for number in (1, 2, 3):
+            placed = order(
+                control_id=f"M{number}", obr={18: f"A10{number}"}, orc={2: f"P{number}^RIS", 3: f"F{number}^RIS"}
+            )
+            assert b"MSA|AA" in await again.send(placed)
+    victim.start()
+
+
+async def test_door_that_ends_lets_senders_go(door: FrontDoor) -> None:
+    async with client(door) as sender:
+        assert b"MSA|AA" in await sender.send(order())
+        begun = time.monotonic()
+        stopping = asyncio.create_task(asyncio.to_thread(door.stop))
+        with pytest.raises(ConnectionFailed):
+            await keep_sending(sender)
+        await stopping
+        assert time.monotonic() - begun < 15, "a connection that waits for nothing holds nobody up"
