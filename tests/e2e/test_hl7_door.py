@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,9 @@ from gantry.common.net.mllp_client import MllpClient
 from tests.support.archive import free_port
 from tests.support.door import FrontDoor
 from tests.support.messages import order
+from tests.support.mllp_receiver import mllp_receiver
+from tests.support.objects import data_set, file_bytes
+from tests.support.stow import files, post
 from tests.support.worklist import OrdersClient
 
 ALONE = dict.fromkeys(("ingest", "query", "retrieve", "commitment"), 0)
@@ -21,18 +26,26 @@ hl7: {profiles: [{sender: 'RIS^*', authorities: [HOSP]}]}
 """
 
 
-@pytest.fixture
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
-    running = FrontDoor(tmp_path_factory.mktemp("hl7-door"), lab=True, scale={**ALONE, "orders": 2})
-    running.write_policy([], SETTINGS)
+@contextmanager
+def opened(folder: Path, scale: Mapping[str, int], more: str = "") -> Iterator[FrontDoor]:
+    running = FrontDoor(folder, lab=True, scale=scale)
+    running.write_policy([], SETTINGS + more)
     ports = [free_port() for _ in running.parts["orders"]]
     for one, port in zip(running.parts["orders"], ports, strict=True):
         one.environment |= {"GANTRY_HL7__PORT": str(port), "GANTRY_HL7__PROXY_FROM": "[127.0.0.1]"}
     behind = ", ".join(f"127.0.0.1:{port}" for port in ports)
     running.environment |= {"GANTRY_DOOR__HL7": f"[{behind}]", "GANTRY_HL7__PORT": str(free_port())}
     running.start()
-    yield running
-    running.stop()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[FrontDoor]:
+    with opened(tmp_path, {**ALONE, "orders": 2}) as running:
+        yield running
 
 
 def client(door: FrontDoor) -> MllpClient:
@@ -92,3 +105,22 @@ async def test_door_that_ends_lets_senders_go(door: FrontDoor) -> None:
             await keep_sending(sender)
         await stopping
         assert time.monotonic() - begun < 15, "a connection that waits for nothing holds nobody up"
+
+
+async def test_order_comes_in_and_its_result_goes_out_where_every_role_is_a_process_of_its_own(tmp_path: Path) -> None:
+    async with mllp_receiver() as ris:
+        receiver = f"{{name: RIS, host: 127.0.0.1, port: {ris.port}, application: RIS}}"
+        rules = f"routing: {{receivers: [{receiver}], rules: [{{name: told, notify: [RIS]}}]}}"
+        with opened(tmp_path, {}, f"completion: {{quiet: 0.5}}\n{rules}\n") as door:
+            async with client(door) as sender:
+                assert b"MSA|AA" in await sender.send(order())
+            image = data_set(study="1.2.16.1", patient="4711", IssuerOfPatientID="HOSP", AccessionNumber="A100")
+            assert (await asyncio.to_thread(post, door, files([file_bytes(image)]))).status == 200
+            await asyncio.to_thread(until, lambda: bool(ris.came), 60.0)
+            (told,) = ris.messages
+            numbers = {name: told.first(name) for name in ("ORC", "OBR", "OBX", "PID")}
+            assert all(numbers.values()), told
+            assert [one.text(field) for name, field in WANTED if (one := numbers[name])] == list(WANTED.values())
+
+
+WANTED = {("OBX", 5): "1.2.16.1", ("OBR", 18): "A100", ("ORC", 2): "P100", ("ORC", 3): "F100", ("PID", 3): "4711"}

@@ -168,6 +168,15 @@ async def test_tls_ends_at_the_door(hospital: Hospital, tmp_path: Path) -> None:
         acceptor.close()
 
 
+async def test_what_a_balancer_took_tls_off_is_taken_as_it_comes(hospital: Hospital, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority", "network")
+    await hospital.start(tls=server_context(settings(authority.sign("127.0.0.1"), authority.ca)))
+    reader, writer = await hospital.opened(encode(Origin(FAR, 4711, tls=True), ("127.0.0.1", hospital.port)))
+    writer.write(framed(b"1"))
+    assert await answer_of(reader) == b"ack 1"
+    writer.close()
+
+
 async def test_where_nobody_takes_messages_the_connection_is_closed_and_counted(hospital: Hospital) -> None:
     await hospital.start(behind_port=free_port())
     reader, writer = await hospital.opened()
@@ -240,6 +249,30 @@ async def test_door_that_drains_ends_who_waits_for_nothing_and_waits_for_answers
         await draining
     idle_writer.close()
     busy_writer.close()
+
+
+async def test_answer_that_came_by_half_is_waited_for(hospital: Hospital) -> None:
+    may = asyncio.Event()
+
+    async def halting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\x1c\r")
+        writer.write(b"\x0back")
+        await may.wait()
+        writer.write(b" 1\x1c\r")
+
+    process = await asyncio.start_server(halting, "127.0.0.1", 0)
+    hospital.stack.callback(process.close)
+    await hospital.start(behind_port=process.sockets[0].getsockname()[1])
+    reader, writer = await hospital.opened()
+    writer.write(framed(b"1"))
+    assert await reader.readexactly(4) == b"\x0back"
+    draining = asyncio.create_task(hospital.door.drained())
+    await asyncio.sleep(0.3)
+    may.set()
+    async with asyncio.timeout(5):
+        assert await reader.read() == b" 1\x1c\r"
+        await draining
+    writer.close()
 
 
 async def test_end_of_the_process_behind_is_the_end_of_the_connection(hospital: Hospital) -> None:
