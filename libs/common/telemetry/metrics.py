@@ -550,7 +550,11 @@ METRICS: tuple[Metric, ...] = (
         "For which peers were not read, since they were faster than the policy lets them be",
     ),
     Metric(
-        "door_associations", "counter", "associations", "Associations that the door passed on", ("pool", "partition")
+        "door_associations",
+        "counter",
+        "associations",
+        "Associations that the door passed on, and connections for messages (pool hl7)",
+        ("pool", "partition"),
     ),
     Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool", "partition")),
     Metric(
@@ -631,9 +635,10 @@ METRICS: tuple[Metric, ...] = (
         "hl7_connections_refused",
         "counter",
         "connections",
-        "MLLP connections that were closed at once: address, limit, limit per address, tls",
+        "MLLP connections that were closed at once: address, limit, limit per address, tls, proxy (no PROXY header that "
+        "counts), at the door unreachable and partition, too",
         ("reason",),
-        _each("address", "limit", "limit per address", "tls"),
+        _each("address", "limit", "limit per address", "tls", "proxy", "unreachable", "partition"),
     ),
     Metric("hl7_quarantined", "counter", "messages", "HL7 messages that went into quarantine (AE)"),
     Metric(
