@@ -28,7 +28,8 @@ async def build(context: Context) -> RoleParts:
     if settings.sharing.key_file is not None:
         others["share"] = http.may_share
     overrides = settings.access.override_key_file is not None
-    deleting = DeletionService(deletions, http.may_delete, others, overrides=overrides)
+    confidential = bool(settings.access.confidential)
+    deleting = DeletionService(deletions, http.may_delete, others, overrides=overrides, confidential=confidential)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)
     moving = MoveService(moves, http.may_correct)

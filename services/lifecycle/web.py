@@ -37,11 +37,13 @@ class DeletionService:
         others: Mapping[str, Collection[str]] | None = None,
         *,
         overrides: bool = False,
+        confidential: bool = False,
     ) -> None:
         """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`. `overrides` says whether
-        anybody can open here what he does not see."""
+        anybody can open here what he does not see, `confidential` whether there are studies that not everybody sees."""
         self._deletions = deletions
         self._overrides = overrides
+        self._confidential = confidential
         self._may_delete = frozenset(may_delete)
         self._may = {"delete": self._may_delete} | {name: frozenset(who) for name, who in (others or {}).items()}
 
@@ -58,6 +60,8 @@ class DeletionService:
         said = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         caller = request[CALLER]
         said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
+        # Who marks a study must be able to see it afterwards.
+        said["confidential"] = self._confidential and said.get("correct", False) and caller.sight.whole
         opens = self._overrides and not caller.sight.whole
         said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
         return await answer(request, to_json(said), JSON, _FRESH)

@@ -122,6 +122,7 @@ async def test_a_patient_is_corrected_in_all_studies(archive: RunningArchive) ->
         await page.until("document.querySelector('#correct')?.open")
         await page.evaluate("document.querySelector('#correct input[value=patient]').click()")
         assert await page.evaluate("document.querySelector('#correct-accession').disabled")
+        assert await page.evaluate("document.querySelector('#correct [data-field=confidential]').hidden"), "nobody is"
         await replace(page, "#correct-name", "Adams^Adele")
         await page.type("#correct-reason", "Registry")
         await page.press("Enter")
@@ -141,4 +142,40 @@ async def test_who_may_not_correct_is_not_offered_it(tmp_path: Path) -> None:
         assert not {"Correct …", "Merge patients …"} & set(await page.evaluate(bar))
         await page.press("c")
         assert not await page.evaluate("document.querySelector('#correct').open")
+    archive.stop()
+
+
+async def test_a_patient_is_marked_as_confidential_and_the_mark_is_taken_away(tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path, environment={"GANTRY_HTTP__MAY_CORRECT": "loopback"})
+    archive.write_policy([], "access: {confidential: [administrator]}\n")
+    archive.start()
+    uid = await asyncio.to_thread(put, archive, [data_set(name="Adams^Ada", patient="P1", size=16)])
+
+    def said() -> str:
+        return archive.http(f"/dicom-web/studies?StudyInstanceUID={uid}&includefield=00403001")[1]
+
+    async def change(page: Page, before: str, after: str) -> None:
+        await page.press("ArrowDown", "c")
+        await page.until("document.querySelector('#correct')?.open")
+        await page.until("!document.querySelector('#correct-confidential').disabled")
+        assert await page.evaluate("document.querySelector('#correct-confidential').value") == before
+        await page.evaluate("document.querySelector('#correct input[value=patient]').click()")
+        await replace(page, "#correct-confidential", after) if after else await page.evaluate(
+            "document.querySelector('#correct-confidential').value = ''"
+        )
+        await page.type("#correct-reason", "asked for by the board")
+        await page.press("Enter")
+        await job(page, "The patient is corrected")
+
+    async with opened(archive) as page:
+        await permitted(page)
+        await names(page, ["ADAMS, Ada"])
+        await change(page, "", "VIP")
+        assert '"VIP"' in await asyncio.to_thread(said)
+    async with opened(archive) as page:
+        await permitted(page)
+        await names(page, ["ADAMS, Ada"])
+        await change(page, "VIP", "")
+        assert "VIP" not in await asyncio.to_thread(said)
     archive.stop()

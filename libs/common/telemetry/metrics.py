@@ -635,8 +635,8 @@ METRICS: tuple[Metric, ...] = (
         "hl7_connections_refused",
         "counter",
         "connections",
-        "MLLP connections that were closed at once: address, limit, limit per address, tls, proxy (no PROXY header that "
-        "counts), at the door unreachable and partition, too",
+        "MLLP connections that were closed at once: address, limit, limit per address, tls, proxy (no PROXY header "
+        "that counts), at the door unreachable and partition, too",
         ("reason",),
         _each("address", "limit", "limit per address", "tls", "proxy", "unreachable", "partition"),
     ),

@@ -13,6 +13,7 @@ export const FIELDS = [
   { id: "description", name: "Study description", tag: TAG.StudyDescription, vr: "LO", patient: false, longest: 64, hint: "" },
   { id: "date", name: "Study date", tag: TAG.StudyDate, vr: "DA", patient: false, longest: 10, hint: "2026-01-31" },
   { id: "referrer", name: "Referring physician", tag: TAG.ReferringPhysicianName, vr: "PN", patient: false, longest: 200, hint: "Family^Given" },
+  { id: "confidential", name: "Confidential", tag: TAG.Confidentiality, vr: "LO", patient: true, longest: 64, hint: "VIP; empty: it is not" },
 ];
 
 const GROUPS = ["Alphabetic", "Ideographic", "Phonetic"];

@@ -1,11 +1,11 @@
 // A study or its patient is corrected, and patients are merged, for a reason; the tray takes it back.
 
-import { BASE, askJson, studyPath } from "./archive.js";
+import { BASE, askJson, search, studyPath } from "./archive.js";
 import { FIELDS, changed, fieldsOf, identity, patientsOf } from "./correcting.js";
 import { TAG, nameParts, text } from "./dicom.js";
 import { h, say } from "./dom.js";
 import { run } from "./operations.js";
-import { refresh, uidOf } from "./page.js";
+import { refresh, store, uidOf } from "./page.js";
 
 const LONGEST_REASON = 200;
 const REASONS = ["Misspelt", "Wrong patient was chosen", "Wrong order", "Registered twice"];
@@ -39,6 +39,7 @@ class CorrectDialog extends HTMLElement {
     this.study = study;
     this.before = fieldsOf(study);
     for (const { id } of FIELDS) this.inputs[id].value = this.before[id];
+    this.learnMark(study);
     this.scopes.querySelector("input[value=study]").checked = true;
     this.scopes.querySelector("input[value=patient]").disabled = !this.before.patientId;
     this.scoped();
@@ -54,6 +55,22 @@ class CorrectDialog extends HTMLElement {
 
   scoped() {
     for (const { id, patient } of FIELDS) this.inputs[id].disabled = this.ofPatient && !patient;
+    this.inputs.confidential.disabled = !this.marked;
+  }
+
+  // Whether a study is confidential is in no list; the field waits until it is known, and is not there for who may not
+  // decide it.
+  async learnMark(study) {
+    const { mayMark } = store.state;
+    this.marked = false;
+    this.querySelector("[data-field=confidential]").hidden = !mayMark;
+    if (!mayMark) return;
+    const tag = FIELDS.at(-1).tag;
+    const { items } = await search(`${BASE}/studies?StudyInstanceUID=${uidOf(study)}&includefield=${tag}`).catch(() => ({ items: [] }));
+    if (this.study !== study || !items.length) return;
+    this.before.confidential = this.inputs.confidential.value = fieldsOf(items[0]).confidential;
+    this.marked = true;
+    this.scoped();
   }
 
   submit(event) {

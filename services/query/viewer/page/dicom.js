@@ -24,6 +24,7 @@ export const TAG = {
   IssuerOfPatientID: "00100021",
   PatientBirthDate: "00100030",
   PatientSex: "00100040",
+  Confidentiality: "00403001",
   StudyInstanceUID: "0020000D",
   SeriesInstanceUID: "0020000E",
   SeriesNumber: "00200011",

@@ -32,6 +32,7 @@ export const store = createStore({
   mayOrder: false,
   mayShare: false,
   mayOverride: false,
+  mayMark: false, // studies and patients as confidential
   overrides: [], // what is open for a time to somebody who does not see it otherwise
   minutes: 0, // that such access lasts
   emergency: null, // what it is asked for: {study}, {terms} of a search, or {}
@@ -88,7 +89,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override) });
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override), mayMark: Boolean(may.confidential) });
 }
 
 // Keep a choice for the next visit.

@@ -34,6 +34,14 @@ test("only what differs is corrected", () => {
   assert.deepEqual(Object.keys(changed(STUDY, before, after, true).values), ["00100010", "00100030"]);
 });
 
+test("a patient is confidential by what is written there, and not by nothing", () => {
+  const before = fieldsOf(STUDY);
+  const marked = changed(STUDY, before, { ...before, confidential: "VIP" }, true);
+  assert.deepEqual(marked.values, { "00403001": { vr: "LO", Value: ["VIP"] } });
+  const vip = { ...STUDY, ...marked.values };
+  assert.deepEqual(changed(vip, fieldsOf(vip), { ...fieldsOf(vip), confidential: "" }, true).values, { "00403001": { vr: "LO" } });
+});
+
 test("what cannot be sent says why", () => {
   const before = fieldsOf(STUDY);
   assert.equal(changed(STUDY, before, before, false).problem, "Nothing is changed yet");
