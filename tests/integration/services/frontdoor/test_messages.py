@@ -70,7 +70,7 @@ class Hospital:
         )
         self.port_behind = behind_port or listener.start("127.0.0.1", 0)
         self.stack.push_async_callback(listener.drain, 1.0)
-        archive = behind({Pool.HL7: [self.port_behind]}, self.metrics, self.folder / "key")
+        self.archive = archive = behind({Pool.HL7: [self.port_behind]}, self.metrics, self.folder / "key")
         reacher = Reacher(1.0, 2.0, self.clock, self.metrics)
         self.door = MessageDoor(archive, Hl7Settings.model_validate(hl7), reacher, self.clock, self.metrics, astray)
         sock = listen("127.0.0.1", 0, 64)
@@ -85,6 +85,12 @@ class Hospital:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(encode(Origin(FAR, 4711), ("127.0.0.1", self.port)) if header is None else header)
         return reader, writer
+
+    @property
+    def open_behind(self) -> int:
+        """How many connections count at the process."""
+        (backend,) = self.archive.backends.of(Pool.HL7)
+        return backend.open
 
     def counted(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"gantry_{name}", labels) or 0.0
@@ -114,11 +120,11 @@ async def test_messages_are_passed_on_with_the_address_of_their_sender(hospital:
     for number in (b"1", b"2"):
         writer.write(framed(number))
         assert await answer_of(reader) == b"ack " + number
-    assert hospital.counted("door_open", pool="hl7", partition="") == 1
+    assert hospital.counted("door_open", pool="hl7", partition="") == hospital.open_behind == 1
     writer.close()
     await eventually(lambda: hospital.counted("door_open", pool="hl7", partition="") == 0)
     assert hospital.counted("door_associations_total", pool="hl7", partition="") == 1
-    assert hospital.counted("hl7_connections") == 0
+    assert hospital.counted("hl7_connections") == hospital.open_behind == 0
 
 
 async def test_who_is_not_admitted_behind_the_door_is_closed(hospital: Hospital) -> None:
@@ -145,7 +151,10 @@ async def test_nobody_beside_the_door_may_say_for_whom_he_comes(hospital: Hospit
     refused = hospital.behind_metrics.registry.get_sample_value(
         "gantry_origins_refused_total", {"protocol": "hl7", "reason": "missing"}
     )
-    assert (refused or 0) == (0 if proven else 1)
+    closed = hospital.behind_metrics.registry.get_sample_value(
+        "gantry_hl7_connections_refused_total", {"reason": "proxy"}
+    )
+    assert (refused or 0) == (closed or 0) == (0 if proven else 1)
 
 
 async def test_tls_ends_at_the_door(hospital: Hospital, tmp_path: Path) -> None:
@@ -168,6 +177,18 @@ async def test_tls_ends_at_the_door(hospital: Hospital, tmp_path: Path) -> None:
         acceptor.close()
 
 
+async def test_sender_who_never_shakes_hands_is_let_go(
+    hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantry.services.frontdoor.messages._HANDSHAKE_SECONDS", 0.2)
+    authority = Authority(tmp_path / "authority", "network")
+    await hospital.start(tls=server_context(settings(authority.sign("127.0.0.1"), authority.ca)))
+    reader, writer = await hospital.opened()
+    await is_closed(reader)
+    writer.close()
+    assert hospital.counted("hl7_connections_refused_total", reason="tls") == 1
+
+
 async def test_what_a_balancer_took_tls_off_is_taken_as_it_comes(hospital: Hospital, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority", "network")
     await hospital.start(tls=server_context(settings(authority.sign("127.0.0.1"), authority.ca)))
@@ -184,6 +205,7 @@ async def test_where_nobody_takes_messages_the_connection_is_closed_and_counted(
     writer.close()
     assert hospital.counted("hl7_connections_refused_total", reason="unreachable") == 1
     assert hospital.counted("door_connect_failures_total", pool="hl7", partition="") == 1
+    assert hospital.open_behind == 0
 
 
 async def test_there_are_as_many_connections_as_the_settings_say(hospital: Hospital) -> None:
