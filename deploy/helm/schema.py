@@ -165,6 +165,7 @@ def _chart() -> Schema:
             ),
         ),
         "hl7": section(
+            proxyFrom=TEXTS,
             service=section(
                 type=choice("LoadBalancer", "NodePort", "ClusterIP"),
                 externalTrafficPolicy=choice("Local", "Cluster"),

@@ -471,7 +471,7 @@ def test_messages_come_in_at_a_port_of_the_door_where_settings_open_it(tmp_path:
     assert rendered.settings("door", tmp_path).door.hl7 == ("r-gantry-orders:2575",)
     assert not rendered.settings("door", tmp_path).hl7.proxy_from
     behind = rendered.settings("orders", tmp_path).hl7
-    assert (behind.port, behind.tls, [str(one) for one in behind.proxy_from]) == (2575, False, ["10.0.0.0/8"])
+    assert (behind.port, behind.tls, [str(one) for one in behind.proxy_from]) == (2575, False, ["10.244.0.0/16"])
     opened = {role for role in ROLES if "hl7" in {port["name"] for port in rendered.container(role)["ports"]}}
     assert opened == {"door", "orders", "mixed"}
     policies = rendered.of("NetworkPolicy")
