@@ -10,6 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from gantry.common.net.mllp_client import MllpClient
 from tests.kubernetes.chart import EXAMPLES, tool, try_render, write_schemas
 from tests.kubernetes.load import Load
 from tests.kubernetes.node import Node
@@ -17,6 +18,7 @@ from tests.kubernetes.site import NAMESPACE, RELEASE, ROLES, Site
 from tests.support import waiting
 from tests.support.archive import ROOT
 from tests.support.dcmtk import content, find, ok
+from tests.support.messages import order
 from tests.support.objects import study
 
 pytestmark = pytest.mark.timeout(720)
@@ -43,6 +45,14 @@ def test_dcmtk_stores_finds_and_moves_through_a_port_forward(site: Site, tmp_pat
     received = site.destination_received(tmp_path / "received")
     sent = {str(pydicom.dcmread(f.path, stop_before_pixels=True).SOPInstanceUID): f.path for f in files}
     assert {name: content(path) for name, path in received.items()} == {n: content(p) for n, p in sent.items()}
+
+
+async def test_message_comes_in_by_the_door_and_is_applied_behind_it(site: Site) -> None:
+    with site.forwarded(f"service/{RELEASE}-hl7", 2575) as port:
+        async with MllpClient("127.0.0.1", port, None, 60.0) as sender:
+            assert b"MSA|AA" in await sender.send(order())
+    passed = [site.logs(pod["metadata"]["name"]) for pod in site.pods("door")]
+    assert any("HL7 connection passed on" in log for log in passed)
 
 
 def test_every_pod_runs_restricted_and_writes_nowhere_but_in_its_scratch_folders(site: Site) -> None:
