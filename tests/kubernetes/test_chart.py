@@ -70,7 +70,7 @@ def test_the_door_is_given_every_pool_that_there_is(values: Path, tmp_path: Path
     pools = ("ingest", "query", "retrieve", "commitment", "orders", "mixed")
     assert {pool for pool in pools if getattr(door, pool)} == listening
     services = rendered.of("Service")
-    for addresses in (*door.pools.values(), *door.web_pools.values()):
+    for addresses in (*door.pools.values(), *door.web_pools.values(), door.hl7):
         for address in addresses:
             name, _, port = address.rpartition(":")
             assert int(port) in [one["port"] for one in services[name]["spec"]["ports"]]
