@@ -18,6 +18,7 @@ from gantry.common.runtime.breaker import Breakers
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -77,8 +78,8 @@ class Context:
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
     the log says of them; `overrides`
     open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any. `breakers` are those of the archives of
-    `federation`, of all roles in the process.
+    `followed_shares` what the log says of them, where there are any; so are
+    `followed_subscriptions`. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -101,6 +102,7 @@ class Context:
     shares: SealedShares | None = None
     followed_shares: FollowedShares | None = None
     followed_sessions: FollowedSessions | None = None
+    followed_subscriptions: FollowedSubscriptions | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 
