@@ -77,16 +77,25 @@ class Telling:
 
     async def run(self) -> None:
         """Tell until the subscription is off. Raises `DependencyUnavailable`: nothing is lost then."""
+        await self._followed.latest()
         while True:
-            # Also what the process told itself a moment ago.
-            known = (await self._followed.latest()).named(self._name)
+            # What this process told itself was read before it went on.
+            known = self._followed.known.named(self._name)
             if known is None or known.status is Status.OFF:
                 return
             if over := self._over(known):
                 await self._become(Status.OFF, over)
                 return
             try:
-                subscriber = self._subscriber(known)
+                opened = self._subscribers.opened(known)
+            except NotUnderstood as error:
+                # Another process may have the secret, and this one tomorrow.
+                if known.status is not Status.ERROR:
+                    await self._become(Status.ERROR, str(error))
+                await self._followed.until_changed(_LOOK_AGAIN)
+                continue
+            try:
+                subscriber = self._subscriber(*opened)
             except NotUnderstood as error:
                 await self._become(Status.OFF, str(error))
                 return
@@ -97,9 +106,8 @@ class Telling:
                 continue
             await self._tell(known, subscriber, *due)
 
-    def _subscriber(self, known: Subscription) -> _Subscriber:
+    def _subscriber(self, wanted: Wanted, identity: Identity) -> _Subscriber:
         """Who is told. Raises `NotUnderstood`, in words, where nobody may be."""
-        wanted, identity = self._subscribers.opened(known)
         allowed_endpoint(wanted.endpoint, self._settings.endpoints)
         return _Subscriber(wanted, identity, self._subscribers.sight(identity))
 

@@ -212,12 +212,13 @@ async def test_who_may_not_be_told_any_more_is_off_and_told_nothing(
     assert site.subscriber.posts == 0
 
 
-async def test_what_another_secret_sealed_is_off(site: Site) -> None:
+async def test_what_another_secret_sealed_is_in_error_and_told_nothing(site: Site) -> None:
     await site.subscribe("s1")
     (site.folder / "key").write_text("another secret of thirty-two characters or more\n")
     process = site.begin()
-    await until(lambda: process.known("s1").status is Status.OFF)
+    await until(lambda: process.known("s1").status is Status.ERROR)
     assert "subscriptions.key_file" in process.known("s1").reason
+    assert site.subscriber.posts == 0
 
 
 async def test_of_two_processes_one_tells_and_the_other_goes_on_when_it_ends(site: Site) -> None:
