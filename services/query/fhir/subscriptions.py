@@ -219,8 +219,9 @@ class SubscriptionService:
     def _statuses(self, found: Collection[tuple[str, Subscription]]) -> Body:
         entries = []
         for name, known in found:
-            status = status_parameters(name, known, NotificationType.QUERY_STATUS, self._urls)
-            entries.append({"fullUrl": f"urn:uuid:{uuid4()}", "resource": status, "search": {"mode": "match"}})
+            unique = str(uuid4())
+            status = {**status_parameters(name, known, NotificationType.QUERY_STATUS, self._urls), "id": unique}
+            entries.append({"fullUrl": f"urn:uuid:{unique}", "resource": status, "search": {"mode": "match"}})
         return _searchset(entries, [{"relation": "self", "url": f"{self._urls.fhir}/Subscription/$status"}])
 
     async def _events(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
