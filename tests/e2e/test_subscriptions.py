@@ -262,7 +262,7 @@ def test_what_cannot_be_subscribed_to_is_refused_in_words(site: Site, change: di
 def test_one_caller_has_so_many_subscriptions_and_no_more(site: Site) -> None:
     wanted = subscription(site.topic, site.subscriber.base)
     names = []
-    while (answer := site.ask("POST", "Subscription", wanted, OTHER))[0] == 201:
+    while len(names) < 20 and (answer := site.ask("POST", "Subscription", wanted, OTHER))[0] == 201:
         names.append(answer[1]["id"])
     assert (len(names), answer[0]) == (8, 429)
     site.remove(*names, token=OTHER)

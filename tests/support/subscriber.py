@@ -34,6 +34,8 @@ class Subscriber:
                     subscriber.heads.append(dict(self.headers))
                     subscriber.bundles.append(body)
                 self.send_response(subscriber.status)
+                if 300 <= subscriber.status < 400:
+                    self.send_header("Location", f"{subscriber.base}/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -43,7 +45,7 @@ class Subscriber:
         self.port = int(self._server.server_address[1])
         self.base = f"http://127.0.0.1:{self.port}/told"
 
-    def of_type(self, kind: str, endpoint: str = "") -> list[dict[str, Any]]:
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
         """What was told of one type."""
         return [one for one in self.bundles if value(one, "type") == kind]
 
