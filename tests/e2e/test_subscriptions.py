@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.crash.test_upkeep import gantry
 from tests.e2e.test_fhir import validated
 from tests.support.archive import RunningArchive
 from tests.support.objects import data_set, file_bytes
@@ -325,3 +326,14 @@ def test_nothing_that_is_secret_is_in_the_log_or_in_metrics(site: Site) -> None:
         path.read_bytes() for path in (site.archive.folder / "data").rglob("*") if path.is_file()
     )
     site.remove(name)
+
+
+def test_command_lists_who_is_told(site: Site) -> None:
+    name = site.subscribed("id-only", "ImagingStudy?patient=L1")
+    site.store("1.2.9", patient="L1")
+    until(lambda: site.subscriber.events(name))
+    until(lambda: site.ask("GET", f"Subscription/{name}/$status")[0] == 200)
+    result = gantry(site.archive, "subscriptions", "--json")
+    assert result.returncode == 0, result.stderr
+    (said,) = (one for one in map(json.loads, result.stdout.splitlines()) if one["subscription"] == name)
+    assert (said["by"], said["host"], said["status"], said["events"]) == ("ehr", "127.0.0.1", "active", 1)
