@@ -97,6 +97,7 @@ _COMMANDS = {
         "Move studies between object stores, after rules; say what lies where.",
     ),
     "routes": ("gantry.services.commands.routes", "What rules send on: what waits, and why."),
+    "subscriptions": ("gantry.services.commands.subscriptions", "Who is told of studies over FHIR, and how that goes."),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "orders": ("gantry.services.commands.ordering", "See, place, change and cancel orders."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),

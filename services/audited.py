@@ -154,13 +154,20 @@ def audit_step(
 
 
 def audit_result(
-    trail: AuditTrail, study: str, patient: tuple[str, str], receiver: tuple[str, str], trace: str, why: str
+    trail: AuditTrail,
+    study: str,
+    patient: tuple[str, str],
+    receiver: tuple[str, str],
+    trace: str,
+    why: str,
+    over: str = "HL7 ORU^R01",
 ) -> None:
-    """A receiver of HL7 was told of a study, and so of its patient (ID and issuer), or did not take it, with why."""
+    """A receiver of HL7 was told of a study, and so of its patient (ID and issuer), or did not take it, with why; so
+    was one of a subscription `over` FHIR."""
     trail.add(
         Entry(
             Kind.PROCEDURE_SENT,
-            "HL7 ORU^R01",
+            over,
             "",
             "archive",
             "",

@@ -19,6 +19,7 @@ from gantry.common.runtime.breaker import Breakers
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -78,8 +79,8 @@ class Context:
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
     the log says of them; `overrides`
     open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any. `message_origins` checks who names
-    senders of HL7 messages. `breakers` are those of the archives of `federation`, of all roles in the process.
+    `followed_shares` what the log says of them, where there are any; so are
+    `followed_subscriptions`. `message_origins` checks who names senders of HL7 messages. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -103,6 +104,7 @@ class Context:
     followed_shares: FollowedShares | None = None
     followed_sessions: FollowedSessions | None = None
     message_origins: HeaderCheck | None = None
+    followed_subscriptions: FollowedSubscriptions | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 

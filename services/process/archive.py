@@ -30,6 +30,7 @@ from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
@@ -283,6 +284,7 @@ class Archive:
             followed_shares=followed,
             followed_sessions=self._follow_sessions(stores),
             message_origins=self._proven_origins("hl7"),
+            followed_subscriptions=self._follow_subscriptions(stores),
         )
 
     def _follow_shares(self, stores: Stores) -> FollowedShares | None:
@@ -301,6 +303,14 @@ class Archive:
         followed = FollowedSessions(stores.log, self.clock, self.settings.login.longest)
         self.health.sessions.ended = followed.has
         self.lifecycle.watch(followed.run(), "sessions")
+        return followed
+
+    def _follow_subscriptions(self, stores: Stores) -> FollowedSubscriptions | None:
+        """For who asks about them, and for who tells subscribers."""
+        if not self.settings.subscriptions.on or not (self._indexes or Role.QUERY in self.roles):
+            return None
+        followed = FollowedSubscriptions(stores.log, self.clock)
+        self.lifecycle.watch(followed.run(), "subscriptions")
         return followed
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:
@@ -340,11 +350,13 @@ class Archive:
         from gantry.services.maintenance import app as maintenance_app
         from gantry.services.maintenance.completeness import Refill
         from gantry.services.webhooks import app as webhooks_app
+        from gantry.services.webhooks import subscriptions_app
 
         indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
-        webhooks = await webhooks_app.build(context)
+        webhooks, subscriptions = await webhooks_app.build(context), await subscriptions_app.build(context)
         completion, repository = await completion_app.build(context), await auditing_app.build(context)
-        for parts in (indexing, upkeep, webhooks, completion, repository, await build_expiry(context)):
+        expiry = await build_expiry(context)
+        for parts in (indexing, upkeep, webhooks, subscriptions, completion, repository, expiry):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
@@ -359,7 +371,7 @@ class Archive:
                 table,
             )
             self.lifecycle.watch(refill.run(), "refill")
-        return [*indexing.groups, *upkeep.groups, *webhooks.groups, *repository.groups]
+        return [*indexing.groups, *upkeep.groups, *webhooks.groups, *subscriptions.groups, *repository.groups]
 
     async def _built(self, later: list[tuple[Role, asyncio.Task[RoleParts]]]) -> list[Service]:
         """The services of roles that have read the log, which are taken out of `later`. Where there are other roles,

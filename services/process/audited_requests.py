@@ -36,6 +36,7 @@ _READS: Mapping[Resource, Kind] = {
     Resource.FHIR: Kind.QUERY,
     Resource.SHARES: Kind.QUERY,
     Resource.FHIR_ORDERS: Kind.QUERY,
+    Resource.SUBSCRIPTIONS: Kind.QUERY,
     Resource.SEARCH_ORDERS: Kind.QUERY,
     Resource.CHANGE_FEED: Kind.QUERY,
     Resource.MESSAGES: Kind.QUERY,

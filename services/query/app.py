@@ -29,9 +29,12 @@ from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.feed import Feed
 from gantry.common.runtime.study_facts import day_of
+from gantry.common.runtime.subscribed_studies import SubscribedStudies
+from gantry.common.runtime.subscription_seal import SubscriptionSeal
+from gantry.common.subscriptions.resources import Urls
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
-from gantry.common.web.routes import Resource
+from gantry.common.web.routes import BASE, FHIR, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
@@ -43,6 +46,7 @@ from gantry.services.query.changes import Changes
 from gantry.services.query.federation.asking import Federation
 from gantry.services.query.feed_service import FeedService
 from gantry.services.query.fhir.service import FhirService
+from gantry.services.query.fhir.subscriptions import NO_SUBSCRIPTIONS, SubscriptionService
 from gantry.services.query.login.backchannel import BackChannel
 from gantry.services.query.login.exchange import OurClient
 from gantry.services.query.login.provider import Provider
@@ -75,7 +79,8 @@ async def build(context: Context) -> RoleParts:
     federation = build_federation(context)
     web = build_web(context.answers, settings.http.url, changes, availability, federation)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
-    fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today)
+    topic = Urls.below(settings.http.url, FHIR, BASE).topic if settings.subscriptions.on else ""
+    fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today, topic)
     sharing = build_sharing(context)
     overriding = OverrideService(context.overrides, context.metrics)
     return RoleParts(
@@ -88,6 +93,7 @@ async def build(context: Context) -> RoleParts:
             **web,
             **feed.handlers(),
             **fhir.handlers(),
+            **build_subscriptions(context, systems),
             **overriding.handlers(),
             **sharing,
         },
@@ -160,6 +166,25 @@ def build_sharing(context: Context) -> Mapping[Resource, Handler]:
         http.may_operate,
         context.sessions,
         read_profiles(context.settings.deidentification.profiles, {}),
+    ).handlers()
+
+
+def build_subscriptions(context: Context, systems: Systems) -> Mapping[Resource, Handler]:
+    """Subscriptions over FHIR, where addresses are named that may be told. Raises `ConfigError`."""
+    settings, followed = context.settings, context.followed_subscriptions
+    if followed is None:
+        return NO_SUBSCRIPTIONS
+    studies = SubscribedStudies(context.answers, systems, Urls.below(settings.http.url, FHIR, BASE))
+    return SubscriptionService(
+        followed,
+        SubscriptionSeal(settings),
+        studies,
+        settings.subscriptions,
+        systems,
+        context.clock,
+        context.metrics,
+        settings.http.may_subscribe,
+        settings.http.may_operate,
     ).handlers()
 
 

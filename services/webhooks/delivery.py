@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Collection, Sequence
-
-import aiohttp
 
 from gantry.common.clock import Clock
 from gantry.common.config.settings import WebhookSettings
@@ -16,6 +13,7 @@ from gantry.common.runtime.consumer import Backoff, Delivery
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.webhooks.posting import Poster, Unreachable
 from gantry.services.webhooks.signing import HEADER, signature
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -31,7 +29,7 @@ class Webhook:
         self._clock = clock
         self._metrics = metrics
         self._types: Collection[str] = frozenset(settings.types)
-        self._session: aiohttp.ClientSession | None = None
+        self._poster = Poster(limit=1)
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Post what the batch says. Raises `Backoff` where it was not accepted: the loop waits, longer each time, and
@@ -49,8 +47,7 @@ class Webhook:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._poster.close()
 
     def _change(self, delivery: Delivery) -> Json | None:
         if delivery.event.partition != DEFAULT_PARTITION:
@@ -63,25 +60,15 @@ class Webhook:
         at = self._clock.now_us() // 1_000_000
         headers = {"Content-Type": "application/json", HEADER: signature(self._secret, at, body)}
         try:
-            async with self._connected().post(
-                self._settings.url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            status = await self._poster.post(self._settings.url, body, headers, self._settings.timeout)
+        except Unreachable as error:
             self._count("unreachable")
-            raise Backoff(f"webhook {self._settings.name}: {type(error).__name__}") from error
+            raise Backoff(f"webhook {self._settings.name}: {error}") from error
         if not 200 <= status < 300:
             self._count("refused")
             raise Backoff(f"webhook {self._settings.name} answered {status}")
         self._count("accepted")
         await reach(FailPoint.AFTER_POST)
-
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout), connector=aiohttp.TCPConnector(limit=1)
-            )
-        return self._session
 
     def _count(self, outcome: str) -> None:
         self._metrics.webhook_posts.labels(self._settings.name, outcome).inc()

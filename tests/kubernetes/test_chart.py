@@ -156,13 +156,15 @@ def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
         'settings.access={"issuers": [{"name": "sso", "url": "https://sso.example/r/x", "audience": ["gantry"]}]}',
         'settings.webhooks=[{"name": "ris", "url": "http://ris.example:8099/in", "secret_file": "/x"}]',
         'settings.audit={"syslog": "arr.example:6514"}',
+        'settings.subscriptions={"endpoints": ["https://ehr.example:8447/fhir/"], "key_file": "/x"}',
+        'settings.http={"url": "https://archive.example"}',
     )
     before, after = (
         {n: m["spec"] for n, m in render(PLAIN, *more).of("NetworkPolicy").items()} for more in ((), given)
     )
     for role in ROLES:
         name = f"r-gantry-{role}"
-        assert _ports(after[name]["egress"]) - _ports(before[name]["egress"]) >= {8099, 6514}
+        assert _ports(after[name]["egress"]) - _ports(before[name]["egress"]) >= {8099, 6514, 8447}
         assert 443 in _ports(after[name]["egress"])
     narrow = 'networkPolicy.services=[{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}]'
     egress = render(PLAIN, *given, narrow).of("NetworkPolicy")["r-gantry-query"]["spec"]["egress"]

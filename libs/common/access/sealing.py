@@ -29,8 +29,9 @@ _ALGORITHMS = ["dir", "A256GCM"]
 class Seal:
     """The first of the secrets seals, and any of them opens."""
 
-    def __init__(self, secrets: Sequence[bytes], use: str, place: str) -> None:
-        """`place` is the URL of this installation."""
+    def __init__(self, secrets: Sequence[bytes], use: str, place: str, longest: int = LONGEST) -> None:
+        """`place` is the URL of this installation; what is sealed is at most `longest` characters."""
+        self._longest = longest
         keys = [_derived(secret, use, place) for secret in secrets]
         self._keys = {_name(key): OctKey.import_key(key) for key in keys}
         self._first = _name(keys[0])
@@ -40,13 +41,13 @@ class Seal:
         plain = json.dumps(content, separators=(",", ":")).encode()
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._first}
         sealed = jwe.encrypt_compact(header, plain, self._keys[self._first], algorithms=_ALGORITHMS)
-        if len(sealed) > LONGEST:
+        if len(sealed) > self._longest:
             raise NotUnderstood("too long for a cookie")
         return sealed
 
     def open(self, sealed: str) -> Mapping[str, Any] | None:
         """The content; None for what was not sealed here for this use."""
-        if len(sealed) > LONGEST:
+        if len(sealed) > self._longest:
             return None
         try:
             content = json.loads(jwe.decrypt_compact(sealed, self._key, algorithms=_ALGORITHMS).plaintext or b"")

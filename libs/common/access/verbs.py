@@ -37,6 +37,8 @@ class Verb(Enum):
     """Open a study or patient that is not seen otherwise, where `access.override_key_file` is set."""
     SHARE = "share"
     """Make links for people outside, where `sharing.key_file` is set."""
+    SUBSCRIBE = "subscribe"
+    """Have an address told of studies that are seen, where `subscriptions.endpoints` names it."""
 
 
 class CallerRole(Enum):
@@ -61,6 +63,6 @@ DEFAULT_VERBS: Mapping[CallerRole, frozenset[Verb]] = {
     CallerRole.REFERRER: frozenset((Verb.READ,)),
     CallerRole.PATIENT: frozenset((Verb.READ,)),
     CallerRole.ADMINISTRATOR: frozenset(Verb),
-    CallerRole.SERVICE: FORMER_VERBS | {Verb.ORDER},
+    CallerRole.SERVICE: FORMER_VERBS | {Verb.ORDER, Verb.SUBSCRIBE},
 }
 """What each role may where the settings say nothing else (docs/access.md)."""

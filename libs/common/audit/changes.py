@@ -37,6 +37,9 @@ from gantry.common.events import (
     ShareRevoked,
     StudyCorrected,
     StudyCorrectionWithdrawn,
+    SubscriptionCreated,
+    SubscriptionDeleted,
+    SubscriptionStatusChanged,
     WorkitemCancelRequested,
     WorkitemCreated,
     WorkitemErased,
@@ -88,8 +91,13 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     WorkitemSubscriptionSuspended: (Kind.PROCEDURE, "suspend subscription to workitems"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
+_OF_SUBSCRIPTIONS: dict[type[Event], str] = {
+    SubscriptionCreated: "make subscription",
+    SubscriptionStatusChanged: "change subscription",
+    SubscriptionDeleted: "remove subscription",
+}
 _OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)
-CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES))
+CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES, *_OF_SUBSCRIPTIONS))
 """The events that are on record."""
 
 
@@ -107,6 +115,8 @@ def entry_of(event: Event) -> Entry | None:
         return _of_order(event, *_OF_ORDERS[cls])
     if isinstance(event, ShareCreated | ShareRevoked):
         return _of_share(event)
+    if isinstance(event, SubscriptionCreated | SubscriptionStatusChanged | SubscriptionDeleted):
+        return _of_subscription(event)
     known = _OF_STUDIES.get(cls) or _OF_PATIENTS.get(cls)
     return None if known is None else _changed(event, *known)
 
@@ -193,6 +203,21 @@ def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
     by, profile = event.by, event.deidentified_by if isinstance(event, ShareCreated) else ""
     said = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
     return replace(said, deidentified_by=profile)
+
+
+def _of_subscription(
+    event: SubscriptionCreated | SubscriptionStatusChanged | SubscriptionDeleted,
+) -> Entry:
+    """The subscription by its name, and where it leads to."""
+    operation = f"{_OF_SUBSCRIPTIONS[type(event)]} {event.subscription}"
+    why = ""
+    if isinstance(event, SubscriptionStatusChanged):
+        operation = f"{operation} to {event.status}"
+        why = event.reason
+    host = event.host if isinstance(event, SubscriptionCreated) else ""
+    who = requestor_kind(event.by) if event.by else ARCHIVE
+    receiver = (event.by, host) if host else ("", "")
+    return Entry(Kind.PROTECTION, operation, event.by or ARCHIVE, who, "", *receiver, why=why, trace=event.trace)
 
 
 def _instances(study: str, receipts: object) -> AuditedInstances:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gantry.common.config.values import Seconds, Section, setting
 
 _ROLES = "technologist|radiologist|referrer|patient|administrator|service"
-_VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate|override|share"
+_VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate|override|share|subscribe"
 _RULES = "referrals|record|institution|department"
 RoleName = Annotated[str, Field(pattern=rf"^({_ROLES})$")]
 RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))*)?$")]

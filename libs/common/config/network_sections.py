@@ -105,6 +105,9 @@ class Http(Section):
     may_share: tuple[str, ...] = setting(
         (), "names", "Tokens (their NAMEs) that may make links for people outside (docs/sharing.md); as `may_delete`"
     )
+    may_subscribe: tuple[str, ...] = setting(
+        (), "names", "Tokens (their NAMEs) that may subscribe over FHIR (docs/fhir.md#subscriptions); as `may_delete`"
+    )
     ohif: Path | None = setting(
         None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it"
     )

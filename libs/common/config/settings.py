@@ -34,6 +34,7 @@ from gantry.common.config.role_sections import (
 )
 from gantry.common.config.sharing_sections import SharingSettings
 from gantry.common.config.store_sections import S3, Encryption, Index, Kafka, OpenSearch, Storage
+from gantry.common.config.subscription_sections import SubscriptionSettings
 from gantry.common.config.values import Seconds, Section, setting
 
 
@@ -94,6 +95,7 @@ class Settings(Section):
     access: AccessSettings = setting(AccessSettings(), "", "")
     login: LoginSettings = setting(LoginSettings(), "", "")
     sharing: SharingSettings = setting(SharingSettings(), "", "")
+    subscriptions: SubscriptionSettings = setting(SubscriptionSettings(), "", "")
     storage: Storage = setting(Storage(), "", "")
     s3: S3 = setting(S3(), "", "")
     encryption: Encryption = setting(Encryption(), "", "")
@@ -124,6 +126,15 @@ class Settings(Section):
         names = [webhook.name for webhook in self.webhooks]
         if len(set(names)) < len(names):
             raise ValueError("two webhooks have one name")
+        return self
+
+    @model_validator(mode="after")
+    def _can_tell_subscribers(self) -> Self:
+        """Of what is on the log a subscription knows nothing but what completion says, by the URLs of this archive."""
+        if not self.subscriptions.on:
+            return self
+        if self.http.url is None or self.subscriptions.key_file is None or not self.completion.quiet:
+            raise ValueError("subscriptions.endpoints needs http.url, subscriptions.key_file and completion.quiet")
         return self
 
     @model_validator(mode="after")

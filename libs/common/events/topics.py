@@ -27,6 +27,7 @@ from gantry.common.events.schema import (
     MessageDiscarded,
     MessageQuarantined,
     NamesakeFound,
+    NotifierBegan,
     ObjectLost,
     ObjectsCollected,
     ObjectsRelocated,
@@ -62,6 +63,12 @@ from gantry.common.events.schema import (
     StudyDelivered,
     StudyLinked,
     StudyUnlinked,
+    SubscribedStudyNoted,
+    SubscriberNotified,
+    SubscriptionCreated,
+    SubscriptionDeleted,
+    SubscriptionEventsCounted,
+    SubscriptionStatusChanged,
     WorkitemCancelRequested,
     WorkitemCreated,
     WorkitemErased,
@@ -117,6 +124,9 @@ _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
 _SHARES = Topic("shares", "share", 1, None)
+_SUBSCRIPTIONS = Topic("subscriptions", "subscription", 1, None)
+# What was told a month ago is asked for by nobody; numbers are counted on (`SubscriptionEventsCounted`).
+_NOTIFICATIONS = Topic("notifications", "subscription", 1, 30 * _DAY_MS, sealed=False)
 # Longer than any session lasts (`login.longest`).
 _SESSIONS = Topic("sessions", "issuer", 1, 30 * _DAY_MS, sealed=False)
 _AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
@@ -172,6 +182,13 @@ TOPICS: dict[type[Event], Topic] = {
     ProcedureStepSet: _STEPS,
     ProcedureStepErased: _STEPS,
     ShareCopied: _SHARES,
+    SubscriptionCreated: _SUBSCRIPTIONS,
+    SubscriptionStatusChanged: _SUBSCRIPTIONS,
+    SubscriptionDeleted: _SUBSCRIPTIONS,
+    SubscribedStudyNoted: _NOTIFICATIONS,
+    SubscriberNotified: _NOTIFICATIONS,
+    SubscriptionEventsCounted: _NOTIFICATIONS,
+    NotifierBegan: _NOTIFICATIONS,
     WorkitemCreated: _WORKITEMS,
     WorkitemSet: _WORKITEMS,
     WorkitemStateRequested: _WORKITEMS,

@@ -7,10 +7,13 @@ from typing import Any
 from gantry.common.fhir.order_searches import PARAMETERS as OF_ORDERS
 from gantry.common.fhir.searches import PARAMETERS
 
+_GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport"
 
-def capability_statement(version: str, day: str, url: str) -> dict[str, Any]:
-    """What this archive understands since a `day`, YYYY-MM-DD; `url` is the base of FHIR."""
-    return {
+
+def capability_statement(version: str, day: str, url: str, topic: str = "") -> dict[str, Any]:
+    """What this archive understands since a `day`, YYYY-MM-DD; `url` is the base of FHIR, `topic` the canonical URL of
+    what can be subscribed to, "" where there are no subscriptions."""
+    said: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": day,
@@ -21,6 +24,10 @@ def capability_statement(version: str, day: str, url: str) -> dict[str, Any]:
         "format": ["application/fhir+json"],
         "rest": [{"mode": "server", "resource": [_resource(name) for name in _ALL]}],
     }
+    if topic:
+        said["instantiates"] = [f"{_GUIDE}/CapabilityStatement/backport-subscription-server-r4"]
+        said["rest"][0]["resource"].append(_subscriptions(topic))
+    return said
 
 
 _ALL = {**PARAMETERS, "ServiceRequest": OF_ORDERS}
@@ -35,3 +42,20 @@ def _resource(name: str) -> dict[str, Any]:
     if name == "ImagingStudy":
         said["searchInclude"] = ["ImagingStudy:subject"]
     return said
+
+
+def _subscriptions(topic: str) -> dict[str, Any]:
+    """Subscriptions R5 Backport, R4: https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/"""
+    canonical = f"{_GUIDE}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+    operations = ("status", "events")
+    return {
+        "extension": [{"url": canonical, "valueCanonical": topic}],
+        "type": "Subscription",
+        "supportedProfile": [f"{_GUIDE}/StructureDefinition/backport-subscription"],
+        "interaction": [{"code": code} for code in ("read", "create", "update", "delete", "search-type")],
+        "searchParam": [{"name": "_id", "type": "token"}, {"name": "status", "type": "token"}],
+        "operation": [
+            {"name": name, "definition": f"{_GUIDE}/OperationDefinition/backport-subscription-{name}"}
+            for name in operations
+        ],
+    }

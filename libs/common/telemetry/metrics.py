@@ -475,6 +475,30 @@ METRICS: tuple[Metric, ...] = (
         "Instances that a rejection note named and that did not come within `lifecycle.note_first`",
     ),
     Metric(
+        "subscriptions_changed",
+        "counter",
+        "subscriptions",
+        "Subscriptions over FHIR, by what was done to them: created, deleted; requested, active, error, off: they got "
+        "this status",
+        ("change",),
+        _each("created", "deleted", "requested", "active", "error", "off"),
+    ),
+    Metric(
+        "subscriptions_open",
+        "gauge",
+        "subscriptions",
+        "Subscriptions over FHIR by status, as the process knows them that tells subscribers (0 in the others)",
+        ("status",),
+    ),
+    Metric(
+        "subscription_posts",
+        "counter",
+        "posts",
+        "Notifications of subscriptions over FHIR, by type, and by outcome: accepted, refused (an answer that is not "
+        "2xx), unreachable",
+        ("type", "outcome"),
+    ),
+    Metric(
         "webhook_posts",
         "counter",
         "posts",
@@ -743,6 +767,9 @@ class Metrics:
     tier_bytes: Gauge
     subsequent_occurrences: Counter
     rejections_lapsed: Counter
+    subscriptions_changed: Counter
+    subscriptions_open: Gauge
+    subscription_posts: Counter
     webhook_posts: Counter
     routes_open: Gauge
     routes_ended: Counter

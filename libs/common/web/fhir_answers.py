@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,14 +17,36 @@ from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem, problem_of
 
 FHIR_JSON = "application/fhir+json"
-_ISSUES = {400: "invalid", 404: "not-found", 503: "transient"}
+_ISSUES = {
+    400: "invalid",
+    403: "forbidden",
+    404: "not-found",
+    409: "conflict",
+    422: "business-rule",
+    429: "too-costly",
+    503: "transient",
+}
 Body = dict[str, Any]
 
 
-async def answered(request: web.BaseRequest, made: Awaitable[Body]) -> web.StreamResponse:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A resource that is made, with another status than 200; without a body 204."""
+
+    body: Body | None = None
+    status: int = 201
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> web.StreamResponse:
     """The resource that is made. What is wrong with the request is said as an OperationOutcome (R4 3.1.0.1.8)."""
     try:
-        return await _said(request, await made)
+        found = await made
+        if not isinstance(found, Made):
+            return await _said(request, found)
+        if found.body is None:
+            return web.Response(status=204, headers=found.headers)
+        return await _said(request, found.body, found.status, found.headers)
     except NotUnderstood as error:
         problem = HttpProblem(400, str(error))
     except GantryError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -18,11 +19,14 @@ _LONGEST_BODY = 256 << 10
 _STALL_SECONDS = 30.0
 
 
-async def json_body(request: web.BaseRequest) -> Any:
+async def json_body(
+    request: web.BaseRequest, types: Sequence[str] = (JSON, DICOM_JSON), longest: int = _LONGEST_BODY
+) -> Any:
+    """JSON of one of these types, of at most so many bytes. Raises `HttpProblem` 400, 413, 415."""
     # A form on another site cannot send these media types without a preflight request (Fetch 3.2.2).
-    if _type_of(request) not in (JSON, DICOM_JSON):
-        raise HttpProblem(415, f"the body is to be {JSON} or {DICOM_JSON}")
-    return _from_json(await _read(request, _LONGEST_BODY))
+    if _type_of(request) not in types:
+        raise HttpProblem(415, f"the body is to be {' or '.join(types)}")
+    return _from_json(await _read(request, longest))
 
 
 async def data_set_body(request: web.BaseRequest, longest: int = _LONGEST_BODY) -> dict[str, Any]:

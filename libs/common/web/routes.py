@@ -85,6 +85,11 @@ class Resource(Enum):
     FHIR = (WebRole.QUERY, "GET", "fhir")
     FHIR_ORDERS = (WebRole.ORDERS, "GET", "fhir-orders")
     """Studies and patients, and orders, as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
+    SUBSCRIPTIONS = (WebRole.QUERY, "GET", "subscriptions")
+    SUBSCRIBE = (WebRole.QUERY, "POST", "subscriptions")
+    CHANGE_SUBSCRIPTION = (WebRole.QUERY, "PUT", "subscriptions")
+    UNSUBSCRIBE = (WebRole.QUERY, "DELETE", "subscriptions")
+    """Who wants to be told of studies (docs/fhir.md#subscriptions); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
     METADATA = (WebRole.RETRIEVE, "GET", "metadata")
@@ -158,6 +163,10 @@ class Match:
     count: bool = False
 
 
+OF_SUBSCRIPTIONS = (
+    *(Resource.SUBSCRIPTIONS, Resource.SUBSCRIBE),
+    *(Resource.CHANGE_SUBSCRIPTION, Resource.UNSUBSCRIBE),
+)
 _NAMES = ("study", "series", "instance")
 # Shapes: a name stands for itself, {} for a UID (of study, series, instance, in this order), {frames} and {*} as named.
 _SEARCHES = {
@@ -257,6 +266,8 @@ def find(method: str, raw_path: str) -> Match:
     if raw_path == FHIR or raw_path.startswith(f"{FHIR}/"):
         path = raw_path.removeprefix(FHIR).strip("/")
         rest = _decoded(path)
+        if rest[:1] == ("Subscription",):
+            return _with_method(method, [Match(one, rest=rest) for one in OF_SUBSCRIPTIONS], raw_path)
         resource = Resource.FHIR_ORDERS if rest[:1] == ("ServiceRequest",) else Resource.FHIR
         return _with_method(method, [Match(resource, rest=rest)], raw_path)
     if is_login(raw_path):

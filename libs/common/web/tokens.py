@@ -58,6 +58,11 @@ class Tokens:
                 found = known
         return found
 
+    def named(self, name: str) -> KnownToken | None:
+        """What is known of the token of a name; None if there is none any more."""
+        self._look()
+        return next((known for known in self._tokens.values() if known.name == name), None)
+
     def _look(self) -> None:
         mark = self._mark()
         if mark == self._seen or self._file is None:

@@ -38,6 +38,10 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.SHARE: Verb.READ,
     Resource.ENTER_SHARE: Verb.READ,
     Resource.FHIR: Verb.READ,
+    Resource.SUBSCRIPTIONS: Verb.SUBSCRIBE,
+    Resource.SUBSCRIBE: Verb.SUBSCRIBE,
+    Resource.CHANGE_SUBSCRIPTION: Verb.SUBSCRIBE,
+    Resource.UNSUBSCRIBE: Verb.SUBSCRIBE,
     Resource.OBJECTS: Verb.READ,
     Resource.METADATA: Verb.READ,
     Resource.RENDERED: Verb.READ,
@@ -75,7 +79,7 @@ VERBS: Mapping[Resource, Verb] = {
 }
 """Every resource has one."""
 
-BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE, Verb.SHARE))
+BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE, Verb.SHARE, Verb.SUBSCRIBE))
 """Verbs that `http.may_*` allow by name, too: the handlers decide (`gantry.common.web.callers.may`)."""
 
 WITHOUT_STUDY = frozenset(
@@ -84,6 +88,7 @@ WITHOUT_STUDY = frozenset(
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
         *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.SHARE, Resource.ENTER_SHARE),
         *(Resource.OVERRIDES, Resource.OVERRIDE, Resource.END_OVERRIDES),
+        *(Resource.SUBSCRIPTIONS, Resource.SUBSCRIBE, Resource.CHANGE_SUBSCRIPTION, Resource.UNSUBSCRIBE),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""

@@ -36,12 +36,21 @@ _TYPES = ("ImagingStudy", "Patient")
 class FhirService:
     """The handler of `Resource.FHIR`."""
 
-    def __init__(self, index: ReadIndex, public_url: str | None, systems: Systems, version: str, today: date) -> None:
-        """`public_url` as in `SearchService`; what is understood is dated `today`."""
+    def __init__(
+        self,
+        index: ReadIndex,
+        public_url: str | None,
+        systems: Systems,
+        version: str,
+        today: date,
+        topic: str = "",
+    ) -> None:
+        """`public_url` as in `SearchService`; what is understood is dated `today`. `topic` is the canonical URL of what
+        can be subscribed to, "" for nothing."""
         self._index = index
         self._public_url = public_url
         self._systems = systems
-        self._statement = partial(capability_statement, version, today.isoformat())
+        self._statement = partial(capability_statement, version, today.isoformat(), topic=topic)
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -57,7 +66,9 @@ class FhirService:
         if tuple(rest) == ("metadata",):
             return self._statement(root + FHIR)
         if not rest or rest[0] not in _TYPES or len(rest) > 2:
-            raise HttpProblem(404, f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest and metadata")
+            raise HttpProblem(
+                404, f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest, Subscription, metadata"
+            )
         if len(rest) == 2:
             return await self._read(rest[0], rest[1], root, request[CALLER].identity.facts)
         facts = request[CALLER].identity.facts

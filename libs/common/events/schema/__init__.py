@@ -91,6 +91,15 @@ from gantry.common.events.schema.studies import (
     StudyAccessed,
     StudyCompleted,
 )
+from gantry.common.events.schema.subscriptions import (
+    NotifierBegan,
+    SubscribedStudyNoted,
+    SubscriberNotified,
+    SubscriptionCreated,
+    SubscriptionDeleted,
+    SubscriptionEventsCounted,
+    SubscriptionStatusChanged,
+)
 from gantry.common.events.schema.workitems import (
     WorkitemCancelRequested,
     WorkitemCreated,
@@ -129,6 +138,7 @@ __all__ = [
     "MessageDiscarded",
     "MessageQuarantined",
     "NamesakeFound",
+    "NotifierBegan",
     "ObjectLost",
     "ObjectsCollected",
     "ObjectsRelocated",
@@ -167,6 +177,12 @@ __all__ = [
     "StudyDelivered",
     "StudyLinked",
     "StudyUnlinked",
+    "SubscribedStudyNoted",
+    "SubscriberNotified",
+    "SubscriptionCreated",
+    "SubscriptionDeleted",
+    "SubscriptionEventsCounted",
+    "SubscriptionStatusChanged",
     "WorkitemCancelRequested",
     "WorkitemCreated",
     "WorkitemErased",
@@ -237,6 +253,13 @@ Event = (
     | WorkitemSubscriptionSuspended
     | ShareCreated
     | ShareCopied
+    | NotifierBegan
+    | SubscribedStudyNoted
+    | SubscriberNotified
+    | SubscriptionCreated
+    | SubscriptionDeleted
+    | SubscriptionEventsCounted
+    | SubscriptionStatusChanged
     | ShareTried
     | ShareOpened
     | ShareRevoked

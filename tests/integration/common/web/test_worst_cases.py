@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gantry.common.access import Facts
 from gantry.common.access.asked_shares import asked_share
 from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
@@ -18,6 +19,9 @@ from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.fhir.order_searches import order_search_of
 from gantry.common.fhir.searches import search_of as fhir_search
+from gantry.common.subscriptions.endpoints import allowed_endpoint
+from gantry.common.subscriptions.filters import search_of_filters
+from gantry.common.subscriptions.reading import asked_subscription
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.codings import coding_of
 from gantry.common.web.headers import LONGEST, combined, split
@@ -31,6 +35,14 @@ from gantry.services.retrieve.fetching.holders import holder_in
 from tests.support.work import LINEAR, growth
 
 Parser = Callable[[str], object]
+
+
+def _subscribed(text: str) -> object:
+    extensions = [{"url": text, "valueString": text}] * (1 + len(text) // 1000)
+    channel = {"type": "rest-hook", "payload": "application/fhir+json", "endpoint": text, "header": [text] * 10}
+    asked = {"resourceType": "Subscription", "status": "requested", "criteria": text, "reason": text, "end": text}
+    content = {**asked, "_criteria": {"extension": extensions}, "channel": channel}
+    return asked_subscription(content, text, ["https://a"])
 
 
 def _quietly(parse: Parser, text: str) -> object:
@@ -79,6 +91,17 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     ),
     "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
+    "subscription, endpoint": (
+        lambda text: allowed_endpoint(f"https://a/{text}", ["https://a/b"]),
+        "../%2",
+        100000,
+    ),
+    "subscription, what is asked for": (_subscribed, "a:", 100000),
+    "subscription, filter": (
+        lambda text: search_of_filters([f"ImagingStudy?{text}"], Systems(), Facts(), ""),
+        "patient=\\,",
+        100000,
+    ),
     "share, what is asked for": (
         lambda text: asked_share({"studies": [text], "reason": text, "expires": text}, 0, 1),
         "1.",

@@ -8,16 +8,18 @@ from gantry.common.access import CallerRole, Identity, Means, RoleTable, Verb, d
 from gantry.common.errors import NotUnderstood
 
 MATRIX = {
-    #                read store send history changes worklist order correct reject delete hold operate override share
-    "technologist": "x    x     x    x       -       x        x     x       x      -      -    -    x        -",
-    "radiologist": " x    x     x    x       x       x        -     -       x      -      -    -    x        x",
-    "referrer": "    x    -     -    -       -       -        -     -       -      -      -    -    -        -",
-    "patient": "     x    -     -    -       -       -        -     -       -      -      -    -    -        -",
-    "administrator": "x   x     x    x       x       x        x     x       x      x      x    x    x        x",
-    "service": "     x    x     x    x       x       x        x     -       -      -      -    -    -        -",
+    #                read  store send  histo chang workl order corre rejec delet hold  opera overr share subsc
+    "technologist": " x     x     x     x     -     x     x     x     x     -     -     -     x     -     -",
+    "radiologist": "  x     x     x     x     x     x     -     -     x     -     -     -     x     x     -",
+    "referrer": "     x     -     -     -     -     -     -     -     -     -     -     -     -     -     -",
+    "patient": "      x     -     -     -     -     -     -     -     -     -     -     -     -     -     -",
+    "administrator": "x     x     x     x     x     x     x     x     x     x     x     x     x     x     x",
+    "service": "      x     x     x     x     x     x     x     -     -     -     -     -     -     -     x",
 }
-FORMER = "           x    x     x    x       x       x        -     -       -      -      -    -    -        -"
-VERBS = "read store send history changes worklist order correct reject delete hold operate override share".split()
+FORMER = "           x     x     x     x     x     x     -     -     -     -     -     -     -     -     -"
+VERBS = (
+    "read store send history changes worklist order correct reject delete hold operate override share subscribe".split()
+)
 CELLS = [
     (role, verb, sign == "x") for role, row in MATRIX.items() for verb, sign in zip(VERBS, row.split(), strict=True)
 ]
@@ -30,7 +32,7 @@ def of(*roles: str, means: Means = Means.ISSUER) -> Identity:
 def test_matrix_is_whole() -> None:
     assert set(MATRIX) == {role.value for role in CallerRole}
     assert set(VERBS) == {verb.value for verb in Verb}
-    assert len(CELLS) == 84
+    assert len(CELLS) == 90
 
 
 @pytest.mark.parametrize(("role", "verb", "allowed"), CELLS)

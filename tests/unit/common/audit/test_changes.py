@@ -95,3 +95,17 @@ def test_who_committed_a_study_elsewhere_is_on_record_and_what_it_did_not_commit
     assert (entry.operation, entry.requestor, entry.requestor_is) == ("storage commitment", "DEEP", "ae")
     assert (entry.outcome, entry.why) == (SERIOUS_FAILURE, "1 instances are not committed")
     assert (whole.outcome, whole.why, whole.objects[0].instances) == (SUCCESS, "", 1)
+
+
+def test_subscription_is_on_record_with_who_made_it_and_where_it_leads_to() -> None:
+    made, changed, removed = (
+        entry_of(EVENTS[f"Subscription{name}.v1"]) for name in ("Created", "StatusChanged", "Deleted")
+    )
+    assert made is not None
+    assert changed is not None
+    assert removed is not None
+    assert (made.kind, made.operation) == (Kind.PROTECTION, "make subscription 0123456789abcdef")
+    assert (made.requestor, made.peer_address) == ("ehr", "ehr.example")
+    assert (changed.requestor, changed.operation) == ("archive", "change subscription 0123456789abcdef to error")
+    assert "503" in changed.why
+    assert (removed.requestor, removed.operation) == ("ehr", "remove subscription 0123456789abcdef")

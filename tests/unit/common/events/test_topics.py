@@ -49,7 +49,11 @@ from gantry.common.events.schema import (
     MessageAnswered,
     MessageDiscarded,
     MessageQuarantined,
+    NotifierBegan,
     SessionsEnded,
+    SubscribedStudyNoted,
+    SubscriberNotified,
+    SubscriptionEventsCounted,
 )
 
 LOST = ObjectLost("default", "t", "1.2", "1.3", "1.4", "0" * 32, "k", "missing", "verify", 1)
@@ -121,7 +125,8 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_messages = {MessageAnswered, MessageQuarantined, MessageDiscarded}
     of_audits = {AuditRecorded}
     of_sessions = {SessionsEnded}
-    unsealed = of_associations | of_now | of_routes | of_messages | of_sessions
+    of_notifications = {SubscribedStudyNoted, SubscriberNotified, SubscriptionEventsCounted, NotifierBegan}
+    unsealed = of_associations | of_now | of_routes | of_messages | of_sessions | of_notifications
     assert forgotten == of_instances | of_letters | of_audits | unsealed
     assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == unsealed
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):

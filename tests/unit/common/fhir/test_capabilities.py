@@ -21,3 +21,13 @@ def test_every_parameter_that_is_named_is_understood() -> None:
             orders = resource["type"] == "ServiceRequest"
             read = order_search_of if orders else partial(search_of, resource["type"])
             assert read(asked, Systems(), strict=True).used == asked
+
+
+def test_topic_is_said_where_there_are_subscriptions_and_nothing_of_them_elsewhere() -> None:
+    url = "https://archive.example/fhir/r4"
+    without = capability_statement("1", "2026-01-02", url)
+    assert "Subscription" not in str(without)
+    made = capability_statement("1", "2026-01-02", url, "urn:topic")
+    said = made["rest"][0]["resource"][-1]
+    assert (said["type"], said["extension"][0]["valueCanonical"]) == ("Subscription", "urn:topic")
+    assert [one["name"] for one in said["operation"]] == ["status", "events"]

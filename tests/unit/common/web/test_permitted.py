@@ -57,6 +57,8 @@ def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(
         ("patient", Resource.OVERRIDE, 403),
         ("service", Resource.OVERRIDE, 403),
         ("radiologist", Resource.CREATE_SHARE, 200),
+        ("service", Resource.SUBSCRIBE, 200),
+        ("administrator", Resource.UNSUBSCRIBE, 200),
     ],
 )
 def test_role_may_use_what_its_verbs_are_for(role: str, resource: Resource, status: int) -> None:
@@ -72,6 +74,7 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
         *("LOGIN", "SESSION", "FHIR", "OVERRIDES", "OVERRIDE", "END_OVERRIDES", "SHARE", "ENTER_SHARE"),
         *("OBJECTS", "METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "HISTORY", "HOLDS", "HOLD"),
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
+        *("SUBSCRIPTIONS", "SUBSCRIBE", "CHANGE_SUBSCRIPTION", "UNSUBSCRIBE"),
     }
     assert some == (200 if resource.name in passing else 403)
 

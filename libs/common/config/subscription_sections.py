@@ -1,0 +1,55 @@
+"""Settings of subscriptions over FHIR (docs/fhir.md#subscriptions)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from gantry.common.config.access_sections import is_safe_url
+from gantry.common.config.values import Count, Seconds, Section, setting
+
+
+def _endpoint(value: str) -> str:
+    url = urlsplit(value)
+    if not is_safe_url(value) or url.username is not None or url.query or url.fragment or not value.isascii():
+        raise ValueError(
+            f"{value!r} is not the beginning of an https URL (on this machine: http) without user, query and fragment"
+        )
+    return value
+
+
+class SubscriptionSettings(Section):
+    """Subscriptions over FHIR ([subscriptions](fhir.md#subscriptions)); they need `http.url` and `completion.quiet`"""
+
+    endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = setting(
+        (),
+        "list",
+        "Beginnings of the URLs that may be told, as `https://ehr.example/fhir/`: https, or a server on this machine; "
+        "without any there are no subscriptions",
+    )
+    key_file: Path | None = setting(
+        None,
+        "file",
+        "A secret of 32 characters or more a line, the same for all processes: the first seals what a subscription "
+        "says (endpoint, headers, filters), each opens",
+    )
+    most: Annotated[int, Field(ge=1, le=1000)] = setting(100, "", "Subscriptions at most, all together")
+    most_per_caller: Count = setting(10, "", "Of one caller")
+    longest_days: Annotated[float, Field(gt=0, le=3660)] = setting(
+        366.0, "days", "A subscription ends within so long, whatever it says"
+    )
+    timeout: Annotated[float, Field(gt=0, le=60)] = setting(
+        10.0, "s", "For an answer, where the subscription does not say less"
+    )
+    retry_first: Seconds = setting(1.0, "s", "Before the first retry; doubles")
+    retry_longest: Seconds = setting(300.0, "s", "Longest between retries")
+    error_after: Seconds = setting(60.0, "s", "Tries fail for so long, and the subscription is in `error`")
+    give_up: Annotated[float, Field(gt=0, le=30)] = setting(5.0, "days", "In `error` for so long, and it is `off`")
+
+    @property
+    def on(self) -> bool:
+        """Whether there are any."""
+        return bool(self.endpoints)

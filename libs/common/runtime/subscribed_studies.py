@@ -1,0 +1,50 @@
+"""Studies as a subscriber sees them: whether one is among those that he wants to be told of, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gantry.common.access import Facts, Sight, restricted
+from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.resources import imaging_study
+from gantry.common.ports.index import ReadIndex
+from gantry.common.subscriptions.filters import question_of, search_of_filters
+from gantry.common.subscriptions.fold import Noted
+from gantry.common.subscriptions.model import Content, Wanted
+from gantry.common.subscriptions.notifications import Told, is_deletion
+from gantry.common.subscriptions.resources import Urls
+
+Attributes = Mapping[int, Any]
+
+
+class SubscribedStudies:
+    """Asks the index, which is restricted to what somebody sees."""
+
+    def __init__(self, index: ReadIndex, systems: Systems, urls: Urls) -> None:
+        self._index = index
+        self._systems = systems
+        self.urls = urls
+
+    async def find(self, study: str, filters: tuple[str, ...], facts: Facts, sight: Sight) -> Attributes | None:
+        """A study, if it meets filters and is seen; None otherwise. Raises `DependencyUnavailable`, `NotUnderstood`
+        for filters of another release."""
+        search = search_of_filters(filters, self._systems, facts, self.urls.fhir)
+        question = question_of(search, study)
+        if question is None:
+            return None
+        with restricted(sight):
+            async for page in self._index.find(question):
+                for document in page:
+                    return document.attributes
+        return None
+
+    async def told(self, one: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
+        """An event, as somebody may know it now. Raises `DependencyUnavailable`."""
+        found = await self.find(one.study_instance_uid, wanted.filters, facts, sight)
+        if found is None:
+            # What was noted as gone is known to have been seen before; anything else is hidden from him by now.
+            return Told(one, seen=is_deletion(one), gone=is_deletion(one))
+        if wanted.content is not Content.FULL:
+            return Told(one, seen=True)
+        return Told(one, seen=True, resource=imaging_study(found, self._systems, self.urls.dicomweb))

@@ -1,0 +1,79 @@
+"""What is posted to a subscriber, and what `$events` answers: a Bundle of type history, whose first entry says how the
+subscription stands (backport-subscription-notification-r4). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.subscriptions.fold import CREATED, DELETED, Noted, Subscription
+from gantry.common.subscriptions.model import Content
+from gantry.common.subscriptions.reading import GUIDE
+from gantry.common.subscriptions.resources import NotificationType, Resource, Urls, instant, status_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as its subscriber may know it now. `seen`: he sees the study, or saw it and it is gone; else he learns
+    the number of the event alone. `resource` is the study, where that is wanted and it is there."""
+
+    noted: Noted
+    seen: bool
+    resource: Resource | None = None
+    gone: bool = False
+
+
+def notification(
+    name: str,
+    known: Subscription,
+    content: Content,
+    kind: NotificationType,
+    urls: Urls,
+    events: Sequence[Told],
+    now: int,
+    unique: str,
+    status: str = "",
+) -> Resource:
+    """The Bundle. `unique` is a UUID, the Bundle's id; `now` in microseconds."""
+    named = content is not Content.EMPTY
+    said = status_parameters(name, known, kind, urls, [(one.noted, named and one.seen) for one in events], status)
+    said["id"] = unique
+    first = {
+        "fullUrl": f"urn:uuid:{unique}",
+        "resource": said,
+        "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
+        "response": {"status": "200"},
+    }
+    # A study that several events are about is there once, as it is now.
+    latest = {one.noted.study_instance_uid: one for one in events if named and one.seen}
+    return {
+        "resourceType": "Bundle",
+        "id": unique,
+        "meta": {"profile": [f"{GUIDE}backport-subscription-notification-r4"]},
+        "type": "history",
+        "timestamp": instant(now),
+        "entry": [first, *(_entry(one, content, urls) for one in latest.values())],
+    }
+
+
+def _entry(one: Told, content: Content, urls: Urls) -> dict[str, Any]:
+    uid = one.noted.study_instance_uid
+    entry: dict[str, Any] = {"fullUrl": urls.study(uid)}
+    if one.gone:
+        return {
+            **entry,
+            "request": {"method": "DELETE", "url": f"ImagingStudy/{uid}"},
+            "response": {"status": "204"},
+        }
+    if content is Content.FULL and one.resource is not None:
+        entry["resource"] = one.resource
+    status = "201" if one.noted.kind == CREATED else "200"
+    entry["request"] = {"method": "PUT", "url": f"ImagingStudy/{uid}"}
+    entry["response"] = {"status": status}
+    return entry
+
+
+def is_deletion(noted: Noted) -> bool:
+    """Whether an event says that a study is gone."""
+    return noted.kind == DELETED

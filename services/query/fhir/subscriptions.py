@@ -1,0 +1,297 @@
+"""Subscriptions: made, read, searched, turned off and removed (docs/fhir.md#subscriptions).
+
+POST    /fhir/r4/Subscription
+GET     /fhir/r4/Subscription?status=active,error
+GET     /fhir/r4/Subscription/ID
+PUT     /fhir/r4/Subscription/ID          its status alone: off, or requested once more
+DELETE  /fhir/r4/Subscription/ID
+GET     /fhir/r4/Subscription/$status, /fhir/r4/Subscription/ID/$status
+GET     /fhir/r4/Subscription/ID/$events?eventsSinceNumber=5&eventsUntilNumber=9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from secrets import token_hex
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from aiohttp import web
+
+from gantry.common.access import Identity, Sight, Verb
+from gantry.common.clock import Clock
+from gantry.common.config.subscription_sections import SubscriptionSettings
+from gantry.common.errors import NotUnderstood
+from gantry.common.events import SubscriptionCreated, SubscriptionDeleted, SubscriptionStatusChanged
+from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.searches import number
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
+from gantry.common.runtime.subscribed_studies import SubscribedStudies
+from gantry.common.runtime.subscription_seal import SubscriptionSeal
+from gantry.common.subscriptions.filters import search_of_filters
+from gantry.common.subscriptions.fold import Subscription, Subscriptions
+from gantry.common.subscriptions.model import Content, Status, Wanted, owner_of
+from gantry.common.subscriptions.notifications import notification
+from gantry.common.subscriptions.reading import AskedSubscription, asked_subscription
+from gantry.common.subscriptions.resources import NotificationType, status_parameters, subscription_resource
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.callers import caller_of, may
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.fhir_answers import FHIR_JSON, Body, Made, answered, check_format, link
+from gantry.common.web.json_bodies import json_body
+from gantry.common.web.negotiation import JSON
+from gantry.common.web.routes import OF_SUBSCRIPTIONS, Match, Resource
+from gantry.common.web.server import CALLER, TRACE, Handler
+
+_LONGEST_BODY = 64 << 10
+_DAY_US = 24 * 3600 * 1_000_000
+_MOST_EVENTS = 100
+"""In one answer to `$events`."""
+_NO_SUCH = "there is no such Subscription"
+_NOT_HERE = "there are no subscriptions here: subscriptions.endpoints is not set (docs/fhir.md)"
+logger = get_logger("subscriptions")
+
+
+async def _nothing() -> Body:
+    raise HttpProblem(404, _NOT_HERE)
+
+
+async def _no_subscriptions(request: web.BaseRequest, match: Match) -> web.StreamResponse:
+    return await answered(request, _nothing())
+
+
+NO_SUBSCRIPTIONS: dict[Resource, Handler] = dict.fromkeys(OF_SUBSCRIPTIONS, _no_subscriptions)
+"""The handlers where there are none."""
+
+
+class SubscriptionService:
+    """The handlers of subscriptions. Whoever made one sees and changes it, and whoever may operate, each."""
+
+    def __init__(
+        self,
+        followed: FollowedSubscriptions,
+        seal: SubscriptionSeal,
+        studies: SubscribedStudies,
+        settings: SubscriptionSettings,
+        systems: Systems,
+        clock: Clock,
+        metrics: Metrics,
+        may_subscribe: Collection[str],
+        may_operate: Collection[str],
+    ) -> None:
+        """`may_subscribe` and `may_operate` are the names of tokens, and `LOOPBACK`."""
+        self._followed = followed
+        self._seal = seal
+        self._studies = studies
+        self._urls = studies.urls
+        self._settings = settings
+        self._systems = systems
+        self._clock = clock
+        self._metrics = metrics
+        self._may_subscribe = frozenset(may_subscribe)
+        self._may_operate = frozenset(may_operate)
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """For the HTTP server."""
+        return dict.fromkeys(OF_SUBSCRIPTIONS, self.handle)
+
+    async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Whatever is asked of subscriptions."""
+        return await answered(request, self._answer(request, match))
+
+    async def _answer(self, request: web.BaseRequest, match: Match) -> Body | Made:
+        check_format(request)
+        if not may(request, Verb.SUBSCRIBE, self._may_subscribe):
+            raise HttpProblem(403, "this caller may not subscribe; http.may_subscribe names those that may")
+        below = match.rest[1:]
+        if match.resource is Resource.SUBSCRIBE:
+            if below:
+                raise HttpProblem(405, "a Subscription is made by POST to Subscription", {"Allow": "GET, PUT, DELETE"})
+            return await self._create(request)
+        if match.resource is Resource.SUBSCRIPTIONS and (not below or below == ("$status",)):
+            return await self._search(request, statuses=bool(below))
+        name, operation = (below[0], below[1:]) if below else ("", ())
+        known = await self._known(request, name)
+        if match.resource is Resource.CHANGE_SUBSCRIPTION and not operation:
+            return await self._change(request, name, known)
+        if match.resource is Resource.UNSUBSCRIBE and not operation:
+            return await self._delete(request, name)
+        if match.resource is Resource.SUBSCRIPTIONS:
+            if not operation:
+                return self._resource(name, known)
+            if operation == ("$status",):
+                return self._statuses([(name, known)])
+            if operation == ("$events",):
+                return await self._events(request, name, known)
+        raise HttpProblem(404, "below a Subscription there are $status and $events")
+
+    # ---- made
+
+    async def _create(self, request: web.BaseRequest) -> Made:
+        asked = asked_subscription(await self._body(request), self._urls.topic, self._settings.endpoints)
+        identity, now = request[CALLER].identity, self._clock.now_us()
+        wanted, ends_at = self._accepted(asked, identity, now)
+        owner, name = owner_of(identity), token_hex(8)
+        self._require_room(await self._followed.latest(), owner)
+        host, sealed = urlsplit(wanted.endpoint).hostname or "", self._seal.seal(wanted, identity)
+        created = SubscriptionCreated(
+            DEFAULT_PARTITION, request[TRACE], name, sealed, host, owner, caller_of(request), ends_at, now
+        )
+        subscriptions = await self._followed.tell(created)
+        try:
+            self._require_room(subscriptions, owner, name)
+        except HttpProblem:
+            await self._followed.tell(SubscriptionDeleted(DEFAULT_PARTITION, request[TRACE], name, "", now))
+            raise
+        self._metrics.subscriptions_changed.labels("created").inc()
+        logger.info("subscription made", subscription=name, caller=created.by, host=created.host)
+        known = subscriptions.named(name) or Subscription(created)
+        return Made(self._resource(name, known), headers={"Location": self._urls.subscription(name)})
+
+    def _accepted(self, asked: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
+        """What is wanted, and when it ends. Raises `NotUnderstood`."""
+        if asked.status not in (Status.REQUESTED, Status.ACTIVE):
+            raise NotUnderstood("status: a new Subscription is requested")
+        if asked.ends_at and asked.ends_at <= now:
+            raise NotUnderstood("end: it is over already")
+        longest = now + int(self._settings.longest_days * _DAY_US)
+        search_of_filters(asked.wanted.filters, self._systems, identity.facts, self._urls.fhir)
+        return asked.wanted, min(asked.ends_at or longest, longest)
+
+    def _require_room(self, known: Subscriptions, owner: str, ours: str = "") -> None:
+        """Raises `HttpProblem` 429 where there is no room for one more, or, once it is on the log, for `ours`: of
+        several that were made at once, the first on the log stay."""
+        every = [name for name, _ in known.all()]
+        of_owner = known.of_owner(owner)
+        for names, most in ((every, self._settings.most), (of_owner, self._settings.most_per_caller)):
+            before = names.index(ours) if ours in names else len(names)
+            if before >= most:
+                raise HttpProblem(429, f"there are {most} subscriptions already: remove one that is over")
+
+    # ---- seen
+
+    async def _known(self, request: web.BaseRequest, name: str) -> Subscription:
+        known = (await self._followed.latest()).named(name)
+        if known is None or not self._is_for(request, known):
+            raise HttpProblem(404, _NO_SUCH)
+        return known
+
+    def _is_for(self, request: web.BaseRequest, known: Subscription) -> bool:
+        made = known.created
+        if made is None:
+            return False
+        return made.owner == owner_of(request[CALLER].identity) or self._sees_all(request)
+
+    def _sees_all(self, request: web.BaseRequest) -> bool:
+        return request[CALLER].sight.whole and may(request, Verb.OPERATE, self._may_operate)
+
+    def _resource(self, name: str, known: Subscription) -> Body:
+        return subscription_resource(name, known, self._opened(known)[0], self._urls)
+
+    async def _search(self, request: web.BaseRequest, *, statuses: bool) -> Body:
+        """All that the caller sees, which are not many, on one page."""
+        wanted = {one for value in request.query.getall("status", []) for one in value.split(",")}
+        ids = {one for name in ("_id", "id") for value in request.query.getall(name, []) for one in value.split(",")}
+        found = [
+            (name, known)
+            for name, known in (await self._followed.latest()).all()
+            if self._is_for(request, known)
+            and (not wanted or known.status.value in wanted)
+            and (not ids or name in ids)
+        ]
+        if statuses:
+            return self._statuses(found)
+        used = [(name, value) for name, value in request.query.items() if name in ("status", "_id")]
+        entries = []
+        for name, known in found:
+            try:
+                resource = self._resource(name, known)
+            except HttpProblem:
+                continue  # read by its id it says why
+            url = self._urls.subscription(name)
+            entries.append({"fullUrl": url, "resource": resource, "search": {"mode": "match"}})
+        self_link = link("self", f"{self._urls.fhir}/Subscription", used)
+        return _searchset(entries, [self_link])
+
+    def _statuses(self, found: Collection[tuple[str, Subscription]]) -> Body:
+        entries = []
+        for name, known in found:
+            unique = str(uuid4())
+            status = {**status_parameters(name, known, NotificationType.QUERY_STATUS, self._urls), "id": unique}
+            entries.append({"fullUrl": f"urn:uuid:{unique}", "resource": status, "search": {"mode": "match"}})
+        return _searchset(entries, [{"relation": "self", "url": f"{self._urls.fhir}/Subscription/$status"}])
+
+    async def _events(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
+        """What was to be told, as its caller may know it now; those that are remembered."""
+        query = request.query
+        first = number("eventsSinceNumber", query.get("eventsSinceNumber", "0"))
+        last = number("eventsUntilNumber", query.get("eventsUntilNumber", "999999999"))
+        wanted, identity = self._opened(known)
+        if "content" in query:
+            wanted = replace(wanted, content=_lesser(wanted.content, query["content"]))
+        sight: Sight = request[CALLER].sight
+        noted = known.between(first, last, _MOST_EVENTS)
+        told = [await self._studies.told(one, wanted, identity.facts, sight) for one in noted]
+        unique, now = str(uuid4()), self._clock.now_us()
+        return notification(name, known, wanted.content, NotificationType.QUERY_EVENTS, self._urls, told, now, unique)
+
+    def _opened(self, known: Subscription) -> tuple[Wanted, Identity]:
+        """What it says, and who wants it. Raises `HttpProblem` 409 where it cannot be opened any more."""
+        assert known.created is not None
+        try:
+            return self._seal.open(known.created.sealed)
+        except NotUnderstood as error:
+            raise HttpProblem(409, f"this Subscription cannot be read: {error}") from error
+
+    # ---- changed
+
+    async def _change(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
+        content = await self._body(request)
+        asked = asked_subscription(content, self._urls.topic, self._settings.endpoints)
+        if isinstance(content, dict) and content.get("id") != name:
+            raise NotUnderstood("id: that of the Subscription")
+        wanted, _ = self._opened(known)
+        # Headers are not said by us, so whoever sends back what he read has none.
+        if replace(asked.wanted, headers=()) != replace(wanted, headers=()):
+            raise HttpProblem(422, "of a Subscription its status can be changed: make another one, and remove this one")
+        if asked.status not in (Status.OFF, Status.REQUESTED):
+            raise HttpProblem(422, "status: off, or requested; the rest is the archive's to say")
+        if asked.status is not known.status:
+            event = SubscriptionStatusChanged(
+                *(DEFAULT_PARTITION, request[TRACE], name, asked.status.value, "", caller_of(request)),
+                self._clock.now_us(),
+            )
+            known = (await self._followed.tell(event)).named(name) or known
+            self._metrics.subscriptions_changed.labels(asked.status.value).inc()
+            logger.info("subscription changed", subscription=name, status=asked.status.value, caller=event.by)
+        return self._resource(name, known)
+
+    async def _delete(self, request: web.BaseRequest, name: str) -> Made:
+        now, by = self._clock.now_us(), caller_of(request)
+        await self._followed.tell(SubscriptionDeleted(DEFAULT_PARTITION, request[TRACE], name, by, now))
+        self._metrics.subscriptions_changed.labels("deleted").inc()
+        logger.info("subscription removed", subscription=name, caller=by)
+        return Made()
+
+    async def _body(self, request: web.BaseRequest) -> object:
+        return await json_body(request, (FHIR_JSON, JSON), _LONGEST_BODY)
+
+
+def _searchset(entries: list[Body], links: list[Body]) -> Body:
+    bundle: Body = {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "link": links}
+    if entries:
+        bundle["entry"] = entries
+    return bundle
+
+
+def _lesser(content: Content, asked: str) -> Content:
+    """What is asked for, but no more than the subscription has (it is a hint). Raises `NotUnderstood`."""
+    try:
+        wanted = Content(asked)
+    except ValueError:
+        raise NotUnderstood(f"content: one of {', '.join(Content)}") from None
+    order = list(Content)
+    return min(content, wanted, key=order.index)

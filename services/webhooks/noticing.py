@@ -1,0 +1,148 @@
+"""What happens to studies, noted for each subscription that is to be told of it.
+
+The order of effects: something happens; the indexers have passed it; each subscription is asked whether the study is
+one of those that its subscriber sees and wants; `SubscribedStudyNoted` is on the log; only then the offsets are
+committed. What is noted twice is one event (`gantry.common.subscriptions.fold`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.errors import NotUnderstood
+from gantry.common.events import (
+    Event,
+    InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
+    InstancesRestored,
+    StudyCompleted,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
+    SubscribedStudyNoted,
+)
+from gantry.common.events.changes import change_of
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import Backoff, Delivery
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
+from gantry.common.runtime.following import has_followed
+from gantry.common.runtime.subscribed_studies import Attributes, SubscribedStudies
+from gantry.common.subscriptions.fold import CREATED, DELETED, UPDATED, Subscription
+from gantry.common.subscriptions.model import Status
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.webhooks.subscribers import Subscribers
+
+_PATIENCE = 30.0
+_TOLD = frozenset((Status.ACTIVE, Status.ERROR))
+_CHANGES = (InstancesDeleted, InstancesRestored, StudyCorrected, StudyCorrectionWithdrawn)
+_MOVES = (InstancesMoved, InstancesMovedBack)
+logger = get_logger("subscriptions")
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something happened to a study: it is complete (`kind` created, or updated where it was before), or was changed
+    (""). `event` is the change's id in the feed."""
+
+    event: str
+    study: str
+    kind: str
+    at: int
+    trace: str
+
+
+class Noticing:
+    """The handler of a consumer loop."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        followed: FollowedSubscriptions,
+        studies: SubscribedStudies,
+        subscribers: Subscribers,
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._followed = followed
+        self._studies = studies
+        self._subscribers = subscribers
+        self._clock = clock
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None:
+        """Note what happened. Raises `Backoff` while indexers are behind, `DependencyUnavailable`."""
+        happened = list(_latest(batch))
+        if not happened:
+            return
+        told = [(name, one) for name, one in (await self._followed.latest()).all() if one.status in _TOLD]
+        if not told:
+            return
+        if not await has_followed(self._log, self._clock, _PATIENCE):
+            raise Backoff("the indexers are behind")
+        notes: list[SubscribedStudyNoted] = []
+        for one in happened:
+            for name, known in told:
+                kind = await self._kind(known, one, name)
+                if kind:
+                    about = name, one.event, one.study, kind, one.at
+                    notes.append(SubscribedStudyNoted(DEFAULT_PARTITION, one.trace, *about))
+        if notes:
+            await self._log.append(*notes)
+
+    async def _kind(self, known: Subscription, one: Happened, name: str) -> str:
+        """What a subscriber is to be told; "" for nothing."""
+        if known.created is None or one.at < known.created.at:
+            return ""
+        try:
+            wanted, identity = self._subscribers.opened(known)
+            sight = self._subscribers.sight(identity)
+            found = await self._studies.find(one.study, wanted.filters, identity.facts, sight)
+        except NotUnderstood as error:
+            # Who tells subscribers says so in its status.
+            logger.warning("nothing is noted for a subscription", subscription=name, why=str(error))
+            return ""
+        return kind_for(known, one, found, all_seen=sight.whole and not wanted.filters)
+
+
+def kind_for(known: Subscription, one: Happened, found: Attributes | None, *, all_seen: bool) -> str:
+    """What a subscriber is to be told of a study that he sees (`found`) or not; "" for nothing. `all_seen`: he is told
+    of every study, so one that is not found is gone."""
+    before = known.last_of(one.study)
+    was_there = before is not None and before.kind != DELETED
+    if found is not None:
+        back = before is not None and not was_there
+        return CREATED if back or (one.kind == CREATED and not was_there) else UPDATED
+    # Nobody learns of a study that he was never told of that it was there.
+    return DELETED if not one.kind and (was_there or (all_seen and before is None)) else ""
+
+
+def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
+    """What happened to each study of the batch, once: of several things the last, and that it is complete before that
+    it was changed."""
+    by_study: dict[str, Happened] = {}
+    for delivery in batch:
+        if delivery.event.partition == DEFAULT_PARTITION:
+            for one in happened_in(delivery.event, delivery.record.payload, delivery.record.appended_at):
+                before = by_study.pop(one.study, None)
+                by_study[one.study] = one if before is None or one.kind or not before.kind else _with(before, one)
+    yield from by_study.values()
+
+
+def _with(complete: Happened, later: Happened) -> Happened:
+    return Happened(later.event, later.study, complete.kind, later.at, later.trace)
+
+
+def happened_in(event: Event, payload: bytes, at: int) -> Iterator[Happened]:
+    """What an event says of studies that subscribers are told."""
+    if not isinstance(event, (StudyCompleted, *_CHANGES, *_MOVES)):
+        return
+    change = change_of(event, payload)
+    assert change is not None
+    kind = ""
+    if isinstance(event, StudyCompleted):
+        kind = CREATED if event.added >= event.instances else UPDATED
+    yield Happened(change["id"], event.study_instance_uid, kind, at, event.trace)
+    if isinstance(event, _MOVES):
+        yield Happened(f"{change['id']}-into", event.into_study, kind, at, event.trace)

@@ -1,0 +1,60 @@
+"""Who subscribed: what a subscription says, and whether he may be told, by the settings of now."""
+
+from __future__ import annotations
+
+from gantry.common.access import Identity, Means, Sight, Verb, role_table, rules_of, sight_of
+from gantry.common.config.settings import Settings
+from gantry.common.errors import NotUnderstood
+from gantry.common.runtime.subscription_seal import SubscriptionSeal
+from gantry.common.subscriptions.fold import Subscription
+from gantry.common.subscriptions.model import Wanted
+from gantry.common.web.callers import LOOPBACK
+from gantry.common.web.tokens import Tokens
+
+_MOST_OPENED = 2000
+
+
+class Subscribers:
+    """What is known of subscribers. Rules are those of now; what they compare (roles and patients that an identity
+    provider told) is what was known when the subscription was made. Whoever is not known any more sees nothing."""
+
+    def __init__(self, settings: Settings, seal: SubscriptionSeal) -> None:
+        """Raises `ConfigError`."""
+        access, http = settings.access, settings.http
+        self._seal = seal
+        self._table = role_table(access.roles)
+        self._rules = rules_of(access.sees, access.confidential)
+        self._issuers = frozenset(issuer.name for issuer in access.issuers)
+        self._tokens = Tokens(http.tokens_file)
+        self._may_subscribe = frozenset(http.may_subscribe)
+        self._opened: dict[str, tuple[Wanted, Identity]] = {}
+
+    def opened(self, known: Subscription) -> tuple[Wanted, Identity]:
+        """What a subscription says, and who wants it. Raises `NotUnderstood`."""
+        assert known.created is not None
+        sealed = known.created.sealed
+        found = self._opened.get(sealed)
+        if found is None:
+            if len(self._opened) >= _MOST_OPENED:
+                self._opened.clear()
+            found = self._opened[sealed] = self._seal.open(sealed)
+        return found
+
+    def sight(self, identity: Identity) -> Sight:
+        """What he sees. Raises `NotUnderstood`, in words, where he may not be told any more."""
+        now = self._now(identity)
+        verbs = self._table.verbs_of(now)
+        by_name = now.means is not Means.ISSUER and (now.name or LOOPBACK) in self._may_subscribe
+        if Verb.SUBSCRIBE not in verbs and not by_name:
+            raise NotUnderstood("whoever made it may not subscribe any more")
+        return sight_of(now, self._rules)
+
+    def _now(self, identity: Identity) -> Identity:
+        if identity.means is Means.MACHINE:
+            return identity
+        if identity.means is Means.ISSUER and identity.issuer in self._issuers:
+            return identity
+        known = self._tokens.named(identity.name) if identity.means is Means.TOKEN else None
+        if known is None:
+            raise NotUnderstood("whoever made it is not known here any more")
+        return Identity(identity.subject, identity.name, identity.means, known.roles)

@@ -1,0 +1,209 @@
+"""One subscriber is told: a handshake first, then what happens, in order, one notification at a time; heartbeats when
+nothing does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from gantry.common.access import Identity, Sight
+from gantry.common.clock import Clock
+from gantry.common.config.subscription_sections import SubscriptionSettings
+from gantry.common.errors import NotUnderstood
+from gantry.common.events import SubscriberNotified, SubscriptionEventsCounted, SubscriptionStatusChanged
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
+from gantry.common.runtime.subscribed_studies import SubscribedStudies
+from gantry.common.subscriptions.endpoints import allowed_endpoint
+from gantry.common.subscriptions.fold import Noted, Subscription
+from gantry.common.subscriptions.model import Content, Status, Wanted
+from gantry.common.subscriptions.notifications import Told, notification
+from gantry.common.subscriptions.reading import FHIR_JSON
+from gantry.common.subscriptions.resources import NotificationType
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.audited import audit_result
+from gantry.services.webhooks.posting import Poster, Unreachable
+from gantry.services.webhooks.subscribers import Subscribers
+
+_DAY_US = 24 * 3600 * 1_000_000
+_COUNT_US, _COUNT_AGAIN_US = _DAY_US, 14 * _DAY_US
+"""Numbers are told to the log after so long, and once more, since it forgets (30 days)."""
+_LOOK_AGAIN = 30.0
+logger = get_logger("subscriptions")
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscriber:
+    wanted: Wanted
+    identity: Identity
+    sight: Sight
+
+
+class Telling:
+    """Of one subscription."""
+
+    def __init__(
+        self,
+        name: str,
+        followed: FollowedSubscriptions,
+        studies: SubscribedStudies,
+        subscribers: Subscribers,
+        poster: Poster,
+        settings: SubscriptionSettings,
+        clock: Clock,
+        metrics: Metrics,
+        audit: AuditTrail,
+    ) -> None:
+        self._name = name
+        self._followed = followed
+        self._studies = studies
+        self._subscribers = subscribers
+        self._poster = poster
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._audit = audit
+        self._delays = Delays(settings.retry_first, settings.retry_longest)
+        self._attempt = 0
+        self._failing: float | None = None
+        self._said = clock.monotonic()
+        """When its subscriber was told something last."""
+
+    async def run(self) -> None:
+        """Tell until the subscription is off. Raises `DependencyUnavailable`: nothing is lost then."""
+        await self._followed.latest()
+        while True:
+            # What this process told itself was read before it went on.
+            known = self._followed.known.named(self._name)
+            if known is None or known.status is Status.OFF:
+                return
+            if over := self._over(known):
+                await self._become(Status.OFF, over)
+                return
+            try:
+                opened = self._subscribers.opened(known)
+            except NotUnderstood as error:
+                # Another process may have the secret, and this one tomorrow.
+                if known.status is not Status.ERROR:
+                    await self._become(Status.ERROR, str(error))
+                await self._followed.until_changed(_LOOK_AGAIN)
+                continue
+            try:
+                subscriber = self._subscriber(*opened)
+            except NotUnderstood as error:
+                await self._become(Status.OFF, str(error))
+                return
+            await self._count(known)
+            due = self._due(known, subscriber.wanted)
+            if due is None:
+                await self._followed.until_changed(self._idle(subscriber.wanted))
+                continue
+            await self._tell(known, subscriber, *due)
+
+    def _subscriber(self, wanted: Wanted, identity: Identity) -> _Subscriber:
+        """Who is told. Raises `NotUnderstood`, in words, where nobody may be."""
+        allowed_endpoint(wanted.endpoint, self._settings.endpoints)
+        return _Subscriber(wanted, identity, self._subscribers.sight(identity))
+
+    def _over(self, known: Subscription) -> str:
+        """Why it is over; "" where it is not."""
+        now = self._clock.now_us()
+        if known.created is not None and now >= known.created.ends_at:
+            return "its end is reached"
+        if known.status is Status.ERROR and now >= known.since + int(self._settings.give_up * _DAY_US):
+            return f"its endpoint took nothing for {self._settings.give_up:g} days"
+        return ""
+
+    def _due(self, known: Subscription, wanted: Wanted) -> tuple[NotificationType, Sequence[Noted]] | None:
+        """What is to be told now; None for nothing."""
+        if not known.greeted:
+            return NotificationType.HANDSHAKE, ()
+        if events := known.waiting(wanted.most):
+            return NotificationType.EVENTS, events
+        # In error, whether it takes something again.
+        silent = self._clock.monotonic() - self._said
+        if known.status is Status.ERROR or (wanted.heartbeat and silent >= wanted.heartbeat):
+            return NotificationType.HEARTBEAT, ()
+        return None
+
+    def _idle(self, wanted: Wanted) -> float:
+        if not wanted.heartbeat:
+            return _LOOK_AGAIN
+        return max(0.05, min(_LOOK_AGAIN, self._said + wanted.heartbeat - self._clock.monotonic()))
+
+    async def _tell(
+        self, known: Subscription, to: _Subscriber, kind: NotificationType, events: Sequence[Noted]
+    ) -> None:
+        told = [await self._studies.told(one, to.wanted, to.identity.facts, to.sight) for one in events]
+        failed = await self._post(known, to.wanted, kind, told)
+        if failed:
+            await self._failed(known, failed)
+            return
+        self._attempt, self._failing, self._said = 0, None, self._clock.monotonic()
+        if events:
+            accepted = SubscriberNotified(DEFAULT_PARTITION, "", self._name, events[-1].event, self._clock.now_us())
+            await self._followed.tell(accepted)
+        if known.status is not Status.ACTIVE:
+            await self._become(Status.ACTIVE, "")
+
+    async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, told: Sequence[Told]) -> str:
+        """Why it was not accepted; "" where it was."""
+        unique, now = str(uuid4()), self._clock.now_us()
+        bundle = notification(self._name, known, wanted.content, kind, self._studies.urls, told, now, unique)
+        body = json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = {name: value.strip() for name, _, value in (line.partition(":") for line in wanted.headers)}
+        headers["Content-Type"] = FHIR_JSON
+        timeout = min(wanted.timeout or self._settings.timeout, self._settings.timeout)
+        try:
+            status = await self._poster.post(wanted.endpoint, body, headers, timeout)
+        except Unreachable as error:
+            self._metrics.subscription_posts.labels(kind.value, "unreachable").inc()
+            return f"no answer ({error})"
+        failed = "" if 200 <= status < 300 else f"the answer was {status}"
+        self._metrics.subscription_posts.labels(kind.value, "refused" if failed else "accepted").inc()
+        self._record(known, wanted, told, failed)
+        return failed
+
+    def _record(self, known: Subscription, wanted: Wanted, told: Sequence[Told], failed: str) -> None:
+        """Of each study that was named it is on record who was told."""
+        if known.created is None or wanted.content is Content.EMPTY:
+            return
+        receiver = known.created.by, urlsplit(wanted.endpoint).hostname or ""
+        for one in told:
+            if one.seen:
+                study, trace = one.noted.study_instance_uid, one.noted.trace
+                audit_result(self._audit, study, ("", ""), receiver, trace, failed, "FHIR Subscription")
+
+    async def _failed(self, known: Subscription, why: str) -> None:
+        now = self._clock.monotonic()
+        self._failing = now if self._failing is None else self._failing
+        if known.status is not Status.ERROR and now - self._failing >= self._settings.error_after:
+            await self._become(Status.ERROR, f"its endpoint does not take notifications: {why}")
+        logger.warning("notification not accepted", subscription=self._name, why=why, attempt=self._attempt)
+        await self._clock.sleep(self._delays.after(self._attempt))
+        self._attempt += 1
+
+    async def _become(self, status: Status, why: str) -> None:
+        changed = SubscriptionStatusChanged(
+            DEFAULT_PARTITION, "", self._name, status.value, why, "", self._clock.now_us()
+        )
+        await self._followed.tell(changed)
+        self._metrics.subscriptions_changed.labels(status.value).inc()
+        log = logger.info if status is Status.ACTIVE else logger.warning
+        log("subscription changed", subscription=self._name, status=status.value, why=why)
+
+    async def _count(self, known: Subscription) -> None:
+        """Tell the log how many events there were, now and then."""
+        now = self._clock.now_us()
+        begun = known.counted_at or (known.created.at if known.created is not None else now)
+        after = _COUNT_US if known.number > known.counted else _COUNT_AGAIN_US
+        if not known.number or now < begun + after:
+            return
+        about = self._name, known.last_event, known.number, now
+        await self._followed.tell(SubscriptionEventsCounted(DEFAULT_PARTITION, "", *about))
