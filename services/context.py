@@ -77,10 +77,10 @@ class Context:
     `objects` where the settings name more than one object store. `orders` are read once a role
     begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
-    the log says of them; `overrides`
-    open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any; so are
-    `followed_subscriptions`. `message_origins` checks who names senders of HL7 messages. `breakers` are those of the archives of `federation`, of all roles in the process.
+    the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
+    people outside, and `followed_shares` what the log says of them, where there are any; so are
+    `followed_subscriptions`. `message_origins` checks who names senders of HL7 messages. `breakers` are those of the
+    archives of `federation`, of all roles in the process.
     """
 
     settings: Settings

@@ -198,6 +198,13 @@ ALERTS = (
         "{{ $labels.destination }} did not take what a rule sends or tells it",
     ),
     Alert(
+        "GantrySubscriberAway",
+        "ticket",
+        'max(gantry_subscriptions_open{status="error"}) > 0',
+        "30m",
+        "{{ $value }} subscribers over FHIR take no notifications",
+    ),
+    Alert(
         "GantryDestinationAway",
         "ticket",
         "sum by (destination) (min_over_time(gantry_routes_open[1d])) > 0"

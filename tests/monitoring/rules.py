@@ -204,6 +204,15 @@ CASES = (
         labels={"ae_title": "OLD"},
     ),
     Case(
+        "GantrySubscriberAway",
+        "ticket",
+        {'gantry_subscriptions_open{status="error"}': "0x60 1x140"},
+        {
+            'gantry_subscriptions_open{status="error"}': "0x60 1x20 0x120",
+            'gantry_subscriptions_open{status="active"}': "3x200",
+        },
+    ),
+    Case(
         "GantryRouteFailed",
         "ticket",
         {'gantry_routes_ended_total{destination="RIS",outcome="failed"}': "0x110 1x90"},
