@@ -16,6 +16,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.breaker import Breakers
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_peers import FollowedPeers
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.tiered import TieredStore
@@ -65,7 +66,13 @@ class Peers(Protocol):
         """Which studies an AE title sees."""
 
     def known(self) -> Sequence[KnownPeer]:
-        """All that the policy names, in its order."""
+        """All that are in force, those of the file first."""
+
+    def in_file(self) -> Mapping[str, KnownPeer]:
+        """Those of the policy file, by AE title."""
+
+    def are_whole(self) -> bool:
+        """Whether those that the API added are read: until then one that is missing may be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,9 @@ class Context:
     `objects` where the settings name more than one object store. `orders` are read once a role
     begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
-    the log says of them; `overrides`
-    open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any. `breakers` are those of the archives of
-    `federation`, of all roles in the process.
+    the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
+    people outside, and `followed_shares` what the log says of them, where there are any; `followed_peers` are those of
+    the API. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -101,6 +107,7 @@ class Context:
     shares: SealedShares | None = None
     followed_shares: FollowedShares | None = None
     followed_sessions: FollowedSessions | None = None
+    followed_peers: FollowedPeers | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 

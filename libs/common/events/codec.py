@@ -53,6 +53,8 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -156,6 +158,8 @@ _EVENTS: dict[str, type[Event]] = {
         ShareOpened,
         ShareRevoked,
         SessionsEnded,
+        PeerSet,
+        PeerRemoved,
         AuditRecorded,
     )
 }

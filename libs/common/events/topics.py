@@ -40,6 +40,8 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -117,6 +119,7 @@ _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
 _SHARES = Topic("shares", "share", 1, None)
+_PEERS = Topic("peers", "ae_title", 1, None)
 # Longer than any session lasts (`login.longest`).
 _SESSIONS = Topic("sessions", "issuer", 1, 30 * _DAY_MS, sealed=False)
 _AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
@@ -185,6 +188,8 @@ TOPICS: dict[type[Event], Topic] = {
     ShareOpened: _SHARES,
     ShareRevoked: _SHARES,
     SessionsEnded: _SESSIONS,
+    PeerSet: _PEERS,
+    PeerRemoved: _PEERS,
     AuditRecorded: _AUDIT,
 }
 

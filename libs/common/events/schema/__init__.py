@@ -72,6 +72,7 @@ from gantry.common.events.schema.orders import (
     StudyLinked,
     StudyUnlinked,
 )
+from gantry.common.events.schema.peers import PeerRemoved, PeerSet
 from gantry.common.events.schema.routes import (
     RouteDelayed,
     RouteEnded,
@@ -142,6 +143,8 @@ __all__ = [
     "PatientHoldPlaced",
     "PatientHoldReleased",
     "PatientMerged",
+    "PeerRemoved",
+    "PeerSet",
     "ProcedureStepCreated",
     "ProcedureStepErased",
     "ProcedureStepSet",
@@ -241,5 +244,7 @@ Event = (
     | ShareOpened
     | ShareRevoked
     | SessionsEnded
+    | PeerSet
+    | PeerRemoved
     | AuditRecorded
 )
