@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from gantry.common.audit.coalescing import Entry
-from gantry.common.audit.kinds import SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.audit.kinds import FAILURE, PEER, SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.config.peer_entries import changed_fields
 from gantry.common.dicom.encoding.values import header_values
 from gantry.common.dicom.encoding.values import text_of as text_in
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
@@ -30,6 +32,8 @@ from gantry.common.events import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -88,8 +92,9 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     WorkitemSubscriptionSuspended: (Kind.PROCEDURE, "suspend subscription to workitems"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
+_OF_PEERS = (PeerSet, PeerRemoved)
 _OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)
-CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES))
+CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES, *_OF_PEERS))
 """The events that are on record."""
 
 
@@ -107,6 +112,8 @@ def entry_of(event: Event) -> Entry | None:
         return _of_order(event, *_OF_ORDERS[cls])
     if isinstance(event, ShareCreated | ShareRevoked):
         return _of_share(event)
+    if isinstance(event, PeerSet | PeerRemoved):
+        return _of_peer(event)
     known = _OF_STUDIES.get(cls) or _OF_PATIENTS.get(cls)
     return None if known is None else _changed(event, *known)
 
@@ -193,6 +200,20 @@ def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
     by, profile = event.by, event.deidentified_by if isinstance(event, ShareCreated) else ""
     said = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
     return replace(said, deidentified_by=profile)
+
+
+def _of_peer(event: PeerSet | PeerRemoved) -> Entry:
+    """The peer by its AE title, with each field that differs as it was and as it is."""
+    after = event.entry if isinstance(event, PeerSet) else ""
+    operation = f"{'remove' if not after else 'change' if event.before else 'add'} peer {event.ae_title}"
+    fields = json.dumps(changed_fields(event.before, after), ensure_ascii=False).encode()
+    who = event.by, requestor_kind(event.by)
+    return Entry(Kind.POLICY, operation, *who, why=event.reason, trace=event.trace, query=fields, query_class=PEER)
+
+
+def overtaken(event: PeerSet | PeerRemoved) -> Entry:
+    """The entry of a change that came to nothing: it is on record as an event, and so is this."""
+    return replace(_of_peer(event), outcome=FAILURE, why="not taken: another change came first, or there are too many")
 
 
 def _instances(study: str, receipts: object) -> AuditedInstances:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from gantry.common.audit.kinds import SENDS, Code, Kind, kind_of
+from gantry.common.audit.kinds import PEER, SENDS, Code, Kind, kind_of
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 APPLICATION = Code("110150", "Application")
@@ -105,6 +105,10 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
 def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
     if kind is Kind.QUERY:
         yield _query(record)
+    elif record.query_class == PEER:
+        about = _object(record.operation, _coded_other(kind.event), "2", "13", record.operation)
+        about.append(Element("ParticipantObjectDetail", type="changed fields", value=_base64(record.query)))
+        yield about
     elif record.query:  # which order, which procedure step
         yield _object(record.query.decode("utf-8", "replace"), _coded_other(kind.event), "2", "3", record.operation)
     for study, rows in studies_of(record).items():
