@@ -105,11 +105,7 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
 def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
     if kind is Kind.QUERY:
         yield _query(record)
-    elif record.query_class == PEER:
-        about = _object(record.operation, _coded_other(kind.event), "2", "13", record.operation)
-        about.append(Element("ParticipantObjectDetail", type="changed fields", value=_base64(record.query)))
-        yield about
-    elif record.query:  # which order, which procedure step
+    elif record.query and record.query_class != PEER:  # which order, which procedure step
         yield _object(record.query.decode("utf-8", "replace"), _coded_other(kind.event), "2", "3", record.operation)
     for study, rows in studies_of(record).items():
         yield _study(study, rows, record)
@@ -119,7 +115,10 @@ def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         named.set("codeSystemName", "RFC-3881")
         yield _object(f"{patient}^^^{issuer}" if issuer else patient, named, "1", "1", "")
     if kind.event is Kind.REFUSED.event:
-        yield _object(record.operation or kind.word, _coded_other(_ALERT), "2", "13", record.why or record.operation)
+        alert = _object(record.operation or kind.word, _coded_other(_ALERT), "2", "13", record.why or record.operation)
+        if record.query_class == PEER:
+            alert.append(Element("ParticipantObjectDetail", type="changed fields", value=_base64(record.query)))
+        yield alert
 
 
 def _study(study: str, rows: list[AuditedInstances], record: AuditRecorded) -> Element:
