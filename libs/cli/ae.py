@@ -337,7 +337,7 @@ def _told(told: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         peer = peer_from(entry)
     except ConfigError as error:
         words = f"{source}; not understood: {told.get('why_not') or error.reason}"
-        fields = entry if isinstance(entry, dict) else {"ae_title": told.get("ae_title")}
+        fields: dict[str, Any] = dict(entry) if isinstance(entry, dict) else {"ae_title": told.get("ae_title")}
         return {**fields, **beside}, [str(told.get("ae_title")), "", "", "", "", "", "", words]
     return {**_all_fields(peer), **beside}, _row(peer, source)
 

@@ -81,6 +81,15 @@ async def is_admitted(archive: RunningArchive, title: str) -> bool:
         return False
 
 
+async def answer_to(archive: RunningArchive, title: str) -> tuple[int, int, int] | None:
+    """The rejection of an association; None where it is accepted."""
+    try:
+        async with connect(calling(archive, title), [(VERIFICATION, BOTH)]):
+            return None
+    except AssociationRejected as error:
+        return error.result, error.source, error.reason
+
+
 async def becomes(archive: RunningArchive, title: str, admitted: bool) -> None:
     """Within seconds."""
     async with asyncio.timeout(5):
@@ -264,3 +273,31 @@ async def test_gantry_ae_lists_changes_and_tests_what_a_running_archive_has(arch
     stale = await gantry_ae(archive, "change", "GANTRY", "--may", "find", "--version", listed[2]["version"])
     assert (stale.exit_code, "412" in stale.output) == (1, True), stale.output
     assert "move_destination: True" in (await gantry_ae(archive, "show", "GANTRY")).output
+
+
+@pytest.mark.parametrize("archive", ["embedded"], indirect=True)
+async def test_without_its_log_an_archive_that_begins_rejects_for_now_and_says_that_peers_are_not_read(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    assert (await gantry_ae(archive, "add", "CT9", "127.0.0.1", "--may", "echo")).exit_code == 0
+    archive.stop()
+    log, elsewhere = tmp_path / "data" / "log.db", tmp_path / "elsewhere"
+    assert log.is_file()
+    elsewhere.mkdir()
+    for file in tmp_path.joinpath("data").glob("log.db*"):
+        file.rename(elsewhere / file.name)
+    log.mkdir()
+    archive.start(ready=False)
+    async with asyncio.timeout(40):
+        while "peers: event log unavailable" not in archive.http("/readyz")[1]:
+            await asyncio.sleep(0.1)
+    assert await answer_to(archive, "CT9") == (2, 3, 1)
+    assert await answer_to(archive, "TEST_SCU") is None
+    assert asked(archive, "PUT", "peers/CT8", {"host": "192.0.2.8"}, {"If-None-Match": "*"})[0] == 503
+    log.rmdir()
+    for file in elsewhere.iterdir():
+        file.rename(log.parent / file.name)
+    await asyncio.to_thread(archive.wait_ready, 60.0)
+    assert await answer_to(archive, "CT9") is None
+    assert await answer_to(archive, "NOBODY") == (1, 1, 3)
+    assert asked(archive, "GET", "peers/CT8")[0] == 404
