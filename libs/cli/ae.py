@@ -331,7 +331,9 @@ def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any],
 def _told(told: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What an archive says of a peer, as all of its fields, and as a row. A newer one may have fields that
     are not known here, and an older process of a newer one such peers: they are shown as they came."""
-    beside = {name: told[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in told}
+    beside: dict[str, Any] = {
+        name: told[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in told
+    }
     source, entry = str(told.get("source", "")), told.get("entry")
     try:
         peer = peer_from(entry)
