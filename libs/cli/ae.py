@@ -17,7 +17,7 @@ from gantry.cli.ae_trial import inwards, outwards
 from gantry.cli.output import json_option, print_csv, print_json, print_table, printable
 from gantry.cli.peer_fields import changed, fields_given
 from gantry.cli.peers import EXIT_FAILED
-from gantry.cli.peers_api import NotReached, PeersApi, Refused
+from gantry.cli.peers_api import NotReached, PeersApi, RefusedByArchive
 from gantry.common.config.document import read
 from gantry.common.config.load import load_settings
 from gantry.common.config.peer_entries import peer_from
@@ -323,7 +323,7 @@ def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any],
     """The entry that the API added, and the entity tag that a change of it needs."""
     told = api.one(ae_title)
     if not told.etag:
-        raise Refused(409, "the archive's policy file names this peer, and prevails: change it there")
+        raise RefusedByArchive(409, "the archive's policy file names this peer, and prevails: change it there")
     of_api = told.body.get("hidden") or told.body
     return of_api["entry"], f'"{version}"' if version else told.etag
 
@@ -373,7 +373,7 @@ class _refusals:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        codes = {ConfigError: 2, Refused: EXIT_FAILED, NotReached: EXIT_NOT_REACHED}
+        codes = {ConfigError: 2, RefusedByArchive: EXIT_FAILED, NotReached: EXIT_NOT_REACHED}
         for cls, code in codes.items():
             if isinstance(error, cls):
                 click.echo(f"gantry: {error}", err=True)

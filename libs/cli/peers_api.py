@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from gantry.common.errors import GantryError
+from gantry.common.errors import Conflicting, ConnectionFailed
 
 _BASE = "/dicom-web"
 _LONGEST_ANSWER = 64 << 20
@@ -24,11 +24,11 @@ _ADVICE = {
 }
 
 
-class NotReached(GantryError):
+class NotReached(ConnectionFailed):
     """There was no answer of an archive."""
 
 
-class Refused(GantryError):
+class RefusedByArchive(Conflicting):
     """The archive answered no; `status` is that of HTTP."""
 
     def __init__(self, status: int, words: str) -> None:
@@ -45,7 +45,7 @@ class Told:
 
 
 class PeersApi:
-    """Each call raises `NotReached` or `Refused`, in words for a person."""
+    """Each call raises `NotReached` or `RefusedByArchive`, in words for a person."""
 
     def __init__(self, url: str, token_file: Path | None, ca: str | None, timeout: float) -> None:
         """`url` is where the archive's page is, or its DICOMweb. Raises `NotReached` for what is no URL or token."""
@@ -124,7 +124,7 @@ class PeersApi:
         ):
             answer = await _text(response)
             if response.status >= 300:
-                raise Refused(response.status, _words(response.status, answer))
+                raise RefusedByArchive(response.status, _words(response.status, answer))
             return Told(_object(answer), response.headers.get("ETag", ""))
 
 
