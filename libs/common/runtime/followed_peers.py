@@ -75,7 +75,7 @@ class FollowedPeers:
         self._verdicts[event.change] = None
         try:
             await self._log.append(event)
-            await self._topic.caught_up()
+            await self.check()
             verdict = self._verdicts[event.change]
         finally:
             del self._verdicts[event.change]
