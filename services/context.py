@@ -17,6 +17,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.breaker import Breakers
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_peers import FollowedPeers
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
@@ -67,7 +68,13 @@ class Peers(Protocol):
         """Which studies an AE title sees."""
 
     def known(self) -> Sequence[KnownPeer]:
-        """All that the policy names, in its order."""
+        """All that are in force, those of the file first."""
+
+    def in_file(self) -> Mapping[str, KnownPeer]:
+        """Those of the policy file, by AE title."""
+
+    def are_whole(self) -> bool:
+        """Whether those that the API added are read: until then one that is missing may be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,8 @@ class Context:
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
     the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
     people outside, and `followed_shares` what the log says of them, where there are any; so are
-    `followed_subscriptions`. `message_origins` checks who names senders of HL7 messages. `breakers` are those of the
-    archives of `federation`, of all roles in the process.
+    `followed_subscriptions`. `followed_peers` are those of the API. `message_origins` checks who names senders of HL7
+    messages. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -105,6 +112,7 @@ class Context:
     followed_sessions: FollowedSessions | None = None
     message_origins: HeaderCheck | None = None
     followed_subscriptions: FollowedSubscriptions | None = None
+    followed_peers: FollowedPeers | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 

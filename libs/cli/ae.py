@@ -1,32 +1,58 @@
-"""`gantry ae list|add|remove|test`: the peers that may call the archive, and those that it calls."""
+"""`gantry ae list|show|add|change|remove|test`: the peers that may call the archive, and those that it calls; in the
+policy file of this machine, or with --url in a running archive."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
-from gantry.cli.output import json_option, print_json, print_table
+from gantry.cli.ae_trial import inwards, outwards
+from gantry.cli.output import json_option, print_csv, print_json, print_table, printable
+from gantry.cli.peer_fields import changed, fields_given
 from gantry.cli.peers import EXIT_FAILED
-from gantry.cli.peers import in_words as failure_in_words
+from gantry.cli.peers_api import NotReached, PeersApi, RefusedByArchive
 from gantry.common.config.document import read
 from gantry.common.config.load import load_settings
-from gantry.common.config.peers_file import add_peer, remove_peer
-from gantry.common.config.policy import Admitted, Destination, KnownPeer, Permission, Policy, in_words, policy_of
+from gantry.common.config.peer_entries import peer_from
+from gantry.common.config.peers_file import add_peer, change_peer, remove_peer
+from gantry.common.config.policy import KnownPeer, Permission, Policy, in_words, policy_of
 from gantry.common.config.settings import Settings
-from gantry.common.config.tls import client_context
-from gantry.common.dicom.standard.sop_classes import VERIFICATION
-from gantry.common.dicom.standard.transfer_syntaxes import IMPLICIT_LITTLE_ENDIAN
-from gantry.common.errors import ConfigError, GantryError
-from gantry.common.net import Peer as NetPeer
-from gantry.common.net import connect, scu
-from gantry.common.statuses import status_words
+from gantry.common.errors import ConfigError
 
+EXIT_NOT_REACHED = 3
+_TIMEOUT, _TRIAL_TIMEOUT = 30.0, 10.0
 _PERMISSIONS = click.Choice([permission.value for permission in Permission])
+_COLUMNS = ("AE title", "host", "port", "calls from", "may", "C-MOVE to", "TLS", "source")
+
+
+@dataclass(frozen=True)
+class PolicyOfMachine:
+    """The policy file that the settings name, read when it is asked for."""
+
+    config: Path
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises `ConfigError`."""
+        return load_settings(self.config if self.config.exists() else None, os.environ)
+
+    @property
+    def file(self) -> Path:
+        """Where the peers are."""
+        file = self.settings.peers_file or self.config
+        return file if file.is_absolute() or self.settings.peers_file is None else self.config.parent / file
+
+    @property
+    def policy(self) -> Policy:
+        """Raises `ConfigError`."""
+        return policy_of(read(self.file), self.settings.dimse.ae_title, self.settings.lab)
 
 
 @click.group()
@@ -39,30 +65,294 @@ _PERMISSIONS = click.Choice([permission.value for permission in Permission])
 )
 @click.pass_context
 def ae(context: click.Context, config: Path) -> None:
-    """Known AE titles: who may store, find, retrieve and commit, and where C-MOVE may send."""
-    with _refusals():
-        settings = load_settings(config if config.exists() else None, os.environ)
-    file = settings.peers_file or config
-    if settings.peers_file is not None and not file.is_absolute():
-        file = config.parent / file
-    context.obj = settings, file
+    """Known AE titles: who may store, find, retrieve and commit, and where C-MOVE may send.
+
+    Without --url the policy file of this machine is shown and edited. With it a running archive is asked, which keeps
+    peers of its own beside its file: in a cluster, for what is not in the ConfigMap.
+
+    \b
+        gantry ae add CT9 192.0.2.9:104 --may store --url https://archive.example --token-file token
+    """
+    context.obj = PolicyOfMachine(config)
+
+
+_URL_OPTIONS = (
+    click.option("--url", metavar="URL", help="Ask this running archive, in place of the policy file."),
+    click.option(
+        "--token-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A bearer token that may operate there (`http.may_operate`).",
+    ),
+    click.option(
+        "--tls-ca", "ca", type=click.Path(exists=True, dir_okay=False), help="Trust these certificates (PEM)."
+    ),
+    click.option(
+        "--timeout", type=click.FloatRange(min=0.1), help="Seconds to wait for each answer; 10, or 30 with --url."
+    ),
+)
+_reason = click.option("--reason", default="", help="With --url: why, for the audit trail. One line, and no patient.")
+_version = click.option("--version", default="", help="With --url: only if it is this one (`show --json` says it).")
+
+
+def _of_archive(command: Callable[..., None]) -> Callable[..., None]:
+    """With `api`, the archive that --url names, or None."""
+
+    @wraps(command)
+    def asking(*given: Any, url: str | None, token_file: Path | None, ca: str | None, **options: Any) -> None:
+        api = None
+        if url is not None:
+            with _refusals():
+                api = PeersApi(url, token_file, ca, options["timeout"] or _TIMEOUT)
+        command(*given, api=api, **options)
+
+    for option in reversed(_URL_OPTIONS):
+        asking = option(asking)
+    return asking
+
+
+_FIELD_OPTIONS = (
+    click.argument("ae_title"),
+    click.argument("address", metavar="[HOST[:PORT]]", required=False),
+    click.option("--host", help="Where we call it; an address may also call from there."),
+    click.option("--port", type=click.IntRange(1, 65535), help="The port it listens on."),
+    click.option("--from", "from_", multiple=True, metavar="CIDR", help="An address or range that it calls from."),
+    click.option("--may", multiple=True, type=_PERMISSIONS, help="What it may ask of us, all of it; default: echo."),
+    click.option("--move-destination/--no-move-destination", default=None, help="C-MOVE may send objects there."),
+    click.option("--tls/--no-tls", default=None, help="Only over TLS, in both directions."),
+    click.option(
+        "--certificate", multiple=True, metavar="NAME", help="It calls with a certificate of this name; needs --tls."
+    ),
+    click.option("--max-associations", type=click.IntRange(1), help="At once; default 50."),
+    click.option("--max-operations-per-second", type=float, help="Beyond it we read it more slowly."),
+    click.option("--max-bytes-per-second", type=float, help="That it sends; beyond it we read it more slowly."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any field of `peers`, as the file has it."
+    ),
+)
+
+
+def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FIELD_OPTIONS):
+        command = option(command)
+    return command
 
 
 @ae.command("list")
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_of_archive
 @click.pass_obj
-def list_peers(given: tuple[Settings, Path], as_json: bool) -> None:
-    """Show the peers of the policy file."""
-    peers = list(_policy(given).peers.values())
+def list_peers(
+    machine: PolicyOfMachine,
+    /,
+    as_json: bool,
+    as_csv: bool,
+    timeout: float | None,
+    api: PeersApi | None,
+) -> None:
+    """Show the peers of the policy file, or all that are in force in a running archive."""
+    with _refusals():
+        if api is None:
+            listed = [(_all_fields(peer), _row(peer, "file")) for peer in machine.policy.peers.values()]
+        else:
+            listed = [_told(one) for one in api.listed()]
     if as_json:
-        for peer in peers:
-            print_json(peer.model_dump(mode="json", by_alias=True))
+        for fields, _ in listed:
+            print_json(fields)
+    elif as_csv:
+        print_csv(_COLUMNS, [row for _, row in listed])
+    else:
+        print_table(_COLUMNS, [row for _, row in listed])
+
+
+@ae.command("show")
+@click.argument("ae_title")
+@json_option
+@_of_archive
+@click.pass_obj
+def show(
+    machine: PolicyOfMachine,
+    /,
+    ae_title: str,
+    as_json: bool,
+    timeout: float | None,
+    api: PeersApi | None,
+) -> None:
+    """Show one peer with every field."""
+    with _refusals():
+        if api is None:
+            fields = _all_fields(_known(machine, ae_title))
+        else:
+            fields, _ = _told(api.one(ae_title).body)
+    if as_json:
+        print_json(fields)
         return
-    columns = ["AE title", "host", "port", "calls from", "may", "C-MOVE to", "TLS"]
-    print_table(columns, [_row(peer) for peer in peers])
+    for name, value in fields.items():
+        if value not in (None, [], ""):
+            click.echo(f"{name}: {printable(str(value))}")
 
 
-def _row(peer: KnownPeer) -> list[str]:
+@ae.command("add")
+@_with_fields
+@_reason
+@_of_archive
+@click.pass_obj
+def add(
+    machine: PolicyOfMachine,
+    /,
+    ae_title: str,
+    address: str | None,
+    assignments: tuple[str, ...],
+    reason: str,
+    timeout: float | None,
+    api: PeersApi | None,
+    **options: Any,
+) -> None:
+    """Add a peer. A running archive takes the change within seconds."""
+    with _refusals():
+        fields = fields_given(address, _named(options), assignments)
+        entry = changed({"ae_title": ae_title, "may": [Permission.ECHO.value]}, fields)
+        if api is None:
+            add_peer(machine.file, entry)
+            click.echo(f"{ae_title} added to {machine.file}; `gantry ae test {ae_title}` tries it")
+        else:
+            peer_from(entry)
+            api.add(ae_title, entry, reason)
+            click.echo(f"{ae_title} added to the archive at {api.url}; `gantry ae test {ae_title} --url …` tries it")
+
+
+@ae.command("change")
+@_with_fields
+@_reason
+@_version
+@_of_archive
+@click.pass_obj
+def change(
+    machine: PolicyOfMachine,
+    /,
+    ae_title: str,
+    address: str | None,
+    assignments: tuple[str, ...],
+    reason: str,
+    version: str,
+    timeout: float | None,
+    api: PeersApi | None,
+    **options: Any,
+) -> None:
+    """Change a peer: what is given takes the place of what was there, and the rest stays. `--set NAME=` takes a field
+    away."""
+    with _refusals():
+        fields = fields_given(address, _named(options), assignments)
+        if not fields:
+            raise click.UsageError("say what to change")
+        if api is None:
+            change_peer(machine.file, ae_title, fields)
+            click.echo(f"{ae_title} changed in {machine.file}")
+            return
+        entry, etag = _of_api(api, ae_title, version)
+        api.replace(ae_title, changed(entry, fields), etag, reason)
+        click.echo(f"{ae_title} changed in the archive at {api.url}")
+
+
+@ae.command("remove")
+@click.argument("ae_title")
+@_reason
+@_version
+@_of_archive
+@click.pass_obj
+def remove(
+    machine: PolicyOfMachine,
+    /,
+    ae_title: str,
+    reason: str,
+    version: str,
+    timeout: float | None,
+    api: PeersApi | None,
+) -> None:
+    """Remove a peer. Its open associations end by themselves; new ones are rejected."""
+    with _refusals():
+        if api is None:
+            remove_peer(machine.file, ae_title)
+            click.echo(f"{ae_title} removed from {machine.file}")
+            return
+        _, etag = _of_api(api, ae_title, version)
+        told = api.remove(ae_title, etag, reason).body
+        click.echo(f"{ae_title} removed from the archive at {api.url}")
+        if told.get("in_file"):
+            click.echo("its policy file still names it: that entry is in force")
+
+
+@ae.command("test")
+@click.argument("ae_title")
+@_of_archive
+@click.pass_obj
+def test(
+    machine: PolicyOfMachine,
+    /,
+    ae_title: str,
+    timeout: float | None,
+    api: PeersApi | None,
+) -> None:
+    """Try a peer both ways: associate with it and C-ECHO, and say whether it would be admitted here. With --url the
+    archive calls it; whom it admits is what `list` shows."""
+    with _refusals():
+        if api is not None:
+            told = api.echo(ae_title).body
+            ok, words = bool(told.get("ok")), told.get("why") or "C-ECHO: success"
+            host = printable(str(told.get("called_from", "")))
+            click.echo(f"{'ok' if ok else 'FAILED':<7} archive → {ae_title}: {printable(str(words))} (from {host})")
+            sys.exit(0 if ok else EXIT_FAILED)
+        settings, policy = machine.settings, machine.policy
+        peer = _known(machine, ae_title)
+        out, out_words = outwards(settings, policy.contact(ae_title), timeout or _TRIAL_TIMEOUT)
+        back, back_words = inwards(policy, peer)
+    click.echo(f"{'ok' if out else 'FAILED':<7} {settings.dimse.ae_title} → {ae_title}: {out_words}")
+    click.echo(f"{'ok' if back else 'FAILED':<7} {ae_title} → {settings.dimse.ae_title}: {back_words}")
+    sys.exit(0 if out and back else EXIT_FAILED)
+
+
+def _known(machine: PolicyOfMachine, ae_title: str) -> KnownPeer:
+    peer = machine.policy.peers.get(ae_title)
+    if peer is None:
+        click.echo(f"gantry: no peer has the AE title {ae_title}; `gantry ae add {ae_title} …` adds it", err=True)
+        sys.exit(EXIT_FAILED)
+    return peer
+
+
+def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any], str]:
+    """The entry that the API added, and the entity tag that a change of it needs."""
+    told = api.one(ae_title)
+    if not told.etag:
+        raise RefusedByArchive(409, "the archive's policy file names this peer, and prevails: change it there")
+    of_api = told.body.get("hidden") or told.body
+    return of_api["entry"], f'"{version}"' if version else told.etag
+
+
+def _told(told: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What an archive says of a peer, as all of its fields, and as a row. A newer one may have fields that
+    are not known here, and an older process of a newer one such peers: they are shown as they came."""
+    beside: dict[str, Any] = {
+        name: told[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in told
+    }
+    source, entry = str(told.get("source", "")), told.get("entry")
+    try:
+        peer = peer_from(entry)
+    except ConfigError as error:
+        words = f"{source}; not understood: {told.get('why_not') or error.reason}"
+        fields: dict[str, Any] = dict(entry) if isinstance(entry, dict) else {"ae_title": told.get("ae_title")}
+        return {**fields, **beside}, [str(told.get("ae_title")), "", "", "", "", "", "", words]
+    return {**_all_fields(peer), **beside}, _row(peer, source)
+
+
+def _all_fields(peer: KnownPeer) -> dict[str, Any]:
+    return peer.model_dump(mode="json", by_alias=True)
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    return {name.rstrip("_"): value for name, value in options.items()}
+
+
+def _row(peer: KnownPeer, source: str) -> list[str]:
     return [
         peer.ae_title,
         peer.host or "",
@@ -71,149 +361,20 @@ def _row(peer: KnownPeer) -> list[str]:
         in_words(peer.may),
         "yes" if peer.move_destination else "no",
         "yes" if peer.tls else "no",
+        source,
     ]
-
-
-@ae.command("add")
-@click.argument("ae_title")
-@click.option("--host", help="Where we call it; an address may also call from there.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The port it listens on.")
-@click.option("--from", "sources", multiple=True, metavar="CIDR", help="An address or range that it calls from.")
-@click.option("--may", "may", multiple=True, type=_PERMISSIONS, help="What it may ask of us; default: echo.")
-@click.option("--move-destination", is_flag=True, help="C-MOVE may send objects there.")
-@click.option("--tls", is_flag=True, help="Only over TLS, in both directions.")
-@click.option(
-    "--certificate", multiple=True, metavar="NAME", help="It calls with a certificate of this name; needs --tls."
-)
-@click.option("--max-associations", type=click.IntRange(1), help="At once; default 50.")
-@click.option("--max-operations-per-second", type=float, help="Beyond it we read it more slowly.")
-@click.option("--max-bytes-per-second", type=float, help="That it sends; beyond it we read it more slowly.")
-@click.pass_obj
-def add(
-    given: tuple[Settings, Path],
-    ae_title: str,
-    host: str | None,
-    port: int | None,
-    sources: tuple[str, ...],
-    may: tuple[str, ...],
-    move_destination: bool,
-    tls: bool,
-    certificate: tuple[str, ...],
-    max_associations: int | None,
-    max_operations_per_second: float | None,
-    max_bytes_per_second: float | None,
-) -> None:
-    """Add a peer. A running archive takes the change within seconds."""
-    entry = {
-        "ae_title": ae_title,
-        "host": host,
-        "port": port,
-        "from": list(sources) or None,
-        "may": list(may) or [Permission.ECHO.value],
-        "move_destination": move_destination or None,
-        "tls": tls or None,
-        "certificate": list(certificate) or None,
-        "max_associations": max_associations,
-        "max_operations_per_second": max_operations_per_second,
-        "max_bytes_per_second": max_bytes_per_second,
-    }
-    with _refusals():
-        add_peer(given[1], {name: value for name, value in entry.items() if value is not None})
-    click.echo(f"{ae_title} added to {given[1]}; `gantry ae test {ae_title}` tries it")
-
-
-@ae.command("remove")
-@click.argument("ae_title")
-@click.pass_obj
-def remove(given: tuple[Settings, Path], ae_title: str) -> None:
-    """Remove a peer. Its open associations end by themselves; new ones are rejected."""
-    with _refusals():
-        remove_peer(given[1], ae_title)
-    click.echo(f"{ae_title} removed from {given[1]}")
-
-
-@ae.command("test")
-@click.argument("ae_title")
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for each answer.")
-@click.pass_obj
-def test(given: tuple[Settings, Path], ae_title: str, timeout: float) -> None:
-    """Try a peer both ways: associate with it and C-ECHO, and say whether it would be admitted here."""
-    settings, _ = given
-    policy = _policy(given)
-    peer = policy.peers.get(ae_title)
-    if peer is None:
-        click.echo(f"gantry: no peer has the AE title {ae_title}; `gantry ae add {ae_title} …` adds it", err=True)
-        sys.exit(EXIT_FAILED)
-    out, out_words = _outwards(settings, policy.contact(ae_title), timeout)
-    back, back_words = _inwards(policy, peer)
-    click.echo(f"{'ok' if out else 'FAILED':<7} {settings.dimse.ae_title} → {ae_title}: {out_words}")
-    click.echo(f"{'ok' if back else 'FAILED':<7} {ae_title} → {settings.dimse.ae_title}: {back_words}")
-    sys.exit(0 if out and back else EXIT_FAILED)
-
-
-def _outwards(settings: Settings, contact: Destination | None, timeout: float) -> tuple[bool, str]:
-    """An association with C-ECHO."""
-    if contact is None:
-        return False, "not called: the policy names no host and port for it"
-    try:
-        with _refusals():
-            context = client_context(settings.tls) if contact.tls else None
-        status = asyncio.run(_echo(settings.dimse.ae_title, contact, context, timeout))
-    except GantryError as error:
-        return False, failure_in_words(error)
-    return status == 0, f"C-ECHO at {contact.host}:{contact.port}: {status_words(status)}"
-
-
-async def _echo(ours: str, contact: Destination, tls: object, timeout: float) -> int:
-    peer = NetPeer(contact.host, contact.port, contact.ae_title, ours, tls=tls, connect_timeout=timeout)  # type: ignore[arg-type]
-    async with connect(peer, [(VERIFICATION, [IMPLICIT_LITTLE_ENDIAN])]) as association:
-        return await scu.echo(association, timeout=timeout)
-
-
-def _inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
-    """What the policy would decide if the peer called from its host, or from the first range given."""
-    addresses = _addresses(peer)
-    if not addresses:
-        return False, f"would be rejected: the name {peer.host} has no address"
-    certificate = next(iter(peer.certificate), "")
-    verdicts = {
-        address: policy.admit(peer.ae_title, policy.ae_title, address, peer.tls, certificate) for address in addresses
-    }
-    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admitted)]
-    rejected = [
-        f"rejected when it calls from {address} ({verdict.result}/{verdict.source}/{verdict.reason}: {verdict.words})"
-        for address, verdict in verdicts.items()
-        if not isinstance(verdict, Admitted)
-    ]
-    if not admitted:
-        return False, f"would be {'; '.join(rejected)}"
-    also = f"; but {'; '.join(rejected)}" if rejected else ""
-    return True, f"would be admitted from {', '.join(admitted)}; may {in_words(peer.may)}{also}"
-
-
-def _addresses(peer: KnownPeer) -> list[str]:
-    if peer.host is None:
-        return [str(peer.addresses[0].network_address)]
-    try:
-        found = socket.getaddrinfo(peer.host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return []
-    return sorted({str(entry[4][0]) for entry in found})
-
-
-def _policy(given: tuple[Settings, Path]) -> Policy:
-    settings, file = given
-    with _refusals():
-        return policy_of(read(file), settings.dimse.ae_title, settings.lab)
 
 
 class _refusals:
-    """Ends the command with a message about the error in a file."""
+    """Ends the command with a message about what was wrong: 2 for a file or an option, 1 for what an archive refuses, 3
+    where it is not reached."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ConfigError):
-            click.echo(f"gantry: {error}", err=True)
-            sys.exit(2)
+        codes = {ConfigError: 2, RefusedByArchive: EXIT_FAILED, NotReached: EXIT_NOT_REACHED}
+        for cls, code in codes.items():
+            if isinstance(error, cls):
+                click.echo(f"gantry: {error}", err=True)
+                sys.exit(code)

@@ -25,6 +25,8 @@ from gantry.services.operations.fleet import FORGOTTEN_SECONDS, Fleet
 from gantry.services.operations.health import HealthPart, HealthSources
 from gantry.services.operations.holds import HoldsPart
 from gantry.services.operations.letters import LettersPart
+from gantry.services.operations.peer_changes import PeerChangesPart
+from gantry.services.operations.peer_rules import peer_rules
 from gantry.services.operations.peers import PeersPart
 from gantry.services.operations.retention import RetentionPart
 from gantry.services.operations.routes import RoutesPart
@@ -87,4 +89,8 @@ async def build(context: Context) -> RoleParts:
     parts = [where.parts(), routes.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
     reader = AuditReader(context.objects, context.log, context.answers, context.clock)
     parts += [health.parts(), peers.parts(), AuditPart(reader, context.clock, turns).parts()]
+    if context.followed_peers is not None:
+        told_peers, rules_of_peers = context.followed_peers, peer_rules(context.settings)
+        by = context.clock, operators, context.audit, turns
+        parts.append(PeerChangesPart(context.peers, told_peers, rules_of_peers, *by).parts())
     return RoleParts(web={**OperationsService(operators, parts).handlers(), **holds.handlers()})

@@ -60,7 +60,15 @@ class PeersPart:
         self._seen.forget(self._clock.now_us())
         known = self._peers.known()
         callers = self._seen.callers
-        listed = [{**_known(peer), **_caller(callers.get(peer.ae_title))} for peer in known]
+        in_file = self._peers.in_file()
+        listed = [
+            {
+                **_known(peer),
+                "source": "file" if peer.ae_title in in_file else "api",
+                **_caller(callers.get(peer.ae_title)),
+            }
+            for peer in known
+        ]
         titles = {peer.ae_title for peer in known}
         others = [
             {"ae_title": title, "known": False, **_caller(caller)}

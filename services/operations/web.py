@@ -1,4 +1,4 @@
-"""GET and POST below /dicom-web/operations: which part answers a path."""
+"""Requests below /dicom-web/operations: which part answers a path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class OperationsService:
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
-        return {Resource.OPERATIONS: self.answer, Resource.OPERATE: self.answer}
+        resources = Resource.OPERATIONS, Resource.OPERATE, Resource.SET_PEER, Resource.REMOVE_PEER
+        return dict.fromkeys(resources, self.answer)
 
     async def answer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Raises `HttpProblem`: 403, 404, 405."""
@@ -53,9 +54,11 @@ def _fit(shape: list[str], path: tuple[str, ...]) -> tuple[str, ...] | None:
     return tuple(given for part, given in zip(shape, path, strict=True) if part == "{}")
 
 
-async def said(request: web.BaseRequest, body: object, status: int = 200) -> web.StreamResponse:
+async def said(
+    request: web.BaseRequest, body: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
     """An answer in JSON that nobody keeps."""
-    return await answer(request, to_json(body), JSON, FRESH, status)
+    return await answer(request, to_json(body), JSON, {**FRESH, **(headers or {})}, status)
 
 
 def number(request: web.BaseRequest, name: str, default: int, most: int, least: int = 1) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_peers import FollowedPeers
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
@@ -50,6 +51,7 @@ from gantry.services.process.door_key import DoorKey, ProvenOrigins
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.pacing import PeerPaces
+from gantry.services.process.peers_of_api import check_peers, follow_peers, read_peers
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.seeing import SeeingService
@@ -117,8 +119,10 @@ class Archive:
         any_title = settings.lab or (interposed is not None and interposed.any_title)
         self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
         self._audit = open_trail(settings, clock, self.metrics, [role.value for role in roles])
-        self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
         self._origins = self._proven_origins("dimse")
+        called = bool(roles - {Role.INDEXER})
+        self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome, whole=not called)
+        self._peers: FollowedPeers | None = None
         self._users = UserFile(settings.access.users_file)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
@@ -173,7 +177,8 @@ class Archive:
             port + (self._worker or 0) if port else 0,
             self.metrics,
             lambda: "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value,
-            {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
+            {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
+            | {"peers": lambda: check_peers(self._peers)},
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
@@ -197,6 +202,10 @@ class Archive:
         for late in stores.late:
             self.lifecycle.watch(late.keep_trying(), late.name)
         self.lifecycle.watch(say_what_is_missing(self.settings, stores.index), "attributes")
+        if not self._policy.current.whole:
+            self._peers = follow_peers(stores.log, self.clock, self._policy, self.metrics)
+            self.lifecycle.watch(self._peers.run(), "peers")
+            await read_peers(self._peers)
         self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
         context = self._context(stores, self._completeness)
         services: list[Service] = []
@@ -285,6 +294,7 @@ class Archive:
             followed_sessions=self._follow_sessions(stores),
             message_origins=self._proven_origins("hl7"),
             followed_subscriptions=self._follow_subscriptions(stores),
+            followed_peers=self._peers,
         )
 
     def _follow_shares(self, stores: Stores) -> FollowedShares | None:
@@ -546,6 +556,12 @@ class Archive:
 
     def known(self) -> list[KnownPeer]:
         return list(self._policy.current.peers.values())
+
+    def in_file(self) -> Mapping[str, KnownPeer]:
+        return self._policy.in_file
+
+    def are_whole(self) -> bool:
+        return self._policy.current.whole
 
     def _peer(self, known: Destination | None, ours: str) -> Peer | None:
         if known is None:

@@ -313,3 +313,55 @@ async def test_a_peer_is_tested_and_a_refused_caller_is_listed(tmp_path: Path) -
             await page.until("Boolean(document.querySelector('output .op-state[data-state=error]'))")
     finally:
         archive.stop()
+
+
+async def admitted(archive: RunningArchive) -> bool:
+    try:
+        async with connect(archive.peer, [(VERIFICATION, BOTH)]):
+            return True
+    except AssociationRejected:
+        return False
+
+
+async def test_a_refused_caller_is_let_in_from_the_page_and_that_is_undone_and_a_peer_removed(tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path, environment=OPERATOR, lab=False)
+    archive.write_policy(["{ae_title: DOWN, host: 127.0.0.1, port: 1}"])
+    archive.start()
+
+    async def becomes(expected: bool) -> None:
+        async with asyncio.timeout(10):
+            while await admitted(archive) != expected:
+                await asyncio.sleep(0.1)
+
+    try:
+        assert not await admitted(archive)
+        async with section(archive, "peers") as page:
+            for _ in range(50):  # the record is on the log within a second
+                if "TEST_SCU" in await page.evaluate(f"{SECTION}.innerText"):
+                    break
+                await asyncio.sleep(0.2)
+                await page.evaluate("document.querySelector('other-place').refresh()")
+            await says(page, "Allow …")
+            await page.press_button("Allow …", of="other-place button")
+            await page.type("#op-reason", "The new scanner")
+            await page.press("Enter")
+            await says(page, "added")
+            await becomes(True)
+            await page.press_button("Undo", of="job-tray button")
+            await page.until("document.querySelector('job-tray').innerText.includes('Taken back')")
+            await becomes(False)
+
+            await page.press_button("Allow …", of="other-place button")
+            await page.type("#op-reason", "After all")
+            await page.press("Enter")
+            await becomes(True)
+            await page.until("Boolean(document.querySelector('button[aria-label=\"Remove TEST_SCU\"]'))")
+            assert not await page.evaluate("Boolean(document.querySelector('button[aria-label=\"Remove DOWN\"]'))")
+            await page.press_button("Remove", of="other-place button")
+            await page.type("#op-reason", "It was sold")
+            await page.press("Enter")
+            await becomes(False)
+            await page.until("!document.querySelector('button[aria-label=\"Remove TEST_SCU\"]')")
+    finally:
+        archive.stop()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gantry.common.config.peer_entries import peer_from
 from gantry.common.dicom.query.matching import _pattern
 from gantry.common.dimse import Assembler
 from gantry.common.dimse.command import Command, CommandError
@@ -16,6 +17,7 @@ from gantry.common.hl7.message import parse
 from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
 from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError, UpperLayer
 from gantry.common.ul.pdu import decode_request, encode_accept
+from gantry.common.web.conditions import require_condition
 from gantry.common.web.routes import Match, Resource
 from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
 from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
@@ -64,6 +66,10 @@ def _fed(stream: bytes, size: int) -> None:
 def _assembled(count: int) -> None:
     assembler = Assembler({1}, max_command=1 << 24)
     assembler.feed([Fragment(1, True, False, memoryview(b"x")) for _ in range(count)])
+
+
+def _peer(entry: dict[str, object]) -> object:
+    return peer_from(entry, "CT9")
 
 
 def _overheard(data: bytes) -> None:
@@ -154,6 +160,11 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
         ),
         500,
     ),
+    "addresses of a peer": (lambda n: lambda: _peer({"from": ["192.0.2.1"] * n}), 500),
+    "permissions of a peer": (lambda n: lambda: _peer({"host": "192.0.2.1", "may": ["store"] * n}), 1_000),
+    "host of a peer": (lambda n: lambda: _peer({"host": "a." * n + " "}), 10_000),
+    "unknown fields of a peer": (lambda n: lambda: _peer({f"x{number}": 1 for number in range(n)}), 200),
+    "entity tags of a change": (lambda n: lambda: require_condition('"v0",' * n, "", "v1"), 5_000),
     "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
 }
 

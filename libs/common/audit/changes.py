@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from gantry.common.audit.coalescing import Entry
-from gantry.common.audit.kinds import SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.audit.kinds import FAILURE, PEER, SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.config.peer_entries import changed_fields
 from gantry.common.dicom.encoding.values import header_values
 from gantry.common.dicom.encoding.values import text_of as text_in
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
@@ -30,6 +32,8 @@ from gantry.common.events import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -96,8 +100,10 @@ _OF_SUBSCRIPTIONS: dict[type[Event], str] = {
     SubscriptionStatusChanged: "change subscription",
     SubscriptionDeleted: "remove subscription",
 }
+_OF_PEERS = (PeerSet, PeerRemoved)
 _OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)
-CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES, *_OF_SUBSCRIPTIONS))
+_OF_THE_ARCHIVE = (*_OF_SHARES, *_OF_SUBSCRIPTIONS, *_OF_PEERS)
+CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_THE_ARCHIVE))
 """The events that are on record."""
 
 
@@ -117,6 +123,8 @@ def entry_of(event: Event) -> Entry | None:
         return _of_share(event)
     if isinstance(event, SubscriptionCreated | SubscriptionStatusChanged | SubscriptionDeleted):
         return _of_subscription(event)
+    if isinstance(event, PeerSet | PeerRemoved):
+        return _of_peer(event)
     known = _OF_STUDIES.get(cls) or _OF_PATIENTS.get(cls)
     return None if known is None else _changed(event, *known)
 
@@ -218,6 +226,20 @@ def _of_subscription(
     who = requestor_kind(event.by) if event.by else ARCHIVE
     receiver = (event.by, host) if host else ("", "")
     return Entry(Kind.PROTECTION, operation, event.by or ARCHIVE, who, "", *receiver, why=why, trace=event.trace)
+
+
+def _of_peer(event: PeerSet | PeerRemoved) -> Entry:
+    """The peer by its AE title, with each field that differs as it was and as it is."""
+    after = event.entry if isinstance(event, PeerSet) else ""
+    operation = f"{'remove' if not after else 'change' if event.before else 'add'} peer {event.ae_title}"
+    fields = json.dumps(changed_fields(event.before, after), ensure_ascii=False).encode()
+    who = event.by, requestor_kind(event.by)
+    return Entry(Kind.POLICY, operation, *who, why=event.reason, trace=event.trace, query=fields, query_class=PEER)
+
+
+def overtaken(event: PeerSet | PeerRemoved) -> Entry:
+    """The entry of a change that came to nothing: it is on record as an event, and so is this."""
+    return replace(_of_peer(event), outcome=FAILURE, why="not taken: another change came first, or there are too many")
 
 
 def _instances(study: str, receipts: object) -> AuditedInstances:

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
-from gantry.common.audit.kinds import SENDS, SUCCESS, Code, Kind, kind_of
+from gantry.common.audit.kinds import PEER, SENDS, SUCCESS, Code, Kind, kind_of
 from gantry.common.audit.messages import DESTINATION, SOURCE, patients_of, studies_of, time_of
 from gantry.common.events import AuditRecorded
 from gantry.common.telemetry.traces import trace_id
@@ -100,6 +100,14 @@ def _entities(record: AuditRecorded, kind: Kind) -> Iterator[Json]:
         # R4 sev-1: an entity has a name or a query, not both.
         asked = {"query": b64encode(record.query).decode("ascii")} if record.query else {"name": record.operation}
         yield {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), **asked}
+    if record.query_class == PEER:
+        fields = record.query.decode("utf-8", "replace")
+        yield {
+            "type": _system_object(),
+            "role": _coded(_ROLE, "13", "Security Resource"),
+            "name": record.operation,
+            "detail": [{"type": "changed fields", "valueString": fields}],
+        }
     for patient, issuer in patients_of(record):
         identifier = {"value": patient} | ({"assigner": {"display": issuer}} if issuer else {})
         yield {

@@ -80,6 +80,8 @@ class Kind(Enum):
 
 SENDS = frozenset((Kind.BEGIN_SENDING, Kind.SENT, Kind.PROCEDURE_SENT))
 """What goes to somebody else than who asked, where a record names one."""
+PEER = "peer"
+"""The class of a query that says which fields of a peer were changed, in an entry of `Kind.POLICY`."""
 _BY_WORD = {kind.word: kind for kind in Kind}
 
 

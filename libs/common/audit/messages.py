@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from gantry.common.audit.kinds import SENDS, Code, Kind, kind_of
+from gantry.common.audit.kinds import PEER, SENDS, Code, Kind, kind_of
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 APPLICATION = Code("110150", "Application")
@@ -105,7 +105,7 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
 def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
     if kind is Kind.QUERY:
         yield _query(record)
-    elif record.query:  # which order, which procedure step
+    elif record.query and record.query_class != PEER:  # which order, which procedure step
         yield _object(record.query.decode("utf-8", "replace"), _coded_other(kind.event), "2", "3", record.operation)
     for study, rows in studies_of(record).items():
         yield _study(study, rows, record)
@@ -115,7 +115,10 @@ def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         named.set("codeSystemName", "RFC-3881")
         yield _object(f"{patient}^^^{issuer}" if issuer else patient, named, "1", "1", "")
     if kind.event is Kind.REFUSED.event:
-        yield _object(record.operation or kind.word, _coded_other(_ALERT), "2", "13", record.why or record.operation)
+        alert = _object(record.operation or kind.word, _coded_other(_ALERT), "2", "13", record.why or record.operation)
+        if record.query_class == PEER:
+            alert.append(Element("ParticipantObjectDetail", type="changed fields", value=_base64(record.query)))
+        yield alert
 
 
 def _study(study: str, rows: list[AuditedInstances], record: AuditRecorded) -> Element:

@@ -48,17 +48,25 @@ class YamlDocument:
 
     def explain(self, error: ValidationError, below: Location = ()) -> ConfigError:
         """The first of pydantic's errors, as text, with its line."""
-        first = error.errors(include_url=False, include_context=False)[0]
-        location = (*below, *first["loc"])
-        name = ".".join(str(step) for step in location)
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        return self.refuse(location, f"{name}: {reason}" if name else reason)
+        return self.refuse((*below, *_location_of(error)), reason_of(error, below))
 
     def text(self) -> str:
         """The document as YAML, with its comments and order."""
         stream = StringIO()
         _yaml().dump(self.tree, stream)
         return stream.getvalue()
+
+
+def reason_of(error: ValidationError, below: Location = ()) -> str:
+    """The first of pydantic's errors, as text: where, and what is wrong there."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(step) for step in (*below, *first["loc"]))
+    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return f"{name}: {reason}" if name else reason
+
+
+def _location_of(error: ValidationError) -> Location:
+    return error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
 
 
 def parse(text: str, file: str) -> YamlDocument:

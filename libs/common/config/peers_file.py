@@ -38,6 +38,22 @@ def remove_peer(file: Path, ae_title: str) -> None:
     _write(document)
 
 
+def change_peer(file: Path, ae_title: str, fields: Mapping[str, Any]) -> None:
+    """Give fields of a peer other values; None takes one away. Raises `ConfigError`, and then leaves the file as it
+    was."""
+    document = read(file)
+    entries = list(policy_of(document, "").peers)
+    if ae_title not in entries:
+        raise ConfigError(str(file), document.line_of([PEERS]), f"no peer has the AE title {ae_title}")
+    entry = document.tree[PEERS][entries.index(ae_title)]
+    for name, value in fields.items():
+        if value is None:
+            entry.pop(name, None)
+        else:
+            entry[name] = value
+    _write(document)
+
+
 def _write(document: YamlDocument) -> None:
     """Replace the file atomically, so that after a crash, or for a reader, it is either the old or the new one."""
     text = document.text()

@@ -54,6 +54,7 @@ class Permission(StrEnum):
 
 ALL = frozenset(Permission)
 ELSEWHERE = "known, but not at this address"
+UNREAD = "not in the policy file, and the peers of the API are not read yet"
 
 
 class UserIdentityRule(StrEnum):
@@ -207,6 +208,8 @@ class Policy:
     ae_title: str
     peers: Mapping[str, KnownPeer]
     lab: bool = False
+    whole: bool = True
+    """Whether all peers are known. Until those are read that the API added, nobody is refused for good."""
 
     def admit(
         self, calling: str, called: str, address: str, tls: bool = False, certificate: str = ""
@@ -229,6 +232,9 @@ class Policy:
             return Admitted(calling, peer.may, peer.max_associations, rejects)
         if peer is None and self.lab and at is not None and at.is_loopback:
             return Admitted(calling, ALL, 1 << 30, REJECTION_CODES)
+        if peer is None and not self.whole:
+            # PS3.8 table 9-21: rejected-transient, service provider (presentation), temporary congestion.
+            return Rejection(2, 3, 1, UNREAD)
         return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
@@ -364,7 +370,8 @@ def peers_as_markdown() -> str:
         "## `peers`",
         "",
         "Who may talk to us over DICOM, and whom we call: a list, in the same file or in the one that `peers_file`",
-        "names; read again within seconds when it changes. Nobody else gets in. `gantry ae` edits it.",
+        "names; read again within seconds when it changes. `gantry ae` edits it. Beside them stand",
+        "peers that were added to the running archive ([operations](operations.md#peers)). Nobody else gets in.",
         "",
         "| key | type | default | meaning |",
         "|---|---|---|---|",

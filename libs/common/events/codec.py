@@ -54,6 +54,8 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -170,6 +172,8 @@ _EVENTS: dict[str, type[Event]] = {
         ShareOpened,
         ShareRevoked,
         SessionsEnded,
+        PeerSet,
+        PeerRemoved,
         AuditRecorded,
     )
 }

@@ -41,6 +41,8 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    PeerRemoved,
+    PeerSet,
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
@@ -127,6 +129,7 @@ _SHARES = Topic("shares", "share", 1, None)
 _SUBSCRIPTIONS = Topic("subscriptions", "subscription", 1, None)
 # What was told a month ago is asked for by nobody; numbers are counted on (`SubscriptionEventsCounted`).
 _NOTIFICATIONS = Topic("notifications", "subscription", 1, 30 * _DAY_MS, sealed=False)
+_PEERS = Topic("peers", "ae_title", 1, None)
 # Longer than any session lasts (`login.longest`).
 _SESSIONS = Topic("sessions", "issuer", 1, 30 * _DAY_MS, sealed=False)
 _AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
@@ -202,6 +205,8 @@ TOPICS: dict[type[Event], Topic] = {
     ShareOpened: _SHARES,
     ShareRevoked: _SHARES,
     SessionsEnded: _SESSIONS,
+    PeerSet: _PEERS,
+    PeerRemoved: _PEERS,
     AuditRecorded: _AUDIT,
 }
 

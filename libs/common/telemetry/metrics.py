@@ -681,6 +681,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("log_lines_dropped", "counter", "lines", "Log lines that could not be written"),
     Metric("file_descriptors_exhausted", "gauge", "", "1 while no file can be opened and no connection taken"),
     Metric("transfers_running", "gauge", "transfers", "Transfers that were asked for over HTTP, under way now"),
+    Metric("peers_added", "gauge", "peers", "Peers that the API added, as this process knows them"),
     Metric(
         "config_reloads",
         "counter",
@@ -814,6 +815,7 @@ class Metrics:
     log_lines_dropped: Counter
     file_descriptors_exhausted: Gauge
     transfers_running: Gauge
+    peers_added: Gauge
     config_reloads: Counter
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

@@ -61,6 +61,8 @@ class Resource(Enum):
     """The holds on a study and its patient; placed and released. Extensions to DICOMweb."""
     OPERATIONS = (WebRole.INGEST, "GET", "operations")
     OPERATE = (WebRole.INGEST, "POST", "operations")
+    SET_PEER = (WebRole.INGEST, "PUT", "operations")
+    REMOVE_PEER = (WebRole.INGEST, "DELETE", "operations")
     """How the archive is, and what is done about it (docs/operations.md); `rest` is the path. Not DICOM."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
@@ -215,7 +217,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "studies/{}/history": (Resource.HISTORY,),
     "studies/{}/holds": (Resource.HOLDS, Resource.HOLD, Resource.RELEASE),
     "patients/{*}": (Resource.CORRECT_PATIENT,),
-    "operations/{*}": (Resource.OPERATIONS, Resource.OPERATE),
+    "operations/{*}": (Resource.OPERATIONS, Resource.OPERATE, Resource.SET_PEER, Resource.REMOVE_PEER),
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
     **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
     **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},

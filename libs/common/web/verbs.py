@@ -23,6 +23,8 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.RELEASE: Verb.HOLD,
     Resource.OPERATIONS: Verb.OPERATE,
     Resource.OPERATE: Verb.OPERATE,
+    Resource.SET_PEER: Verb.OPERATE,
+    Resource.REMOVE_PEER: Verb.OPERATE,
     Resource.SEARCH_STUDIES: Verb.READ,
     Resource.SEARCH_SERIES: Verb.READ,
     Resource.SEARCH_INSTANCES: Verb.READ,

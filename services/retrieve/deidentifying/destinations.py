@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gantry.common.errors import DependencyUnavailable
 from gantry.common.net import Peer
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.context import Peers
@@ -24,10 +25,14 @@ class Identified:
         return [title for title in self.peers.destinations() if title not in self.deidentified]
 
     def destination(self, ae_title: str, ours: str) -> Peer | None:
-        """Where an AE title is reached, called by our title `ours`; None where nothing may be sent there so."""
+        """Where an AE title is reached, called by our title `ours`; None where nothing may be sent there so. Raises
+        `DependencyUnavailable` while it may be a peer that is not read yet."""
         if ae_title in self.deidentified:
             logger.warning(
                 "not sent: this destination gets de-identified objects, by rules alone", destination=ae_title
             )
             return None
-        return self.peers.destination(ae_title, ours)
+        peer = self.peers.destination(ae_title, ours)
+        if peer is None and not self.peers.are_whole():
+            raise DependencyUnavailable("peers", "those of the api are not read yet")
+        return peer

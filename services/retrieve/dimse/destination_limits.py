@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,12 +15,24 @@ class DestinationLimits:
     def __init__(self, in_all: int = 32, per_destination: int = 4) -> None:
         self._in_all = asyncio.Semaphore(in_all)
         self._per_destination = per_destination
-        # Never evicted: destinations come from the configuration, so they are few.
         self._to: dict[tuple[str, int], asyncio.Semaphore] = {}
+        self._users: Counter[tuple[str, int]] = Counter()
+
+    def __len__(self) -> int:
+        """Destinations to which something is sent, or waits to be."""
+        return len(self._to)
 
     @asynccontextmanager
     async def to(self, host: str, port: int) -> AsyncIterator[None]:
         """A lane to the destination at this address, until the block is left."""
-        own = self._to.setdefault((host, port), asyncio.Semaphore(self._per_destination))
-        async with own, self._in_all:
-            yield
+        destination = host, port
+        own = self._to.setdefault(destination, asyncio.Semaphore(self._per_destination))
+        self._users[destination] += 1
+        try:
+            async with own, self._in_all:
+                yield
+        finally:
+            # Peers come and go by the API: nothing stays of a destination to which nothing is sent.
+            self._users[destination] -= 1
+            if not self._users[destination]:
+                del self._users[destination], self._to[destination]

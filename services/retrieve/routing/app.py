@@ -215,10 +215,10 @@ def _receivers(context: Context) -> dict[str, Hl7Receiver]:
 
 
 def _check_names(context: Context, where: str, names: Iterable[str]) -> None:
-    """Destinations that are no peers have names of their own among AE titles. Raises `ConfigError`."""
-    known = {peer.ae_title for peer in context.peers.known()}
+    """Destinations that are no peers have names of their own among AE titles. Raises `ConfigError`. The API
+    refuses such peers; one that it added before prevails nowhere, and keeps no process from its start."""
     for name in names:
-        if name in known:
+        if name in context.peers.in_file():
             raise ConfigError(where, None, f"{name} is an AE title of `peers`, too: name one of them otherwise")
 
 

@@ -72,6 +72,7 @@ from gantry.common.events.schema.orders import (
     StudyLinked,
     StudyUnlinked,
 )
+from gantry.common.events.schema.peers import PeerRemoved, PeerSet
 from gantry.common.events.schema.routes import (
     RouteDelayed,
     RouteEnded,
@@ -152,6 +153,8 @@ __all__ = [
     "PatientHoldPlaced",
     "PatientHoldReleased",
     "PatientMerged",
+    "PeerRemoved",
+    "PeerSet",
     "ProcedureStepCreated",
     "ProcedureStepErased",
     "ProcedureStepSet",
@@ -264,5 +267,7 @@ Event = (
     | ShareOpened
     | ShareRevoked
     | SessionsEnded
+    | PeerSet
+    | PeerRemoved
     | AuditRecorded
 )

@@ -62,9 +62,9 @@ async function early(path) {
 }
 
 // The answer to a request that is a success. Raises `ArchiveError`, and an `AbortError` where `signal` says so.
-export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type, renewed = false } = {}) {
+export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type, conditions = {}, renewed = false } = {}) {
   const before = token();
-  const headers = { Accept: accept, ...(type ? { "Content-Type": type } : {}), ...authorization() };
+  const headers = { Accept: accept, ...(type ? { "Content-Type": type } : {}), ...conditions, ...authorization() };
   let response;
   try {
     response = (await early(path)) || (await fetch(path, { headers, signal, method, body }));
@@ -75,7 +75,7 @@ export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", bo
   if (response.status === 401) {
     if (renewed) throw notTaken();
     const again = token() === before && (await newToken());
-    return ask(path, { accept, signal, method, body, type, renewed: again });
+    return ask(path, { accept, signal, method, body, type, conditions, renewed: again });
   }
   if (!response.ok) throw new ArchiveError(response.status, (await response.text()).trim().slice(0, 300));
   return response;

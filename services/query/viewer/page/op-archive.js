@@ -1,6 +1,6 @@
 // Sections of Operations about the archive: how it is, what it could not apply, and with whom it speaks.
 
-import { askJson, authorization } from "./archive.js";
+import { ask, askJson, authorization } from "./archive.js";
 import { readAll } from "./changes.js";
 import { copy, h, uidButton } from "./dom.js";
 import { OPERATIONS, Section, act, ago, askWhy, link, moment, nothing, plural, run, size, state, table } from "./operations.js";
@@ -242,6 +242,26 @@ export function allowing({ ae_title: title, address }) {
   return /^[\x20-\x5b\x5d-\x7e]{1,16}$/.test(title) && title.trim() && /^[0-9a-f.:]+$/i.test(address) ? `- {ae_title: ${JSON.stringify(title)}, host: ${JSON.stringify(address)}, may: [echo, store]}` : null;
 }
 
+// What a caller that was refused may be let in for: [value, words, permissions].
+const ALLOWED = [
+  ["store", "Send objects, and have them committed (store, commit, echo)", ["commit", "echo", "store"]],
+  ["read", "Search and fetch (find, retrieve, echo)", ["echo", "find", "retrieve"]],
+  ["echo", "Nothing but be verified (echo)", ["echo"]],
+];
+const peerPath = (title) => `${OPERATIONS}/peers/${encodeURIComponent(title)}`;
+const because = (reason) => (reason ? `?${new URLSearchParams({ reason })}` : "");
+
+// The entry of a caller, for the API; `choice` is a value of ALLOWED. Pure.
+export function entryOf({ address }, choice) {
+  return { host: address, may: ALLOWED.find(([value]) => value === choice)[2] };
+}
+
+// A peer as it is now removed: if somebody has changed it since it was seen, it stays.
+async function removePeer(title, reason, etag) {
+  const seen = etag || (await ask(peerPath(title), { accept: "application/json" })).headers.get("ETag") || "";
+  return askJson(`${peerPath(title)}${because(reason)}`, { method: "DELETE", conditions: { "If-Match": seen } });
+}
+
 class PeersSection extends Section {
   title_ = "Peers";
 
@@ -251,16 +271,40 @@ class PeersSection extends Section {
   }
 
   peers({ peers, ours }) {
-    if (!peers.length) return nothing("No peer is configured, and none called", "Peers are those of the policy file: AE title, address, and what each may.");
+    if (!peers.length) return nothing("No peer is configured, and none called", "Peers are those of the policy file, and those that are added here: AE title, address, and what each may.");
     const rows = peers.map((one) => [
-      one.known ? h("span", { title: `may ${one.may.join(", ") || "nothing"}` }, one.ae_title) : h("span", {}, one.ae_title, " ", h("span", { class: "second" }, "not configured")),
+      one.known ? h("span", { title: `may ${one.may.join(", ") || "nothing"}` }, one.ae_title, one.source === "api" ? h("span", { class: "second" }, " added") : "") : h("span", {}, one.ae_title, " ", h("span", { class: "second" }, "not configured")),
       one.known ? [one.host && `${one.host}${one.port ? `:${one.port}` : ""}`, ...one.from].filter(Boolean).join(", ") : one.address,
       one.at ? h("span", { title: `${moment(one.at)} from ${one.address}: ${one.outcome}` }, ago(one.at)) : h("span", { class: "second" }, "not in 14 days"),
       one.error ? h("span", { title: moment(one.error_at) }, `${one.error} `, h("span", { class: "second" }, ago(one.error_at))) : "",
-      one.known && one.port ? h("span", { class: "op-buttons" }, h("output", { class: "second" }), h("button", { type: "button", class: "row-link", "aria-label": `Test ${one.ae_title}`, onclick: (event) => this.test(one, event.currentTarget) }, "Test")) : "",
+      this.buttons(one),
     ]);
     return h("section", { class: "op-part" }, h("p", { class: "second", role: "status" }, `${plural(peers.filter((one) => one.known).length, "configured peer")}; we are ${ours}`),
       table("Peers", [{ name: "AE title" }, { name: "Address", phone: false }, { name: "Last contact" }, { name: "Last error", wide: true }, { name: "" }], rows));
+  }
+
+  buttons(one) {
+    const test = one.known && one.port && h("button", { type: "button", class: "row-link", "aria-label": `Test ${one.ae_title}`, onclick: (event) => this.test(one, event.currentTarget) }, "Test");
+    const remove = one.known && one.source === "api" && h("button", { type: "button", class: "row-link", "aria-label": `Remove ${one.ae_title}`, onclick: () => this.remove(one) }, "Remove");
+    if (!test && !remove) return "";
+    return h("span", { class: "op-buttons" }, ...[h("output", { class: "second" }), test, remove].filter(Boolean));
+  }
+
+  async allow(caller) {
+    const title = caller.ae_title;
+    const why = await askWhy({ title: `Let ${title} in?`, named: [`${title} from ${caller.address}`], name: "Allow", choices: ALLOWED.map(([value, words]) => [value, words]), words: "It gets in from this address, at every process, within seconds." });
+    if (!why) return;
+    const body = JSON.stringify(entryOf(caller, why.choice));
+    const put = async () => {
+      const made = await ask(`${peerPath(title)}${because(why.reason)}`, { accept: "application/json", method: "PUT", body, type: "application/json", conditions: { "If-None-Match": "*" } });
+      return { etag: made.headers.get("ETag") };
+    };
+    if (await run(`${title} is let in`, put, () => why.reason, ({ etag }) => removePeer(title, "taken back", etag))) this.again();
+  }
+
+  async remove(peer) {
+    const why = await askWhy({ title: `Remove ${peer.ae_title}?`, named: [`${peer.ae_title}: may ${peer.may.join(", ")}`], name: "Remove", danger: true, words: "Its open associations end by themselves; new ones are rejected." });
+    if (why && (await run(`${peer.ae_title} is removed`, () => removePeer(peer.ae_title, why.reason), () => why.reason))) this.again();
   }
 
   refused({ refused }) {
@@ -269,11 +313,13 @@ class PeersSection extends Section {
     const rows = refused.map((one) => {
       const line = allowing(one);
       const unknown = line && /not known/.test(one.why);
-      const offered = unknown ? h("button", { type: "button", class: "row-link", title: `${line}: into the policy file, below peers`, onclick: (event) => copy(event.currentTarget, line) }, "Copy a rule") : "";
+      const offered = unknown ? h("span", { class: "op-buttons" },
+        h("button", { type: "button", class: "row-link", "aria-label": `Allow ${one.ae_title}`, onclick: () => this.allow(one) }, "Allow …"),
+        h("button", { type: "button", class: "row-link", title: `${line}: into the policy file, below peers`, onclick: (event) => copy(event.currentTarget, line) }, "Copy a rule")) : "";
       return [one.ae_title || h("span", { class: "second" }, "(none)"), one.address, one.called, one.why, one.times, h("span", { title: moment(one.at) }, ago(one.at)), offered];
     });
     return h("section", { class: "op-part" }, head, table("Refused callers", [{ name: "Calling" }, { name: "From" }, { name: "Called", phone: false }, { name: "Why", wide: true }, { name: "Times", number: true, phone: false }, { name: "Last" }, { name: "" }], rows),
-      h("p", { class: "second" }, "“Copy a rule” copies a line for the policy file, below peers: look at what it allows first."));
+      h("p", { class: "second" }, "“Allow” adds a peer to the running archive; “Copy a rule” copies a line for the policy file, below peers: look at what it allows first."));
   }
 
   async test(peer, button) {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Kind
-from gantry.common.audit.changes import CHANGES, entry_of, patient_in, requestor_kind
+from gantry.common.audit.changes import CHANGES, entry_of, overtaken, patient_in, requestor_kind
+from gantry.common.audit.kinds import FAILURE
 from gantry.common.dicom.encoding.part10 import parse_meta
-from gantry.common.events import InstancesCommittedElsewhere, InstancesDeleted, PatientMerged
+from gantry.common.events import InstancesCommittedElsewhere, InstancesDeleted, PatientMerged, PeerRemoved, PeerSet
 from gantry.common.ids import Receipt
 from tests.compat.events import EVENTS
 from tests.support.facts import stored
@@ -109,3 +111,30 @@ def test_subscription_is_on_record_with_who_made_it_and_where_it_leads_to() -> N
     assert (changed.requestor, changed.operation) == ("archive", "change subscription 0123456789abcdef to error")
     assert "503" in changed.why
     assert (removed.requestor, removed.operation) == ("ehr", "remove subscription 0123456789abcdef")
+
+
+def test_a_change_of_a_peer_names_it_who_did_it_and_each_field_before_and_after() -> None:
+    set_, gone = EVENTS["PeerSet.v1"], EVENTS["PeerRemoved.v1"]
+    assert isinstance(set_, PeerSet)
+    assert isinstance(gone, PeerRemoved)
+    changed, added, removed = entry_of(set_), entry_of(replace(set_, before="")), entry_of(gone)
+    assert changed is not None
+    assert added is not None
+    assert removed is not None
+    said = [(one.kind, one.operation, one.requestor, one.requestor_is) for one in (changed, added, removed)]
+    assert said == [
+        (Kind.POLICY, "change peer CT9", "ops", "token"),
+        (Kind.POLICY, "add peer CT9", "ops", "token"),
+        (Kind.POLICY, "remove peer CT9", "loopback", "this machine"),
+    ]
+    assert (changed.why, changed.outcome) == ("new scanner in room 9", SUCCESS)
+    assert json.loads(changed.query) == {"may": [["store"], ["echo", "store"]]}
+    assert json.loads(removed.query)["host"] == ["192.0.2.9", None]
+
+
+def test_a_change_of_a_peer_that_came_too_late_is_on_record_as_one_that_failed() -> None:
+    event = EVENTS["PeerSet.v1"]
+    assert isinstance(event, PeerSet)
+    entry = overtaken(event)
+    assert (entry.operation, entry.outcome) == ("change peer CT9", FAILURE)
+    assert "not taken" in entry.why

@@ -78,3 +78,11 @@ def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
     event = audit_event(audit_record(Kind.QUERY, requestor_is="ae", user="sso:jane"))
     (user,) = [agent for agent in event["agent"] if agent["requestor"]]
     assert user["who"] == {"identifier": {"value": "sso:jane"}}
+
+
+def test_a_change_of_a_peer_says_which_fields_it_changed() -> None:
+    event = audit_event(
+        audit_record(Kind.POLICY, operation="add peer CT9", query=b'{"port": [null, 104]}', query_class="peer")
+    )
+    (about,) = [entity for entity in event["entity"] if entity.get("name") == "add peer CT9"]
+    assert about["detail"] == [{"type": "changed fields", "valueString": '{"port": [null, 104]}'}]

@@ -23,6 +23,7 @@ from tests.support.audits import audit_record
         {"requestor_is": "archive", "requestor": "archive", "peer": "", "peer_address": ""},
         {"peer": "READING", "peer_address": "reading.example"},
         {"query": b"\x08\x00\x52\x00\x06\x00\x00\x00STUDY ", "query_class": "1.2.840.10008.5.1.4.1.2.2.1"},
+        {"query": b'{"may": [null, ["store"]]}', "query_class": "peer", "operation": "change peer CT9", "objects": ()},
         {"why": 'a "bad" <thing>\nand & more', "outcome": 8, "operation": "  GET  frames "},
         {"objects": (AuditedInstances("", patient_key="ab12"),), "times": 12},
         {"process": "", "kind": "of tomorrow"},
@@ -102,3 +103,15 @@ def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
     message = audit_message(replace(audit_record(Kind.QUERY), requestor="READING", requestor_is="ae", user="sso:jane"))
     assert b'UserID="sso:jane" UserIsRequestor="true"' in message
     assert b'UserID="READING" UserIsRequestor="false"' in message
+
+
+def test_a_change_of_a_peer_says_which_fields_it_changed() -> None:
+    fields = b'{"may": [null, ["store"]]}'
+    record = replace(
+        audit_record(Kind.POLICY), operation="change peer CT9", query=fields, query_class="peer", objects=()
+    )
+    message = require_valid(audit_message(record))
+    (about,) = message.iter("ParticipantObjectIdentification")
+    assert about.get("ParticipantObjectID") == "change peer CT9"
+    (detail,) = about.iter("ParticipantObjectDetail")
+    assert (detail.get("type"), b64decode(detail.get("value", ""))) == ("changed fields", fields)

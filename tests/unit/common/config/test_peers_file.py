@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.common.config.peers_file import add_peer, remove_peer
+from gantry.common.config.peers_file import add_peer, change_peer, remove_peer
 from gantry.common.errors import ConfigError
 
 TEXT = """# who may speak to us
@@ -69,3 +69,20 @@ def test_who_may_read_the_file_stays_the_same(file: Path) -> None:
     file.chmod(0o640)
     add_peer(file, MR1)
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_change_of_a_peer_leaves_the_rest_and_all_comments(file: Path) -> None:
+    before = file.read_text()
+    change_peer(file, "CT1", {"port": 105, "move_destination": True})
+    after = file.read_text()
+    assert "port: 105" in after
+    assert "move_destination: true" in after
+    change_peer(file, "CT1", {"port": 104, "move_destination": None})
+    assert file.read_text() == before
+
+
+def test_a_change_that_would_make_no_policy_leaves_the_file_as_it_was(file: Path) -> None:
+    for title, fields in (("XX", {"port": 1}), ("CT1", {"host": None, "from": None}), ("CT1", {"colour": "red"})):
+        with pytest.raises(ConfigError):
+            change_peer(file, title, fields)
+        assert file.read_text() == TEXT

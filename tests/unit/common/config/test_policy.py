@@ -12,6 +12,7 @@ from gantry.common.config.policy import (
     ALL,
     Admitted,
     Destination,
+    KnownPeer,
     Permission,
     Policy,
     Rejection,
@@ -270,3 +271,33 @@ def test_queries_of_peers_span_other_archives_where_the_policy_says_so_and_of_no
     assert policy.is_federated("READING ")
     assert not policy.is_federated("CT1")
     assert not policy.is_federated("STRANGER")
+
+
+def test_peers_of_the_api_stand_beside_those_of_the_file_which_prevails(file: Path) -> None:
+    policy = PolicyFile(file, "GANTRY")
+    added = {title: KnownPeer(ae_title=title, host="192.0.2.9", may=frozenset(ALL)) for title in ("CT9", "CT1")}
+    policy.stand_beside(added, True)
+    assert list(policy.current.peers) == ["CT1", "WORKSTATION", "CT9"]
+    assert policy.current.peers["CT1"].host == "10.1.2.3"
+    assert isinstance(policy.current.admit("CT9", "GANTRY", "192.0.2.9"), Admitted)
+    assert list(policy.in_file) == ["CT1", "WORKSTATION"]
+    remove_peer(file, "CT1")
+    policy.look()
+    assert policy.current.peers["CT1"].host == "192.0.2.9"
+    policy.stand_beside({}, True)
+    assert list(policy.current.peers) == ["WORKSTATION"]
+
+
+def test_nobody_is_refused_for_good_until_the_peers_of_the_api_are_read(file: Path) -> None:
+    policy = PolicyFile(file, "GANTRY", whole=False)
+    unread = policy.current.admit("CT9", "GANTRY", "192.0.2.9")
+    assert isinstance(unread, Rejection)
+    assert (unread.result, unread.source, unread.reason) == (2, 3, 1)
+    assert isinstance(policy.current.admit("CT1", "GANTRY", "10.1.2.3"), Admitted)
+    elsewhere = policy.current.admit("CT1", "GANTRY", "192.0.2.9")
+    assert isinstance(elsewhere, Rejection)
+    assert (elsewhere.result, elsewhere.source, elsewhere.reason) == (1, 1, 3)
+    policy.stand_beside({}, True)
+    unknown = policy.current.admit("CT9", "GANTRY", "192.0.2.9")
+    assert isinstance(unknown, Rejection)
+    assert (unknown.result, unknown.source, unknown.reason) == (1, 1, 3)

@@ -59,6 +59,8 @@ def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(
         ("radiologist", Resource.CREATE_SHARE, 200),
         ("service", Resource.SUBSCRIBE, 200),
         ("administrator", Resource.UNSUBSCRIBE, 200),
+        ("administrator", Resource.SET_PEER, 200),
+        ("administrator", Resource.REMOVE_PEER, 200),
     ],
 )
 def test_role_may_use_what_its_verbs_are_for(role: str, resource: Resource, status: int) -> None:

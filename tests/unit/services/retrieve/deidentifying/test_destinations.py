@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gantry.common.errors import DependencyUnavailable
 from gantry.common.net import Peer
 from gantry.services.retrieve.deidentifying.destinations import Identified
 
 
 class Policy:
     """Two destinations."""
+
+    def __init__(self, whole: bool = True) -> None:
+        self._whole = whole
+
+    def are_whole(self) -> bool:
+        return self._whole
 
     def destinations(self) -> list[str]:
         return ["READING", "TRIAL"]
@@ -24,3 +33,11 @@ def test_what_gets_de_identified_objects_is_no_destination_of_others() -> None:
     found = identified.destination("READING", "GANTRY")
     assert found is not None
     assert (found.called_ae_title, found.calling_ae_title) == ("READING", "GANTRY")
+
+
+def test_a_destination_that_may_be_a_peer_not_read_yet_is_unavailable_and_not_unknown() -> None:
+    identified = Identified(Policy(whole=False), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
+    with pytest.raises(DependencyUnavailable):
+        identified.destination("NOBODY", "GANTRY")
+    assert identified.destination("READING", "GANTRY") is not None
+    assert identified.destination("TRIAL", "GANTRY") is None

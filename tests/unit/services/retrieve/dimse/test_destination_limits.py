@@ -64,3 +64,20 @@ async def test_who_gives_up_waiting_takes_no_lane_along() -> None:
     await asyncio.gather(first, waiting, return_exceptions=True)
     await asyncio.wait_for(traffic.move("next", 104), 1)
     assert traffic.done == ["first", "next"]
+
+
+async def test_nothing_stays_of_a_destination_to_which_nothing_is_sent() -> None:
+    limits = DestinationLimits(in_all=4, per_destination=1)
+    waiting = asyncio.Event()
+
+    async def use() -> None:
+        async with limits.to("192.0.2.1", 104):
+            await waiting.wait()
+
+    users = [asyncio.create_task(use()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert len(limits) == 1
+    users[2].cancel()
+    waiting.set()
+    await asyncio.gather(*users, return_exceptions=True)
+    assert len(limits) == 0

@@ -11,7 +11,7 @@ globalThis.HTMLElement = class {};
 
 const from = (name) => import(`../../../../../../services/query/viewer/page/${name}.js`);
 const { ago, moment, plural, size } = await from("operations");
-const { allowing, daysLeft, disks, outcome, passWords, summary } = await from("op-archive");
+const { allowing, daysLeft, disks, entryOf, outcome, passWords, summary } = await from("op-archive");
 const { health, next, words } = await from("op-routes");
 const { kindOf, ruleWords, stateOf, stations } = await from("op-studies");
 
@@ -68,6 +68,11 @@ test("a line of the policy is offered for a caller with a title and an address, 
   for (const [title, address] of [["", "192.0.2.8"], ["A\\B", "192.0.2.8"], ["SEVENTEEN_LETTERS", "192.0.2.8"], ["CT1", "not an address"]]) {
     assert.equal(allowing({ ae_title: title, address }), null);
   }
+});
+
+test("a caller that is let in may what was chosen, from its address alone", () => {
+  assert.deepEqual(entryOf({ ae_title: "CT1", address: "192.0.2.8" }, "store"), { host: "192.0.2.8", may: ["commit", "echo", "store"] });
+  assert.deepEqual(entryOf({ ae_title: "CT1", address: "192.0.2.8" }, "echo"), { host: "192.0.2.8", may: ["echo"] });
 });
 
 test("a study's four stations", () => {
