@@ -6,31 +6,27 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
-from gantry.common.access import EVERYTHING, Sight, both, role_table, rules_of, sight_of_peer, without_confidential
+from gantry.common.access import role_table, rules_of
 from gantry.common.access.views import views_of
 from gantry.common.audit import Kind
 from gantry.common.clock import Clock
-from gantry.common.config.policy import Destination, KnownPeer, Permission, WorklistView
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
 from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
-from gantry.common.net import Association, Peer, Server, ServerLimits, Service
+from gantry.common.net import Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_peers import FollowedPeers
-from gantry.common.runtime.followed_sessions import FollowedSessions
-from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.restricted_index import RestrictedIndex
@@ -48,10 +44,12 @@ from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.audited_associations import AssociationAudit
 from gantry.services.process.audited_requests import RequestAudit
 from gantry.services.process.door_key import DoorKey, ProvenOrigins
+from gantry.services.process.followed import follow_sessions, follow_shares, follow_subscriptions
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.pacing import PeerPaces
 from gantry.services.process.peers_of_api import check_peers, follow_peers, read_peers
+from gantry.services.process.policy_peers import PolicyPeers
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.seeing import SeeingService
@@ -60,7 +58,6 @@ from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
 from gantry.services.process.user_identities import UserFile, UserIdentities
-from gantry.services.process.user_permissions import permissions_of
 from gantry.services.process.verification import VerificationService
 from gantry.services.process.viewing import ViewingService, viewing
 from gantry.services.process.visible import of_seen_studies
@@ -122,9 +119,10 @@ class Archive:
         self._origins = self._proven_origins("dimse")
         called = bool(roles - {Role.INDEXER})
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome, whole=not called)
-        self._peers: FollowedPeers | None = None
+        self._added_peers: FollowedPeers | None = None
         self._users = UserFile(settings.access.users_file)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
+        self.peers = PolicyPeers(self._policy, self._certificates, settings.retrieve)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._require_views()
@@ -136,7 +134,6 @@ class Archive:
         self._observer: NetworkObserver | None = None
         self._draining: list[Callable[[float], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._worker = worker
         self._interposed = interposed
         self._indexes = Role.INDEXER in roles and companion is None
@@ -178,7 +175,7 @@ class Archive:
             self.metrics,
             lambda: "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value,
             {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
-            | {"peers": lambda: check_peers(self._peers)},
+            | {"peers": lambda: check_peers(self._added_peers)},
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
@@ -203,9 +200,9 @@ class Archive:
             self.lifecycle.watch(late.keep_trying(), late.name)
         self.lifecycle.watch(say_what_is_missing(self.settings, stores.index), "attributes")
         if not self._policy.current.whole:
-            self._peers = follow_peers(stores.log, self.clock, self._policy, self.metrics)
-            self.lifecycle.watch(self._peers.run(), "peers")
-            await read_peers(self._peers)
+            self._added_peers = follow_peers(stores.log, self.clock, self._policy, self.metrics)
+            self.lifecycle.watch(self._added_peers.run(), "peers")
+            await read_peers(self._added_peers)
         self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
         context = self._context(stores, self._completeness)
         services: list[Service] = []
@@ -214,7 +211,7 @@ class Archive:
             if role in self.roles:
                 parts = self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
                 # Those of ingest look at everything: what is there already decides on what comes.
-                services += parts if role is Role.INGEST else [SeeingService(one, self.sight) for one in parts]
+                services += parts if role is Role.INGEST else [SeeingService(one, self.peers.sight) for one in parts]
         if Role.RETRIEVE in self.roles:
             self._take(await _build_copies(context))
         if Role.INGEST in self.roles:
@@ -262,7 +259,7 @@ class Archive:
     # ---- inside
 
     def _context(self, stores: Stores, completeness: Completeness) -> Context:
-        followed = self._follow_shares(stores)
+        followed = follow_shares(self.health.shares, stores.log, self.clock, self.lifecycle)
         answering: ReadIndex = CompleteIndex(stores.index, completeness)
         if followed is not None:
             attributes = searchable(self.settings)
@@ -280,7 +277,7 @@ class Archive:
             stores.index,
             answers,
             searchable(self.settings),
-            self,
+            self.peers,
             self._tracer,
             orders,
             self._audit,
@@ -291,37 +288,13 @@ class Archive:
             overrides=self.health.overrides,
             shares=self.health.shares,
             followed_shares=followed,
-            followed_sessions=self._follow_sessions(stores),
+            followed_sessions=follow_sessions(
+                self.health.sessions, stores.log, self.clock, self.settings.login.longest, self.lifecycle
+            ),
             message_origins=self._proven_origins("hl7"),
             followed_subscriptions=self._follow_subscriptions(stores),
-            followed_peers=self._peers,
+            followed_peers=self._added_peers,
         )
-
-    def _follow_shares(self, stores: Stores) -> FollowedShares | None:
-        """Every process knows which links are over, since each is asked for images."""
-        if self.health.shares is None:
-            return None
-        followed = FollowedShares(stores.log, self.clock)
-        self.health.shares.standing = followed.standing
-        self.lifecycle.watch(followed.run(), "shares")
-        return followed
-
-    def _follow_sessions(self, stores: Stores) -> FollowedSessions | None:
-        """So that nobody is in here whom the identity provider signed out."""
-        if self.health.sessions is None:
-            return None
-        followed = FollowedSessions(stores.log, self.clock, self.settings.login.longest)
-        self.health.sessions.ended = followed.has
-        self.lifecycle.watch(followed.run(), "sessions")
-        return followed
-
-    def _follow_subscriptions(self, stores: Stores) -> FollowedSubscriptions | None:
-        """For who asks about them, and for who tells subscribers."""
-        if not self.settings.subscriptions.on or not (self._indexes or Role.QUERY in self.roles):
-            return None
-        followed = FollowedSubscriptions(stores.log, self.clock)
-        self.lifecycle.watch(followed.run(), "subscriptions")
-        return followed
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:
         """Run what a role brings; its DIMSE services. `seen_by_views`: who has a view of rejected instances sees them
@@ -334,8 +307,14 @@ class Archive:
         self._draining += parts.drain
         self._closing += parts.close
         if seen_by_views:
-            return [ViewingService(service, self._view_of) for service in parts.dimse]
+            return [ViewingService(service, self.peers.view_of) for service in parts.dimse]
         return list(parts.dimse)
+
+    def _follow_subscriptions(self, stores: Stores) -> FollowedSubscriptions | None:
+        """Where somebody here asks about them, or tells subscribers."""
+        if not self.settings.subscriptions.on or not (self._indexes or Role.QUERY in self.roles):
+            return None
+        return follow_subscriptions(stores.log, self.clock, self.lifecycle)
 
     def _own_roles(self) -> frozenset[Role]:
         """Those that this process plays itself, and no companion."""
@@ -409,12 +388,12 @@ class Archive:
         records = self._record_associations(role)
         traced = records, self._tracer, AssociationAudit(self._audit)
         observer = self._observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, *traced)
-        self._admission = PolicyAdmission(
+        own = self.peers.admission = PolicyAdmission(
             lambda: self._policy.current,
             StorageClasses(self.settings.dimse.private_sop_classes),
             observer.open_by_title,
         )
-        users = self._user_identities(self._admission)
+        users = self._user_identities(own)
         limits = ServerLimits(
             artim=dimse.artim,
             pdu_deadline=dimse.pdu_deadline,
@@ -429,7 +408,7 @@ class Archive:
             upper_layer=PduLimits(dimse.max_pdu, dimse.max_associate_request),
             unassociated_per_peer=dimse.unassociated_per_address,
         )
-        admission: Admission = self._admission
+        admission: Admission = own
         heard: ServerObserver = observer
         if self._interposed is not None:
             admission, heard = self._interposed.admission(admission), self._interposed.observer(heard)
@@ -483,37 +462,6 @@ class Archive:
         logger.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
         return bound
 
-    # ---- what roles ask of the policy (`Peers`)
-
-    def may_store(self, association: Association) -> bool:
-        """Asked once per association: a policy that changes holds for the next one."""
-        allowed = self._allowed.get(association)
-        if allowed is None:
-            allowed = self._allowed[association] = self._user_may(
-                association, Permission.STORE
-            ) and self._admission.may_store(
-                association.calling_ae_title,
-                association.called_ae_title,
-                association.peer_address,
-                association.peer_speaks_tls,
-                association.peer_certificate,
-            )
-        return allowed
-
-    def _user_may(self, association: Association, permission: Permission) -> bool:
-        return association.user is None or permission in permissions_of(association.user)
-
-    def rejects(self, association: Association) -> frozenset[str]:
-        if not self._user_may(association, Permission.REJECT):
-            return frozenset()
-        return self._admission.rejects(
-            association.calling_ae_title,
-            association.called_ae_title,
-            association.peer_address,
-            association.peer_speaks_tls,
-            association.peer_certificate,
-        )
-
     def _knows(self, title: str) -> bool:
         return title in self._policy.current.peers
 
@@ -521,62 +469,6 @@ class Archive:
         self.metrics.config_reloads.labels(outcome).inc()
         if outcome == "taken":
             record_life(self._audit, Kind.POLICY)
-
-    def destinations(self) -> list[str]:
-        """Where objects may be sent."""
-        return [title for title, peer in self._policy.current.peers.items() if peer.move_destination]
-
-    def destination(self, ae_title: str, ours: str) -> Peer | None:
-        return self._peer(self._policy.current.destination(ae_title), ours)
-
-    def gets_originals(self, ae_title: str) -> bool:
-        return self._policy.current.gets_originals(ae_title)
-
-    def is_federated(self, ae_title: str) -> bool:
-        return self._policy.current.is_federated(ae_title)
-
-    def contact(self, ae_title: str, ours: str) -> Peer | None:
-        return self._peer(self._policy.current.contact(ae_title), ours)
-
-    def _view_of(self, ae_title: str) -> str:
-        return self._policy.current.view_of(ae_title)
-
-    def sight_of(self, ae_title: str) -> Sight:
-        policy = self._policy.current
-        sight = sight_of_peer(policy.sees(ae_title))
-        return sight if policy.sees_confidential(ae_title) else without_confidential(sight)
-
-    def sight(self, association: Association) -> Sight:
-        """What is seen on an association: what its peer may see now, and its user."""
-        user = association.user
-        return both(self.sight_of(association.calling_ae_title), EVERYTHING if user is None else user.sight)
-
-    def worklist_view(self, ae_title: str) -> WorklistView:
-        return self._policy.current.worklist_view(ae_title)
-
-    def known(self) -> list[KnownPeer]:
-        return list(self._policy.current.peers.values())
-
-    def in_file(self) -> Mapping[str, KnownPeer]:
-        return self._policy.in_file
-
-    def are_whole(self) -> bool:
-        return self._policy.current.whole
-
-    def _peer(self, known: Destination | None, ours: str) -> Peer | None:
-        if known is None:
-            return None
-        tls = self._certificates.client() if known.tls else None
-        retrieve_settings = self.settings.retrieve
-        return Peer(
-            known.host,
-            known.port,
-            known.ae_title,
-            ours,
-            tls=tls,
-            connect_timeout=retrieve_settings.connect_timeout,
-            associate_timeout=retrieve_settings.associate_timeout,
-        )
 
     async def _check_objects(self) -> None:
         await self._opened("object store").objects.check()

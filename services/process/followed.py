@@ -1,0 +1,43 @@
+"""What a process follows on the log while it runs: links, sessions and subscriptions, where there are any."""
+
+from __future__ import annotations
+
+from gantry.common.clock import Clock
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.followed_sessions import FollowedSessions
+from gantry.common.runtime.followed_shares import FollowedShares
+from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
+from gantry.common.runtime.lifecycle import Lifecycle
+from gantry.common.web.sessions import Sessions
+from gantry.common.web.shares import SealedShares
+
+
+def follow_shares(
+    shares: SealedShares | None, log: EventLog, clock: Clock, lifecycle: Lifecycle
+) -> FollowedShares | None:
+    """Every process knows which links are over, since each is asked for images."""
+    if shares is None:
+        return None
+    followed = FollowedShares(log, clock)
+    shares.standing = followed.standing
+    lifecycle.watch(followed.run(), "shares")
+    return followed
+
+
+def follow_sessions(
+    sessions: Sessions | None, log: EventLog, clock: Clock, longest: float, lifecycle: Lifecycle
+) -> FollowedSessions | None:
+    """So that nobody is in here whom the identity provider signed out. `longest` in seconds."""
+    if sessions is None:
+        return None
+    followed = FollowedSessions(log, clock, longest)
+    sessions.ended = followed.has
+    lifecycle.watch(followed.run(), "sessions")
+    return followed
+
+
+def follow_subscriptions(log: EventLog, clock: Clock, lifecycle: Lifecycle) -> FollowedSubscriptions:
+    """For who asks about them, and for who tells subscribers."""
+    followed = FollowedSubscriptions(log, clock)
+    lifecycle.watch(followed.run(), "subscriptions")
+    return followed
