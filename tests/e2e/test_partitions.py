@@ -64,8 +64,6 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     authority = Authority(folder / "authority", "network")
     ours = authority.sign("door")
     tls = {"certificate": str(ours.certificate), "key": str(ours.key), "ca": str(authority.ca)}
-    south.sections["tls"] = tls
-    south.write()
     door = SharedDoor(
         folder,
         {

@@ -74,7 +74,10 @@ class Hl7Settings(Section):
         (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
     )
     tls: bool = setting(
-        False, "", "Speak TLS, with what `tls` says; by that a client certificate is needed (mutual TLS)"
+        False,
+        "",
+        "Speak TLS, with what `tls` says; by that a client certificate is needed (mutual TLS). Behind a front door the "
+        "door speaks it",
     )
     max_message: Count = setting(4 * MIB, "bytes", "Longest message; beyond it AR, and the connection ends")
     message_deadline: Seconds = setting(30.0, "s", "From a message's first byte to its last")

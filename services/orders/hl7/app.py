@@ -26,7 +26,11 @@ async def build(context: Context, desk: OrderDesk, orders: OrderIndex) -> RolePa
     profiles = profiles_in(settings)
     certificates = Certificates(context.settings.tls) if settings.tls else None
     if certificates is not None and not certificates.speaks_tls:
-        raise ConfigError("hl7.tls", None, "needs tls.certificate and tls.key")
+        if not settings.proxy_from:
+            raise ConfigError(
+                "hl7.tls", None, "needs tls.certificate and tls.key, or a door that speaks TLS (proxy_from)"
+            )
+        certificates = None
     correspondence = Correspondence(context.log, clock, settings.remembered)
     following = asyncio.create_task(correspondence.run())
     try:
@@ -68,4 +72,5 @@ def _limits(settings: Hl7Settings) -> MllpLimits:
         settings.max_connections,
         settings.max_connections_per_address,
         settings.proxy_from,
+        settings.tls,
     )

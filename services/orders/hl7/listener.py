@@ -39,6 +39,8 @@ class MllpLimits:
     per_address: int
     proxies: Sequence[Network] = ()
     """Whose connections begin with a PROXY header."""
+    needs_tls: bool = False
+    """Whether who comes must speak TLS: to a proxy, where there is no TLS here."""
 
 
 class _Closed(Exception):
@@ -96,7 +98,7 @@ class MllpListener:
         if origin.local:  # a proxy looks whether we are here
             sock.close()
             return
-        refusal = self._refusal(origin.address)
+        refusal = self._refusal(origin)
         if refusal:
             sock.close()
             self._metrics.hl7_connections_refused.labels(refusal).inc()
@@ -108,9 +110,12 @@ class MllpListener:
         self._metrics.hl7_connections.set(len(self._open))
         task.add_done_callback(self._ended)
 
-    def _refusal(self, address: str) -> str:
+    def _refusal(self, origin: Origin) -> str:
+        address = origin.address
         if not is_trusted(address, self._limits.admit):
             return "address"
+        if self._limits.needs_tls and self._tls is None and not origin.tls:
+            return "tls"
         if len(self._open) >= self._limits.connections:
             return "limit"
         return "limit per address" if Counter(self._open.values())[address] >= self._limits.per_address else ""

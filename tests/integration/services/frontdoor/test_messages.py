@@ -58,10 +58,11 @@ class Hospital:
         tls: ssl.SSLContext | None = None,
         behind_port: int | None = None,
         astray: Callable[[Origin], str] = lambda _: "",
+        needs_tls: bool = False,
         **hl7: object,
     ) -> None:
         key = DoorKey(self.folder / "key")
-        limits = replace(LIMITS, admit=(ip_network(admit),), proxies=HERE)
+        limits = replace(LIMITS, admit=(ip_network(admit),), proxies=HERE, needs_tls=needs_tls)
         refused = self.behind_metrics.origins_refused
         check = ProvenOrigins(key, self.clock, lambda *kind: refused.labels(*kind).inc(), "hl7")
         # It would speak TLS to whoever comes without a proxy.
@@ -195,6 +196,20 @@ async def test_what_a_balancer_took_tls_off_is_taken_as_it_comes(hospital: Hospi
     reader, writer = await hospital.opened(encode(Origin(FAR, 4711, tls=True), ("127.0.0.1", hospital.port)))
     writer.write(framed(b"1"))
     assert await answer_of(reader) == b"ack 1"
+    writer.close()
+
+
+@pytest.mark.parametrize("tls", [True, False])
+async def test_process_without_a_certificate_takes_what_came_over_tls_to_the_door_alone(
+    hospital: Hospital, tls: bool
+) -> None:
+    await hospital.start(needs_tls=True)
+    reader, writer = await hospital.opened(encode(Origin(FAR, 4711, tls=tls), ("127.0.0.1", hospital.port)))
+    writer.write(framed(b"1"))
+    if tls:
+        assert await answer_of(reader) == b"ack 1"
+    else:
+        await is_closed(reader)
     writer.close()
 
 
