@@ -269,7 +269,8 @@ async def test_one_that_is_down_disturbs_nobody(house: House, tmp_path: Path) ->
                 break
             except AssociationRejected:
                 await asyncio.sleep(0.1)
-    await until(lambda: house.door.metric("gantry_door_backends") == 2)
+    # Of each, one process for associations and its port for messages.
+    await until(lambda: house.door.metric("gantry_door_backends") == 4)
 
 
 async def test_what_came_through_the_door_lies_bit_for_bit_in_its_own_archive(house: House, tmp_path: Path) -> None:
