@@ -16,6 +16,7 @@ from tests.kubernetes.load import Load
 from tests.kubernetes.node import Node
 from tests.kubernetes.site import NAMESPACE, RELEASE, ROLES, Site
 from tests.support import waiting
+from tests.support.answering import wait_for
 from tests.support.archive import ROOT
 from tests.support.dcmtk import content, find, ok
 from tests.support.messages import order
@@ -51,8 +52,9 @@ async def test_message_comes_in_by_the_door_and_is_applied_behind_it(site: Site)
     with site.forwarded(f"service/{RELEASE}-hl7", 2575) as port:
         async with MllpClient("127.0.0.1", port, None, 60.0) as sender:
             assert b"MSA|AA" in await sender.send(order())
-    passed = [site.logs(pod["metadata"]["name"]) for pod in site.pods("door")]
-    assert any("HL7 connection passed on" in log for log in passed)
+    # Said when the connection has ended, which is a moment later.
+    doors = [pod["metadata"]["name"] for pod in site.pods("door")]
+    wait_for(lambda: any("HL7 connection passed on" in site.logs(door) for door in doors), 30.0, "the door's log")
 
 
 def test_every_pod_runs_restricted_and_writes_nowhere_but_in_its_scratch_folders(site: Site) -> None:
