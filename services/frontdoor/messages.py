@@ -77,7 +77,6 @@ class MessageDoor:
         self._seldom = RateLimited()
         self._open: dict[asyncio.Task[None], str] = {}
         self._pumps: dict[Pump, _Exchange] = {}
-        self._draining = False
 
     def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         """Serve an accepted connection; `tls`, if given, returns the TLS context in force."""
@@ -100,8 +99,7 @@ class MessageDoor:
         self._refused(address, "proxy", why)
 
     async def drained(self) -> None:
-        """Return when every connection has ended; none begins to wait for an answer any more."""
-        self._draining = True
+        """Return when every connection has ended: each as soon as its sender waits for nothing."""
         while self._open:
             for pump, exchange in list(self._pumps.items()):
                 if not exchange.waits and not pump.outwards.is_behind:
