@@ -544,3 +544,18 @@ async def test_what_is_under_way_when_the_door_ends_is_counted(start, tmp_path: 
         metrics = door.metrics
     assert metrics.shadow_given_up.labels("shutdown")._value.get() == 1
     assert [one.given_up["shutdown"] async for one in saved(await open_file_store(tmp_path))] == [1]
+
+
+async def test_association_that_is_mirrored_when_the_door_ends_is_counted(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ours = await start(TRUSTING)
+    async with talking(never_answers) as other:
+        async with shadow_door(tmp_path, ours.port, other, timeout=30.0) as door:
+            association = await associate(door.peer, CONTEXTS)
+            await scu.echo(association)
+            await eventually(lambda: bool(door.shadow._mirrors))
+            metrics = door.metrics
+        assert metrics.shadow_given_up.labels("shutdown")._value.get() == 1
+        assert metrics.shadow_open._value.get() == 0
