@@ -103,11 +103,21 @@ def _of_archive(command: Callable[..., None]) -> Callable[..., None]:
         if url is not None:
             with _refusals():
                 api = PeersApi(url, token_file, ca, options["timeout"] or _TIMEOUT)
+        else:
+            _require_url(token_file=token_file, tls_ca=ca, **options)
         command(*given, api=api, **options)
 
     for option in reversed(_URL_OPTIONS):
         asking = option(asking)
     return asking
+
+
+def _require_url(**options: Any) -> None:
+    """Raise `UsageError` for an option that only means something to a running archive: a reason that is kept nowhere,
+    or a condition that nobody checks, must not look as if it counted."""
+    for name in ("token_file", "tls_ca", "reason", "version"):
+        if options.get(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} is for a running archive: name it with --url")
 
 
 _FIELD_OPTIONS = (

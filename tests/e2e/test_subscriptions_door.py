@@ -3,6 +3,7 @@ another, which is killed."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.test_subscriptions import EHR, PORTAL, SETTINGS, TOKENS, Site
 from tests.support.door import FrontDoor
 from tests.support.subscriber import Subscriber, until
+from tests.support.topology import environment, remove_stores
 
 
 @pytest.fixture
@@ -48,3 +50,68 @@ def test_subscriber_is_told_whichever_process_took_the_subscription_and_after_th
     assert site.ask("GET", f"Subscription/{name}/$events", token=EHR)[0] == 200
     site.remove(name)
     until(lambda: site.ask("GET", f"Subscription/{name}")[0] == 404)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Site]:
+    """Two processes that could tell, on real Kafka, S3 and OpenSearch."""
+    stores = environment("cluster", tmp_path)
+    door = FrontDoor(tmp_path, scale={"indexer": 2, "mixed": 0, "orders": 0}, environment=stores)
+    (tmp_path / "tokens").write_text(TOKENS)
+    (tmp_path / "key").write_text("a secret of thirty-two characters or more\n")
+    with Subscriber().running() as subscriber:
+        door.write_policy([], SETTINGS.format(port=door.http_port, folder=tmp_path, endpoint=subscriber.base))
+        door.start()
+        try:
+            yield Site(door, subscriber)
+        finally:
+            for one in door.parts["indexer"]:
+                assert one.process is not None
+                one.process.send_signal(signal.SIGCONT)
+            door.stop()
+            remove_stores(stores)
+
+
+def teller_of(site: Site) -> int:
+    """Which of the two processes tells subscribers now: the one that counts the open subscription."""
+    found: list[int] = []
+
+    def told() -> bool:
+        parts = site.archive.parts["indexer"]  # type: ignore[attr-defined]
+        found[:] = [
+            number for number, one in enumerate(parts) if one.metric('gantry_subscriptions_open{status="active"}') == 1
+        ]
+        return len(found) == 1
+
+    until(told, 60)
+    return found[0]
+
+
+def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_over(two: Site) -> None:
+    name = two.subscribed()
+    two.store("1.2.1")
+    until(lambda: two.subscriber.events(name))
+    assert isinstance(two.archive, FrontDoor)
+    parts = two.archive.parts["indexer"]
+    first = parts[teller_of(two)]
+    (second,) = [one for one in parts if one is not first]
+    assert first.process is not None
+
+    first.process.send_signal(signal.SIGSTOP)  # as a machine that is frozen: Kafka gives its work to the other
+    two.store("1.2.2")
+    until(lambda: second.metric('gantry_subscriptions_open{status="active"}') == 1, 60)
+    until(lambda: len(two.subscriber.events(name)) == 2, 60)
+    first.process.send_signal(signal.SIGCONT)
+    until(lambda: first.metric('gantry_subscriptions_open{status="active"}') == 0, 60)
+    two.store("1.2.3")
+    until(lambda: len(two.subscriber.events(name)) == 3, 60)
+
+    second.kill()
+    two.store("1.2.4")
+    until(lambda: first.metric('gantry_subscriptions_open{status="active"}') == 1, 60)
+    until(lambda: len(two.subscriber.events(name)) == 4, 60)
+    second.start()
+    told = [(number, "PUT", f"1.2.{number}") for number in (1, 2, 3, 4)]
+    assert two.subscriber.events(name) == told
+    # Nobody stood still in the middle of a post: each was told once.
+    assert len(two.subscriber.of_type("event-notification")) == 4

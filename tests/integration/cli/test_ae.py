@@ -78,6 +78,18 @@ def test_edit_that_is_wrong_is_refused_in_words(config: Path, arguments: list[st
     assert config.read_text() == "dimse:\n  port: 104\n"
 
 
+@pytest.mark.parametrize("given", [("--reason", "moved"), ("--version", "7"), ("--token-file", __file__)])
+def test_what_only_a_running_archive_keeps_or_checks_is_refused_without_its_address(
+    config: Path, given: tuple[str, str]
+) -> None:
+    assert gantry_ae(config, "add", "CT1", "10.0.0.1:104").exit_code == 0
+    before = config.read_text()
+    command = ("remove", "CT1") if given[0] != "--token-file" else ("list",)
+    refused = gantry_ae(config, *command, *given)
+    assert (refused.exit_code, f"{given[0]} is for a running archive" in refused.output) == (2, True), refused.output
+    assert config.read_text() == before
+
+
 def test_policy_in_a_file_of_its_own_is_the_one_edited(config: Path) -> None:
     config.write_text("peers_file: peers.yaml\n")
     assert gantry_ae(config, "add", "CT1", "--host", "10.0.0.1").exit_code == 0
