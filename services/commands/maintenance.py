@@ -33,6 +33,10 @@ from gantry.services.maintenance.verify import Verified, Verifier
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
 
+_AT_ONCE = 2000
+_GATHER = 0.5
+"""Facts that a restore indexes together, and seconds to gather as many."""
+
 
 @click.command()
 @options
@@ -108,7 +112,8 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
         clock = SystemClock()
         parts = stores.objects, stores.log, stores.index
         # Of an old bucket many objects may be gone, and each of them is a dead letter: that is no fault of ours.
-        limits = ConsumerLimits(dead_letters=1 << 40)
+        # And all of them come at once: what a batch costs whatever its size is paid a quarter as often.
+        limits = ConsumerLimits(batch=_AT_ONCE, linger=_GATHER, dead_letters=1 << 40)
         indexing = indexer_app.build_consumer(*parts, clock, Metrics(), searchable(settings), limits)
         sweeper = _sweeper(stores, settings, grace=0.0)
 
