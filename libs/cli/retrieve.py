@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from pydicom.multival import MultiValue
 
 from gantry.cli.identifiers import BOTH, LEVELS, encode, identifier
 from gantry.cli.output import json_option, print_json
@@ -65,6 +66,12 @@ _TRANSFER_SYNTAXES = (
     RLE_LOSSLESS,
 )
 _MAX_CONTEXTS = 127
+_UNIQUE_KEYS = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
 
 
 def _counts(command: Command) -> dict[str, int]:
@@ -76,9 +83,9 @@ def _counts(command: Command) -> dict[str, int]:
     }
 
 
-def _tell(command: Command | None, as_json: bool, keys: Sequence[str]) -> int:
+def _tell(command: Command | None, as_json: bool, keys: Sequence[str], absent: Sequence[str]) -> int:
     """Print the result. Returns the exit code. Nothing found is a failure: a typo in a UID must not look like
-    success."""
+    success, nor one of several UIDs that the archive does not have (`absent`)."""
     if command is None:
         click.echo("gantry: the archive gave no final response", err=True)
         return EXIT_FAILED
@@ -93,7 +100,25 @@ def _tell(command: Command | None, as_json: bool, keys: Sequence[str]) -> int:
     if not status and not any(counts.values()):
         click.echo(f"gantry: the archive has nothing that matches {', '.join(keys)}", err=True)
         return EXIT_FAILED
-    return EXIT_FAILED if status else 0
+    if absent:
+        click.echo(f"gantry: the archive has nothing that matches {', '.join(absent)}", err=True)
+    return EXIT_FAILED if status or absent else 0
+
+
+async def _absent(peer: Peer, level: str, keys: Sequence[str], root: str, timeout: float) -> list[str]:
+    """Of several UIDs to retrieve (`root` is a model to search), those that the archive does not have; none where it
+    does not say. The counts of a retrieval are of what is there alone (PS3.4 C.4.3.1.4)."""
+    keyword = _UNIQUE_KEYS[level]
+    asked = identifier(level, keys).get(keyword)
+    if not isinstance(asked, MultiValue):
+        return []
+    try:
+        async with connect(peer, [(root, BOTH)]) as association:
+            matches, status, _ = await find_all(association, root, identifier(level, keys), timeout=timeout)
+    except PeerError:
+        return []
+    there = {str(match.get(keyword, "")) for match in matches}
+    return [] if status else [f"{keyword}={uid}" for uid in asked if uid not in there]
 
 
 _selects = (
@@ -131,7 +156,8 @@ async def move(
         query = encode(identifier(level.upper(), keys), context)
         async for response, _ in scu.move(association, root, query, destination, timeout=timeout):
             final = response
-    return _tell(final, as_json, keys)
+    searched = root_for(level.upper(), patient_root, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
+    return _tell(final, as_json, keys, await _absent(peer, level.upper(), keys, searched, timeout))
 
 
 class FolderService:
@@ -271,4 +297,5 @@ async def get(
     if not as_json:
         seconds = max(loop.time() - started, 1e-6)
         click.echo(f"{len(service.received)} files in {folder} ({len(service.received) / seconds:.0f}/s)")
-    return _tell(final, as_json, keys)
+    searched = root_for(level, patient_root, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
+    return _tell(final, as_json, keys, await _absent(peer, level, keys, searched, timeout))

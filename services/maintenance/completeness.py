@@ -127,13 +127,20 @@ class Completeness:
             return False
         async for _ in self._index.fated(DEFAULT_PARTITION):
             return False  # all of them were deleted
-        if not await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES)):
+        passed = await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES))
+        # An indexer that has not joined a log without events is about to index nothing: the log was lost, too.
+        if not passed and await self._has_events():
             return False  # they are about to be indexed
         now_ms = self._clock.now_us() // 1000
         async for stat in self._objects.list(f"objects/{DEFAULT_PARTITION}/"):
             receipt = receipt_in_key(stat.key)
             # An object that has just arrived may have no event yet.
             return receipt is not None and now_ms - receipt.milliseconds > _ON_ITS_WAY_MS
+        return False
+
+    async def _has_events(self) -> bool:
+        async for _ in self._log.replay(_INSTANCES):
+            return True
         return False
 
 

@@ -17,14 +17,11 @@ from gantry.common.runtime.auditing.audited_log import AuditedLog
 from gantry.common.runtime.auditing.patients import Patients
 from gantry.common.runtime.auditing.spool import Spool
 from gantry.common.runtime.auditing.trail import AuditTrail
-from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-
-logger = get_logger("audit")
 
 
 def open_trail(settings: Settings, clock: Clock, metrics: Metrics, roles: Iterable[str]) -> AuditTrail:
-    """The trail of this process. Where no spool can be made it does without, and says so."""
+    """The trail of this process. Where its spool cannot be written it does without, and says so."""
     process = f"{socket.gethostname()}:{os.getpid()}"
     return AuditTrail(clock, metrics, ",".join(sorted(roles)), process, _spool(settings), on=settings.audit.on)
 
@@ -50,11 +47,4 @@ def spool_folder(settings: Settings) -> Path:
 def _spool(settings: Settings) -> Spool | None:
     if not settings.audit.on:
         return None
-    folder = spool_folder(settings)
-    try:
-        return Spool(folder, settings.audit.spool_size)
-    except OSError as error:
-        logger.warning(
-            "no spool for audit records: what is not on the log is in memory alone", folder=str(folder), error=error
-        )
-        return None
+    return Spool(spool_folder(settings), settings.audit.spool_size)

@@ -31,7 +31,7 @@ from gantry.common.web.bodies import answer
 from gantry.common.web.capabilities import WADL, as_json, as_wadl
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, part_head
-from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
+from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, is_known, parse_accept
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import TRACE, Handler
 from gantry.common.web.urls import accept_of, base_url
@@ -166,7 +166,7 @@ async def _said(
         media_type = offer.type
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if etag_matches(request.headers.get("If-None-Match", ""), etag):
+    if is_known(request.headers, etag):
         return web.Response(status=304, headers=headers)
     return await answer(request, body, media_type, headers)
 

@@ -161,6 +161,14 @@ def test_get_of_what_is_not_there_fails(archive: RunningArchive, tmp_path: Path,
     assert gantry("get", archive.address, "-o", tmp_path, "-k", f"StudyInstanceUID={UID}", *as_json).returncode == 0
 
 
+def test_get_of_several_of_which_one_is_not_there_fails_and_names_it(archive: RunningArchive, tmp_path: Path) -> None:
+    done = gantry("get", archive.address, "-o", tmp_path, "-k", f"StudyInstanceUID={UID}\\1.2.3.4")
+    assert (done.returncode, len(list(tmp_path.iterdir()))) == (1, 1)
+    assert done.stderr == "gantry: the archive has nothing that matches StudyInstanceUID=1.2.3.4\n"
+    both = f"StudyInstanceUID={UID}\\{UID}"
+    assert gantry("get", archive.address, "-o", tmp_path, "-k", both).returncode == 0
+
+
 @pytest.mark.parametrize("verb", ["reindex", "sweep", "restore"])
 def test_upkeep_of_a_folder_that_is_not_there_fails(tmp_path: Path, verb: str) -> None:
     done = gantry(verb, "--data", tmp_path / "typo")

@@ -149,7 +149,7 @@ def test_list_roles_names_every_role_with_its_ports() -> None:
 
 def test_check_config_says_that_all_is_well(archive: RunningArchive) -> None:
     archive.write_policy(["{ae_title: CT1, host: 127.0.0.1, may: [store]}"])
-    done = serve("--config", archive.config, "--check-config")
+    done = serve("--config", archive.config, "--data", archive.folder / "data", "--check-config")
     assert (done.exit_code, done.stdout.strip()) == (0, "settings and policy are in order")
     assert not (archive.folder / "data").exists()
 

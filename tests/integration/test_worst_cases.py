@@ -9,6 +9,7 @@ import pytest
 
 from gantry.common.config.peer_entries import peer_from
 from gantry.common.dicom.query.matching import _pattern
+from gantry.common.dicom.query.person_names import fold_name, words_of
 from gantry.common.dimse import Assembler
 from gantry.common.dimse.command import Command, CommandError
 from gantry.common.errors import GantryError
@@ -135,6 +136,9 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     ),
     "asterisks of a pattern": (lambda n: lambda: _pattern("*a" * 20).match("a" * n + "b"), 10_000),
     "question marks of a pattern": (lambda n: lambda: _pattern("*??????????x").match("a" * n), 10_000),
+    "accents of a person name": (lambda n: lambda: fold_name("a" + "\u0301\u0316" * n), 2_000),
+    "letters of a person name that become accents": (lambda n: lambda: fold_name("\u0f73\u0f75" * n), 2_000),
+    "words of a person name": (lambda n: lambda: words_of("a^" * n), 5_000),
     "parameters of a search": (lambda n: lambda: search_of(STUDIES, [("PatientID", "x")] * n), 100),
     "values of a parameter": (lambda n: lambda: search_of(STUDIES, [("StudyInstanceUID", "1.2," * n)]), 500),
     "fields of includefield": (lambda n: lambda: search_of(STUDIES, [("includefield", "PatientID," * n)]), 1_000),

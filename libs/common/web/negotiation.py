@@ -117,6 +117,22 @@ def etag_matches(header: str, etag: str) -> bool:
     return any(one.strip().removeprefix("W/") in (bare, "*") for one in header.split(","))
 
 
+def is_known(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether the caller of a GET has what this tag names already (If-None-Match). Raises `HttpProblem` 412 if it wants
+    another one (RFC 9110 13.1.1: If-Match compares strongly, a weak tag never matches)."""
+    wanted = headers.get("If-Match")
+    strong = () if etag.startswith("W/") else (etag,)
+    if wanted is not None and not any(tag.strip() in ("*", *strong) for tag in wanted.split(",")):
+        raise HttpProblem(412, "this is not, or not any more, what If-Match names", {"ETag": etag})
+    return etag_matches(headers.get("If-None-Match", ""), etag)
+
+
+def asked_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
+    """The range that a request asks for of content that has neither ETag nor date: none with If-Range, which cannot
+    hold for it (RFC 9110 13.1.5), so that parts of two contents are never joined. Raises as `byte_range`."""
+    return None if "If-Range" in headers else byte_range(headers.get("Range", ""), size)
+
+
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None if there is none, or one that we
     do not understand, which must be ignored. Raises `HttpProblem` 416 if it is outside the content."""

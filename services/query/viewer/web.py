@@ -11,7 +11,7 @@ from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.web.bodies import answer
 from gantry.common.web.cookies import CAME
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.negotiation import etag_matches
+from gantry.common.web.negotiation import is_known
 from gantry.common.web.routes import Match
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
@@ -53,7 +53,7 @@ class Page:
             if elsewhere is not None:
                 return elsewhere
         headers = _headers(found)
-        if etag_matches(request.headers.get("If-None-Match", ""), found.etag):
+        if is_known(request.headers, found.etag):
             return web.Response(status=304, headers=headers)
         return await answer(request, found.content, found.media_type, headers)
 

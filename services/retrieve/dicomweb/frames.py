@@ -12,7 +12,7 @@ from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
-from gantry.common.web.negotiation import Offer, choose, etag_matches, parse_accept
+from gantry.common.web.negotiation import Offer, choose, is_known, parse_accept
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of
@@ -128,7 +128,7 @@ class FrameService:
         key = f"{location.object_key} {number} {look}"
         etag = f'"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
-        if etag_matches(request.headers.get("If-None-Match", ""), etag):
+        if is_known(request.headers, etag):
             return web.Response(status=304, headers=headers)
         picture = self._pictures.get(key)
         if picture is None:

@@ -32,7 +32,7 @@ from gantry.common.web.negotiation import (
     MediaRange,
     Offer,
     choose,
-    etag_matches,
+    is_known,
     parse_accept,
 )
 from gantry.common.web.routes import BASE, Match, Resource
@@ -126,7 +126,7 @@ class ObjectService:
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
         etag = _etag(f"{offer}{url}", locations)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if etag_matches(request.headers.get("If-None-Match", ""), etag):
+        if is_known(request.headers, etag):
             return web.Response(status=304, headers=headers)
         if not offer.multipart and len(locations) <= PIECE:
             missed: list[Damaged] = []

@@ -14,7 +14,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
 from gantry.common.runtime.losses import instance_of
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.negotiation import choose, etag_matches, parse_accept
+from gantry.common.web.negotiation import choose, is_known, parse_accept
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of
@@ -84,7 +84,7 @@ class ThumbnailService:
         etag = f'"{name[:24]}"'
         age = _MAX_AGE[number is not None]
         headers = {"ETag": etag, "Cache-Control": f"private, max-age={age}", "Vary": "Accept"}
-        known = etag_matches(request.headers.get("If-None-Match", ""), etag)
+        known = is_known(request.headers, etag)
         picture = None if known else await self._cache.get(name)
         if (known or picture is not None) and not await self._is_well(location):
             known, picture = False, None

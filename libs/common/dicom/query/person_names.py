@@ -23,8 +23,10 @@ def fold_name(value: str) -> str:
     """A person name without what must not count: case, accents, padding and empty components at the end (C.2.2.2.1
     allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
     if not value.isascii():
-        decomposed = unicodedata.normalize("NFKD", value)
-        value = "".join([c for c in decomposed if not unicodedata.combining(c)])
+        # Letter by letter: normalising the whole also sorts the accents of each letter, whose work is the square of
+        # their number, and they are left out anyway.
+        letters = [letter for character in value for letter in unicodedata.normalize("NFKD", character)]
+        value = "".join([letter for letter in letters if not unicodedata.combining(letter)])
     groups = [
         "^".join([component.strip(" \0") for component in group.split("^")]).rstrip("^")
         for group in value.casefold().split("=")

@@ -17,7 +17,9 @@ from secrets import token_hex
 
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import AuditRecorded, decode, encode
+from gantry.common.telemetry.logs import get_logger
 
+logger = get_logger("audit")
 _LENGTH = struct.Struct(">I")
 _SHEET = 256 << 10
 _SUFFIX = ".audit"
@@ -38,9 +40,9 @@ class Spool:
     """The sheets of one process, in a folder that processes may share."""
 
     def __init__(self, folder: Path, most: int) -> None:
-        """At most `most` bytes. Raises `OSError` where the folder cannot be made."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """At most `most` bytes. The folder is made for the first record: whoever only checks settings makes none."""
         self._folder = folder
+        self._refused = False
         self._most = most
         self._current: Sheet | None = None
         self._sheets: list[Sheet] = []
@@ -54,7 +56,11 @@ class Spool:
         try:
             sheet = self._sheet()
             os.write(sheet.fd, line)
-        except OSError:
+        except OSError as error:
+            if not self._refused:
+                self._refused = True
+                words = "no spool for audit records: what is not on the log is in memory alone"
+                logger.warning(words, folder=str(self._folder), error=error)
             return None
         sheet.written += len(line)
         sheet.outstanding += 1
@@ -107,6 +113,7 @@ class Spool:
 
     def _sheet(self) -> Sheet:
         if self._current is None or self._current.written >= _SHEET or self._current.kept:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self._folder / f"{token_hex(12)}{_SUFFIX}"
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.audit import Entry, Kind
@@ -103,6 +104,14 @@ async def test_an_end_in_order_leaves_what_the_log_did_not_take(tmp_path: Path, 
     second = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:2", Spool(tmp_path / "spool", 1 << 20))
     await second.close(log)
     assert [record.requestor for record in await records(log)] == ["viewer"]
+
+
+def test_a_spool_whose_folder_cannot_be_made_refuses_its_records_and_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    spool = Spool(tmp_path / "file" / "audit", 1 << 20)
+    with capture_logs() as lines:
+        assert [spool.write(audit_record()), spool.write(audit_record(record="2"))] == [None, None]
+    assert [(line["log_level"], line["folder"]) for line in lines] == [("warning", str(tmp_path / "file" / "audit"))]
 
 
 def test_a_record_that_was_not_written_whole_is_left_out(tmp_path: Path) -> None:

@@ -157,6 +157,20 @@ async def test_an_index_that_is_behind_as_a_whole_is_not_compared(room: Room) ->
     await completeness.close()
 
 
+async def test_an_index_that_was_lost_with_the_log_is_behind_before_any_indexer_has_joined(
+    room: Room, tmp_path: Path
+) -> None:
+    kept = await room.keep(1)
+    log = await open_sqlite_log(tmp_path / "new-log.db", SystemClock())
+    completeness = Completeness(room.objects, log, room.index, SystemClock())
+    with pytest.raises(DependencyUnavailable, match="behind what was indexed before"):
+        await completeness.check()
+    await log.append(*kept)  # as a restore does: now they are about to be indexed
+    assert not await completeness.is_behind()
+    await completeness.close()
+    await log.close()
+
+
 async def test_no_more_is_published_again_than_fell_through(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     await room.keep(4)
     monkeypatch.setattr(reconciling, "_MOST_HEALED", 2)

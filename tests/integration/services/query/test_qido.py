@@ -130,6 +130,8 @@ async def test_the_same_result_is_not_sent_twice(client: aiohttp.ClientSession) 
         etag = response.headers["ETag"]
     async with client.get("/dicom-web/studies", headers={"If-None-Match": etag}) as response:
         assert (response.status, await response.read()) == (304, b"")
+    async with client.get("/dicom-web/studies", headers={"If-Match": '"another"'}) as response:
+        assert response.status == 412
     async with client.get("/dicom-web/studies?limit=1", headers={"If-None-Match": etag}) as response:
         assert response.status == 200
 

@@ -10,9 +10,11 @@ from gantry.common.web.negotiation import (
     DICOM_JSON,
     DICOM_XML,
     Offer,
+    asked_range,
     byte_range,
     choose,
     etag_matches,
+    is_known,
     parse_accept,
 )
 
@@ -93,6 +95,26 @@ def test_range_outside_is_416(header: str) -> None:
     with pytest.raises(HttpProblem) as problem:
         byte_range(header, 100)
     assert (problem.value.status, problem.value.headers["Content-Range"]) == (416, "bytes */100")
+
+
+@pytest.mark.parametrize("validator", ['"a"', 'W/"a"', "Sun, 29 Nov 2026 12:00:00 GMT", ""])
+def test_a_range_of_content_without_a_validator_is_not_given_to_who_names_one(validator: str) -> None:
+    assert asked_range({"Range": "bytes=0-9"}, 100) == (0, 10)
+    assert asked_range({"Range": "bytes=0-9", "If-Range": validator}, 100) is None
+    assert asked_range({}, 100) is None
+
+
+@pytest.mark.parametrize("wanted", ['"b"', '"a", "b"', "*", ' "a" ,*'])
+def test_what_if_match_names_is_given(wanted: str) -> None:
+    assert not is_known({"If-Match": wanted}, '"b"')
+    assert is_known({"If-Match": wanted, "If-None-Match": '"b"'}, '"b"')
+
+
+@pytest.mark.parametrize(("wanted", "etag"), [('"a"', '"b"'), ("", '"b"'), ('W/"b"', '"b"'), ('W/"b"', 'W/"b"')])
+def test_what_if_match_does_not_name_is_412(wanted: str, etag: str) -> None:
+    with pytest.raises(HttpProblem) as problem:
+        is_known({"If-Match": wanted, "If-None-Match": "*"}, etag)
+    assert (problem.value.status, problem.value.headers["ETag"]) == (412, etag)
 
 
 def test_etags_are_compared_weakly() -> None:

@@ -186,6 +186,7 @@ async def test_metadata_of_a_series_have_a_tag_that_follows_what_is_in_it(site: 
     path = "/dicom-web/studies/1.2/series/1.3/metadata"
     _, _, headers = await get(site, path)
     assert (await get(site, path, **{"If-None-Match": headers["ETag"]}))[:2] == (304, b"")
+    assert (await get(site, path, **{"If-Match": '"another"'}))[0] == 412
     await site.keep(data_set(study="1.2", series="1.3", instance="1.5"))
     status, body, changed = await get(site, path, **{"If-None-Match": headers["ETag"]})
     assert status == 200
@@ -321,6 +322,8 @@ async def test_bulk_data_by_path_and_range(site: WebSite) -> None:
     assert (await get(site, f"{base}/7FE00010", "*/*", Range="bytes=-5"))[1] == ds.PixelData[-5:]
     assert (await get(site, f"{base}/7FE00010", "*/*", Range="bytes=99999-"))[0] == 416
     assert (await get(site, f"{base}/7FE00010", "*/*", Range="junk"))[:2] == (200, ds.PixelData)
+    of_another = {"Range": "bytes=100-199", "If-Range": '"another"'}
+    assert (await get(site, f"{base}/7FE00010", "*/*", **of_another))[:2] == (200, ds.PixelData)
     for path, status in [
         ("00091003", 404),
         ("00081110/3/00420011", 404),

@@ -81,6 +81,7 @@ async def test_a_browser_keeps_a_thumbnail_until_another_image_is_in_the_middle(
     status, _, headers = await get(site, url)
     assert (status, headers["Cache-Control"]) == (200, "private, max-age=60")
     assert (await get(site, url, **{"If-None-Match": headers["ETag"]}))[0] == 304
+    assert [(await get(site, url, **{"If-Match": tag}))[0] for tag in (headers["ETag"], '"another"')] == [200, 412]
     assert (await get(site, url + "?viewport=8,8", **{"If-None-Match": headers["ETag"]}))[0] == 200
     own = "/dicom-web/studies/1.2/series/1.3/instances/1.3.50/thumbnail"
     assert (await get(site, own))[2]["Cache-Control"] == "private, max-age=3600"

@@ -36,6 +36,7 @@ async def test_a_video_is_the_file_that_it_was(site: WebSite, fragments: int) ->
     assert (status, body) == (206, content[100:1000])
     assert headers["Content-Range"] == f"bytes 100-999/{len(content)}"
     assert (await get(site, path, Range="bytes=-10"))[1] == content[-10:]
+    assert (await get(site, path, **{"Range": "bytes=-10", "If-Range": '"another"'}))[:2] == (200, content)
     assert (await get(site, path, Range=f"bytes={len(content)}-"))[0] == 416
 
 
