@@ -351,7 +351,7 @@ class SqliteIndex:
         ordered.check(query, after)
         tests = [_test(query, Level.STUDY), _test(query, Level.PATIENT)]
         path = await self._path_of(query)
-        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path)), after
+        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path, after=after)), after
         size = _PAGE if query.limit is None else max(1, min(query.limit, _PAGE))
         while True:
             page, following = await self._read(partial(ordered.studies, walk=walk, after=place, limit=size))
