@@ -102,7 +102,7 @@ def _headers(found: Served) -> dict[str, str]:
         "Content-Security-Policy": found.policy,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
+        "Cache-Control": "max-age=31536000, immutable" if found.forever else "no-cache",
         "ETag": found.etag,
     }
     if found.isolated:
