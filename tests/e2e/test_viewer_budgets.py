@@ -27,7 +27,7 @@ SEARCHES = {
     "a rare name": ("müllerabc", "okaforbcd", "doejane", "haddadamz", "lindqvistbaa"),
     "words of a name in any order": ("jane doeab", "siob o'br", "elisab lind", "amara oka", "van pie"),
     "a common name": ("mü", "ok", "do", "müller", "kowal"),
-    "another word": ("0012", "acc:A777", "desc:liver", "mr", "müller us"),
+    "another word": ("0012", "acc:A777", "desc:liver", "mr", "müller ct"),
 }
 # Fired by the page itself: no round trip to the test is in the figure.
 OBSERVE = """(() => {
@@ -35,6 +35,12 @@ OBSERVE = """(() => {
   new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts.push(e.value)))
     .observe({type: 'layout-shift', buffered: true});
 })()"""
+
+FIRST_ROW = """new MutationObserver((_, seen) => {
+  if (!document.querySelector('.body .row[data-study]')) return;
+  window.firstRow = performance.now();
+  seen.disconnect();
+}).observe(document, {subtree: true, childList: true, attributes: true});"""
 
 
 async def _fill(file: Path) -> None:
@@ -90,22 +96,18 @@ def told(what: str, values: list[float], limit: float, unit: str) -> None:
     assert min(values) <= limit * BUSY
 
 
-async def test_the_first_row_is_there_soon(archive: RunningArchive) -> None:
+@pytest.mark.parametrize("visit", ["first", "later"])
+async def test_the_first_row_is_there_soon(archive: RunningArchive, visit: str) -> None:
     async with opened(archive) as page:
         await page.until(f"{TOTAL} === '100,000 studies'")
+        await page.do("Page.addScriptToEvaluateOnNewDocument", source=FIRST_ROW)
         times = []
-        for _ in range(5):
-            await page.do(
-                "Page.addScriptToEvaluateOnNewDocument",
-                source="""new MutationObserver((_, seen) => {
-                  if (!document.querySelector('.body .row[data-study]')) return;
-                  window.firstRow = performance.now();
-                  seen.disconnect();
-                }).observe(document, {subtree: true, childList: true, attributes: true});""",
-            )
+        for _ in range(7):
+            if visit == "first":
+                await page.do("Network.clearBrowserCache")
             await page.reload()
             times.append(await page.until("window.firstRow"))
-        told("first row", times, 300, "ms")
+        told(f"first row, {visit} visit", times, 300, "ms")
 
 
 async def test_typing_is_answered_at_once_and_nothing_shifts(archive: RunningArchive) -> None:

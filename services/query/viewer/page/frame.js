@@ -152,8 +152,10 @@ class FilterRow extends HTMLElement {
     };
     const found = terms.find((term) => term.kind === "modality");
     const mine = found?.value || modality;
-    const own = mine ? [this.presetButton(`My modality: ${mine}`, Boolean(found), () => this.toggleTerm("modality", found ? "" : mine.toLowerCase()))] : [];
-    this.refill(this.presets, `${date?.source} ${mine} ${Boolean(found)}`, () => [...PRESETS.map(preset), ...own]);
+    const own = this.presetButton(`My modality: ${mine}`, Boolean(found), () => this.toggleTerm("modality", found ? "" : mine.toLowerCase()));
+    own.classList.add("own");
+    own.disabled = !mine; // its place is there before: nothing moves when a modality is typed
+    this.refill(this.presets, `${date?.source} ${mine} ${Boolean(found)}`, () => [...PRESETS.map(preset), own]);
     this.refill(this.chips, terms.map((term) => term.source).join("\n") + list.alike + (list.pageError?.message || ""), () => [...terms.map((term) => this.chip(terms, term)), ...this.note()]);
     if (found && found.value !== modality) choose("modality", found.value);
     say(this.total, this.totalText());
