@@ -59,7 +59,6 @@ def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
     environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
     environment |= {f"GANTRY_HTTP__MAY_{word}": "loopback" for word in ("DELETE", "CORRECT", "HOLD")}
-    environment["GANTRY_LIFECYCLE__REJECTIONS"] = "113001=hide"
     running = RunningArchive(tmp_path_factory.mktemp("ward"), environment=environment).start()
     _decide(running, fill(running, 60))
     yield running
@@ -125,8 +124,6 @@ async def test_the_list_on_a_wide_screen(archive: RunningArchive, folder: Path) 
     async with themed(archive, "dark") as page:
         await page.size(1920, 1080)
         await stated(page)
-        await page.press("ArrowDown", "Space")
-        await page.until(DRAWN)
         await taken(page, folder / "wide.png", (1920, 1080))
 
 

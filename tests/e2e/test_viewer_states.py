@@ -20,11 +20,7 @@ from tests.support.rejection_notes import rejection_note
 from tests.support.stow import files, post
 
 QUIET = 3.0
-SETTINGS = (
-    f"completion: {{quiet: {QUIET:g}}}\n"
-    "http: {may_delete: [loopback], may_hold: [loopback]}\n"
-    "lifecycle: {rejections: [113001=hide]}\n"
-)
+SETTINGS = f"completion: {{quiet: {QUIET:g}}}\nhttp: {{may_delete: [loopback], may_hold: [loopback]}}\n"
 CELL = (
     "[...document.querySelectorAll('study-table .body .row')]"
     ".find(row => row.querySelector('.name')?.textContent === {})"
