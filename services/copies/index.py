@@ -29,6 +29,7 @@ from gantry.common.ports.index import (
     InstanceKey,
     KnownReceipt,
     Location,
+    Marks,
     ReadIndex,
     SearchIndex,
     StandingHolds,
@@ -240,6 +241,10 @@ class CopiesIndex:
     ) -> dict[tuple[str, ...], frozenset[str]]:
         """See `SearchIndex`."""
         return await (await self._asked()).stores_of(partition, level, uids, stores)
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        """See `SearchIndex`."""
+        return await (await self._asked()).marks_of(partition, studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

@@ -24,6 +24,7 @@ from gantry.common.ports.index import (
     InstanceKey,
     KnownReceipt,
     Location,
+    Marks,
     SearchIndex,
     StandingHolds,
 )
@@ -263,6 +264,11 @@ class CompleteIndex:
         """See `SearchIndex`."""
         await self._completeness.check()
         return await self._index.stores_of(partition, level, uids, stores)
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.marks_of(partition, studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

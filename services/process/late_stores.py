@@ -32,6 +32,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Marks,
     Relocation,
     SearchIndex,
     StandingHolds,
@@ -320,6 +321,9 @@ class LateSearchIndex:
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):
             yield uids
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        return await self._late.get().marks_of(partition, studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         return await self._late.get().count(partition)

@@ -55,6 +55,7 @@ from gantry.services.query.login.tokens import TokenReader
 from gantry.services.query.overriding import OverrideService
 from gantry.services.query.qido import SearchService
 from gantry.services.query.sharing.web import OF_SHARES, ShareService, no_shares
+from gantry.services.query.states import StudyStates
 from gantry.services.query.viewer.web import Page
 
 TRANSFER_SYNTAXES = (
@@ -71,7 +72,8 @@ async def build(context: Context) -> RoleParts:
     changes = Changes(context.log, context.clock)
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
     page = build_page(
-        settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, context.sessions, context.shares
+        *(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, settings.completion.quiet),
+        *(context.sessions, context.shares),
     )
     strict = settings.query.patient_root_needs_patient
     asked = partial(audit_query, context.audit)
@@ -119,11 +121,13 @@ def build_page(
     ohif: Path | None,
     ae_title: str,
     port: int,
+    quiet: float = 0.0,
     sessions: Sessions | None = None,
     shares: SealedShares | None = None,
 ) -> dict[Resource, Handler]:
-    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
-    return {Resource.PAGE: Page(ohif, ae_title, port, sessions, shares)}
+    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to,
+    `quiet` as `Page` has it."""
+    return {Resource.PAGE: Page(ohif, ae_title, port, quiet, sessions, shares)}
 
 
 def build_login(context: Context) -> Mapping[Resource, Handler]:
@@ -205,7 +209,8 @@ def build_web(
     """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
     nobody is told of them."""
     streams = ChangeService(changes).handlers() if changes is not None else {}
-    return {**SearchService(index, public_url, availability, federation).handlers(), **streams}
+    searches = SearchService(index, public_url, availability, federation).handlers()
+    return {**searches, **StudyStates(index).handlers(), **streams}
 
 
 def build_services(

@@ -134,18 +134,20 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an
     assert [uid for uid in seen if uid in set(before)] == before
 
 
-@pytest.mark.parametrize("few", [0, 20_000])
+@pytest.mark.parametrize(("few", "near"), [(0, 1), (20_000, 1), (20_000, 400), (0, 2_000)])
 async def test_conditions_and_orders_go_together_however_many_match(
-    index: SearchIndex, monkeypatch: pytest.MonkeyPatch, few: int
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch, few: int, near: int
 ) -> None:
-    """the embedded index sorts few studies and walks along many"""
+    """the embedded index sorts few studies and walks along many, or where the next ones hold a page"""
     monkeypatch.setattr("gantry.common.adapters.sqlite.index.ordered.FEW", few)
+    monkeypatch.setattr("gantry.common.adapters.sqlite.index.ordered.NEXT", near)
     many = [_study(n, StudyDescription=f"d{n % 5}") for n in range(1200)]
     await index.apply(many)
     conditions: list[dict[int, Condition]] = [
         {DATE: Range("20240301", "20241015")},
         {NAME: Wildcard(("pat3*", "pat5*"))},
         {NAME: Fuzzy(("2 pat3",))},
+        {NAME: Fuzzy(("1* pat*",))},
         {0x00081030: Single(("d2",)), DATE: Range(None, "20240601")},
         {0x00081030: Wildcard(("*3",))},
     ]

@@ -94,6 +94,28 @@ async def test_it_finds_while_one_types(page: Page) -> None:
     assert await page.until(f"{TOTAL} === '1 study'")
 
 
+async def test_the_files_of_the_page_are_fetched_once(page: Page) -> None:
+    await page.reload()
+    await page.until("document.body.dataset.ready")
+    fetched = await page.evaluate(
+        "performance.getEntriesByType('resource').filter(e => e.name.includes('/viewer/page/'))"
+        ".map(e => [e.name, e.transferSize])"
+    )
+    assert len(fetched) > 20
+    assert [name for name, size in fetched if size] == []
+
+
+async def test_letters_that_come_all_at_once_are_one_question(page: Page) -> None:
+    asked = len(page.asked)
+    await page.evaluate(
+        "(box => { for (const text of ['b', 'be', 'ber', 'berg']) {"
+        " box.value = text; box.dispatchEvent(new Event('input')); } })(document.querySelector('#search'))"
+    )
+    await names(page, ["BERG, Lena"])
+    questions = [one for one in page.asked[asked:] if "/studies?" in one]
+    assert [one.partition("PatientName=")[2].partition("&")[0] for one in questions] == ["b*", "berg*"]
+
+
 async def test_names_are_found_in_any_order_of_their_words(page: Page) -> None:
     await search(page, "anna ros")
     await names(page, ["ROSSI, Anna"])

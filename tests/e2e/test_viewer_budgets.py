@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -22,12 +23,24 @@ from tests.support.ward import EXAMS, PATIENTS
 COUNT = 100_000
 BUSY = 4.0
 """How many times its budget a figure may be here."""
+SEARCHES = {
+    "a rare name": ("müllerabc", "okaforbcd", "doejane", "haddadamz", "lindqvistbaa"),
+    "words of a name in any order": ("jane doeab", "siob o'br", "elisab lind", "amara oka", "van pie"),
+    "a common name": ("mü", "ok", "do", "müller", "kowal"),
+    "another word": ("0012", "acc:A777", "desc:liver", "mr", "müller ct"),
+}
 # Fired by the page itself: no round trip to the test is in the figure.
 OBSERVE = """(() => {
   window.shifts = [];
   new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts.push(e.value)))
     .observe({type: 'layout-shift', buffered: true});
 })()"""
+
+FIRST_ROW = """new MutationObserver((_, seen) => {
+  if (!document.querySelector('.body .row[data-study]')) return;
+  window.firstRow = performance.now();
+  seen.disconnect();
+}).observe(document, {subtree: true, childList: true, attributes: true});"""
 
 
 async def _fill(file: Path) -> None:
@@ -47,7 +60,7 @@ def _study(number: int, chance: random.Random) -> Any:
         f"1.2.840.99.{number}.1.1",
         f"1.2.840.99.{number}",
         f"1.2.840.99.{number}.1",
-        PatientName={"Alphabetic": f"{family}{number % 997}^{given.partition('=')[0]}"},
+        PatientName={"Alphabetic": f"{family}{_letters(number % 997)}^{given.partition('=')[0]}"},
         PatientID=f"{number:07}",
         PatientSex=sex,
         PatientBirthDate=birth,
@@ -59,6 +72,10 @@ def _study(number: int, chance: random.Random) -> Any:
         SeriesNumber=1,
         InstanceNumber=1,
     )
+
+
+def _letters(number: int) -> str:
+    return "".join(ascii_lowercase[digit] for digit in (number // 26 // 26, number // 26 % 26, number % 26))
 
 
 @pytest.fixture(scope="module")
@@ -79,22 +96,18 @@ def told(what: str, values: list[float], limit: float, unit: str) -> None:
     assert min(values) <= limit * BUSY
 
 
-async def test_the_first_row_is_there_soon(archive: RunningArchive) -> None:
+@pytest.mark.parametrize("visit", ["first", "later"])
+async def test_the_first_row_is_there_soon(archive: RunningArchive, visit: str) -> None:
     async with opened(archive) as page:
         await page.until(f"{TOTAL} === '100,000 studies'")
+        await page.do("Page.addScriptToEvaluateOnNewDocument", source=FIRST_ROW)
         times = []
-        for _ in range(5):
-            await page.do(
-                "Page.addScriptToEvaluateOnNewDocument",
-                source="""new MutationObserver((_, seen) => {
-                  if (!document.querySelector('.body .row[data-study]')) return;
-                  window.firstRow = performance.now();
-                  seen.disconnect();
-                }).observe(document, {subtree: true, childList: true, attributes: true});""",
-            )
+        for _ in range(7):
+            if visit == "first":
+                await page.do("Network.clearBrowserCache")
             await page.reload()
             times.append(await page.until("window.firstRow"))
-        told("first row", times, 300, "ms")
+        told(f"first row, {visit} visit", times, 300, "ms")
 
 
 async def test_typing_is_answered_at_once_and_nothing_shifts(archive: RunningArchive) -> None:
@@ -102,8 +115,8 @@ async def test_typing_is_answered_at_once_and_nothing_shifts(archive: RunningArc
         await page.until(f"{TOTAL} === '100,000 studies'")
         await page.evaluate(OBSERVE)
         await page.evaluate("document.querySelector('#search').focus()")
-        times = [await _answer(page, text) for text in ("müller12", "okafor99", "0012", "acc:A777")]
-        told("last letter to its answer", times, 100, "ms")
+        for what, texts in SEARCHES.items():
+            told(f"last letter to its answer, {what}", [await _answer(page, text) for text in texts], 100, "ms")
         assert await page.evaluate("window.shifts.reduce((sum, one) => sum + one, 0)") == 0
 
 

@@ -21,7 +21,7 @@ from tests.support.asking import Modality, found, wait_for
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
-from tests.support.page import opened, put
+from tests.support.page import names, opened, put, search
 
 SECTION = "document.querySelector('other-place .section')"
 SETTLED = f"Boolean({SECTION}?.querySelector(':scope > :not([aria-busy]) .op-body > *'))"
@@ -189,6 +189,30 @@ RETENTION = """lifecycle:
   retention:
     - {name: old, where: ['StudyDate=-20101231'], keep: 1y, then: delete}
 """
+
+
+async def test_the_times_of_a_study_say_what_became_of_it_in_this_archive(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    uid = generate_uid()
+    await send(archive, tmp_path, 1, name="Times^Tina", patient="P10", study=uid)
+    async with opened(archive) as page:
+        await search(page, "id:P10")
+        await names(page, ["TIMES, Tina"])
+        await page.press("ArrowDown", " ")
+        await page.until("!document.querySelector('quick-look').hidden")
+        times = "document.querySelector('quick-look #tab-times').innerText"
+        assert not any("/operations/where" in one for one in page.asked)
+        await page.click("quick-look #for-times")
+        await page.until(f"{times}.includes('In this archive')")
+        said = await page.evaluate(times)
+        assert "1 object received from " in said
+        assert "1 instance indexed" in said
+        assert "In the images" in said
+        assert "Study began" in said
+        await page.press_button("Who looked at it", of="quick-look #tab-times a")
+        await page.until("document.body.innerText.includes('Stored: C-STORE')")
+        assert await page.evaluate("location.pathname + location.search") == f"/audit/records?about={uid}&days=90"
 
 
 async def test_what_would_go_is_a_list_by_day(tmp_path: Path) -> None:

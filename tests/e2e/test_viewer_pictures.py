@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from tests.e2e.test_viewer_operations import SETTLED, says, section
 from tests.support.archive import ROOT, RunningArchive
@@ -22,7 +24,9 @@ from tests.support.browser import Page, chromium
 from tests.support.dicomweb import ask
 from tests.support.objects import file_bytes
 from tests.support.operations import OPERATOR, POLICY, Operated, operate, peers
-from tests.support.page import ROWS, TOTAL, fill, opened, put, search
+from tests.support.page import ROWS, TOTAL, fill, opened, put, search, url
+from tests.support.rejection_notes import rejection_note
+from tests.support.stow import files, post
 from tests.support.ward import ward
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
@@ -54,11 +58,24 @@ def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     chromium()
     there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
     environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
-    environment |= {"GANTRY_HTTP__MAY_DELETE": "loopback", "GANTRY_HTTP__MAY_CORRECT": "loopback"}
+    environment |= {f"GANTRY_HTTP__MAY_{word}": "loopback" for word in ("DELETE", "CORRECT", "HOLD")}
     running = RunningArchive(tmp_path_factory.mktemp("ward"), environment=environment).start()
-    fill(running, 60)
+    _decide(running, fill(running, 60))
     yield running
     running.stop()
+
+
+def _decide(archive: RunningArchive, studies: list[Dataset]) -> None:
+    """One study is held, and of another an image is rejected."""
+    held, rejected = studies[3].StudyInstanceUID, studies[8]
+    asked = f"{url(archive)}/dicom-web/studies/{held}/holds?reason=A+trial"
+    urllib.request.urlopen(urllib.request.Request(asked, method="POST"), timeout=30).close()
+    assert post(archive, files([file_bytes(rejection_note([rejected]))])).status == 200
+
+
+async def stated(page: Page) -> None:
+    """The states of the studies stand in the list."""
+    await page.until("document.querySelectorAll('study-table .stands').length > 1")
 
 
 @asynccontextmanager
@@ -99,7 +116,15 @@ def save(images: list[Image.Image], file: Path) -> None:
 async def test_the_list(archive: RunningArchive, folder: Path) -> None:
     async with themed(archive, "light") as page:
         await page.until(f"{TOTAL} === '60 studies'")
+        await stated(page)
         await taken(page, folder / "studies.png")
+
+
+async def test_the_list_on_a_wide_screen(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "dark") as page:
+        await page.size(1920, 1080)
+        await stated(page)
+        await taken(page, folder / "wide.png", (1920, 1080))
 
 
 async def test_quick_look(archive: RunningArchive, folder: Path) -> None:

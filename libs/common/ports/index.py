@@ -171,6 +171,16 @@ class StandingHolds:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What stands out of some studies: those of some holders (as in `HoldChange`) on which holds stand, and the UIDs of
+    the studies of which receipts are kept aside, and of which something is rejected."""
+
+    held: frozenset[str] = frozenset()
+    conflicting: frozenset[str] = frozenset()
+    rejected: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectionChange:
     """What is added to the corrections of a study, or of a patient (`gantry.common.lifecycle.patient_key`); the other
     of the two is ""."""
@@ -277,6 +287,8 @@ class ReadIndex(Protocol):
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]: ...
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -395,6 +407,10 @@ class SearchIndex(Protocol):
         """Those of some object stores in which anything of studies, series or instances lies. `uids` are their UIDs
         from the study's down to that of the `level`; what lies in none of the stores is left out, and so are receipts
         that are hidden."""
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        """What stands out of studies, by their UIDs; `holders` are studies and patients of which holds are asked for.
+        A rejection that was withdrawn is none."""
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         """Join corrections. What they are about is found, shown, located and counted by them from then on, and is what

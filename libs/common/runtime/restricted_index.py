@@ -35,6 +35,7 @@ from gantry.common.ports.index import (
     InstanceKey,
     KnownReceipt,
     Location,
+    Marks,
     ReadIndex,
     StandingHolds,
 )
@@ -167,6 +168,10 @@ class RestrictedIndex:
     ) -> dict[tuple[str, ...], frozenset[str]]:
         """See `SearchIndex`. Asked about what was found, which is seen."""
         return await self._index.stores_of(partition, level, uids, stores)
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        """See `SearchIndex`. Asked about what was found, which is seen."""
+        return await self._index.marks_of(partition, studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

@@ -34,6 +34,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Marks,
     Relocation,
     SearchIndex,
     StandingHolds,
@@ -130,6 +131,9 @@ class ViewedIndex:
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
         return await self._index.stores_of(await self._asked(partition), level, uids, stores)
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        return await self._index.marks_of(await self._asked(partition), studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         return await self._index.count(await self._asked(partition))

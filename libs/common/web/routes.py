@@ -68,6 +68,8 @@ class Resource(Enum):
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
+    STATES = (WebRole.QUERY, "GET", "states")
+    """What stands out of studies: holds, conflicts, rejections. An extension to DICOMweb."""
     CHANGES = (WebRole.QUERY, "GET", "changes")
     """Changes of studies, as they happen (text/event-stream). An extension to DICOMweb."""
     CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
@@ -184,6 +186,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "": (Resource.CAPABILITIES,),
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
+    "studies/states": (Resource.STATES,),
     "changes": (Resource.CHANGE_FEED,),
     "changes/studies": (Resource.CHANGES,),
     "permissions": (Resource.PERMISSIONS,),

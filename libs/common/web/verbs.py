@@ -28,6 +28,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.SEARCH_STUDIES: Verb.READ,
     Resource.SEARCH_SERIES: Verb.READ,
     Resource.SEARCH_INSTANCES: Verb.READ,
+    Resource.STATES: Verb.READ,
     Resource.CHANGES: Verb.CHANGES,
     Resource.CHANGE_FEED: Verb.CHANGES,
     Resource.CAPABILITIES: Verb.READ,
@@ -86,7 +87,7 @@ BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPER
 
 WITHOUT_STUDY = frozenset(
     (
-        *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
+        *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES, Resource.STATES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
         *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.SHARE, Resource.ENTER_SHARE),
         *(Resource.OVERRIDES, Resource.OVERRIDE, Resource.END_OVERRIDES),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2s
 from pathlib import Path
@@ -43,6 +43,8 @@ _OHIF_POLICY = (
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?", re.MULTILINE)
 """What a line begins with, and lines that hold nothing but a comment. No text of a script goes over several lines."""
+_BELOW = "viewer/page/"
+_VERSIONED = re.compile(f"{_BELOW}([0-9a-f]{{16}})/([^/]+)")
 _MISSING = "OHIF is not installed: run deploy/ohif.sh (it needs npm), or see docs/dicomweb.md"
 _OHIF_CONFIG = {
     "name": "gantry",
@@ -95,20 +97,32 @@ class Served:
     policy: str
     isolated: bool = False
     """Whether the page needs cross-origin isolation (SharedArrayBuffer)."""
+    forever: bool = False
+    """Whether this path never means anything else: its version is in it."""
 
 
 def page_file(
-    path: str, ohif: Path | None, ae_title: str = "", port: int = 0, *, login: bool = False, share: str = ""
+    path: str,
+    ohif: Path | None,
+    ae_title: str = "",
+    port: int = 0,
+    quiet: float = 0.0,
+    *,
+    login: bool = False,
+    share: str = "",
 ) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
-    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; `login`:
-    people have sessions; `share`: somebody came by a link, to "look", or to "take" objects away as well."""
-    file = _page_files().get("" if path.partition("/")[0] in PLACES else path)
+    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; a study
+    arrives as long as something of it came within `quiet` seconds, 0: nobody says so; `login`: people have sessions;
+    `share`: somebody came by a link, to "look", or to "take" objects away as well."""
+    path, version = _without_version("" if path.partition("/")[0] in PLACES else path)
+    file = _page_files().get(path)
     if file is not None:
-        return _served(_content(file), file.suffix, _PAGE_POLICY)
+        return replace(_served(_content(file), file.suffix, _PAGE_POLICY), forever=version == _version())
     if path == "viewer/config.json":
         there = _installed(ohif)
         config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port, "login": login}
+        config["quiet"] = quiet
         if share:
             config = {"ohif": there, "reason": "", "login": False, "share": share}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)
@@ -141,14 +155,34 @@ def ohif_file(path: str, ohif: Path | None, *, login: bool = False) -> Served | 
 @cache
 def _page_files() -> dict[str, Path]:
     """The page, and its scripts, styles and icons, by path. Only files of that one folder are served."""
-    below = {f"viewer/page/{file.name}": file for file in _SCRIPTS.iterdir() if file.suffix in (".js", ".css", ".svg")}
+    below = {f"{_BELOW}{file.name}": file for file in _SCRIPTS.iterdir() if file.suffix in (".js", ".css", ".svg")}
     return {"": _HERE / "index.html", **below}
+
+
+def _without_version(path: str) -> tuple[str, str]:
+    """A path as if the page had one version only, and the version that it names. Modules import each other by relative
+    paths: what the page names brings the rest of its version. Another version is that of a page which was opened before
+    an upgrade, or of another process while it lasts: it gets what there is, and is to ask again."""
+    found = _VERSIONED.fullmatch(path)
+    return (f"{_BELOW}{found[2]}", found[1]) if found else (path, "")
+
+
+@cache
+def _version() -> str:
+    """Of all files of the page."""
+    digest = blake2s(digest_size=8)
+    for path, file in sorted(_page_files().items()):
+        digest.update(path.encode() + b"\0" + (file.read_bytes() if path else b"") + b"\0")
+    return digest.hexdigest()
 
 
 @cache
 def _content(file: Path) -> bytes:
-    """As the browser gets it: scripts without comments and indentation, an eighth of what would be on the wire."""
+    """As the browser gets it: scripts without comments and indentation, an eighth of what would be on the wire, and the
+    page with the version of what it names."""
     content = file.read_bytes()
+    if file.suffix == ".html":
+        return content.replace(f"/{_BELOW}".encode(), f"/{_BELOW}{_version()}/".encode())
     return _COMMENTS.sub(b"", content) if file.suffix == ".js" else content
 
 

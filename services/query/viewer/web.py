@@ -28,13 +28,15 @@ class Page:
         ohif: Path | None = None,
         ae_title: str = "",
         port: int = 0,
+        quiet: float = 0.0,
         sessions: Sessions | None = None,
         shares: SealedShares | None = None,
     ) -> None:
-        """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to. With
-        `sessions` whoever opens the page has one, or signs in, or came by one of `shares`."""
+        """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to;
+        `quiet` is `completion.quiet`. With `sessions` whoever opens the page has one, or signs in, or came by one of
+        `shares`."""
         self._ohif = ohif
-        self._called = ae_title, port
+        self._told = ae_title, port, quiet
         self._sessions = sessions
         self._shares = shares
 
@@ -73,7 +75,7 @@ class Page:
     def _find(self, path: tuple[str, ...], login: bool, share: str) -> Served | None:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif, login=login)
-        return page_file("/".join(path), self._ohif, *self._called, login=login, share=share)
+        return page_file("/".join(path), self._ohif, *self._told, login=login, share=share)
 
 
 def _invoked(request: web.BaseRequest) -> web.Response:
@@ -102,7 +104,7 @@ def _headers(found: Served) -> dict[str, str]:
         "Content-Security-Policy": found.policy,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
+        "Cache-Control": "max-age=31536000, immutable" if found.forever else "no-cache",
         "ETag": found.etag,
     }
     if found.isolated:

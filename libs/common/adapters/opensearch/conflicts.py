@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from gantry.common.adapters.opensearch.client import OpenSearchClient
@@ -27,6 +27,16 @@ class Conflicts:
             known = await self._among(uids)
             if others := [uid for uid in uids if uid not in known]:
                 yield others
+
+    async def studies(self, uids: Collection[str]) -> frozenset[str]:
+        """Those of some studies of which receipts are kept aside."""
+        if not uids:
+            return frozenset()
+        which = [*self._which, {"terms": {"study": sorted(uids)}}, {"range": {"aside": {"gte": 1}}}]
+        aggregation = {"studies": {"terms": {"field": "study", "size": len(uids)}}}
+        body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": aggregation}
+        answer = await self._client.search(self._index, body)
+        return frozenset(bucket["key"] for bucket in answer["aggregations"]["studies"]["buckets"])
 
     async def _with_aside(self) -> AsyncIterator[list[str]]:
         body: dict[str, Any] = {

@@ -88,6 +88,19 @@ class Fates:
             yield [_fated(hit["_source"]) for hit in hits]
             body["search_after"] = hits[-1]["sort"]
 
+    async def rejected(self, partition: str, studies: Collection[str]) -> frozenset[str]:
+        """Those of some studies of which something is rejected."""
+        which = [{"term": {"partition": partition}}, {"term": {"decided": True}}, {"terms": {"study": sorted(studies)}}]
+        body: dict[str, Any] = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
+        body |= {"_source": ["study", "fate"], "track_total_hits": False}
+        found: set[str] = set()
+        while studies and (hits := (await self._client.search(self._index, body))["hits"]["hits"]):
+            for source in (hit["_source"] for hit in hits):
+                if any(one.rejects for one in unpack_fate(b64decode(source["fate"])).standing):
+                    found.add(source["study"])
+            body["search_after"] = hits[-1]["sort"]
+        return frozenset(found)
+
     def joined(self, partition: str, instance: InstanceKey, receipt: str, fate: Fate, grave: Grave) -> BulkOperation:
         """Add to the fate of a receipt whose document is `grave`."""
         known = {"decided": True, "fate": b64encode(pack_fate(grave.fate | fate)).decode("ascii")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from gantry.common.adapters.opensearch.client import (
@@ -35,6 +35,13 @@ class Holds:
         found = await self._client.get(self._index, [id_], _NAMES)
         source = found.get(id_, ABSENT).source
         return [] if source is None else sorted(set(source["placed"]) - set(source["released"]))
+
+    async def among(self, partition: str, holders: Collection[str]) -> frozenset[str]:
+        """Those of some studies and patients on which holds stand."""
+        ids = {study_id(partition, holder): holder for holder in holders}
+        found = await self._client.get(self._index, list(ids), _NAMES) if ids else {}
+        sources = {id_: one.source for id_, one in found.items() if one.source is not None}
+        return frozenset(ids[id_] for id_, one in sources.items() if set(one["placed"]) - set(one["released"]))
 
     async def held(self, partition: str, after: str) -> AsyncIterator[list[StandingHolds]]:
         """Studies and patients on which holds stand, behind one of them, in pages."""

@@ -50,6 +50,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Marks,
     Relocation,
     StandingHolds,
 )
@@ -250,6 +251,15 @@ class OpenSearchIndex:
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
         return await Places(self._client, self._searched).stores_of(partition, level, uids, stores)
+
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        names = self._searched
+        held, conflicting, rejected = await asyncio.gather(
+            Holds(self._client, names).among(partition, holders),
+            Conflicts(self._client, names["instances"], partition).studies(studies),
+            Fates(self._client, names).rejected(partition, studies),
+        )
+        return Marks(held, conflicting, rejected)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

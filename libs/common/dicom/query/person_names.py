@@ -12,8 +12,10 @@ from typing import TypeVar
 import jellyfish
 
 T = TypeVar("T")
-_BETWEEN = re.compile(r"[\s^=,.;'`\u2019-]+")
-"""What stands between the words of a name: components, groups, and the parts of a double name."""
+BETWEEN = "\t-\r\x1c- ',-.;=^`\x85\u1680\u2019\u2028\u2029"
+"""What stands between the words of a folded name: blanks, components, groups, and the parts of a double name; as it is
+written within the brackets of a pattern."""
+_BETWEEN = re.compile(f"[{BETWEEN}]+")
 MOST_WORDS = 64
 """No person has more names; the limit bounds the cost of a longer value."""
 _LETTERS = re.compile(r"[a-z]{2,}", re.ASCII)

@@ -13,13 +13,14 @@ export const COLUMNS = [
   { id: "referrer", name: "Referrer", width: 140, grow: 1, by: ["ReferringPhysicianName"], last: 7 },
   { id: "series", name: "Series", width: 64, by: ["NumberOfStudyRelatedSeries"], number: true, last: 6, descending: true },
   { id: "images", name: "Images", width: 72, by: ["NumberOfStudyRelatedInstances"], number: true, last: 4, descending: true },
+  { id: "standing", name: "State", width: 112, by: [], last: 2.5 },
 ];
 const CHECKBOX = 40;
 const GUTTER = 24;
 
 // Whether these attributes are those of a column.
 export function columnNames(attributes) {
-  return COLUMNS.some((column) => column.by.join() === attributes.join());
+  return COLUMNS.some((column) => column.by.length && column.by.join() === attributes.join());
 }
 
 // The columns that are chosen and fit into a width.
@@ -41,6 +42,7 @@ export function template(columns) {
 
 // "ascending", "descending" or "none" for a column under an order.
 export function sorted(column, sort) {
+  if (!column.by.length) return "none";
   if (sort === column.by.join()) return "ascending";
   return sort === column.by.map((name) => `-${name}`).join() ? "descending" : "none";
 }

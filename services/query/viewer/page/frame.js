@@ -16,6 +16,7 @@ export const PLACES = [
   { id: "operations", name: "Operations", icon: "operations", href: "/operations", may: "mayOperate" },
 ];
 
+const TOGETHER = 40; // ms
 const THEMES = { system: "dark", light: "light", dark: "dark" };
 const NEXT = { system: "light", light: "dark", dark: "system" };
 
@@ -86,16 +87,23 @@ class GantryHeader extends HTMLElement {
       this.ask();
       document.querySelector("study-table").focusRow(0);
     });
-    this.input.addEventListener("input", () => {
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.ask(), 40);
-    });
+    this.input.addEventListener("input", () => this.typed());
     store.on(["q"], ({ q }) => {
       clearTimeout(this.timer);
       if (this.input.value.trim() !== q) this.input.value = q;
     });
     store.on(["settings", "version", "who"], () => this.show());
     this.show();
+  }
+
+  // A letter is asked for at once, and what was asked before it is called off. Letters that come faster than anybody
+  // types (a key that is held down) wait for the last of them.
+  typed() {
+    const before = this.last;
+    this.last = performance.now();
+    clearTimeout(this.timer);
+    if (this.last - before < TOGETHER) this.timer = setTimeout(() => this.ask(), TOGETHER);
+    else this.ask();
   }
 
   ask() {
@@ -144,8 +152,10 @@ class FilterRow extends HTMLElement {
     };
     const found = terms.find((term) => term.kind === "modality");
     const mine = found?.value || modality;
-    const own = mine ? [this.presetButton(`My modality: ${mine}`, Boolean(found), () => this.toggleTerm("modality", found ? "" : mine.toLowerCase()))] : [];
-    this.refill(this.presets, `${date?.source} ${mine} ${Boolean(found)}`, () => [...PRESETS.map(preset), ...own]);
+    const own = this.presetButton(`My modality: ${mine}`, Boolean(found), () => this.toggleTerm("modality", found ? "" : mine.toLowerCase()));
+    own.classList.add("own");
+    own.disabled = !mine; // its place is there before: nothing moves when a modality is typed
+    this.refill(this.presets, `${date?.source} ${mine} ${Boolean(found)}`, () => [...PRESETS.map(preset), own]);
     this.refill(this.chips, terms.map((term) => term.source).join("\n") + list.alike + (list.pageError?.message || ""), () => [...terms.map((term) => this.chip(terms, term)), ...this.note()]);
     if (found && found.value !== modality) choose("modality", found.value);
     say(this.total, this.totalText());

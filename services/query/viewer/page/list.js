@@ -115,20 +115,24 @@ export class StudyList {
   }
 
   // Of some studies that changed: `fresh` match what is asked and are not shown yet, `gone` are shown and match no
-  // more. Those that are shown and match are brought up to date.
+  // more. Those that are shown and match are brought up to date; `grown` are those of them that have more images now.
   async matching(uids) {
     const asked = new URLSearchParams(this.filters);
     asked.set("StudyInstanceUID", uids.join(","));
     const { items } = await this.archive.search(`${this.base}/studies?${asked}`, this.running.signal);
+    const images = (study) => Number(text(study, TAG.NumberOfStudyRelatedInstances));
+    const grown = [];
     const fresh = items.filter((study) => {
       const place = this.uids.get(text(study, TAG.StudyInstanceUID));
       if (place === undefined) return true;
-      this.pages.get(Math.floor(place / PAGE)).items[place % PAGE] = study;
+      const page = this.pages.get(Math.floor(place / PAGE));
+      if (images(study) > images(page.items[place % PAGE])) grown.push(study);
+      page.items[place % PAGE] = study;
       return false;
     });
     if (fresh.length < items.length) this.changed();
     const uidOf = (study) => text(study, TAG.StudyInstanceUID);
     const found = new Set(items.map(uidOf));
-    return { fresh: fresh.map(uidOf), gone: uids.filter((uid) => this.uids.has(uid) && !found.has(uid)) };
+    return { fresh: fresh.map(uidOf), grown: grown.map(uidOf), gone: uids.filter((uid) => this.uids.has(uid) && !found.has(uid)) };
   }
 }

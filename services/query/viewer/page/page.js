@@ -19,6 +19,7 @@ export const store = createStore({
   version: 0, // of the list: grows whenever there is something new to draw
   current: 0, // the place of the row that has, or had, the keyboard
   selected: new Map(), // by Study Instance UID
+  states: new Map(), // what stands out of studies, by Study Instance UID
   fresh: new Set(), // studies that arrived since, and match
   live: "",
   settings: {},

@@ -119,5 +119,5 @@ class OtherPlace extends HTMLElement {
 // Begin with the place, once its styles are there.
 export function begin() {
   if (document.getElementById("op-styles")) return;
-  document.head.append(h("link", { id: "op-styles", rel: "stylesheet", href: "/viewer/page/operations.css", onload: () => customElements.define("other-place", OtherPlace) }));
+  document.head.append(h("link", { id: "op-styles", rel: "stylesheet", href: new URL("operations.css", import.meta.url), onload: () => customElements.define("other-place", OtherPlace) }));
 }

@@ -6,16 +6,31 @@ import "./jobs.js";
 import "./corrections.js";
 import "./deletions.js";
 import { onKey } from "./actions.js";
-import { destinations } from "./archive.js";
+import { BASE, askJson, destinations } from "./archive.js";
 import { followStudies } from "./changes.js";
 import { h } from "./dom.js";
-import { learnPermissions, leave, list, refresh, store } from "./page.js";
+import { Marks } from "./marks.js";
+import { learnPermissions, leave, list, refresh, store, uidOf } from "./page.js";
 import { download } from "./transfers.js";
 import { dropped, upload } from "./uploads.js";
 
 const GATHER = 200;
 
 // ---- studies that arrive, change or go while the page is open
+
+const marks = new Marks((uids) => askJson(`${BASE}/studies/states?StudyInstanceUID=${uids.join(",")}`), (states) => store.set({ states }), () => store.state.settings.quiet || 0);
+
+// The rows that are drawn; whatever is drawn next tells of itself.
+function followStates() {
+  const table = document.querySelector("study-table");
+  const inSight = () => [...table.rows.values()].filter((row) => row.study).map((row) => uidOf(row.study));
+  table.addEventListener("sight", ({ detail }) => marks.want(detail));
+  addEventListener("decided", () => {
+    marks.forget();
+    marks.want(inSight());
+  });
+  marks.want(inSight());
+}
 
 const arrived = new Set();
 let gathering = 0;
@@ -29,7 +44,9 @@ async function lookAtArrived() {
     await refresh();
     return;
   }
-  const { fresh, gone } = await list.matching(uids).catch(() => ({ fresh: [], gone: [] }));
+  const { fresh, gone, grown } = await list.matching(uids).catch(() => ({ fresh: [], gone: [], grown: [] }));
+  marks.forget(uids);
+  marks.arrived([...fresh, ...grown]);
   if (gone.length) {
     leave(gone);
     await refresh();
@@ -73,6 +90,7 @@ function chosenFiles(input) {
   input.value = "";
 }
 
+followStates();
 takeFiles();
 addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));

@@ -3,6 +3,7 @@
 import { COLUMNS, cellText, fitting, sorted, template, turned } from "./columns.js";
 import { TAG, day, family, nameParts, personFacts, text, values } from "./dicom.js";
 import { h, say } from "./dom.js";
+import { icon } from "./icons.js";
 import { choose, go, list, select, store, studyAddress, uidOf } from "./page.js";
 import { stateFor } from "./states.js";
 
@@ -26,9 +27,10 @@ function fillPatient(parts, study, phone) {
   const { main, other } = nameParts(study, TAG.PatientName);
   say(parts.name, main || "(no name)");
   say(parts.other, other);
-  const facts = phone ? [text(study, TAG.StudyDescription), COUNTS(study)].filter(Boolean).join(" · ") : personFacts(study);
+  const states = inWords(statesOf(study));
+  const facts = phone ? [states, text(study, TAG.StudyDescription), COUNTS(study)].filter(Boolean).join(" · ") : personFacts(study);
   say(parts.second, facts);
-  const spoken = [main || "no name", other, text(study, TAG.ModalitiesInStudy), day(text(study, TAG.StudyDate)), text(study, TAG.StudyDescription)];
+  const spoken = [main || "no name", other, text(study, TAG.ModalitiesInStudy), day(text(study, TAG.StudyDate)), text(study, TAG.StudyDescription), states];
   parts.link.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
 }
 
@@ -39,7 +41,23 @@ function fillChips(cell, modalities) {
   cell.replaceChildren(...chips(modalities));
 }
 
+// What stands out of a study: an icon and a word each, so that it is no matter of colour.
+export const STATES = { arriving: ["busy", "Arriving"], conflict: ["warning", "Conflict"], rejected: ["error", "Rejected"], held: ["hold", "Held"] };
+const statesOf = (study) => store.state.states.get(uidOf(study)) || [];
+const inWords = (names) => names.map((name) => STATES[name][1]).join(", ");
+
+// The first one in words, the others as icons.
+function fillStanding(cell, study) {
+  const names = statesOf(study);
+  const key = names.join();
+  if (cell.dataset.key === key) return;
+  cell.dataset.key = key;
+  cell.title = inWords(names);
+  cell.replaceChildren(...names.map((name, at) => h("span", { class: "stands", data: { state: name } }, icon(STATES[name][0]), h("span", { class: at ? "spoken" : "" }, STATES[name][1]))));
+}
+
 const FILL = {
+  standing: fillStanding,
   id: (cell, study) => {
     say(cell, text(study, TAG.PatientID));
     const issuer = text(study, TAG.IssuerOfPatientID);
@@ -142,7 +160,7 @@ class StudyTable extends HTMLElement {
     this.body.addEventListener("focusin", (event) => this.focused(event));
     new ResizeObserver(() => this.resize()).observe(this);
     store.on(["columns", "density", "sort"], () => this.layOut());
-    store.on(["version", "selected", "look", "current", "settings", "mayOverride"], () => this.soon());
+    store.on(["version", "selected", "states", "look", "current", "settings", "mayOverride"], () => this.soon());
     this.layOut();
   }
 
@@ -177,6 +195,7 @@ class StudyTable extends HTMLElement {
     this.all = h("input", { type: "checkbox", "aria-label": "Select all that are loaded", onchange: () => this.selectAll() });
     const cell = (column) => {
       const direction = sorted(column, store.state.sort);
+      if (!column.by.length) return h("div", { role: "columnheader", class: "unsorted" }, column.name);
       const button = h("button", { type: "button", class: "sort", onclick: () => this.sortBy(column) }, h("span", {}, column.name));
       return h("div", { role: "columnheader", "aria-sort": direction, class: column.number ? "number" : "" }, button);
     };
@@ -218,6 +237,7 @@ class StudyTable extends HTMLElement {
     for (let place = from; place < to; place += 1) this.put(place);
     for (const row of this.spare) row.element.remove();
     if (!list.exact && to === total) list.at(total);
+    this.dispatchEvent(new CustomEvent("sight", { detail: [...this.rows.values()].filter((row) => row.study).map((row) => uidOf(row.study)) }));
     const { size } = store.state.selected;
     this.all.checked = size > 0;
     this.all.indeterminate = size > 0 && size < total;

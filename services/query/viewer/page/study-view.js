@@ -27,6 +27,9 @@ class StudyView extends HTMLElement {
     this.tags = h("tag-list");
     this.panels = Object.fromEntries(Object.keys(TABS).map((id) => [id, h("div", { role: "tabpanel", id: `tab-${id}`, "aria-labelledby": `for-${id}`, hidden: id !== "tags" })]));
     this.panels.tags.append(this.tags);
+    this.moments = h("div");
+    this.became = h("div");
+    this.panels.times.append(this.became, this.moments);
     this.history = h("study-history");
     this.holds = h("study-holds");
     this.panels.history.append(this.holds, this.history);
@@ -36,6 +39,7 @@ class StudyView extends HTMLElement {
       h("button", { role: "tab", type: "button", id: `for-${id}`, "aria-controls": `tab-${id}`, "aria-selected": String(!at), tabIndex: at ? -1 : 0, onclick: () => this.tab(id) }, name)));
     this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
     this.append(this.head, this.strip, this.stack, h("section", { class: "about", "aria-label": "Details" }, this.tabs, ...Object.values(this.panels)));
+    store.on(["mayOperate"], () => this.showBecame());
     this.addEventListener("frame", (event) => this.framed(event.detail));
   }
 
@@ -54,6 +58,8 @@ class StudyView extends HTMLElement {
     this.stack.load([], "");
     say(this.stack.message, "");
     this.showHead(known);
+    this.became.replaceChildren();
+    this.showBecame();
     try {
       const [study, series] = await Promise.all([known || this.study(uid, signal), this.series(uid, signal)]);
       if (signal.aborted) return;
@@ -224,9 +230,19 @@ class StudyView extends HTMLElement {
 
   showTimes(object) {
     const moments = timeline(this.current, this.all || [], object);
-    this.panels.times.replaceChildren(moments.length
+    this.moments.replaceChildren(h("h3", {}, "In the images"), moments.length
       ? h("ol", { class: "times" }, ...moments.map((one) => h("li", {}, h("span", { class: "moment" }, `${one.date}  ${one.time}`), h("span", {}, one.what))))
       : h("p", { class: "second" }, "Nothing in this study has a date"));
+  }
+
+  // Asked for when somebody looks: that he asked is on record.
+  async showBecame() {
+    const { uid, running: { signal } } = this;
+    if (!uid || this.panels.times.hidden || !store.state.mayOperate || this.asked === signal) return;
+    this.asked = signal;
+    const { timesOf } = await import("./study-times.js");
+    const lines = await timesOf(uid, signal).catch((error) => (error.name === "AbortError" ? [] : [h("p", { role: "alert", class: "second" }, `What became of it cannot be told: ${error.message}`)]));
+    if (!signal.aborted) this.became.replaceChildren(...lines);
   }
 
   async showPriors(study, signal) {
@@ -275,6 +291,7 @@ class StudyView extends HTMLElement {
       tab.setAttribute("aria-selected", String(name === id));
       tab.tabIndex = name === id ? 0 : -1;
     }
+    this.showBecame();
   }
 
   tabKey(event) {

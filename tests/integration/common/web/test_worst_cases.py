@@ -31,6 +31,7 @@ from gantry.common.web.routes import find
 from gantry.services.orders.workitems.parameters import filter_in, uid_in, workitem_search
 from gantry.services.query.federation.merging import cleaned
 from gantry.services.query.sharing.forms import password_of
+from gantry.services.query.states import uids_of
 from gantry.services.retrieve.fetching.holders import holder_in
 from tests.support.work import LINEAR, growth
 
@@ -119,6 +120,8 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
         "\x08\x00\x98\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff",
         5000,
     ),
+    "states, uids": (lambda text: uids_of([text]), "1.2,", 100000),
+    "states, one uid": (lambda text: uids_of([text]), "1.", 100000),
     "path": (lambda text: find("GET", f"/dicom-web/studies/{text}"), "1.", 100000),
     "path, slashes": (lambda text: find("GET", f"/dicom-web/{text}"), "a/%2f", 100000),
 }

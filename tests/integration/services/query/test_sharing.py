@@ -115,7 +115,9 @@ async def serving(folder: Path, *, login: bool = False) -> AsyncIterator[Desk]:
     service = ShareService(
         sealed, followed, seen, desk.clock, desk.metrics, 30 * DAY_US, ("loopback",), (), desk.sessions
     )
-    server.serve({**build_web(seen, None), **build_page(None, "A", 1, desk.sessions, sealed), **service.handlers()})
+    server.serve(
+        {**build_web(seen, None), **build_page(None, "A", 1, 0.0, desk.sessions, sealed), **service.handlers()}
+    )
     following = asyncio.create_task(followed.run())
     try:
         await server.start()

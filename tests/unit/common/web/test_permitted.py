@@ -73,6 +73,7 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
     some = status_of(caller("administrator", NOTHING), resource)
     passing = {
         *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "CAPABILITIES", "PERMISSIONS", "WADO_URI", "PAGE"),
+        "STATES",
         *("LOGIN", "SESSION", "FHIR", "OVERRIDES", "OVERRIDE", "END_OVERRIDES", "SHARE", "ENTER_SHARE"),
         *("OBJECTS", "METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "HISTORY", "HOLDS", "HOLD"),
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),

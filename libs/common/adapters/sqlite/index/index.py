@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, ordered, places
+from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, marks, ordered, places
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
@@ -43,6 +43,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Marks,
     Relocation,
     StandingHolds,
 )
@@ -265,6 +266,10 @@ class SqliteIndex:
         asked = partial(places.stores_of, partition=partition, level=level, uids=uids, stores=stores)
         return await self._read(asked) if uids and stores else {}
 
+    async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
+        """See `SearchIndex`."""
+        return await self._read(partial(marks.marks_of, partition=partition, studies=studies, holders=holders))
+
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""
         after = ""
@@ -351,7 +356,7 @@ class SqliteIndex:
         ordered.check(query, after)
         tests = [_test(query, Level.STUDY), _test(query, Level.PATIENT)]
         path = await self._path_of(query)
-        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path)), after
+        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path, after=after)), after
         size = _PAGE if query.limit is None else max(1, min(query.limit, _PAGE))
         while True:
             page, following = await self._read(partial(ordered.studies, walk=walk, after=place, limit=size))

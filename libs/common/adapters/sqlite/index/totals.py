@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.common.adapters.sqlite.index.ordered import ON_PATH
-from gantry.common.adapters.sqlite.index.paths import Path, glob_of, plain_values, uids_of
+from gantry.common.adapters.sqlite.index.paths import Path, glob_of, name_likes, plain_values, uids_of
 from gantry.common.adapters.sqlite.index.rows import studies_by_id
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.matching import Condition, Empty, Predicate, Query, Range, Single, Wildcard
-from gantry.common.dicom.query.person_names import key_groups
+from gantry.common.dicom.query.matching import Condition, Empty, Fuzzy, Predicate, Query, Range, Single, Wildcard
+from gantry.common.dicom.query.person_names import key_groups, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
@@ -113,7 +113,6 @@ def _one_of(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
 
 def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition], _Decided | None]:
     name = f"s.{column}"
-    unsure = f"{name} = '{SEVERAL}' OR length({name}) >= {NARROW} OR instr({name}, char(0))"
 
     def decided(condition: Condition) -> _Decided | None:
         patterns = condition.patterns if isinstance(condition, Wildcard) else ()
@@ -123,7 +122,7 @@ def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition
             return None
         sign = "GLOB" if patterns else "="
         values = tuple(glob_of(text or "") if patterns else text or "" for text in texts)
-        return _Decided(" OR ".join([f"{name} {sign} ?"] * len(texts)), values, unsure)
+        return _Decided(" OR ".join([f"{name} {sign} ?"] * len(texts)), values, _unsure(name))
 
     return decided
 
@@ -132,6 +131,27 @@ def _name(key: str) -> str | None:
     """A name that is asked for in one component group; None for others."""
     groups = key_groups(key)
     return groups[0] if len(groups) == 1 else None
+
+
+def _names(condition: Condition) -> _Decided | None:
+    """A name as it is, a pattern of it, or words that begin some of its words or sound like them."""
+    if not isinstance(condition, Fuzzy):
+        return _text("name", _name)(condition)
+    words = words_of(condition.names[0]) if len(condition.names) == 1 else []
+    begins = [word.removesuffix("*") for word in words]
+    if not words or any(not begin or set("*?\0") & set(begin) for begin in begins):
+        return None
+    likes = list(name_likes(words))
+    columns = sorted({f"s.{column}" for each in likes for column, _ in each})
+    return _Decided(
+        " AND ".join([f"({' OR '.join([f's.{column} GLOB ?' for column, _ in each])})" for each in likes]),
+        tuple(pattern for each in likes for _, pattern in each),
+        " OR ".join(map(_unsure, columns)),
+    )
+
+
+def _unsure(name: str) -> str:
+    return f"{name} = '{SEVERAL}' OR length({name}) >= {NARROW} OR instr({name}, char(0))"
 
 
 def _date(condition: Condition) -> _Decided | None:
@@ -168,7 +188,7 @@ def _ordinary(condition: Condition) -> _Decided | None:
 _DECIDED: dict[int, Callable[[Condition], _Decided | None]] = {
     ACCESSION_NUMBER: _text("accession", str),
     PATIENT_ID: _text("pid", str),
-    PATIENT_NAME: _text("name", _name),
+    PATIENT_NAME: _names,
     STUDY_DESCRIPTION: _text("description", str),
     STUDY_DATE: _date,
     MODALITIES_IN_STUDY: _modalities,

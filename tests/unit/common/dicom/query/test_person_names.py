@@ -121,3 +121,10 @@ def test_a_word_is_like_what_begins_with_it_and_no_other() -> None:
 def test_soundex_and_metaphone_are_told_apart() -> None:
     assert {sound[0] for sound in sounds_of("robert")} == {"s", "m"}
     assert "sR163" in sounds_of("robert")  # the code that the US Census gives it
+
+
+def test_whatever_is_blank_stands_between_words() -> None:
+    blanks = [one for one in map(chr, range(0x110000)) if one.isspace()]
+    assert len(blanks) > 20
+    for one in [*blanks, *"^=,.;'`\u2019-"]:
+        assert words_of(f"a{one}b") == ["a", "b"], hex(ord(one))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gantry.services.query.viewer
 from gantry.common.audit import Kind
 from gantry.common.web.routes import PLACES
-from gantry.services.query.viewer.files import ohif_file, page_file
+from gantry.services.query.viewer.files import _version, ohif_file, page_file
 
 SCRIPTS = sorted((Path(gantry.services.query.viewer.__file__).parent / "page").glob("*.js"))
 
@@ -71,8 +71,52 @@ def needed(module: str, found: set[str]) -> set[str]:
 def test_the_page_names_what_its_first_rows_need_so_that_it_comes_at_once() -> None:
     page = page_file("", None)
     assert page is not None
-    named = re.findall(r'<link rel="modulepreload" href="/viewer/page/([^"]+)">', page.content.decode())
+    named = re.findall(r'<link rel="modulepreload" href="/viewer/page/[0-9a-f]{16}/([^"]+)">', page.content.decode())
     assert named == sorted(needed("app.js", set()))
+
+
+def test_what_the_page_names_is_kept_for_ever_and_the_page_is_asked_for_again() -> None:
+    page = page_file("", None)
+    assert page is not None
+    assert not page.forever
+    named = re.findall(r'(?:href|src)="/([^"]+\.(?:js|css|svg))"', page.content.decode())
+    assert len(named) > 20
+    for path in named:
+        served = page_file(path, None)
+        assert served is not None
+        assert served.forever, path
+        without = page_file(re.sub(r"[0-9a-f]{16}/", "", path), None)
+        assert without is not None
+        assert (without.content, without.forever) == (served.content, False)
+
+
+def test_a_file_of_another_version_is_what_there_is_now_and_not_kept() -> None:
+    old, now = page_file("viewer/page/0123456789abcdef/app.js", None), page_file("viewer/page/app.js", None)
+    assert old is not None
+    assert old == now
+    for path in (
+        "0123456789abcdef/nothing.js",
+        "0123456789abcde/app.js",
+        "0123456789abcdef/../app.js",
+        "0123456789abcdef/",
+    ):
+        assert page_file(f"viewer/page/{path}", None) is None
+
+
+def test_another_content_is_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.js").write_text("1")
+    files = {"viewer/page/app.js": tmp_path / "app.js"}
+    monkeypatch.setattr("gantry.services.query.viewer.files._page_files", lambda: files)
+    first = _version.__wrapped__()
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    (tmp_path / "app.js").write_text("2")
+    second = _version.__wrapped__()
+    files["viewer/page/more.js"] = tmp_path / "app.js"
+    assert len({first, second, _version.__wrapped__()}) == 3
+
+
+def test_no_script_names_a_file_of_the_page_by_a_path_without_its_version() -> None:
+    assert [file.name for file in SCRIPTS if "viewer/page" in file.read_text()] == []
 
 
 def served_script(name: str) -> bytes:
@@ -108,7 +152,7 @@ def test_its_scripts_are_small() -> None:
     places = re.findall(r'import\("\./([^"]+)"\)', (SCRIPTS[0].parent / "places.js").read_text())
     assert len(places) == 6
     beyond = [reached(place, set()) - studies for place in places]
-    assert sum(map(size.__getitem__, studies)) < 65_000
+    assert sum(map(size.__getitem__, studies)) < 67_500
     for place in beyond:
         assert sum(map(size.__getitem__, studies | place)) < 80_000
     # `ohif-back.js` is a part of OHIF's configuration: the page does not load it.

@@ -118,3 +118,26 @@ test("what a route did, and when it is tried next", () => {
   assert.deepEqual(words({ state: "cancelled", by: "ada" }), ["busy", "given up by ada"]);
   assert.deepEqual(words({ state: "delivered", withheld: 1 }), ["warning", "delivered, 1 instance withheld"]);
 });
+
+test("what became of a study is told in the order in which it did", async () => {
+  const { indexed, momentsOf } = await import("../../../../../../services/query/viewer/page/study-times.js");
+  const account = {
+    searchable: 3, unread: 1, dead: [],
+    arrivals: [{ first_at: 10, instances: 2, calling_ae_title: "CT1" }, { first_at: 30, instances: 1, calling_ae_title: "" }],
+    commitments: [{ requested_at: 20, reported_at: 25, instances: 2, failed: 0, delivered: true, calling_ae_title: "CT1" }, { requested_at: 35, reported_at: 0, instances: 1, calling_ae_title: "CT1" }],
+    elsewhere: [{ reported_at: 60, committed: 3, failed: 1, ae_title: "VAULT" }],
+    happened: [{ at: 40, what: "deleted", by: "ann", why: "Wrong side" }],
+    deliveries: [{ at: 50, over: "C-MOVE", receiver: "DEST", completed: 3, failed: 1, times: 0 }, { at: 55, over: "DICOMweb", receiver: "ann", completed: 0, failed: 0, times: 2 }],
+  };
+  assert.deepEqual(momentsOf(account).map((one) => [one.at, one.what]), [
+    [10, "2 objects received from CT1"],
+    [25, "Storage commitment of 2 instances reported to CT1"],
+    [30, "1 object received from a client over HTTP"],
+    [35, "Storage commitment asked by CT1: a report is owed"],
+    [40, "deleted by ann: Wrong side"],
+    [50, "3 instances sent to DEST over C-MOVE, 1 not"],
+    [55, "Looked at or fetched by ann, 2 requests"],
+    [60, "3 instances committed by VAULT, 1 not"],
+  ]);
+  assert.equal(indexed(account), "3 instances indexed, 1 to come");
+});

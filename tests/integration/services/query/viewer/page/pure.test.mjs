@@ -202,12 +202,14 @@ test("an archive that cannot sort is sorted for", async () => {
 });
 
 test("of studies that changed, those that match and are not shown are fresh, and those that match no more are gone", async () => {
-  const answers = [[study(1), study(2)], [study(2), study(3)]];
+  const grown = (one) => ({ ...one, "00201208": { Value: [7] } });
+  const answers = [[study(1), study(2), study(5)], [study(2), study(3), grown(study(5))]];
   const search = async () => ({ items: answers.shift(), next: "", warning: "" });
   const list = new StudyList("/b", { search, count: async () => ({ count: 2 }) }, () => {});
   await list.search([], NEWEST);
   const uid = (one) => one["0020000D"].Value[0];
-  assert.deepEqual(await list.matching([1, 2, 3, 4].map((n) => uid(study(n)))), { fresh: [uid(study(3))], gone: [uid(study(1))] });
+  const changed = await list.matching([1, 2, 3, 4, 5].map((n) => uid(study(n))));
+  assert.deepEqual(changed, { fresh: [uid(study(3))], grown: [uid(study(5))], gone: [uid(study(1))] });
 });
 
 test("what an override opens, in words and as an address", () => {

@@ -22,6 +22,7 @@ from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query.matching import (
     Condition,
     Document,
+    Fuzzy,
     Level,
     Query,
     Range,
@@ -30,6 +31,7 @@ from gantry.common.dicom.query.matching import (
     Wildcard,
     matches,
 )
+from gantry.common.dicom.query.person_names import fold_name, sounds_of, words_of
 
 PID, NAME, DATE, STUDY = 0x00100020, 0x00100010, 0x00080020, 0x0020000D
 TEXT = st.text("ab[]*?^", min_size=1, max_size=5) | st.just("x" * (NARROW + 5))
@@ -62,6 +64,19 @@ def test_every_row_that_matches_by_its_text_is_on_the_path(texts: tuple[str, ...
         assert within(path, value[:NARROW])
         assert within(path, SEVERAL)
         assert len(value) > NARROW or liked(path, {"pid": value})
+
+
+PARTS = st.lists(
+    st.sampled_from(["a", "ab", "anna", "ana", "^", " ", "-", "'", "\t", "[", "]", "?", "*"]), min_size=1, max_size=6
+)
+
+
+@given(PARTS.map("".join), PARTS.map("".join))
+def test_every_row_that_matches_by_words_of_its_name_is_on_the_path(asked: str, value: str) -> None:
+    condition = Fuzzy((asked,))
+    if matched(NAME, condition, value):
+        name, sounds = fold_name(value), {sound for word in words_of(value) for sound in sounds_of(word)}
+        assert liked(study_path({NAME: condition}), {"name": name, "sounds": f" {' '.join(sorted(sounds))} "})
 
 
 @given(st.none() | DAYS, st.none() | DAYS, DAYS)
