@@ -25,7 +25,6 @@ from gantry.common.errors import ConfigError, GantryError
 from gantry.common.lifecycle import retention_rules, tier_rules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.runtime.lifecycle import Lifecycle
-from gantry.common.runtime.time_slices import SHORT, USUAL, set_time_slice
 from gantry.common.telemetry.logs import get_logger, set_up_logs
 from gantry.common.web.routes import BASE
 from gantry.services.orders.hl7.profiles import profiles_in
@@ -167,8 +166,6 @@ async def _run(
         else:
             archive = _process(settings, roles, config, worker)
         make_room(settings, archive.roles)
-        # Before there are threads, which get what the one has that starts them. Nobody waits for an indexer's answer.
-        set_time_slice(USUAL if archive.roles <= {Role.INDEXER} else SHORT)
         archive.lifecycle.watch(
             watch_descriptors(archive.clock, archive.metrics.file_descriptors_exhausted.set), "file descriptors"
         )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from gantry.common.errors import RefusedDataSet
-from gantry.common.runtime.time_slices import USUAL, set_time_slice
 
 LARGEST = 512 << 20
 """Bytes of an object that is compared here; `gantry conflicts --compare` takes larger ones."""
@@ -59,7 +58,6 @@ async def compare_apart(one: Path, other: Path) -> Apart:
 def _main(one: str, other: str) -> dict[str, Any]:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_time_slice(USUAL)  # it computes; short ones are for who answers
     from gantry.services.maintenance.comparing import compare
 
     try:

@@ -23,7 +23,6 @@ from pynetdicom import AE
 from gantry.cli.files import DicomFile
 from gantry.cli.identifiers import identifier
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET, VERIFICATION
-from gantry.common.runtime.time_slices import SHORT
 from gantry.services.__main__ import main
 from gantry.services.roles import EVERY, Role, dimse_port, http_port
 from tests.support import waiting as asking
@@ -31,7 +30,6 @@ from tests.support.archive import ROOT, RunningArchive
 from tests.support.dcmtk import content
 from tests.support.objects import CT, study
 from tests.support.pynetdicom_peers import Kept, associated
-from tests.support.time_slices import takes_time_slices, time_slice_of
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 BOTH = (EXPLICIT, "1.2.840.10008.1.2")
@@ -322,29 +320,6 @@ def test_the_indexer_has_a_process_of_its_own_and_one_place_tells_of_both(
     assert archive.metric("gantry_objects_received_total") == 5
     assert archive.metric('gantry_instances_indexed_total{outcome="added"}') == 5
     assert archive.metric("gantry_searchable_seconds_count") == 5
-
-
-@needs_two_cores
-@pytest.mark.skipif(not takes_time_slices(), reason="a kernel before 6.12, or no Linux")
-def test_what_answers_peers_has_short_time_slices_and_what_computes_the_usual(
-    archive: RunningArchive, tmp_path: Path
-) -> None:
-    archive.start()
-    files = study(tmp_path / "sent", 1, size=16)
-    asking.store(archive.peer, files)
-    asking.wait_searchable(archive.peer, study_of(files[0]), 1)
-    status, why = archive.http(f"/dicom-web/studies/{study_of(files[0])}/thumbnail")
-    assert status == 200, why
-    usual = time_slice_of("self")
-    threads = Path(f"/proc/{archive.process.pid}/task").glob("*")  # type: ignore[union-attr]
-    slices: dict[str, set[int]] = {}
-    for pid in " ".join((thread / "children").read_text() for thread in threads).split():
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        kinds = {b"fsync_worker": "fsync", b"--indexer-of": "indexer", b"pixels.worker": "decoder"}
-        (kind,) = [kind for part, kind in kinds.items() if part in command]
-        slices.setdefault(kind, set()).add(time_slice_of(pid))
-    assert time_slice_of(archive.process.pid) == SHORT  # type: ignore[union-attr]
-    assert slices == {"fsync": {SHORT}, "indexer": {usual}, "decoder": {usual}}
 
 
 @needs_two_cores

@@ -19,8 +19,6 @@ from importlib import import_module
 from struct import Struct
 from typing import Any
 
-from gantry.common.runtime.time_slices import USUAL, set_time_slice
-
 JOB = Struct("<d")
 """The message of a job: its time limit in seconds. It carries three descriptors: request, input, output."""
 MAX_ANSWER = 1 << 16
@@ -55,7 +53,6 @@ def main(descriptor: int, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_time_slice(USUAL)  # it computes; short ones are for who answers
     asked = socket.socket(fileno=descriptor)
     asked.send(READY)
     while True:

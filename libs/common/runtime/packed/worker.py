@@ -13,8 +13,6 @@ from typing import Any, BinaryIO
 
 import msgpack
 
-from gantry.common.runtime.time_slices import USUAL, set_time_slice
-
 LENGTH = Struct("<I")
 """Stands before each message, which is msgpack."""
 MOST = 16 << 20
@@ -27,7 +25,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_time_slice(USUAL)  # it computes; short ones are for who answers
     while (request := _message(sys.stdin.buffer)) is not None:
         answer = msgpack.packb(_perform(*msgpack.unpackb(request)))
         sys.stdout.buffer.write(LENGTH.pack(len(answer)))
