@@ -92,7 +92,8 @@ def store(folder: Path, quick: bool) -> list[Figure]:
 def busy(folder: Path, quick: bool) -> list[Figure]:
     """CT slices, four senders, beside two processes of somebody else that compute all the time."""
     receivers = _receivers(folder)
-    who = [receivers[n] for n in (0, 3, 4)]
+    two = partial(field.gantry, folder / "two", "--workers", "2", name="gantry, 2 processes")
+    who: list[Starter] = [receivers[0], two, receivers[3], receivers[4]]
     with neighbours(2):
         figures = _store(folder, 30 if quick else 100, corpus.CT, (4,), who, kinds={"storescu": senders.storescu})
     return [replace(figure, what=f"{figure.what}, 2 busy loops beside") for figure in figures]
