@@ -30,8 +30,8 @@ def allowed_endpoint(url: str, allowed: Iterable[str]) -> str:
         raise NotUnderstood("channel.endpoint: no URL") from None
     if given.username is not None or given.password is not None or given.fragment:
         raise NotUnderstood("channel.endpoint: without user, password and fragment")
-    # A server may take an encoded dot or slash for one (RFC 3986 6.2.2), and many drop what follows a semicolon in a part
-    # (3.3), so that "..;" leads up: what is compared is what is asked for.
+    # A server may take an encoded dot or slash for one (RFC 3986 6.2.2), and many drop what follows a semicolon: "..;"
+    # leads up, too. What is compared is what is asked for.
     parts = [part.partition(";")[0] for part in given.path.split("/")]
     if any(part in (".", "..") for part in parts) or re.search(r"%(?:2e|2f|5c)", given.path, re.IGNORECASE):
         raise NotUnderstood("channel.endpoint: without . and .. in its path, encoded or not")
