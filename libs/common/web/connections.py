@@ -117,9 +117,12 @@ class HttpRequest(web.BaseRequest):
     problem: HttpProblem | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        """Set the security headers: browsers must not guess media types, nor other sites' pages show our answers."""
+        """Set the headers of every answer: browsers must not guess media types, nor other sites' pages show our
+        answers."""
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
+        # aiohttp put the versions of itself and of Python there, which are nobody's business.
+        response.headers["Server"] = "Gantry"
 
 
 def request_of(
