@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from gantry.common.config.network_sections import rejecting_tokens
 from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
+from gantry.common.runtime.rejections import RejectionAction, rejection_rules
 from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.lifecycle.correcting_web import CorrectionService
@@ -29,7 +31,13 @@ async def build(context: Context) -> RoleParts:
         others["share"] = http.may_share
     overrides = settings.access.override_key_file is not None
     confidential = bool(settings.access.confidential)
-    deleting = DeletionService(deletions, http.may_delete, others, overrides=overrides, confidential=confidential)
+    actions = rejection_rules(settings.lifecycle).actions
+    deleting = DeletionService(
+        *(deletions, http.may_delete, others, rejecting_tokens(http)),
+        hiding=[code for code, action in actions.items() if action is not RejectionAction.SHOW],
+        overrides=overrides,
+        confidential=confidential,
+    )
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)
     moving = MoveService(moves, http.may_correct)

@@ -8,6 +8,7 @@ GET    /dicom-web/permissions
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
-from gantry.common.web.callers import caller_of, may, reason_of
+from gantry.common.web.callers import caller_of, may, reason_of, rejecting_codes
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
@@ -35,13 +36,18 @@ class DeletionService:
         deletions: Deletions,
         may_delete: Collection[str],
         others: Mapping[str, Collection[str]] | None = None,
+        may_reject: Mapping[str, Collection[str]] | None = None,
         *,
+        hiding: Collection[str] = (),
         overrides: bool = False,
         confidential: bool = False,
     ) -> None:
-        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`. `overrides` says whether
-        anybody can open here what he does not see, `confidential` whether there are studies that not everybody sees."""
+        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`; `may_reject` has the
+        codes of each, `hiding` those that hide something here. `overrides` says whether anybody can open here what he
+        does not see, `confidential` whether there are studies that not everybody sees."""
         self._deletions = deletions
+        self._may_reject = may_reject or {}
+        self._hiding = frozenset(hiding)
         self._overrides = overrides
         self._confidential = confidential
         self._may_delete = frozenset(may_delete)
@@ -56,14 +62,16 @@ class DeletionService:
         }
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What this caller may do, by name. Orders are seen by no name: a role says so, and every study is seen."""
-        said = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
+        """What this caller may do, by name; with which codes it may reject. Orders are seen by no name: a role says so,
+        and every study is seen."""
+        said: dict[str, Any] = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         caller = request[CALLER]
         said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
         # Who marks a study must be able to see it afterwards.
         said["confidential"] = self._confidential and said.get("correct", False) and caller.sight.whole
         opens = self._overrides and not caller.sight.whole
         said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
+        said[Verb.REJECT.value] = sorted(self._hiding & frozenset(rejecting_codes(request, self._may_reject)))
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -354,7 +354,7 @@ async def test_what_is_deleted_over_http_is_restored_over_http_with_its_reason(
     await send(archive, files)
     uid, series = uids_of(files[0])
     status, may = over_http(archive, "GET", "permissions")
-    assert (status, [name for name, one in json.loads(may).items() if one]) == (200, ["delete", "worklist"])
+    assert (status, [name for name, one in json.loads(may).items() if one]) == (200, ["delete", "worklist", "reject"])
     assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 404
     assert over_http(archive, "DELETE", f"studies/{uid}?reason=one%0Atwo")[0] == 400
     assert over_http(archive, "DELETE", f"studies/{uid}?reason={'x' * 201}")[0] == 400

@@ -76,6 +76,13 @@ async def _delete(page: Page) -> None:
     await page.until("document.querySelector('#delete').open")
 
 
+async def _reject(page: Page) -> None:
+    await _selection(page)
+    await page.until("document.querySelector('action-bar').innerText.includes('Reject …')")
+    await page.press_button("Reject …")
+    await page.until("document.querySelector('#reject')?.open")
+
+
 async def _correct(page: Page) -> None:
     await _selection(page)
     await page.until("document.querySelector('action-bar').innerText.includes('Correct …')")
@@ -117,7 +124,7 @@ async def _error(page: Page) -> None:
 
 STATES = (
     *(_list, _no_match, _quick_look, _priors, _times, _history, _study),
-    *(_selection, _delete, _correct, _merge, _help, _view, _upload, _error),
+    *(_selection, _delete, _reject, _correct, _merge, _help, _view, _upload, _error),
 )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aiohttp import web
 
 from gantry.common.access import Means, Verb
+from gantry.common.config.values import REJECTION_CODES
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import CALLER
 
@@ -29,6 +30,17 @@ def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
     if verb in caller.verbs:
         return True
     return caller.identity.means not in (Means.ISSUER, Means.SHARE) and (caller.name or LOOPBACK) in names
+
+
+def rejecting_codes(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]]) -> Collection[str]:
+    """The codes with which the caller may reject: all by a role, or those of its name. None for who sees some studies
+    only: a rejection note says of any instance whether it is there."""
+    caller = request[CALLER]
+    if not caller.sight.whole:
+        return ()
+    if Verb.REJECT in caller.verbs:
+        return REJECTION_CODES
+    return may_reject.get(caller.name or LOOPBACK, ()) if may(request, Verb.REJECT, may_reject) else ()
 
 
 def reason_of(request: web.BaseRequest) -> str:

@@ -11,15 +11,13 @@ from collections.abc import AsyncIterator, Collection, Container, Mapping
 
 from aiohttp import web
 
-from gantry.common.access import Verb
-from gantry.common.config.values import REJECTION_CODES
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.errors import GantryError, TooLarge
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import answer, body_of
-from gantry.common.web.callers import may
+from gantry.common.web.callers import caller_of, rejecting_codes
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
 from gantry.common.web.negotiation import (
@@ -145,15 +143,9 @@ async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -
 
 def _sender(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]]) -> Sender:
     """The sender: the name of the token takes the place of the AE title."""
-    caller = request[CALLER]
-    address = "" if caller.address is None else str(caller.address)
-    name = caller.name or LOOPBACK
-    codes = may_reject.get(name, ()) if may(request, Verb.REJECT, may_reject) else ()
-    if not caller.sight.whole:
-        codes = ()  # a rejection note says of any instance whether it is there
-    elif Verb.REJECT in caller.verbs:
-        codes = REJECTION_CODES
-    return Sender(request[TRACE], name, "", address, codes)
+    address = request[CALLER].address
+    codes = rejecting_codes(request, may_reject)
+    return Sender(request[TRACE], caller_of(request), "", "" if address is None else str(address), codes)
 
 
 async def _answer(

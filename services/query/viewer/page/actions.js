@@ -29,6 +29,10 @@ function remove(studies) {
   if (studies.length && store.state.mayDelete) document.querySelector("delete-dialog").open(studies);
 }
 
+async function reject(studies) {
+  if (studies.length && store.state.mayReject.length) (await import("./rejections.js")).rejectStudies(studies);
+}
+
 function correct(studies) {
   if (studies.length === 1 && store.state.mayCorrect) document.querySelector("correct-dialog").open(studies[0]);
 }
@@ -163,18 +167,19 @@ class ActionBar extends HTMLElement {
       correct: act("Correct …", "correct", correct),
       merge: act("Merge patients …", "merge", merge),
       hold: act("Hold …", "hold", hold),
+      reject: act("Reject …", "reject", reject),
       remove: act("Delete …", "remove", remove),
     };
     const clear = h("button", { type: "button", class: "plain", "aria-label": "Clear the selection", title: "Clear (Esc)", onclick: () => store.set({ selected: new Map() }) }, icon("close"));
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "mayHold", "mayShare", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayReject", "mayCorrect", "mayHold", "mayShare", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, mayCorrect, mayHold, mayShare, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayReject, mayCorrect, mayHold, mayShare, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
@@ -184,6 +189,7 @@ class ActionBar extends HTMLElement {
     this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
     this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
     this.buttons.hold.hidden = !mayHold;
+    this.buttons.reject.hidden = !mayReject.length;
     this.buttons.remove.hidden = !mayDelete;
   }
 }

@@ -3,11 +3,13 @@
 export const BASE = "/dicom-web";
 const JSON_TYPE = "application/dicom+json";
 
-// An answer that is no success; `message` is the archive's own line.
+const LONGEST_LINE = 300;
+
+// An answer that is no success; `message` is the archive's own line, `said` all of it.
 export class ArchiveError extends Error {
-  constructor(status, message) {
-    super(message || `the archive answered with status ${status}`);
-    this.status = status;
+  constructor(status, said) {
+    super(said.slice(0, LONGEST_LINE) || `the archive answered with status ${status}`);
+    Object.assign(this, { status, said });
   }
 }
 
@@ -77,7 +79,7 @@ export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", bo
     const again = token() === before && (await newToken());
     return ask(path, { accept, signal, method, body, type, conditions, renewed: again });
   }
-  if (!response.ok) throw new ArchiveError(response.status, (await response.text()).trim().slice(0, 300));
+  if (!response.ok) throw new ArchiveError(response.status, (await response.text()).trim());
   return response;
 }
 

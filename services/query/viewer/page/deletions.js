@@ -9,9 +9,9 @@ import { leave, refresh, uidOf } from "./page.js";
 const LONGEST_REASON = 200;
 const MOST_NAMED = 5;
 const REASONS = ["Sent twice", "Sent for the wrong patient", "Poor quality", "Test images"];
-const plural = (many) => `${many} ${many === 1 ? "study" : "studies"}`;
+export const plural = (many) => `${many} ${many === 1 ? "study" : "studies"}`;
 
-function nameOf(study) {
+export function nameOf(study) {
   const parts = [nameParts(study, TAG.PatientName).main || text(study, TAG.PatientID), day(text(study, TAG.StudyDate)), text(study, TAG.StudyDescription)];
   return parts.filter(Boolean).join(" · ") || uidOf(study);
 }
@@ -55,7 +55,7 @@ export async function remove(studies, reason) {
   await refresh();
 }
 
-async function restore(deletion, studies) {
+export async function restore(deletion, studies) {
   deletion.set({ undo: null });
   const { job, done } = await each(`Restoration of ${plural(studies.length)}`, studies, (path) => ask(`${path}/restore`, { method: "POST", accept: "*/*" }));
   const refused = studies.length - done.length;
@@ -63,7 +63,7 @@ async function restore(deletion, studies) {
   await refresh();
 }
 
-async function each(title, studies, act) {
+export async function each(title, studies, act) {
   const stop = new AbortController();
   const job = new Job(title, () => stop.abort());
   const lines = studies.map((study) => ({ name: nameOf(study), state: "waiting", note: "" }));
@@ -75,7 +75,7 @@ async function each(title, studies, act) {
       continue;
     }
     try {
-      await act(studyPath(uidOf(study)));
+      await act(studyPath(uidOf(study)), study);
       done.push(study);
       Object.assign(lines[at], { state: "done", note: "" });
     } catch (error) {

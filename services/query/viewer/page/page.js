@@ -26,6 +26,7 @@ export const store = createStore({
   who: null, // who logged in: {name, until}
   destinations: null,
   mayDelete: false,
+  mayReject: [],
   mayCorrect: false,
   mayHold: false,
   mayOperate: false,
@@ -90,7 +91,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override), mayMark: Boolean(may.confidential) });
+  store.set({ mayDelete: Boolean(may.delete), mayReject: may.reject || [], mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override), mayMark: Boolean(may.confidential) });
 }
 
 // Keep a choice for the next visit.

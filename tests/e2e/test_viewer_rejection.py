@@ -1,0 +1,167 @@
+"""Studies are rejected on the page, as IHE IOCM has it, and brought back, in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from tests.crash.test_upkeep import gantry
+from tests.e2e.test_viewer_deletion import job, shown
+from tests.support.archive import RunningArchive
+from tests.support.browser import Page, chromium
+from tests.support.dcmtk import tool
+from tests.support.objects import data_set
+from tests.support.page import opened, put, url
+
+NOTE = "1.2.840.10008.5.1.4.1.1.88.59"
+SETTINGS = {
+    "GANTRY_HTTP__MAY_DELETE": "loopback",
+    "GANTRY_LIFECYCLE__REJECTIONS": "[113001=hide, 113037=note, 113038=show, 113039=delete]",
+}
+
+
+def fill(archive: RunningArchive) -> None:
+    for number, name in enumerate(("Adams^Ada", "Brown^Ben", "Müller^Jörg")):
+        study = f"1.2.3.{number}"
+        series = [f"{study}.{n // 2 + 1}" for n in range(4)]
+        put(
+            archive,
+            [
+                data_set(study=study, series=one, instance=f"{one}.{n}", name=name, patient=f"P{number}", size=16)
+                for n, one in enumerate(series)
+            ],
+        )
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[RunningArchive]:
+    chromium()
+    running = RunningArchive(tmp_path, environment=SETTINGS).start()
+    fill(running)
+    yield running
+    running.stop()
+
+
+PATIENTS = {"ADAMS, Ada", "BROWN, Ben", "MÜLLER, Jörg"}
+
+
+def found(archive: RunningArchive, query: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"{url(archive)}/dicom-web/{query}", timeout=30) as answer:
+        return list(json.loads(answer.read() or b"[]"))
+
+
+async def select(page: Page, name: str) -> None:
+    await page.until(f"[...document.querySelectorAll('study-table .row')].some(e => e.textContent.includes('{name}'))")
+    await page.evaluate(
+        f"[...document.querySelectorAll('study-table .row')].find(e => e.textContent.includes('{name}'))"
+        ".querySelector('input[type=checkbox]').click()"
+    )
+    await page.until("document.querySelector('action-bar').textContent.includes('selected')")
+
+
+async def ask(page: Page) -> None:
+    """The dialog, once the page knows that this caller may."""
+    button = "[...document.querySelectorAll('action-bar button')].find(e => e.textContent.includes('Reject …'))"
+    await page.until(f"!{button}.hidden")
+    await page.press_button("Reject …")
+    await page.until("document.querySelector('#reject')?.open")
+
+
+async def reject(page: Page, code: str, words: str) -> None:
+    await ask(page)
+    await page.evaluate(f"document.querySelector('#reject input[value=\"{code}\"]').click()")
+    await page.type("#reject-words", words)
+    await page.press("Enter")
+
+
+async def test_a_study_is_rejected_and_undone(archive: RunningArchive) -> None:
+    async with opened(archive) as page, opened(archive) as other:
+        await shown(page, PATIENTS)
+        await select(page, "BROWN")
+        await ask(page)
+        assert "BROWN, Ben" in await page.evaluate("document.querySelector('#reject .named').textContent")
+        # What is an object as any other here is not offered.
+        offered = "[...document.querySelectorAll('#reject input[type=radio]')].map(e => e.value)"
+        assert await page.evaluate(offered) == ["113001", "113037", "113039"]
+        await page.press("Escape")
+        await page.until("!document.querySelector('#reject')")
+        await shown(page, PATIENTS)
+        await reject(page, "113001", "")
+        await job(page, "1 study rejected")
+        await shown(page, PATIENTS - {"BROWN, Ben"})
+        await shown(other, PATIENTS - {"BROWN, Ben"})
+        await page.press_button("Undo")
+        await job(page, "1 study restored")
+        await shown(page, PATIENTS)
+        classes = [one["00080016"]["Value"][0] for one in found(archive, "studies/1.2.3.1/instances")]
+        assert (len(classes), classes.count(NOTE)) == (5, 1), "four images, and the note that was about them"
+
+
+async def test_the_note_is_a_key_object_selection_that_others_read(archive: RunningArchive, tmp_path: Path) -> None:
+    async with opened(archive) as page:
+        await select(page, "MÜLLER")
+        await reject(page, "113037", "gedreht, für später")
+        await job(page, "1 study rejected")
+    (item,) = found(archive, "studies/1.2.3.2/instances")
+    assert item["00080016"]["Value"] == [NOTE]
+    path = f"studies/1.2.3.2/series/{item['0020000E']['Value'][0]}/instances/{item['00080018']['Value'][0]}"
+    request = urllib.request.Request(f"{url(archive)}/dicom-web/{path}", headers={"Accept": "application/dicom"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        (tmp_path / "note.dcm").write_bytes(answer.read())
+    note = pydicom.dcmread(tmp_path / "note.dcm")
+    assert (str(note.PatientName), note.PatientID, note.ConceptNameCodeSequence[0].CodeValue) == (
+        "Müller^Jörg",
+        "P2",
+        "113037",
+    )
+    (evidence,) = note.CurrentRequestedProcedureEvidenceSequence
+    series = evidence.ReferencedSeriesSequence
+    named = {one.ReferencedSOPInstanceUID for some in series for one in some.ReferencedSOPSequence}
+    assert named == {f"1.2.3.2.{n // 2 + 1}.{n}" for n in range(4)}
+    dumped = subprocess.run(
+        [tool("dsrdump"), "-v", str(tmp_path / "note.dcm")], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert "Key Object Selection Document" in dumped.stdout
+    assert "gedreht, für später" in dumped.stdout
+    # What DCMTK says of itself, not of the note.
+    own = ("W: The VR checker does not support", "W: Check for template constraints not yet supported")
+    assert not [line for line in dumped.stderr.splitlines() if not line.startswith(own)], dumped.stderr
+
+
+async def test_what_cannot_be_rejected_says_why(archive: RunningArchive) -> None:
+    assert gantry(archive, "hold", "place", "1.2.3.0", "--reason", "trial").returncode == 0
+    async with opened(archive) as page:
+        await select(page, "ADAMS")
+        await reject(page, "113039", "")
+        await job(page, "0 studies rejected, 1 not")
+        (line,) = await page.evaluate(
+            "[...document.querySelectorAll('.job li[data-state=failed]')].map(e => e.textContent)"
+        )
+        assert "a hold or a retention rule keeps it" in line
+        await shown(page, PATIENTS)
+        page.errors[:] = [one for one in page.errors if "409" not in one]
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[RunningArchive]:
+    """Nobody may reject in it."""
+    chromium()
+    running = RunningArchive(tmp_path).start()
+    fill(running)
+    yield running
+    running.stop()
+
+
+async def test_who_may_not_reject_is_not_offered_it(closed: RunningArchive) -> None:
+    async with opened(closed) as page:
+        await select(page, "ADAMS")
+        bar = "[...document.querySelectorAll('action-bar button')].filter(e => !e.hidden).map(e => e.textContent)"
+        assert "Download ZIP" in await page.evaluate(bar)
+        assert "Reject …" not in await page.evaluate(bar)
