@@ -74,6 +74,7 @@ async def build(context: Context) -> RoleParts:
     page = build_page(
         *(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, settings.completion.quiet),
         *(context.sessions, context.shares),
+        lab=settings.lab,
     )
     strict = settings.query.patient_root_needs_patient
     asked = partial(audit_query, context.audit)
@@ -124,10 +125,12 @@ def build_page(
     quiet: float = 0.0,
     sessions: Sessions | None = None,
     shares: SealedShares | None = None,
+    *,
+    lab: bool = False,
 ) -> dict[Resource, Handler]:
     """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to,
-    `quiet` as `Page` has it."""
-    return {Resource.PAGE: Page(ohif, ae_title, port, quiet, sessions, shares)}
+    `quiet` and `lab` as `Page` has them."""
+    return {Resource.PAGE: Page(ohif, ae_title, port, quiet, sessions, shares, lab=lab)}
 
 
 def build_login(context: Context) -> Mapping[Resource, Handler]:

@@ -108,13 +108,15 @@ def page_file(
     port: int = 0,
     quiet: float = 0.0,
     *,
+    lab: bool = False,
     login: bool = False,
     share: str = "",
 ) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
     `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; a study
-    arrives as long as something of it came within `quiet` seconds, 0: nobody says so; `login`: people have sessions;
-    `share`: somebody came by a link, to "look", or to "take" objects away as well."""
+    arrives as long as something of it came within `quiet` seconds, 0: nobody says so; `lab`: the archive is there to be
+    tried, so the page offers samples; `login`: people have sessions; `share`: somebody came by a link, to "look", or to
+    "take" objects away as well."""
     path, version = _without_version("" if path.partition("/")[0] in PLACES else path)
     file = _page_files().get(path)
     if file is not None:
@@ -122,7 +124,7 @@ def page_file(
     if path == "viewer/config.json":
         there = _installed(ohif)
         config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port, "login": login}
-        config["quiet"] = quiet
+        config |= {"quiet": quiet, "lab": lab}
         if share:
             config = {"ohif": there, "reason": "", "login": False, "share": share}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)

@@ -31,12 +31,15 @@ class Page:
         quiet: float = 0.0,
         sessions: Sessions | None = None,
         shares: SealedShares | None = None,
+        *,
+        lab: bool = False,
     ) -> None:
         """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to;
-        `quiet` is `completion.quiet`. With `sessions` whoever opens the page has one, or signs in, or came by one of
-        `shares`."""
+        `quiet` is `completion.quiet`, `lab` as `page_file` has it. With `sessions` whoever opens the page has one, or
+        signs in, or came by one of `shares`."""
         self._ohif = ohif
         self._told = ae_title, port, quiet
+        self._lab = lab
         self._sessions = sessions
         self._shares = shares
 
@@ -75,7 +78,7 @@ class Page:
     def _find(self, path: tuple[str, ...], login: bool, share: str) -> Served | None:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif, login=login)
-        return page_file("/".join(path), self._ohif, *self._told, login=login, share=share)
+        return page_file("/".join(path), self._ohif, *self._told, lab=self._lab, login=login, share=share)
 
 
 def _invoked(request: web.BaseRequest) -> web.Response:

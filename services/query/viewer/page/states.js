@@ -61,5 +61,6 @@ function emptyArchive(settings) {
     h("p", {}, "or from a command line:"),
     line(command), line(own),
     h("p", {}, "or drop DICOM files or folders anywhere on this page."),
-    h("ul", { class: "choices" }, h("li", {}, h("button", { type: "button", class: "primary", onclick: () => store.set({ choosing: Symbol("files") }) }, icon("upload"), "Choose files"))));
+    h("ul", { class: "choices" }, h("li", {}, h("button", { type: "button", class: "primary", onclick: () => store.set({ choosing: Symbol("files") }) }, icon("upload"), "Choose files")),
+      settings.lab ? h("li", {}, h("button", { type: "button", onclick: async () => (await import("./samples.js")).loadSamples() }, icon("studies"), "Load samples")) : null));
 }
