@@ -355,7 +355,13 @@ def _told(told: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _all_fields(peer: KnownPeer) -> dict[str, Any]:
-    return peer.model_dump(mode="json", by_alias=True)
+    """As JSON has it; sets in the order of their words, so that what is the same looks the same."""
+    fields = peer.model_dump(mode="json", by_alias=True)
+    for name, described in type(peer).model_fields.items():
+        if isinstance(getattr(peer, name), frozenset):
+            alias = described.alias or name
+            fields[alias] = sorted(fields[alias])
+    return fields
 
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:

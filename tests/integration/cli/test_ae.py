@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gantry.cli.ae import ae
+from gantry.common.config.policy import Permission
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
@@ -76,6 +77,13 @@ def test_edit_that_is_wrong_is_refused_in_words(config: Path, arguments: list[st
     assert result.exit_code == 2
     assert words in result.output
     assert config.read_text() == "dimse:\n  port: 104\n"
+
+
+def test_what_a_peer_may_is_listed_in_one_order(config: Path) -> None:
+    every = [word for one in Permission for word in ("--may", one.value)]
+    assert gantry_ae(config, "add", "CT1", "10.0.0.1:104", *every).exit_code == 0
+    shown = json.loads(gantry_ae(config, "show", "CT1", "--json").output)
+    assert shown["may"] == sorted(one.value for one in Permission)
 
 
 @pytest.mark.parametrize("given", [("--reason", "moved"), ("--version", "7"), ("--token-file", __file__)])
