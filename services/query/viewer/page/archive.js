@@ -116,6 +116,13 @@ export async function searchAll(path, signal) {
   return found;
 }
 
+// Store objects of the DICOM JSON model by STOW-RS (PS3.18 10.5).
+export function storeObjects(objects, signal) {
+  const boundary = `gantry-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+  const body = `--${boundary}\r\nContent-Type: ${JSON_TYPE}\r\n\r\n${JSON.stringify(objects)}\r\n--${boundary}--\r\n`;
+  return ask(`${BASE}/studies`, { method: "POST", body, type: `multipart/related; type="${JSON_TYPE}"; boundary=${boundary}`, signal });
+}
+
 export function studyPath(uid) {
   return `${BASE}/studies/${encodeURIComponent(uid)}`;
 }

@@ -1,6 +1,6 @@
 // Studies are rejected (IHE IOCM): a rejection note of each is stored as any object is, and what it names is hidden.
 
-import { ArchiveError, BASE, ask, searchAll, studyPath } from "./archive.js";
+import { ArchiveError, searchAll, storeObjects } from "./archive.js";
 import { each, nameOf, plural, restore } from "./deletions.js";
 import { h } from "./dom.js";
 import { leave, refresh, store, uidOf } from "./page.js";
@@ -47,10 +47,8 @@ async function storeNote(path, study, value, words) {
   if (instances.length > MOST_INSTANCES) throw new Error(`it has more than ${MOST_INSTANCES} images`);
   const newUid = () => uidOfBytes(crypto.getRandomValues(new Uint8Array(16)));
   const note = rejectionNote(study, instances, value, words, new Date(), newUid);
-  const boundary = `gantry-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-  const body = `--${boundary}\r\nContent-Type: application/dicom+json\r\n\r\n${JSON.stringify([note])}\r\n--${boundary}--\r\n`;
   try {
-    await ask(`${BASE}/studies`, { method: "POST", body, type: `multipart/related; type="application/dicom+json"; boundary=${boundary}` });
+    await storeObjects([note]);
   } catch (error) {
     throw error instanceof ArchiveError ? inWords(error) : error;
   }

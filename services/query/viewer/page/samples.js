@@ -1,6 +1,6 @@
 // Images of nobody are loaded into an empty archive, where it runs for a look.
 
-import { BASE, ask, askJson } from "./archive.js";
+import { BASE, askJson, storeObjects } from "./archive.js";
 import { Job } from "./jobs.js";
 import { refresh } from "./page.js";
 import { COUNT, STUDIES, samples } from "./phantoms.js";
@@ -14,9 +14,7 @@ export async function loadSamples() {
   let stored = 0;
   try {
     for (const objects of samples(new Date())) {
-      const boundary = `gantry-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-      const body = `--${boundary}\r\nContent-Type: application/dicom+json\r\n\r\n${JSON.stringify(objects)}\r\n--${boundary}--\r\n`;
-      await ask(`${BASE}/studies`, { method: "POST", body, type: `multipart/related; type="application/dicom+json"; boundary=${boundary}`, signal: stop.signal });
+      await storeObjects(objects, stop.signal);
       stored += objects.length;
       job.set({ part: stored / COUNT, note: `${stored} of ${COUNT} images` });
     }
