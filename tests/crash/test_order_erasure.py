@@ -10,6 +10,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from gantry.common.ids import ORDER_VALUES
+from gantry.services.process.stores import Stores
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import done as run_command
 from tests.crash.test_erasure import SETTINGS as DELETING
@@ -41,7 +42,11 @@ def archive_of(make_archive: MakeArchive, settings: str = SETTINGS) -> RunningAr
 
 async def values_left(archive: RunningArchive) -> int:
     async with stores_of(archive) as stores:
-        return len([stat async for stat in stores.objects.list(f"{ORDER_VALUES}/")])
+        return await values_in(stores)
+
+
+async def values_in(stores: Stores) -> int:
+    return len([stat async for stat in stores.objects.list(f"{ORDER_VALUES}/")])
 
 
 async def marks_left(archive: RunningArchive) -> list[bytes]:
@@ -118,8 +123,9 @@ async def test_an_erasure_that_was_killed_is_done_or_can_be_asked_for_again(
     archive.start()
     status = OrdersClient(archive).ask("DELETE", f"/A1{ERASE}")[0]
     assert status == (204 if failpoint == "before-publish" else 404)
-    async with asyncio.timeout(60):  # what the killed process had told of is removed by who follows the log
-        while await values_left(archive) != 1:
+    # What the killed process had told of is removed by who follows the log.
+    async with stores_of(archive) as stores, asyncio.timeout(60):
+        while await values_in(stores) != 1:
             await asyncio.sleep(0.1)
     assert archive.stop() == 0
     await forget_what_is_old(archive)
