@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,28 @@ from tests.support.subscriber import Subscriber, until
 from tests.support.topology import environment, remove_stores
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    door = FrontDoor(tmp_path, scale={"query": 2, "mixed": 0})
-    (tmp_path / "tokens").write_text(TOKENS)
-    (tmp_path / "key").write_text("a secret of thirty-two characters or more\n")
+@contextmanager
+def behind(door: FrontDoor) -> Iterator[Site]:
+    """The door and all behind it, running, with somebody outside who may be told."""
+    (door.folder / "tokens").write_text(TOKENS)
+    (door.folder / "key").write_text("a secret of thirty-two characters or more\n")
     with Subscriber().running() as subscriber:
-        door.write_policy([], SETTINGS.format(port=door.http_port, folder=tmp_path, endpoint=subscriber.base))
+        settings = SETTINGS.format(port=door.http_port, folder=door.folder, endpoint=subscriber.base)
+        door.write_policy([], settings)
         door.start()
         try:
             yield Site(door, subscriber)
         finally:
+            for one in door.parts["indexer"]:
+                if one.process is not None:
+                    one.process.send_signal(signal.SIGCONT)  # what stands still would not stop
             door.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with behind(FrontDoor(tmp_path, scale={"query": 2, "mixed": 0})) as running:
+        yield running
 
 
 def test_subscriber_is_told_whichever_process_took_the_subscription_and_after_the_one_that_tells_died(
@@ -56,20 +67,11 @@ def test_subscriber_is_told_whichever_process_took_the_subscription_and_after_th
 def two(tmp_path: Path) -> Iterator[Site]:
     """Two processes that could tell, on real Kafka, S3 and OpenSearch."""
     stores = environment("cluster", tmp_path)
-    door = FrontDoor(tmp_path, scale={"indexer": 2, "mixed": 0, "orders": 0}, environment=stores)
-    (tmp_path / "tokens").write_text(TOKENS)
-    (tmp_path / "key").write_text("a secret of thirty-two characters or more\n")
-    with Subscriber().running() as subscriber:
-        door.write_policy([], SETTINGS.format(port=door.http_port, folder=tmp_path, endpoint=subscriber.base))
-        door.start()
-        try:
-            yield Site(door, subscriber)
-        finally:
-            for one in door.parts["indexer"]:
-                assert one.process is not None
-                one.process.send_signal(signal.SIGCONT)
-            door.stop()
-            remove_stores(stores)
+    try:
+        with behind(FrontDoor(tmp_path, scale={"indexer": 2, "mixed": 0, "orders": 0}, environment=stores)) as running:
+            yield running
+    finally:
+        remove_stores(stores)
 
 
 def teller_of(site: Site) -> int:

@@ -33,7 +33,7 @@ def allowed_endpoint(url: str, allowed: Iterable[str]) -> str:
     # A server may take an encoded dot or slash for one (RFC 3986 6.2.2), and many drop what follows a semicolon: "..;"
     # leads up, too. What is compared is what is asked for.
     parts = [part.partition(";")[0] for part in given.path.split("/")]
-    if any(part in (".", "..") for part in parts) or re.search(r"%(?:2e|2f|5c)", given.path, re.IGNORECASE):
+    if any(part in (".", "..") for part in parts) or re.search(r"%(?:2e|2f|3b|5c)", given.path, re.IGNORECASE):
         raise NotUnderstood("channel.endpoint: without . and .. in its path, encoded or not")
     for one in allowed:
         known = urlsplit(one)

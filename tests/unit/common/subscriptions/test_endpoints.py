@@ -39,6 +39,7 @@ def test_address_below_one_of_the_settings_is_taken(url: str) -> None:
         "https://ehr.example/fhir/../admin",
         "https://ehr.example/fhir/%2e%2e/admin",
         "https://ehr.example/fhir/..;/admin",
+        "https://ehr.example/fhir/..%3b/admin",
         "https://ehr.example/fhir/x/..;v=1/..;/admin",
         "https://ehr.example/fhir/..%2fadmin",
         "https://ehr.example/fhir/..%5cadmin",
