@@ -261,6 +261,9 @@ def test_every_verb_works_against_our_own_archive(site: Site, tmp_path: Path) ->
     assert [content(came / f"{f.sop_instance_uid}.dcm") for f in files] == [content(f.path) for f in files]
     with Scp("DEST", site.ports["DEST"]) as scp:
         assert gantry("move", address, "--to", "DEST", *key, *caller).returncode == 0
+        several = gantry("move", address, "--to", "DEST", "-k", f"StudyInstanceUID={uid}\\1.2.3.4", *caller)
+    words = "gantry: the archive has nothing that matches StudyInstanceUID=1.2.3.4\n"
+    assert (several.returncode, several.stderr) == (1, words), "one that is not there is no success"
     assert scp.kept.data == {f.sop_instance_uid: content(f.path) for f in files}
     done = gantry("commit", address, tmp_path / "sent", *caller)
     assert (done.returncode, done.stdout.strip()) == (0, "3 committed, 0 not")
