@@ -22,6 +22,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import resting, servers
 from tests.support.long import HOW_MUCH, LONG, entry_is_of, examples, is_long
+from tests.support.scheduling import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
+"""A hook: pytest finds it here."""
 
 _HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("ours", deadline=None, suppress_health_check=_HEALTH, max_examples=examples(100))

@@ -1,8 +1,11 @@
-"""pynetdicom's requestor, mended: two requests right after one another on an association.
+"""pynetdicom's requestor, mended: two requests right after one another on an association, and one beside a report.
 
 Its other thread takes what arrives while nobody asks. It says that it rests before it does, and still says so for a
 moment after it went on: a request in that moment goes out, and its response is taken by that thread ("Received
 unexpected N-GET service message") while the test waits until its time is over.
+
+An N-EVENT-REPORT is served by a third thread, which says at its end that nobody rests. Where the other thread rested
+already, it never says so again, and a release waits for ever: a whole run of the tests was once lost to it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import threading
 from typing import Any
 
 from pynetdicom.association import Association
+
+_SAY_AGAIN_SECONDS = 0.05
 
 
 class _Checkpoint(threading.Event):
@@ -27,8 +32,10 @@ class _Checkpoint(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         while True:
-            if not super().wait(timeout):
-                return False
+            while not super().wait(_SAY_AGAIN_SECONDS if timeout is None else timeout):
+                if timeout is not None:
+                    return False
+                self._association._is_paused = True
             with self._turn:
                 if self.is_set():
                     self._association._is_paused = False
