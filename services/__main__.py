@@ -100,6 +100,7 @@ _COMMANDS = {
     "subscriptions": ("gantry.services.commands.subscriptions", "Who is told of studies over FHIR, and how that goes."),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "orders": ("gantry.services.commands.ordering", "See, place, change and cancel orders."),
+    "workitems": ("gantry.services.commands.workitems", "Workitems: what somebody is to do, and who claimed it."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),

@@ -21,6 +21,7 @@ from gantry.common.lifecycle.routes import (
     MOVE,
     RouteLedger,
     RouteState,
+    requests,
 )
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
@@ -33,6 +34,7 @@ from gantry.services.operations.route_words import as_json as described
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules, route_times
+from gantry.services.retrieve.routing.work import works_of
 from gantry.services.whereabouts.words import moment
 
 _HEAD = ("route", "since", "study or step", "destination", "because of", "state", "left", "tries", "next", "why")
@@ -115,23 +117,30 @@ def retry(
 @options
 @click.argument("study", metavar="UID")
 def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> None:
-    """Say where a study would be sent if it were complete now, and by which rule. Sends nothing."""
+    """Say where a study would be sent if it were complete now, who would be told, which workitem would be created, and
+    by which rule. Sends and creates nothing."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         rules = route_rules(settings.routing, searchable(settings))
         handler = RouteRequests(rules, stores.log, stores.index, SystemClock())
-        found = await handler.routes_of(await _as_completed(stores, study))
-        for one in found:
-            if as_json:
+        completed, works = await _as_completed(stores, study), works_of(settings.routing.rules)
+        matching = await handler.matching(completed)
+        found = requests(completed, matching, SystemClock().now_us())
+        wanted = [works[rule.name] for rule in matching if rule.name in works]
+        if as_json:
+            for one in found:
                 kind = one.kind or "objects"
                 said = {"destination": one.destination, "kind": kind, "rule": one.rule}
                 print_json({**said, "deidentified_by": one.deidentify or None})
-        if not as_json and found:
+            for asked in wanted:
+                print_json({"worklist_label": asked.worklist_label, "kind": "workitem", "rule": asked.rule})
+        elif found or wanted:
             receivers = {one.name for one in settings.routing.receivers}
             words = ["an HL7 message" if one.destination in receivers else what_goes(one) for one in found]
             rows = [(one.destination, what, one.rule) for one, what in zip(found, words, strict=True)]
+            rows += [(one.worklist_label, "a workitem", one.rule) for one in wanted]
             print_columns(("destination", "what", "rule"), rows)
-        if not as_json and not found:
+        else:
             click.echo("no rule sends it anywhere")
 
     run(config, data, work)

@@ -1,4 +1,4 @@
-"""What the archive says in FHIR R4, validated by HL7's own validator (on Maven, as HAPI brings it)."""
+"""What the archive says in FHIR R4 and R5, validated by HL7's own validator (on Maven, as HAPI brings it)."""
 
 from __future__ import annotations
 
@@ -103,16 +103,22 @@ def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchi
         "outcome": "ImagingStudy?started=yesterday",
     }
     for name, path in names.items():
-        status, body = archive.http(f"/fhir/r4/{path}")
-        assert status == (400 if name == "outcome" else 200), path
-        (tmp_path / f"{name}.json").write_text(body)
-    (tmp_path / "wrong.json").write_text('{"resourceType": "ImagingStudy", "status": "here", "subject": {}}')
+        for release, prefix in (("r4", ""), ("r5", "r5-")):
+            status, body = archive.http(f"/fhir/{release}/{path}")
+            assert status == (400 if name == "outcome" else 200), path
+            (tmp_path / f"{prefix}{name}.json").write_text(body)
+    wrong = '{"resourceType": "ImagingStudy", "status": "here", "subject": {}}'
+    (tmp_path / "wrong.json").write_text(wrong)
+    # What is right in R4 is not in R5.
+    (tmp_path / "r5-wrong.json").write_text((tmp_path / "study.json").read_text())
     said = validated(tmp_path)
-    assert {line for line in said if line.endswith(" validated")} == {f"{n}.json validated" for n in (*names, "wrong")}
+    every = [f"{prefix}{name}" for prefix in ("", "r5-") for name in (*names, "wrong")]
+    assert {line for line in said if line.endswith(" validated")} == {f"{name}.json validated" for name in every}
     found = [line for line in said if not line.endswith(" validated")]
-    assert any(line.startswith("wrong.json ERROR") for line in found), "it looks"
+    for name in ("wrong.json", "r5-wrong.json"):
+        assert any(line.startswith(f"{name} ERROR") for line in found), "it looks"
     print("\n".join(found))
-    assert [line for line in found if " ERROR " in line and not line.startswith("wrong.json")] == []
+    assert [line for line in found if " ERROR " in line and "wrong.json" not in line] == []
 
 
 def found(archive: RunningArchive, query: str) -> list[str]:

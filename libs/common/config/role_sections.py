@@ -65,6 +65,28 @@ def _time_zone(name: str) -> str:
     return name
 
 
+_CODE = r"^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,64}$"
+"""Code Value, Coding Scheme Designator and Code Meaning (PS3.3 table 8.8-1)."""
+_LABEL = r"^[^\x00-\x1f\x7f\\]{0,64}$"
+
+
+class WorkitemRequestSettings(Section):
+    """What somebody else is to do with a study"""
+
+    code: Annotated[str, Field(pattern=_CODE)] = Field(
+        description="`VALUE^SCHEME^MEANING`, of Scheduled Workitem Code Sequence: what is to be done"
+    )
+    label: Annotated[str, Field(pattern=_LABEL)] = Field(
+        default="", description="Procedure Step Label, which people read; the name of the rule where not given"
+    )
+    worklist_label: Annotated[str, Field(pattern=_LABEL)] = Field(
+        default="", description="Worklist Label, by which workers look; the name of the rule where not given"
+    )
+    station: Annotated[str, Field(pattern=_CODE)] | None = Field(
+        default=None, description="`VALUE^SCHEME^MEANING`, of Scheduled Station Name Code Sequence: who is to do it"
+    )
+
+
 class RouteRuleSettings(Section):
     """One rule of where studies are sent when they are complete"""
 
@@ -94,11 +116,14 @@ class RouteRuleSettings(Section):
     deidentify: str | None = Field(
         default=None, description="A profile of `deidentification.profiles`: what is sent is de-identified by it"
     )
+    workitem: WorkitemRequestSettings | None = Field(
+        default=None, description="A workitem (PS3.4 CC) is created for each study, which somebody else performs"
+    )
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
-        if not self.to and not self.notify:
-            raise ValueError("a rule names destinations: `to` or `notify`")
+        if not self.to and not self.notify and self.workitem is None:
+            raise ValueError("a rule names destinations, `to` or `notify`, or a `workitem`")
         if self.deidentify is not None and not self.to:
             raise ValueError("`deidentify` is about what is sent: the rule names no destinations in `to`")
         if self.commit and not self.to:

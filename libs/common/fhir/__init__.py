@@ -1,1 +1,1 @@
-"""FHIR R4 (https://hl7.org/fhir/R4): what the archive says of studies and patients as its resources. Pure."""
+"""FHIR R4 (https://hl7.org/fhir/R4), and R5: what the archive says of studies and patients as its resources. Pure."""

@@ -1,4 +1,5 @@
-"""How FHIR is answered (https://hl7.org/fhir/R4/http.html): in JSON, and what is wrong as an OperationOutcome."""
+"""How FHIR is answered (https://hl7.org/fhir/R4/http.html): in JSON, and what is wrong as an OperationOutcome; below
+/fhir/r5 in R5."""
 
 from __future__ import annotations
 
@@ -12,9 +13,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.fhir.r5 import as_r5
 from gantry.common.fhir.resources import outcome
 from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem, problem_of
+from gantry.common.web.routes import FHIR, FHIR_R5, fhir_base
 
 FHIR_JSON = "application/fhir+json"
 _ISSUES = {
@@ -55,6 +58,11 @@ async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> we
     return await _said(request, body, problem.status, problem.headers)
 
 
+def base_of(request: web.BaseRequest) -> str:
+    """The path below which a request asks: that of R4 or of R5."""
+    return fhir_base(request.rel_url.raw_path) or FHIR
+
+
 def link(relation: str, url: str, parameters: Sequence[tuple[str, str]]) -> Body:
     """A link of a Bundle."""
     return {"relation": relation, "url": f"{url}?{urlencode(parameters)}" if parameters else url}
@@ -75,6 +83,11 @@ def is_strict(request: web.BaseRequest) -> bool:
 async def _said(
     request: web.BaseRequest, body: Body, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
-    encoded = await asyncio.to_thread(lambda: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    encoded = await asyncio.to_thread(_encoded, body, base_of(request))
     sent = {"Cache-Control": "private, no-cache", **(headers or {})}
     return await answer(request, encoded, FHIR_JSON, sent, status)
+
+
+def _encoded(body: Body, base: str) -> bytes:
+    said = as_r5(body) if base == FHIR_R5 else body
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()

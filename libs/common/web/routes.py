@@ -21,6 +21,8 @@ SHARE = "/s"
 PLACES = ("operations", "worklist", "shares", "audit")
 """Of the page, below /: the page itself is answered, and shows what its address says."""
 FHIR = "/fhir/r4"
+FHIR_R5 = "/fhir/r5"
+"""The same in FHIR R5, without subscriptions."""
 INVOKED = "/IHEInvokeImageDisplay"
 """IHE RAD-106: another system has the page show a patient or study."""
 
@@ -88,7 +90,8 @@ class Resource(Enum):
     """A link is looked at, and opened; `rest` is its token. Not DICOM."""
     FHIR = (WebRole.QUERY, "GET", "fhir")
     FHIR_ORDERS = (WebRole.ORDERS, "GET", "fhir-orders")
-    """Studies and patients, and orders, as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
+    """Studies and patients, and orders, as resources of FHIR (docs/fhir.md); `rest` is the path below the base of R4 or
+    R5."""
     SUBSCRIPTIONS = (WebRole.QUERY, "GET", "subscriptions")
     SUBSCRIBE = (WebRole.QUERY, "POST", "subscriptions")
     CHANGE_SUBSCRIPTION = (WebRole.QUERY, "PUT", "subscriptions")
@@ -235,8 +238,13 @@ _PATTERNS = [(tuple(shape.split("/")) if shape else (), resources) for shape, re
 
 def is_ours(raw_path: str) -> bool:
     """Whether a path belongs to this table, valid or not."""
-    below = (f"{BASE}/", f"{FHIR}/")
-    return raw_path in (BASE, WADO_URI, FHIR) or raw_path.startswith(below) or is_page(raw_path)
+    below = (f"{BASE}/", f"{FHIR}/", f"{FHIR_R5}/")
+    return raw_path in (BASE, WADO_URI, FHIR, FHIR_R5) or raw_path.startswith(below) or is_page(raw_path)
+
+
+def fhir_base(raw_path: str) -> str:
+    """The base of FHIR that a path is below, `FHIR` or `FHIR_R5`; "" for none."""
+    return next((base for base in (FHIR, FHIR_R5) if raw_path == base or raw_path.startswith(f"{base}/")), "")
 
 
 def is_page(raw_path: str) -> bool:
@@ -268,10 +276,10 @@ def find(method: str, raw_path: str) -> Match:
     """
     if raw_path == WADO_URI:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
-    if raw_path == FHIR or raw_path.startswith(f"{FHIR}/"):
-        path = raw_path.removeprefix(FHIR).strip("/")
-        rest = _decoded(path)
-        if rest[:1] == ("Subscription",):
+    base = fhir_base(raw_path)
+    if base:
+        rest = _decoded(raw_path.removeprefix(base).strip("/"))
+        if rest[:1] == ("Subscription",) and base == FHIR:
             return _with_method(method, [Match(one, rest=rest) for one in OF_SUBSCRIPTIONS], raw_path)
         resource = Resource.FHIR_ORDERS if rest[:1] == ("ServiceRequest",) else Resource.FHIR
         return _with_method(method, [Match(resource, rest=rest)], raw_path)

@@ -16,8 +16,8 @@ from gantry.common.orders import Order, StepState
 from gantry.common.orders.questions import StepQuery
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.fhir_answers import Body, answered, check_format, is_strict, link
-from gantry.common.web.routes import FHIR, Match, Resource
+from gantry.common.web.fhir_answers import Body, answered, base_of, check_format, is_strict, link
+from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import base_url
 
@@ -58,7 +58,7 @@ class ServiceRequests:
                 raise HttpProblem(404, f"there is no such {KIND}")
             return made
         search = order_search_of(list(request.query.items()), self._systems, strict=is_strict(request))
-        return await self._search(search, f"{base_url(request, self._public_url)}{FHIR}/{KIND}")
+        return await self._search(search, f"{base_url(request, self._public_url)}{base_of(request)}/{KIND}")
 
     async def _search(self, search: OrderSearch, url: str) -> Body:
         bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [link("self", url, search.used)]}

@@ -1,1 +1,1 @@
-"""Studies and patients as FHIR R4 resources, to be read and searched (docs/fhir.md)."""
+"""Studies and patients as FHIR resources, to be read and searched (docs/fhir.md)."""

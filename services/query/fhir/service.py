@@ -21,8 +21,8 @@ from gantry.common.fhir.searches import FhirSearch, search_of
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.fhir_answers import Body, answered, check_format, is_strict, link
-from gantry.common.web.routes import BASE, FHIR, Match, Resource
+from gantry.common.web.fhir_answers import Body, answered, base_of, check_format, is_strict, link
+from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import CALLER, Handler
 from gantry.common.web.urls import base_url
 from gantry.services.query.matches import count_of, page_of
@@ -61,13 +61,14 @@ class FhirService:
         return await answered(request, self._answer(request, match.rest))
 
     async def _answer(self, request: web.BaseRequest, rest: Sequence[str]) -> Body:
-        root = base_url(request, self._public_url)
+        root, base = base_url(request, self._public_url), base_of(request)
         check_format(request)
         if tuple(rest) == ("metadata",):
-            return self._statement(root + FHIR)
+            return self._statement(root + base)
         if not rest or rest[0] not in _TYPES or len(rest) > 2:
             raise HttpProblem(
-                404, f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest, Subscription, metadata"
+                404,
+                f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest, metadata, in R4 Subscription",
             )
         if len(rest) == 2:
             return await self._read(rest[0], rest[1], root, request[CALLER].identity.facts)
@@ -80,7 +81,7 @@ class FhirService:
             record=facts.record,
             patients=facts.patients,
         )
-        return await self._search(search, rest[0], root)
+        return await self._search(search, rest[0], root, base)
 
     async def _read(self, kind: str, name: str, root: str, facts: Facts) -> Body:
         search = search_of(kind, [("_id", name)], self._systems) if name else FhirSearch(Level.STUDY, nothing=True)
@@ -115,8 +116,8 @@ class FhirService:
         query = Query(DEFAULT_PARTITION, level, {STUDY_INSTANCE_UID: Single((study,))}, limit=most)
         return [document async for page in self._index.find(query) for document in page]
 
-    async def _search(self, search: FhirSearch, kind: str, root: str) -> Body:
-        url = f"{root}{FHIR}/{kind}"
+    async def _search(self, search: FhirSearch, kind: str, root: str, base: str) -> Body:
+        url = f"{root}{base}/{kind}"
         bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [link("self", url, search.used)]}
         query = search.query
         if search.only_total or search.with_total:
@@ -124,7 +125,7 @@ class FhirService:
         if query is None or search.only_total:
             return bundle
         found, more = await page_of(self._index, query, search.count, after=place_of(search.cursor))
-        bundle["entry"] = await asyncio.to_thread(self._entries, found, search, kind, root)
+        bundle["entry"] = await asyncio.to_thread(self._entries, found, search, kind, root, base)
         if not bundle["entry"]:
             del bundle["entry"]
         if more:
@@ -132,7 +133,7 @@ class FhirService:
             bundle["link"].append(link("next", url, [*kept, ("_cursor", cursor_of(found[-1].place))]))
         return bundle
 
-    def _entries(self, found: Iterable[Document], search: FhirSearch, kind: str, root: str) -> list[Body]:
+    def _entries(self, found: Iterable[Document], search: FhirSearch, kind: str, root: str, base: str) -> list[Body]:
         entries: dict[str, Body] = {}
         for document in found:
             if kind == "Patient":
@@ -144,7 +145,7 @@ class FhirService:
                     made.append((patient(document.attributes, self._systems), "include"))
             for resource, mode in made:
                 if resource is not None:
-                    place = f"{root}{FHIR}/{resource['resourceType']}/{resource['id']}"
+                    place = f"{root}{base}/{resource['resourceType']}/{resource['id']}"
                     entries.setdefault(place, {"fullUrl": place, "resource": resource, "search": {"mode": mode}})
         return list(entries.values())
 

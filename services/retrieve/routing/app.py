@@ -37,6 +37,8 @@ from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
 from gantry.services.retrieve.routing.told_studies import ToldStudies
+from gantry.services.retrieve.routing.work import works_of
+from gantry.services.retrieve.routing.work_requesting import WorkRequests
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
 from gantry.services.retrieve.stow.server import WebDestination
 from gantry.services.retrieve.unindexed import Locating
@@ -120,9 +122,18 @@ def curious_destinations(titles: Iterable[str], peers: Iterable[KnownPeer]) -> l
 
 def _requesting(context: Context) -> ConsumerLoop:
     rules = route_rules(context.settings.routing, context.attributes)
-    handler = RouteRequests(rules, context.log, context.answers, context.clock)
+    handler = RouteRequests(rules, context.log, context.answers, context.clock, _work(context))
     topics = [TOPICS[StudyCompleted].name]
     return ConsumerLoop(context.log, GROUP, topics, handler, context.clock, context.metrics)
+
+
+def _work(context: Context) -> WorkRequests | None:
+    settings = context.settings
+    works = works_of(settings.routing.rules)
+    if not works:
+        return None
+    reached = settings.dimse.ae_title, (settings.http.url or "").rstrip("/")
+    return WorkRequests(works, context.objects, context.answers, context.clock, *reached)
 
 
 def _step_routing(context: Context) -> StepRouting:

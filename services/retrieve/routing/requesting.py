@@ -1,5 +1,5 @@
 """Which routes a study gets that is complete, of which something was taken away or came back, or that was corrected,
-after the rules of the settings."""
+and which workitems one that is complete, after the rules of the settings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gantry.common.events import (
     StudyCompleted,
     StudyCorrected,
     StudyCorrectionWithdrawn,
+    WorkitemCreated,
 )
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, Window
@@ -29,6 +30,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.routing.changing import ChangeRequests
 from gantry.services.retrieve.routing.matching import rule_finds
+from gantry.services.retrieve.routing.work_requesting import WorkRequests
 
 GROUP = "routing"
 logger = get_logger("routing")
@@ -62,8 +64,17 @@ def route_rules(settings: RoutingSettings, attributes: AttributeTable) -> list[R
 class RouteRequests:
     """The handler of the consumer loop that reads completions and deletions."""
 
-    def __init__(self, rules: Sequence[RouteRule], log: EventLog, index: ReadIndex, clock: Clock) -> None:
+    def __init__(
+        self,
+        rules: Sequence[RouteRule],
+        log: EventLog,
+        index: ReadIndex,
+        clock: Clock,
+        work: WorkRequests | None = None,
+    ) -> None:
+        """`work` makes the workitems that rules ask for, where there are any."""
         self._rules = rules
+        self._work = work
         self._log = log
         self._index = index
         self._clock = clock
@@ -80,22 +91,24 @@ class RouteRequests:
         for delivery in batch:
             event = delivery.event
             routes: list[RouteRequested] = []
+            workitems: list[WorkitemCreated] = []
             if isinstance(event, StudyCompleted):
-                routes = await self.routes_of(event)
+                matching = await self.matching(event)
+                routes = requests(event, matching, self._clock.now_us())
+                workitems = [] if self._work is None else await self._work.of(event, matching)
             elif isinstance(event, InstancesDeleted | InstancesRestored):
                 routes = await self._changes.routes_of(event)
             elif isinstance(event, StudyCorrected | StudyCorrectionWithdrawn):
                 routes = await self._changes.corrections_of(event)
-            if routes:
-                await self._log.append(*routes)
+            if routes or workitems:
+                await self._log.append(*routes, *workitems)
                 await reach(FailPoint.AFTER_PUBLISH)
-                logger.info("routes requested", routes=len(routes), trace=event.trace)
+                logger.info("routes requested", routes=len(routes), workitems=len(workitems), trace=event.trace)
 
-    async def routes_of(self, completed: StudyCompleted) -> list[RouteRequested]:
-        """What rules say of a study now. Raises `DependencyUnavailable`."""
-        matching = [
+    async def matching(self, completed: StudyCompleted) -> list[RouteRule]:
+        """The rules that are about a study now. Raises `DependencyUnavailable`."""
+        return [
             rule
             for rule in self._rules
             if rule.may_apply(completed) and await rule_finds(rule, self._index, completed.study_instance_uid)
         ]
-        return requests(completed, matching, self._clock.now_us())

@@ -10,16 +10,16 @@ import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerVali
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 
-/** Validates the resources of FHIR R4 in the named files by the definitions of HL7, and prints what is wrong, a line each. */
+/**
+ * Validates the resources in the named files by the definitions of HL7, and prints what is wrong, a line each: of FHIR R5 in files
+ * that are called so, of R4 in others.
+ */
 public final class Validate {
     public static void main(String[] files) throws Exception {
-        FhirContext context = FhirContext.forR4();
-        ValidationSupportChain support = new ValidationSupportChain(
-            new DefaultProfileValidationSupport(context),
-            new CommonCodeSystemsTerminologyService(context),
-            new InMemoryTerminologyServerValidationSupport(context));
-        FhirValidator validator = context.newValidator().registerValidatorModule(new FhirInstanceValidator(support));
+        FhirValidator r4 = validator(FhirContext.forR4());
+        FhirValidator r5 = validator(FhirContext.forR5());
         for (String file : files) {
+            FhirValidator validator = Path.of(file).getFileName().toString().startsWith("r5-") ? r5 : r4;
             for (SingleValidationMessage one : validator.validateWithResult(Files.readString(Path.of(file))).getMessages()) {
                 if (one.getSeverity().compareTo(ResultSeverityEnum.WARNING) >= 0) {
                     System.out.println(Path.of(file).getFileName() + " " + one.getSeverity() + " " + one.getLocationString() + ": " + one.getMessage());
@@ -27,5 +27,13 @@ public final class Validate {
             }
             System.out.println(Path.of(file).getFileName() + " validated");
         }
+    }
+
+    private static FhirValidator validator(FhirContext context) {
+        ValidationSupportChain support = new ValidationSupportChain(
+            new DefaultProfileValidationSupport(context),
+            new CommonCodeSystemsTerminologyService(context),
+            new InMemoryTerminologyServerValidationSupport(context));
+        return context.newValidator().registerValidatorModule(new FhirInstanceValidator(support));
     }
 }

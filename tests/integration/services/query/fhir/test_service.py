@@ -138,6 +138,26 @@ async def test_unknown_parameters_are_refused_only_if_that_is_wanted(client: aio
     await ask(client, "ImagingStudy?reason=1", 400, Prefer="handling=strict")
 
 
+async def test_below_r5_everything_is_r5_and_leads_to_r5(client: aiohttp.ClientSession) -> None:
+    async with client.get("/fhir/r5/ImagingStudy?_count=1") as response:
+        assert response.status == 200
+        bundle = await response.json(content_type=None)
+    (entry,) = bundle["entry"]
+    assert "/fhir/r5/ImagingStudy/" in entry["fullUrl"]
+    assert all("/fhir/r5/ImagingStudy?" in link["url"] for link in bundle["link"])
+    modalities = entry["resource"]["modality"]
+    assert modalities
+    assert all(set(one) == {"coding"} for one in modalities)
+    async with client.get("/fhir/r5/metadata") as response:
+        said = await response.json(content_type=None)
+    assert said["fhirVersion"] == "5.0.0"
+    assert said["implementation"]["url"].endswith("/fhir/r5")
+    async with client.get("/fhir/r5/Subscription") as response:
+        assert response.status == 404
+    async with client.get("/fhir/r6/metadata") as response:
+        assert response.status == 404
+
+
 async def test_what_can_be_asked_is_stated(client: aiohttp.ClientSession) -> None:
     said = await ask(client, "metadata")
     assert (said["resourceType"], said["date"]) == ("CapabilityStatement", "2026-01-02")

@@ -1,0 +1,177 @@
+"""`gantry workitems`: see, create, cancel and erase workitems, on an archive's own stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.standard.tags import PATIENT_ID, SOP_INSTANCE_UID
+from gantry.common.errors import GantryError
+from gantry.common.ids import DEFAULT_PARTITION, is_uid, new_uid
+from gantry.common.orders import Verdict, first
+from gantry.common.telemetry.traces import new_trace
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import data_set
+from gantry.common.workitems import Workitem, WorkitemState
+from gantry.common.workitems.model import WORKLIST_LABEL
+from gantry.common.workitems.questions import START
+from gantry.services.commands.on_stores import options
+from gantry.services.commands.ordering import OrderSession
+from gantry.services.commands.ordering import work as on_orders
+from gantry.services.commands.reasons import reason_option
+from gantry.services.orders.workitems.desk import Asker, WorkitemDesk
+from gantry.services.orders.workitems.documents import attributes_in, document_of
+from gantry.services.orders.workitems.parameters import workitem_search
+
+_COLUMNS = ("workitem", "state", "priority", "start", "worklist", "what", "patient")
+_PRIORITY, _LABEL = TAGS["ScheduledProcedureStepPriority"], TAGS["ProcedureStepLabel"]
+_WHY = TAGS["ReasonForCancellation"]
+_uid = click.argument("uid", metavar="SOP_INSTANCE_UID")
+
+
+@click.group()
+def workitems() -> None:
+    """See, create, cancel and erase workitems: what somebody is to do, and who claimed it (docs/workitems.md)."""
+
+
+@workitems.command("list")
+@options
+@click.option("-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="As parameters of GET /dicom-web/workitems.")
+@click.option(
+    "--state", help='Only in these states, separated by commas: SCHEDULED, "IN PROGRESS", COMPLETED, CANCELED.'
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Workitems.")
+def list_(
+    config: Path | None, data: Path | None, as_json: bool, keys: tuple[str, ...], state: str | None, limit: int
+) -> None:
+    """List workitems by when they are to begin.
+
+    \b
+        gantry workitems list --state SCHEDULED -k WorklistLabel=LIVER
+    """
+    parameters = [(name, value) for name, _, value in (key.partition("=") for key in keys)]
+    try:
+        search = workitem_search([*parameters, *([("ProcedureStepState", state)] if state else [])])
+    except (GantryError, HttpProblem) as error:
+        raise click.BadParameter(str(error)) from error
+    if search.warnings:
+        raise click.BadParameter(search.warnings[0])
+
+    async def act(opened: OrderSession) -> None:
+        found: list[Workitem] = []
+        async for page in opened.orders.find_workitems(search.query):
+            found += page
+            if len(found) >= limit:
+                break
+        if as_json:
+            for one in found[:limit]:
+                print_json(document_of(one))
+            return
+        print_columns(_COLUMNS, [_row(one) for one in found[:limit]])
+
+    on_orders(config, data, act)
+
+
+def _row(one: Workitem) -> Sequence[str]:
+    texts = (first(one.attributes, tag) for tag in (_PRIORITY, START, WORKLIST_LABEL, _LABEL, PATIENT_ID))
+    return one.uid, one.state.value, *texts
+
+
+@workitems.command()
+@options
+@_uid
+def show(config: Path | None, data: Path | None, as_json: bool, uid: str) -> None:
+    """Show a workitem in the DICOM JSON model, without its Transaction UID."""
+
+    async def act(opened: OrderSession) -> None:
+        print_json(document_of(await _existing(opened, uid)))
+
+    on_orders(config, data, act)
+
+
+@workitems.command()
+@options
+@click.argument("files", nargs=-1, required=True, type=click.File("rb"))
+def add(config: Path | None, data: Path | None, as_json: bool, files: tuple[Any, ...]) -> None:
+    """Create workitems from files of the DICOM JSON model (`-` is standard input)."""
+    made = []
+    for file in files:
+        try:
+            attributes = attributes_in(data_set(json.load(file)))
+        except (ValueError, GantryError) as error:
+            raise click.BadParameter(f"{file.name}: {error}") from error
+        uid = first(attributes, SOP_INSTANCE_UID) or new_uid()
+        if not is_uid(uid):
+            raise click.BadParameter(f"{file.name}: SOPInstanceUID is no UID")
+        made.append((uid, attributes))
+
+    async def act(opened: OrderSession) -> None:
+        for uid, attributes in made:
+            _accepted(await _desk(opened).create(uid, attributes, _asker(opened)))
+            click.echo(uid)
+
+    on_orders(config, data, act)
+
+
+@workitems.command()
+@options
+@_uid
+@reason_option
+def cancel(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str) -> None:
+    """Ask that a workitem be cancelled: one that nobody has claimed is; who performs one decides for himself."""
+
+    async def act(opened: OrderSession) -> None:
+        await _existing(opened, uid)
+        _accepted(await _desk(opened).request_cancel(uid, {_WHY: [reason]}, _asker(opened)))
+        workitem = await _existing(opened, uid)
+        under_way = workitem.state is WorkitemState.IN_PROGRESS
+        click.echo("somebody performs it, and decides" if under_way else f"the workitem is {workitem.state.value}")
+
+    on_orders(config, data, act)
+
+
+@workitems.command()
+@options
+@_uid
+@reason_option
+@click.option("--even-in-progress", is_flag=True, help="Also one that somebody performs.")
+def erase(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str, even_in_progress: bool) -> None:
+    """Erase a workitem for good: all that was said of its patient in it. Its UID and the reason stay."""
+
+    async def act(opened: OrderSession) -> None:
+        workitem = await _existing(opened, uid)
+        if workitem.state is WorkitemState.IN_PROGRESS and not even_in_progress:
+            raise click.ClickException("somebody performs it; with --even-in-progress it is erased all the same")
+        await _desk(opened).erase(uid, reason, _asker(opened))
+        click.echo(f"workitem {uid} is erased")
+
+    on_orders(config, data, act)
+
+
+async def _existing(opened: OrderSession, uid: str) -> Workitem:
+    """A workitem. Ends the command if there is none."""
+    workitem = await opened.orders.workitem(DEFAULT_PARTITION, uid)
+    if workitem is None:
+        erased = await opened.orders.is_erased_workitem(DEFAULT_PARTITION, uid)
+        raise click.ClickException(f"workitem {uid} was erased" if erased else f"there is no workitem {uid}")
+    return workitem
+
+
+def _desk(opened: OrderSession) -> WorkitemDesk:
+    return WorkitemDesk(opened.desk)
+
+
+def _asker(opened: OrderSession) -> Asker:
+    return Asker(opened.source, new_trace())
+
+
+def _accepted(verdict: Verdict[Workitem]) -> None:
+    """Ends the command for a refusal."""
+    if not verdict.accepted:
+        raise click.ClickException(verdict.reason)

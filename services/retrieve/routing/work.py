@@ -1,0 +1,140 @@
+"""Workitems that rules ask for: what there is to do with a study that is complete (PS3.4 CC, PS3.3 B.26; pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blake3 import blake3
+
+from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+    PATIENT_NAME,
+    REFERENCED_SOP_CLASS_UID,
+    REFERENCED_SOP_INSTANCE_UID,
+    REFERENCED_SOP_SEQUENCE,
+    RETRIEVE_AE_TITLE,
+    RETRIEVE_URL,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.events import StudyCompleted
+from gantry.common.ids import Receipt
+from gantry.common.ports.index import Location
+from gantry.common.web.routes import BASE
+from gantry.common.workitems.model import PROCEDURE_STEP_STATE, WORKLIST_LABEL, WorkitemState, moment
+
+_PATIENT = (
+    PATIENT_NAME,
+    PATIENT_ID,
+    ISSUER_OF_PATIENT_ID,
+    TAGS["PatientBirthDate"],
+    TAGS["PatientSex"],
+)
+"""Of the Patient Demographic and Patient Identification modules."""
+_REQUEST = (ACCESSION_NUMBER, TAGS["IssuerOfAccessionNumberSequence"], TAGS["ReferringPhysicianName"])
+Values = dict[int, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a rule wants to be done: a code, and a station if it is for one, as items of their sequences; `priority` is
+    a value of Scheduled Procedure Step Priority."""
+
+    rule: str
+    label: str
+    worklist_label: str
+    priority: str
+    code: Mapping[int, list[Any]]
+    station: Mapping[int, list[Any]] | None = None
+
+
+def works_of(rules: Iterable[RouteRuleSettings]) -> dict[str, Work]:
+    """What rules ask for, by their names; rules that only send are not in it."""
+    works = {}
+    for rule in rules:
+        asked = rule.workitem
+        if asked is not None:
+            names = asked.label or rule.name, asked.worklist_label or rule.name
+            station = None if asked.station is None else _code_item(asked.station)
+            works[rule.name] = Work(rule.name, *names, rule.priority.upper(), _code_item(asked.code), station)
+    return works
+
+
+def workitem_uid(completed: StudyCompleted, rule: str) -> str:
+    """The SOP Instance UID: the same where a completion is read twice."""
+    return f"2.25.{int.from_bytes(_digest(completed, rule)[:16], 'big')}"
+
+
+def change_of(completed: StudyCompleted, rule: str) -> str:
+    """The name of the event: it is decided once, however often it is published."""
+    return Receipt(f"{completed.at // 1000:012x}{_digest(completed, rule).hex()[:20]}").id
+
+
+def attributes_of(
+    work: Work, study: Mapping[int, Any], uid: str, locations: Iterable[Location], ae_title: str, url: str, now_us: int
+) -> Values:
+    """The attributes of the workitem. The input is all that is here of a study, which is fetched from us: by `ae_title`
+    and, where it is known by which `url` we are reached, by WADO-RS."""
+    made: Values = {
+        TAGS["ScheduledProcedureStepPriority"]: [work.priority],
+        TAGS["ProcedureStepLabel"]: [work.label],
+        WORKLIST_LABEL: [work.worklist_label],
+        TAGS["ScheduledProcedureStepStartDateTime"]: [moment(now_us)],
+        TAGS["InputReadinessState"]: ["READY"],
+        PROCEDURE_STEP_STATE: [WorkitemState.SCHEDULED.value],
+        TAGS["ScheduledWorkitemCodeSequence"]: [dict(work.code)],
+        TAGS["ScheduledStationNameCodeSequence"]: [] if work.station is None else [dict(work.station)],
+        TAGS["InputInformationSequence"]: _inputs(uid, locations, ae_title, url),
+        TAGS["ReferencedRequestSequence"]: [_request(study, uid)],
+    }
+    return made | {tag: list(study.get(tag) or ()) for tag in _PATIENT}
+
+
+def _request(study: Mapping[int, Any], uid: str) -> Values:
+    return {STUDY_INSTANCE_UID: [uid]} | {tag: list(study.get(tag) or ()) for tag in _REQUEST}
+
+
+def _inputs(uid: str, locations: Iterable[Location], ae_title: str, url: str) -> list[Values]:
+    """An item for each series (PS3.3 table 10-3b, Referenced Instances and Access Macro)."""
+    series: dict[str, list[Values]] = {}
+    for one in locations:
+        reference: Values = {
+            REFERENCED_SOP_CLASS_UID: [one.sop_class_uid],
+            REFERENCED_SOP_INSTANCE_UID: [one.sop_instance_uid],
+        }
+        series.setdefault(one.series_instance_uid, []).append(reference)
+    return [
+        {
+            TAGS["TypeOfInstances"]: ["DICOM"],
+            STUDY_INSTANCE_UID: [uid],
+            SERIES_INSTANCE_UID: [name],
+            REFERENCED_SOP_SEQUENCE: references,
+            TAGS["DICOMRetrievalSequence"]: [{RETRIEVE_AE_TITLE: [ae_title]}],
+            **_over_http(f"{url}{BASE}/studies/{uid}/series/{name}" if url else ""),
+        }
+        for name, references in series.items()
+    ]
+
+
+def _over_http(url: str) -> Values:
+    return {TAGS["WADORSRetrievalSequence"]: [{RETRIEVE_URL: [url]}]} if url else {}
+
+
+def _code_item(text: str) -> Values:
+    value, scheme, meaning = text.split("^")
+    return {
+        TAGS["CodeValue"]: [value],
+        TAGS["CodingSchemeDesignator"]: [scheme],
+        TAGS["CodeMeaning"]: [meaning],
+    }
+
+
+def _digest(completed: StudyCompleted, rule: str) -> bytes:
+    parts = completed.partition, completed.study_instance_uid, completed.last_receipt, rule
+    return blake3("\0".join(parts).encode()).digest()
