@@ -152,7 +152,7 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
         try:
             done = await choose_side(stores.index, deletions, uid, receipt, asked)
         except (NotFound, Held) as error:
-            raise ConfigError(uid, None, str(error)) from error
+            raise ConfigError(uid, None, str(error).removeprefix(f"{uid}: ")) from error
         said = {"uid": uid, "chosen": receipt, "deleted": done.receipts, "settled": done.settled}
         show(as_json, said, ("deleted", "receipts"), [(uid, done.receipts)])
 
@@ -177,7 +177,7 @@ def each(
             try:
                 done = await step(deletions, await target_of(stores.index, uid))
             except (NotFound, Held) as error:
-                raise ConfigError(uid, None, str(error)) from error
+                raise ConfigError(uid, None, str(error).removeprefix(f"{uid}: ")) from error
             said = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
             rows = [(uid, f"{done.receipts}{said}")]
             show(as_json, {"uid": uid, counted: done.receipts, "settled": done.settled}, (word, counted), rows)

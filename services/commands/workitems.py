@@ -61,7 +61,7 @@ def list_(
     except (GantryError, HttpProblem) as error:
         raise click.BadParameter(str(error)) from error
     if search.warnings:
-        raise click.BadParameter(search.warnings[0])
+        raise click.BadParameter(search.warnings[0].removesuffix(", and was ignored."))
 
     async def act(opened: OrderSession) -> None:
         found: list[Workitem] = []

@@ -154,6 +154,9 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
     result = gantry(archive, "delete", uid, "--reason", "no matter")
     assert result.returncode == 1
     assert "1 hold stands on this study or its patient; release first what holds it" in result.stderr
+    unknown = gantry(archive, "delete", "1.2.3.4", "--reason", "no matter")
+    words = "neither a study nor a series nor an instance that is there or was deleted"
+    assert (unknown.returncode, unknown.stderr) == (1, f"Error: 1.2.3.4: {words}\n")
     assert archive.stop() == 0
     archive.write_policy([DESTINATION], SETTINGS)
     archive.start()
