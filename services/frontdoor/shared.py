@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gantry.common.config.door_sections import PartitionSettings
@@ -32,6 +33,7 @@ def shared_of(settings: Settings) -> list[Shared]:
     for one in settings.door.partitions:
         theirs = load_settings(one.settings, {})
         _refuse_wrong(one, theirs)
+        _refuse_shared_keys(one, theirs, found)
         _refuse_shared_stores(one, theirs, found)
         signs = Partition(
             one.name,
@@ -64,13 +66,42 @@ def _refuse_wrong(one: PartitionSettings, theirs: Settings) -> None:
         raise ConfigError(str(one.settings), None, f"{reason}: answers say where things are")
 
 
+def _secrets(settings: Settings) -> dict[str, Path | None]:
+    """The files of which two organisations with one are one: whoever is known at one would be known at the other."""
+    return {
+        "encryption.key_file": settings.encryption.key_file,
+        "door.key_file": settings.door.key_file,
+        "http.tokens_file": settings.http.tokens_file,
+        "login.session_key_file": settings.login.session_key_file,
+        "sharing.key_file": settings.sharing.key_file,
+        "access.override_key_file": settings.access.override_key_file,
+        "subscriptions.key_file": settings.subscriptions.key_file,
+    }
+
+
+def _refuse_shared_keys(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
+    """A file is the same by its path, or by what is in it, where the door can read it: a key that was copied."""
+    for other in before:
+        of_other = _secrets(other.settings)
+        for name, file in _secrets(theirs).items():
+            if file is not None and _are_one(file, of_other[name]):
+                reason = f"partitions {other.signs.name} and {one.name} have one {name}: {file}"
+                raise ConfigError(str(one.settings), None, reason)
+
+
+def _are_one(one: Path, other: Path | None) -> bool:
+    if other is None:
+        return False
+    try:
+        content = one.read_bytes().strip()
+        return bool(content) and content == other.read_bytes().strip()
+    except OSError:
+        return one.absolute() == other.absolute()
+
+
 def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
     """What one organisation stores must be apart from what another does: erasing one erases nothing of another."""
     for other in before:
-        key = theirs.encryption.key_file
-        if key is not None and key == other.settings.encryption.key_file:
-            reason = f"partitions {other.signs.name} and {one.name} have one encryption.key_file: {key}"
-            raise ConfigError(str(one.settings), None, reason)
         for what in ("objects", "log", "index"):
             for mine in _places(theirs, what):
                 for others in _places(other.settings, what):

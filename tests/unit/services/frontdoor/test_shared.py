@@ -14,7 +14,8 @@ from gantry.services.frontdoor.shared import Shared, shared_of
 def shared(folder: Path, north: str, south: str, entry: str = "") -> list[Shared]:
     """What the door has of two partitions, whose settings files are these."""
     for name, text in (("north", north), ("south", south)):
-        (folder / f"{name}.yaml").write_text(f"data: {folder}/{name}\ndoor: {{mixed: ['127.0.0.1:1']}}\n{text}")
+        mixed = "" if text.startswith("door:") else "door: {mixed: ['127.0.0.1:1']}\n"
+        (folder / f"{name}.yaml").write_text(f"data: {folder}/{name}\n{mixed}{text}")
     door = folder / "door.yaml"
     door.write_text(
         f"http: {{proxy_from: [192.0.2.1]}}\ndoor:\n  partitions:\n"
@@ -88,11 +89,40 @@ def test_folders_of_embedded_archives_are_apart(tmp_path: Path) -> None:
         shared(tmp_path, "", f"storage: {{objects: 'file://{tmp_path}/north/objects/in'}}\n")
 
 
-def test_keys_are_not_shared(tmp_path: Path) -> None:
-    """Destroying one archive's keys must leave the other readable."""
-    key = f"encryption: {{key_file: {tmp_path}/keys}}\n"
-    with pytest.raises(ConfigError, match=r"one encryption\.key_file"):
-        shared(tmp_path, key, key)
+SECRETS = [
+    ("encryption", "key_file"),
+    ("door", "key_file"),
+    ("http", "tokens_file"),
+    ("login", "session_key_file"),
+    ("sharing", "key_file"),
+    ("access", "override_key_file"),
+    ("subscriptions", "key_file"),
+]
+
+
+def with_secret(folder: Path, section: str, name: str, file: str) -> str:
+    """The settings of a partition that has a file of this name."""
+    mixed = "mixed: ['127.0.0.1:1'], " if section == "door" else ""
+    return f"{section}: {{{mixed}{name}: {folder}/{file}}}\n"
+
+
+@pytest.mark.parametrize(("section", "name"), SECRETS)
+def test_a_secret_is_of_one_partition_whether_its_file_is_named_twice_or_copied(
+    tmp_path: Path, section: str, name: str
+) -> None:
+    """Destroying one archive's keys leaves the other readable, and who is known at one is nobody at the other."""
+    texts = [with_secret(tmp_path, section, name, file) for file in ("one", "one", "copy", "other")]
+    words = rf"partitions north and south have one {section}\.{name}"
+    with pytest.raises(ConfigError, match=words):  # the door need not be able to read it
+        shared(tmp_path, *texts[:2])
+    (tmp_path / "one").write_text("a secret of 32 characters, or more\n")
+    (tmp_path / "copy").write_text("a secret of 32 characters, or more")
+    (tmp_path / "other").write_text("another secret of 32 characters\n")
+    with pytest.raises(ConfigError, match=words):
+        shared(tmp_path, *texts[:2])
+    with pytest.raises(ConfigError, match=words):
+        shared(tmp_path, texts[0], texts[2])
+    assert len(shared(tmp_path, texts[0], texts[3])) == 2
 
 
 def test_a_partition_has_no_partitions(tmp_path: Path) -> None:
