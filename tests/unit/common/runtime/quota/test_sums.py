@@ -65,12 +65,16 @@ def test_what_is_stored_while_a_listing_runs_is_not_lost_by_it() -> None:
     sums = StoredSums()
     sums.begin(NOW)
     folder = folder_of(NOW)
-    ((first, last),) = sums.due(NOW)
-    own = sums.listing(first, last)
     sums.reserve(50)
     sums.store(50, folder)
-    sums.listed(first, last, {}, own, NOW)
-    assert sums.used == 50
+    ((first, last),) = sums.due(NOW)
+    own = sums.listing(first, last)
+    sums.reserve(30)
+    sums.store(30, folder)
+    sums.listed(first, last, {folder: 50}, own, NOW)
+    assert sums.used == 80
+    list_all(sums, {folder: 80}, NOW)
+    assert sums.used == 80
 
 
 def test_an_object_that_took_long_is_found_by_a_listing_of_its_folder() -> None:
