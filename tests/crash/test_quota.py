@@ -29,7 +29,7 @@ WORDS = "archive is full: its quota of bytes is used up"
 SETTINGS = (
     "http: {may_operate: [loopback]}\n"
     "upkeep: {usage_every: 3600, seal_every: 0.2, sweep_every: 0}\n"
-    "lifecycle: {collect_every: 0.3, grace: 1}\n"
+    "lifecycle: {collect_every: 0.3, erase_after: 0}\n"
     "storage: {quota: QUOTA}\n"
 )
 
@@ -99,13 +99,13 @@ async def test_an_archive_takes_what_its_quota_allows_and_again_once_there_is_ro
     archive.kill()
     archive.start()
     assert await send(archive, second[4:]) == [(OUT_OF_RESOURCES, WORDS)] * 2
-    # In one request, what fits is stored, and the rest is said.
     await wait_for(archive, 10)
 
-    # Deleted and collected, and the archive takes objects again.
-    gone = await asyncio.to_thread(gantry, archive, "delete", uids_of(first[0])[0], "--reason", "to make room")
+    # A study is purged, its objects are collected, and the archive takes objects again.
+    words = "purge", uids_of(first[0])[0], "--reason", "to make room", "--yes"
+    gone = await asyncio.to_thread(gantry, archive, *words)
     assert gone.returncode == 0, gone.stderr
-    await done(archive, "usage", "--count")
+    assert (await done(archive, "usage", "--count"))["instances"] == 4
     await until(lambda: archive.metric("gantry_quota_used_bytes") < quota * 0.6, 70)
     answer = await stow(archive, second[4:])
     assert (answer.status, len(answer.stored())) == (200, 2)
