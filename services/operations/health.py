@@ -39,6 +39,8 @@ _SELDOM_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
 _MOST_LISTENERS = 32
+_INSIDE = ("place", "found", "by", "settled")
+"""Of a pass, what is not shown."""
 _STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -167,6 +169,6 @@ class HealthPart:
             state: Pass | None = await passes.latest()
             if state is None:
                 return None
-            return {name: value for name, value in asdict(state).items() if name not in ("place", "found", "by")}
+            return {name: value for name, value in asdict(state).items() if name not in _INSIDE}
 
         return latest

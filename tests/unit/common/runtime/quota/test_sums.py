@@ -201,7 +201,7 @@ def test_what_is_used_is_never_less_than_what_lies_there(steps: list[tuple[objec
     for step in steps:
         match step:
             case ("store", int(which), int(size), int(took), int(lag)):
-                world.store(which, size, min(took, FOLDER_US // 1), lag)
+                world.store(which, size, min(took, FOLDER_US), lag)
             case ("wait", int(duration)):
                 world.now += duration
             case ("begin",):
