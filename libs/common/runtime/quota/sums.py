@@ -50,7 +50,7 @@ class StoredSums:
         self._since: int | None = None
         self._listed: dict[int, int] = {}
         self._listed_to = -1
-        """Folders from `_since` to here were listed at least once."""
+        """Folders from `_since` to here were listed when nothing more was to be expected in them."""
         self._turn = 0
         self._own: dict[int, int] = {}
         """What this process stored, by folder, and no listing has found yet."""
@@ -86,8 +86,9 @@ class StoredSums:
     # ---- listings
 
     def due(self, now_us: int) -> list[tuple[int, int]]:
-        """The folders to list now, as first and last of each run: those that were not listed yet and the newest two,
-        others in which this process stored something, and one more in turn, from which something may be gone."""
+        """The folders to list now, as first and last of each run: those that were not listed yet, or when more could
+        come, and the newest two; others in which this process stored something; and one more in turn, from which
+        something may be gone."""
         if self._since is None:
             return []
         newest = folder_of(now_us)
@@ -114,7 +115,8 @@ class StoredSums:
             else:
                 self._own.pop(folder, None)
         if first <= self._listed_to + 1:
-            self._listed_to = max(self._listed_to, min(last, folder_of(now_us)))
+            # Of the newest two, more may come after this listing, however long it is until the next one.
+            self._listed_to = max(self._listed_to, min(last, folder_of(now_us) - 2))
         self._add_up()
 
     # ---- what this process stores

@@ -94,6 +94,14 @@ def test_an_object_that_took_long_is_found_by_a_listing_of_its_folder() -> None:
     assert sums.used == 100
 
 
+def test_what_came_after_the_last_look_is_found_however_long_ago_that_was() -> None:
+    sums = StoredSums()
+    sums.begin(NOW)
+    list_all(sums, {}, NOW)
+    list_all(sums, {folder_of(NOW): 50}, NOW + 2 * FOLDER_US)
+    assert sums.used == 50
+
+
 def test_what_is_gone_from_an_older_folder_is_noticed_in_turn() -> None:
     sums = StoredSums()
     sums.counted(StoredCount(NOW, NOW, 0))
