@@ -21,6 +21,7 @@ from gantry.common.runtime.followed_peers import FollowedPeers
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
+from gantry.common.runtime.quota.watching import Quota
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -87,7 +88,8 @@ class Context:
     the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
     people outside, and `followed_shares` what the log says of them, where there are any; so are
     `followed_subscriptions`. `followed_peers` are those of the API. `message_origins` checks who names senders of HL7
-    messages. `breakers` are those of the archives of `federation`, of all roles in the process.
+    messages. `quota` is what the archive may hold, where the settings
+    say so. `breakers` are those of the archives of `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -113,6 +115,7 @@ class Context:
     message_origins: HeaderCheck | None = None
     followed_subscriptions: FollowedSubscriptions | None = None
     followed_peers: FollowedPeers | None = None
+    quota: Quota | None = None
     breakers: Breakers = field(default_factory=Breakers)
 
 

@@ -127,6 +127,20 @@ ALERTS = (
         "less than a tenth of the disk of {{ $labels.store }} is free",
     ),
     Alert(
+        "GantryQuotaNearlyReached",
+        "ticket",
+        "max by (job) (gantry_quota_used_bytes / (gantry_quota_bytes > 0)) > 0.9",
+        "15m",
+        "more than nine tenths of the quota of bytes are used",
+    ),
+    Alert(
+        "GantryQuotaReached",
+        "page",
+        "sum by (job) (increase(gantry_quota_refusals_total[5m])) > 0",
+        "0m",
+        "objects are refused because the quota of bytes is reached",
+    ),
+    Alert(
         "GantryObjectsLost",
         "page",
         "sum by (reason) (increase(gantry_objects_lost_total[1h])) > 0",

@@ -3,6 +3,7 @@
     GantryError
     ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
     │   └── KeyWithheld            the key service answers, and does not give the key (any more)
+    ├── QuotaReached               the archive holds as much as it may: nothing more until there is room (A700H, 503)
     ├── NotFound                   the thing asked for is not there
     ├── Archived                   its store must bring the object back from an archive first: hours (503, 0110H)
     ├── Held                       a hold stands on the study: nothing of it may be deleted
@@ -74,6 +75,17 @@ class KeyWithheld(DependencyUnavailable):
 
     def __init__(self, reason: str) -> None:
         super().__init__("key service", reason)
+
+
+class QuotaReached(GantryError):
+    """PS3.4 B.2.3: out of resources (A7xxH), because the archive holds as many bytes as `storage.quota` allows. The
+    sender may try again once something was deleted and counted, or the quota was raised."""
+
+    retryable = True
+    dicom_status = OUT_OF_RESOURCES
+
+    def __init__(self) -> None:
+        super().__init__("archive is full: its quota of bytes is used up")
 
 
 class NotFound(GantryError):

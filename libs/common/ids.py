@@ -22,6 +22,9 @@ PRIVATE_INFORMATION_UID = "2.25.151095452869587238557091074417709212698"
 DEFAULT_PARTITION = "default"
 """The organisation an object belongs to until configured otherwise."""
 
+FOLDER_MS = 1 << 20
+"""Milliseconds whose objects and segments share a folder: 17 minutes."""
+
 ORDER_VALUES = "order-values"
 """Where in the bucket lies what orders and procedure steps say of patients."""
 

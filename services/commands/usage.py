@@ -14,11 +14,16 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.quota.watching import QuotaStand
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commands.on_stores import options, run
 from gantry.services.maintenance.usage import Amount, Counter, Usage
+from gantry.services.process.quotas import quota_of
 from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.words import moment
+
+_INSIDE = ("place", "by", "saved_at", "settled")
+"""Of a count, what is not shown."""
 
 
 @click.command()
@@ -28,7 +33,7 @@ def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> 
     """Show how much is stored, by modality, by who sent it, and by the month in which it came.
 
     It is counted by itself with the indexer role, every `upkeep.usage_every` seconds: current objects, by the bytes of
-    their data sets.
+    their data sets. Where `storage.quota` is set, it says what of it is used, too: that count, and what came since.
 
     \b
         gantry usage
@@ -44,7 +49,10 @@ def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> 
             state = await counter.count(None, shown)
         if state is None:
             raise ConfigError("usage", None, "nothing was counted yet: `gantry usage --count` does it now")
-        _show(state, as_json)
+        quota = quota_of(settings, stores.objects, SystemClock(), Metrics())
+        if quota is not None:
+            await quota.look()
+        _show(state, None if quota is None else quota.stand(), as_json)
 
     run(config, data, work, on_record=False)
 
@@ -54,15 +62,28 @@ def _progress(state: Usage) -> None:
     click.echo(f"{counted(state.studies, 'study', 'studies')}, {in_bytes(state.bytes)}{end}", nl=False, err=True)
 
 
-def _show(state: Usage, as_json: bool) -> None:
+def _show(state: Usage, quota: QuotaStand | None, as_json: bool) -> None:
     if as_json:
-        print_json({name: value for name, value in asdict(state).items() if name not in ("place", "by", "saved_at")})
+        shown = {name: value for name, value in asdict(state).items() if name not in _INSIDE}
+        print_json(shown | ({} if quota is None else {"quota": asdict(quota)}))
         return
     when = moment(state.finished_at) if state.finished_at else f"not ended yet, begun {moment(state.begun_at)}"
     click.echo(f"{counted(state.instances, 'instance')}, {in_bytes(state.bytes)}, counted {when}")
+    if quota is not None:
+        click.echo(_of_quota(quota))
     _table("modality", _by_size(state.modalities))
     _table("sent by", _by_size(state.senders))
     _table("month", sorted(state.months.items()))
+
+
+def _of_quota(quota: QuotaStand) -> str:
+    share = f"{100 * quota.used / quota.bytes:.0f} %"
+    words = f"quota: {in_bytes(quota.used)} of {in_bytes(quota.bytes)} ({share})"
+    if not quota.counted_at:
+        return f"{words}; no count has ended yet, so what was stored before is not in it: `gantry usage --count`"
+    if quota.late:
+        return f"{words}; its count is old ({moment(quota.counted_at)}): what was deleted since may still be in it"
+    return words
 
 
 def _by_size(amounts: dict[str, Amount]) -> list[tuple[str, Amount]]:

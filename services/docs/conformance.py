@@ -166,6 +166,7 @@ def _error_statuses() -> str:
         errors.NotAuthorised,
         errors.TooLarge,
         errors.DependencyUnavailable,
+        errors.QuotaReached,
         errors.NotFound,
         errors.GantryError,
     )

@@ -45,11 +45,15 @@ async def build(context: Context) -> RoleParts:
             context.answers, context.log, context.clock, rules.policy, context.metrics.subsequent_occurrences
         ),
         orders,
+        context.quota,
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService(
         {uid: Ability() for uid in classes}, writer, context.peers.may_store, context.peers.rejects
     )
     stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, rejecting_tokens(settings.http))
-    following = [] if orders is None else [("orders for coercion", context.orders.run())]
-    return RoleParts([storage], {Resource.STORE: stow}, background=following)
+    background = [] if orders is None else [("orders for coercion", context.orders.run())]
+    if context.quota is not None:
+        await context.quota.start()
+        background.append(("quota", context.quota.run()))
+    return RoleParts([storage], {Resource.STORE: stow}, background=background)

@@ -8,7 +8,7 @@ which the sweeper finds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +21,7 @@ from gantry.common.dicom.encoding.values import has_passed, leading_values
 from gantry.common.dicom.scan.scanner import Scan
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
-from gantry.common.errors import ClassNotSupported, DependencyUnavailable, GantryError, RefusedDataSet
+from gantry.common.errors import ClassNotSupported, DependencyUnavailable, GantryError, QuotaReached, RefusedDataSet
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
 from gantry.common.lifecycle import Coercion
@@ -31,6 +31,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_finding import OrderFinder, answers_of
+from gantry.common.runtime.quota.watching import Quota
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, SUCCESS
 from gantry.common.telemetry.logs import get_logger
@@ -105,7 +106,7 @@ class InstanceSink(ObjectSink):
         workers: Executor,
         chunks: Chunks,
         settings: IngestSettings,
-        refused: RefusedDataSet | None,
+        refused: GantryError | None,
         rules: SenderRules | None = None,
         orders: OrderFinder | None = None,
         in_place: Receipt | None = None,
@@ -125,6 +126,8 @@ class InstanceSink(ObjectSink):
         self.receipt = in_place or Receipt.at(stored_at)
         self.stored_at = stored_at
         self.partition = DEFAULT_PARTITION
+        self.beyond_quota = False
+        """Whether it is stored though the quota is reached, as a rejection note."""
         key_of = self.receipt.object_key if in_place is None else self.receipt.reference_key
         self.key = key_of(self.partition)
         self.names = announced.sop_class_uid, announced.sop_instance_uid
@@ -171,6 +174,13 @@ class InstanceSink(ObjectSink):
         check_agreement(scan, *self.names, announced.study_instance_uid or None)
         if announced.classes is not None and scan.sop_class_uid not in announced.classes:
             raise ClassNotSupported("not a storage sop class that is served")
+        if self.beyond_quota and scan.sop_class_uid != KEY_OBJECT_SELECTION:
+            raise QuotaReached
+
+    @property
+    def may_be_note(self) -> bool:
+        """Whether it is announced as a rejection note, by somebody who may reject."""
+        return bool(self.sender.may_reject) and self.announced.sop_class_uid == KEY_OBJECT_SELECTION
 
 
 class InstanceWriter:
@@ -188,10 +198,12 @@ class InstanceWriter:
         coercion: CoercionRules | None = None,
         subsequent: SubsequentGuard | None = None,
         orders: OrderFinder | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """Without `rejections` a rejection note is an object as any other; `coercion` has the rules of what is changed
         on the way in, `orders` finds those that they take values from; without `subsequent` nothing is refused because
-        it was rejected before."""
+        it was rejected before. Beyond the `quota`, rejection notes alone are stored: they make room."""
+        self._quota = quota
         self._coercion = coercion
         self._orders = orders
         self._orders_said = RateLimited()
@@ -224,13 +236,20 @@ class InstanceWriter:
         if self._coercion is not None:
             rules = self._coercion.of(sender.calling_ae_title, sender.called_ae_title)
         stores = self._store, self._workers, self._chunks
-        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules, self._orders, in_place)
+        sink = InstanceSink(sender, announced, now, *stores, self.settings, refused, rules, self._orders, in_place)
+        full = None if self._quota is None else self._quota.refuses()
+        if full is not None and sink.may_be_note:
+            sink.beyond_quota = True
+        elif full is not None:
+            sink.refuse(full)
+        return sink
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
         """Store an object that has arrived, and publish its event. Both are durable when this returns.
 
-        Raises `RefusedDataSet` if the data set is refused, `DependencyUnavailable` if the store or the log is
-        unavailable, full or slower than the deadline; the sender may then try again.
+        Raises `RefusedDataSet` if the data set is refused, `QuotaReached` if it does not fit into the quota,
+        `DependencyUnavailable` if the store or the log is unavailable, full or slower than the deadline; the sender may
+        then try again.
         """
         begun = self._clock.monotonic()
         siblings = self._siblings.setdefault(sink.sender.trace, {})
@@ -238,6 +257,10 @@ class InstanceWriter:
         siblings[id(sink)] = own
         try:
             return await self._commit(sink, begun, earlier)
+        except QuotaReached:
+            if self._quota is not None:
+                self._quota.refused(sink.sender.calling_ae_title, sink.sender.peer_address, sink.sender.trace)
+            raise
         finally:
             own.set_result(None)
             del siblings[id(sink)]
@@ -250,7 +273,7 @@ class InstanceWriter:
         try:
             async with asyncio.timeout(self.settings.deadline + sink.length / _SLOWEST):
                 with step("object store", bytes=sink.length):
-                    receipted = await sink.finish()
+                    receipted = await self._finish(sink)
                 put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
@@ -269,6 +292,25 @@ class InstanceWriter:
             # Beyond the deadline: the note is on the log, so nothing that comes now may be told as a failure.
             await self._rejections.settle()
         return event
+
+    async def _finish(self, sink: InstanceSink) -> Receipted:
+        """The bytes are durable, and within the quota."""
+        if self._quota is None or sink.failed:
+            return await sink.finish()
+        ended: Callable[[Receipt | None], None] | None = None
+        try:
+            sink.beyond_quota = sink.beyond_quota or (sink.may_be_note and not self._quota.fits(sink.length))
+            ended = self._quota.reserve(sink.length, beyond=sink.beyond_quota)
+        except QuotaReached as error:
+            sink.refuse(error)
+        stored_as = None
+        try:
+            receipted = await sink.finish()
+            stored_as = sink.receipt
+        finally:
+            if ended is not None:
+                ended(stored_as)
+        return receipted
 
     async def _check_rejections(
         self, event: InstanceStored, sink: InstanceSink, earlier: Sequence[asyncio.Future[None]]

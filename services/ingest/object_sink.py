@@ -18,7 +18,7 @@ from typing import TypeVar
 from blake3 import blake3
 
 from gantry.common.dicom.scan.scanner import Scan, Scanner
-from gantry.common.errors import GantryError, RefusedDataSet, TooLarge
+from gantry.common.errors import GantryError, TooLarge
 from gantry.common.ports.blobs import BlobStore, BlobWriter
 from gantry.common.tasks import end_tasks
 
@@ -71,7 +71,7 @@ class ObjectSink:
         transfer_syntax_uid: str,
         *,
         max_size: int,
-        refused: RefusedDataSet | None = None,
+        refused: GantryError | None = None,
     ) -> None:
         self._store = store
         self._workers = workers
@@ -120,6 +120,15 @@ class ObjectSink:
         queue = self._queue
         if queue is not None:
             await queue.join()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is refused already, whatever comes."""
+        return self._error is not None
+
+    def refuse(self, error: GantryError) -> None:
+        """Do not store it: `finish` raises `error`, or the reason for which it was refused before."""
+        self._error = self._error or error
 
     async def discard(self) -> None:
         self._error = self._error or TooLarge("discarded")

@@ -17,9 +17,11 @@ from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.tags import MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable, NotUnderstood
-from gantry.common.ids import receipt_in_key
+from gantry.common.ids import FOLDER_MS, is_reference_key, receipt_in_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, Location, ReadIndex
+from gantry.common.runtime.quota.counts import write_count
+from gantry.common.runtime.quota.sums import StoredCount, covered_to
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
@@ -38,7 +40,9 @@ Amount = list[int]
 class Usage(Pass):
     """The progress of a count. Amounts by modality, by sender (the calling AE title, or the name of who stored over
     HTTP; "" where an earlier release did not keep it) and by the month of arrival, as 2026-11. `place` is its position
-    in the listing of studies."""
+    in the listing of studies. `settled` is what a quota counts (`gantry.common.runtime.quota`): the bytes of what
+    came before its folder `since`, without what lies in place at somebody else's; None in a pass that an earlier
+    release began."""
 
     studies: int = 0
     instances: int = 0
@@ -47,6 +51,7 @@ class Usage(Pass):
     senders: dict[str, Amount] = field(default_factory=dict)
     months: dict[str, Amount] = field(default_factory=dict)
     place: list[Any] = field(default_factory=list)
+    settled: int | None = None
 
     def add(self, modality: str, sender: str, month: str, size: int) -> None:
         """Count one instance."""
@@ -59,6 +64,13 @@ class Usage(Pass):
             amount[0] += 1
             amount[1] += size
 
+    def settle(self, object_key: str, size: int) -> None:
+        """Count one instance for the quota."""
+        receipt = receipt_in_key(object_key)
+        recent = receipt is not None and receipt.milliseconds // FOLDER_MS >= covered_to(self.begun_at)
+        if self.settled is not None and not recent and not is_reference_key(object_key):
+            self.settled += size
+
 
 class Counter:
     """Counts one partition."""
@@ -67,6 +79,8 @@ class Counter:
         self, objects: BlobStore, index: ReadIndex, clock: Clock, metrics: Metrics, partition: str, *, rate: float
     ) -> None:
         """`rate` is in instances per second; 0 for no limit."""
+        self._objects = objects
+        self._clock = clock
         self._index = index
         self._metrics = metrics
         self._partition = partition
@@ -83,6 +97,8 @@ class Counter:
         """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`; the pass can then be
         continued."""
         state = self.passes.begun(state)
+        if not state.studies:
+            state.settled = 0
         while studies := await self._next(state):
             for study in studies:
                 await self._study(str(study.attributes[STUDY_INSTANCE_UID][0]), state)
@@ -91,6 +107,9 @@ class Counter:
                 progress(state)
                 await self.passes.save_now_and_then(state)
         state.place = []
+        if state.settled is not None:
+            count = StoredCount(state.begun_at, self._clock.now_us(), state.settled)
+            await write_count(self._objects, count)
         await self.passes.end(state)
         self._show(state)
         logger.info("counted", studies=state.studies, instances=state.instances, bytes=state.bytes)
@@ -110,7 +129,7 @@ class Counter:
         try:
             return [study async for page in self._index.find(query, tuple(state.place)) for study in page]
         except NotUnderstood:
-            state.studies = state.instances = state.bytes = 0
+            state.studies = state.instances = state.bytes = state.settled = 0
             for amounts in (state.modalities, state.senders, state.months):
                 amounts.clear()
             return [study async for page in self._index.find(query) for study in page]
@@ -129,6 +148,7 @@ class Counter:
                 key = location.object_key
                 modality = modalities.get(location.series_instance_uid, "")
                 state.add(modality, senders.get(key, ""), _month(key), location.data_set_length)
+                state.settle(key, location.data_set_length)
             await self._pace(len(page))
 
     async def _senders(self, locations: list[Location]) -> dict[str, str]:

@@ -75,6 +75,7 @@ async def build(context: Context) -> RoleParts:
             "usage": Passes(context.objects, context.clock, "usage", Usage),
         },
         [INDEXERS, ARCHIVERS, *map(group_of, context.settings.webhooks)],
+        context.quota,
     )
     health = HealthPart(sources, context.clock, context.settings.upkeep.report_every * 3 + 5)
     ours = context.settings.dimse.ae_title

@@ -20,6 +20,7 @@ from gantry.common.errors import GantryError
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.quota.watching import Quota
 from gantry.common.tasks import end_tasks
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
@@ -38,6 +39,8 @@ _SELDOM_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
 _MOST_LISTENERS = 32
+_INSIDE = ("place", "found", "by", "settled")
+"""Of a pass, what is not shown."""
 _STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -54,6 +57,7 @@ class HealthSources:
     letters: DeadLetters
     passes: Mapping[str, Passes[Any]]
     groups: Sequence[str]
+    quota: Quota | None = None
 
 
 class HealthPart:
@@ -122,6 +126,8 @@ class HealthPart:
                 f"{name.replace('_', ' ')}: {why}" for name, _, _ in parts if (why := self._found[name][2])
             ]
             processes = found["processes"] or []
+            quota = self._sources.quota
+            found["quota"] = None if quota is None else asdict(quota.stand())
             found["missing"] = missing(processes, EVERY) if processes else []
             return found
 
@@ -163,6 +169,6 @@ class HealthPart:
             state: Pass | None = await passes.latest()
             if state is None:
                 return None
-            return {name: value for name, value in asdict(state).items() if name not in ("place", "found", "by")}
+            return {name: value for name, value in asdict(state).items() if name not in _INSIDE}
 
         return latest

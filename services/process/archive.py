@@ -50,6 +50,7 @@ from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.pacing import PeerPaces
 from gantry.services.process.peers_of_api import check_peers, follow_peers, read_peers
 from gantry.services.process.policy_peers import PolicyPeers
+from gantry.services.process.quotas import quota_of
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.seeing import SeeingService
@@ -294,6 +295,7 @@ class Archive:
             message_origins=self._proven_origins("hl7"),
             followed_subscriptions=self._follow_subscriptions(stores),
             followed_peers=self._added_peers,
+            quota=quota_of(self.settings, stores.objects, self.clock, self.metrics),
         )
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:

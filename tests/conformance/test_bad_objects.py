@@ -95,7 +95,7 @@ async def test_row_10_leading_zeros_and_patient_ids_like_paths_are_stored_and_no
         await expect_kept(target, made, tmp_path / made.study)
     names = [str(path.relative_to(objects)) for path in objects.rglob("*") if path.is_file()]
     ours = re.compile(
-        r"\.[a-z]+/.*|objects/default/[0-9a-f/]+(\.dcm)?|facts/default/[0-9a-f/]+\.seg|state/(verify|reconcile|usage)/[0-9a-f]+\.json"
+        r"\.[a-z]+/.*|objects/default/[0-9a-f/]+(\.dcm)?|facts/default/[0-9a-f/]+\.seg|state/(verify|reconcile|usage|quota)/[0-9a-f]+\.json"
     )
     assert all(ours.fullmatch(name) for name in names), names[:3]
     assert {path.name for path in target.folder.iterdir()} <= {"data", "gantry.yaml", "log.txt", "well"}

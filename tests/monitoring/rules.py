@@ -138,6 +138,26 @@ CASES = (
         labels={"instance": "a", "store": "objects"},
     ),
     Case(
+        "GantryQuotaNearlyReached",
+        "ticket",
+        {'gantry_quota_bytes{job="gantry"}': "1000x200", 'gantry_quota_used_bytes{job="gantry"}': "901x200"},
+        {
+            'gantry_quota_bytes{job="gantry",instance="a"}': "1000x200",
+            'gantry_quota_used_bytes{job="gantry",instance="a"}': "900x200",
+            # An archive without a quota, and a process that is not of ingest.
+            'gantry_quota_bytes{job="other",instance="b"}': "0x200",
+            'gantry_quota_used_bytes{job="other",instance="b"}': "0x200",
+        },
+        labels={"job": "gantry"},
+    ),
+    Case(
+        "GantryQuotaReached",
+        "page",
+        {'gantry_quota_refusals_total{job="gantry"}': "0+1x200"},
+        {'gantry_quota_refusals_total{job="gantry"}': "5x200"},
+        labels={"job": "gantry"},
+    ),
+    Case(
         "GantryObjectsLost",
         "page",
         {'gantry_objects_lost_total{reason="missing"}': "0x110 1x90"},

@@ -129,6 +129,12 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _counts_what_has_a_quota(self) -> Self:
+        if self.storage.quota and not self.upkeep.usage_every:
+            raise ValueError("storage.quota needs upkeep.usage_every: without counts nothing says what is used")
+        return self
+
+    @model_validator(mode="after")
     def _can_tell_subscribers(self) -> Self:
         """Of what is on the log a subscription knows nothing but what completion says, by the URLs of this archive."""
         if not self.subscriptions.on:

@@ -42,6 +42,11 @@ class Storage(Section):
     low_water: Annotated[int, Field(ge=0)] = setting(
         256 * MIB, "bytes", "Objects are refused while less is free (A700H)"
     )
+    quota: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "bytes",
+        "The archive [may hold so much](partitions.md#quota), beyond it objects are refused (A700H). 0: no quota",
+    )
     deadline: Seconds = setting(30.0, "s", "For store and log together, from the last byte of an object to its answer")
     in_place: tuple[InPlace, ...] = setting(
         (),

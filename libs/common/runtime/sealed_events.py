@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from gantry.common.errors import NotFound
 from gantry.common.events import FACTS
 from gantry.common.events.segments import SealedRecord, unseal
-from gantry.common.ids import Receipt, receipt_in_key
+from gantry.common.ids import FOLDER_MS, Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 _DIGITS = 7
 """Of the name of a folder."""
 ROOT = FACTS
 """Where the segments lie that everything is rebuilt from."""
-FOLDER_MS = 1 << 20
-"""Milliseconds whose objects and segments share a folder (`gantry.common.ids.Receipt.object_key`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ async def keys(
 ) -> AsyncIterator[tuple[str, Receipt]]:
     """Keys under a root that Gantry wrote and their receipts, in order of time, from `since_ms` on; 0 for all.
     `until_ms` is now: for a window only its folders are listed, not the years before."""
-    prefixes = [""] if since_ms <= 0 else _covering(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 1)
+    prefixes = [""] if since_ms <= 0 else covering(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 1)
     for prefix in [f"{root}/{partition}/{some}" for some in prefixes]:
         async for stat in objects.list(prefix):
             receipt = receipt_in_key(stat.key)
@@ -42,7 +40,7 @@ async def keys(
                 yield stat.key, receipt
 
 
-def _covering(first: int, last: int) -> list[str]:
+def covering(first: int, last: int) -> list[str]:
     """The beginnings of names that all folders from `first` to `last` have, and no other, in order: few listings also
     for years."""
     prefixes = []

@@ -419,6 +419,14 @@ METRICS: tuple[Metric, ...] = (
         "processes",
         ("modality",),
     ),
+    Metric("quota_bytes", "gauge", "bytes", "What the archive may hold (`storage.quota`), of ingest; 0: no quota"),
+    Metric(
+        "quota_used_bytes",
+        "gauge",
+        "bytes",
+        "What of it is used, as a process of ingest knows; take the maximum of the quotients with `gantry_quota_bytes`",
+    ),
+    Metric("quota_refusals", "counter", "objects", "Objects that were refused because the quota is reached"),
     Metric(
         "drift",
         "gauge",
@@ -758,6 +766,9 @@ class Metrics:
     facts_sealed: Counter
     facts_rescued: Counter
     counted_bytes: Gauge
+    quota_bytes: Gauge
+    quota_used_bytes: Gauge
+    quota_refusals: Counter
     drift: Gauge
     drift_healed: Counter
     objects_collected: Counter

@@ -13,6 +13,7 @@ from gantry.common.errors import (
     IdentifierError,
     NotAuthorised,
     NotFound,
+    QuotaReached,
     RefusedDataSet,
     TooLarge,
 )
@@ -35,7 +36,7 @@ def problem_of(error: GantryError) -> HttpProblem:
     """The HTTP answer to an error."""
     if isinstance(error, HttpProblem):
         return error
-    if isinstance(error, DependencyUnavailable):
+    if isinstance(error, DependencyUnavailable | QuotaReached):
         return HttpProblem(503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, Archived):
         return HttpProblem(503, str(error), {"Retry-After": str(error.retry_after)})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.errors import DependencyUnavailable, GantryError, QuotaReached
 from gantry.common.events import InstanceStored
 from gantry.common.ids import is_uid
 from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, KEPT_WITHOUT_MATCHING_SOP_CLASS
@@ -51,7 +51,7 @@ def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid
         sop_class_uid if named else "",
         sop_instance_uid if named else "",
         failure=error.dicom_status,
-        retry=isinstance(error, DependencyUnavailable),
+        retry=isinstance(error, DependencyUnavailable | QuotaReached),
     )
 
 

@@ -95,6 +95,7 @@ def test_what_may_succeed_later_can_be_tried_again_and_nothing_else() -> None:
     assert again == {
         "DependencyUnavailable",
         "KeyWithheld",
+        "QuotaReached",
         "PeerError",
         "ConnectionFailed",
         "AssociationRejected",

@@ -14,11 +14,11 @@ from gantry.common.clock import ManualClock
 from gantry.common.errors import Corrupt
 from gantry.common.events import InstanceStored, decode, encode
 from gantry.common.events.segments import SealedRecord, seal, unseal
-from gantry.common.ids import Receipt, receipt_in_key
+from gantry.common.ids import FOLDER_MS, Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.runtime.consumer import Delivery
-from gantry.common.runtime.sealed_events import FOLDER_MS, resealed_key, segments
+from gantry.common.runtime.sealed_events import resealed_key, segments
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.resealing import Resealing
 from gantry.services.maintenance.sealing import Archiver, segment_key

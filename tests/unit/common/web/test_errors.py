@@ -17,6 +17,7 @@ from gantry.common.errors import (
     NotAuthorised,
     NotFound,
     NotUnderstood,
+    QuotaReached,
     TooLarge,
 )
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
@@ -26,6 +27,7 @@ from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_o
     ("error", "status"),
     [
         (DependencyUnavailable("index", "timeout"), 503),
+        (QuotaReached(), 503),
         (NotFound("objects/secret/key"), 404),
         (IdentifierError(0xA900, "no such level"), 400),
         (IdentifierError(0xC000, "not a date"), 400),
@@ -54,6 +56,7 @@ def test_a_problem_stays_what_it_is() -> None:
 def test_what_may_succeed_later_says_when() -> None:
     """RFC 9110 10.2.3."""
     assert problem_of(DependencyUnavailable("index", "x")).headers == {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    assert problem_of(QuotaReached()).headers == {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 @pytest.mark.parametrize("error", [NotFound("objects/a/b"), Corrupt("at /data/x"), ConfigError("/etc/x", 1, "secret")])

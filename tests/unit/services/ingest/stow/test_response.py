@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from gantry.common.errors import DependencyUnavailable, GantryError, MismatchedDataSet, NotUnderstood
+from gantry.common.errors import DependencyUnavailable, GantryError, MismatchedDataSet, NotUnderstood, QuotaReached
 from gantry.services.ingest.stow.response import COERCED, StowOutcome, failed_outcome, response_of, status_of
 from tests.support.dicom import CT_IMAGE, uids
 
 STORED = StowOutcome(CT_IMAGE, "1.2.3.4", "1.2", "1.2.3")
 REFUSED = failed_outcome(MismatchedDataSet("other study"), CT_IMAGE, "1.2.3.5")
 AWAY = failed_outcome(DependencyUnavailable("object store", "full"), CT_IMAGE, "1.2.3.6")
+FULL = failed_outcome(QuotaReached(), CT_IMAGE, "1.2.3.7")
 JUNK = failed_outcome(NotUnderstood("junk"))
 
 _outcomes = st.lists(
@@ -39,6 +40,9 @@ _outcomes = st.lists(
         ([StowOutcome(CT_IMAGE, "1.2.3.4", "1.2", "1.2.3", warning=COERCED)], 202),
         ([REFUSED, JUNK], 409),
         ([AWAY, AWAY], 503),
+        ([AWAY, FULL], 503),
+        ([FULL, REFUSED], 409),
+        ([FULL, STORED], 202),
         ([AWAY, REFUSED], 409),
         ([AWAY, STORED], 202),
     ],

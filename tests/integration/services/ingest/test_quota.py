@@ -1,0 +1,154 @@
+"""Objects on their way into real stores that have a quota."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
+from gantry.common.errors import MismatchedDataSet, NotAuthorised, QuotaReached
+from gantry.common.ids import new_uid
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.runtime.quota.counts import write_count
+from gantry.common.runtime.quota.sums import StoredCount
+from gantry.common.runtime.quota.watching import Quota
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
+from tests.support.dicom import EXPLICIT, to_bytes
+from tests.support.objects import CT, data_set
+
+SENDER = Sender("00-" + "1" * 32 + "-" + "2" * 16 + "-01", "MODALITY", "GANTRY", "127.0.0.1")
+REJECTING = Sender(SENDER.trace, "WORKSTATION", "GANTRY", "127.0.0.1", {"113001"})
+
+
+@dataclass
+class Room:
+    objects: BlobStore
+    writer: InstanceWriter
+    quota: Quota
+    metrics: Metrics
+
+    async def keys(self) -> list[str]:
+        return [stat.key async for stat in self.objects.list("objects/")]
+
+    def receive(self, data: bytes, instance: str, sop_class: str = CT, sender: Sender = SENDER) -> InstanceSink:
+        """All bytes have arrived, as C-STORE hands them on."""
+        sink = self.writer.receive(sender, Announced(sop_class, instance, EXPLICIT))
+        return self.feed(sink, data)
+
+    @staticmethod
+    def feed(sink: InstanceSink, data: bytes) -> InstanceSink:
+        sink.write([memoryview(data)])
+        assert sink.length == len(data)
+        return sink
+
+    async def store(self, size: int, **more: object) -> int:
+        """Store one; its bytes."""
+        data, instance = made(size)
+        await self.writer.commit(self.receive(data, instance, **more))  # type: ignore[arg-type]
+        return len(data)
+
+
+def made(size: int, **more: object) -> tuple[bytes, str]:
+    ds = data_set(size=size, **more)
+    return to_bytes(ds, EXPLICIT), str(ds.SOPInstanceUID)
+
+
+@asynccontextmanager
+async def room(folder: Path, limit: int, settled: int = 0) -> AsyncIterator[Room]:
+    clock, metrics = SystemClock(), Metrics()
+    store = await open_file_store(folder / "objects", low_water=0)
+    log = await open_sqlite_log(folder / "log.db", clock)
+    await write_count(store, StoredCount(clock.now_us(), clock.now_us(), settled))
+    quota = Quota(store, clock, metrics, "default", limit, 3600.0)
+    await quota.start()
+    with ThreadPoolExecutor(2) as workers:
+        yield Room(store, InstanceWriter(store, log, clock, workers, metrics, quota=quota), quota, metrics)
+    await store.close()
+    await log.close()
+
+
+@pytest.mark.parametrize("size", [16, 1400], ids=["small", "streamed"])
+async def test_what_does_not_fit_is_refused_and_nothing_of_it_is_left(tmp_path: Path, size: int) -> None:
+    length = len(made(size)[0])
+    async with room(tmp_path, limit=length * 2 + length // 2) as there:
+        await there.store(size)
+        await there.store(size)
+        with pytest.raises(QuotaReached, match="archive is full: its quota of bytes is used up"):
+            await there.store(size)
+        assert len(await there.keys()) == 2
+        assert there.metrics.quota_refusals._value.get() == 1
+        before = there.quota.stand().used
+        await there.quota.look()
+        # As it lies there: with the file meta information.
+        assert before <= there.quota.stand().used <= before + 2000
+
+
+@pytest.mark.parametrize("size", [16, 1400], ids=["small", "streamed"])
+async def test_at_the_quota_an_object_is_read_to_its_end_and_refused(tmp_path: Path, size: int) -> None:
+    async with room(tmp_path, limit=1000, settled=1000) as there:
+        data, instance = made(size)
+        sink = there.receive(data, instance)
+        assert sink.failed
+        with pytest.raises(QuotaReached):
+            await there.writer.commit(sink)
+        assert await there.keys() == []
+
+
+async def test_objects_that_come_together_do_not_go_beyond_it(tmp_path: Path) -> None:
+    length = len(made(64)[0])
+    async with room(tmp_path, limit=length * 5 + 100) as there:
+        outcomes = await asyncio.gather(*(there.store(64) for _ in range(12)), return_exceptions=True)
+        assert len([one for one in outcomes if isinstance(one, int)]) == 5
+        assert len([one for one in outcomes if isinstance(one, QuotaReached)]) == 7
+        assert len(await there.keys()) == 5
+
+
+async def test_what_is_refused_for_another_reason_takes_no_room(tmp_path: Path) -> None:
+    data, instance = made(64)
+    async with room(tmp_path, limit=len(data) + 100) as there:
+        for _ in range(3):
+            with pytest.raises(MismatchedDataSet):
+                await there.writer.commit(there.receive(data, new_uid()))
+        assert there.quota.stand().used == 0
+        sink = there.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
+        with pytest.raises(NotAuthorised):
+            await there.writer.commit(there.feed(sink, data))
+        await there.writer.commit(there.receive(data, instance))
+        assert there.quota.stand().used == len(data)
+        # At the quota, too, the reason is its own.
+        sink = there.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
+        with pytest.raises(NotAuthorised):
+            await there.writer.commit(there.feed(sink, data))
+        assert there.metrics.quota_refusals._value.get() == 0
+
+
+@pytest.mark.parametrize("settled", [1000, 999], ids=["full", "hardly room"])
+async def test_a_rejection_note_is_stored_beyond_it(tmp_path: Path, settled: int) -> None:
+    async with room(tmp_path, limit=1000, settled=settled) as there:
+        data, instance = made(16, SOPClassUID=KEY_OBJECT_SELECTION)
+        await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
+        assert there.quota.stand().used == settled + len(data)
+        # From who may not reject it is an object as any other.
+        with pytest.raises(QuotaReached):
+            await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, SENDER))
+
+
+async def test_what_is_only_announced_as_a_note_is_not(tmp_path: Path) -> None:
+    """A file of a request over HTTP is of the class that its data set names, whatever its meta information says."""
+    async with room(tmp_path, limit=1000, settled=1000) as there:
+        data, instance = made(16)
+        announced = Announced(KEY_OBJECT_SELECTION, instance, EXPLICIT, classes={CT, KEY_OBJECT_SELECTION})
+        sink = there.feed(there.writer.receive(REJECTING, announced), data)
+        with pytest.raises(QuotaReached):
+            await there.writer.commit(sink)
+        assert await there.keys() == []
