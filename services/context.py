@@ -77,6 +77,14 @@ class Peers(Protocol):
         """Whether those that the API added are read: until then one that is missing may be there."""
 
 
+class Intake(Protocol):
+    """What ingest lends to a role that fetches objects itself."""
+
+    def __call__(self, archive: str, trace: str) -> Service:
+        """What takes the objects that an archive sends on associations that we open (C-GET), as if it had sent them to
+        the ingest role: durable and published before they are answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
@@ -87,7 +95,8 @@ class Context:
     the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
     people outside, and `followed_shares` what the log says of them, where there are any; so are
     `followed_subscriptions`. `followed_peers` are those of the API. `message_origins` checks who names senders of HL7
-    messages. `breakers` are those of the archives of `federation`, of all roles in the process.
+    messages. `breakers` are those of the archives of `federation`, of all roles in the process. `intake` is there for a
+    role that fetches objects by C-GET.
     """
 
     settings: Settings
@@ -114,6 +123,7 @@ class Context:
     followed_subscriptions: FollowedSubscriptions | None = None
     followed_peers: FollowedPeers | None = None
     breakers: Breakers = field(default_factory=Breakers)
+    intake: Intake | None = None
 
 
 @dataclass(frozen=True, slots=True)
