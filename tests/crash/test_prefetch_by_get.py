@@ -42,13 +42,17 @@ class Giving(Old):
     given: list[str] = field(default_factory=list)
     breaks_at: int = -1
     answers_instances: bool = True
+    counts: bool = True
     parts: dict[str, str] = field(default_factory=dict)
     """Body Part Examined of studies; one that is not here says none."""
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         level = event.identifier.QueryRetrieveLevel
         if level == "STUDY":
-            yield from super().find(event)
+            for status, answer in super().find(event):
+                if answer is not None and not self.counts:
+                    del answer.NumberOfStudyRelatedInstances
+                yield status, answer
             return
         self.asked.append(event.identifier)
         if not self.answers_instances:
@@ -153,9 +157,13 @@ async def test_a_process_killed_between_two_objects_loses_and_doubles_nothing(
 
 
 @embedded
-async def test_a_get_that_breaks_goes_on_with_what_is_missing(make_archive: MakeArchive, tmp_path: Path) -> None:
+@pytest.mark.parametrize("counts", [True, False])
+async def test_a_get_that_breaks_goes_on_with_what_is_missing(
+    counts: bool, make_archive: MakeArchive, tmp_path: Path
+) -> None:
     with giving_archive() as (old, scp):
         archive = fetching(make_archive(), scp.port, GET_RULE).start()
+        old.counts = counts
         old.files, old.breaks_at = prior(tmp_path, 2024, instances=6), 3
         await asyncio.to_thread(OrdersClient(archive).place, order())
         (state,) = await ended(archive)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from gantry.common.access import EVERYTHING, restricted
@@ -90,7 +91,7 @@ class Prefetcher:
             async with connect(peer, contexts) as association:
                 search = PriorSearch(association, route, peer, self._timeout, self._asked)
                 priors = await self._found(search, rule, wanted)
-                missing = [one for one in priors if not await self._is_here(route.partition, one)]
+                missing = [one for one in priors if not await self._is_here(route.partition, one, search)]
                 missing = [one for one in missing if one.study_instance_uid not in taken]
                 if rule.dry_run or not missing:
                     return Attempted((), (), _words(priors, missing, dry_run=rule.dry_run), is_delivered=True)
@@ -124,9 +125,10 @@ class Prefetcher:
                 break
         return found
 
-    async def _is_here(self, partition: str, prior: Prior) -> bool:
+    async def _is_here(self, partition: str, prior: Prior, search: PriorSearch) -> bool:
         """Whether as much is here as there is, or something of it was deleted or rejected here, which is not brought
-        back. Raises `DependencyUnavailable`."""
+        back. An archive that does not count is asked for its instances; one that does not answer that is taken to have
+        what is here. Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
             async for some in self._index.fated(partition, prior.study_instance_uid):
@@ -136,7 +138,11 @@ class Prefetcher:
         if not documents:
             return False
         here = int(next(iter(documents[0].attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
-        return prior.instances is None or here >= prior.instances
+        there = prior.instances
+        if there is None:
+            with suppress(PriorsRefused):
+                there = len(await search.instances(prior.study_instance_uid))
+        return there is None or here >= there
 
     async def _move_all(
         self, association: Association, route: RouteRequested, missing: list[Prior], is_wanted: Callable[[], bool]
