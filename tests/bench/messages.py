@@ -9,19 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from gantry.common.net.mllp_client import MllpClient
 from tests.bench.rows import Figure
 from tests.support.archive import RunningArchive, free_port
-from tests.support.hapi import accepting, prepared
 from tests.support.messages import order, patient, segment
 
 _MESSAGES = 960
 _SENDERS = (1, 4, 16)
 _SETTINGS = (
-    "hl7: {{port: {port}, max_connections_per_address: 64, "
-    "profiles: [{{sender: 'RIS^*', authorities: [HOSP]}}]}}\n"
+    "hl7: {{port: {port}, max_connections_per_address: 64, profiles: [{{sender: 'RIS^*', authorities: [HOSP]}}]}}\n"
 )
 
 Message = Callable[[int], bytes]
@@ -29,8 +25,7 @@ Message = Callable[[int], bytes]
 
 
 def hl7(folder: Path, quick: bool) -> list[Figure]:
-    """Gantry on embedded stores, one process that plays every role; HAPI in the same run where Maven can fetch it:
-    that parses, answers and keeps nothing."""
+    """Embedded stores, one process that plays every role; no peer: of those at hand none keeps what it acknowledges."""
     folder.mkdir(parents=True, exist_ok=True)
     count = _MESSAGES // 5 if quick else _MESSAGES
     archive, port = RunningArchive(folder), free_port()
@@ -40,18 +35,7 @@ def hl7(folder: Path, quick: bool) -> list[Figure]:
         figures = asyncio.run(_measured("gantry", port, count))
     finally:
         archive.stop()
-    return figures + _hapi(folder / "hapi", count)
-
-
-def _hapi(folder: Path, count: int) -> list[Figure]:
-    port = free_port()
-    try:
-        prepared(folder)
-    except pytest.skip.Exception as reason:
-        print(f"without HAPI: {reason}")
-        return []
-    with accepting(folder, port):
-        return asyncio.run(_measured("HAPI, which keeps nothing", port, count))
+    return figures
 
 
 async def _measured(who: str, port: int, count: int) -> list[Figure]:

@@ -6,9 +6,7 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,28 +59,3 @@ def plain(said: str) -> list[str]:
 def _maven(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["mvn", "-q", "-B", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
-
-
-@contextmanager
-def accepting(folder: Path, port: int) -> Iterator[None]:
-    """`TakeAnything` at a port, until the block ends; `folder` is that of `prepared`."""
-    shutil.copy(Path(__file__).parent / "hl7_hapi" / "TakeAnything.java", folder)
-    done = _maven(folder, "compile")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    command = ["mvn", "-q", "-B", "exec:java", "-Dexec.mainClass=TakeAnything", f"-Dexec.args={port}"]
-    with (folder / "accepting.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            with socket.socket() as probe:
-                if not probe.connect_ex(("127.0.0.1", port)):
-                    break
-            assert process.poll() is None, (folder / "accepting.log").read_text()
-            assert time.monotonic() < deadline, "it does not listen"
-            time.sleep(0.2)
-        yield
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
