@@ -6,13 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
-from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP, STUDY_ROOT_FIND, STUDY_ROOT_MOVE
+from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from gantry.common.events import AuditedInstances
 from gantry.common.net import Request
 from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.statuses import is_failure
 
+_ASKED_BY = {STUDY_ROOT_MOVE: "C-MOVE", STUDY_ROOT_GET: "C-GET"}
 _MOVES = frozenset(("C-MOVE", "C-GET", "finished C-MOVE"))
 
 
@@ -104,12 +110,12 @@ def audit_asking(
     why: str,
     sop_class: str = STUDY_ROOT_FIND,
 ) -> None:
-    """We asked another archive by C-FIND or C-MOVE, of the AE title and host `asked`; with `why` it failed. The
+    """We asked another archive by C-FIND, C-MOVE or C-GET, of the AE title and host `asked`; with `why` it failed. The
     receiver of the query is who was asked."""
     trail.add(
         Entry(
             Kind.QUERY,
-            "C-MOVE" if sop_class == STUDY_ROOT_MOVE else "C-FIND",
+            _ASKED_BY.get(sop_class, "C-FIND"),
             "",
             "archive",
             "",

@@ -78,6 +78,14 @@ class Peers(Protocol):
         """Whether those that the API added are read: until then one that is missing may be there."""
 
 
+class Intake(Protocol):
+    """What ingest lends to a role that fetches objects itself."""
+
+    def __call__(self, archive: str, trace: str) -> Service:
+        """What takes the objects that an archive sends on associations that we open (C-GET), as if it had sent them to
+        the ingest role: durable and published before they are answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
@@ -88,8 +96,8 @@ class Context:
     the log says of them; `overrides` open studies to those who do not see them, where they may; `shares` are links for
     people outside, and `followed_shares` what the log says of them, where there are any; so are
     `followed_subscriptions`. `followed_peers` are those of the API. `message_origins` checks who names senders of HL7
-    messages. `quota` is what the archive may hold, where the settings
-    say so. `breakers` are those of the archives of `federation`, of all roles in the process.
+    messages. `quota` is what the archive may hold, where the settings say so. `breakers` are those of the archives of
+    `federation`, of all roles in the process. `intake` is there for a role that fetches objects by C-GET.
     """
 
     settings: Settings
@@ -117,6 +125,7 @@ class Context:
     followed_peers: FollowedPeers | None = None
     quota: Quota | None = None
     breakers: Breakers = field(default_factory=Breakers)
+    intake: Intake | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,53 +19,18 @@ from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
-    STORAGE_SOP_CLASSES,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
-)
-from gantry.common.dicom.standard.transfer_syntaxes import (
-    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
-    EXPLICIT_BIG_ENDIAN,
-    EXPLICIT_LITTLE_ENDIAN,
-    HTJ2K_LOSSLESS,
-    IMPLICIT_LITTLE_ENDIAN,
-    JPEG_2000,
-    JPEG_2000_LOSSLESS,
-    JPEG_BASELINE,
-    JPEG_EXTENDED,
-    JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
-    JPEG_LS_LOSSLESS,
-    JPEG_LS_NEAR_LOSSLESS,
-    MPEG4_HIGH_41,
-    RLE_LOSSLESS,
 )
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import PeerError
 from gantry.common.ids import is_uid
 from gantry.common.net import Peer, Request, Service, Sink, connect, scu
+from gantry.common.net.getting import get_contexts, get_objects, usual_classes
 from gantry.common.statuses import CANNOT_UNDERSTAND, SUCCESS, UNRECOGNISED_OPERATION, status_words
-from gantry.common.ul import Ability, RoleSelection
+from gantry.common.ul import Ability
 
-_TRANSFER_SYNTAXES = (
-    EXPLICIT_LITTLE_ENDIAN,
-    IMPLICIT_LITTLE_ENDIAN,
-    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
-    EXPLICIT_BIG_ENDIAN,
-    JPEG_BASELINE,
-    JPEG_EXTENDED,
-    JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
-    JPEG_LS_LOSSLESS,
-    JPEG_LS_NEAR_LOSSLESS,
-    JPEG_2000_LOSSLESS,
-    JPEG_2000,
-    MPEG4_HIGH_41,
-    HTJ2K_LOSSLESS,
-    RLE_LOSSLESS,
-)
-_MAX_CONTEXTS = 127
 _UNIQUE_KEYS = {
     "PATIENT": "PatientID",
     "STUDY": "StudyInstanceUID",
@@ -238,18 +203,6 @@ def _names(keys: Sequence[str]) -> bool:
     return any(key.startswith("StudyInstanceUID") for key in keys)
 
 
-def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Each class in each transfer syntax by itself if there is room, so that objects arrive as they are stored; else
-    one context per class, uncompressed first."""
-    if classes and len(classes) * len(_TRANSFER_SYNTAXES) <= _MAX_CONTEXTS:
-        return [(uid, (syntax,)) for uid in classes for syntax in _TRANSFER_SYNTAXES]
-    return [(uid, _TRANSFER_SYNTAXES) for uid in list(classes)[:_MAX_CONTEXTS]]
-
-
-def usual_classes() -> list[str]:
-    return list(STORAGE_SOP_CLASSES.values())[:_MAX_CONTEXTS]
-
-
 async def get_to(
     peer: Peer,
     service: Service,
@@ -261,14 +214,8 @@ async def get_to(
     timeout: float,
 ) -> Command | None:
     """C-GET into a service. Returns the final response."""
-    roles = [RoleSelection(uid, False, True) for uid in dict.fromkeys(uid for uid, _ in contexts)]
-    final: Command | None = None
-    async with connect(peer, [*contexts, (root, BOTH)], roles=roles, services=[service]) as association:
-        context = scu.need_context(association, root)
-        query = encode(identifier(level, keys), context)
-        async for response, _ in scu.get(association, root, query, timeout=timeout):
-            final = response
-    return final
+    query = identifier(level, keys)
+    return await get_objects(peer, service, contexts, root, lambda cx: encode(query, cx), timeout=timeout)
 
 
 @click.command()

@@ -14,7 +14,7 @@ from gantry.cli.files import DicomFile
 from gantry.cli.identifiers import BOTH, encode, identifier
 from gantry.cli.output import progress_bar
 from gantry.cli.query import find_all
-from gantry.cli.retrieve import FolderService, get_contexts, get_to
+from gantry.cli.retrieve import FolderService, get_to
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.dicom.encoding.part10 import parse_meta
@@ -22,6 +22,7 @@ from gantry.common.dicom.scan.scanner import Scan
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gantry.common.dimse import Element
 from gantry.common.net import Peer, connect, scu
+from gantry.common.net.getting import get_contexts
 
 US, THEM = "DEMO", "DEMO_DEST"
 _SEARCHABLE_WITHIN = 60.0

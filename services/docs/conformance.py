@@ -59,7 +59,7 @@ from gantry.services.retrieve.pixels.converter import ConverterLimits
 from gantry.services.retrieve.pixels.frame_finder import MOST_LOOKED_AT
 from gantry.services.retrieve.pixels.look import MOST_TIMES
 from gantry.services.retrieve.routing.availability import SYNTAXES as NOTIFICATION_SYNTAXES
-from gantry.services.retrieve.routing.prefetching import SYNTAXES as PRIOR_SYNTAXES
+from gantry.services.retrieve.routing.priors import SYNTAXES as PRIOR_SYNTAXES
 from gantry.services.retrieve.routing.step_delivery import SYNTAXES as STEP_SYNTAXES
 from gantry.services.retrieve.routing.workitem_delivery import SYNTAXES as WORKITEM_SYNTAXES
 
@@ -72,7 +72,7 @@ _SERVICES = (
     ("retrieve", (PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STORAGE_COMMITMENT,), "SCU", wire.TRANSFER_SYNTAXES),
-    ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE), "SCU", PRIOR_SYNTAXES),
+    ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET), "SCU", PRIOR_SYNTAXES),
     ("query", (STUDY_ROOT_FIND,), "SCU", FEDERATION_SYNTAXES),
     ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED, *WORKITEMS), "SCP", ORDERS_SYNTAXES),
     ("retrieve", (UNIFIED_PROCEDURE_STEP_EVENT,), "SCP", WORKITEM_SYNTAXES),

@@ -24,12 +24,15 @@ class StorageService:
         writer: InstanceWriter,
         may_store: Callable[[Association], bool],
         rejects: Callable[[Association], Container[str]] = lambda _: (),
+        sent_by: tuple[str, str] | None = None,
     ) -> None:
-        """`rejects` are the codes with which rejection notes may be stored on an association."""
+        """`rejects` are the codes with which rejection notes may be stored on an association. On one that we opened,
+        for C-GET, `sent_by` is the AE title of the sender and the trace of what is fetched."""
         self.abilities = abilities
         self._writer = writer
         self._may_store = may_store
         self._rejects = rejects
+        self._sent_by = sent_by
 
     def receive(self, request: Request) -> InstanceSink:
         command, association = request.command, request.association
@@ -39,13 +42,7 @@ class StorageService:
             else NotAuthorised("this peer may not store")
         )
         rejects = self._rejects(association) if command.sop_class_uid == KEY_OBJECT_SELECTION else ()
-        sender = Sender(
-            association.trace,
-            association.calling_ae_title,
-            association.called_ae_title,
-            association.peer_address,
-            rejects,
-        )
+        sender = self._sender(association, rejects)
         announced = Announced(command.sop_class_uid, command.sop_instance_uid, request.context.transfer_syntax)
         return self._writer.receive(sender, announced, refused)
 
@@ -63,3 +60,10 @@ class StorageService:
         status = self._writer.status_of(sink)
         await request.respond(status)
         self._writer.answered(sink, status)
+
+    def _sender(self, association: Association, rejects: Container[str]) -> Sender:
+        calling, called, trace = association.calling_ae_title, association.called_ae_title, association.trace
+        if self._sent_by is not None:
+            # Who sends is whom we called, as if it had called us.
+            called, (calling, trace) = calling, self._sent_by
+        return Sender(trace, calling, called, association.peer_address, rejects)

@@ -43,6 +43,7 @@ from gantry.services.process.association_log import NetworkObserver
 from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.audited_associations import AssociationAudit
 from gantry.services.process.audited_requests import RequestAudit
+from gantry.services.process.building import build_copies, build_lifecycle, build_operations, build_role
 from gantry.services.process.door_key import DoorKey, ProvenOrigins
 from gantry.services.process.followed import follow_sessions, follow_shares, follow_subscriptions
 from gantry.services.process.heartbeat import Heartbeat, Vitals
@@ -210,14 +211,14 @@ class Archive:
         # Ingest stands before retrieve: both use the storage abstract syntaxes.
         for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
             if role in self.roles:
-                parts = self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
+                parts = self._take(await build_role(role, context), seen_by_views=role is not Role.INGEST)
                 # Those of ingest look at everything: what is there already decides on what comes.
                 services += parts if role is Role.INGEST else [SeeingService(one, self.peers.sight) for one in parts]
         if Role.RETRIEVE in self.roles:
-            self._take(await _build_copies(context))
+            self._take(await build_copies(context))
         if Role.INGEST in self.roles:
-            self._take(await _build_lifecycle(context))
-            self._take(await _build_operations(context))
+            self._take(await build_lifecycle(context))
+            self._take(await build_operations(context))
         if self.settings.upkeep.report_every:
             heartbeat = Heartbeat(stores.log, self.clock, self._own_roles(), version_of(), self._vitals())
             self.lifecycle.watch(heartbeat.run(self.settings.upkeep.report_every), "heartbeat")
@@ -230,7 +231,7 @@ class Archive:
             self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
-        later = [(role, asyncio.create_task(_build(role, context))) for role in waiting]
+        later = [(role, asyncio.create_task(build_role(role, context))) for role in waiting]
         self._closing.append(lambda: end_tasks(*(building for _, building in later)))
         if not stores.late:
             services += await self._built(later)
@@ -488,40 +489,3 @@ class Archive:
         if self._stores is None:
             raise DependencyUnavailable(dependency, "not opened yet")
         return self._stores
-
-
-async def _build_lifecycle(context: Context) -> RoleParts:
-    from gantry.services.lifecycle.app import build
-
-    return await build(context)
-
-
-async def _build_operations(context: Context) -> RoleParts:
-    from gantry.services.operations.app import build
-
-    return await build(context)
-
-
-async def _build_copies(context: Context) -> RoleParts:
-    """What makes copies for links decodes pixels: no other process imports that."""
-    from gantry.services.copies.app import build
-
-    return await build(context)
-
-
-async def _build(role: Role, context: Context) -> RoleParts:
-    """What a role brings. Its wiring is imported here: a process has the memory of its own roles alone."""
-    match role:
-        case Role.INGEST:
-            from gantry.services.ingest.app import build
-        case Role.QUERY:
-            from gantry.services.query.app import build
-        case Role.RETRIEVE:
-            from gantry.services.retrieve.app import build
-        case Role.COMMITMENT:
-            from gantry.services.commitment.app import build
-        case Role.ORDERS:
-            from gantry.services.orders.app import build
-        case _:
-            raise ValueError(f"{role} has no services")
-    return await build(context)

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import bulk, changing, cluster, ordering, rows, searching, storing, stow, web, worklists
+from tests.bench import bulk, changing, cluster, messages, ordering, rows, searching, storing, stow, web, worklists
 from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
@@ -44,6 +44,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "folding": changing.folding,
     "ordered": ordering.ordered,
     "worklist": worklists.worklist,
+    "hl7": messages.hl7,
     "stow": stow.stow,
     "qido": web.qido,
     "metadata": web.metadata,

@@ -14,13 +14,14 @@ from gantry.cli.commit import ask as ask_commitment
 from gantry.cli.files import DicomFile, look
 from gantry.cli.identifiers import BOTH, encode, identifier
 from gantry.cli.query import find_all
-from gantry.cli.retrieve import FolderService, get_contexts, get_to
+from gantry.cli.retrieve import FolderService, get_to
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gantry.common.dimse import Element
 from gantry.common.errors import GantryError, PeerError
 from gantry.common.net import Peer, connect, scu
+from gantry.common.net.getting import get_contexts
 from gantry.common.statuses import SUCCESS, status_words
 
 STEPS = ("store", "find", "get", "move", "commit", "delete")

@@ -12,7 +12,7 @@ from gantry.cli.day.images import ImageSource, images, patient_id
 from gantry.cli.day.plan import PlannedStudy
 from gantry.cli.identifiers import BOTH, identifier
 from gantry.cli.query import find_all
-from gantry.cli.retrieve import get_contexts, get_to
+from gantry.cli.retrieve import get_to
 from gantry.common.clock import Clock
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
@@ -20,6 +20,7 @@ from gantry.common.dimse import CommandField
 from gantry.common.errors import GantryError
 from gantry.common.ids import new_uid
 from gantry.common.net import Peer, Request, Sink, connect, scu
+from gantry.common.net.getting import get_contexts
 from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION, status_words
 from gantry.common.ul import Ability
 

@@ -14,11 +14,12 @@ from gantry.cli.identifiers import BOTH, encode, identifier, text
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, by_series, in_portions
 from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studies
 from gantry.cli.query import FindResult, ask
-from gantry.cli.retrieve import FolderService, get_contexts, get_to, usual_classes
+from gantry.cli.retrieve import FolderService, get_to
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gantry.common.dimse import Element
 from gantry.common.errors import AssociationAborted, PeerError
 from gantry.common.net import Peer, connect, scu
+from gantry.common.net.getting import get_contexts, usual_classes
 from gantry.common.statuses import SUCCESS, status_words
 
 _COUNT = "NumberOfStudyRelatedInstances"

@@ -161,10 +161,18 @@ class PrefetchRuleSettings(Section):
         "code of the order; without any, all",
     )
     ask: Annotated[tuple[AeTitle, ...], Field(min_length=1)] = Field(
-        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE"
+        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE, or C-GET"
+    )
+    by: Literal["move", "get"] = Field(
+        default="move",
+        description="`get`: what an archive has is fetched by C-GET, from one that does not know us as a destination",
     )
     prior_modalities: tuple[str, ...] = Field(
         default=(), description="Studies with one of these are priors; without any, all"
+    )
+    body_parts: tuple[Annotated[str, Field(pattern=r"^(from order|[A-Za-z0-9 _]{1,16})$")], ...] = Field(
+        default=(),
+        description="Body Part Examined of a series of a prior, `from order` for that of the order; without any, all",
     )
     within: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}[ymd]$")] | None = Field(
         default=None, description="`5y`, `6m`, `30d`: no older than that; of any age without it"

@@ -8,7 +8,7 @@ from functools import partial
 from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import KnownPeer, Permission
 from gantry.common.config.role_sections import RouteRuleSettings
-from gantry.common.dicom.standard.sop_classes import UNIFIED_PROCEDURE_STEP_PUSH
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET, UNIFIED_PROCEDURE_STEP_PUSH, StorageClasses
 from gantry.common.errors import ConfigError
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.orders import PerformedStep
@@ -30,6 +30,7 @@ from gantry.services.retrieve.routing.committing import CommitmentRequestor
 from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
 from gantry.services.retrieve.routing.prefetching import Prefetcher
+from gantry.services.retrieve.routing.prior_getting import PriorGetter
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.router import Router, RouterLimits
@@ -162,6 +163,20 @@ def _prefetcher(context: Context) -> Prefetcher | None:
         settings.dimse.ae_title,
         settings.retrieve.response_timeout,
         partial(audit_asking, context.audit),
+        _getter(context),
+    )
+
+
+def _getter(context: Context) -> PriorGetter | None:
+    if context.intake is None:
+        return None
+    return PriorGetter(
+        context.intake,
+        StorageClasses(context.settings.dimse.private_sop_classes),
+        context.answers,
+        context.settings.retrieve.response_timeout,
+        partial(audit_asking, context.audit),
+        partial(audit_asking, context.audit, sop_class=STUDY_ROOT_GET),
     )
 
 

@@ -22,7 +22,7 @@ from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.retrieve.routing.priors import PriorRule, Wanted, wanted_of
+from gantry.services.retrieve.routing.priors import OF_ORDER, PriorRule, Wanted, wanted_of
 from gantry.services.retrieve.routing.step_requesting import followed
 
 GROUP = "prefetch-routing"
@@ -42,6 +42,8 @@ def prior_rules(settings: Sequence[PrefetchRuleSettings]) -> list[PriorRule]:
             None if one.within is None else period_of(one.within),
             one.most,
             one.dry_run,
+            one.by,
+            frozenset(part if part == OF_ORDER else part.upper() for part in one.body_parts),
         )
         for one in settings
     ]

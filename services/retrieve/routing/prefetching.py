@@ -1,16 +1,17 @@
-"""One attempt to fetch the priors for an order from another archive: C-FIND there, and C-MOVE to ourselves (PS3.4
-C.4)."""
+"""One attempt to fetch the priors for an order from another archive: C-FIND there, and C-MOVE to ourselves, or C-GET
+(PS3.4 C.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from gantry.common.access import EVERYTHING, restricted
 from gantry.common.amounts import counted
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.identifiers import decode_identifier, encode_identifier
+from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from gantry.common.dicom.standard.tags import (
@@ -18,29 +19,34 @@ from gantry.common.dicom.standard.tags import (
     QUERY_RETRIEVE_LEVEL,
     STUDY_INSTANCE_UID,
 )
-from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
-from gantry.common.dimse import Element
-from gantry.common.errors import ContextNotAccepted, DependencyUnavailable, GantryError, PeerError
+from gantry.common.dimse import Command
+from gantry.common.errors import ContextNotAccepted, DependencyUnavailable, GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.net import Association, Peer, connect, scu
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
-from gantry.common.statuses import SUCCESS, is_pending, status_words
 from gantry.services.retrieve.routing.attempted import Attempted
-from gantry.services.retrieve.routing.priors import Answer, Prior, PriorRule, Wanted, identifier, priors_in, wanted_of
+from gantry.services.retrieve.routing.prior_getting import PriorGetter
+from gantry.services.retrieve.routing.prior_searching import Asked, PriorSearch, PriorsRefused
+from gantry.services.retrieve.routing.priors import (
+    GET,
+    MOVE,
+    SYNTAXES,
+    Prior,
+    PriorRule,
+    Wanted,
+    body_parts_of,
+    identifier,
+    priors_in,
+    shows,
+    wanted_of,
+    why_not,
+)
 
-SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-_MOST_ANSWERS = 5_000
-"""Studies of one patient that are looked at."""
 _MOVE_SILENT = 600.0
-
-Asked = Callable[[tuple[str, str], str, bytes, str], None]
-"""AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
-
-
-class PriorsRefused(PeerError):
-    """The other archive answered with a failure."""
+_MOST_LOOKED_INTO = 100
+"""Studies of one patient of which the series are asked for, the newest first."""
 
 
 class Prefetcher:
@@ -56,9 +62,10 @@ class Prefetcher:
         ae_title: str,
         timeout: float,
         asked: Asked,
+        getter: PriorGetter | None = None,
     ) -> None:
         """`rules` by name; `ae_title` is ours, to which the other archive is to send; `timeout` in seconds, for an
-        answer to C-FIND. `asked` is told of each question."""
+        answer to C-FIND. `asked` is told of each question; `getter` is for rules that say `by: get`."""
         self._rules = rules
         self._orders = orders
         self._follower = follower
@@ -67,6 +74,7 @@ class Prefetcher:
         self._ae_title = ae_title
         self._timeout = timeout
         self._asked = asked
+        self._getter = getter
 
     async def attempt(
         self, route: RouteRequested, peer: Peer, taken: Collection[str], is_wanted: Callable[[], bool]
@@ -79,13 +87,17 @@ class Prefetcher:
                 return Attempted((), (), "there is no such rule any more")
             if wanted is None:
                 return Attempted((), (), "nothing of the order is to come, or it does not say whose it is")
-            async with connect(peer, [(STUDY_ROOT_FIND, SYNTAXES), (STUDY_ROOT_MOVE, SYNTAXES)]) as association:
-                priors = await self._found(association, rule, wanted, (route, peer))
-                missing = [one for one in priors if not await self._is_here(route.partition, one)]
+            contexts = [(STUDY_ROOT_FIND, SYNTAXES), *([] if rule.by == GET else [(STUDY_ROOT_MOVE, SYNTAXES)])]
+            async with connect(peer, contexts) as association:
+                search = PriorSearch(association, route, peer, self._timeout, self._asked)
+                priors = await self._found(search, rule, wanted)
+                missing = [one for one in priors if not await self._is_here(route.partition, one, search)]
                 missing = [one for one in missing if one.study_instance_uid not in taken]
                 if rule.dry_run or not missing:
                     return Attempted((), (), _words(priors, missing, dry_run=rule.dry_run), is_delivered=True)
-                return await self._fetch(association, route, missing, is_wanted)
+                if rule.by == MOVE:
+                    return await self._move_all(association, route, missing, is_wanted)
+            return await self._get_all(route, peer, missing, is_wanted)
         except DependencyUnavailable as error:
             return Attempted((), None, str(error))
         except (ContextNotAccepted, PriorsRefused) as error:
@@ -99,32 +111,24 @@ class Prefetcher:
         known = await self._orders.order(route.partition, route.requestor)
         return None if known is None else wanted_of(*known)
 
-    async def _found(
-        self, association: Association, rule: PriorRule, wanted: Wanted, asked: tuple[RouteRequested, Peer]
-    ) -> list[Prior]:
-        route, peer = asked
-        context = scu.need_context(association, STUDY_ROOT_FIND)
-        keys = encode_identifier(identifier(wanted), context.transfer_syntax)
-        answers: list[Answer] = []
-        why = ""
-        try:
-            async for command, data in scu.find(association, STUDY_ROOT_FIND, keys, timeout=self._timeout):
-                if is_pending(command.status):
-                    if len(answers) < _MOST_ANSWERS:
-                        answers.append(decode_identifier(data, context.transfer_syntax).keys)
-                elif command.status != SUCCESS:
-                    raise PriorsRefused(f"answered {status_words(command.status)} to C-FIND")
-        except GantryError as error:
-            why = str(error)
-            raise
-        finally:
-            self._asked((route.destination, peer.host), route.trace, keys, why)
+    async def _found(self, search: PriorSearch, rule: PriorRule, wanted: Wanted) -> list[Prior]:
+        answers = await search.matches(identifier(wanted, rule.by))
         today = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).date()
-        return priors_in(rule, wanted, answers, today)
+        priors, body_parts = priors_in(rule, wanted, answers, today), body_parts_of(rule, wanted)
+        if not body_parts:
+            return priors[: rule.most]
+        found: list[Prior] = []
+        for prior in priors[:_MOST_LOOKED_INTO]:
+            if shows(body_parts, await search.body_parts(prior.study_instance_uid)):
+                found.append(prior)
+            if len(found) == rule.most:
+                break
+        return found
 
-    async def _is_here(self, partition: str, prior: Prior) -> bool:
+    async def _is_here(self, partition: str, prior: Prior, search: PriorSearch) -> bool:
         """Whether as much is here as there is, or something of it was deleted or rejected here, which is not brought
-        back. Raises `DependencyUnavailable`."""
+        back. An archive that does not count is asked for its instances; one that does not answer that is taken to have
+        what is here. Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
             async for some in self._index.fated(partition, prior.study_instance_uid):
@@ -134,9 +138,13 @@ class Prefetcher:
         if not documents:
             return False
         here = int(next(iter(documents[0].attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
-        return prior.instances is None or here >= prior.instances
+        there = prior.instances
+        if there is None:
+            with suppress(PriorsRefused):
+                there = len(await search.instances(prior.study_instance_uid))
+        return there is None or here >= there
 
-    async def _fetch(
+    async def _move_all(
         self, association: Association, route: RouteRequested, missing: list[Prior], is_wanted: Callable[[], bool]
     ) -> Attempted:
         fetched: list[str] = []
@@ -153,25 +161,49 @@ class Prefetcher:
             why = why or words
             if not association.is_open:
                 break
-        failed = [one.study_instance_uid for one in missing if one.study_instance_uid not in fetched]
-        if not failed:
-            return Attempted(fetched, (), "")
-        refused = association.is_open
-        return Attempted(fetched, failed, f"{route.destination}: {why or 'broken off'}", refused=refused)
+        return _attempted(route, missing, fetched, why, refused=association.is_open)
+
+    async def _get_all(
+        self, route: RouteRequested, peer: Peer, missing: list[Prior], is_wanted: Callable[[], bool]
+    ) -> Attempted:
+        """Each on an association of its own, for the SOP classes that are in it."""
+        assert self._getter is not None, "there is one where a rule says `by: get`"
+        fetched: list[str] = []
+        why, refused = "", True
+        for prior in missing:
+            if not is_wanted():
+                break
+            try:
+                words = await self._getter.get(route, peer, prior)
+            except (ContextNotAccepted, PriorsRefused) as error:
+                words = str(error)
+            except GantryError as error:
+                # It is away, or a store of ours is: that is no answer of its own.
+                why, refused = str(error), False
+                break
+            if not words:
+                fetched.append(prior.study_instance_uid)
+            why = why or words
+        return _attempted(route, missing, fetched, why, refused=refused)
 
     async def _move(self, association: Association, prior: Prior) -> str:
         """Have a study sent to us; why that failed, "" if it did not."""
         context = scu.need_context(association, STUDY_ROOT_MOVE)
         keys = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
         data = encode_identifier(keys, context.transfer_syntax)
+        final: Command | None = None
         async for command, _ in scu.move(association, STUDY_ROOT_MOVE, data, self._ae_title, timeout=_MOVE_SILENT):
-            if is_pending(command.status):
-                continue
-            if command.status != SUCCESS:
-                return f"answered {status_words(command.status)} to C-MOVE"
-            if failed := command.number(Element.FAILED_SUB_OPERATIONS):
-                return f"did not send {failed} objects of a prior"
-        return ""
+            final = command
+        return why_not(final, "C-MOVE")
+
+
+def _attempted(
+    route: RouteRequested, missing: list[Prior], fetched: list[str], why: str, *, refused: bool
+) -> Attempted:
+    failed = [one.study_instance_uid for one in missing if one.study_instance_uid not in fetched]
+    if not failed:
+        return Attempted(fetched, (), "")
+    return Attempted(fetched, failed, f"{route.destination}: {why or 'broken off'}", refused=refused)
 
 
 def _words(priors: list[Prior], missing: list[Prior], *, dry_run: bool) -> str:

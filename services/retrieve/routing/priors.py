@@ -10,8 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from gantry.common.amounts import counted
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.standard.tags import (
+    BODY_PART_EXAMINED,
     CODE_VALUE,
     CODING_SCHEME_DESIGNATOR,
     ISSUER_OF_PATIENT_ID,
@@ -24,23 +26,33 @@ from gantry.common.dicom.standard.tags import (
     REQUESTED_PROCEDURE_CODE_SEQUENCE,
     SCHEDULED_PROCEDURE_STEP_START_DATE,
     SCHEDULED_PROTOCOL_CODE_SEQUENCE,
+    SOP_CLASSES_IN_STUDY,
     STUDY_DATE,
     STUDY_INSTANCE_UID,
     STUDY_TIME,
 )
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.dimse import Command, Element
 from gantry.common.ids import is_uid
 from gantry.common.lifecycle import Period
 from gantry.common.orders import Order, StepState, first, items
 from gantry.common.orders.states import IDLE
+from gantry.common.statuses import SUB_OPERATIONS_FAILED, SUCCESS, status_words
 
 Answer = Mapping[int, Sequence[str]]
 """A match of C-FIND: texts by tag."""
 _WILDCARDS = frozenset("*?\\")
+SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
+"""In which other archives are asked."""
+MOVE, GET = "move", "get"
+OF_ORDER = "from order"
+"""In place of a body part: that of the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriorRule:
-    """One rule; where a collection is empty, everything fits. `most` are fetched from one archive, the newest."""
+    """One rule; where a collection is empty, everything fits. `most` are fetched from one archive, the newest. `by` is
+    the operation, `MOVE` or `GET`; one of `body_parts` may be `OF_ORDER`."""
 
     name: str
     ask: tuple[str, ...]
@@ -50,6 +62,8 @@ class PriorRule:
     within: Period | None = None
     most: int = 3
     dry_run: bool = False
+    by: str = MOVE
+    body_parts: frozenset[str] = frozenset()
 
     def applies(self, wanted: Wanted) -> bool:
         """Whether priors are fetched for an order."""
@@ -61,7 +75,8 @@ class PriorRule:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is known of an order with steps that are to come: its patient, the studies that are its own, modalities of
-    these steps, codes as `VALUE` and `VALUE^SCHEME`, and the last day on which one begins ("" where none says)."""
+    these steps, codes as `VALUE` and `VALUE^SCHEME`, the last day on which one begins ("" where none says), and the
+    body parts that they say, in capitals."""
 
     patient_id: str
     issuer: str
@@ -70,15 +85,18 @@ class Wanted:
     modalities: frozenset[str]
     codes: frozenset[str]
     begins: str
+    body_parts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A study to be fetched. `instances` is how many the other archive says it has, None where it does not say."""
+    """A study to be fetched. `instances` is how many the other archive says it has, None where it does not say;
+    `sop_classes` are those it says of them."""
 
     study_instance_uid: str
     day: str
     instances: int | None
+    sop_classes: tuple[str, ...] = ()
 
 
 def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
@@ -94,6 +112,7 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
     for code in (item for sequence in sequences for item in sequence):
         value, scheme = first(code, CODE_VALUE), first(code, CODING_SCHEME_DESIGNATOR)
         codes |= {value, f"{value}^{scheme}"} if value else set()
+    said = [order.attributes, *(step.attributes for step in steps)]
     return Wanted(
         patient_id,
         first(order.attributes, ISSUER_OF_PATIENT_ID).strip(),
@@ -102,15 +121,17 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
         frozenset(first(step.attributes, MODALITY) for step in steps) - {""},
         frozenset(codes),
         max((first(step.attributes, SCHEDULED_PROCEDURE_STEP_START_DATE) for step in steps), default=""),
+        frozenset(first(one, BODY_PART_EXAMINED).strip().upper() for one in said) - {""},
     )
 
 
-def identifier(wanted: Wanted) -> dict[int, list[str]]:
+def identifier(wanted: Wanted, by: str = MOVE) -> dict[int, list[str]]:
     """The keys of the C-FIND at the STUDY level of the Study Root (PS3.4 C.6.2.1.2). The issuer is asked for, and not
-    matched: many archives have none, and would answer with nothing."""
+    matched: many archives have none, and would answer with nothing. SOP classes are of use to a C-GET alone."""
     asked_for = (
         *(PATIENT_BIRTH_DATE, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID, STUDY_DATE, STUDY_TIME),
         *(MODALITIES_IN_STUDY, NUMBER_OF_STUDY_RELATED_INSTANCES),
+        *((SOP_CLASSES_IN_STUDY,) if by == GET else ()),
     )
     return {QUERY_RETRIEVE_LEVEL: ["STUDY"], PATIENT_ID: [wanted.patient_id], **{tag: [] for tag in asked_for}}
 
@@ -131,8 +152,8 @@ def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
 
 
 def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today: date) -> list[Prior]:
-    """The priors among the matches of one archive, the newest first. One without a date is none where the rule has an
-    age; what the order itself is to make is none."""
+    """The priors among the matches of one archive, the newest first, before it is looked at their body parts and how
+    many there are. One without a date is none where the rule has an age; what the order itself is to make is none."""
     found: dict[str, tuple[str, Prior]] = {}
     for answer in answers:
         uid = _text(answer, STUDY_INSTANCE_UID)
@@ -142,10 +163,38 @@ def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today:
         if not _is_kind(rule.prior_modalities, answer) or not _is_young(rule.within, day, today):
             continue
         count = _text(answer, NUMBER_OF_STUDY_RELATED_INSTANCES)
-        prior = Prior(uid, day, int(count) if count.isdecimal() else None)
+        classes = tuple(filter(is_uid, (one.strip() for one in answer.get(SOP_CLASSES_IN_STUDY, ()))))
+        prior = Prior(uid, day, int(count) if count.isdecimal() else None, classes)
         found[uid] = (day + _text(answer, STUDY_TIME), prior)
     newest = sorted(found.values(), key=lambda one: (one[0], one[1].study_instance_uid), reverse=True)
-    return [prior for _, prior in newest[: rule.most]]
+    return [prior for _, prior in newest]
+
+
+def body_parts_of(rule: PriorRule, wanted: Wanted) -> frozenset[str]:
+    """The body parts that a rule wants for an order; none where all fit: also where it wants that of the order, and the
+    order says none."""
+    if OF_ORDER not in rule.body_parts:
+        return rule.body_parts
+    return rule.body_parts - {OF_ORDER} | wanted.body_parts
+
+
+def shows(body_parts: frozenset[str], said: frozenset[str]) -> bool:
+    """Whether a study of which the series say these body parts is one of those that are wanted. One of which none says
+    any is: a study too many is looked past, one that is lacking is not known to be."""
+    return not body_parts or not said or bool(body_parts & said)
+
+
+def why_not(final: Command | None, operation: str) -> str:
+    """Why a C-MOVE or C-GET is no success by its final response, "" if it is one. PS3.4 C.4.2.1.5: B000H with nothing
+    that failed says that objects were stored with warnings."""
+    if final is None:
+        return f"gave no final response to {operation}"
+    failed, warned = (final.number(one) for one in (Element.FAILED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS))
+    warns = final.status == SUB_OPERATIONS_FAILED and bool(warned) and not failed
+    if final.status != SUCCESS and not warns:
+        lacking = f": {counted(failed, 'object')} of a prior failed" if failed else ""
+        return f"answered {status_words(final.status)} to {operation}{lacking}"
+    return f"did not send {counted(failed, 'object')} of a prior" if failed else ""
 
 
 def _is_kind(modalities: Collection[str], answer: Answer) -> bool:

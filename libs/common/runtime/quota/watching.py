@@ -54,6 +54,8 @@ class Quota:
         self._late_after = 2 * counted_every + _LATE_SECONDS
         self._sums = StoredSums()
         self._looked = False
+        self.begun = False
+        """Whether somebody in this process looks."""
         self._turn = asyncio.Lock()
         self._hourly = RateLimited(_SAID_SECONDS)
         self._refusals = RateLimited()
@@ -62,6 +64,7 @@ class Quota:
 
     async def start(self) -> None:
         """Look for the first time, before the first object comes. What takes longer, or fails, `run` does again."""
+        self.begun = True
         with suppress(GantryError, TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self.look()

@@ -24,6 +24,8 @@ def test_rules_are_those_of_the_settings() -> None:
     (rule,) = prior_rules([settings, settings][:1])
     of = frozenset(["CT"]), frozenset(["C1"]), frozenset(["CR"])
     assert rule == PriorRule("chest", ("OLD",), *of, Period(months=6), 2, False)
+    (rule,) = prior_rules([PrefetchRuleSettings(name="x", ask=("OLD",), by="get", body_parts=("chest", "from order"))])
+    assert (rule.by, rule.body_parts) == ("get", {"CHEST", "from order"})
 
 
 def test_each_archive_is_asked_once_by_the_first_rule_that_fits() -> None:

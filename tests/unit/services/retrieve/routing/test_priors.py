@@ -10,19 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gantry.common.dimse import Command, Element
 from gantry.common.lifecycle import Period
 from gantry.common.orders import Order, StepState
 from gantry.common.orders.model import ScheduledStep
 from gantry.services.retrieve.routing.priors import (
+    GET,
+    OF_ORDER,
     PriorRule,
     Wanted,
+    body_parts_of,
     identifier,
     is_same_patient,
     priors_in,
+    shows,
     wanted_of,
+    why_not,
 )
 
 TODAY = date(2026, 11, 28)
+CLASSES = 0x00080062
 ID, ISSUER, BORN, STUDY, DAY, TIME, MODALITIES, COUNT = (
     *(0x00100020, 0x00100021, 0x00100030, 0x0020000D, 0x00080020, 0x00080030, 0x00080061, 0x00201208),
 )
@@ -102,7 +109,10 @@ def test_a_rule_is_for_modalities_and_codes(rule: PriorRule, expected: bool) -> 
 def test_the_question_names_the_patient_id_and_asks_for_all_that_is_compared() -> None:
     keys = identifier(WANTED)
     assert keys[ID] == ["P1"]
-    assert {tag for tag, value in keys.items() if not value} == {BORN, ISSUER, STUDY, DAY, TIME, MODALITIES, COUNT}
+    asked = {BORN, ISSUER, STUDY, DAY, TIME, MODALITIES, COUNT}
+    assert {tag for tag, value in keys.items() if not value} == asked
+    # What is only of use for the contexts of a C-GET is asked for that alone: an archive may refuse a key.
+    assert {tag for tag, value in identifier(WANTED, GET).items() if not value} == {*asked, CLASSES}
 
 
 @pytest.mark.parametrize(
@@ -130,9 +140,9 @@ def test_an_order_without_issuer_and_birth_date_has_no_priors() -> None:
     assert not is_same_patient(replace(WANTED, issuer="", birth_date=""), answer("1.1"))
 
 
-def test_the_newest_come_first_and_no_more_than_the_rule_has() -> None:
+def test_the_newest_come_first_and_each_once() -> None:
     several = [answer(f"1.{day}", day=f"202401{day}") for day in (10, 30, 20)]
-    assert uids(replace(RULE, most=2), *several, several[0]) == ["1.30", "1.20"]
+    assert uids(RULE, *several, several[0]) == ["1.30", "1.20", "1.10"]
     same_day = answer("1.1", time="080000"), answer("1.2", time="170000")
     assert uids(RULE, *same_day) == ["1.2", "1.1"]
 
@@ -159,6 +169,83 @@ def test_priors_are_no_older_than_the_rule_says(day: str, young: bool) -> None:
 def test_how_many_there_are_is_what_the_archive_says(said: Any, count: int | None) -> None:
     (prior,) = priors_in(RULE, WANTED, [answer("1.1", count=said)], TODAY)
     assert prior.instances == count
+
+
+def test_the_sop_classes_of_a_prior_are_those_it_says_that_are_uids() -> None:
+    (prior,) = priors_in(RULE, WANTED, [answer("1.1") | {CLASSES: ["1.2.3 ", "", "CT", "1.2.4"]}], TODAY)
+    assert prior.sop_classes == ("1.2.3", "1.2.4")
+
+
+@pytest.mark.parametrize(
+    ("listed", "of_order", "wanted"),
+    [
+        ([], ["CHEST"], []),
+        (["CHEST"], ["KNEE"], ["CHEST"]),
+        ([OF_ORDER], ["KNEE"], ["KNEE"]),
+        ([OF_ORDER, "CHEST"], ["KNEE"], ["CHEST", "KNEE"]),
+        ([OF_ORDER, "CHEST"], [], ["CHEST"]),
+        ([OF_ORDER], [], []),
+    ],
+)
+def test_body_parts_are_those_of_the_rule_and_of_the_order(
+    listed: list[str], of_order: list[str], wanted: list[str]
+) -> None:
+    rule = replace(RULE, body_parts=frozenset(listed))
+    assert body_parts_of(rule, replace(WANTED, body_parts=frozenset(of_order))) == frozenset(wanted)
+
+
+def test_an_order_says_body_parts_itself_and_by_its_steps_that_are_to_come() -> None:
+    steps = [
+        replace(step, attributes={**step.attributes, 0x00180015: [part]})
+        for step, part in ((CT, "chest "), (MR, "KNEE"))
+    ]
+    placed = order(*steps, id="P1")
+    placed = replace(placed, attributes={**placed.attributes, 0x00180015: ["Thorax"]})
+    wanted = wanted_of(placed, {"S1": StepState.SCHEDULED, "S2": StepState.COMPLETED})
+    assert wanted is not None
+    assert wanted.body_parts == {"CHEST", "THORAX"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "shown"),
+    [
+        (["CHEST"], ["CHEST", "ABDOMEN"], True),
+        (["CHEST"], ["KNEE"], False),
+        (["CHEST"], [], True),
+        ([], ["KNEE"], True),
+    ],
+)
+def test_a_study_that_says_no_body_part_is_a_prior_of_each(wanted: list[str], said: list[str], shown: bool) -> None:
+    assert shows(frozenset(wanted), frozenset(said)) is shown
+
+
+def final(status: int, failed: int = 0, warned: int = 0) -> Command:
+    return Command(
+        {
+            Element.STATUS: status,
+            Element.FAILED_SUB_OPERATIONS: failed,
+            Element.WARNING_SUB_OPERATIONS: warned,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (final(0x0000), ""),
+        (final(0x0000, failed=1), "did not send 1 object of a prior"),
+        (final(0xB000, warned=3), ""),
+        (final(0xB000, failed=2, warned=3), "to C-GET: 2 objects of a prior failed"),
+        (final(0xB000), "answered B000H"),
+        (final(0xA702, failed=7), "7 objects of a prior failed"),
+        (final(0xA900), "answered A900H"),
+        (None, "gave no final response to C-GET"),
+    ],
+)
+def test_why_a_fetch_is_no_success_is_what_the_archive_answered(response: Command | None, words: str) -> None:
+    why = why_not(response, "C-GET")
+    assert words in why
+    assert bool(words) is bool(why)
 
 
 @given(

@@ -1,0 +1,98 @@
+"""C-FIND at the archive that is asked for priors (PS3.4 C.4.1), at each level of the Study Root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gantry.common.dicom.query.identifiers import decode_identifier, encode_identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
+from gantry.common.dicom.standard.tags import (
+    BODY_PART_EXAMINED,
+    QUERY_RETRIEVE_LEVEL,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.errors import GantryError, PeerError
+from gantry.common.events import RouteRequested
+from gantry.common.ids import is_uid
+from gantry.common.net import Association, Peer, scu
+from gantry.common.statuses import SUCCESS, is_pending, status_words
+from gantry.services.retrieve.routing.priors import Answer
+
+_MOST_ANSWERS = 5_000
+"""Studies of one patient that are looked at, or series of a study, or instances of a series."""
+
+Asked = Callable[[tuple[str, str], str, bytes, str], None]
+"""AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
+
+
+class PriorsRefused(PeerError):
+    """The other archive answered with a failure."""
+
+
+class PriorSearch:
+    """The questions of one route on one association, in a context for Study Root FIND."""
+
+    def __init__(
+        self, association: Association, route: RouteRequested, peer: Peer, timeout: float, asked: Asked
+    ) -> None:
+        """`timeout` in seconds, for each response. `asked` is told of each question."""
+        self._association = association
+        self._route = route
+        self._peer = peer
+        self._timeout = timeout
+        self._asked = asked
+
+    async def matches(self, identifier: Mapping[int, Sequence[str]]) -> list[Answer]:
+        """What it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of its answers."""
+        context = scu.need_context(self._association, STUDY_ROOT_FIND)
+        keys = encode_identifier({tag: list(values) for tag, values in identifier.items()}, context.transfer_syntax)
+        answers: list[Answer] = []
+        why = ""
+        try:
+            async for command, data in scu.find(self._association, STUDY_ROOT_FIND, keys, timeout=self._timeout):
+                if is_pending(command.status):
+                    if len(answers) < _MOST_ANSWERS:
+                        answers.append(decode_identifier(data, context.transfer_syntax).keys)
+                elif command.status != SUCCESS:
+                    raise PriorsRefused(f"answered {status_words(command.status)} to C-FIND")
+        except GantryError as error:
+            why = str(error)
+            raise
+        finally:
+            self._asked((self._route.destination, self._peer.host), self._route.trace, keys, why)
+        return answers
+
+    async def body_parts(self, study: str) -> frozenset[str]:
+        """What the series of a study say of it, in capitals; a body part is said of a series (PS3.3 C.7.3.1)."""
+        answers = await self.matches(
+            {
+                QUERY_RETRIEVE_LEVEL: ["SERIES"],
+                STUDY_INSTANCE_UID: [study],
+                SERIES_INSTANCE_UID: [],
+                BODY_PART_EXAMINED: [],
+            }
+        )
+        said = (value.strip().upper() for answer in answers for value in answer.get(BODY_PART_EXAMINED, ()))
+        return frozenset(said) - {""}
+
+    async def instances(self, study: str) -> dict[str, tuple[str, str]]:
+        """The instances of a study, each with its series and SOP class ("" where it does not say)."""
+        above = {STUDY_INSTANCE_UID: [study]}
+        found: dict[str, tuple[str, str]] = {}
+        for series in await self.matches({QUERY_RETRIEVE_LEVEL: ["SERIES"], **above, SERIES_INSTANCE_UID: []}):
+            uid = value_of(series, SERIES_INSTANCE_UID)
+            if not is_uid(uid):
+                continue
+            keys = {QUERY_RETRIEVE_LEVEL: ["IMAGE"], **above, SERIES_INSTANCE_UID: [uid]}
+            for image in await self.matches({**keys, SOP_INSTANCE_UID: [], SOP_CLASS_UID: []}):
+                if is_uid(instance := value_of(image, SOP_INSTANCE_UID)):
+                    found[instance] = uid, value_of(image, SOP_CLASS_UID)
+        return found
+
+
+def value_of(answer: Answer, tag: int) -> str:
+    """The first value of an answer, "" where it has none."""
+    return next(iter(answer.get(tag, ())), "").strip()
