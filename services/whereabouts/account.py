@@ -24,6 +24,7 @@ from gantry.common.events import (
     StudyDelivered,
 )
 from gantry.common.telemetry.traces import trace_id
+from gantry.services.whereabouts.onward import Onward
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Account:
     happened: tuple[Happened, ...] = ()
     deliveries: tuple[StudyDelivered, ...] = ()
     dead: tuple[DeadInstance, ...] = ()
+    onward: tuple[Onward, ...] = ()
 
 
 def arrivals_of(stored: Iterable[InstanceStored], outcomes: Mapping[str, str]) -> tuple[Arrival, ...]:

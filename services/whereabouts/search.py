@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock
@@ -16,7 +17,17 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, CommitmentRequested, Event, InstanceStored, decode
+from gantry.common.events import (
+    INDEXERS,
+    TOPICS,
+    CommitmentRequested,
+    Event,
+    InstanceStored,
+    RouteRequested,
+    SubscribedStudyNoted,
+    SubscriptionCreated,
+    decode,
+)
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
@@ -35,6 +46,7 @@ from gantry.services.whereabouts.account import (
 )
 from gantry.services.whereabouts.associations import Recorded, recorded
 from gantry.services.whereabouts.history import history
+from gantry.services.whereabouts.onward import OnwardOf
 
 MOST_STUDIES = 20
 _BY_UID = (
@@ -129,7 +141,8 @@ class Whereabouts:
                 break
         gathered = [await self._gather(study, letters) for study in list(studies)[:MOST_STUDIES]]
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
-        accounts = [self._account(one, passed, committed.get(one.study)) for one in gathered]
+        onward = await self._onward(gathered)
+        accounts = [self._account(one, passed, committed.get(one.study), onward) for one in gathered]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
         return Found(known, len(studies) > MOST_STUDIES, behind, len(letters))
@@ -180,14 +193,29 @@ class Whereabouts:
         begins = [one.first for one in gathered if one.study in found]
         if not begins:
             return {}
-        async for record in self._log.replay(TOPICS[CommitmentRequested].name, min(begins)):
-            try:
-                event = decode(record.payload)
-            except UndecodableEvent:
-                continue  # of a newer release
+        async for event in self._events(CommitmentRequested, min(begins)):
             for commitments in found.values():
                 commitments.take(event)
         return found
+
+    async def _onward(self, gathered: Sequence[_Gathered]) -> OnwardOf:
+        """What was sent on and told, for all studies: as far as the log remembers it."""
+        onward = OnwardOf({one.study for one in gathered})
+        begins = [one.first for one in gathered if one.first]
+        if not begins:
+            return onward
+        async for event in self._events(RouteRequested, min(begins)):
+            onward.route(event)
+        for kind in (SubscriptionCreated, SubscribedStudyNoted):
+            async for event in self._events(kind, 0):
+                onward.subscription(event)
+        return onward
+
+    async def _events(self, kind: type[Event], since_us: int) -> AsyncIterator[Event]:
+        """The events of the topic of a kind; those of a newer release are left out."""
+        async for record in self._log.replay(TOPICS[kind].name, since_us):
+            with suppress(UndecodableEvent):
+                yield decode(record.payload)
 
     async def _indexed(self, study: str) -> _Indexed:
         indexed = _Indexed()
@@ -203,7 +231,7 @@ class Whereabouts:
             indexed.fated += fated
         return indexed
 
-    def _account(self, of: _Gathered, recorded: Recorded, commitments: Commitments | None) -> Account:
+    def _account(self, of: _Gathered, recorded: Recorded, commitments: Commitments | None, onward: OnwardOf) -> Account:
         now = self._clock.now_us()
         receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
         there = [fate for fate in hidden if not fate.collected]
@@ -225,6 +253,7 @@ class Whereabouts:
             happened=happened_of(of.events),
             deliveries=tuple(recorded.delivered.get(of.study, ())),
             dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),
+            onward=onward.of(of.study),
         )
 
 

@@ -8,6 +8,7 @@ from gantry.common.amounts import counted
 from gantry.common.events import StudyDelivered
 from gantry.common.lifecycle import holds_stand
 from gantry.services.whereabouts.account import Account, Arrival, Commitment, CommitmentElsewhere, Happened
+from gantry.services.whereabouts.onward import WAITS, Onward
 
 _MOST = 20
 
@@ -33,6 +34,7 @@ def told(account: Account) -> list[tuple[str, str]]:
     lines += [("delivered", _delivery(one)) for one in account.deliveries[-_MOST:]] or [
         ("delivered", "nobody has got anything of it in the last 14 days")
     ]
+    lines += [("told" if one.tells else "sent on", _onward(one)) for one in account.onward[-_MOST:]]
     lines += [("failed", f"instance {one.sop_instance_uid}: {one.reason}") for one in account.dead[:_MOST]]
     return lines
 
@@ -56,6 +58,10 @@ def advice(account: Account) -> list[str]:
     if account.deliveries and account.deliveries[-1].failed:
         last = account.deliveries[-1]
         steps.append(f"{last.failed} instances did not reach {last.receiver}: check it (gantry ae), and move again")
+    failed = [one for one in account.onward if one.has_failed]
+    if failed:
+        routes = " ".join(one.route for one in failed[:5])
+        steps.append(f"mend the cause named under `sent on` and `told`, then: gantry routes retry {routes}")
     owed = [one for one in account.commitments if not one.reported_at]
     given_up = [one for one in account.commitments if one.reported_at and not one.delivered]
     if owed:
@@ -121,6 +127,15 @@ def _delivery(one: StudyDelivered) -> str:
     failed = f", {one.failed} were not" if one.failed else ""
     why = f": {one.why}" if one.why else ""
     return f"{counted(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
+
+
+def _onward(one: Onward) -> str:
+    rule = f" by the rule {one.rule}" if one.rule else ""
+    tries = f", tried {counted(one.attempts, 'time')}" if one.attempts else ""
+    again = f", next at {moment(one.again)}" if one.again else ""
+    since = "since" if one.state == WAITS else "at"
+    why = f": {one.why}" if one.why else ""
+    return f"{one.destination}, {one.kind}{rule}: {one.state} {since} {moment(one.at)}{tries}{again}{why}"
 
 
 def _happened(one: Happened) -> str:

@@ -189,6 +189,8 @@ async def test_a_planner_is_told_which_instances_are_here(make_archive: MakeArch
         references = [item for series in one.ReferencedSeriesSequence for item in series.ReferencedSOPSequence]
         assert {item.ReferencedSOPInstanceUID for item in references} == {file.sop_instance_uid for file in files}
         assert {(item.InstanceAvailability, item.RetrieveAETitle) for item in references} == {("ONLINE", "GANTRY")}
+        where = await asyncio.to_thread(gantry, archive, "where", one.StudyInstanceUID)
+        assert "RIS, availability by the rule planner: delivered at " in where.stdout, where
         assert archive.stop() == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.crash.test_upkeep import gantry
 from tests.e2e.test_fhir import validated
 from tests.support.archive import RunningArchive
 from tests.support.objects import data_set, file_bytes
+from tests.support.preloaded import IMPORTS, run_gantry
 from tests.support.stow import files, post
 from tests.support.subscriber import GUIDE, Subscriber, ask, subscription, until
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
@@ -83,6 +85,12 @@ class Site:
         with urllib.request.urlopen(request, timeout=30) as response:
             assert response.status in (200, 202, 204)
 
+    def where(self, study: str) -> str:
+        """What `gantry where` says."""
+        there = {**os.environ, **self.archive.environment, "PYTHONPATH": IMPORTS}
+        words = ["where", study, "--config", str(self.archive.config), "--data", str(self.archive.folder / "data")]
+        return run_gantry(words, there, self.archive.folder, timeout=110).stdout
+
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -122,6 +130,8 @@ def test_subscriber_hears_that_a_study_is_complete_changed_and_gone(site: Site) 
     until(lambda: len(site.subscriber.events(name)) == 3)
     assert site.subscriber.events(name) == [(1, "PUT", "1.2.1"), (2, "PUT", "1.2.1"), (3, "DELETE", "1.2.1")]
     assert {head["Authorization"] for head in site.subscriber.heads[-3:]} == {"Bearer of the subscriber"}
+    said = until(lambda: "FHIR deleted: accepted" in (told := site.where("1.2.1")) and told)
+    assert [word in said for word in ("FHIR created: accepted at ", "FHIR updated: accepted at ")] == [True, True]
     site.remove(name)
 
 

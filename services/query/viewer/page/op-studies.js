@@ -10,7 +10,7 @@ import { store, visit } from "./page.js";
 
 // ---- Where is my study? What `gantry where` says, with what to do about it.
 
-const HEADINGS = { received: "Received", indexed: "Indexed", committed: "Committed", happened: "Happened", held: "Held", delivered: "Delivered", failed: "Failed" };
+const HEADINGS = { received: "Received", indexed: "Indexed", committed: "Committed", happened: "Happened", held: "Held", delivered: "Delivered", "sent on": "Sent on", told: "Told", failed: "Failed" };
 
 // The four stations of a study: [name, state, words]. Pure.
 export function stations(account) {

@@ -1,0 +1,86 @@
+"""What was sent on of a study, and who was told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gantry.common.events import (
+    Event,
+    RouteDelayed,
+    RouteEnded,
+    RouteRequested,
+    SubscribedStudyNoted,
+    SubscriberNotified,
+    SubscriptionCreated,
+    SubscriptionDeleted,
+)
+from gantry.services.whereabouts.account import Account
+from gantry.services.whereabouts.onward import Onward, OnwardOf
+from gantry.services.whereabouts.words import advice, told
+
+AT = 1_700_000_000_000_000
+SECOND = 1_000_000
+ROUTE = RouteRequested("default", "", "1.2.3", "r1", "chest", "READING", "a", "b", AT)
+DELAYED = RouteDelayed("default", "", "1.2.3", "r1", 2, "it is away", AT + SECOND, AT + 60 * SECOND)
+SUBSCRIBED = SubscriptionCreated("default", "", "s1", "sealed", "ehr.example", "o1", "ehr", 9 * AT, AT)
+NOTED = SubscribedStudyNoted("default", "", "s1", "e1", "1.2.3", "created", AT + SECOND)
+
+
+def ended(outcome: str, route: str = "r1", why: str = "") -> RouteEnded:
+    return RouteEnded("default", "", "1.2.3", route, outcome, 3, 0, why, AT + 2 * SECOND)
+
+
+def onward(*events: Event, study: str = "1.2.3") -> tuple[Onward, ...]:
+    found = OnwardOf([study])
+    for event in events:
+        found.route(event)
+        found.subscription(event)
+    return found.of(study)
+
+
+def test_what_waits_says_since_when_why_and_when_it_is_tried_again() -> None:
+    (one,) = onward(ROUTE, DELAYED)
+    assert (one.destination, one.kind, one.state, one.at) == ("READING", "objects", "waits", AT)
+    assert (one.attempts, one.why, one.again, one.rule) == (2, "it is away", AT + 60 * SECOND, "chest")
+    assert not one.tells
+
+
+def test_objects_that_were_delivered_are_in_the_deliveries_and_what_was_told_is_not() -> None:
+    notified = replace(ROUTE, route="r2", destination="RIS", kind="availability")
+    (one,) = onward(ROUTE, notified, ended("delivered"), ended("delivered", "r2"))
+    assert (one.destination, one.state, one.at, one.tells) == ("RIS", "delivered", AT + 2 * SECOND, True)
+
+
+def test_nothing_of_another_study_is_told() -> None:
+    assert onward(ROUTE, SUBSCRIBED, NOTED, study="1.2.4") == ()
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_a_subscriber_is_told_when_he_accepted_it(is_accepted: bool) -> None:
+    accepted = SubscriberNotified("default", "", "s1", "e1", AT + 3 * SECOND)
+    (one,) = onward(SUBSCRIBED, NOTED, *([accepted] if is_accepted else []))
+    assert (one.destination, one.kind) == ("ehr.example (ehr)", "FHIR created")
+    assert one.state == ("accepted" if is_accepted else "waits")
+    assert one.tells
+
+
+def test_a_subscription_that_is_gone_is_not_named() -> None:
+    assert onward(SUBSCRIBED, NOTED, SubscriptionDeleted("default", "", "s1", "ehr", AT)) == ()
+
+
+def test_an_operator_reads_who_got_what_and_what_to_do_where_it_failed() -> None:
+    notified = replace(ROUTE, route="r2", destination="RIS", kind="availability", rule="planner")
+    account = Account("1.2.3", onward=onward(ROUTE, DELAYED, notified, ended("failed", "r2", "answered 0122H")))
+    lines = told(account)
+    waits = "READING, objects by the rule chest: waits since 2023-11-14 22:13:20Z, tried 2 times, next at"
+    assert ("sent on", f"{waits} 2023-11-14 22:14:20Z: it is away") in lines
+    assert ("told", "RIS, availability by the rule planner: failed at 2023-11-14 22:13:22Z: answered 0122H") in lines
+    (step,) = advice(account)
+    assert step.endswith("gantry routes retry r2")
+
+
+def test_where_all_went_on_there_is_nothing_to_do() -> None:
+    notified = replace(ROUTE, route="r2", destination="RIS", kind="availability")
+    assert advice(Account("1.2.3", onward=onward(ROUTE, notified, ended("delivered", "r2")))) == []
