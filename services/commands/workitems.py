@@ -56,6 +56,8 @@ def list_(
         gantry workitems list --state SCHEDULED -k WorklistLabel=LIVER
     """
     parameters = [(name, value) for name, _, value in (key.partition("=") for key in keys)]
+    if any(name in ("limit", "offset") for name, _ in parameters):
+        raise click.BadParameter("-k names attributes; --limit says how many")
     try:
         search = workitem_search([*parameters, *([("ProcedureStepState", state)] if state else [])])
     except (GantryError, HttpProblem) as error:
@@ -64,16 +66,19 @@ def list_(
         raise click.BadParameter(search.warnings[0].removesuffix(", and was ignored."))
 
     async def act(opened: OrderSession) -> None:
-        found: list[Workitem] = []
+        rows: list[Sequence[str]] = []
+        left = limit
         async for page in opened.orders.find_workitems(search.query):
-            found += page
-            if len(found) >= limit:
+            for one in page[:left]:
+                if as_json:
+                    print_json(document_of(one))
+                else:
+                    rows.append(_row(one))
+            left -= len(page[:left])
+            if not left:
                 break
-        if as_json:
-            for one in found[:limit]:
-                print_json(document_of(one))
-            return
-        print_columns(_COLUMNS, [_row(one) for one in found[:limit]])
+        if not as_json:
+            print_columns(_COLUMNS, rows)
 
     on_orders(config, data, act)
 

@@ -10,6 +10,7 @@ from gantry.common.config.door_sections import PartitionSettings
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
+from gantry.common.web.tokens import tokens_in
 from gantry.services.frontdoor.partitions import Partition
 
 _NAMED = {"kafka": "gantry", "opensearch": "gantry"}
@@ -75,28 +76,38 @@ def _secrets(settings: Settings) -> dict[str, Path | None]:
         "login.session_key_file": settings.login.session_key_file,
         "sharing.key_file": settings.sharing.key_file,
         "access.override_key_file": settings.access.override_key_file,
+        "access.users_file": settings.access.users_file,
         "subscriptions.key_file": settings.subscriptions.key_file,
     }
 
 
 def _refuse_shared_keys(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
-    """A file is the same by its path, or by what is in it, where the door can read it: a key that was copied."""
+    """A file is the same by its path, or by one of the secrets in it, where the door can read both: each of them opens
+    what the file opens."""
     for other in before:
         of_other = _secrets(other.settings)
         for name, file in _secrets(theirs).items():
-            if file is not None and _are_one(file, of_other[name]):
-                reason = f"partitions {other.signs.name} and {one.name} have one {name}: {file}"
+            also = of_other[name]
+            if file is None or also is None:
+                continue
+            if file.absolute() == also.absolute() or _secrets_in(name, file) & _secrets_in(name, also):
+                reason = f"partitions {other.signs.name} and {one.name} have one {name}, or a secret in it: {file}"
                 raise ConfigError(str(one.settings), None, reason)
 
 
-def _are_one(one: Path, other: Path | None) -> bool:
-    if other is None:
-        return False
+def _secrets_in(name: str, file: Path) -> frozenset[object]:
+    """None where the file cannot be read here, or not understood: who needs it says so. Users without a passcode may
+    have one name at both, so of a file of users it is the whole."""
     try:
-        content = one.read_bytes().strip()
-        return bool(content) and content == other.read_bytes().strip()
-    except OSError:
-        return one.absolute() == other.absolute()
+        if name == "http.tokens_file":
+            return frozenset(tokens_in(file))
+        text = file.read_text(encoding="utf-8").strip()
+    except (ConfigError, OSError, UnicodeError):
+        return frozenset()
+    if name == "access.users_file":
+        return frozenset([text] if text else [])
+    lines = (line.strip() for line in text.splitlines())
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:

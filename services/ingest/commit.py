@@ -278,6 +278,10 @@ class InstanceWriter:
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
                 rejects = await self._check_rejections(event, sink, earlier)
+                if sink.beyond_quota and not rejects:
+                    # A note that rejects nothing makes no room.
+                    await self._store.delete(event.object_key)
+                    raise QuotaReached
                 await reach(FailPoint.BEFORE_PUBLISH)
                 with step("event log"):
                     await self._log.append(event)

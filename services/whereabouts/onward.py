@@ -14,8 +14,10 @@ from gantry.common.lifecycle.routes import (
     FAILED,
     MOVE,
     OBJECTS,
+    PREFETCH,
     RouteLedger,
     RouteState,
+    receipts_of,
 )
 from gantry.common.subscriptions.fold import Subscriptions
 
@@ -70,14 +72,23 @@ class OnwardOf:
         self._subscriptions.apply(event)
 
     def of(self, study: str) -> tuple[Onward, ...]:
-        """In the order in which they began. What was delivered of objects is left out: who got them is told."""
+        """In the order in which they began. Left out are objects that were delivered, since who got them is told; what
+        failed or was cancelled and was asked for again; and priors for an order, which come, and are other studies."""
         return tuple(sorted((*self._routes(study), *self._told(study)), key=lambda one: one.at))
 
     def _routes(self, study: str) -> Iterator[Onward]:
+        newest: dict[tuple[object, ...], RouteState] = {}
         for state in self._ledger.all():
             one = state.requested
-            if one.study_instance_uid == study and not (one.kind in _BY_DELIVERY and state.outcome == DELIVERED):
-                yield _onward(state)
+            if one.study_instance_uid == study and one.kind != PREFETCH:
+                about = one.destination, one.kind, one.rule, receipts_of(one), one.sop_instance_uids
+                before = newest.pop(about, None)
+                # What ended and was asked for again is told by what came of it then.
+                if before is not None and (not before.outcome or before.outcome == DELIVERED):
+                    yield from _shown(before)
+                newest[about] = state
+        for state in newest.values():
+            yield from _shown(state)
 
     def _told(self, study: str) -> Iterator[Onward]:
         for _, subscription in self._subscriptions.all():
@@ -87,6 +98,11 @@ class OnwardOf:
                 if one.study_instance_uid == study:
                     state = ACCEPTED if one.number <= subscription.told else WAITS
                     yield Onward(who, f"FHIR {one.kind}", state, one.at, why=_why(state, subscription.reason))
+
+
+def _shown(state: RouteState) -> Iterator[Onward]:
+    if not (state.requested.kind in _BY_DELIVERY and state.outcome == DELIVERED):
+        yield _onward(state)
 
 
 def _onward(state: RouteState) -> Onward:

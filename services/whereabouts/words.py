@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from gantry.common.amounts import counted
@@ -34,7 +35,7 @@ def told(account: Account) -> list[tuple[str, str]]:
     lines += [("delivered", _delivery(one)) for one in account.deliveries[-_MOST:]] or [
         ("delivered", "nobody has got anything of it in the last 14 days")
     ]
-    lines += [("told" if one.tells else "sent on", _onward(one)) for one in account.onward[-_MOST:]]
+    lines += [("told" if one.tells else "sent on", _onward(one)) for one in _latest(account.onward)]
     lines += [("failed", f"instance {one.sop_instance_uid}: {one.reason}") for one in account.dead[:_MOST]]
     return lines
 
@@ -127,6 +128,12 @@ def _delivery(one: StudyDelivered) -> str:
     failed = f", {one.failed} were not" if one.failed else ""
     why = f": {one.why}" if one.why else ""
     return f"{counted(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
+
+
+def _latest(onward: Sequence[Onward]) -> Sequence[Onward]:
+    """The latest, in their order; what failed comes before others where there are too many."""
+    kept = sorted(onward, key=lambda one: one.has_failed)[-_MOST:]
+    return [one for one in onward if one in kept]
 
 
 def _onward(one: Onward) -> str:

@@ -124,6 +124,8 @@ class RouteRuleSettings(Section):
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify and self.workitem is None:
             raise ValueError("a rule names destinations, `to` or `notify`, or a `workitem`")
+        if self.between is not None and not self.to and self.workitem is not None:
+            raise ValueError("`between` is about what is sent: the rule names no destinations in `to`")
         if self.deidentify is not None and not self.to:
             raise ValueError("`deidentify` is about what is sent: the rule names no destinations in `to`")
         if self.commit and not self.to:
@@ -250,9 +252,10 @@ class RoutingSettings(Section):
 
     @model_validator(mode="after")
     def _names_are_of_one_rule(self) -> Self:
-        shared = {one.name for one in self.rules} & {one.name for one in self.prefetch}
-        if shared:
-            raise ValueError(f"a rule of `rules` and one of `prefetch` are both called {min(shared)}")
+        names = [*(one.name for one in self.rules), *(one.name for one in self.prefetch)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules of `rules` and `prefetch` are called {name}: lists name rules by it")
         return self
 
     @model_validator(mode="after")

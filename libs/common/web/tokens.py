@@ -82,6 +82,11 @@ class Tokens:
         return None if stat is None else (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
+def tokens_in(file: Path) -> frozenset[bytes]:
+    """The SHA-256 of each token in a file. Raises `ConfigError`."""
+    return frozenset(_read(file))
+
+
 def _read(file: Path) -> dict[bytes, KnownToken]:
     """The tokens, by their SHA-256."""
     try:

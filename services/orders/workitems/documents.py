@@ -29,6 +29,17 @@ def document_of(workitem: Workitem, url: str = "") -> Document:
     return keys_as_attributes({**workitem.document, **located})
 
 
+def count_of_values(attributes: Mapping[int, Any]) -> int:
+    """How many values there are, those in sequences among them."""
+    count = 0
+    for values in attributes.values():
+        for value in values:
+            # A name is a mapping as well, with words for keys.
+            is_item = isinstance(value, Mapping) and all(isinstance(tag, int) for tag in value)
+            count += count_of_values(value) if is_item else 1
+    return count
+
+
 def attributes_in(document: Mapping[str, Any]) -> dict[int, list[Any]]:
     """The attributes of a document, those without a value among them: what is missing and what is empty are told apart.
     Raises `NotUnderstood`, in words for whoever asked."""

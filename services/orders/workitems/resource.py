@@ -29,7 +29,7 @@ from gantry.common.workitems import Workitem, WorkitemState
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE, TRANSACTION_UID, Attributes
 from gantry.services.orders.workitems.answers import GONE, answered, warning
 from gantry.services.orders.workitems.desk import Asker, WorkitemDesk
-from gantry.services.orders.workitems.documents import attributes_in, document_of, workitem_path
+from gantry.services.orders.workitems.documents import attributes_in, count_of_values, document_of, workitem_path
 from gantry.services.orders.workitems.parameters import MORE, WorkitemSearch, uid_in, workitem_search
 
 _OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
@@ -37,6 +37,8 @@ _SEARCH_OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=Tru
 _BOUNDARY = "gantry-workitem"
 """No line of our XML begins with it."""
 _LONGEST_BODY = 4 << 20
+_MOST_VALUES = 100_000
+"""In one answer, but for its first workitem: about 10 MB. One may name thousands of instances."""
 _FRESH = {"Cache-Control": "no-store"}
 _NEW_UID = ("workitem", "AffectedSOPInstanceUID")
 _TRANSACTION = ("transaction-uid", "transaction", "TransactionUID")
@@ -81,7 +83,7 @@ class WorkitemResource:
         if not found:
             return web.Response(status=204, headers=headers)
         if more:
-            headers["Link"] = f'<{self._next(request, search)}>; rel="next"'
+            headers["Link"] = f'<{self._next(request, search.offset + len(found))}>; rel="next"'
         documents = [document_of(one, self._url(request, one.uid)) for one in found]
         status = 206 if more else 200
         if not offer.multipart:
@@ -167,22 +169,28 @@ class WorkitemResource:
         return workitem
 
     async def _found(self, search: WorkitemSearch) -> tuple[list[Workitem], bool]:
-        """The part that is wanted, and whether there are more."""
-        wanted = search.offset + search.limit
+        """The part that is wanted, or as much of it as fits into an answer, and whether there are more."""
         found: list[Workitem] = []
-        if search.limit:
-            async for page in self._orders.find_workitems(search.query):
-                found += page
-                if len(found) > wanted:
-                    break
-        return found[search.offset : wanted], len(found) > wanted
+        passed = size = 0
+        if not search.limit:
+            return [], False
+        async for page in self._orders.find_workitems(search.query):
+            for one in page:
+                passed += 1
+                if passed <= search.offset:
+                    continue
+                size += count_of_values(one.attributes)
+                if len(found) == search.limit or (found and size > _MOST_VALUES):
+                    return found, True
+                found.append(one)
+        return found, False
 
     def _url(self, request: web.BaseRequest, uid: str) -> str:
         return f"{base_url(request, self._public_url)}{workitem_path(uid)}"
 
-    def _next(self, request: web.BaseRequest, search: WorkitemSearch) -> str:
+    def _next(self, request: web.BaseRequest, offset: int) -> str:
         kept = [(name, value) for name, value in request.query.items() if name != "offset"]
-        query = urlencode([*kept, ("offset", str(search.offset + search.limit))])
+        query = urlencode([*kept, ("offset", str(offset))])
         return f"{base_url(request, self._public_url)}{BASE}/workitems?{query}"
 
     def _asker(self, request: web.BaseRequest) -> Asker:

@@ -23,7 +23,7 @@ from gantry.common.dicom.standard.tags import (
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
-from gantry.common.errors import DependencyUnavailable, GantryError, PeerTimeout
+from gantry.common.errors import DependencyUnavailable, GantryError, PeerTimeout, QuotaReached
 from gantry.common.events import RouteRequested
 from gantry.common.net import Peer, Request, Service, Sink, connect
 from gantry.common.net.getting import MOST_CONTEXTS, get_contexts, get_objects, usual_classes
@@ -63,7 +63,7 @@ class Arrivals:
         self.taken = 0
         self.refusals: Counter[str] = Counter()
         self.is_ours = False
-        """Whether a dependency of ours was away: then the archive is not at fault."""
+        """Whether a dependency of ours was away, or we are full: then the archive is not at fault."""
         self.heard: Callable[[], None] = lambda: None
         """Is called whenever something of an object comes, and when one was taken."""
 
@@ -79,7 +79,7 @@ class Arrivals:
             with restricted(EVERYTHING):
                 await self._taking.perform(request)
         except GantryError as error:
-            self.is_ours = self.is_ours or isinstance(error, DependencyUnavailable)
+            self.is_ours = self.is_ours or isinstance(error, DependencyUnavailable | QuotaReached)
             self.refusals[str(error)] += 1
             raise
         self.taken += 1
@@ -128,16 +128,17 @@ class PriorGetter:
         """Fetch what is missing of a study; why that failed, "" if it did not. Raises `GantryError`:
         `DependencyUnavailable` where it was our fault."""
         arrivals = Arrivals(self._intake(route.destination, route.trace))
+        reasons: list[str] = []
         for request in await self._requests(route, peer, prior):
-            before = arrivals.taken
+            before = arrivals.taken, arrivals.refusals.total()
             why = await self._get(route, peer, request, arrivals)
             if arrivals.is_ours:
                 raise DependencyUnavailable("what stores priors", arrivals.words)
-            if why or arrivals.words:
-                return "; ".join(filter(None, (why, arrivals.words)))
-            if arrivals.taken == before:
-                return "answered 0000H success to C-GET, and sent nothing"
-        return ""
+            if not why and before == (arrivals.taken, arrivals.refusals.total()):
+                why = "answered 0000H success to C-GET, and sent nothing"
+            # What one request cannot bring keeps nobody from asking for the rest.
+            reasons.append(why)
+        return "; ".join(filter(None, (*dict.fromkeys(reasons), arrivals.words)))
 
     async def _get(self, route: RouteRequested, peer: Peer, request: GetRequest, arrivals: Arrivals) -> str:
         keys, why = b"", ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.errors import MismatchedDataSet, NotAuthorised, QuotaReached
+from gantry.common.events import InstanceStored
 from gantry.common.ids import new_uid
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.runtime.quota.counts import write_count
@@ -63,8 +64,20 @@ def made(size: int, **more: object) -> tuple[bytes, str]:
     return to_bytes(ds, EXPLICIT), str(ds.SOPInstanceUID)
 
 
+@dataclass
+class Notes:
+    """Decides on rejection notes: whether they hide something."""
+
+    hides: bool = True
+
+    async def check(self, event: InstanceStored, *, may_reject: Container[str]) -> bool:
+        return self.hides
+
+    async def settle(self) -> None: ...
+
+
 @asynccontextmanager
-async def room(folder: Path, limit: int, settled: int = 0) -> AsyncIterator[Room]:
+async def room(folder: Path, limit: int, settled: int = 0, *, hides: bool = True) -> AsyncIterator[Room]:
     clock, metrics = SystemClock(), Metrics()
     store = await open_file_store(folder / "objects", low_water=0)
     log = await open_sqlite_log(folder / "log.db", clock)
@@ -72,7 +85,8 @@ async def room(folder: Path, limit: int, settled: int = 0) -> AsyncIterator[Room
     quota = Quota(store, clock, metrics, "default", limit, 3600.0)
     await quota.start()
     with ThreadPoolExecutor(2) as workers:
-        yield Room(store, InstanceWriter(store, log, clock, workers, metrics, quota=quota), quota, metrics)
+        writer = InstanceWriter(store, log, clock, workers, metrics, rejections=Notes(hides), quota=quota)
+        yield Room(store, writer, quota, metrics)
     await store.close()
     await log.close()
 
@@ -141,6 +155,15 @@ async def test_a_rejection_note_is_stored_beyond_it(tmp_path: Path, settled: int
         # From who may not reject it is an object as any other.
         with pytest.raises(QuotaReached):
             await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, SENDER))
+
+
+async def test_a_key_object_selection_that_rejects_nothing_makes_no_room_and_is_refused(tmp_path: Path) -> None:
+    async with room(tmp_path, limit=1000, settled=1000, hides=False) as there:
+        data, instance = made(16, SOPClassUID=KEY_OBJECT_SELECTION)
+        with pytest.raises(QuotaReached):
+            await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
+        assert await there.keys() == []
+        assert there.metrics.quota_refusals._value.get() == 1
 
 
 async def test_what_is_only_announced_as_a_note_is_not(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ SECRETS = [
     ("sharing", "key_file"),
     ("access", "override_key_file"),
     ("subscriptions", "key_file"),
+    ("access", "users_file"),
 ]
 
 
@@ -115,14 +117,39 @@ def test_a_secret_is_of_one_partition_whether_its_file_is_named_twice_or_copied(
     words = rf"partitions north and south have one {section}\.{name}"
     with pytest.raises(ConfigError, match=words):  # the door need not be able to read it
         shared(tmp_path, *texts[:2])
-    (tmp_path / "one").write_text("a secret of 32 characters, or more\n")
-    (tmp_path / "copy").write_text("a secret of 32 characters, or more")
-    (tmp_path / "other").write_text("another secret of 32 characters\n")
+    (tmp_path / "one").write_text("ris:a-secret-of-32-characters-or-more\n")
+    (tmp_path / "copy").write_text("ris:a-secret-of-32-characters-or-more")
+    (tmp_path / "other").write_text("ris:another-secret-of-32-characters\n")
     with pytest.raises(ConfigError, match=words):
         shared(tmp_path, *texts[:2])
     with pytest.raises(ConfigError, match=words):
         shared(tmp_path, texts[0], texts[2])
     assert len(shared(tmp_path, texts[0], texts[3])) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "is_shared"),
+    [
+        ("login: {session_key_file", "# new\nnew key\nold key\n", "old key\n", True),
+        ("login: {session_key_file", "# ours\nnew key\n", "# ours\nother key\n", False),
+        ("http: {tokens_file", "a:0123456789abcdef0\nb:0123456789abcdef1\n", "c:0123456789abcdef1 roles=patient", True),
+        ("http: {tokens_file", "a:0123456789abcdef0\n", f"a:sha256={sha256(b'0123456789abcdef0').hexdigest()}", True),
+        ("http: {tokens_file", "a:0123456789abcdef0\n", "a:0123456789abcdef1\n", False),
+        ("access: {users_file", "anna:- roles=radiologist\nbob:-\n", "anna:- roles=radiologist\n", False),
+    ],
+    ids=["a key in turn", "comments", "one token", "its digest", "names of tokens", "names of users"],
+)
+def test_one_secret_in_common_is_enough_and_names_are_none(
+    tmp_path: Path, name: str, one: str, other: str, is_shared: bool
+) -> None:
+    for file, text in (("one", one), ("other", other)):
+        (tmp_path / file).write_text(text)
+    texts = [f"{name}: {tmp_path}/{file}}}\n" for file in ("one", "other")]
+    if not is_shared:
+        assert len(shared(tmp_path, *texts)) == 2
+        return
+    with pytest.raises(ConfigError, match="or a secret in it"):
+        shared(tmp_path, *texts)
 
 
 def test_a_partition_has_no_partitions(tmp_path: Path) -> None:

@@ -53,6 +53,29 @@ def test_objects_that_were_delivered_are_in_the_deliveries_and_what_was_told_is_
     assert (one.destination, one.state, one.at, one.tells) == ("RIS", "delivered", AT + 2 * SECOND, True)
 
 
+def test_what_failed_and_was_asked_for_again_is_told_by_what_came_of_it() -> None:
+    again = replace(ROUTE, route="r3", at=AT + 9 * SECOND, by="anna")
+    assert onward(ROUTE, ended("failed"), again, ended("delivered", "r3")) == ()
+    (one,) = onward(ROUTE, ended("failed"), again)
+    assert (one.route, one.state) == ("r3", "waits")
+    # What came later is something else: that the first did not get there is still so.
+    later = replace(ROUTE, route="r4", first_receipt="c", last_receipt="d")
+    (one,) = onward(ROUTE, ended("failed"), later, ended("delivered", "r4"))
+    assert (one.route, one.state) == ("r1", "failed")
+
+
+def test_priors_for_an_order_of_the_study_are_not_sent_on() -> None:
+    assert onward(replace(ROUTE, kind="prefetch", destination="OLD", requestor="A1")) == ()
+
+
+def test_what_failed_is_shown_however_much_was_told() -> None:
+    told_often = [replace(ROUTE, route=f"t{n}", destination=f"RIS{n}", kind="availability") for n in range(30)]
+    outcomes = [ended("delivered", one.route) for one in told_often]
+    lines = told(Account("1.2.3", onward=onward(ROUTE, ended("failed", why="no room"), *told_often, *outcomes)))
+    assert len([fact for of, fact in lines if of in ("told", "sent on")]) == 20
+    assert any("failed at" in fact for of, fact in lines if of == "sent on")
+
+
 def test_nothing_of_another_study_is_told() -> None:
     assert onward(ROUTE, SUBSCRIBED, NOTED, study="1.2.4") == ()
 

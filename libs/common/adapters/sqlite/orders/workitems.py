@@ -14,6 +14,8 @@ from gantry.common.workitems.questions import narrowing_of, start_of
 
 PAGE = 500
 """Rows that are looked at in one turn of the database's thread."""
+_PAGE_BYTES = 2 << 20
+"""Of packed attributes that a page has, but for its last row: a workitem may name thousands of instances."""
 WorkitemPlace = tuple[str, str]
 """Start and UID of the last row of a page; the next page begins behind it."""
 FIRST: WorkitemPlace = ("", "")
@@ -80,8 +82,14 @@ def workitems_after(
         values += some
     # Only names of columns and question marks are put together here.
     sql = f"SELECT {_ROW} FROM workitems WHERE {' AND '.join(where)} ORDER BY start, uid LIMIT ?"  # noqa: S608
-    rows = connection.execute(sql, [*values, PAGE]).fetchall()
-    behind = (rows[-1][6], rows[-1][0]) if len(rows) == PAGE else None
+    rows, size = [], 0
+    for row in connection.execute(sql, [*values, PAGE]):
+        rows.append(row)
+        size += len(row[2])
+        if size >= _PAGE_BYTES:
+            break
+    is_full = len(rows) == PAGE or size >= _PAGE_BYTES
+    behind = (rows[-1][6], rows[-1][0]) if is_full else None
     return [_workitem(query.partition, row) for row in rows], behind
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.role_sections import RouteRuleSettings, WorkitemRequestSettings
+from gantry.common.config.role_sections import RouteRuleSettings, RoutingSettings, WorkitemRequestSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.events import StudyCompleted
 from gantry.common.ids import is_uid
@@ -102,6 +102,13 @@ def test_rules_that_only_send_ask_for_nothing() -> None:
 def test_a_code_that_is_not_whole_is_refused(code: str) -> None:
     with pytest.raises(ValidationError):
         WorkitemRequestSettings(code=code)
+
+
+def test_two_rules_have_two_names_and_times_of_sending_are_for_what_is_sent() -> None:
+    with pytest.raises(ValidationError, match="two rules of `rules` and `prefetch` are called liver"):
+        RoutingSettings(rules=(rule(), rule(label="another")))
+    with pytest.raises(ValidationError, match="`between` is about what is sent"):
+        RouteRuleSettings(name="night", between="19:00-06:00", workitem=WorkitemRequestSettings(code=CODE))
 
 
 def test_a_rule_goes_somewhere_or_asks_for_work() -> None:

@@ -56,6 +56,18 @@ async def test_an_event_is_folded_once_and_its_verdict_stays(orders: SqliteOrder
     assert (standing.state, standing.lock) == (WorkitemState.IN_PROGRESS, lock_of(MINE))
 
 
+async def test_large_workitems_are_read_a_few_at_a_time_and_all_are_found(orders: SqliteOrders) -> None:
+    """One may name every instance of a study: five hundred of those together would be a gigabyte."""
+    references = [{TAGS["ReferencedSOPInstanceUID"]: [f"1.2.840.{number}"]} for number in range(30_000)]
+    for number in range(7):
+        values = {**workitem(), TAGS["ReferencedSOPSequence"]: references}
+        await orders.apply([created(values, f"n{number}", f"1.{number}")])
+    pages = [[one.uid for one in page] async for page in orders.find_workitems(WorkitemQuery("default"))]
+    assert [uid for page in pages for uid in page] == [f"1.{number}" for number in range(7)]
+    assert max(map(len, pages)) < 7
+    assert await found(orders, SOPInstanceUID="1.6") == ["1.6"]
+
+
 async def test_workitems_are_found_by_what_they_say_in_the_order_of_their_start(orders: SqliteOrders) -> None:
     starts = ["20260105093000", "20260103", "20260104120000+0100"]
     for number, start in enumerate(starts):
