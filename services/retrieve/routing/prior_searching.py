@@ -22,7 +22,9 @@ from gantry.common.statuses import SUCCESS, is_pending, status_words
 from gantry.services.retrieve.routing.priors import Answer
 
 _MOST_ANSWERS = 5_000
-"""Studies of one patient that are looked at, or series of a study, or instances of a series."""
+"""Studies of one patient that are looked at, or series of a study."""
+_MOST_INSTANCES = 50_000
+"""Of one series: those that are not looked at are not asked for."""
 
 Asked = Callable[[tuple[str, str], str, bytes, str], None]
 """AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
@@ -45,8 +47,8 @@ class PriorSearch:
         self._timeout = timeout
         self._asked = asked
 
-    async def matches(self, identifier: Mapping[int, Sequence[str]]) -> list[Answer]:
-        """What it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of its answers."""
+    async def matches(self, identifier: Mapping[int, Sequence[str]], most: int = _MOST_ANSWERS) -> list[Answer]:
+        """The first `most` of what it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of its answers."""
         context = scu.need_context(self._association, STUDY_ROOT_FIND)
         keys = encode_identifier({tag: list(values) for tag, values in identifier.items()}, context.transfer_syntax)
         answers: list[Answer] = []
@@ -54,7 +56,7 @@ class PriorSearch:
         try:
             async for command, data in scu.find(self._association, STUDY_ROOT_FIND, keys, timeout=self._timeout):
                 if is_pending(command.status):
-                    if len(answers) < _MOST_ANSWERS:
+                    if len(answers) < most:
                         answers.append(decode_identifier(data, context.transfer_syntax).keys)
                 elif command.status != SUCCESS:
                     raise PriorsRefused(f"answered {status_words(command.status)} to C-FIND")
@@ -87,7 +89,7 @@ class PriorSearch:
             if not is_uid(uid):
                 continue
             keys = {QUERY_RETRIEVE_LEVEL: ["IMAGE"], **above, SERIES_INSTANCE_UID: [uid]}
-            for image in await self.matches({**keys, SOP_INSTANCE_UID: [], SOP_CLASS_UID: []}):
+            for image in await self.matches({**keys, SOP_INSTANCE_UID: [], SOP_CLASS_UID: []}, _MOST_INSTANCES):
                 if is_uid(instance := value_of(image, SOP_INSTANCE_UID)):
                     found[instance] = uid, value_of(image, SOP_CLASS_UID)
         return found
