@@ -48,7 +48,8 @@ class PriorSearch:
         self._asked = asked
 
     async def matches(self, identifier: Mapping[int, Sequence[str]], most: int = _MOST_ANSWERS) -> list[Answer]:
-        """The first `most` of what it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of its answers."""
+        """The first `most` of what it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of
+        its answers."""
         context = scu.need_context(self._association, STUDY_ROOT_FIND)
         keys = encode_identifier({tag: list(values) for tag, values in identifier.items()}, context.transfer_syntax)
         answers: list[Answer] = []
