@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gantry.common.config.door_sections import PartitionSettings
 from gantry.common.config.policy import KnownPeer
 from gantry.common.config.settings import Settings
 
@@ -29,6 +30,14 @@ FILE_NAME = "^[a-z0-9][a-z0-9._-]*$"
 ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
 OWN_SECRETS = ("s3", "kafka", "opensearch", "tls", "http.tokens_file", "door.key_file", "encryption.key_file")
 """Sections and settings whose files `secrets` and `authorities` bring."""
+AT_THE_DOOR = (
+    "login.session_key_file",
+    "sharing.key_file",
+    "access.override_key_file",
+    "access.users_file",
+    "subscriptions.key_file",
+)
+"""Files of a partition that its door reads, beside those that have a place in `secrets`."""
 QUANTITY: Schema = {"type": "string", "pattern": "^[0-9.]+([KMGT]i?|m)?$"}
 
 
@@ -49,6 +58,7 @@ def whole() -> Schema:
     peer = _own(KnownPeer.model_json_schema(by_alias=True), definitions)
     properties = _chart()
     properties["settings"], properties["peers"] = settings, {"type": "array", "items": peer}
+    properties["partitions"] = {"type": "array", "items": _partition(definitions)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Values of the chart gantry",
@@ -61,6 +71,15 @@ def _own(schema: Schema, definitions: Schema) -> Schema:
     """A model's schema without defaults and titles, its definitions put with the others."""
     definitions |= {name: _plain(value) for name, value in schema.pop("$defs", {}).items()}
     return dict(_plain(schema))
+
+
+def _partition(definitions: Schema) -> Schema:
+    """One of the archives that share a door: its signs, and where the files are from that the door reads of it."""
+    schema = _own(PartitionSettings.model_json_schema(), definitions)
+    signs = {name: value for name, value in schema["properties"].items() if name != "settings"}
+    secrets = section(httpTokens=section(name=TEXT, tokens=TEXT), doorKey=section(name=TEXT, key=TEXT))
+    files = section(**dict.fromkeys(AT_THE_DOOR, {"$ref": "#/$defs/otherFile"}))
+    return {**section(**signs, configMap=TEXT, secrets=secrets, files=files), "required": ["name", "configMap"]}
 
 
 def _plain(node: Any) -> Any:
@@ -163,6 +182,12 @@ def _chart() -> Schema:
                 loadBalancerClass=TEXT,
                 loadBalancerSourceRanges=TEXTS,
             ),
+            elsewhere=section(
+                enabled=FLAG,
+                partition={"type": "string", "pattern": "^([a-z0-9][a-z0-9-]{0,31})?$"},
+                **{"from": LIST},
+                address={"type": "string", "pattern": "^([^\\s:]+:[0-9]+)?$"},
+            ),
         ),
         "hl7": section(
             proxyFrom=TEXTS,
@@ -197,6 +222,7 @@ def _chart() -> Schema:
             **dict.fromkeys(("modalities", "messages", "web", "monitoring", "dns", "stores"), LIST),
             services=LIST,
             destinations=LIST,
+            moreDestinations=LIST,
         ),
         "serviceAccount": section(annotations=FREE, name=TEXT),
         "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),

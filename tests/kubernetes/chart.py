@@ -48,10 +48,12 @@ def try_helm(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def try_render(values: Path, *given: str) -> subprocess.CompletedProcess[str]:
-    """`helm template` as release `r`, with more values as `--set-json` takes them."""
+def try_render(values: Path, *given: str, release: str = "r") -> subprocess.CompletedProcess[str]:
+    """`helm template` in the namespace `ns`, with more values as `--set-json` takes them."""
     sets = [word for one in given for word in ("--set-json", one)]
-    return try_helm("template", "r", CHART, "-n", "ns", "-f", values, "--kube-version", version_of("KUBERNETES"), *sets)
+    return try_helm(
+        "template", release, CHART, "-n", "ns", "-f", values, "--kube-version", version_of("KUBERNETES"), *sets
+    )
 
 
 def refusal(values: Path, *given: str) -> str:
@@ -100,9 +102,9 @@ class Rendered:
         return load_settings(file, self.environment(role))
 
 
-def render(values: Path, *given: str) -> Rendered:
+def render(values: Path, *given: str, release: str = "r") -> Rendered:
     """The chart with these values."""
-    done = try_render(values, *given)
+    done = try_render(values, *given, release=release)
     assert done.returncode == 0, done.stderr
     return Rendered([m for m in YAML(typ="safe").load_all(done.stdout) if m])
 

@@ -172,6 +172,17 @@ def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
     assert 6514 not in _ports(egress)
 
 
+def test_networks_of_peers_that_are_added_later_are_opened_beside_those_that_peers_name() -> None:
+    rule = '{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 4104, "protocol": "TCP"}]}'
+    before, after = (
+        render(PLAIN, *more).of("NetworkPolicy") for more in ((), (f"networkPolicy.moreDestinations=[{rule}]",))
+    )
+    for role in ROLES:
+        egress = [one[f"r-gantry-{role}"]["spec"]["egress"] for one in (before, after)]
+        more = [json.loads(rule)] if role in ("retrieve", "commitment", "mixed") else []
+        assert [one for one in egress[1] if one not in egress[0]] == more, role
+
+
 def test_the_door_gets_no_secret_of_a_store() -> None:
     rendered = render(ROOT / "deploy" / "helm" / "examples" / "on-premises.yaml")
     assert {file.rsplit("/", 1)[1] for file in _mounted_files(rendered, "door")} == {

@@ -47,51 +47,67 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $values := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values.roles $name | default dict)) -}}
 {{- /* In shadow mode the door writes what it counts to the bucket. */}}
 {{- if and (eq $name "door") (dig "door" "shadow" dict $.Values.settings) }}{{ $_ := set $row "stores" true }}{{ end -}}
-{{- if $values.enabled -}}{{- $_ := set $roles $name (merge (dict "name" $name) $row $values) -}}{{- end -}}
+{{- /* A door of several archives has none of its own, and an archive behind one has no door of its own. */}}
+{{- $here := ternary (ne $name "door") (or (not $.Values.partitions) (eq $name "door")) $.Values.door.elsewhere.enabled -}}
+{{- if and $values.enabled $here -}}{{- $_ := set $roles $name (merge (dict "name" $name) $row $values) -}}{{- end -}}
 {{- end -}}
-{{- if not (hasKey $roles "door") }}{{ fail "roles.door.enabled: the door is the only way in, and cannot be switched off" }}{{ end -}}
+{{- if and (not (hasKey $roles "door")) (not $.Values.door.elsewhere.enabled) }}{{ fail "roles.door.enabled: the door is the only way in, and cannot be switched off; door.elsewhere says that another release has it" }}{{ end -}}
+{{- if and $.Values.partitions $.Values.door.elsewhere.enabled }}{{ fail "partitions: a release is the door of several archives, or one of these, not both" }}{{ end -}}
+{{- if not $.Values.partitions -}}
 {{- if not (hasKey $roles "indexer") }}{{ fail "roles.indexer.enabled: without an indexer nothing that is stored is ever found" }}{{ end -}}
 {{- if not (hasKey $roles "mixed") -}}
 {{- range list "ingest" "query" "retrieve" "commitment" "orders" -}}
 {{- if not (hasKey $roles .) }}{{ fail (printf "roles.%s.enabled: somebody has to play this role: it, or mixed" .) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 {{ toYaml $roles }}
 {{- end -}}
 
-{{/* The pools that the door is given: each role that listens, under its Service's name. */}}
+{{/* The pools that the door is given: each role that listens, under its Service's name: (dict "root" $), or with a "domain"
+for a door that may be in another namespace. */}}
 {{- define "gantry.pools" -}}
 {{- $pools := dict -}}
+{{- $domain := .domain | default "" -}}
+{{- with .root -}}
 {{- $roles := fromYaml (include "gantry.roles" .) -}}
 {{- range $name := list "ingest" "query" "retrieve" "commitment" "orders" "mixed" -}}
 {{- with index $roles $name -}}
-{{- $_ := set $pools $name (list (printf "%s-%s:%d" (include "gantry.name" $) $name (int .dicom))) -}}
+{{- $_ := set $pools $name (list (printf "%s-%s%s:%d" (include "gantry.name" $.root) $name $domain (int .dicom))) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name := list "ingest" "query" "retrieve" "commitment" "orders" -}}
 {{- $by := ternary $name "mixed" (hasKey $roles $name) -}}
-{{- $_ := set $pools (printf "http_%s" $name) (list (printf "%s-%s:%d" (include "gantry.name" $) $by (int (index $roles $by).http))) -}}
+{{- $_ := set $pools (printf "http_%s" $name) (list (printf "%s-%s%s:%d" (include "gantry.name" $.root) $by $domain (int (index $roles $by).http))) -}}
 {{- end -}}
-{{- with ($.Values.settings.hl7 | default dict).port -}}
+{{- with (.Values.settings.hl7 | default dict).port -}}
 {{- $by := ternary "orders" "mixed" (hasKey $roles "orders") -}}
-{{- $_ := set $pools "hl7" (list (printf "%s-%s:%d" (include "gantry.name" $) $by (int .))) -}}
+{{- $_ := set $pools "hl7" (list (printf "%s-%s%s:%d" (include "gantry.name" $.root) $by $domain (int .))) -}}
+{{- end -}}
 {{- end -}}
 {{ toYaml $pools }}
 {{- end -}}
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.hl7" "hl7.proxy_from" "door.key_file" "encryption.key_file" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.hl7" "door.partitions" "hl7.proxy_from" "door.key_file" "encryption.key_file" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
 {{- end -}}
+{{- if not .Values.partitions -}}
 {{- range $name, $scheme := dict "objects" "s3" "log" "kafka" "index" "opensearch" -}}
 {{- $url := index ($.Values.settings.storage | default dict) $name | default "" -}}
 {{- if not (hasPrefix (printf "%s://" $scheme) $url) }}{{ fail (printf "settings.storage.%s: %q does not begin with %s://" $name $url $scheme) }}{{ end -}}
 {{- end -}}
 {{- if not .Values.podCidrs }}{{ fail "podCidrs: name the addresses of pods, or the services will not believe the door who the real peer is" }}{{ end -}}
-{{- $own := dict "peers_file" "/etc/gantry/peers/peers.yaml" "door" (fromYaml (include "gantry.pools" .)) -}}
+{{- end -}}
+{{- $own := dict -}}
+{{- if .Values.partitions -}}
+{{- $_ := set $own "door" (dict "partitions" (fromYamlArray (include "gantry.partitions" .))) -}}
+{{- else -}}
+{{- $own = dict "peers_file" "/etc/gantry/peers/peers.yaml" "door" (fromYaml (include "gantry.pools" (dict "root" .))) -}}
+{{- end -}}
 {{- range $section, $file := dict "s3" "secret_key_file" "kafka" "password_file" "opensearch" "password_file" -}}
 {{- $secret := index $.Values.secrets $section -}}
 {{- if and $secret.name (not (or $secret.accessKey $secret.username)) }}{{- $_ := set $own $section (dict $file (printf "/etc/gantry/secrets/%s" $section)) }}{{- end -}}
@@ -118,7 +134,51 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- if hasKey (.Values.settings.audit | default dict) "spool" }}{{ fail "settings.audit.spool: auditSpool.claim sets it" }}{{ end -}}
 {{- $_ := set $own "audit" (merge (dict "spool" "/var/spool/gantry") (index $own "audit" | default dict)) -}}
 {{- end -}}
-{{ toYaml (mergeOverwrite (deepCopy .Values.settings) $own) }}
+{{- $given := ternary (omit .Values.settings "storage") .Values.settings (not (not .Values.partitions)) -}}
+{{ toYaml (mergeOverwrite (deepCopy $given) $own) }}
+{{- end -}}
+
+{{/* The archives behind a door of several, as `door.partitions` has them: their signs, and the settings file of each. */}}
+{{- define "gantry.partitions" -}}
+{{- $found := list -}}
+{{- range .Values.partitions -}}
+{{- $signs := omit . "configMap" "secrets" "files" -}}
+{{- $found = append $found (merge (dict "settings" (printf "/etc/gantry/partitions/%s/gantry.yaml" .name)) $signs) -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end -}}
+
+{{/* What a door of several reads of this archive: its settings, with its files where that door has them, and its pods by
+names that hold in every namespace. */}}
+{{- define "gantry.atTheDoor" -}}
+{{- $_ := .Values.door.elsewhere.partition | required "door.elsewhere.partition: what the door's release calls this archive" -}}
+{{- $settings := fromYaml (include "gantry.settings" .) -}}
+{{- $door := fromYaml (include "gantry.pools" (dict "root" . "domain" (printf ".%s.svc" .Release.Namespace))) -}}
+{{- if .Values.secrets.doorKey.name }}{{ $_ := set $door "key_file" "/etc/gantry/secrets/door-key" }}{{ end -}}
+{{- toYaml (mergeOverwrite $settings (dict "door" $door)) | replace "/etc/gantry/" (printf "/etc/gantry/partitions/%s/" .Values.door.elsewhere.partition) }}
+{{- end -}}
+
+{{/* Ports of their own that partitions have at the door: rows of name, port and what it is, as YAML. */}}
+{{- define "gantry.partitionPorts" -}}
+{{- $found := list -}}
+{{- range $n, $one := .Values.partitions -}}
+{{- range $kind, $called := dict "port" "dicom" "tls_port" "dicom-tls" "hl7_port" "hl7" -}}
+{{- with index $one $kind -}}
+{{- if and (eq $kind "tls_port") (not $.Values.secrets.tls.name) }}{{ fail (printf "partitions: %s: tls_port needs secrets.tls" $one.name) }}{{ end -}}
+{{- $found = append $found (dict "name" (printf "%s-%d" $called $n) "port" (int .) "kind" $called "partition" $one.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end -}}
+
+{{/* Where the canary and `helm test` call: HOST:PORT. */}}
+{{- define "gantry.called" -}}
+{{- if .Values.door.elsewhere.enabled -}}
+{{ .Values.door.elsewhere.address | required "door.elsewhere.address: HOST:PORT of that door, which the canary and `helm test` call" }}
+{{- else -}}
+{{ include "gantry.name" . }}:{{ .Values.door.service.port }}
+{{- end -}}
 {{- end -}}
 
 {{/* Sources of files that a setting names, for one role or, without one, for what has no role: (dict "root" $ "role" "ingest"). */}}
@@ -224,7 +284,25 @@ each source of settings is checked by itself. */}}
 {{/* Volumes and where they are seen: (dict "root" $ "stores" true "tmp" "2Gi" "role" "ingest"), without a role for jobs. */}}
 {{- define "gantry.volumes" -}}
 - {name: config, configMap: {name: {{ include "gantry.name" .root }}}}
+{{- if not .root.Values.partitions }}
 - {name: peers, configMap: {name: {{ .root.Values.existingPeers | default (printf "%s-peers" (include "gantry.name" .root)) }}}}
+{{- end }}
+{{- range .root.Values.partitions }}
+- name: partition-{{ .name }}
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap: {name: {{ .configMap }}, items: [{key: gantry.yaml, path: gantry.yaml}]}
+      {{- with (.secrets | default dict).httpTokens }}
+      - secret: {name: {{ .name }}, items: [{key: {{ .tokens | default "tokens" }}, path: secrets/http-tokens}]}
+      {{- end }}
+      {{- with (.secrets | default dict).doorKey }}
+      - secret: {name: {{ .name }}, items: [{key: {{ .key | default "door-key" }}, path: secrets/door-key}]}
+      {{- end }}
+      {{- range $path, $from := .files }}
+      {{- include "gantry.source" (dict "from" $from "path" (printf "files/%s" $path)) | nindent 6 }}
+      {{- end }}
+{{- end }}
 - {name: tmp, emptyDir: {sizeLimit: {{ .tmp }}}}
 - {name: data, emptyDir: {sizeLimit: 100Mi}}
 {{- with include "gantry.secretSources" . }}
@@ -267,7 +345,12 @@ each source of settings is checked by itself. */}}
 
 {{- define "gantry.mounts" -}}
 - {name: config, mountPath: /etc/gantry/gantry.yaml, subPath: gantry.yaml, readOnly: true}
+{{- if not .root.Values.partitions }}
 - {name: peers, mountPath: /etc/gantry/peers, readOnly: true}
+{{- end }}
+{{- range .root.Values.partitions }}
+- {name: partition-{{ .name }}, mountPath: /etc/gantry/partitions/{{ .name }}, readOnly: true}
+{{- end }}
 - {name: tmp, mountPath: /tmp}
 - {name: data, mountPath: /var/lib/gantry}
 {{- if include "gantry.secretSources" . }}

@@ -1,0 +1,195 @@
+"""The chart for several organisations: a release for each archive, and one that is the door of all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.kubernetes.chart import CHART, Manifest, Rendered, refusal, render, try_helm
+from tests.support.archive import ROOT
+
+EXAMPLES = ROOT / "deploy" / "helm" / "examples" / "partitions"
+PLAIN = ROOT / "deploy" / "helm" / "examples" / "plain.yaml"
+ARCHIVES = ("north", "south")
+
+
+def _release(name: str, *given: str) -> Rendered:
+    return render(EXAMPLES / f"{name}.yaml", *given, release=name)
+
+
+def _config(rendered: Rendered, name: str, key: str = "gantry.yaml") -> str:
+    return str(rendered.of("ConfigMap")[name]["data"][key])
+
+
+def _secrets() -> dict[tuple[str, str], str]:
+    """What Secrets hold, by name and key: of each organisation its own."""
+    made = {(f"{one}-tokens", "tokens"): f"program:{one}-program-token-of-32-characters" for one in ARCHIVES}
+    made |= {(f"{one}-door", "door-key"): f"{one}-door-key-of-at-least-32-characters" for one in ARCHIVES}
+    return made | {("north-login", "sessions"): "north-sessions-of-at-least-32-characters"}
+
+
+def _door_files(folder: Path, door: Rendered, secrets: dict[tuple[str, str], str]) -> Path:
+    """What the kubelet brings into a pod of the door, with `folder` for /etc/gantry. Returns its settings file."""
+    configs = {name: m for one in ARCHIVES for name, m in _release(one).of("ConfigMap").items()}
+    configs |= door.of("ConfigMap")
+    places = {one["name"]: one["mountPath"] for one in door.container("door")["volumeMounts"]}
+    for volume in door.pod("door")["volumes"]:
+        at = folder / places[volume["name"]].removeprefix("/etc/gantry").lstrip("/")
+        for source in volume.get("projected", {}).get("sources", []):
+            for kind, one in source.items():
+                for item in one["items"]:
+                    given = configs[one["name"]]["data"] if kind == "configMap" else None
+                    text = given[item["key"]] if given is not None else secrets[one["name"], item["key"]]
+                    file = at / item["path"]
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(text.replace("/etc/gantry", str(folder)))
+    settings = folder / "gantry.yaml"
+    # The certificate of the door is cert-manager's matter, and no partition's.
+    text = _config(door, "door-gantry").replace("/etc/gantry", str(folder))
+    read = YAML(typ="safe").load(text)
+    del read["tls"], read["dimse"]["tls_port"]
+    with settings.open("w") as out:
+        YAML(typ="safe").dump(read, out)
+    return settings
+
+
+def _checked(settings: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gantry.services", "serve", "--role", "door", "--config", str(settings)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
+    return subprocess.run(
+        [*command, "--check-config"], capture_output=True, text=True, check=False, env=environment, timeout=60
+    )
+
+
+@pytest.mark.parametrize("name", ["door", *ARCHIVES])
+def test_helm_lint_finds_nothing_in_the_releases_of_partitions(name: str) -> None:
+    done = try_helm("lint", "--strict", CHART, "-f", EXAMPLES / f"{name}.yaml")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_door_reads_the_settings_that_the_archives_made_for_it(tmp_path: Path) -> None:
+    certificates = "partitions[1].certificates=[]"
+    settings = _door_files(tmp_path, _release("door", certificates), _secrets())
+    done = _checked(settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    read = YAML(typ="safe").load((tmp_path / "partitions" / "north" / "gantry.yaml").read_text())
+    for setting in (("http", "tokens_file"), ("door", "key_file"), ("login", "session_key_file")):
+        assert Path(read[setting[0]][setting[1]]).is_file(), setting
+    assert read["door"]["ingest"] == ["north-gantry-ingest.ns.svc:11113"]
+
+
+def test_the_door_refuses_archives_that_share_a_token(tmp_path: Path) -> None:
+    secrets = _secrets()
+    secrets["south-tokens", "tokens"] = secrets["north-tokens", "tokens"]
+    done = _checked(_door_files(tmp_path, _release("door", "partitions[1].certificates=[]"), secrets))
+    assert done.returncode != 0
+    assert "have one http.tokens_file" in done.stdout + done.stderr
+
+
+def test_the_door_has_nothing_but_itself_and_no_secret_of_a_store() -> None:
+    door = _release("door", 'jobs.verify={"suspend": false}', 'canary={"enabled": true}', 'keda={"enabled": true}')
+    assert set(door.workloads()) == {"door"}
+    assert not door.of("CronJob")
+    assert not door.of("Pod")
+    assert not door.of("ScaledObject")
+    assert set(door.of("ConfigMap")) == {"door-gantry"}
+    names = [one["name"] for one in door.container("door")["env"]]
+    assert not [name for name in names if name.startswith(("GANTRY_S3", "GANTRY_KAFKA", "GANTRY_ENCRYPTION"))]
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_behind_that_door_has_none_of_its_own(name: str) -> None:
+    archive = _release(name, 'canary={"enabled": true}')
+    assert "door" not in archive.workloads()
+    assert {f"{name}-gantry", f"{name}-gantry-web", f"{name}-gantry-hl7"}.isdisjoint(archive.of("Service"))
+    called = YAML(typ="safe").load((EXAMPLES / f"{name}.yaml").read_text())["door"]["elsewhere"]["address"]
+    (test,) = archive.of("Pod").values()
+    environment = {one["name"]: one["value"] for one in test["spec"]["containers"][0]["env"]}
+    assert environment["ADDRESS"] == called
+    canary = archive.workloads()["canary"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert f"{name.upper()}@{called}" in canary
+
+
+def test_ports_of_one_archive_are_open_all_the_way() -> None:
+    door = _release("door")
+    ports = {one["name"]: one["containerPort"] for one in door.container("door")["ports"]}
+    for service, name, number in (("door-gantry", "dicom-1", 11113), ("door-gantry-hl7", "hl7-1", 2575)):
+        assert {"name": name, "port": number, "targetPort": name} in door.of("Service")[service]["spec"]["ports"]
+        assert ports[name] == number
+    opened = door.of("NetworkPolicy")["door-gantry-door"]["spec"]["ingress"]
+    assert {11112, 2762, 11113, 2575} <= {port["port"] for rule in opened for port in rule["ports"]}
+
+
+def _lets_in(rules: list[dict[str, Any]], labels: Manifest, port: int) -> bool:
+    """Whether a pod of the same namespace with these labels may reach a port."""
+    for rule in rules:
+        if port in [one["port"] for one in rule["ports"]]:
+            for peer in rule.get("from", []):
+                wanted = peer.get("podSelector", {}).get("matchLabels", {})
+                if wanted.items() <= labels.items():
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_pods_of_an_archive_let_that_door_in_and_no_pod_of_another_archive(name: str) -> None:
+    archive, other = _release(name), _release("north" if name == "south" else "south")
+    door = _release("door").workloads()["door"]["spec"]["template"]["metadata"]["labels"]
+    for role, policy in archive.of("NetworkPolicy").items():
+        role = role.removeprefix(f"{name}-gantry-")
+        if role in ("job", "canary", "indexer"):
+            continue
+        rules = policy["spec"]["ingress"]
+        for port in archive.container(role)["ports"]:
+            if port["name"] == "hl7" and role == "mixed":
+                continue  # messages go to orders, where these have pods of their own
+            assert _lets_in(rules, door, port["containerPort"]), (role, port)
+            for stranger in other.workloads().values():
+                labels = stranger["spec"]["template"]["metadata"]["labels"]
+                assert not _lets_in(rules, labels, port["containerPort"])
+
+
+def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> None:
+    where = '[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "doors"}}}]'
+    archive = _release("north", f"door.elsewhere.from={where}")
+    (rule, *_) = archive.of("NetworkPolicy")["north-gantry-query"]["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "doors"}}}]
+
+
+@pytest.mark.parametrize(
+    ("example", "given", "words"),
+    [
+        ("door", 'door.elsewhere={"enabled": true}', "partitions: a release is the door of several archives, or one"),
+        ("door", 'settings.door={"partitions": []}', "settings.door.partitions: the chart sets this one itself"),
+        ("door", 'partitions=[{"name": "north"}]', "missing property 'configMap'"),
+        ("door", 'partitions=[{"name": "a", "configMap": "b", "hots": []}]', "additional properties 'hots'"),
+        (
+            "door",
+            'partitions=[{"name": "a", "configMap": "b", "tls_port": 2763}]',
+            "partitions: a: tls_port needs secrets.tls",
+        ),
+        ("north", 'door.elsewhere.address=""', "door.elsewhere.address: HOST:PORT of that door"),
+        ("north", 'door.elsewhere.partition=""', "door.elsewhere.partition: what the door's release calls"),
+        ("north", 'storage={}', "additional properties 'storage'"),
+    ],
+)  # fmt: skip
+def test_releases_of_partitions_that_cannot_be_are_refused_in_words(example: str, given: str, words: str) -> None:
+    without_tls = ('secrets.tls={"name": ""}',) if "tls_port" in given else ()
+    assert words in refusal(EXAMPLES / f"{example}.yaml", given, *without_tls)
+
+
+def test_buckets_of_others_are_reached_at_their_own_ports() -> None:
+    given = 'settings.storage.in_place=[{"name": "old", "url": "s3://old", "endpoint": "https://old.example:9020"}]'
+    before, after = (render(PLAIN, *more).of("NetworkPolicy") for more in ((), (given,)))
+    for name in ("r-gantry-ingest", "r-gantry-retrieve", "r-gantry-job"):
+        opened = [
+            {port["port"] for rule in policies[name]["spec"]["egress"] for port in rule.get("ports", ())}
+            for policies in (before, after)
+        ]
+        assert opened[1] - opened[0] == {9020}
