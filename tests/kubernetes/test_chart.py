@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import subprocess
@@ -172,6 +173,36 @@ def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
     assert 6514 not in _ports(egress)
 
 
+def test_query_reaches_the_archives_that_its_queries_span() -> None:
+    federated = render(PLAIN, 'settings.federation={"archives": [{"ae_title": "WORKSTATION"}]}').of("NetworkPolicy")
+    assert {104, 11113} <= _ports(federated["r-gantry-query"]["spec"]["egress"])
+
+
+_PLAYED_BY = {
+    "operations": "ingest",
+    "query": "query",
+    "retrieve": "retrieve",
+    "commitment": "commitment",
+    "frontdoor": "door",
+    "commands": "",
+}
+"""Which role's process runs a room of services that opens associations; `operations` goes with ingest."""
+
+
+def test_every_room_that_opens_associations_is_one_of_a_role_that_reaches_peers() -> None:
+    called = {
+        path.relative_to(ROOT / "services").parts[0]
+        for path in (ROOT / "services").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gantry.common.net")
+        if {"connect", "associate"} & {alias.name for alias in node.names}
+    }
+    assert called == set(_PLAYED_BY), "who opens associations needs network policies that let it"
+    policies = render(PLAIN, 'settings.federation={"archives": [{"ae_title": "WORKSTATION"}]}').of("NetworkPolicy")
+    for role in set(_PLAYED_BY.values()) - {"", "door"}:
+        assert {104, 11113} <= _ports(policies[f"r-gantry-{role}"]["spec"]["egress"]), role
+
+
 def test_networks_of_peers_that_are_added_later_are_opened_beside_those_that_peers_name() -> None:
     rule = '{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 4104, "protocol": "TCP"}]}'
     before, after = (
@@ -179,7 +210,7 @@ def test_networks_of_peers_that_are_added_later_are_opened_beside_those_that_pee
     )
     for role in ROLES:
         egress = [one[f"r-gantry-{role}"]["spec"]["egress"] for one in (before, after)]
-        more = [json.loads(rule)] if role in ("retrieve", "commitment", "mixed") else []
+        more = [json.loads(rule)] if role in ("ingest", "retrieve", "commitment", "mixed") else []
         assert [one for one in egress[1] if one not in egress[0]] == more, role
 
 
@@ -353,7 +384,7 @@ def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_
     stores = {53, 9092, 9200, 7070}
     assert {role: _ports(policies[role]["egress"]) - stores for role in policies} == {
         "door": {11113, 8081, 11114, 8082, 11115, 8083, 11116, 8084, 11117, 8086, 11112, 8080},
-        "ingest": set(),
+        "ingest": {104, 11113},
         "query": set(),
         "orders": set(),
         "indexer": set(),
@@ -377,9 +408,9 @@ def test_who_calls_peers_reaches_the_receivers_and_servers_of_routes_as_well() -
     }
     outside = {2575, 2576, 443, 8443}
     assert {role for role in policies if _ports(policies[role]["egress"]) >= outside} == {
-        *("retrieve", "commitment", "mixed")
+        *("ingest", "retrieve", "commitment", "mixed")
     }
-    assert not any(_ports(policies[role]["egress"]) & outside for role in ("ingest", "query", "orders", "indexer"))
+    assert not any(_ports(policies[role]["egress"]) & outside for role in ("query", "orders", "indexer"))
     (told,) = [rule for rule in policies["retrieve"]["egress"] if _ports([rule]) == {2575}]
     assert told["to"] == [{"ipBlock": {"cidr": "192.0.2.30/32"}}]
 

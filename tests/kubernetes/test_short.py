@@ -86,7 +86,7 @@ def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site
     pods = {("peers", "dest"): {"the door", *stores, "a destination"}}
     for role, needs in {
         "door": {"ingest"},
-        "ingest": stores,
+        "ingest": {*stores, "a destination"},
         "indexer": stores,
         "query": stores,
         "orders": stores,

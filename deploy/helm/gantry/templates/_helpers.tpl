@@ -28,12 +28,14 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end -}}
 
 {{/* Each role's ports (`gantry serve --list-roles`), its kind, and which roles its process plays. The members of consumer
-groups are StatefulSets: a pod that comes back under its old name is the same Kafka member, and no partition moves. */}}
+groups are StatefulSets: a pod that comes back under its old name is the same Kafka member, and no partition moves.
+`calls`: whether its process calls peers: ingest tries them for the page (`operations/peers`), query asks the archives of
+`federation`, retrieve moves and routes, commitment reports. */}}
 {{- define "gantry.table" -}}
 door: {plays: door, kind: Deployment, dicom: 11112, tls: 2762, http: 8080, stores: false, calls: false}
-ingest: {plays: ingest, kind: Deployment, dicom: 11113, http: 8081, stores: true, calls: false}
+ingest: {plays: ingest, kind: Deployment, dicom: 11113, http: 8081, stores: true, calls: true}
 indexer: {plays: indexer, kind: StatefulSet, http: 8085, stores: true, calls: false}
-query: {plays: query, kind: Deployment, dicom: 11114, http: 8082, stores: true, calls: false}
+query: {plays: query, kind: Deployment, dicom: 11114, http: 8082, stores: true, calls: true}
 retrieve: {plays: retrieve, kind: Deployment, dicom: 11115, http: 8083, stores: true, calls: true}
 commitment: {plays: commitment, kind: StatefulSet, dicom: 11116, http: 8084, stores: true, calls: true}
 orders: {plays: orders, kind: Deployment, dicom: 11117, http: 8086, stores: true, calls: false}
@@ -47,6 +49,7 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $values := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values.roles $name | default dict)) -}}
 {{- /* In shadow mode the door writes what it counts to the bucket. */}}
 {{- if and (eq $name "door") (dig "door" "shadow" dict $.Values.settings) }}{{ $_ := set $row "stores" true }}{{ end -}}
+{{- if and (eq $name "query") (not (dig "federation" "archives" list $.Values.settings)) }}{{ $_ := set $row "calls" false }}{{ end -}}
 {{- /* A door of several archives has none of its own, and an archive behind one has no door of its own. */}}
 {{- $here := ternary (ne $name "door") (or (not $.Values.partitions) (eq $name "door")) $.Values.door.elsewhere.enabled -}}
 {{- if and $values.enabled $here -}}{{- $_ := set $roles $name (merge (dict "name" $name) $row $values) -}}{{- end -}}
