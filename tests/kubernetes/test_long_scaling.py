@@ -1,0 +1,137 @@
+"""Autoscaling on a node, by KEDA itself: indexers by the lag of their group, ingest by open associations, up and down,
+under a continuous load of stores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
+from gantry.common.net import Peer, connect
+from tests.kubernetes import keda
+from tests.kubernetes.load import Load
+from tests.kubernetes.site import NAMESPACE, Site
+from tests.monitoring.prometheus import Prometheus, prometheus
+from tests.support.answering import wait_for
+from tests.support.server import Unavailable
+from tests.support.servers import skip
+
+pytestmark = pytest.mark.timeout(900)
+
+_CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.fixture(scope="module")
+def scaled(site: Site) -> Iterator[Site]:
+    """The release on a node that has KEDA."""
+    if os.environ.get("GANTRY_TEST_NODE"):
+        skip("keda", "a node that somebody holds ends without it")
+    try:
+        keda.begin(site.node)
+    except Unavailable as error:
+        skip("keda", str(error))
+    yield site
+    site.upgrade("--set", "keda.enabled=false,keda.associations.prometheus=,roles.ingest.autoscaling.enabled=false")
+
+
+def _replicas(site: Site, role: str) -> int:
+    """How many pods are wanted."""
+    return int(site.kubectl("get", site.workload(role), "-o", "jsonpath={.spec.replicas}"))
+
+
+def _ready(site: Site, role: str) -> list[str]:
+    """The uids of pods that are ready and not ending."""
+    return [
+        pod["metadata"]["uid"]
+        for pod in site.pods(role)
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+    ]
+
+
+def _wait_wanted(site: Site, role: str, number: int, seconds: float) -> None:
+    """Return when so many pods of a role are wanted; says what the autoscaler thinks where it does not come to that."""
+    try:
+        wait_for(lambda: _replicas(site, role) == number, seconds, f"an autoscaler that wants {number} of {role}")
+    except AssertionError:
+        print(site.node.try_kubectl("-n", NAMESPACE, "describe", "hpa,scaledobject").stdout)
+        for program in ("keda", "keda-metrics"):
+            print(program, *(site.node.folder / f"{program}.log").read_text().splitlines()[-30:], sep="\n")
+        raise
+
+
+def test_indexers_follow_the_lag_of_their_group_up_and_down(scaled: Site, tmp_path: Path) -> None:
+    scaled.upgrade(
+        *("--set", "keda.enabled=true,keda.minReplicas=1,keda.maxReplicas=3,keda.lagThreshold=25"),
+        *("--set", "keda.pollingInterval=5,keda.cooldownPeriod=20"),
+    )
+    _wait_wanted(scaled, "indexer", 1, 240)
+    with Load(scaled.peer, tmp_path) as load:
+        (only,) = _ready(scaled, "indexer")
+        scaled.node.pause_container(only)  # as a machine that is overloaded: nothing is indexed, all is taken
+        try:
+            _wait_wanted(scaled, "indexer", 3, 120)
+            wait_for(lambda: len(_ready(scaled, "indexer")) >= 2, 120, "more indexers")
+        finally:
+            scaled.node.pause_container(only, resume=True)
+    print("indexers by lag:", load.in_words())
+    load.check()
+    load.check_polite()
+    _wait_wanted(scaled, "indexer", 1, 300)
+
+
+@contextmanager
+def _associations(peer: Peer, number: int) -> Iterator[None]:
+    """Associations that propose to store and are idle, as those of modalities between two images."""
+    ready, end = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(number):
+                await stack.enter_async_context(connect(peer, [(_CT, [EXPLICIT_LITTLE_ENDIAN])]))
+            ready.set()
+            await asyncio.to_thread(end.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()), name="idle associations")
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(60)
+
+
+@contextmanager
+def _watched(site: Site, folder: Path) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes both pods of the door."""
+    with ExitStack() as stack:
+        doors = [pod["metadata"]["name"] for pod in site.pods("door")]
+        ports = [stack.enter_context(site.forwarded(f"pod/{door}", 8080)) for door in doors]
+        yield stack.enter_context(prometheus(folder, *ports))
+
+
+def test_ingest_follows_open_associations_up_and_down(scaled: Site, tmp_path: Path) -> None:
+    with _watched(scaled, tmp_path) as watching:
+        scaled.upgrade(
+            *("--set", "roles.ingest.autoscaling.enabled=true,roles.ingest.autoscaling.minReplicas=1"),
+            *("--set", "roles.ingest.autoscaling.maxReplicas=3,roles.ingest.autoscaling.cpu=0"),
+            *("--set", f"keda.associations.prometheus=http://127.0.0.1:{watching.port},keda.associations.perPod=8"),
+            *("--set", "keda.pollingInterval=5,keda.cooldownPeriod=20"),
+        )
+        _wait_wanted(scaled, "ingest", 1, 240)
+        with Load(scaled.peer, tmp_path / "load") as load:
+            with _associations(scaled.peer, 20):
+                _wait_wanted(scaled, "ingest", 3, 120)
+                wait_for(lambda: len(_ready(scaled, "ingest")) == 3, 120, "three that are ready")
+            _wait_wanted(scaled, "ingest", 1, 300)
+            wait_for(lambda: len(scaled.pods("ingest")) == 1, 120, "the end of the others")
+        print("ingest by associations:", load.in_words())
+        load.check()
+        load.check_polite()
