@@ -8,6 +8,7 @@ collector removes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.json_writing import keys_as_attributes
@@ -108,28 +109,44 @@ class CorrectionDesk:
         that is not known. Raises `DependencyUnavailable` while the indexers are behind."""
         await self._must_settle()
         demographics = await self._demographics(patient)
-        if demographics is None:
-            return None
+        return None if demographics is None else {**demographics, **await self.corrected_as(patient)}
+
+    async def corrected_as(self, patient: PatientIdentity) -> dict[str, Any]:
+        """What the corrections of a patient say that stand, the latest of each attribute."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)).standing()
         corrected = {name: element for one in standing if not one.into for name, element in (one.values or {}).items()}
-        return {**demographics, **{name: one if one.get("Value") else {} for name, one in corrected.items()}}
+        return {name: one if one.get("Value") else {} for name, one in corrected.items()}
 
     async def leads_to(self, prior: PatientIdentity, into: PatientIdentity) -> bool:
         """Whether a patient is merged into, or renamed to, another one already."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)).standing()
         return [one.into for one in standing if one.into][-1:] == [into.key]
 
-    async def correct_patient(self, patient: PatientIdentity, values: Values, asked: Asked) -> Made:
+    async def correct_patient(
+        self, patient: PatientIdentity, values: Values, asked: Asked, *, awaited: bool = False
+    ) -> Made:
         """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
-        `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected."""
+        `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected. `awaited`:
+        also of a patient of whom there is no study."""
         require_correctable(values, OF_PATIENT)
         await self._settle()
-        if await self._demographics(patient) is None:
+        unknown = await self._demographics(patient) is None
+        if unknown and not awaited:
             raise NotFound("no such patient (with another issuer?)")
+        if unknown:
+            await self._require_not_led_on(patient)
         name, now = self._name()
-        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=patient.key), values)
+        subject = Subject(patient=patient.key, awaited=unknown)
+        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values)
         at = DEFAULT_PARTITION, asked.trace, patient.key
         return await self._append(PatientCorrected(*at, name, asked.reason, asked.by, now))
+
+    async def await_under(
+        self, prior: PatientIdentity, into: PatientIdentity, values: Values, asked: Asked, *, renamed: bool
+    ) -> Made:
+        """As `merge` or `rename`, of a `prior` of whom there is no study: what comes under its ID is of `into`, with
+        its demographics where it is known, and with these `values` where it is not. Raises `Conflicting`."""
+        return await self._lead(prior, into, asked, renamed=renamed, awaited=values)
 
     async def merge(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked) -> Made:
         """All that is of `prior`, and all that will come, is of `into` from now on, and shows its demographics. Raises
@@ -157,20 +174,29 @@ class CorrectionDesk:
             PatientCorrectionWithdrawn(*at, correction, asked.reason, asked.by, self._clock.now_us())
         )
 
-    async def _lead(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked, *, renamed: bool) -> Made:
+    async def _lead(
+        self,
+        prior: PatientIdentity,
+        into: PatientIdentity,
+        asked: Asked,
+        *,
+        renamed: bool,
+        awaited: Values | None = None,
+    ) -> Made:
         await self._must_settle()
         await self._require_no_circle(prior, into)
         await self._require_not_led_on(into)
-        if await self._demographics(prior) is None:
+        if awaited is None and await self._demographics(prior) is None:
             raise NotFound("the prior patient is not known")
         demographics = await self._demographics(into)
         if renamed and demographics is not None:
             raise Conflicting("the new Patient ID is that of another patient: merge them, if they are one")
-        if not renamed and demographics is None:
+        if not renamed and demographics is None and awaited is None:
             raise NotFound("the surviving patient is not known: for a new Patient ID, change it instead")
         name, now = self._name()
-        values = {**(demographics or {}), **into.values}
-        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=prior.key), values)
+        values = {**(demographics or awaited or {}), **into.values}
+        subject = Subject(patient=prior.key, awaited=awaited is not None)
+        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values)
         at = DEFAULT_PARTITION, asked.trace, prior.key
         return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
 

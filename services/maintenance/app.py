@@ -22,6 +22,8 @@ from gantry.services.maintenance.tiers.tiering import Tiering
 from gantry.services.maintenance.usage import Counter
 from gantry.services.maintenance.verify import Verifier
 
+_DAY_SECONDS = 24 * 3600
+
 
 async def build(context: Context) -> RoleParts:
     """What the settings of `upkeep` ask for."""
@@ -78,6 +80,7 @@ async def build(context: Context) -> RoleParts:
             grace=lifecycle.grace,
             followers=followers,
             erase_after=lifecycle.erase_after,
+            await_images=lifecycle.await_images * _DAY_SECONDS,
             rules=retention_rules(lifecycle.retention, context.attributes),
             note_first=lifecycle.note_first,
         )

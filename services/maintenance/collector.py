@@ -66,6 +66,7 @@ class Collector:
         followers: Sequence[str] = (INDEXERS,),
         patience: float = 120.0,
         erase_after: float = 3600.0,
+        await_images: float = 0.0,
         rules: Sequence[RetentionRule] = (),
         note_first: float = 0.0,
     ) -> None:
@@ -73,7 +74,8 @@ class Collector:
         rule. `followers` are the consumer groups that must have heard of everything first: indexers,
         and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
         as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
-        is how long nothing of a study or patient must be left before the values of its corrections go, `note_first`
+        is how long nothing of a study or patient must be left before the values of its corrections go, `await_images`
+        (seconds) how long they wait where there never was one, `note_first`
         (seconds) how long rejection notes wait for what they name."""
         self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
         self._followers = followers
@@ -85,7 +87,7 @@ class Collector:
         self._metrics = metrics
         self._partition = partition
         self._families = Families(index, partition)
-        self._eraser = Eraser(objects, log, index, clock, partition, erase_after)
+        self._eraser = Eraser(objects, log, index, clock, partition, erase_after, await_images)
         self._lapsing = Lapsing(log, index, clock, metrics, partition, note_first)
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 

@@ -3,9 +3,15 @@
 The order: everything of it is collected, and has been for a while; the values are removed; `StudyCorrectionsErased` or
 `PatientCorrectionsErased` is published, and the index forgets them. A crash anywhere leaves values that are looked at
 again. The while is for a restore, in which a study may be heard of later than what was decided about it.
+
+A patient of whom nothing was there when a message corrected or merged it has a longer while: images that a modality
+took under the old name or ID may be on their way. When a study has come, that while is over: if it is deleted, the values
+go as all others do.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from gantry.common.clock import Clock
 from gantry.common.errors import NotFound, NotUnderstood
@@ -14,7 +20,7 @@ from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Forsaken, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.corrections import read_values
+from gantry.common.runtime.corrections import read_values, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.sealed_events import keys
 from gantry.common.telemetry.logs import get_logger
@@ -27,10 +33,18 @@ logger = get_logger("collector")
 
 
 class Eraser:
-    """Erases in one partition; `after` in seconds."""
+    """Erases in one partition. Times in seconds: `after` since nothing is left, and where there was nothing yet
+    `awaited` since the correction."""
 
     def __init__(
-        self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock, partition: str, after: float
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        clock: Clock,
+        partition: str,
+        after: float,
+        awaited: float = 0.0,
     ) -> None:
         self._objects = objects
         self._log = log
@@ -39,21 +53,72 @@ class Eraser:
         self._partition = partition
         self._after = after
         self._since: dict[Forsaken, float] = {}
+        self._awaited_ms = int(awaited * 1000)
+        self._waiting: dict[str, bool] = {}
+        """Whether a correction waits for a first study, by its id: asked of the object store once."""
+        self._began = False
 
     async def erase(self) -> int:
         """Erase what is due now; the caller knows that the indexers have followed. How many corrections that were.
         Raises `DependencyUnavailable`."""
         now, erased = self._clock.monotonic(), 0
         since: dict[Forsaken, float] = {}
+        waiting: dict[str, bool] = {}
         async for page in self._index.forsaken(self._partition):
             for one in page:
                 since[one] = self._since.get(one, now)
-                if now - since[one] >= self._after:
-                    await self._erase(one)
-                    erased += len(one.corrections)
-        self._since = since
+                due = [correction for correction in one.corrections if not await self._waits(correction, waiting)]
+                if due and now - since[one] >= self._after:
+                    await self._erase(replace(one, corrections=tuple(due)))
+                    erased += len(due)
+        for correction in await self._waited_for(waiting):
+            await self._end_waiting(correction)
+        self._since, self._waiting, self._began = since, waiting, True
         await self._remove_unheard_of()
         return erased
+
+    async def _waits(self, correction: str, waiting: dict[str, bool]) -> bool:
+        """Whether a correction is young enough to wait for a first study, and does."""
+        receipt = Receipt(correction)
+        if self._clock.now_us() // 1000 - receipt.milliseconds >= self._awaited_ms:
+            return False
+        known = self._waiting.get(correction)
+        if known is None:
+            try:
+                subject, _ = await read_values(self._objects, receipt.values_key(self._partition))
+            except (NotFound, NotUnderstood):
+                return False
+            known = subject.awaited
+        waiting[correction] = known
+        return known
+
+    async def _waited_for(self, waiting: dict[str, bool]) -> list[str]:
+        """Corrections that waited and do no longer, since a study has come. The first time all of that age are looked
+        at: it may have come while no process was there."""
+        if self._began:
+            return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
+        now_ms, found = self._clock.now_us() // 1000, list[str]()
+        async for key, receipt in keys(
+            self._objects, "corrections", self._partition, now_ms - self._awaited_ms, now_ms
+        ):
+            if receipt.id in waiting:
+                continue
+            try:
+                subject, _ = await read_values(self._objects, key)
+            except (NotFound, NotUnderstood):
+                continue
+            if subject.awaited:
+                known = await self._index.corrections(self._partition, subject.study, subject.patient)
+                # One whose event is still on its way waits, too.
+                found += [receipt.id] if receipt.id in known.made else []
+        return found
+
+    async def _end_waiting(self, correction: str) -> None:
+        try:
+            subject, values = await read_values(self._objects, Receipt(correction).values_key(self._partition))
+        except (NotFound, NotUnderstood):
+            return
+        await write_values(self._objects, self._partition, correction, replace(subject, awaited=False), values)
 
     async def _remove_unheard_of(self) -> None:
         """Remove values that no event names: whoever wrote them died before it was on the log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -26,12 +27,12 @@ from tests.support.objects import study
 PROFILE = "{sender: 'RIS^*', authorities: ['HOSP='], stations: {CT: CT1}}"
 
 
-def archive_of(make_archive: MakeArchive, *arguments: str) -> tuple[RunningArchive, int]:
+def archive_of(make_archive: MakeArchive, *arguments: str, more: str = "") -> tuple[RunningArchive, int]:
     archive, port = make_archive(*arguments), free_port()
     archive.write_policy(
         [],
         "http: {may_correct: [loopback], may_operate: [loopback], may_order: [loopback]}\n"
-        f"hl7: {{port: {port}, profiles: [{PROFILE}]}}\n",
+        f"hl7: {{port: {port}, profiles: [{PROFILE}]}}\n{more}",
     )
     return archive, port
 
@@ -128,6 +129,42 @@ async def test_updates_merges_and_changes_of_id_reach_studies_and_orders(
     archive.start()
     assert (await shown(archive, first))[0] == "P3"
     assert _order(archive)["00100020"]["Value"] == ["P3"]
+
+
+async def test_images_that_come_after_their_patient_was_merged_or_corrected_are_of_the_right_one(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    # The collector looks all the time: what is said of a patient of whom there is nothing yet has to outlive it.
+    archive, port = archive_of(make_archive, more="lifecycle: {collect_every: 0.3, erase_after: 0}\n")
+    archive.start()
+    ordered = order(pid={3: "P1^^^HOSP", 5: "OLD^NAME"}, control_id="1")
+    assert (await told(port, ordered)).accepted
+    merge = patient("A40", pid={3: "P2^^^HOSP", 5: "SURVIVING^NAME"}, mrg={1: "P1^^^HOSP"}, control_id="2")
+    assert (await told(port, merge)).text == "patients merged"
+    assert _order(archive)["00100020"]["Value"] == ["P2"]
+    # Nobody ever heard of the one who came by ambulance: not even an order names him.
+    emergency = patient("A40", pid={3: "P3^^^HOSP", 5: "KNOWN^NOW"}, mrg={1: "TEMP1^^^HOSP"}, control_id="3")
+    assert (await told(port, emergency)).text == "patients merged"
+    other = {2: "P400", 3: "A400"}
+    scheduled = order(pid={3: "P4^^^HOSP"}, orc=other, obr={**other, 18: "A400"}, control_id="4")
+    assert (await told(port, scheduled)).accepted
+    update = patient("A08", pid={3: "P4^^^HOSP", 5: "RIGHT^NAME"}, control_id="5")
+    assert (await told(port, update)).text == "orders corrected, and images that come"
+    again = patient("A08", pid={3: "P4^^^HOSP", 5: "RIGHT^NAME"}, control_id="6")
+    assert (await told(port, again)).text == "the patient is known like this"
+    await asyncio.sleep(1.5)
+    archive.kill()
+    archive.start()
+    circle = patient("A40", pid={3: "P1^^^HOSP"}, mrg={1: "P2^^^HOSP"}, control_id="7")
+    assert (await told(port, circle)).code == "AE"
+    came = {name: study(tmp_path / name, 1, patient=name) for name in ("P1", "TEMP1", "P4")}
+    await send_files(archive, *came.values())
+    seen = {name: (await shown(archive, uids_of(images[0])[0]))[:2] for name, images in came.items()}
+    assert seen == {
+        "P1": ("P2", "SURVIVING^NAME"),
+        "TEMP1": ("P3", "KNOWN^NOW"),
+        "P4": ("P4", "RIGHT^NAME"),
+    }
 
 
 def _order(archive: RunningArchive) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def begin(node: Node) -> None:
     certificates = _certificates(node)
     grpc, secure = free_port(), free_port()
     # Where they ask who they are among their likes.
-    names = ("env", f"POD_NAMESPACE={_NAMESPACE}", "WATCH_NAMESPACE=")
+    namespaces = (f"{name}={_NAMESPACE}" for name in ("POD_NAMESPACE", "KEDA_CLUSTER_OBJECT_NAMESPACE"))
+    names = ("env", *namespaces, "WATCH_NAMESPACE=")
     node.run_beside(
         "keda",
         *(*names, str(programs / "operator"), "--cert-dir", str(certificates)),

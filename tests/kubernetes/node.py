@@ -159,7 +159,18 @@ class Node:
         file = self.folder / f"{name}.crt"
         subprocess.run(
             [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
+                *(
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "rsa:2048",
+                    "-nodes",
+                    "-days",
+                    "2",
+                    "-subj",
+                    f"/CN={file.stem}",
+                ),
                 *("-addext", f"subjectAltName={','.join(f'DNS:{one}' for one in subjects)}"),
                 *("-keyout", str(file.with_suffix(".key")), "-out", str(file)),
             ],
@@ -240,7 +251,8 @@ class Node:
             *("--service-account-signing-key-file", key, "--kubelet-preferred-address-types", "Hostname"),
             *("--enable-priority-and-fairness=false", "--v", "1"),
             # Whom other servers of the API, such as those of the metrics that autoscalers go by, hear from.
-            *("--requestheader-client-ca-file", aggregator, "--proxy-client-cert-file", aggregator),
+            *("--client-ca-file", aggregator, "--requestheader-client-ca-file", aggregator),
+            *("--proxy-client-cert-file", aggregator),
             *("--proxy-client-key-file", aggregator.replace(".crt", ".key"), "--requestheader-allowed-names", ""),
             *("--requestheader-username-headers", "X-Remote-User", "--requestheader-group-headers", "X-Remote-Group"),
             *("--requestheader-extra-headers-prefix", "X-Remote-Extra-"),

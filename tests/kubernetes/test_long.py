@@ -124,6 +124,20 @@ def _evict(site: Site, pod: str) -> str:
     return "" if done.returncode == 0 else done.stderr
 
 
+def test_pod_whose_scratch_disk_is_full_is_taken_away_and_nothing_is_lost(site: Site, tmp_path: Path) -> None:
+    site.upgrade("--set", "roles.ingest.tmp=64Mi")
+    with Load(site.peer, tmp_path) as load:
+        full = _ready(site, "ingest")[0]
+        site.kubectl("exec", full, "--", "dd", "if=/dev/zero", "of=/tmp/full", "bs=1M", "count=90")
+        wait_for(lambda: full not in _ready(site, "ingest"), 120, "the kubelet's look at the disk")
+        site.wait_rolled_out("ingest")
+        phase = site.kubectl("get", "pod", full, "--ignore-not-found", "-o", "jsonpath={.status.reason}")
+        assert phase in ("Evicted", ""), phase
+    print("a full scratch disk:", load.in_words())
+    load.check()
+    site.node.helm("-n", NAMESPACE, "rollback", RELEASE, "--wait", "--timeout", "5m")
+
+
 def test_indexer_that_is_restarted_keeps_its_partitions_and_the_others_theirs(site: Site, tmp_path: Path) -> None:
     def assigned(pod: str) -> int:
         return site.logs(pod).count('"partitions assigned"')

@@ -52,6 +52,12 @@ class LifecycleSettings(Section):
     erase_after: Annotated[float, Field(ge=0)] = setting(
         3600.0, "s", "Nothing of a study or patient is left for so long; then the values of its corrections are removed"
     )
+    await_images: Annotated[float, Field(ge=0)] = setting(
+        90.0,
+        "days",
+        "How long the correction or merge of a patient of whom there is no study waits for images that come under the "
+        "old name or Patient ID; then its values are removed",
+    )
     retention: tuple[RetentionSettings, ...] = setting(
         (),
         "list",

@@ -22,15 +22,19 @@ _TAG = re.compile("[0-9A-F]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a correction is of: a study, or a patient (`gantry.common.lifecycle.patient_key`)."""
+    """What a correction is of: a study, or a patient (`gantry.common.lifecycle.patient_key`). `awaited`: there was no
+    study of the patient yet, and the values wait for one."""
 
     study: str = ""
     patient: str = ""
+    awaited: bool = False
 
 
 async def write_values(objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values) -> None:
     """Write the values of a correction. Durable when it returns. Raises `DependencyUnavailable`."""
-    content = {"study": subject.study, "patient": subject.patient, "values": values}
+    content: dict[str, object] = {"study": subject.study, "patient": subject.patient, "values": values}
+    if subject.awaited:
+        content["awaited"] = True
     await objects.put(Receipt(correction).values_key(partition), [json.dumps(content, sort_keys=True).encode()])
 
 
@@ -43,6 +47,6 @@ async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
         if not all(isinstance(element, dict) and _TAG.fullmatch(name) for name, element in values.items()):
             raise ValueError
         msgpack.packb(values)  # as an index holds them: text that is none (lone surrogates) cannot be
-        return Subject(str(said["study"]), str(said["patient"])), values
+        return Subject(str(said["study"]), str(said["patient"]), said.get("awaited") is True), values
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None

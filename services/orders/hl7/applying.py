@@ -60,14 +60,19 @@ class Applier:
     async def _correct(self, action: CorrectPatient, asked: Asked, origin: MessageOrigin) -> str:
         orders = await self._change_orders(action.patient, action.values, origin)
         known = await self._corrections.known_as(action.patient)
+        awaited = known is None
         if known is None:
-            return "no study of this patient is here; its orders say so now" if orders else NO_SUCH_PATIENT
+            # Nothing can be on its way but what was ordered. Images that are taken from a worklist of before the update
+            # still come with what it said.
+            if not orders:
+                return NO_SUCH_PATIENT
+            known = await self._corrections.corrected_as(action.patient)
         # An update says all of a patient each time: what is known already needs no correction.
         news = {name: value for name, value in action.values.items() if known.get(name, {}) != _known(value)}
         if not news:
             return "the patient is known like this"
-        await _or_refused(self._corrections.correct_patient(action.patient, news, asked), "PID")
-        return "patient corrected"
+        await _or_refused(self._corrections.correct_patient(action.patient, news, asked, awaited=awaited), "PID")
+        return "orders corrected, and images that come" if awaited else "patient corrected"
 
     async def _lead(self, action: MergePatients | ChangePatientId, asked: Asked, origin: MessageOrigin) -> str:
         values = {**action.values, **action.into.values}
@@ -77,9 +82,11 @@ class Applier:
             await self._change_orders(action.prior, values, origin)
             return "the patients are merged already"
         if prior is None:
-            orders = await self._change_orders(action.prior, values, origin)
-            return "no study of this patient is here; its orders say so now" if orders else NO_SUCH_PATIENT
-        if isinstance(action, ChangePatientId) or into is None:
+            # A patient without a name is merged while the images of the emergency are still at the modality.
+            renamed = isinstance(action, ChangePatientId)
+            made = self._corrections.await_under(action.prior, action.into, action.values, asked, renamed=renamed)
+            await _or_refused(made, "MRG")
+        elif isinstance(action, ChangePatientId) or into is None:
             # A merge into somebody who is not known here gives the patient another ID.
             await _or_refused(self._corrections.rename(action.prior, action.into, asked), "MRG")
         else:

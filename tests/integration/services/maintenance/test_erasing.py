@@ -12,9 +12,16 @@ import pytest
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock
-from gantry.common.events import StudyCorrected, StudyCorrectionsErased, decode
+from gantry.common.dicom.standard.tags import PATIENT_ID
+from gantry.common.events import (
+    PatientCorrected,
+    PatientCorrectionsErased,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    decode,
+)
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Corrections, Deletion, Fate
+from gantry.common.lifecycle import Corrections, Deletion, Fate, patient_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
@@ -36,8 +43,8 @@ class Room:
     index: SearchIndex
     clock: ManualClock
 
-    def eraser(self, after: float = 0.0) -> Eraser:
-        return Eraser(self.objects, self.log, self.index, self.clock, "default", after)
+    def eraser(self, after: float = 0.0, awaited: float = 0.0) -> Eraser:
+        return Eraser(self.objects, self.log, self.index, self.clock, "default", after, awaited)
 
     async def values(self, *, told: bool) -> str:
         """Values of a correction of now, and its event where somebody is told."""
@@ -93,6 +100,51 @@ async def test_values_go_when_all_is_collected_and_has_been_for_a_while(room: Ro
     await room.index.correct(await changes_of(room.objects, [event]))
     assert (await room.index.corrections("default", ONE.study_instance_uid)).erasable == []
     assert await eraser.erase() == 0
+
+
+async def test_values_that_wait_for_a_first_study_go_when_none_has_come(room: Room) -> None:
+    patient = "9" * 32
+    names = []
+    for awaited in (True, False):
+        names.append(Receipt.at(room.clock.now_us()).id)
+        subject = Subject(patient=patient, awaited=awaited)
+        await write_values(room.objects, "default", names[-1], subject, VALUES)
+        event = PatientCorrected("default", "", patient, names[-1], "x", "me", room.clock.now_us())
+        await room.index.correct(await changes_of(room.objects, [event]))
+    waiting, not_waiting = names
+    eraser = room.eraser(awaited=90 * 86400.0)
+    assert await eraser.erase() == 1
+    assert await room.there() == {waiting}
+    erased = [decode(record.payload) async for record in room.log.replay("patients")]
+    await room.index.correct(await changes_of(room.objects, erased))
+    room.clock.advance(89 * 86400)
+    assert await eraser.erase() == 0
+    room.clock.advance(86400)
+    assert await eraser.erase() == 1
+    assert await room.there() == set()
+    events = [decode(record.payload) async for record in room.log.replay("patients")]
+    assert [event.corrections for event in events if isinstance(event, PatientCorrectionsErased)] == [
+        (not_waiting,),
+        (waiting,),
+    ]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_correction_that_has_had_its_study_waits_for_no_other(room: Room, restarted: bool) -> None:
+    patient = patient_key({PATIENT_ID: ("P1",)}, "")
+    name = Receipt.at(room.clock.now_us()).id
+    await write_values(room.objects, "default", name, Subject(patient=patient, awaited=True), VALUES)
+    event = PatientCorrected("default", "", patient, name, "x", "me", room.clock.now_us())
+    await room.index.correct(await changes_of(room.objects, [event]))
+    eraser = room.eraser(awaited=90 * 86400.0)
+    assert await eraser.erase() == 0  # it waits
+    await room.index.apply([ONE])
+    eraser = room.eraser(awaited=90 * 86400.0) if restarted else eraser
+    assert await eraser.erase() == 0
+    fate = Fate(frozenset([Deletion("d", 1)])) | Fate(collected=True)
+    await room.index.decide([Decision("default", KEY, ONE.receipt, fate)])
+    assert await eraser.erase() == 1
+    assert await room.there() == set()
 
 
 async def test_values_that_cannot_be_read_do_not_apply_and_nothing_else_stands_still(room: Room) -> None:
