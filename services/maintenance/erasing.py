@@ -5,8 +5,8 @@ The order: everything of it is collected, and has been for a while; the values a
 again. The while is for a restore, in which a study may be heard of later than what was decided about it.
 
 A patient of whom nothing was there when a message corrected or merged it has a longer while: images that a modality
-took under the old name or ID may be on their way. When a study has come, that while is over: if it is deleted, the values
-go as all others do.
+took under the old name or ID may be on their way. When a study has come, that while is over: if it is deleted, the
+values go as all others do.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Eraser:
             return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
         now_ms, found = self._clock.now_us() // 1000, list[str]()
         async for key, receipt in keys(
-            self._objects, "corrections", self._partition, now_ms - self._awaited_ms, now_ms
+            self._objects, "corrections", self._partition, max(1, now_ms - self._awaited_ms), now_ms
         ):
             if receipt.id in waiting:
                 continue
