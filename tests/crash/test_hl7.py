@@ -24,7 +24,7 @@ from tests.support.asking import uids_of
 from tests.support.messages import order, patient
 from tests.support.objects import study
 
-PROFILE = "{sender: 'RIS^*', authorities: ['HOSP='], stations: {CT: CT1}}"
+PROFILE = "{sender: 'RIS^*', authorities: ['HOSP='], stations: {CT: CT1}, confidential: [PV1-16]}"
 
 
 def archive_of(make_archive: MakeArchive, *arguments: str, more: str = "") -> tuple[RunningArchive, int]:
@@ -149,22 +149,30 @@ async def test_images_that_come_after_their_patient_was_merged_or_corrected_are_
     scheduled = order(pid={3: "P4^^^HOSP"}, orc=other, obr={**other, 18: "A400"}, control_id="4")
     assert (await told(port, scheduled)).accepted
     update = patient("A08", pid={3: "P4^^^HOSP", 5: "RIGHT^NAME"}, control_id="5")
-    assert (await told(port, update)).text == "orders corrected, and images that come"
+    assert (await told(port, update)).text == "patient corrected, for what comes"
     again = patient("A08", pid={3: "P4^^^HOSP", 5: "RIGHT^NAME"}, control_id="6")
     assert (await told(port, again)).text == "the patient is known like this"
+    # Who is confidential is so before anything was ordered.
+    important = {3: "P5^^^HOSP", 5: "VERY^IMPORTANT"}
+    marked = patient("A08", pid=important, pv1={16: "VIP"}, control_id="8")
+    assert (await told(port, marked)).text == "patient corrected, for what comes"
     await asyncio.sleep(1.5)
     archive.kill()
     archive.start()
     circle = patient("A40", pid={3: "P1^^^HOSP"}, mrg={1: "P2^^^HOSP"}, control_id="7")
     assert (await told(port, circle)).code == "AE"
-    came = {name: study(tmp_path / name, 1, patient=name) for name in ("P1", "TEMP1", "P4")}
+    came = {name: study(tmp_path / name, 1, patient=name) for name in ("P1", "TEMP1", "P4", "P5")}
     await send_files(archive, *came.values())
     seen = {name: (await shown(archive, uids_of(images[0])[0]))[:2] for name, images in came.items()}
     assert seen == {
         "P1": ("P2", "SURVIVING^NAME"),
         "TEMP1": ("P3", "KNOWN^NOW"),
         "P4": ("P4", "RIGHT^NAME"),
+        "P5": ("P5", seen["P5"][1]),  # nothing but the mark was kept of him
     }
+    assert seen["P5"][1] != "VERY^IMPORTANT"
+    (vip,) = ask(archive, f"studies/{uids_of(came['P5'][0])[0]}/series?includefield=00403001")[1]
+    assert vip["00403001"]["Value"] == ["VIP"]
 
 
 def _order(archive: RunningArchive) -> dict[str, Any]:

@@ -67,8 +67,16 @@ def order(
     )
 
 
-def patient(event: str, *, pid: Fields | None = None, mrg: Fields | None = None, control_id: str = "MSG1") -> bytes:
+def patient(
+    event: str,
+    *,
+    pid: Fields | None = None,
+    mrg: Fields | None = None,
+    pv1: Fields | None = None,
+    control_id: str = "MSG1",
+) -> bytes:
     """An ADT message."""
     segments = [segment("EVN", {1: event}), segment("PID", {**PATIENT, **(pid or {})})]
     segments += [segment("MRG", mrg)] if mrg is not None else []
+    segments += [segment("PV1", pv1)] if pv1 is not None else []
     return message(f"ADT^{event}", *segments, control_id=control_id)

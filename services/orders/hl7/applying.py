@@ -6,7 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from gantry.common.dicom.query.matching import Single
-from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.dicom.standard.tags import (
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+)
 from gantry.common.errors import Conflicting, NotFound, NotUnderstood
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients
 from gantry.common.hl7.orders import MessageOrigin, changes_of
@@ -22,6 +26,7 @@ from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
 
 NO_SUCH_PATIENT = "no study and no order of this patient is here"
+_CONFIDENTIAL = f"{CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION:08X}"
 
 
 class Applier:
@@ -60,19 +65,20 @@ class Applier:
     async def _correct(self, action: CorrectPatient, asked: Asked, origin: MessageOrigin) -> str:
         orders = await self._change_orders(action.patient, action.values, origin)
         known = await self._corrections.known_as(action.patient)
-        awaited = known is None
+        awaited, values = known is None, action.values
         if known is None:
-            # Nothing can be on its way but what was ordered. Images that are taken from a worklist of before the update
-            # still come with what it said.
-            if not orders:
-                return NO_SUCH_PATIENT
             known = await self._corrections.corrected_as(action.patient)
+            # Nothing can be on its way but what was ordered: images that are taken from a worklist of before the update
+            # come with what it said. Who is confidential is so from the first image on, whoever orders it.
+            values = values if orders else {name: values[name] for name in (_CONFIDENTIAL,) if name in values}
         # An update says all of a patient each time: what is known already needs no correction.
-        news = {name: value for name, value in action.values.items() if known.get(name, {}) != _known(value)}
+        news = {name: value for name, value in values.items() if known.get(name, {}) != _known(value)}
+        if awaited and not orders and not news and not known:
+            return NO_SUCH_PATIENT
         if not news:
             return "the patient is known like this"
         await _or_refused(self._corrections.correct_patient(action.patient, news, asked, awaited=awaited), "PID")
-        return "orders corrected, and images that come" if awaited else "patient corrected"
+        return "patient corrected, for what comes" if awaited else "patient corrected"
 
     async def _lead(self, action: MergePatients | ChangePatientId, asked: Asked, origin: MessageOrigin) -> str:
         values = {**action.values, **action.into.values}
