@@ -78,7 +78,7 @@ def _partition(definitions: Schema) -> Schema:
     schema = _own(PartitionSettings.model_json_schema(), definitions)
     signs = {name: value for name, value in schema["properties"].items() if name != "settings"}
     secrets = section(httpTokens=section(name=TEXT, tokens=TEXT), doorKey=section(name=TEXT, key=TEXT))
-    files = section(**dict.fromkeys(AT_THE_DOOR, {"$ref": "#/$defs/otherFile"}))
+    files = section(**{name: {"$ref": "#/$defs/otherFile"} for name in AT_THE_DOOR})
     return {**section(**signs, configMap=TEXT, secrets=secrets, files=files), "required": ["name", "configMap"]}
 
 

@@ -120,6 +120,13 @@ ALERTS = (
         "{{ $labels.dependency }} is away, full or too slow",
     ),
     Alert(
+        "GantryStoreAway",
+        "page",
+        "min by (store) (gantry_store_reached) == 0",
+        "5m",
+        "objects that lie in {{ $labels.store }} cannot be read",
+    ),
+    Alert(
         "GantryDiskFilling",
         "page",
         "min by (instance, store) (gantry_disk_free_bytes / gantry_disk_size_bytes) < 0.1",

@@ -48,6 +48,7 @@ from gantry.services.process.door_key import DoorKey, ProvenOrigins
 from gantry.services.process.followed import follow_sessions, follow_shares, follow_subscriptions
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
+from gantry.services.process.other_stores import OtherStores, other_stores
 from gantry.services.process.pacing import PeerPaces
 from gantry.services.process.peers_of_api import check_peers, follow_peers, read_peers
 from gantry.services.process.policy_peers import PolicyPeers
@@ -224,6 +225,8 @@ class Archive:
             self.lifecycle.watch(heartbeat.run(self.settings.upkeep.report_every), "heartbeat")
             self._closing.append(heartbeat.end)
         groups = await self._begin_indexing(context) if self._indexes else []
+        if Role.RETRIEVE in self.roles and (others := other_stores(self.settings, stores)):
+            self.lifecycle.watch(OtherStores(others, self.clock, self.metrics).run(), "other stores")
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         waiting = [role for role in _READ_FIRST if role in self.roles]
         if services or waiting:

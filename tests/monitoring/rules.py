@@ -138,6 +138,17 @@ CASES = (
         labels={"instance": "a", "store": "objects"},
     ),
     Case(
+        "GantryStoreAway",
+        "page",
+        # One process that does not reach it is enough: a network policy, a secret.
+        {
+            'gantry_store_reached{store="cold",instance="a"}': "1x200",
+            'gantry_store_reached{store="cold",instance="b"}': "0x200",
+        },
+        {'gantry_store_reached{store="cold",instance="a"}': "1x200"},
+        labels={"store": "cold"},
+    ),
+    Case(
         "GantryQuotaNearlyReached",
         "ticket",
         {'gantry_quota_bytes{job="gantry"}': "1000x200", 'gantry_quota_used_bytes{job="gantry"}': "901x200"},

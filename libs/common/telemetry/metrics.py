@@ -461,6 +461,14 @@ METRICS: tuple[Metric, ...] = (
         "Objects in an archive of their store that somebody wanted, and that were asked for",
     ),
     Metric(
+        "store_reached",
+        "gauge",
+        "",
+        "1 while an object store of `tiers.stores` or `storage.in_place` could be reached at the last look (every "
+        "30 s), else 0; from processes that give objects out",
+        ("store",),
+    ),
+    Metric(
         "tier_bytes",
         "gauge",
         "bytes",
@@ -776,6 +784,7 @@ class Metrics:
     relocated_bytes: Counter
     relocation_failures: Counter
     objects_brought_back: Counter
+    store_reached: Gauge
     tier_bytes: Gauge
     subsequent_occurrences: Counter
     rejections_lapsed: Counter

@@ -1,0 +1,70 @@
+"""The object stores beside the one that objects arrive in, looked at again and again: those of `tiers.stores`, and the
+buckets and folders of others in `storage.in_place`.
+
+Readiness does not ask them (what arrives must not wait for old images), so that nobody would know that one is away
+before a radiologist does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.process.stores import Stores
+
+LOOK_SECONDS = 30.0
+_ANSWER_SECONDS = 20.0
+logger = get_logger("stores")
+Check = Callable[[], Awaitable[None]]
+
+
+def other_stores(settings: Settings, stores: Stores) -> dict[str, Check]:
+    """How each of them is looked at, by its name in the settings."""
+    tiers = {} if stores.tiers is None else stores.tiers.stores
+    checks: dict[str, Check] = {one.name: tiers[one.name].check for one in settings.tiers.stores if one.name in tiers}
+    for one in settings.storage.in_place:
+        checks[one.name] = _in_place(stores, one.name)
+    return checks
+
+
+def _in_place(stores: Stores, name: str) -> Check:
+    async def check() -> None:
+        await (await stores.in_place.foreign.get(name)).check()
+
+    return check
+
+
+class OtherStores:
+    """Sets `gantry_store_reached` for each, and says in the log when one goes and when it is back."""
+
+    def __init__(self, checks: Mapping[str, Check], clock: Clock, metrics: Metrics) -> None:
+        self._checks = checks
+        self._clock = clock
+        self._metrics = metrics
+        self._away = set[str]()
+
+    async def run(self, every: float = LOOK_SECONDS) -> None:
+        """For ever; `every` in seconds."""
+        while True:
+            await asyncio.gather(*(self._look(name, check) for name, check in self._checks.items()))
+            await self._clock.sleep(every)
+
+    async def _look(self, name: str, check: Check) -> None:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await check()
+        except (GantryError, TimeoutError) as error:
+            reason = error if isinstance(error, GantryError) else DependencyUnavailable(name, "it does not answer")
+            if name not in self._away:
+                logger.warning("object store is away: what lies there cannot be read", store=name, error=reason)
+            self._away.add(name)
+        else:
+            if name in self._away:
+                logger.info("object store is back", store=name)
+            self._away.discard(name)
+        self._metrics.store_reached.labels(name).set(name not in self._away)
