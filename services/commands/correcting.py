@@ -25,7 +25,7 @@ from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import reason_option
 from gantry.services.corrections import CorrectionDesk, Made
-from gantry.services.lifecycle.history import Entry, History, history_of
+from gantry.services.lifecycle.history import Entry, History, history_of, patient_entries
 from gantry.services.process.stores import Stores
 
 Step = Callable[[CorrectionDesk], Awaitable[Made]]
@@ -168,11 +168,27 @@ def unmerge(
 
 @click.command()
 @options
-@click.argument("study")
+@click.argument("study", default="")
+@click.option("--patient", default="", metavar="ID", help="In place of STUDY: a Patient ID.")
+@_issuer
 @click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="As of this time, UTC.")
-def history(config: Path | None, data: Path | None, as_json: bool, study: str, moment: datetime | None) -> None:
-    """What was corrected of a study, when, by whom and why, and what it is shown as; or was at an earlier time."""
+def history(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    study: str,
+    patient: str,
+    issuer: str,
+    moment: datetime | None,
+) -> None:
+    """What was corrected of a study, when, by whom and why, and what it is shown as; or was at an earlier time. With
+    --patient what was corrected of a patient, and whom it was merged into, also of one without a study here."""
     until = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1e6)
+    if bool(study) == bool(patient):
+        raise click.UsageError("give a STUDY or a --patient")
+    if patient:
+        _patient_history(config, data, as_json, _identity(patient, issuer), until)
+        return
 
     async def work(stores: Stores, settings: Settings) -> None:
         known = await study_at(stores.index, DEFAULT_PARTITION, study, until)
@@ -186,6 +202,21 @@ def history(config: Path | None, data: Path | None, as_json: bool, study: str, m
             print_columns(("correction", "when", "what", "by", "why", "values"), [_row(one) for one in found.entries])
             click.echo("")
         print_table(("attribute", "received", "shown"), _compared(found))
+
+    run(config, data, work)
+
+
+def _patient_history(
+    config: Path | None, data: Path | None, as_json: bool, patient: PatientIdentity, until: int | None
+) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
+        entries = patient_entries(await stores.index.corrections(DEFAULT_PARTITION, patient=patient.key), until)
+        if as_json:
+            click.echo(json.dumps([one.as_json() for one in entries]))
+        elif entries:
+            print_columns(("correction", "when", "what", "by", "why", "values"), [_row(one) for one in entries])
+        else:
+            click.echo("nothing was corrected of this patient (with another issuer?)")
 
     run(config, data, work)
 

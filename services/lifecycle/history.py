@@ -77,6 +77,12 @@ def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) 
     )
 
 
+def patient_entries(corrections: Corrections, until: int | None = None) -> list[Entry]:
+    """What was corrected of a patient, and whom it was merged into, the earliest first; with `until` as it was then."""
+    made = sorted(_entries([corrections], True), key=lambda entry: entry.correction.id)
+    return [_as_of(entry, until) for entry in made if until is None or entry.correction.at <= until]
+
+
 def _entries(several: Iterable[Corrections], patient: bool) -> list[Entry]:
     return [
         Entry(one, patient, corrections.withdrawn.get(id_))

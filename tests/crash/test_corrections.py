@@ -171,6 +171,9 @@ async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeAr
     # No circles, and no second merge of the same patient; a merged one is known no more.
     assert (merge(archive, "P2", "P2"), merge(archive, "P1", "P2")) == (409, 409)
     assert "taken back" in done(archive, "unmerge", "P1", "--reason", "two persons")
+    told = done(archive, "history", "--patient", "P1")
+    assert "merge (taken back" in told
+    assert "two persons" in told
     assert (await shown(archive, uids_of(late[0])[0]))[:2] == ("P1", "Doe^Jane")
     done(archive, "delete", uids_of(late[0])[0], "--reason", "for the comparison")
     async with index_of(archive) as index:
