@@ -8,21 +8,25 @@ from gantry.common.events import INDEXED, INDEXERS, TOPICS, Event, InstanceStore
 from gantry.common.lifecycle import StudyState, fold
 from gantry.common.ports.log import EventLog
 
+_FIRST_LOOK_SECONDS = 0.004
 _INSTANCES, _PATIENTS = TOPICS[InstanceStored].name, TOPICS[PatientHoldPlaced].name
 
 
 async def has_followed(
     log: EventLog, clock: Clock, patience: float, group: str = INDEXERS, look_again: float = 0.05
 ) -> bool:
-    """Wait until a group has passed what is on the log now; False if it has not within `patience` seconds. Raises
+    """Wait until a group has passed what is on the log now; False if it has not within `patience` seconds. Looks again
+    soon at first, since an indexer mostly needs milliseconds, then every `look_again` seconds. Raises
     `DependencyUnavailable`."""
+    pause = min(_FIRST_LOOK_SECONDS, look_again)
     ends = {topic: await log.ends(topic) for topic in INDEXED}
     until = clock.monotonic() + patience
     for topic in INDEXED:
         while not await log.has_passed(group, topic, ends[topic]):
             if clock.monotonic() >= until:
                 return False
-            await clock.sleep(look_again)
+            await clock.sleep(pause)
+            pause = min(2 * pause, look_again)
     return True
 
 
