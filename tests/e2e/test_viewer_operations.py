@@ -142,7 +142,9 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
 
 async def test_who_uploads_a_conflict_and_may_decide_is_led_to_it(archive: RunningArchive, tmp_path: Path) -> None:
     uids = {"study": generate_uid(), "series": generate_uid(), "instance": generate_uid()}
-    paths = [write(tmp_path, data_set(**uids, name=name, number=n)).path for n, name in enumerate(("A^Ada", "B^Ben"))]
+    paths = [
+        write(tmp_path / name, data_set(**uids, name=name, number=n)).path for n, name in enumerate(("A^Ada", "B^Ben"))
+    ]
     async with opened(archive, ready="document.body.dataset.ready") as page:
         await page.until("Boolean(document.querySelector('gantry-rail a[href=\"/operations\"]:not([hidden])'))")
         await page.choose_files("#files", paths)
