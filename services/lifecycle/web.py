@@ -2,6 +2,7 @@
 
 DELETE /dicom-web/studies/1.2.3?reason=sent+twice
 POST   /dicom-web/studies/1.2.3/restore?reason=a+mistake
+POST   /dicom-web/studies/1.2.3/restore?note=1.2.3.99
 GET    /dicom-web/permissions
 """
 
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.ids import is_uid
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
 from gantry.common.web.callers import caller_of, may, reason_of, rejecting_codes
@@ -79,8 +81,18 @@ class DeletionService:
         return await self._change(request, match, "DELETE over HTTP", self._deletions.delete)
 
     async def restore(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """204 when it is found again, 202 when it is certain to be. 403; 404 if nothing of it can be restored."""
-        return await self._change(request, match, "restore over HTTP", self._deletions.restore)
+        """204 when it is found again, 202 when it is certain to be; with `note` what that rejection note of the study
+        hides. 403; 404 if nothing of it can be restored."""
+        note = request.query.get("note", "")
+        if not note:
+            return await self._change(request, match, "restore over HTTP", self._deletions.restore)
+        if not is_uid(note) or match.series:
+            raise HttpProblem(400, "note: the SOP Instance UID of a rejection note, with the path of its study")
+
+        async def revoke(target: Target, asked: Asked) -> Done:
+            return await self._deletions.restore_rejected(target.study, note, asked)
+
+        return await self._change(request, match, "rejection undone over HTTP", revoke)
 
     async def _change(
         self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]

@@ -55,9 +55,10 @@ export async function remove(studies, reason) {
   await refresh();
 }
 
-export async function restore(deletion, studies) {
+// `asked(study)` is the query of its address.
+export async function restore(deletion, studies, asked = () => "") {
   deletion.set({ undo: null });
-  const { job, done } = await each(`Restoration of ${plural(studies.length)}`, studies, (path) => ask(`${path}/restore`, { method: "POST", accept: "*/*" }));
+  const { job, done } = await each(`Restoration of ${plural(studies.length)}`, studies, (path, study) => ask(`${path}/restore${asked(study)}`, { method: "POST", accept: "*/*" }));
   const refused = studies.length - done.length;
   job.end(refused ? "warning" : "done", `${plural(done.length)} restored${refused ? `, ${refused} not` : ""}`);
   await refresh();

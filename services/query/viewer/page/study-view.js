@@ -40,6 +40,7 @@ class StudyView extends HTMLElement {
     this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
     this.append(this.head, this.strip, this.stack, h("section", { class: "about", "aria-label": "Details" }, this.tabs, ...Object.values(this.panels)));
     store.on(["mayOperate"], () => this.showBecame());
+    store.on(["mayReject"], () => this.showMay());
     this.addEventListener("frame", (event) => this.framed(event.detail));
   }
 
@@ -127,8 +128,15 @@ class StudyView extends HTMLElement {
       viewer.href = ohif ? viewerUrl([this.uid], listAddress()) : "/ohif/";
       if (!ohif) this.dataset.viewer = reason;
     }, () => {});
-    return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, back);
+    this.rejecting = h("button", { type: "button", onclick: async () => (await import("./rejections.js")).rejectParts(this) }, icon("reject"), h("span", {}, "Reject …"));
+    this.showMay();
+    return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, this.rejecting, back);
   }
+
+  showMay() {
+    if (this.rejecting) this.rejecting.hidden = !store.state.mayReject.length;
+  }
+
 
   open(event) {
     if (event.ctrlKey || event.metaKey || event.button) return;
@@ -197,6 +205,7 @@ class StudyView extends HTMLElement {
       const found = await searchAll(`${base}/instances?limit=1000`, signal);
       if (signal.aborted || this.chosen !== uid) return;
       const instances = inOrder(found, TAG.InstanceNumber, TAG.SOPInstanceUID);
+      this.instances = instances;
       this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription), text(series, TAG.Modality));
       if (!this.stack.frames.length && instances.length) this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
     } catch (error) {
