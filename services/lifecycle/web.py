@@ -43,10 +43,15 @@ class DeletionService:
         hiding: Collection[str] = (),
         overrides: bool = False,
         confidential: bool = False,
+        profiles: Collection[str] = (),
+        may_share: Collection[str] = (),
     ) -> None:
         """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`; `may_reject` has the
         codes of each, `hiding` those that hide something here. `overrides` says whether anybody can open here what he
-        does not see, `confidential` whether there are studies that not everybody sees."""
+        does not see, `confidential` whether there are studies that not everybody sees; by `profiles` those who
+        `may_share` download de-identified copies."""
+        self._profiles = sorted(profiles)
+        self._may_share = frozenset(may_share)
         self._deletions = deletions
         self._may_reject = may_reject or {}
         self._hiding = frozenset(hiding)
@@ -74,6 +79,8 @@ class DeletionService:
         opens = self._overrides and not caller.sight.whole
         said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
         said[Verb.REJECT.value] = sorted(self._hiding & frozenset(rejecting_codes(request, self._may_reject)))
+        shares = caller.sight.whole and may(request, Verb.SHARE, self._may_share)
+        said["deidentify"] = self._profiles if shares else []
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
