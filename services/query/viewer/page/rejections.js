@@ -4,6 +4,7 @@ import { ArchiveError, searchAll, storeObjects } from "./archive.js";
 import { each, nameOf, plural, restore } from "./deletions.js";
 import { TAG, text } from "./dicom.js";
 import { h } from "./dom.js";
+import { plural as counted } from "./operations.js";
 import { leave, refresh, store, uidOf } from "./page.js";
 import { CODES, named, refusal, rejectionNote, uidOfBytes } from "./rejecting.js";
 
@@ -87,7 +88,7 @@ async function reject(title, studies, value, words, instancesOf, whenDone = null
   const notes = new Map();
   const { job, done } = await each(`Rejection of ${title}`, studies, async (path, study) => notes.set(study, await storeNote(await instancesOf(path), study, value, words)));
   const refused = studies.length - done.length;
-  job.end(refused ? (done.length ? "warning" : "failed") : "done", whenDone ? (refused ? "Nothing rejected" : imagesRejected(notes.get(studies[0]).many)) : `${plural(done.length)} rejected${refused ? `, ${refused} not` : ""}`);
+  job.end(refused ? (done.length ? "warning" : "failed") : "done", `${whenDone && done.length ? counted(notes.get(done[0]).many, "image") : plural(done.length)} rejected${refused ? `, ${refused} not` : ""}`);
   const undo = async () => {
     await restore(job, done, (study) => `?${new URLSearchParams({ note: notes.get(study).uid })}`);
     whenDone?.();
@@ -97,8 +98,6 @@ async function reject(title, studies, value, words, instancesOf, whenDone = null
   await refresh();
   if (done.length) whenDone?.();
 }
-
-const imagesRejected = (many) => `${many} ${many === 1 ? "image" : "images"} rejected`;
 
 async function storeNote(instances, study, value, words) {
   if (!instances.length) throw new Error("it has no images any more");

@@ -1,13 +1,13 @@
 // Studies out of the archive: as ZIP files to this machine, or to another AE by C-MOVE.
 
 import { BASE, ask, askJson, studyPath, token } from "./archive.js";
+import { plural } from "./deletions.js";
 import { TAG, nameParts, text } from "./dicom.js";
 import { h, saveBlob } from "./dom.js";
 import { Job } from "./jobs.js";
 import { store, uidOf } from "./page.js";
 
 const EVERY = 1000;
-const plural = (many) => `${many} ${many === 1 ? "study" : "studies"}`;
 
 // A file name that says whose study it is, without characters that a file system refuses.
 export function fileName(study) {
