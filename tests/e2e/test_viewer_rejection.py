@@ -173,10 +173,8 @@ async def test_who_may_not_reject_is_not_offered_it(closed: RunningArchive) -> N
 
 async def parts(page: Page) -> None:
     """The dialog for series and images of the study on its page."""
-    await page.until(
-        "[...document.querySelectorAll('study-view button')].some(e => !e.hidden && e.innerText === 'Reject …')"
-    )
-    await page.press_button("Reject …", of="study-view button")
+    button = "document.querySelector('study-view [aria-label^=\"Reject series\"]')"
+    await page.until(f"!{button}.hidden && ({button}.click(), true)")
     await page.until("document.querySelector('#reject')?.open")
 
 

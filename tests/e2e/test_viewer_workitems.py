@@ -113,7 +113,8 @@ async def test_what_is_to_be_done_is_a_list_and_one_of_it_says_all(
         ("?state=SCHEDULED", 1),
         ("?list=LIVER", 1),
         ("?term=P2", 1),
-        ("?term=oz", 1), ("?term=nobody", 0),
+        ("?term=oz", 1),
+        ("?term=nobody", 0),
         ("?state=", 2),
     ):
         async with workitems(archive, asked) as page:

@@ -16,6 +16,12 @@ export function nameOf(study) {
   return parts.filter(Boolean).join(" · ") || uidOf(study);
 }
 
+// The studies that a dialog is about, as lines.
+export function namesOf(studies) {
+  const more = studies.length - MOST_NAMED;
+  return [...studies.slice(0, MOST_NAMED).map(nameOf), ...(more > 0 ? [`and ${more} more`] : [])];
+}
+
 class DeleteDialog extends HTMLElement {
   connectedCallback() {
     this.heading = h("h2", { id: "delete-title" });
@@ -35,8 +41,7 @@ class DeleteDialog extends HTMLElement {
   open(studies) {
     this.studies = studies;
     say(this.heading, `Delete ${plural(studies.length)}?`);
-    const more = studies.length - MOST_NAMED;
-    this.named.replaceChildren(...studies.slice(0, MOST_NAMED).map((study) => h("li", {}, nameOf(study))), ...(more > 0 ? [h("li", {}, `and ${more} more`)] : []));
+    this.named.replaceChildren(...namesOf(studies).map((name) => h("li", {}, name)));
     this.reason.value = "";
     this.dialog.returnValue = "";
     this.dialog.showModal();

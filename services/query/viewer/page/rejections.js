@@ -1,22 +1,21 @@
 // Studies are rejected (IHE IOCM): a rejection note of each is stored as any object is, and what it names is hidden.
 
 import { ArchiveError, searchAll, storeObjects } from "./archive.js";
-import { each, nameOf, plural, restore } from "./deletions.js";
+import { each, namesOf, plural, restore } from "./deletions.js";
 import { TAG, text } from "./dicom.js";
 import { h } from "./dom.js";
 import { plural as counted } from "./operations.js";
 import { leave, refresh, store, uidOf } from "./page.js";
 import { CODES, named, refusal, rejectionNote, uidOfBytes } from "./rejecting.js";
 
-const MOST_NAMED = 5;
 const MOST_INSTANCES = 20_000;
 const PAGE = 1000;
 
+const listOf = (studies) => h("ul", { class: "named" }, ...namesOf(studies).map((name) => h("li", {}, name)));
+
 // Ask why, and reject these studies.
 export function rejectStudies(studies) {
-  const more = studies.length - MOST_NAMED;
-  const what = h("ul", { class: "named" }, ...studies.slice(0, MOST_NAMED).map((study) => h("li", {}, nameOf(study))), more > 0 ? h("li", {}, `and ${more} more`) : null);
-  openDialog(plural(studies.length), [what], (value, words) => reject(plural(studies.length), studies, value, words, (path) => searchAll(`${path}/instances?limit=${PAGE}`)));
+  openDialog(plural(studies.length), [listOf(studies)], (value, words) => reject(plural(studies.length), studies, value, words, (path) => searchAll(`${path}/instances?limit=${PAGE}`)));
 }
 
 // Ask which series or images of the study in a view, and why.
@@ -32,10 +31,10 @@ export function rejectParts(view) {
     const box = h("input", { type: "checkbox", checked: here, onchange: () => { images.hidden = !box.checked; } });
     images.hidden = !box.checked;
     const only = here && number ? h("button", { type: "button", onclick: () => { box.checked = true; images.hidden = false; images.value = number; } }, `Only image ${number}`) : null;
-    return { uid, name, box, images, line: h("li", {}, h("label", { class: "choice" }, box, `${name}, ${text(one, TAG.Modality)}, ${text(one, TAG.NumberOfSeriesRelatedInstances)}`), images, only) };
+    return { uid, name, box, images, line: h("li", {}, h("label", { class: "choice" }, box, `${name}, ${text(one, TAG.Modality)}, ${counted(text(one, TAG.NumberOfSeriesRelatedInstances), "image")}`), images, only) };
   });
   const problem = h("p", { class: "problem", role: "alert" });
-  const what = [h("ul", { class: "named" }, h("li", {}, nameOf(study))), h("ul", { class: "parts", role: "group", "aria-label": "Series" }, ...rows.map(({ line }) => line)), problem];
+  const what = [listOf([study]), h("ul", { class: "parts", role: "group", "aria-label": "Series" }, ...rows.map(({ line }) => line)), problem];
   openDialog("series or images", what, (value, words) => rejectSome(view, study, rows, value, words), (event) => {
     problem.textContent = rows.some(({ box }) => box.checked) ? "" : "Nothing is chosen.";
     if (problem.textContent) event.preventDefault();

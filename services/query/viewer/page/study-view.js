@@ -40,8 +40,17 @@ class StudyView extends HTMLElement {
     this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
     this.append(this.head, this.strip, this.stack, h("section", { class: "about", "aria-label": "Details" }, this.tabs, ...Object.values(this.panels)));
     store.on(["mayOperate"], () => this.showBecame());
-    store.on(["mayReject"], () => this.showMay());
+    this.offerReject();
+    store.on(["mayReject"], () => this.offerReject());
     this.addEventListener("frame", (event) => this.framed(event.detail));
+  }
+
+  // Among what is done with the images, for who may.
+  offerReject() {
+    const name = "Reject series or images …";
+    this.rejecting ||= h("button", { type: "button", class: "plain", title: name, "aria-label": name, onclick: async () => (await import("./rejections.js")).rejectParts(this) }, icon("reject"));
+    this.rejecting.hidden = !store.state.mayReject.length;
+    this.stack.lastChild.append(this.rejecting);
   }
 
   get page() {
@@ -128,13 +137,7 @@ class StudyView extends HTMLElement {
       viewer.href = ohif ? viewerUrl([this.uid], listAddress()) : "/ohif/";
       if (!ohif) this.dataset.viewer = reason;
     }, () => {});
-    this.rejecting = h("button", { type: "button", onclick: async () => (await import("./rejections.js")).rejectParts(this) }, icon("reject"), h("span", {}, "Reject …"));
-    this.showMay();
-    return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, this.rejecting, back);
-  }
-
-  showMay() {
-    if (this.rejecting) this.rejecting.hidden = !store.state.mayReject.length;
+    return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, back);
   }
 
 

@@ -1,7 +1,7 @@
 // Studies out of the archive: as ZIP files to this machine, or to another AE by C-MOVE.
 
 import { BASE, ask, askJson, studyPath, token } from "./archive.js";
-import { plural } from "./deletions.js";
+import { namesOf, plural } from "./deletions.js";
 import { TAG, nameParts, text } from "./dicom.js";
 import { h, saveBlob } from "./dom.js";
 import { Job } from "./jobs.js";
@@ -34,7 +34,7 @@ export async function deidentify(studies) {
   const profiles = store.state.mayDeidentify;
   if (!studies.length || !profiles.length) return;
   const { askWhy } = await import("./operations.js");
-  const why = await askWhy({ title: `De-identify ${plural(studies.length)}`, named: studies.map((study) => fileName(study).slice(0, -4)), name: "Download copies", reasons: ["Teaching", "Research"], choices: profiles.map((name) => [name, `Profile ${name}`]),
+  const why = await askWhy({ title: `De-identify ${plural(studies.length)}`, named: namesOf(studies), name: "Download copies", reasons: ["Teaching", "Research"], choices: profiles.map((name) => [name, `Profile ${name}`]),
     words: "Copies are downloaded, nothing here is changed. What cannot be de-identified is left out: README.TXT in each file says why. Nobody looks at pixels." });
   if (why) await fetchZips(`De-identified copies of ${plural(studies.length)}`, studies, (_, at) => `deidentified-${why.choice}-${at + 1}.zip`, `/deidentified?${new URLSearchParams({ profile: why.choice, reason: why.reason })}`);
 }

@@ -100,7 +100,7 @@ class WorkitemsSection extends Section {
   references(name, all) {
     if (!all.length) return null;
     const study = ({ study: of }) => (of ? link(`/?${new URLSearchParams({ study: of })}`, `…${of.slice(-8)}`, { class: "row-link uid-link", title: of }) : "");
-    return table(name, [{ name }, { name: "Study" }, { name: "Series", mono: true, wide: true, phone: false }, { name: "Instances", number: true }], all.map((each) => [each.kind, study(each), each.series, String(each.instances)]));
+    return table(name, [{ name }, { name: "Study" }, { name: "Series", mono: true, wide: true, phone: false }, { name: "Instances", number: true }], all.map((each) => [each.kind, study(each), each.series, each.instances ? String(each.instances) : ""]));
   }
 
   acts(uid, one) {
