@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
