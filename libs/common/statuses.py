@@ -52,8 +52,6 @@ RESPONSE_LIMIT_REACHED = 0xB001
 """Of Repository Query: there are more matches, which another request may ask for (PS3.4 table C.4-1)."""
 ELEMENTS_DISCARDED = 0xB006
 KEPT_WITHOUT_MATCHING_SOP_CLASS = 0xB007
-ANOTHER_OBJECT_OF_THIS_UID = 0xB111
-"""A Warning Reason of our own, as PS3.18 table I.2-1 lets us have them: 0111H as a warning."""
 WORKITEM_CREATED_WITH_MODIFICATIONS = 0xB300
 WORKITEM_ALREADY_CANCELED = 0xB304
 WORKITEM_ALREADY_COMPLETED = 0xB306
@@ -117,7 +115,6 @@ WORDS = {
     RESPONSE_LIMIT_REACHED: "the limit of responses was reached: there are more",
     ELEMENTS_DISCARDED: "elements discarded",
     KEPT_WITHOUT_MATCHING_SOP_CLASS: "data set does not match SOP class (kept)",
-    ANOTHER_OBJECT_OF_THIS_UID: "another object of this UID is here: both are kept",
     WORKITEM_CREATED_WITH_MODIFICATIONS: "the workitem was created with modifications",
     WORKITEM_ALREADY_CANCELED: "the workitem is CANCELED already",
     WORKITEM_ALREADY_COMPLETED: "the workitem is COMPLETED already",

@@ -20,9 +20,8 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import unfollowed_events
-from gantry.common.statuses import ANOTHER_OBJECT_OF_THIS_UID
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.ingest.stow.response import StowOutcome
+from gantry.services.ingest.stow.response import ANOTHER_OBJECT_OF_THIS_UID, StowOutcome
 
 PREFERENCE = "report-conflicts"
 _PATIENCE_SECONDS = 2.0

@@ -15,6 +15,9 @@ COERCED = COERCION_OF_DATA_ELEMENTS
 """PS3.18 table I.2-1: Coercion of Data Elements."""
 MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
 """PS3.18 table I.2-1: Data Set does not match SOP Class; used also if the file names another instance."""
+ANOTHER_OBJECT_OF_THIS_UID = 0xB111
+"""A Warning Reason of our own, as PS3.18 table I.2-1 lets us have them: 0111H (duplicate SOP instance) as a warning. It
+is no status of DIMSE."""
 
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 

@@ -9,9 +9,8 @@ import pytest
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.statuses import ANOTHER_OBJECT_OF_THIS_UID
 from gantry.services.ingest.stow.conflicts import ConflictReports, Known, in_conflict, is_asked
-from gantry.services.ingest.stow.response import StowOutcome
+from gantry.services.ingest.stow.response import ANOTHER_OBJECT_OF_THIS_UID, StowOutcome
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PLAIN, JPEG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
