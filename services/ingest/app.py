@@ -20,6 +20,7 @@ from gantry.services.context import Context, Intake, RoleParts
 from gantry.services.ingest.c_store import StorageService
 from gantry.services.ingest.commit import IngestSettings, InstanceWriter
 from gantry.services.ingest.rejection_checks import RejectionChecks
+from gantry.services.ingest.stow.conflicts import ConflictReports
 from gantry.services.ingest.stow.handler import StoreInstances
 from gantry.services.ingest.subsequent_checks import SubsequentChecks
 
@@ -29,7 +30,9 @@ async def build(context: Context) -> RoleParts:
     settings, peers = context.settings, context.peers
     writer, classes = build_writer(context), StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService({uid: Ability() for uid in classes}, writer, peers.may_store, peers.rejects)
-    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, rejecting_tokens(settings.http))
+    conflicts = ConflictReports(context.answers, context.log)
+    rejecting = rejecting_tokens(settings.http)
+    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, rejecting, conflicts)
     following = [("orders for coercion", context.orders.run())] if _asks_orders(context) else []
     following += await watched_quota(context)
     return RoleParts([storage], {Resource.STORE: stow}, background=following)

@@ -37,6 +37,8 @@ async def build(context: Context) -> RoleParts:
         hiding=[code for code, action in actions.items() if action is not RejectionAction.SHOW],
         overrides=overrides,
         confidential=confidential,
+        profiles=[one.name for one in settings.deidentification.profiles],
+        may_share=http.may_share,
     )
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)

@@ -165,6 +165,33 @@ class Deletions:
             InstancesRestored(*at, names, some, asked.reason, asked.by, now) for some in _slices(references)
         )
 
+    async def restore_rejected(self, study: str, note: str, asked: Asked) -> Done:
+        """Bring back what one rejection note hides, and nothing else; the note stays hidden. What something else hides,
+        too, stays hidden by that. Raises `NotFound` where the note hides nothing that can be restored."""
+        await self.settle()
+        now = self._clock.now_us()
+        fated = [one async for one in self._fated(Target(study))]
+        names = {one.receipt for one in fated if one.instance.sop_instance_uid == note}
+        for location in (await self._index.resolve(DEFAULT_PARTITION, [note])).get(note, ()):
+            names |= {one.receipt for one in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))}
+        found = [
+            one
+            for one in fated
+            if one.instance.sop_instance_uid != note
+            and one.fate.restorable
+            and not one.fate.is_due(now, self._grace_us)
+            and any(deletion.rejects and deletion.id in names for deletion in one.fate.standing)
+        ]
+        if not found:
+            raise NotFound("this note hides nothing that can be restored")
+        at = DEFAULT_PARTITION, asked.trace, study
+        standing = {deletion.id for one in found for deletion in one.fate.standing}
+        withdrawn = tuple(sorted(names & standing))
+        references = [_reference(one) for one in found]
+        return await self._append(
+            InstancesRestored(*at, withdrawn, some, asked.reason, asked.by, now) for some in _slices(references)
+        )
+
     async def place_hold(self, study: str, asked: Asked) -> str:
         """Place a hold on a study, known or not; its name. Raises `DependencyUnavailable`."""
         name = Receipt.at(self._clock.now_us()).id

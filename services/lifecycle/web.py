@@ -2,6 +2,7 @@
 
 DELETE /dicom-web/studies/1.2.3?reason=sent+twice
 POST   /dicom-web/studies/1.2.3/restore?reason=a+mistake
+POST   /dicom-web/studies/1.2.3/restore?note=1.2.3.99
 GET    /dicom-web/permissions
 """
 
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.ids import is_uid
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
 from gantry.common.web.callers import caller_of, may, reason_of, rejecting_codes
@@ -41,10 +43,15 @@ class DeletionService:
         hiding: Collection[str] = (),
         overrides: bool = False,
         confidential: bool = False,
+        profiles: Collection[str] = (),
+        may_share: Collection[str] = (),
     ) -> None:
         """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`; `may_reject` has the
         codes of each, `hiding` those that hide something here. `overrides` says whether anybody can open here what he
-        does not see, `confidential` whether there are studies that not everybody sees."""
+        does not see, `confidential` whether there are studies that not everybody sees; by `profiles` those who
+        `may_share` download de-identified copies."""
+        self._profiles = sorted(profiles)
+        self._may_share = frozenset(may_share)
         self._deletions = deletions
         self._may_reject = may_reject or {}
         self._hiding = frozenset(hiding)
@@ -72,6 +79,8 @@ class DeletionService:
         opens = self._overrides and not caller.sight.whole
         said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
         said[Verb.REJECT.value] = sorted(self._hiding & frozenset(rejecting_codes(request, self._may_reject)))
+        shares = caller.sight.whole and may(request, Verb.SHARE, self._may_share)
+        said["deidentify"] = self._profiles if shares else []
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -79,8 +88,18 @@ class DeletionService:
         return await self._change(request, match, "DELETE over HTTP", self._deletions.delete)
 
     async def restore(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """204 when it is found again, 202 when it is certain to be. 403; 404 if nothing of it can be restored."""
-        return await self._change(request, match, "restore over HTTP", self._deletions.restore)
+        """204 when it is found again, 202 when it is certain to be; with `note` what that rejection note of the study
+        hides. 403; 404 if nothing of it can be restored."""
+        note = request.query.get("note", "")
+        if not note:
+            return await self._change(request, match, "restore over HTTP", self._deletions.restore)
+        if not is_uid(note) or match.series:
+            raise HttpProblem(400, "note: the SOP Instance UID of a rejection note, with the path of its study")
+
+        async def revoke(target: Target, asked: Asked) -> Done:
+            return await self._deletions.restore_rejected(target.study, note, asked)
+
+        return await self._change(request, match, "rejection undone over HTTP", revoke)
 
     async def _change(
         self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]

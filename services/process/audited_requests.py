@@ -14,6 +14,7 @@ from gantry.common.ids import is_uid
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.web.access import Caller
 from gantry.common.web.bodies import BEGUN
+from gantry.common.web.deidentified_for import DEIDENTIFIED_FOR
 from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
 from gantry.common.web.override_begun import OVERRIDE_BEGUN, OverrideBegun
 from gantry.common.web.routes import Match, Resource
@@ -22,6 +23,7 @@ from gantry.common.web.server import CALLER, TRACE
 # Changes are on record as events. Objects and frames leave the archive; of the others something is looked at.
 _READS: Mapping[Resource, Kind] = {
     Resource.OBJECTS: Kind.SENT,
+    Resource.DEIDENTIFIED: Kind.SENT,
     Resource.FRAMES: Kind.SENT,
     Resource.BULK_DATA: Kind.SENT,
     Resource.WADO_URI: Kind.SENT,
@@ -158,6 +160,8 @@ def _entry(
         study = ""
     study = request[CALLER].copies_of.get(study, study)
     about = (AuditedInstances(study, instances=1 if match.instance else 0),) if is_uid(study) else ()
+    made_by = request.get(DEIDENTIFIED_FOR)
+    reason = "" if made_by is None else made_by.reason
     query, resource = b"", match.resource.name.lower()
     if kind in (Kind.QUERY, Kind.LOG_USED):
         query = request.rel_url.raw_query_string.encode()
@@ -170,10 +174,10 @@ def _entry(
         requestor_kind(name),
         address,
         outcome=outcome,
-        why=why or _by_override(request[CALLER], study),
+        why=why or reason or _by_override(request[CALLER], study),
         trace=request.get(TRACE, ""),
         objects=about,
         query=query,
         query_class=resource if query else "",
-        deidentified_by=request[CALLER].deidentified_by,
+        deidentified_by=request[CALLER].deidentified_by if made_by is None else made_by.profile,
     )

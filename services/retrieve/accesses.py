@@ -29,7 +29,10 @@ MOST_WAITING = 10_000
 MOST_KNOWN = 100_000
 """Studies of which this process knows that they were accessed today; of others the index is asked again."""
 _READING = frozenset(
-    (Resource.OBJECTS, Resource.RENDERED, Resource.FRAMES, Resource.BULK_DATA, Resource.WADO_URI, Resource.SEND)
+    (
+        *(Resource.OBJECTS, Resource.RENDERED, Resource.FRAMES, Resource.BULK_DATA, Resource.WADO_URI),
+        *(Resource.SEND, Resource.DEIDENTIFIED),
+    )
 )
 """What is an access. Metadata and thumbnails are not: lists show them of studies that nobody opens."""
 logger = get_logger("retrieve")

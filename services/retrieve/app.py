@@ -20,6 +20,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle import Since
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
+from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
 from gantry.common.runtime.wanted import Wanted, WantedStore
@@ -32,8 +33,10 @@ from gantry.services.retrieve.accesses import Accesses
 from gantry.services.retrieve.audited_deliveries import DeliveryAudit
 from gantry.services.retrieve.damage import MISSING, DamageReports
 from gantry.services.retrieve.deidentifying.destinations import Identified
+from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
+from gantry.services.retrieve.dicomweb.deidentified import DeidentifiedService
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
 from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, WebSettings
@@ -125,7 +128,15 @@ async def build(context: Context) -> RoleParts:
         unrecorded if moves is None else moves.begins,
         through,
     )
-    read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
+    deidentification = Deidentification()
+    profiles = read_profiles(settings.deidentification.profiles, {})
+    stored = Objects(objects, reports)
+    deidentified = DeidentifiedService(
+        *(InstanceFinder(locator), Openings(stored, converter, FrameFinder(stored)), profiles, deidentification),
+        *(context.metrics, settings.http.may_share, settings.http.stall),
+    )
+    web_handlers = build_web(objects, locator, converter, web, reports, pictures)
+    read = deliveries.noted({**web_handlers, **deidentified.handlers()})
     if through is not None:
         read = WebFetching(through, settings.federation.fetch_wait).around(read)
     handlers = {**read, **sending.handlers()}
@@ -142,6 +153,7 @@ async def build(context: Context) -> RoleParts:
             transfers.close,
             partial(deliveries.flush, context.log),
             pictures.close,
+            deidentification.close,
             converter.close,
             losses.close,
         ],

@@ -22,7 +22,10 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 
 _LONGEST_WHY = 200
 _READING = frozenset(
-    (Resource.OBJECTS, Resource.RENDERED, Resource.FRAMES, Resource.BULK_DATA, Resource.METADATA, Resource.WADO_URI)
+    (
+        *(Resource.OBJECTS, Resource.RENDERED, Resource.FRAMES, Resource.BULK_DATA, Resource.METADATA),
+        *(Resource.WADO_URI, Resource.DEIDENTIFIED),
+    )
 )
 """What a viewer or client gets of a study. Thumbnails are not: lists show them of studies that nobody opens."""
 

@@ -216,6 +216,67 @@ def test_reads_are_on_record_by_the_study_that_the_archive_has(ward: Ward) -> No
     until(recorded)
 
 
+DOWNLOAD = "/dicom-web/studies/{}/deidentified?profile={}&reason=autumn+course"
+
+
+def test_copies_are_downloaded_and_name_nobody(ward: Ward) -> None:
+    made = [ward.ask("doc", DOWNLOAD.format(study, "teaching")) for study in (STUDY, MARKED_STUDY)]
+    for answer, kept in zip(made, (3, 1), strict=True):
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip"), answer.body
+        require_nobody(answer)
+        with ZipFile(io.BytesIO(answer.body)) as archive:
+            assert archive.testzip() is None
+            names = archive.namelist()
+            assert (names[-1], len(names)) == ("README.TXT", kept + 1)
+            read = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in names[:-1]]
+            told = archive.read("README.TXT").decode()
+        assert [f"{ds.StudyInstanceUID}/{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}.dcm" for ds in read] == names[:-1]
+        assert all(ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID for ds in read)
+        assert {ds.PatientIdentityRemoved for ds in read} == {"YES"}
+    # The one that says that somebody is named in its pixels was left out; the last of them by the first study.
+    with ZipFile(io.BytesIO(made[0].body)) as archive:
+        told = archive.read("README.TXT").decode()
+        read = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in archive.namelist()[:-1]]
+    assert "by the profile teaching (PS3.15 Annex E): 3 objects." in told
+    assert "1 withheld: " in told
+    assert {ds.StudyInstanceUID for ds in read} == {NAMES.uid(STUDY)}
+    assert {ds.PatientID for ds in read} == {NAMES.patient("47110815")}
+    counted = 'gantry_deidentified_downloads_total{{result="{}"}}'
+    assert ward.archive.metric(counted.format("sent")) >= 4
+    assert ward.archive.metric(counted.format("withheld")) >= 1
+
+    def recorded() -> bool:
+        code, out, _ = gantry(ward, "list", "--by", "doc", "--json", command="audit")
+        one = [json.loads(line) for line in out.splitlines() if STUDY in line and "deidentified" in line]
+        return code == 0 and any("autumn course" in str(row) and "teaching" in str(row) for row in one)
+
+    until(recorded)
+
+
+def test_a_download_of_copies_is_refused_in_words(ward: Ward) -> None:
+    burned = "1.2.77.6"
+    made = [someone(burned, number, BurnedInAnnotation="YES") for number in range(2)]
+    assert post(ward.archive, files(made), **MACHINE).status == 200
+    until(lambda: burned in ward.found(MACHINE))
+    for who, path, status, words in (
+        ("doc", DOWNLOAD.format(burned, "teaching"), 409, "nothing of it can be de-identified: 2 withheld: "),
+        ("doc", DOWNLOAD.format("1.2.77.404", "teaching"), 404, ""),
+        ("doc", DOWNLOAD.format(STUDY, "no"), 400, "profile: one of same-uids, teaching"),
+        ("doc", f"/dicom-web/studies/{STUDY}/deidentified?profile=teaching", 400, "reason: say for whom"),
+        ("doc", f"/dicom-web/studies/{STUDY}/deidentified?profile=teaching&reason=%0a{'x' * 300}", 400, "one line"),
+        ("tech", DOWNLOAD.format(STUDY, "teaching"), 403, ""),
+    ):
+        answer = ward.ask(who, path)
+        assert (answer.status, words in answer.body.decode()) == (status, True), (path, answer.body)
+        assert b"Brenner" not in answer.body
+    assert ward.ask("doc", DOWNLOAD.format(STUDY, "teaching"), "POST").status == 405
+    # Whom a link let in has no other way to what it shows.
+    _, brings = opened(ward, STUDY)
+    assert ward.send(DOWNLOAD.format(NAMES.uid(STUDY), "teaching"), headers=brings).status in (403, 404)
+    offered = {who: json.loads(ward.ask(who, "/dicom-web/permissions").body)["deidentify"] for who in ("doc", "tech")}
+    assert offered == {"doc": ["same-uids", "teaching"], "tech": []}
+
+
 def test_what_leaves_the_archive_leaves_the_link_and_a_link_that_is_over_leaves_nothing(ward: Ward) -> None:
     gone = "1.2.77.5"
     assert post(ward.archive, files([someone(gone, number) for number in range(2)]), **MACHINE).status == 200

@@ -70,6 +70,27 @@ def test_the_same_object_by_c_store_and_by_stow_is_one_instance(site: Site, tmp_
     assert [int(one.NumberOfStudyRelatedInstances) for one in found] == [3]
 
 
+def test_who_asks_is_told_what_is_in_conflict_and_nobody_else(site: Site, tmp_path: Path) -> None:
+    uid = generate_uid()[:50].rstrip(".")
+    first, other, new = (
+        file_bytes(data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.{n}", name=name))
+        for n, name in ((1, "A^B"), (1, "C^D"), (2, "A^B"))
+    )
+    assert post(site.archive, files([first]), Prefer="report-conflicts").status == 200
+    # Whether the indexers have read the first one yet or not.
+    for _ in range(2):
+        answer = post(site.archive, files([first, other, new]), Prefer="handling=lenient, report-conflicts;x=1")
+        assert (answer.status, answer.headers["Preference-Applied"]) == (202, "report-conflicts")
+        assert answer.stored() == [f"{uid}.1", f"{uid}.1", f"{uid}.2"]
+        assert answer.warnings() == [0xB111]
+        wait_searchable(site.modality, uid, 2)
+    quiet = post(site.archive, files([other]))
+    assert (quiet.status, quiet.warnings(), quiet.headers.get("Preference-Applied")) == (200, [], None)
+    # The same UID in another study is another instance, and a conflict all the same.
+    elsewhere = file_bytes(data_set(study=f"{uid}.9", series=f"{uid}.9.1", instance=f"{uid}.2", name="A^B"))
+    assert post(site.archive, files([elsewhere]), Prefer="report-conflicts").warnings() == [0xB111]
+
+
 def test_bad_parts_do_not_spoil_good_ones(site: Site, tmp_path: Path) -> None:
     made = study(tmp_path, 4)
     good = contents(made)

@@ -292,6 +292,30 @@ async def test_files_are_uploaded_and_what_became_of_each_is_named(page: Page, f
     page.errors[:] = [one for one in page.errors if "409" not in one]
 
 
+async def test_a_file_with_other_content_of_a_known_uid_is_a_conflict_by_name(
+    page: Page, filled: Site, tmp_path: Path
+) -> None:
+    uid = generate_uid()[:50].rstrip(".")
+    first = data_set(name="Conflict^Carl", study=uid, series=f"{uid}.1", instance=f"{uid}.1.1")
+    other = data_set(name="Conflict^Cora", study=uid, series=f"{uid}.1", instance=f"{uid}.1.1")
+    paths = [tmp_path / "carl.dcm", tmp_path / "cora.dcm"]
+    for path, made in zip(paths, (first, other), strict=True):
+        path.write_bytes(file_bytes(made))
+    note = "document.querySelector('.job p').textContent"
+    # One upload, in which nothing of the first file is searchable yet.
+    await page.choose_files("#files", paths)
+    assert await page.until(f"document.querySelector('.job[data-state=warning]') && {note}") == "1 stored, 1 conflict"
+    line = "document.querySelector('.job li[data-state=warning]')"
+    assert "cora.dcmconflict: this UID is here with other content" in await page.evaluate(f"{line}.textContent")
+    await asyncio.to_thread(wait_searchable, filled.modality, uid, 1)
+    await page.click(".job > button")
+    await page.choose_files("#files", paths)
+    done = f"document.querySelector('.job[data-state=warning]') && {note}"
+    assert await page.until(done) == "1 there already, 1 conflict"
+    # This caller may not decide (who may is led there: test_viewer_operations.py).
+    assert (await page.evaluate(f"{line}.textContent")).endswith("Who runs the archive decides")
+
+
 # ---- an archive that is empty, or closed
 
 

@@ -22,6 +22,7 @@ from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
 from tests.support.page import names, opened, put, search
+from tests.support.waiting import wait_searchable
 
 SECTION = "document.querySelector('other-place .section')"
 SETTLED = f"Boolean({SECTION}?.querySelector(':scope > :not([aria-busy]) .op-body > *'))"
@@ -137,6 +138,22 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
         await page.press_button("Undo")
         await says(page, "2 attributes differ")
         assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "First^Come"
+
+
+async def test_who_uploads_a_conflict_and_may_decide_is_led_to_it(archive: RunningArchive, tmp_path: Path) -> None:
+    uids = {"study": generate_uid(), "series": generate_uid(), "instance": generate_uid()}
+    paths = [
+        write(tmp_path / name, data_set(**uids, name=name, number=n)).path for n, name in enumerate(("A^Ada", "B^Ben"))
+    ]
+    async with opened(archive, ready="document.body.dataset.ready") as page:
+        await page.until("Boolean(document.querySelector('gantry-rail a[href=\"/operations\"]:not([hidden])'))")
+        await page.choose_files("#files", paths)
+        await page.until("Boolean(document.querySelector('.job[data-state=warning] li a'))")
+        await asyncio.to_thread(wait_searchable, archive.peer, uids["study"], 1)
+        await page.evaluate("document.querySelector('.job[data-state=warning] li a').click()")
+        await page.until(f"document.querySelector('op-conflicts') && location.pathname.endsWith('/{uids['instance']}')")
+        await says(page, "A, Ada")
+        await says(page, "aside")
 
 
 async def test_without_conflicts_the_worklist_says_so(archive: RunningArchive) -> None:

@@ -14,20 +14,24 @@ from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
+import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from gantry.common.dicom.standard.dictionary import TAGS
 from tests.e2e.test_viewer_operations import SETTLED, says, section
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.dicomweb import ask
 from tests.support.objects import file_bytes
 from tests.support.operations import OPERATOR, POLICY, Operated, operate, peers
+from tests.support.orders import attributes
 from tests.support.page import ROWS, TOTAL, fill, opened, put, search, url
 from tests.support.rejection_notes import rejection_note
 from tests.support.stow import files, post
 from tests.support.ward import ward
+from tests.support.workitems import MINE, WorkitemsClient, as_json, claim, code, done, workitem
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
 PHONE = (390, 844)
@@ -58,8 +62,17 @@ def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     chromium()
     there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
     environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
-    environment |= {f"GANTRY_HTTP__MAY_{word}": "loopback" for word in ("DELETE", "CORRECT", "HOLD")}
-    running = RunningArchive(tmp_path_factory.mktemp("ward"), environment=environment).start()
+    environment |= {f"GANTRY_HTTP__MAY_{word}": "loopback" for word in ("DELETE", "CORRECT", "HOLD", "SHARE")}
+    at = tmp_path_factory.mktemp("ward")
+    (at / "secret").write_text("1" * 44)
+    running = RunningArchive(at, environment=environment)
+    profiles = [f"{{name: {name}, key_file: {at / 'secret'}}}" for name in ("teaching", "trial-7")]
+    running.write_policy(
+        [],
+        f"deidentification: {{profiles: [{', '.join(profiles)}]}}\nsharing: {{key_file: {at / 'secret'}}}\n"
+        f"http: {{url: 'http://127.0.0.1:{running.http_port}'}}\n",
+    )
+    running.start()
     _decide(running, fill(running, 60))
     yield running
     running.stop()
@@ -148,12 +161,15 @@ async def test_a_selection_and_an_upload(archive: RunningArchive, folder: Path, 
     for number, made in enumerate(next(ward(date.today(), 1))[:3]):
         files.append(tmp_path / f"IM{number:04}.dcm")
         files[-1].write_bytes(file_bytes(made))
-    text = tmp_path / "readme.txt"
+    text, other = tmp_path / "readme.txt", tmp_path / "IM0003.dcm"
     text.write_text("no image")
     files[2].write_bytes(files[2].read_bytes()[:-500])
+    again = pydicom.dcmread(files[0])
+    again.PatientComments = "sent once more, and changed"
+    again.save_as(other)
     async with themed(archive, "dark") as page:
         await page.press("ArrowDown", "Shift+ArrowDown", "Shift+ArrowDown")
-        await page.choose_files("#files", [*files, text])
+        await page.choose_files("#files", [*files, text, other])
         await page.until(DONE)
         await taken(page, folder / "actions.png")
 
@@ -167,6 +183,32 @@ async def test_a_dialog_of_a_change(archive: RunningArchive, folder: Path, key: 
         await page.until(f"document.querySelector('#{dialog}').open")
         await page.type(f"#{dialog}-reason", "Wrong patient was chosen")
         await taken(page, folder / f"{dialog}.png")
+
+
+@pytest.mark.parametrize(("name", "theme"), [("deidentify", "light"), ("share", "dark")])
+async def test_a_dialog_of_what_leaves(archive: RunningArchive, folder: Path, name: str, theme: str) -> None:
+    button, dialog, reason = {
+        "deidentify": ("De-identify …", "#op-why", "#op-reason"),
+        "share": ("Share …", "#share", "#share label input"),
+    }[name]
+    async with themed(archive, theme) as page:
+        await page.press("ArrowDown", "x", "ArrowDown", "x")
+        await page.until(f"document.querySelector('action-bar').innerText.includes('{button}')")
+        await page.press_button(button)
+        await page.until(f"document.querySelector('{dialog}')?.open")
+        await page.type(reason, "autumn course, radiographers")
+        await taken(page, folder / f"{name}.png")
+
+
+async def test_images_are_rejected(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "light") as page:
+        await page.press("ArrowDown", "ArrowDown", "Enter")
+        await page.until(DRAWN)
+        await page.evaluate("document.querySelector('[aria-label^=\"Reject series\"]').click()")
+        await page.until("document.querySelector('#reject')?.open")
+        await page.evaluate("document.querySelector('#reject .parts button')?.click()")
+        await page.type("#reject-words", "the patient moved")
+        await taken(page, folder / "reject.png")
 
 
 async def test_a_search_that_finds_nothing(archive: RunningArchive, folder: Path) -> None:
@@ -298,6 +340,64 @@ async def test_the_worklist(folder: Path, tmp_path: Path, name: str, theme: str)
             if becomes == "CANCELLED":
                 orders.ask("DELETE", f"/A{number}?reason=Patient+did+not+come")
         address = "/worklist/orders?state=" if name == "worklist" else "/worklist/orders/A4714"
+        async with opened(archive, address, ready=SETTLED) as page:
+            await page.theme(theme)
+            await taken(page, folder / f"{name}.png")
+            page.errors.clear()
+    finally:
+        archive.stop()
+
+
+WORK = (
+    ("08:00", "Okafor^Chidi", "Segment the liver", "LIVER", "HIGH", "COMPLETED"),
+    ("08:40", "Lindqvist^Astrid", "Segment the knee", "KNEE", "MEDIUM", "CANCELED"),
+    ("09:10", "García^Lucía", "Density of the breast", "BREAST", "HIGH", "IN PROGRESS"),
+    ("09:15", "山田^太郎", "Segment the liver", "LIVER", "MEDIUM", "IN PROGRESS"),
+    ("09:30", "Novak^Petr", "Quality of the images", "QUALITY", "LOW", "SCHEDULED"),
+    ("10:00", "Öz^Ayşe", "Segment the liver", "LIVER", "MEDIUM", "SCHEDULED"),
+)
+
+
+@pytest.mark.parametrize(("name", "theme"), [("workitems", "dark"), ("workitem", "light")])
+async def test_workitems(folder: Path, tmp_path: Path, name: str, theme: str) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path)
+    archive.write_policy([], "http: {may_order: [loopback], may_delete: [loopback]}\n")
+    archive.start()
+    try:
+        client = WorkitemsClient(archive.http_port)
+        for number, (at, who, label, worklist, priority, becomes) in enumerate(WORK, 1):
+            uid, start = f"1.2.840.99.{number}", date.today().strftime("%Y%m%d") + at.replace(":", "") + "00"
+            made = workitem(
+                PatientName=who, PatientID=f"P{number}", ProcedureStepLabel=label, WorklistLabel=worklist,
+                ScheduledProcedureStepPriority=priority, ScheduledProcedureStepStartDateTime=start,
+            )  # fmt: skip
+            given = attributes(TypeOfInstances="DICOM", StudyInstanceUID=f"{uid}.1", SeriesInstanceUID=f"{uid}.1.2")
+            given[TAGS["ReferencedSOPSequence"]] = [
+                attributes(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=f"{uid}.1.2.{n}")
+                for n in range(200)
+            ]
+            made[TAGS["InputInformationSequence"]] = [given]
+            made[TAGS["ScheduledStationNameCodeSequence"]] = [code("GPU1", "Reading room, GPU 1")]
+            assert client.ask("POST", f"?{uid}", as_json(made))[0] == 201
+            if becomes == "CANCELED":
+                client.ask("POST", f"/{uid}/cancelrequest")
+            elif becomes != "SCHEDULED":
+                told = done() | {
+                    TAGS["ProcedureStepProgressInformationSequence"]: [
+                        attributes(ProcedureStepProgress="65", ProcedureStepProgressDescription="slice 130 of 200")
+                    ]
+                }
+                item = told[TAGS["UnifiedProcedureStepPerformedProcedureSequence"]][0]
+                item[TAGS["OutputInformationSequence"]] = [given]
+                item[TAGS["PerformedProcedureStepStartDateTime"]] = [start]
+                item[TAGS["PerformedProcedureStepEndDateTime"]] = [start] if becomes == "COMPLETED" else []
+                assert client.ask("PUT", f"/{uid}/state", claim())[0] == 200
+                status, said, _ = client.ask("POST", f"/{uid}?{MINE}", as_json(told))
+                assert status == 200, said
+                if becomes == "COMPLETED":
+                    assert client.ask("PUT", f"/{uid}/state", claim(wanted=becomes))[0] == 200
+        address = "/worklist/workitems?state=" if name == "workitems" else "/worklist/workitems/1.2.840.99.3"
         async with opened(archive, address, ready=SETTLED) as page:
             await page.theme(theme)
             await taken(page, folder / f"{name}.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import urllib.request
@@ -101,7 +102,7 @@ async def test_a_study_is_rejected_and_undone(archive: RunningArchive) -> None:
         await job(page, "1 study restored")
         await shown(page, PATIENTS)
         classes = [one["00080016"]["Value"][0] for one in found(archive, "studies/1.2.3.1/instances")]
-        assert (len(classes), classes.count(NOTE)) == (5, 1), "four images, and the note that was about them"
+        assert (len(classes), classes.count(NOTE)) == (4, 0), "four images, and no note any more that is about them"
 
 
 async def test_the_note_is_a_key_object_selection_that_others_read(archive: RunningArchive, tmp_path: Path) -> None:
@@ -165,3 +166,88 @@ async def test_who_may_not_reject_is_not_offered_it(closed: RunningArchive) -> N
         bar = "[...document.querySelectorAll('action-bar button')].filter(e => !e.hidden).map(e => e.textContent)"
         assert "Download ZIP" in await page.evaluate(bar)
         assert "Reject …" not in await page.evaluate(bar)
+
+
+# ---- series and single images
+
+
+async def parts(page: Page) -> None:
+    """The dialog for series and images of the study on its page."""
+    button = "document.querySelector('study-view [aria-label^=\"Reject series\"]')"
+    await page.until(f"!{button}.hidden && ({button}.click(), true)")
+    await page.until("document.querySelector('#reject')?.open")
+
+
+def counted(archive: RunningArchive, study: str) -> tuple[str, int, int]:
+    """Series and instances of a study, as QIDO-RS says and as it lists them."""
+    (one,) = found(archive, f"studies?StudyInstanceUID={study}&includefield=all")
+    said = "/".join(str(one[tag]["Value"][0]) for tag in ("00201206", "00201208"))
+    return said, len(found(archive, f"studies/{study}/series")), len(found(archive, f"studies/{study}/instances"))
+
+
+SERIES = "document.querySelectorAll('study-view .series').length"
+
+
+async def test_single_images_are_rejected_and_undone_and_counts_are_right(archive: RunningArchive) -> None:
+    study = "1.2.3.7"
+    of = {"study": study, "name": "Parts^Pia", "patient": "P7", "size": 16}
+    at = [(f"{study}.{series}", number) for series in (1, 2) for number in (1, 2, 3, 4)]
+    made = [data_set(series=series, instance=f"{series}.{number}", number=number, **of) for series, number in at]
+    await asyncio.to_thread(put, archive, made)
+    before = counted(archive, study)
+    assert before == ("2/8", 2, 8)
+    async with opened(archive, f"/?study={study}", ready=f"{SERIES} === 2") as page:
+        await page.until("document.querySelector('image-stack').frames.length === 4")
+        await parts(page)
+        # The series that is looked at is chosen, and its image is one click.
+        boxes = "[...document.querySelectorAll('#reject .parts input[type=checkbox]')].map(e => e.checked)"
+        assert await page.evaluate(boxes) == [True, False]
+        await page.press_button("Only image 2")
+        assert await page.evaluate("document.querySelector('#reject .parts input[type=text]').value") == "2"
+        await page.evaluate("document.querySelector('#reject .parts input[type=text]').value = '2, 4-4'")
+        await page.evaluate("document.querySelector('#reject-words').focus()")
+        await page.press("Enter")
+        await job(page, "2 images rejected")
+        assert counted(archive, study) == ("2/6", 2, 6)
+        await page.until("document.querySelector('image-stack').frames.length === 2")
+        left = {one["00080018"]["Value"][0] for one in found(archive, f"studies/{study}/series/{study}.1/instances")}
+        assert left == {f"{study}.1.1", f"{study}.1.3"}
+        # A whole series, which is another note: its undo does not bring back what the first one rejected.
+        await parts(page)
+        await page.evaluate("document.querySelectorAll('#reject .parts input[type=checkbox]').forEach(e => e.click())")
+        await page.press("Enter")
+        await job(page, "4 images rejected")
+        assert counted(archive, study) == ("1/2", 1, 2)
+        await page.until(f"{SERIES} === 1")
+        undo = "[...document.querySelectorAll('.job')].filter(e => !e.querySelector('.undo').hidden)"
+        await page.evaluate(f"{undo}.find(e => e.innerText.includes('4 images')).querySelector('.undo').click()")
+        await page.until(f"{SERIES} === 2")
+        assert counted(archive, study) == ("2/6", 2, 6)
+        await page.evaluate(f"{undo}.find(e => e.innerText.includes('2 images')).querySelector('.undo').click()")
+        await page.until("document.querySelector('image-stack').frames.length === 4")
+        assert counted(archive, study) == before
+        # The last of it: the study leaves its page, too.
+        await parts(page)
+        await page.evaluate("document.querySelectorAll('#reject .parts input[type=checkbox]')[1].click()")
+        await page.press("Enter")
+        await job(page, "8 images rejected")
+        await page.until("!location.search.includes('study=')")
+        await shown(page, PATIENTS)
+
+
+async def test_what_is_no_image_is_said_and_nothing_is_rejected(archive: RunningArchive) -> None:
+    before = counted(archive, "1.2.3.0")
+    async with opened(archive, "/?study=1.2.3.0", ready=f"{SERIES} === 2") as page:
+        await page.until("document.querySelector('image-stack').frames.length === 2")
+        await parts(page)
+        await page.type("#reject .parts input[type=text]", "99")
+        await page.press("Enter")
+        await page.until(
+            "document.querySelector('.job li[data-state=failed]')?.innerText.includes('there is no image 99')"
+        )
+        await parts(page)
+        await page.evaluate("document.querySelector('#reject .parts input[type=checkbox]').click()")
+        await page.press("Enter")
+        await page.until("document.querySelector('#reject .problem').innerText === 'Nothing is chosen.'")
+        assert await page.evaluate("document.querySelector('#reject').open")
+    assert counted(archive, "1.2.3.0") == before

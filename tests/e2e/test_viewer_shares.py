@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
+from zipfile import ZipFile
 
+import pydicom
 import pytest
 
 from tests.e2e.test_viewer_access import axe, expect_accessible  # noqa: F401
@@ -110,6 +114,48 @@ async def test_copies_that_name_nobody_are_chosen_in_the_dialog_and_told_of_in_t
         assert "teaching: " in text
         assert "being prepared" not in text
     assert await asyncio.to_thread(status_of, link) == 200
+
+
+async def test_copies_that_name_nobody_are_downloaded(archive: RunningArchive, tmp_path: Path) -> None:
+    async with opened(archive) as page:
+        await page.do("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        await page.press("ArrowDown", "x", "ArrowDown", "x")
+        await page.until("document.querySelector('action-bar').innerText.includes('De-identify …')")
+        await page.press_button("De-identify …")
+        await page.until("document.querySelector('#op-why')?.open")
+        assert await page.evaluate("document.querySelector('#op-why-title').textContent") == "De-identify 2 studies"
+        assert await page.evaluate("document.querySelector('#op-why input[type=radio]:checked').value") == "teaching"
+        await page.press("Enter")  # not without a reason
+        assert await page.evaluate("document.querySelector('#op-why').open")
+        await page.type("#op-reason", "autumn course")
+        await page.press("Enter")
+        await page.until("document.querySelector('.job[data-state=done]')?.innerText.includes('2 downloaded')")
+    names = [tmp_path / f"deidentified-teaching-{number}.zip" for number in (1, 2)]
+    for name in names:
+        with ZipFile(name) as made:
+            assert made.namelist()[-1] == "README.TXT"
+            first = pydicom.dcmread(io.BytesIO(made.read(made.namelist()[0])))
+        assert first.PatientIdentityRemoved == "YES"
+
+
+async def test_where_nothing_can_be_de_identified_or_nobody_may_it_is_not_offered(tmp_path: Path) -> None:
+    running = RunningArchive(tmp_path, environment={"GANTRY_HTTP__MAY_SHARE": "loopback"}).start()
+    try:
+        await asyncio.to_thread(fill, running, 1, size=32, first_size=32)
+        async with opened(running) as page:
+            await page.press("ArrowDown", "x")
+            await page.until("document.querySelector('action-bar').innerText.includes('Download ZIP')")
+            await page.until("document.body.dataset.ready")
+            assert "De-identify" not in await page.evaluate("document.querySelector('action-bar').innerText")
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{running.http_port}/dicom-web/studies/1.2.3/deidentified?profile=x&reason=y"
+            )
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=30)
+            assert refused.value.code == 501
+            assert b"deidentification.profiles is not set" in refused.value.read()
+    finally:
+        running.stop()
 
 
 async def test_what_the_archive_refuses_is_said_and_what_was_written_stays(archive: RunningArchive) -> None:

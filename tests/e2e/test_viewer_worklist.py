@@ -152,7 +152,7 @@ async def test_who_may_not_place_orders_only_looks(tmp_path: Path) -> None:
     try:
         async with worklist(running) as page:
             await says(page, "No open order")
-            assert await page.evaluate("document.querySelector('.sections').innerText.trim()") == "Orders"
+            assert await page.evaluate("document.querySelector('.sections').innerText.trim()") == "Orders\nWorkitems"
         async with worklist(running, "/new") as page:
             await says(page, "Orders are not yours to place")
     finally:

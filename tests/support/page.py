@@ -69,7 +69,7 @@ async def opened(archive: RunningArchive, address: str = "/", *, ready: str = ""
         strangers = [one for one in page.asked if not one.startswith((url(archive), "data:", "blob:"))]
         assert strangers == []
         said = [one for one in page.errors if "ERR_NETWORK_CHANGED" not in one]
-        assert [one for one in said if not one.endswith(OPTIONAL)] == []
+        assert [one for one in said if not one.endswith(OPTIONAL)] == [], said
 
 
 async def _loaded(page: Page, ready: str) -> None:

@@ -293,6 +293,14 @@ METRICS: tuple[Metric, ...] = (
         _each("created", "revoked"),
     ),
     Metric(
+        "deidentified_downloads",
+        "counter",
+        "objects",
+        "Objects of downloads that are de-identified, by what became of them: sent, withheld",
+        ("result",),
+        _each("sent", "withheld"),
+    ),
+    Metric(
         "share_openings",
         "counter",
         "openings",
@@ -753,6 +761,7 @@ class Metrics:
     session_renewals: Counter
     overrides: Counter
     shares: Counter
+    deidentified_downloads: Counter
     share_openings: Counter
     http_seconds: Histogram
     commitment_transactions: Counter

@@ -99,6 +99,8 @@ class Resource(Enum):
     """Who wants to be told of studies (docs/fhir.md#subscriptions); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
+    DEIDENTIFIED = (WebRole.RETRIEVE, "GET", "deidentified")
+    """De-identified copies of a study. An extension to DICOMweb."""
     METADATA = (WebRole.RETRIEVE, "GET", "metadata")
     RENDERED = (WebRole.RETRIEVE, "GET", "rendered")
     THUMBNAIL = (WebRole.RETRIEVE, "GET", "thumbnail")
@@ -198,6 +200,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "shares/{*}": (Resource.REVOKE_SHARE,),
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
+    "studies/{}/deidentified": (Resource.DEIDENTIFIED,),
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
     "hl7/{*}": (Resource.MESSAGES, Resource.DECIDE_MESSAGE),
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),

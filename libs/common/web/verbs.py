@@ -46,6 +46,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CHANGE_SUBSCRIPTION: Verb.SUBSCRIBE,
     Resource.UNSUBSCRIBE: Verb.SUBSCRIBE,
     Resource.OBJECTS: Verb.READ,
+    Resource.DEIDENTIFIED: Verb.SHARE,
     Resource.METADATA: Verb.READ,
     Resource.RENDERED: Verb.READ,
     Resource.THUMBNAIL: Verb.READ,

@@ -7,7 +7,7 @@ breaks off, objects that had arrived whole are stored and reported, under the st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Container, Mapping
+from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence
 
 from aiohttp import web
 
@@ -36,6 +36,7 @@ from gantry.common.web.routes import BASE, Match
 from gantry.common.web.server import CALLER, TRACE
 from gantry.common.web.urls import accept_of, base_url
 from gantry.services.ingest.commit import InstanceWriter, Sender
+from gantry.services.ingest.stow.conflicts import PREFERENCE, ConflictReports, is_asked
 from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
 from gantry.services.ingest.stow.metadata import Submission
 from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of
@@ -62,9 +63,12 @@ class StoreInstances:
         stall: float,
         public_url: str | None,
         may_reject: Mapping[str, Collection[str]] | None = None,
+        conflicts: ConflictReports | None = None,
     ) -> None:
         """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known;
-        `may_reject` are the codes with which tokens, by name, and `LOOPBACK` may reject."""
+        `may_reject` are the codes with which tokens, by name, and `LOOPBACK` may reject; `conflicts` are told to those
+        that ask for them."""
+        self._conflicts = conflicts
         self._may_reject = may_reject or {}
         self._writer = writer
         self._storage_classes = storage_classes
@@ -90,7 +94,18 @@ class StoreInstances:
         if problem is not None and not outcomes:
             raise problem
         await reach(FailPoint.BEFORE_ANSWER)
-        return await _answer(request, offer.type, outcomes, problem, sender, base_url(request, self._public_url))
+        told = await self._with_conflicts(request, outcomes)
+        preference = {} if told is None else {"Preference-Applied": PREFERENCE}
+        url = base_url(request, self._public_url)
+        return await _answer(request, offer.type, told or outcomes, problem, sender, url, preference)
+
+    async def _with_conflicts(
+        self, request: web.BaseRequest, outcomes: Sequence[StowOutcome]
+    ) -> list[StowOutcome] | None:
+        """The outcomes with what is in conflict, if the request asks for it and that can be told."""
+        if self._conflicts is None or not is_asked(request.headers.getall("Prefer", [])):
+            return None
+        return await self._conflicts.of(outcomes, sees_all=request[CALLER].sight.whole)
 
     async def _take(
         self, request: web.BaseRequest, given: MediaRange | None, sender: Sender, study: str, settling: Settling
@@ -155,10 +170,11 @@ async def _answer(
     problem: HttpProblem | None,
     sender: Sender,
     url: str,
+    preference: Mapping[str, str],
 ) -> web.Response:
     response = response_of(outcomes, f"{url}{BASE}")
     status = status_of(outcomes) if problem is None else problem.status
-    headers = {} if problem is None else dict(problem.headers)
+    headers = dict(preference) | ({} if problem is None else dict(problem.headers))
     if status == 503:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if problem is not None:

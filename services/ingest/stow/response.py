@@ -15,6 +15,9 @@ COERCED = COERCION_OF_DATA_ELEMENTS
 """PS3.18 table I.2-1: Coercion of Data Elements."""
 MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
 """PS3.18 table I.2-1: Data Set does not match SOP Class; used also if the file names another instance."""
+ANOTHER_OBJECT_OF_THIS_UID = 0xB111
+"""A Warning Reason of our own, as PS3.18 table I.2-1 lets us have them: 0111H (duplicate SOP instance) as a warning. It
+is no status of DIMSE."""
 
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 
@@ -22,7 +25,8 @@ _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 @dataclass(frozen=True, slots=True)
 class StowOutcome:
     """The outcome of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry`: the
-    failure is temporary. An unknown UID is ""."""
+    failure is temporary. An unknown UID is "". `digest`, `transfer_syntax_uid` and `receipt` are those of the event of
+    what is stored."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
@@ -31,6 +35,9 @@ class StowOutcome:
     failure: int = 0
     warning: int = 0
     retry: bool = False
+    digest: str = ""
+    transfer_syntax_uid: str = ""
+    receipt: str = ""
 
 
 def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
@@ -41,6 +48,9 @@ def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
         event.study_instance_uid,
         event.series_instance_uid,
         warning=warning,
+        digest=event.digest,
+        transfer_syntax_uid=event.transfer_syntax_uid,
+        receipt=event.receipt,
     )
 
 

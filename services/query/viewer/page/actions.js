@@ -6,7 +6,7 @@ import { h, isTyping, say } from "./dom.js";
 import { icon } from "./icons.js";
 import { actionOf } from "./keymap.js";
 import { chosen, go, list, listAddress, select, store, uidOf } from "./page.js";
-import { download } from "./transfers.js";
+import { deidentify, download } from "./transfers.js";
 
 const table = () => document.querySelector("study-table");
 const stack = () => document.querySelector("study-view image-stack");
@@ -164,6 +164,7 @@ class ActionBar extends HTMLElement {
       download: act("Download ZIP", "download", download),
       send: act("Send to …", "send", sendTo),
       share: act("Share …", "share", share),
+      deidentify: act("De-identify …", "key", deidentify),
       correct: act("Correct …", "correct", correct),
       merge: act("Merge patients …", "merge", merge),
       hold: act("Hold …", "hold", hold),
@@ -174,18 +175,19 @@ class ActionBar extends HTMLElement {
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "mayReject", "mayCorrect", "mayHold", "mayShare", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayReject", "mayCorrect", "mayHold", "mayShare", "mayDeidentify", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, mayReject, mayCorrect, mayHold, mayShare, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayReject, mayCorrect, mayHold, mayShare, mayDeidentify, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
     this.buttons.viewer.hidden = !settings.ohif;
     this.buttons.send.hidden = !destinations;
     this.buttons.share.hidden = !mayShare;
+    this.buttons.deidentify.hidden = !mayDeidentify.length;
     this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
     this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
     this.buttons.hold.hidden = !mayHold;

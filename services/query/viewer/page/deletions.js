@@ -16,6 +16,12 @@ export function nameOf(study) {
   return parts.filter(Boolean).join(" · ") || uidOf(study);
 }
 
+// The studies that a dialog is about, as lines.
+export function namesOf(studies) {
+  const more = studies.length - MOST_NAMED;
+  return [...studies.slice(0, MOST_NAMED).map(nameOf), ...(more > 0 ? [`and ${more} more`] : [])];
+}
+
 class DeleteDialog extends HTMLElement {
   connectedCallback() {
     this.heading = h("h2", { id: "delete-title" });
@@ -35,8 +41,7 @@ class DeleteDialog extends HTMLElement {
   open(studies) {
     this.studies = studies;
     say(this.heading, `Delete ${plural(studies.length)}?`);
-    const more = studies.length - MOST_NAMED;
-    this.named.replaceChildren(...studies.slice(0, MOST_NAMED).map((study) => h("li", {}, nameOf(study))), ...(more > 0 ? [h("li", {}, `and ${more} more`)] : []));
+    this.named.replaceChildren(...namesOf(studies).map((name) => h("li", {}, name)));
     this.reason.value = "";
     this.dialog.returnValue = "";
     this.dialog.showModal();
@@ -55,9 +60,10 @@ export async function remove(studies, reason) {
   await refresh();
 }
 
-export async function restore(deletion, studies) {
+// `asked(study)` is the query of its address.
+export async function restore(deletion, studies, asked = () => "") {
   deletion.set({ undo: null });
-  const { job, done } = await each(`Restoration of ${plural(studies.length)}`, studies, (path) => ask(`${path}/restore`, { method: "POST", accept: "*/*" }));
+  const { job, done } = await each(`Restoration of ${plural(studies.length)}`, studies, (path, study) => ask(`${path}/restore${asked(study)}`, { method: "POST", accept: "*/*" }));
   const refused = studies.length - done.length;
   job.end(refused ? "warning" : "done", `${plural(done.length)} restored${refused ? `, ${refused} not` : ""}`);
   await refresh();

@@ -1,5 +1,6 @@
 // What asks or tells before anything goes on: the token, the keys, where to send.
 
+import { plural } from "./deletions.js";
 import { h, say } from "./dom.js";
 import { store } from "./page.js";
 import { KEYS } from "./keymap.js";
@@ -56,7 +57,7 @@ class SendDialog extends HTMLElement {
   open(studies) {
     const destinations = store.state.destinations || [];
     this.studies = studies;
-    say(this.heading, `Send ${studies.length} ${studies.length === 1 ? "study" : "studies"} to`);
+    say(this.heading, `Send ${plural(studies.length)} to`);
     this.go.hidden = !destinations.length;
     this.list.replaceChildren(...(destinations.length ? destinations.map((one, at) => this.choice(one, at)) : [
       h("p", {}, "No destination is configured. A peer with move_destination: true in the policy file becomes one."),

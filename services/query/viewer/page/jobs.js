@@ -2,14 +2,16 @@
 
 import { h, say } from "./dom.js";
 import { icon } from "./icons.js";
+import { follow } from "./page.js";
 
 const jobs = new Set();
 let tray = null;
 const SYMBOLS = { busy: "busy", done: "check", warning: "warning", failed: "error", cancelled: "close" };
 const MOST_LINES = 300;
+const isBad = ({ state }) => state === "failed" || state === "warning";
 
 // A job: `title`; `note` says how far it is; `part` is from 0 to 1, or null where nobody knows; `state` is one of
-// SYMBOLS; `lines` are {name, state, note}; `cancel` ends it; `undo`, once it ended, takes it back.
+// SYMBOLS; `lines` are {name, state, note, todo}, of which `todo` is {words, href}; `cancel` ends it; `undo`, once it ended, takes it back.
 export class Job {
   constructor(title, cancel = null) {
     Object.assign(this, { title, cancel, note: "", part: null, state: "busy", lines: [], undo: null });
@@ -80,7 +82,7 @@ class JobTray extends HTMLElement {
     if (job.part === null) bar.removeAttribute("value");
     else bar.value = job.part;
     details.hidden = !job.lines.length;
-    if (job.lines.some((one) => one.state === "failed") && !details.dataset.shown) {
+    if (job.lines.some(isBad) && !details.dataset.shown) {
       details.open = true;
       details.dataset.shown = "yes";
     }
@@ -89,12 +91,12 @@ class JobTray extends HTMLElement {
 
   // Problems first, and no more lines than somebody reads.
   fillLines(job, element) {
-    const shown = [...job.lines.filter((one) => one.state === "failed"), ...job.lines.filter((one) => one.state !== "failed")].slice(0, MOST_LINES);
+    const shown = [...job.lines.filter(isBad), ...job.lines.filter((one) => !isBad(one))].slice(0, MOST_LINES);
     const key = shown.map((one) => `${one.name}\t${one.state}\t${one.note}`).join("\n");
     if (element.dataset.key === key) return;
     element.dataset.key = key;
     element.replaceChildren(...shown.map((one) => h("li", { data: { state: one.state } },
-      h("span", { class: "file", title: one.name }, one.name), h("span", { class: "second" }, one.note))));
+      h("span", { class: "file", title: one.name }, one.name), h("span", { class: "second" }, one.note), one.todo && (one.todo.href ? h("a", { href: one.todo.href, onclick: follow }, one.todo.words) : h("span", { class: "what-to-do" }, one.todo.words)))));
   }
 
   dismiss(job) {

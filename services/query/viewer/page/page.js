@@ -34,6 +34,7 @@ export const store = createStore({
   mayOrder: false,
   mayShare: false,
   mayOverride: false,
+  mayDeidentify: [], // the profiles by which copies are downloaded
   mayMark: false, // studies and patients as confidential
   overrides: [], // what is open for a time to somebody who does not see it otherwise
   minutes: 0, // that such access lasts
@@ -91,7 +92,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayReject: may.reject || [], mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override), mayMark: Boolean(may.confidential) });
+  store.set({ mayDelete: Boolean(may.delete), mayReject: may.reject || [], mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share), mayOverride: Boolean(may.override), mayDeidentify: may.deidentify || [], mayMark: Boolean(may.confidential) });
 }
 
 // Keep a choice for the next visit.

@@ -55,19 +55,22 @@ export function reasonInWords(reason) {
   return REASONS[reason] || `failure reason ${Number(reason).toString(16).toUpperCase().padStart(4, "0")}H`;
 }
 
+const CONFLICT = 0xb111;
+
 const items = (answer, tag) => (answer[tag] && answer[tag].Value) || [];
 const value = (item, tag) => items(item, tag)[0];
 
-// PS3.18 10.5.3: what became of each file of a request, in their order: {outcome, reason}. `files` have the `uid` of
-// their head; `known` are UIDs that were stored before.
+// PS3.18 10.5.3: what became of each file of a request, in their order: {outcome, reason}; a conflict is stored, and has
+// one. `files` have the `uid` of their head; `known` are UIDs that were stored before.
 export function outcomes(answer, files, known = new Set()) {
-  const stored = new Set(items(answer, "00081199").map((item) => value(item, "00081155")));
+  const stored = new Map(items(answer, "00081199").map((item) => [value(item, "00081155"), value(item, "00081196")]));
   const failed = new Map(items(answer, "00081198").map((item) => [value(item, "00081155"), value(item, "00081197")]));
   const others = items(answer, "0008119A").map((item) => value(item, "00081197"));
   return files.map(({ uid }) => {
+    if (stored.get(uid) === CONFLICT) return { outcome: "conflict", reason: "this UID is here with other content; kept aside, the first stays current" };
     if (stored.has(uid)) return { outcome: known.has(uid) ? "there already" : "stored", reason: "" };
     const reason = failed.has(uid) ? failed.get(uid) : others.shift();
     if (reason === undefined) return { outcome: "refused", reason: "the archive does not say what became of it" };
-    return { outcome: known.has(uid) && reason === 0xa900 ? "conflict" : "refused", reason: reasonInWords(reason) };
+    return { outcome: "refused", reason: reasonInWords(reason) };
   });
 }

@@ -20,6 +20,7 @@ const OPERATIONS = [
 ];
 const WORKLIST = [
   { id: "orders", name: "Orders", element: "wl-orders", load: worklist },
+  { id: "workitems", name: "Workitems", element: "wl-workitems", load: () => import("./workitems.js") },
   { id: "new", name: "New order", element: "wl-new", load: worklist, may: "mayOrder" },
 ];
 const SHARES = [{ id: "links", name: "Links", element: "shares-links", load: () => import("./shares.js") }];

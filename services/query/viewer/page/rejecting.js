@@ -62,6 +62,19 @@ export function rejectionNote(study, instances, value, reason, now, newUid) {
   };
 }
 
+// Those of a series that somebody names by Instance Number, as "1-3, 7"; all where nothing is named. Raises what is wrong.
+export function named(instances, words) {
+  if (!words.trim()) return instances;
+  const chosen = new Set();
+  for (const part of words.split(",").map((one) => one.trim()).filter(Boolean)) {
+    const [, from, to = from] = /^(\d{1,9})(?:\s*-\s*(\d{1,9}))?$/.exec(part) || [];
+    const found = from ? instances.filter((one) => Number(from) <= Number(text(one, TAG.InstanceNumber) || NaN) && Number(text(one, TAG.InstanceNumber)) <= Number(to)) : [];
+    if (!found.length) throw new Error(from ? `there is no image ${part}` : `images are named by number, as 1-3, 7: not ${part}`);
+    found.forEach((one) => chosen.add(one));
+  }
+  return instances.filter((one) => chosen.has(one));
+}
+
 const reference = (instance) => ({ "00081150": element("UI", text(instance, "00080016")), "00081155": element("UI", text(instance, TAG.SOPInstanceUID)) });
 
 function evidence(study, instances) {

@@ -1,7 +1,7 @@
 // Links for people outside: the dialog that makes one, and the place Shares, where they are listed and revoked.
 
 import { BASE, askJson } from "./archive.js";
-import { TAG, nameParts } from "./dicom.js";
+import { namesOf } from "./deletions.js";
 import { copy, h } from "./dom.js";
 import { Section, askWhy, link, nothing, plural, run, state, table } from "./operations.js";
 import { uidOf } from "./page.js";
@@ -43,8 +43,7 @@ export async function shareStudies(studies) {
       problem.textContent = error.message;
     }
   };
-  const names = studies.map((study) => nameParts(study, TAG.PatientName).main || uidOf(study));
-  const form = h("form", { onsubmit: make }, h("h2", { id: "share-title" }, `Share ${plural(studies.length, "study", "studies")}`), h("ul", { class: "named" }, ...names.map((name) => h("li", {}, name))),
+  const form = h("form", { onsubmit: make }, h("h2", { id: "share-title" }, `Share ${plural(studies.length, "study", "studies")}`), h("ul", { class: "named" }, ...namesOf(studies).map((name) => h("li", {}, name))),
     ...whom, h("p", { class: "second" }, "Whoever has the link sees these studies. What you write is kept for ever: no patient's name belongs in it."),
     h("div", { class: "fields" }, ...last, ...often), ...secret, profiles.length ? h("label", {}, "Shown", as) : null, h("label", { class: "choice" }, take, "Images may be downloaded, too"), problem,
     h("div", { class: "row-of-buttons" }, close, h("button", { class: "primary" }, "Make the link")));

@@ -40,7 +40,17 @@ class StudyView extends HTMLElement {
     this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
     this.append(this.head, this.strip, this.stack, h("section", { class: "about", "aria-label": "Details" }, this.tabs, ...Object.values(this.panels)));
     store.on(["mayOperate"], () => this.showBecame());
+    this.offerReject();
+    store.on(["mayReject"], () => this.offerReject());
     this.addEventListener("frame", (event) => this.framed(event.detail));
+  }
+
+  // Among what is done with the images, for who may.
+  offerReject() {
+    const name = "Reject series or images …";
+    this.rejecting ||= h("button", { type: "button", class: "plain", title: name, "aria-label": name, onclick: async () => (await import("./rejections.js")).rejectParts(this) }, icon("reject"));
+    this.rejecting.hidden = !store.state.mayReject.length;
+    this.stack.lastChild.append(this.rejecting);
   }
 
   get page() {
@@ -130,6 +140,7 @@ class StudyView extends HTMLElement {
     return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, back);
   }
 
+
   open(event) {
     if (event.ctrlKey || event.metaKey || event.button) return;
     event.preventDefault();
@@ -197,6 +208,7 @@ class StudyView extends HTMLElement {
       const found = await searchAll(`${base}/instances?limit=1000`, signal);
       if (signal.aborted || this.chosen !== uid) return;
       const instances = inOrder(found, TAG.InstanceNumber, TAG.SOPInstanceUID);
+      this.instances = instances;
       this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription), text(series, TAG.Modality));
       if (!this.stack.frames.length && instances.length) this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
     } catch (error) {

@@ -1,13 +1,13 @@
 // Studies out of the archive: as ZIP files to this machine, or to another AE by C-MOVE.
 
 import { BASE, ask, askJson, studyPath, token } from "./archive.js";
+import { namesOf, plural } from "./deletions.js";
 import { TAG, nameParts, text } from "./dicom.js";
 import { h, saveBlob } from "./dom.js";
 import { Job } from "./jobs.js";
-import { uidOf } from "./page.js";
+import { store, uidOf } from "./page.js";
 
 const EVERY = 1000;
-const plural = (many) => `${many} ${many === 1 ? "study" : "studies"}`;
 
 // A file name that says whose study it is, without characters that a file system refuses.
 export function fileName(study) {
@@ -26,22 +26,36 @@ export async function download(studies) {
     link.remove();
     return;
   }
+  await fetchZips(`Download of ${plural(studies.length)}`, studies, fileName, "");
+}
+
+// Copies that name nobody, by a profile of the archive. The names of their files name nobody either.
+export async function deidentify(studies) {
+  const profiles = store.state.mayDeidentify;
+  if (!studies.length || !profiles.length) return;
+  const { askWhy } = await import("./operations.js");
+  const why = await askWhy({ title: `De-identify ${plural(studies.length)}`, named: namesOf(studies), name: "Download copies", reasons: ["Teaching", "Research"], choices: profiles.map((name) => [name, `Profile ${name}`]),
+    words: "Copies are downloaded, nothing here is changed. What cannot be de-identified is left out: README.TXT in each file says why. Nobody looks at pixels." });
+  if (why) await fetchZips(`De-identified copies of ${plural(studies.length)}`, studies, (_, at) => `deidentified-${why.choice}-${at + 1}.zip`, `/deidentified?${new URLSearchParams({ profile: why.choice, reason: why.reason })}`);
+}
+
+async function fetchZips(title, studies, nameOf, path) {
   const stop = new AbortController();
-  const job = new Job(`Download of ${plural(studies.length)}`, () => stop.abort());
-  const lines = studies.map((study) => ({ name: fileName(study), state: "waiting", note: "" }));
+  const job = new Job(title, () => stop.abort());
+  const lines = studies.map((study, at) => ({ name: nameOf(study, at), state: "waiting", note: "" }));
   job.set({ lines, part: 0 });
   let done = 0;
   for (const [at, study] of studies.entries()) {
     if (stop.signal.aborted) break;
-    done += await fetchZip(study, lines[at], stop.signal, (note) => job.set({ note: `${at + 1} of ${studies.length}: ${note}`, part: at / studies.length }));
+    done += await fetchZip(studyPath(uidOf(study)) + path, lines[at], stop.signal, (note) => job.set({ note: `${at + 1} of ${studies.length}: ${note}`, part: at / studies.length }));
   }
   const failed = lines.filter((line) => line.state === "failed").length;
   job.end(stop.signal.aborted ? "cancelled" : failed ? "warning" : "done", `${done} downloaded${failed ? `, ${failed} failed` : ""}`);
 }
 
-async function fetchZip(study, line, signal, onProgress) {
+async function fetchZip(path, line, signal, onProgress) {
   try {
-    const response = await ask(studyPath(uidOf(study)), { accept: "application/zip", signal });
+    const response = await ask(path, { accept: "application/zip", signal });
     const chunks = [];
     let bytes = 0;
     for (const reader = response.body.getReader(); ;) {

@@ -3,6 +3,7 @@
 import { ArchiveError, BASE, authorization, search, token, tokenAgain } from "./archive.js";
 import { TAG, text } from "./dicom.js";
 import { Job } from "./jobs.js";
+import { store } from "./page.js";
 import { batches, instanceUid, isDicom, outcomes } from "./part10.js";
 
 const HEAD = 4096;
@@ -86,7 +87,8 @@ async function carry(batch, signal, onProgress) {
     }
     const document = parsed(answer);
     outcomes(document, batch, known).forEach(({ outcome, reason }, at) => {
-      Object.assign(batch[at], { outcome, state: reason ? "failed" : "done", note: reason ? `${outcome}: ${reason}` : outcome });
+      const todo = outcome !== "conflict" ? null : store.state.mayOperate ? { href: `/operations/conflicts/${batch[at].uid}`, words: "Compare, and decide" } : { words: "Who runs the archive decides" };
+      Object.assign(batch[at], { outcome, todo, state: todo ? "warning" : reason ? "failed" : "done", note: reason ? `${outcome}: ${reason}` : outcome });
     });
   } catch (error) {
     const stopped = error instanceof Stopped || error.name === "AbortError";
@@ -120,6 +122,7 @@ function send(batch, signal, onProgress) {
     request.open("POST", `${BASE}/studies`);
     request.setRequestHeader("Content-Type", `multipart/related; type="application/dicom"; boundary=${boundary}`);
     request.setRequestHeader("Accept", "application/dicom+json");
+    request.setRequestHeader("Prefer", "report-conflicts");
     for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
     request.addEventListener("load", () => resolve(request));

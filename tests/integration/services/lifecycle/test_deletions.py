@@ -185,6 +185,33 @@ async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(roo
     assert await room.count() == 2
 
 
+async def test_what_one_note_hides_comes_back_and_nothing_else(room: Room) -> None:
+    images = [await room.arrive(number) for number in (1, 2, 3)]
+    notes = [await room.arrive(number) for number in (8, 9)]
+    await room.follow()
+    refer = [ReceiptReference(one.series_instance_uid, one.sop_instance_uid, one.receipt) for one in (*images, *notes)]
+    said = "113001", "CT1", room.clock.now_us()
+    # The first note is hidden with what it hides, the second one is shown.
+    first, second = (refer[0], refer[2], refer[3]), (refer[1], refer[2])
+    for note, hidden in zip(notes, (first, second), strict=True):
+        await room.log.append(
+            InstancesDeleted("default", "", STUDY, note.receipt, hidden, *said, kept=True, code="113001")
+        )
+    await room.follow()
+    assert await room.count() == 1
+    with pytest.raises(NotFound, match="hides nothing"):
+        await room.deletions.restore_rejected(STUDY, "1.2.3.99", ASKED)
+    assert (await room.deletions.restore_rejected(STUDY, notes[0].sop_instance_uid, ASKED)).receipts == 2
+    await room.follow()
+    # One image is back; another is hidden by the second note, too; and so is the first note itself.
+    assert await room.count() == 2
+    with pytest.raises(NotFound, match="hides nothing"):
+        await room.deletions.restore_rejected(STUDY, notes[0].sop_instance_uid, ASKED)
+    assert (await room.deletions.restore_rejected(STUDY, notes[1].sop_instance_uid, ASKED)).receipts == 2
+    await room.follow()
+    assert await room.count() == 4
+
+
 async def test_what_a_note_rejected_does_not_come_back_when_what_was_deleted_no_longer_can(room: Room) -> None:
     rejected, copy = await room.arrive(1), await room.arrive(1)
     await room.arrive(2)

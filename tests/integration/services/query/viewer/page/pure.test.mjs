@@ -125,8 +125,12 @@ test("what became of each file", () => {
   const named = (uid, reason) => ({ "00081155": value(uid), ...(reason ? { "00081197": value(reason) } : {}) });
   const answer = { "00081199": value(named("1"), named("2")), "00081198": value(named("3", 0xa900), named("4", 0x0122)), "0008119A": value({ "00081197": value(0xc000) }) };
   const files = ["1", "2", "3", "4", ""].map((uid) => ({ uid }));
-  assert.deepEqual(outcomes(answer, files, new Set(["2", "3"])).map((one) => one.outcome), ["stored", "there already", "conflict", "refused", "refused"]);
+  assert.deepEqual(outcomes(answer, files, new Set(["2", "3"])).map((one) => one.outcome), ["stored", "there already", "refused", "refused", "refused"]);
   assert.match(outcomes(answer, files)[4].reason, /not a DICOM object/);
+  const other = { "00081199": value({ ...named("1"), "00081196": value(0xb111) }, { ...named("2"), "00081196": value(0xb000) }) };
+  const told = outcomes(other, [{ uid: "1" }, { uid: "2" }], new Set(["1", "2"]));
+  assert.deepEqual(told.map((one) => one.outcome), ["conflict", "there already"]);
+  assert.match(told[0].reason, /the first stays current/);
 });
 
 test("the store tells only those whose part changed", () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const from = (name) => import(`../../../../../../services/query/viewer/page/${name}.js`);
-const { CODES, refusal, rejectionNote, uidOfBytes } = await from("rejecting");
+const { CODES, named, refusal, rejectionNote, uidOfBytes } = await from("rejecting");
 
 const value = (...values) => ({ Value: values });
 const STUDY = {
@@ -49,6 +49,17 @@ test("a note is of its patient and study, in a series of its own", () => {
   assert.ok(!("00081030" in note));
   assert.deepEqual(["0020000D", "0020000E", "00080018", "00080060"].map((tag) => one(note, tag)), ["1.2.3", "2.25.2", "2.25.1", "KO"]);
   assert.deepEqual([one(note, "00080023"), one(note, "00080033")], ["20260105", "070809"]);
+});
+
+test("images are named by their numbers", () => {
+  const numbered = (number) => (number === null ? {} : { "00200013": { Value: [number] } });
+  const series = [1, 2, 3, 7, "12", null].map(numbered);
+  const chosen = (words) => named(series, words).map((each) => series.indexOf(each));
+  assert.deepEqual(chosen(" "), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(chosen("7, 1-2,2"), [0, 1, 3]);
+  assert.deepEqual(chosen("3 - 99"), [2, 3, 4]);
+  for (const words of ["4", "5-6", "3-1", "1, 8"]) assert.throws(() => named(series, words), /there is no image/);
+  for (const words of ["a", "-1", "1-2-3", "1;2", "1e3", "1".repeat(10)]) assert.throws(() => named(series, words), /named by number/);
 });
 
 test("a UID of our own is a random UUID as a number", () => {

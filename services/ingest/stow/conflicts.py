@@ -1,0 +1,119 @@
+"""Which objects of a request are in conflict: their UID is here with other bytes, beside which they are kept.
+
+The indexers find conflicts, after the answer. Who asks with `Prefer: report-conflicts` is told at once (PS3.18 10.5.3,
+a Warning Reason of our own): the index is asked once for all objects of the request, and so is the log for what the
+indexers have not read yet. That costs nobody else anything, and decides nothing: where it cannot be told, nothing is
+said of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import NamedTuple
+
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import InstanceStored
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import InstanceKey, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.following import unfollowed_events
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.ingest.stow.response import ANOTHER_OBJECT_OF_THIS_UID, StowOutcome
+
+PREFERENCE = "report-conflicts"
+_PATIENCE_SECONDS = 2.0
+_AT_ONCE = 500
+_MOST_STUDIES = 20
+"""Studies of one request of which the log is asked, too."""
+logger = get_logger("ingest")
+
+
+class Known(NamedTuple):
+    """An object that is here. `receipt` is "" where it is the current one, which was there first."""
+
+    receipt: str
+    instance: InstanceKey
+    digest: str
+    transfer_syntax_uid: str
+
+    def is_same_as(self, other: Known) -> bool:
+        """Whether both are one object of one instance."""
+        return self[1:] == other[1:]
+
+
+def is_asked(preferences: Iterable[str]) -> bool:
+    """Whether the fields of the header Prefer (RFC 7240) ask for it."""
+    named = (one.partition(";")[0].strip().lower() for field in preferences for one in field.split(","))
+    return PREFERENCE in named
+
+
+def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[Known]) -> list[bool]:
+    """Of each outcome, whether it is stored and is another object than the first of its instance, or another instance
+    than the first of its UID. Pure."""
+    arrived = [_known(outcome) for outcome in outcomes]
+    first_of_uid: dict[str, Known] = {}
+    first: dict[InstanceKey, Known] = {}
+    for one in sorted((*known, *(one for one in arrived if one is not None)), key=itemgetter(0)):
+        first.setdefault(one.instance, one)
+        first_of_uid.setdefault(one.instance.sop_instance_uid, one)
+    return [
+        one is not None
+        and not (
+            one.is_same_as(first[one.instance]) and first_of_uid[one.instance.sop_instance_uid].instance == one.instance
+        )
+        for one in arrived
+    ]
+
+
+def _known(outcome: StowOutcome) -> Known | None:
+    if not outcome.receipt:
+        return None
+    key = InstanceKey(outcome.study_instance_uid, outcome.series_instance_uid, outcome.sop_instance_uid)
+    return Known(outcome.receipt, key, outcome.digest, outcome.transfer_syntax_uid)
+
+
+class ConflictReports:
+    """What is told of conflicts, by one process."""
+
+    def __init__(self, index: ReadIndex, log: EventLog) -> None:
+        """`index` shows each caller what is his to see."""
+        self._index = index
+        self._log = log
+
+    async def of(self, outcomes: Sequence[StowOutcome], *, sees_all: bool) -> list[StowOutcome] | None:
+        """The outcomes, those in conflict with their Warning Reason; None where that cannot be told now. Who does not
+        see everything (`sees_all`) is not told of what only the log knows."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                # The log first: what the indexers commit in between is in the index when it is asked.
+                known = await self._unfollowed(outcomes) if sees_all else []
+                known += await self._indexed(outcomes)
+        except (DependencyUnavailable, TimeoutError) as error:
+            logger.warning("whether objects are in conflict cannot be looked up", error=error)
+            return None
+        found = zip(outcomes, in_conflict(outcomes, known), strict=True)
+        return [replace(one, warning=ANOTHER_OBJECT_OF_THIS_UID) if conflict else one for one, conflict in found]
+
+    async def _indexed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
+        uids = list(dict.fromkeys(one.sop_instance_uid for one in outcomes if one.receipt))
+        found: list[Known] = []
+        for start in range(0, len(uids), _AT_ONCE):
+            located = await self._index.resolve(DEFAULT_PARTITION, uids[start : start + _AT_ONCE])
+            for one in (location for locations in located.values() for location in locations):
+                key = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+                found.append(Known("", key, one.digest, one.transfer_syntax_uid))
+        return found
+
+    async def _unfollowed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
+        studies = list(dict.fromkeys(one.study_instance_uid for one in outcomes if one.receipt))
+        uids = {one.sop_instance_uid for one in outcomes if one.receipt}
+        found: list[Known] = []
+        for study in studies[:_MOST_STUDIES]:
+            for event in await unfollowed_events(self._log, DEFAULT_PARTITION, study):
+                if isinstance(event, InstanceStored) and event.sop_instance_uid in uids:
+                    key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+                    found.append(Known(event.receipt, key, event.digest, event.transfer_syntax_uid))
+        return found
