@@ -15,6 +15,9 @@ from gantry.common.dimse.command import Command, CommandError
 from gantry.common.errors import GantryError
 from gantry.common.hl7.answers import acknowledged
 from gantry.common.hl7.message import parse
+from gantry.common.hl7.orders import MessageOrigin
+from gantry.common.hl7.profiles import DEFAULT
+from gantry.common.hl7.reports import report_actions
 from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
 from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError, UpperLayer
 from gantry.common.ul.pdu import decode_request, encode_accept
@@ -85,6 +88,11 @@ def _stored(fragments: int) -> bytes:
     return pdata(pdv(1, 3, store_command())) + pdata(pdv(1, 0, b"x")) * fragments
 
 
+def _reported(segments: str) -> object:
+    message = parse(f"MSH|^~\\&|X\rPID|||1\r{segments}")
+    return _quietly(lambda: report_actions(message, DEFAULT, MessageOrigin.of(message, "c")))
+
+
 def _compared(operation: str, target: str, kind: str, body: bytes) -> None:
     answer = WebAnswer(200, kind, body)
     for _ in compare_web(operation, target, answer, answer, ()):
@@ -134,6 +142,9 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
         lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1|" + "\\F\\&^" * n)),
         2_000,
     ),
+    "results of a report": (lambda n: lambda: _reported("OBR" + "|A1" * 25 + "\r" + "OBX|1|TX|A^B||x~y\r" * n), 2_000),
+    "orders of a report without a result": (lambda n: lambda: _reported("ORC|RE\r" * n), 2_000),
+    "lines of a report": (lambda n: lambda: _reported("OBR" + "|A1" * 25 + "\rOBX|1|TX|||" + "\\F\\~" * n), 4_000),
     "asterisks of a pattern": (lambda n: lambda: _pattern("*a" * 20).match("a" * n + "b"), 10_000),
     "question marks of a pattern": (lambda n: lambda: _pattern("*??????????x").match("a" * n), 10_000),
     "accents of a person name": (lambda n: lambda: fold_name("a" + "\u0301\u0316" * n), 2_000),

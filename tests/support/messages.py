@@ -72,3 +72,24 @@ def patient(event: str, *, pid: Fields | None = None, mrg: Fields | None = None,
     segments = [segment("EVN", {1: event}), segment("PID", {**PATIENT, **(pid or {})})]
     segments += [segment("MRG", mrg)] if mrg is not None else []
     return message(f"ADT^{event}", *segments, control_id=control_id)
+
+
+def report(
+    status: str = "F",
+    text: str = "No fracture.",
+    *,
+    obr: Fields | None = None,
+    pid: Fields | None = None,
+    more: tuple[str, ...] = (),
+    control_id: str = "REP1",
+) -> bytes:
+    """A report on the order that `order` places, with a text."""
+    obr = {**ORDER, **PROCEDURE, 22: "202611281215", 25: status, 32: "&MEYER&EVA&&&Dr.", **(obr or {})}
+    return message(
+        "ORU^R01",
+        segment("PID", {**PATIENT, **(pid or {})}),
+        segment("OBR", obr),
+        segment("OBX", {1: "1", 2: "TX", 3: "IMP^Impression", 5: text, 11: status}),
+        *more,
+        control_id=control_id,
+    )
