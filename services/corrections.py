@@ -127,7 +127,7 @@ class CorrectionDesk:
         if await self._demographics(patient) is None:
             raise NotFound("no such patient (with another issuer?)")
         name, now = self._name()
-        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=patient.key), values)
+        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=patient.key), values, patient.values)
         at = DEFAULT_PARTITION, asked.trace, patient.key
         return await self._append(PatientCorrected(*at, name, asked.reason, asked.by, now))
 
@@ -170,7 +170,7 @@ class CorrectionDesk:
             raise NotFound("the surviving patient is not known: for a new Patient ID, change it instead")
         name, now = self._name()
         values = {**(demographics or {}), **into.values}
-        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=prior.key), values)
+        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=prior.key), values, prior.values)
         at = DEFAULT_PARTITION, asked.trace, prior.key
         return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
 

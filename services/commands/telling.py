@@ -7,7 +7,7 @@ from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.runtime.feed import FEED_TOPICS
 from gantry.services.completion import watcher
 from gantry.services.orders.workitems import happenings, telling
-from gantry.services.retrieve.routing import prefetch_requesting, requesting, step_requesting
+from gantry.services.retrieve.routing import patient_requesting, prefetch_requesting, requesting, step_requesting
 from gantry.services.webhooks import subscriptions_app
 from gantry.services.webhooks.app import group_of
 
@@ -26,6 +26,7 @@ def telling_groups(settings: Settings) -> dict[str, tuple[str, ...]]:
             bool(routing.steps),
         ),
         prefetch_requesting.GROUP: ((prefetch_requesting.TOPIC,), bool(routing.prefetch)),
+        patient_requesting.GROUP: ((patient_requesting.TOPIC,), routing.tells_of_patients),
         telling.GROUP: ((happenings.TOPIC,), routing.workitems),
         subscriptions_app.GROUP: (_STUDIES, bool(settings.subscriptions.endpoints)),
         **{group_of(one): (FEED_TOPICS, True) for one in settings.webhooks},

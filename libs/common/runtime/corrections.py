@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import msgpack
 
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 _TAG = re.compile("[0-9A-F]{8}")
@@ -28,10 +30,28 @@ class Subject:
     patient: str = ""
 
 
-async def write_values(objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values) -> None:
-    """Write the values of a correction. Durable when it returns. Raises `DependencyUnavailable`."""
+async def write_values(
+    objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values, whose: Values | None = None
+) -> None:
+    """Write the values of a correction; `whose` are ID and issuer of the patient that it is of. Durable when it
+    returns. Raises `DependencyUnavailable`."""
     content = {"study": subject.study, "patient": subject.patient, "values": values}
+    content |= {} if whose is None else {"whose": whose}
     await objects.put(Receipt(correction).values_key(partition), [json.dumps(content, sort_keys=True).encode()])
+
+
+async def read_whose(objects: BlobStore, key: str) -> tuple[PatientIdentity, Values] | None:
+    """The patient that a correction is of, and its values; None where an earlier release did not write who that is.
+    Raises as `read_values`."""
+    _, values = await read_values(objects, key)
+    said = json.loads(await read_whole(objects, key)).get("whose")
+    return None if said is None else (identity_in(said), values)
+
+
+def identity_in(values: Values) -> PatientIdentity:
+    """The patient that values name. Raises `NotUnderstood`."""
+    patient, issuer = (values.get(f"{tag:08X}", {}) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
+    return PatientIdentity(*(str(next(iter(one.get("Value", ())), "")) for one in (patient, issuer)))
 
 
 async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:

@@ -12,6 +12,7 @@ ALL = {
         "steps": [{"name": "b", "to": ["RIS"]}],
         "prefetch": [{"name": "c", "modalities": ["CT"], "ask": ["OLD"]}],
         "workitems": True,
+        "receivers": [{"name": "EHR", "host": "192.0.2.5", "port": 2575, "patients": True}],
     },
     "webhooks": [{"name": "ris", "url": "https://ris.example/", "secret_file": "/secret"}],
     "subscriptions": {"endpoints": ["https://ehr.example/"], "key_file": "/key"},
@@ -29,6 +30,7 @@ def test_everybody_who_tells_others_is_there() -> None:
     groups = telling_groups(Settings(**ALL))
     assert set(groups) == {
         *("completion", "routing", "step-routing", "prefetch-routing", "workitem-events", "subscriptions"),
+        "patient-routing",
         "webhook-ris",
     }
     assert groups["routing"] == ("instances",)
