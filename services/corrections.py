@@ -137,7 +137,7 @@ class CorrectionDesk:
             await self._require_not_led_on(patient)
         name, now = self._name()
         subject = Subject(patient=patient.key, awaited=unknown)
-        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values)
+        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, patient.values)
         at = DEFAULT_PARTITION, asked.trace, patient.key
         return await self._append(PatientCorrected(*at, name, asked.reason, asked.by, now))
 
@@ -196,7 +196,7 @@ class CorrectionDesk:
         name, now = self._name()
         values = {**(demographics or awaited or {}), **into.values}
         subject = Subject(patient=prior.key, awaited=awaited is not None)
-        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values)
+        await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, prior.values)
         at = DEFAULT_PARTITION, asked.trace, prior.key
         return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
 

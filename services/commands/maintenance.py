@@ -21,6 +21,7 @@ from gantry.common.runtime.consumer import ConsumerLimits
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commands.on_stores import options, persist, run, show
+from gantry.services.commands.telling import telling_groups
 from gantry.services.indexer import app as indexer_app
 from gantry.services.indexer.decisions import tell
 from gantry.services.indexer.rebuild import Rebuild
@@ -36,6 +37,7 @@ from gantry.services.process.stores import Stores
 _AT_ONCE = 2000
 _GATHER = 0.5
 """Facts that a restore indexes together, and seconds to gather as many."""
+_DAY_SECONDS = 24 * 3600
 
 
 @click.command()
@@ -99,11 +101,20 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
 @options
 @click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
 @click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
-def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float) -> None:
+@click.option(
+    "--tell-days",
+    type=click.FloatRange(min=0),
+    help="What happened in so many days is told to others once more; `routing.give_up` where not given.",
+)
+def restore(
+    config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float, tell_days: float | None
+) -> None:
     """Rebuild event log and search index from the object store alone.
 
     For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
     the services are started, or while only the indexer runs. With --again it also works beside running services.
+    Receivers of routes, webhooks and subscriptions are not told of what is older than --tell-days; those of a process
+    that runs meanwhile are told of everything.
     """
 
     tries: list[Stores] = []
@@ -120,7 +131,9 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
         async def decided(events: Sequence[Event]) -> None:
             await tell(stores.objects, stores.index, events)
 
-        restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided)
+        seconds = settings.routing.give_up if tell_days is None else tell_days * _DAY_SECONDS
+        told = telling_groups(settings), (clock.now_us() - int(seconds * 1e6)) // 1000
+        restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided, *told)
         # A try that broke off has filled the log in part.
         done = await restoring.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
         counts = await stores.index.count(DEFAULT_PARTITION)

@@ -2,7 +2,8 @@
 
 The order of effects: an object arrives, its study is open; nothing comes for the quiet period; the indexers have passed
 what came; `StudyCompleted` is published; only then the offsets are committed. So a watcher that dies reads the arrivals
-of open studies anew, and publishes at worst the same once more, under the same id.
+of open studies anew, and publishes at worst the same once more, under the same id. Whoever reads anew what was
+complete (also what a restore appended) passes it over when it reads that it was.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import TOPICS, InstanceStored, StudyCompleted, decode
+from gantry.common.events import TOPICS, Event, InstanceStored, StudyCompleted, decode
 from gantry.common.lifecycle.arrivals import Arrival, Arrivals, CompletionReason, OpenStudy
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import Consumer, EventLog, Record
@@ -104,7 +105,11 @@ class CompletionWatcher:
 
     def _take(self, arrivals: Arrivals, records: Sequence[Record]) -> None:
         for record in records:
-            arrivals.take((record.topic, record.partition), record.offset, _arrival(record))
+            event = _event(record)
+            if isinstance(event, StudyCompleted):
+                arrivals.was_complete(event.partition, event.study_instance_uid, event.last_receipt, event.at)
+            arrived = _arrival(record, event) if isinstance(event, InstanceStored) else None
+            arrivals.take((record.topic, record.partition), record.offset, arrived)
 
     async def _complete(self, arrivals: Arrivals) -> None:
         due = arrivals.due(self._clock.now_us())
@@ -160,13 +165,14 @@ def _is_recent(records: Sequence[Record], now_us: int) -> bool:
     return all(record.appended_at >= now_us - _RECENT_US for record in records)
 
 
-def _arrival(record: Record) -> Arrival | None:
+def _event(record: Record) -> Event | None:
     try:
-        event = decode(record.payload)
+        return decode(record.payload)
     except UndecodableEvent:
         return None  # the indexer puts it with the dead letters
-    if not isinstance(event, InstanceStored):
-        return None
+
+
+def _arrival(record: Record, event: InstanceStored) -> Arrival:
     return Arrival(
         event.partition,
         event.study_instance_uid,

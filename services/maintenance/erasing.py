@@ -11,6 +11,7 @@ values go as all others do.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from gantry.common.clock import Clock
@@ -20,7 +21,7 @@ from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Forsaken, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.corrections import read_values, write_values
+from gantry.common.runtime.corrections import end_waiting, read_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.sealed_events import keys
 from gantry.common.telemetry.logs import get_logger
@@ -72,7 +73,8 @@ class Eraser:
                     await self._erase(replace(one, corrections=tuple(due)))
                     erased += len(due)
         for correction in await self._waited_for(waiting):
-            await self._end_waiting(correction)
+            with suppress(NotFound, NotUnderstood):
+                await end_waiting(self._objects, Receipt(correction).values_key(self._partition))
         self._since, self._waiting, self._began = since, waiting, True
         await self._remove_unheard_of()
         return erased
@@ -112,13 +114,6 @@ class Eraser:
                 # One whose event is still on its way waits, too.
                 found += [receipt.id] if receipt.id in known.made else []
         return found
-
-    async def _end_waiting(self, correction: str) -> None:
-        try:
-            subject, values = await read_values(self._objects, Receipt(correction).values_key(self._partition))
-        except (NotFound, NotUnderstood):
-            return
-        await write_values(self._objects, self._partition, correction, replace(subject, awaited=False), values)
 
     async def _remove_unheard_of(self) -> None:
         """Remove values that no event names: whoever wrote them died before it was on the log."""

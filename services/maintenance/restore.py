@@ -1,26 +1,31 @@
-"""From the bucket alone: the events are appended to an empty log, missing ones are recovered, the index is built."""
+"""From the bucket alone: the events are appended to an empty log, missing ones are recovered, the index is built.
+
+What others know of us goes on. Who tells others what happens passes over what was sealed before a day that the caller
+says: it was told, or was given up. The events of a subscription are numbered on from its age in milliseconds, which is
+more than ever happened to it. The bucket says that places on the log from before are none on this one.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
 from gantry.common.errors import ConfigError, UndecodableEvent
-from gantry.common.events import Event, decode
+from gantry.common.events import Event, SubscriptionCreated, SubscriptionEventsCounted, decode
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.runtime.sealed_events import segments
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.maintenance.passing_over import pass_over
 from gantry.services.maintenance.sealing import GROUP, topics
 from gantry.services.maintenance.sweeper import Sweeper, Swept
 
 _AT_ONCE = 500
-_PLACE_SECONDS = 10.0
-"""How long to wait for a place in the archivers' group, which a running archiver does not leave."""
 logger = get_logger("restore")
 
 
@@ -54,10 +59,16 @@ class Restore:
         group: str,
         clock: Clock,
         decided: Callable[[Sequence[Event]], Awaitable[None]],
+        telling: Mapping[str, Sequence[str]],
+        told_before_ms: int,
     ) -> None:
         """`indexing` is a member of the indexers' consumer `group`; `decided` tells the index what became of receipts,
         before it hears of them: nothing that was deleted is there for a moment, and what is collected is not looked
-        for."""
+        for. `telling` are the consumer groups, with their topics, that tell others what happens: of what was sealed
+        before `told_before_ms` (milliseconds since the epoch) they tell nothing."""
+        self._telling = telling
+        self._told_before_ms = told_before_ms
+        self._restored = RestoredLog(objects, clock)
         self._decided = decided
         self._objects = objects
         self._log = log
@@ -71,13 +82,14 @@ class Restore:
         `DependencyUnavailable` if a store is unavailable."""
         if not again:
             await self._require_empty()
+        await self._restored.note()
         done = Restored()
         begun = self._clock.monotonic()
         self._begin("facts", done, progress)
         await self._facts(done, progress)
         if done.facts:
             self._begin("passing over what need not be sealed again", done, progress)
-            await self._skip_sealing()
+            await pass_over(self._log, {GROUP: topics()})
         done.facts_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
         self._begin("objects", done, progress)
@@ -88,6 +100,7 @@ class Restore:
         self._begin("index", done, progress)
         await self._index(done, progress)
         done.index_seconds = self._clock.monotonic() - begun
+        await self._restored.note()
         return done
 
     def _begin(self, step: str, done: Restored, progress: Callable[[Restored], None]) -> None:
@@ -100,8 +113,12 @@ class Restore:
 
     async def _facts(self, done: Restored, progress: Callable[[Restored], None]) -> None:
         waiting: list[Event] = []
-        now_ms = self._clock.now_us() // 1000
+        now_ms, history = self._clock.now_us() // 1000, True
         async for segment in segments(self._objects, DEFAULT_PARTITION, 0, now_ms):
+            if history and segment.sealed_at >= self._told_before_ms:
+                history = False
+                await self._append(waiting, done, progress)
+                await self._told(done, progress)
             for record in segment.records:
                 try:
                     waiting.append(decode(record.payload))
@@ -112,28 +129,32 @@ class Restore:
             if len(waiting) >= _AT_ONCE:
                 await self._append(waiting, done, progress)
         await self._append(waiting, done, progress)
+        if history:
+            await self._told(done, progress)
+
+    async def _told(self, done: Restored, progress: Callable[[Restored], None]) -> None:
+        if done.facts:
+            self._begin("passing over what others were told", done, progress)
+            await pass_over(self._log, self._telling)
 
     async def _append(self, waiting: list[Event], done: Restored, progress: Callable[[Restored], None]) -> None:
         if waiting:
             await self._decided(waiting)
-            await self._log.append(*waiting)
+            await self._log.append(*waiting, *self._numbers(waiting))
             done.facts += len(waiting)
             waiting.clear()
             progress(done)
 
-    async def _skip_sealing(self) -> None:
-        """Commit the archivers' offsets: events from segments need not be sealed again. A running archiver holds the
-        place in its group, and seals them again, which changes nothing."""
-        async with self._log.consumer(GROUP, topics()) as consumer:
-            try:
-                async with asyncio.timeout(_PLACE_SECONDS):
-                    records = await consumer.poll(2000)
-            except TimeoutError:
-                logger.warning("an archiver is running, which seals again what was restored")
-                return
-            await consumer.commit(records)
-            while any((await self._log.lag(GROUP)).values()):
-                await consumer.commit(await consumer.poll(2000))
+    def _numbers(self, events: Sequence[Event]) -> list[SubscriptionEventsCounted]:
+        """Where the numbers of subscriptions go on: whoever is told knows those that were, and the log does not."""
+        now = self._clock.now_us()
+        return [
+            SubscriptionEventsCounted(
+                *(event.partition, event.trace, event.subscription, "restored", (now - event.at) // 1000, now)
+            )
+            for event in events
+            if isinstance(event, SubscriptionCreated) and now > event.at
+        ]
 
     def _swept(self, done: Restored, swept: Swept, progress: Callable[[Restored], None]) -> None:
         done.objects, done.told = swept.objects, swept.told

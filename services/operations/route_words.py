@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gantry.common.events import RouteRequested
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import MOVE, PREFETCH, STEP_KINDS, RouteState
+from gantry.common.lifecycle.routes import MOVE, PATIENT_KINDS, PREFETCH, STEP_KINDS, RouteState
 from gantry.services.whereabouts.words import moment
 
 
@@ -57,8 +57,9 @@ def as_json(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
     one = state.requested
     return {
         "route": one.route,
-        "study": None if one.kind in STEP_KINDS else one.study_instance_uid,
+        "study": None if one.kind in STEP_KINDS or one.kind in PATIENT_KINDS else one.study_instance_uid,
         "step": one.study_instance_uid if one.kind in STEP_KINDS else None,
+        "patient": one.study_instance_uid if one.kind in PATIENT_KINDS else None,
         "destination": one.destination,
         "kind": one.kind or "objects",
         "rule": one.rule,

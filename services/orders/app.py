@@ -17,6 +17,7 @@ from gantry.common.fhir.identifiers import Systems
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.protection import Protection
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.ul import Ability
 from gantry.services.audited import audit_query, audit_step_read
 from gantry.services.context import Context, RoleParts
@@ -80,7 +81,8 @@ async def build(context: Context) -> RoleParts:
     workitems = WorkitemResource(workitem_desk, orders, http.may_order, http.may_delete, http.url)
     receives = partial(_receives, context)
     happenings = Happenings(context.objects, orders, follower, context.clock)
-    channel = EventChannel(workitem_desk, context.log, happenings, context.clock, http.may_order, http.url)
+    restored = RestoredLog(context.objects, context.clock)
+    channel = EventChannel(workitem_desk, context.log, happenings, context.clock, http.may_order, http.url, restored)
     unified = WorkitemService(
         dict.fromkeys(WORKITEMS, ability),
         workitem_desk,

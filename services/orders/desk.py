@@ -7,7 +7,15 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import OrderCancelled, OrderChanged, OrderErased, OrderPlaced, StudyLinked, StudyUnlinked
+from gantry.common.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderErased,
+    OrderPlaced,
+    OrderReported,
+    StudyLinked,
+    StudyUnlinked,
+)
 from gantry.common.ids import Receipt
 from gantry.common.orders import (
     Order,
@@ -15,6 +23,7 @@ from gantry.common.orders import (
     OrderChange,
     OrderErasure,
     OrderEvent,
+    OrderReport,
     PerformedStep,
     PlacedOrder,
     StepEvent,
@@ -34,7 +43,7 @@ from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import write_values
 from gantry.common.workitems import Subscription, SubscriptionEvent, Workitem, WorkitemEvent
 
-C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderErasure, StudyLink, StudyUnlink)
+C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderReport, OrderErasure, StudyLink, StudyUnlink)
 
 
 class OrderDesk:
@@ -66,6 +75,13 @@ class OrderDesk:
         """Cancel steps, or the whole order. Refused for an order that is not there, or cancelled already."""
         steps, reason = tuple(cancellation.steps), cancellation.reason
         return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
+
+    async def report(self, report: OrderReport) -> Verdict[Order]:
+        """A report came on what was made for an order. Refused for an order that is not there, and for a draft where
+        the report is final already."""
+        packed, studies = pack(report.attributes), tuple(report.studies)
+        event = OrderReported(*self._about(report), attributes=packed, status=report.status.value, studies=studies)
+        return await self._of_order(event)
 
     async def erase(self, erasure: OrderErasure) -> Verdict[Order]:
         """All that was said of an order is gone when this returns, and what these performed steps said. Refused where

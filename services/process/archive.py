@@ -294,7 +294,12 @@ class Archive:
             shares=self.health.shares,
             followed_shares=followed,
             followed_sessions=follow_sessions(
-                self.health.sessions, stores.log, self.clock, self.settings.login.longest, self.lifecycle
+                self.health.sessions,
+                stores.objects,
+                stores.log,
+                self.clock,
+                self.settings.login.longest,
+                self.lifecycle,
             ),
             message_origins=self._proven_origins("hl7"),
             followed_subscriptions=self._follow_subscriptions(stores),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gantry.common.clock import Clock
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.lifecycle import Lifecycle
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
 
@@ -25,12 +27,12 @@ def follow_shares(
 
 
 def follow_sessions(
-    sessions: Sessions | None, log: EventLog, clock: Clock, longest: float, lifecycle: Lifecycle
+    sessions: Sessions | None, objects: BlobStore, log: EventLog, clock: Clock, longest: float, lifecycle: Lifecycle
 ) -> FollowedSessions | None:
     """So that nobody is in here whom the identity provider signed out. `longest` in seconds."""
     if sessions is None:
         return None
-    followed = FollowedSessions(log, clock, longest)
+    followed = FollowedSessions(log, clock, longest, RestoredLog(objects, clock))
     sessions.ended = followed.has
     lifecycle.watch(followed.run(), "sessions")
     return followed

@@ -34,7 +34,7 @@ from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.resources import Urls
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
-from gantry.common.web.routes import BASE, FHIR, Resource
+from gantry.common.web.routes import BASE, FHIR, FHIR_R5, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
@@ -181,7 +181,7 @@ def build_subscriptions(context: Context, systems: Systems) -> Mapping[Resource,
     settings, followed = context.settings, context.followed_subscriptions
     if followed is None:
         return NO_SUBSCRIPTIONS
-    studies = SubscribedStudies(context.answers, systems, Urls.below(settings.http.url, FHIR, BASE))
+    studies = SubscribedStudies(context.answers, systems, Urls.below(settings.http.url, FHIR, BASE, FHIR_R5))
     return SubscriptionService(
         followed,
         SubscriptionSeal(settings),

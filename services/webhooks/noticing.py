@@ -98,7 +98,7 @@ class Noticing:
         try:
             wanted, identity = self._subscribers.opened(known)
             sight = self._subscribers.sight(identity)
-            found = await self._studies.find(one.study, wanted.filters, identity.facts, sight)
+            found = await self._studies.find(one.study, wanted, identity.facts, sight)
         except NotUnderstood as error:
             # Who tells subscribers says so in its status.
             logger.warning("nothing is noted for a subscription", subscription=name, why=str(error))

@@ -9,7 +9,7 @@ from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
 from gantry.common.runtime.subscribed_studies import SubscribedStudies
 from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.resources import Urls
-from gantry.common.web.routes import BASE, FHIR
+from gantry.common.web.routes import BASE, FHIR, FHIR_R5
 from gantry.services.context import Context, RoleParts
 from gantry.services.webhooks.noticing import Noticing
 from gantry.services.webhooks.notifier import Notifier
@@ -25,7 +25,7 @@ async def build(context: Context) -> RoleParts:
     settings, followed = context.settings, context.followed_subscriptions
     if followed is None:
         return RoleParts()
-    urls = Urls.below(settings.http.url, FHIR, BASE)
+    urls = Urls.below(settings.http.url, FHIR, BASE, FHIR_R5)
     studies = SubscribedStudies(context.answers, Systems.read(settings.query.fhir_systems), urls)
     subscribers = Subscribers(settings, SubscriptionSeal(settings))
     noticing = Noticing(context.log, followed, studies, subscribers, context.clock)

@@ -14,6 +14,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.subscription_sections import SubscriptionSettings
 from gantry.common.errors import NotUnderstood
 from gantry.common.events import SubscriberNotified, SubscriptionEventsCounted, SubscriptionStatusChanged
+from gantry.common.fhir.r5 import as_r5
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.backoff import Delays
@@ -21,8 +22,9 @@ from gantry.common.runtime.followed_subscriptions import FollowedSubscriptions
 from gantry.common.runtime.subscribed_studies import SubscribedStudies
 from gantry.common.subscriptions.endpoints import allowed_endpoint
 from gantry.common.subscriptions.fold import Noted, Subscription
-from gantry.common.subscriptions.model import Content, Status, Wanted
-from gantry.common.subscriptions.notifications import Told, notification
+from gantry.common.subscriptions.forms import FORMS
+from gantry.common.subscriptions.model import Content, Release, Status, Wanted
+from gantry.common.subscriptions.notifications import Told
 from gantry.common.subscriptions.reading import FHIR_JSON
 from gantry.common.subscriptions.resources import NotificationType
 from gantry.common.telemetry.logs import get_logger
@@ -155,7 +157,10 @@ class Telling:
     async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, told: Sequence[Told]) -> str:
         """Why it was not accepted; "" where it was."""
         unique, now = str(uuid4()), self._clock.now_us()
-        bundle = notification(self._name, known, wanted.content, kind, self._studies.urls, told, now, unique)
+        urls, tell = self._studies.urls.of(wanted.release), FORMS[wanted.release].notification
+        bundle = tell(self._name, known, wanted.content, kind, urls, told, now, unique)
+        if wanted.release is Release.R5:
+            bundle = as_r5(bundle)
         body = json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {name: value.strip() for name, _, value in (line.partition(":") for line in wanted.headers)}
         headers["Content-Type"] = FHIR_JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
@@ -23,6 +23,7 @@ from gantry.common.events import (
     CommitmentRequested,
     Event,
     InstanceStored,
+    OrderReported,
     RouteRequested,
     SubscribedStudyNoted,
     SubscriptionCreated,
@@ -41,12 +42,14 @@ from gantry.services.whereabouts.account import (
     Arrival,
     Commitments,
     DeadInstance,
+    Happened,
     arrivals_of,
     happened_of,
 )
 from gantry.services.whereabouts.associations import Recorded, recorded
 from gantry.services.whereabouts.history import history
 from gantry.services.whereabouts.onward import OnwardOf
+from gantry.services.whereabouts.reported import ReportsOf
 
 MOST_STUDIES = 20
 _BY_UID = (
@@ -141,8 +144,11 @@ class Whereabouts:
                 break
         gathered = [await self._gather(study, letters) for study in list(studies)[:MOST_STUDIES]]
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
-        onward = await self._onward(gathered)
-        accounts = [self._account(one, passed, committed.get(one.study), onward) for one in gathered]
+        onward, reports = await self._onward(gathered), await self._reports(gathered)
+        accounts = [
+            _with(self._account(one, passed, committed.get(one.study), onward), reports.of(one.study))
+            for one in gathered
+        ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
         return Found(known, len(studies) > MOST_STUDIES, behind, len(letters))
@@ -211,6 +217,15 @@ class Whereabouts:
                 onward.subscription(event)
         return onward
 
+    async def _reports(self, gathered: Sequence[_Gathered]) -> ReportsOf:
+        """One pass over what came of orders since there was anything of the studies."""
+        reports = ReportsOf({one.study for one in gathered})
+        begins = [one.first for one in gathered if one.first]
+        if begins:
+            async for event in self._events(OrderReported, min(begins)):
+                reports.take(event)
+        return reports
+
     async def _events(self, kind: type[Event], since_us: int) -> AsyncIterator[Event]:
         """The events of the topic of a kind; those of a newer release are left out."""
         async for record in self._log.replay(TOPICS[kind].name, since_us):
@@ -268,3 +283,10 @@ def _arrivals(of: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
             rest.setdefault(one.sender, []).append(Receipt(one.receipt).milliseconds * 1000)
     known = [Arrival(who, "", "", min(at), max(at), len(at), "") for who, at in rest.items()]
     return tuple(sorted([*arrivals_of(of.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
+
+
+def _with(account: Account, reported: Sequence[Happened]) -> Account:
+    """The account with reports among what happened."""
+    if not reported:
+        return account
+    return replace(account, happened=tuple(sorted((*account.happened, *reported), key=lambda it: it.at)))

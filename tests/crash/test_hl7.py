@@ -18,10 +18,10 @@ from gantry.common.net.mllp_client import MllpClient
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_corrections import shown
 from tests.crash.test_deletion import send as send_files
-from tests.crash.test_upkeep import gantry
+from tests.crash.test_upkeep import gantry, lose_log_and_index, stores_of, until_sealed
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import uids_of
-from tests.support.messages import order, patient
+from tests.support.messages import order, patient, report
 from tests.support.objects import study
 
 PROFILE = "{sender: 'RIS^*', authorities: ['HOSP='], stations: {CT: CT1}, confidential: [PV1-16]}"
@@ -280,3 +280,71 @@ def _hl7(archive: RunningArchive, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "gantry", "hl7", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("failpoint", ["before-publish", "after-apply", "before-answer"])
+async def test_a_report_is_of_its_order_and_study_whatever_is_killed(
+    make_archive: MakeArchive, tmp_path: Path, failpoint: str
+) -> None:
+    archive, port = archive_of(make_archive)
+    archive.start()
+    files = study(tmp_path / "files", 1, patient="P1")
+    await send_files(archive, files)
+    uid = uids_of(files[0])[0]
+    draft = report("P", "Perhaps a fracture.", pid={3: "P1^^^HOSP"}, control_id="DRAFT")
+    assert (await told(port, draft)).code == "AE", "there is no order yet"
+    placed = order(pid={3: "P1^^^HOSP"}, more=(f"ZDS|{uid}^Gantry^Application^DICOM",), control_id="ORDER")
+    assert (await told(port, placed)).accepted
+    (waiting,) = ask(archive, "hl7/quarantine")[1]
+    assert gantry(archive, "hl7", "quarantine", "replay", waiting["id"]).returncode == 0
+    assert _report(archive)["status"] == "preliminary"
+    assert archive.stop() == 0
+    archive.start(failpoints=f"{failpoint}=kill@1")
+    final = report("F", "No fracture.", pid={3: "P1^^^HOSP"}, control_id="FINAL")
+    with pytest.raises(ConnectionFailed):
+        await told(port, final)
+    archive.wait_dead()
+    archive.start()
+    assert (await told(port, final)).accepted
+    said = _report(archive)
+    assert (said["status"], said["studies"], said["message"]) == ("final", [uid], "FINAL")
+    assert said["attributes"]["0040A160"]["Value"] == ["Impression:\nNo fracture."]
+    assert [one["type"] for one in ask(archive, "orders/A100/history")[1]] == ["placed", "reported", "reported"]
+    # What is final stays so, and a report on somebody else is not taken.
+    late = report("P", pid={3: "P1^^^HOSP"}, control_id="LATE")
+    assert (await told(port, late)).code == "AE"
+    assert (await told(port, report("C", pid={3: "P2^^^HOSP"}, control_id="OTHER"))).code == "AE"
+    assert _report(archive)["status"] == "final"
+    where = gantry(archive, "where", uid).stdout
+    assert [line in where for line in ("reported: preliminary, order A100", "reported: final, order A100")] == [
+        True
+    ] * 2
+    assert archive.stop() == 0
+
+
+async def test_a_report_comes_back_from_the_bucket_and_is_erased_with_its_order(make_archive: MakeArchive) -> None:
+    archive, port = archive_of(make_archive)
+    archive.config.write_text(archive.config.read_text().replace("may_order", "may_delete: [loopback], may_order"))
+    archive.start()
+    assert (await told(port, order(control_id="ORDER"))).accepted
+    assert (await told(port, report(text="No fracture, XYZZY.", control_id="FINAL"))).accepted
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    lose_log_and_index(archive)
+    restored = gantry(archive, "restore")
+    assert restored.returncode == 0, restored.stderr
+    archive.start()
+    assert "XYZZY" in str(_report(archive))
+    status, words = ask(archive, "orders/A100?erase=true&reason=the+law", "DELETE")
+    assert status == 204, words
+    assert ask(archive, "orders/A100/report")[0] == 404
+    assert "XYZZY" not in str(ask(archive, "orders/A100/history"))
+    async with stores_of(archive) as stores:
+        assert [stat.key async for stat in stores.objects.list("order-values/")] == []
+    assert archive.stop() == 0
+
+
+def _report(archive: RunningArchive) -> dict[str, Any]:
+    status, found = ask(archive, "orders/A100/report")
+    assert status == 200, found
+    return dict(found)

@@ -31,6 +31,7 @@ routing:
   retry_longest: 2
   refused: 2
 """
+ENDED = {"delivered", "cancelled", "failed"}
 RULE = "{name: planner, where: ['PatientID=P1'], notify: [RIS], corrections: true}"
 
 
@@ -192,3 +193,38 @@ async def test_a_receiver_called_as_an_ae_title_is_refused_at_the_start(make_arc
     archive.start(ready=False)
     await asyncio.to_thread(archive.wait_dead, 60)
     assert "TEST_SCU is an AE title of `peers`, too" in archive.log.read_text()
+
+
+async def test_a_receiver_of_patients_is_told_what_they_are_called_whatever_is_killed(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    port = free_port()
+    archive = telling(make_archive(), port, "", ", patients: true").start()
+    one, other = study(tmp_path / "one", 1, patient="P1"), study(tmp_path / "other", 1, patient="P2", name="Roe^Ann")
+    await send(archive, one, other, study(tmp_path / "third", 1, patient="P3"))
+    for patient in ("P1", "P3"):
+        done(archive, "correct", "--patient", patient, "--set", "PatientName=Poe^Eva", "--reason", "misspelt")
+    archive.kill()
+    archive.start()
+    done(archive, "merge", "P1", "--into", "P2", "--reason", "one person")
+    done(archive, "change-id", "P2", "--to", "N2", "--reason", "new numbers")
+    async with mllp_receiver(port) as ris:
+        ris.answer = lambda message: b""
+        await until(lambda: len(ris.came) >= 2)  # it hears, and dies before it answers
+        archive.kill()
+        archive.start()
+        ris.answer = acknowledgement
+        async with asyncio.timeout(90):
+            while len(states := await listed(archive, "--all")) != 4 or not {one["state"] for one in states} <= ENDED:
+                await asyncio.sleep(0.5)
+        # Of one that was merged since, the merge says all there is to say.
+        assert [one["state"] for one in states] == ["cancelled", "delivered", "delivered", "delivered"]
+        by_kind = {one.kind: one for one in ris.messages}
+        assert set(by_kind) == {"ADT^A08", "ADT^A40", "ADT^A47"}
+        assert values(by_kind["ADT^A08"], "PID-3", "PID-5") == ["P3", "Poe"]
+        assert values(by_kind["ADT^A40"], "PID-3", "MRG-1") == ["P2", "P1"]
+        assert values(by_kind["ADT^A47"], "PID-3", "MRG-1") == ["N2", "P2"]
+        assert [one["study"] for one in states] == [None] * 4
+        assert all(one["patient"] for one in states)
+        assert "Poe" not in archive.log.read_text()
+    assert archive.stop() == 0

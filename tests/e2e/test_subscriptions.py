@@ -18,7 +18,7 @@ from tests.support.archive import RunningArchive
 from tests.support.objects import data_set, file_bytes
 from tests.support.preloaded import IMPORTS, run_gantry
 from tests.support.stow import files, post
-from tests.support.subscriber import GUIDE, Subscriber, ask, subscription, until
+from tests.support.subscriber import GUIDE, Subscriber, ask, subscription, subscription_r5, until
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 pytestmark = pytest.mark.timeout(600)
@@ -188,6 +188,64 @@ def test_everything_that_is_said_of_subscriptions_is_valid_by_the_definitions_of
     assert any(line.startswith("wrong.json ERROR") for line in lines), "it looks"
     assert [line for line in lines if " ERROR " in line and not line.startswith("wrong.json")] == []
     site.remove(whole, empty)
+
+
+def test_subscriber_of_r5_is_told_in_r5_and_all_of_it_is_valid(site: Site, tmp_path: Path) -> None:
+    topic = f"{site.base}/fhir/r5/SubscriptionTopic/imaging-study"
+
+    def asked(method: str, path: str, body: object = None) -> Any:
+        status, answer = ask(site.base, method, path, body, EHR, release="r5")
+        assert status in (200, 201, 204), answer
+        return answer
+
+    filters = [{"resourceType": "ImagingStudy", "filterParameter": "patient", "value": "Patient/R5"}]
+    wanted = subscription_r5(
+        topic, site.subscriber.base, "full-resource", reason="images", filterBy=filters, maxCount=5
+    )
+    name = asked("POST", "Subscription", wanted)["id"]
+    until(lambda: asked("GET", f"Subscription/{name}")["status"] == "active")
+    # Each release has its own.
+    assert site.ask("GET", f"Subscription/{name}")[0] == 404
+    site.store("1.2.55.1", patient="R5", Modality="CT")
+    site.store("1.2.55.2", patient="other")
+
+    def named(*words: str) -> list[Any]:
+        every = [one for one in site.subscriber.bundles if one["type"] == "subscription-notification"]
+        return [one for one in every if all(word in json.dumps(one) for word in words)]
+
+    told = until(lambda: named("1.2.55.1"))[0]
+    site.delete("1.2.55.1")
+    gone = until(lambda: named("1.2.55.1", '"method": "DELETE"'))
+    assert (told["type"], told["entry"][1]["resource"]["modality"]) == (
+        "subscription-notification",
+        [{"coding": [{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "CT"}]}],
+    )
+    handshake = named('"type": "handshake"')[0]
+    said = {
+        "told": told,
+        "gone": gone[-1],
+        "handshake": handshake,
+        "subscription": asked("GET", f"Subscription/{name}"),
+        "subscriptions": asked("GET", "Subscription?status=active"),
+        "status": asked("GET", f"Subscription/{name}/$status"),
+        "events": asked("GET", f"Subscription/{name}/$events?eventsSinceNumber=1"),
+        "topic": asked("GET", "SubscriptionTopic/imaging-study"),
+        "topics": asked("GET", "SubscriptionTopic"),
+        "capabilities": asked("GET", "metadata"),
+    }
+    assert [one["eventNumber"] for one in said["events"]["entry"][0]["resource"]["notificationEvent"]] == ["1", "2"]
+    assert "1.2.55.2" not in json.dumps(site.subscriber.bundles)
+    asked("DELETE", f"Subscription/{name}")
+    for which, body in said.items():
+        (tmp_path / f"r5-{which}.json").write_text(json.dumps(body))
+    (tmp_path / "r5-wrong.json").write_text(json.dumps(said["subscription"] | {"channelType": "rest-hook"}))
+    lines = validated(tmp_path)
+    assert {line for line in lines if line.endswith(" validated")} == {
+        f"r5-{n}.json validated" for n in (*said, "wrong")
+    }
+    print("\n".join(lines))
+    assert any(line.startswith("r5-wrong.json ERROR") for line in lines), "it looks"
+    assert [line for line in lines if " ERROR " in line and not line.startswith("r5-wrong.json")] == []
 
 
 def test_only_studies_that_the_filters_name_are_told(site: Site) -> None:

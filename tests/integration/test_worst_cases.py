@@ -15,6 +15,10 @@ from gantry.common.dimse.command import Command, CommandError
 from gantry.common.errors import GantryError
 from gantry.common.hl7.answers import acknowledged
 from gantry.common.hl7.message import parse
+from gantry.common.hl7.orders import MessageOrigin
+from gantry.common.hl7.problems import MessageRefused
+from gantry.common.hl7.profiles import DEFAULT
+from gantry.common.hl7.reports import report_actions
 from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
 from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError, UpperLayer
 from gantry.common.ul.pdu import decode_request, encode_accept
@@ -42,7 +46,7 @@ from tests.support.work import LINEAR, growth
 def _quietly(parse: Callable[[], object]) -> object:
     try:
         return parse()
-    except (GantryError, PduError, ProxyError, CommandError, ValueError):
+    except (GantryError, PduError, ProxyError, CommandError, MessageRefused, ValueError):
         return None
 
 
@@ -83,6 +87,11 @@ def _overheard(data: bytes) -> None:
 
 def _stored(fragments: int) -> bytes:
     return pdata(pdv(1, 3, store_command())) + pdata(pdv(1, 0, b"x")) * fragments
+
+
+def _reported(segments: str) -> object:
+    message = parse(f"MSH|^~\\&|X\rPID|||1\r{segments}")
+    return _quietly(lambda: report_actions(message, DEFAULT, MessageOrigin.of(message, "c")))
 
 
 def _compared(operation: str, target: str, kind: str, body: bytes) -> None:
@@ -134,6 +143,12 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
         lambda n: lambda: acknowledged(parse("MSH|^~\\&|X\rMSA|AE|1|" + "\\F\\&^" * n)),
         2_000,
     ),
+    "results of a report": (
+        lambda n: lambda: _reported("OBR" + "|A1" * 24 + "|F\r" + "OBX|1|TX|A^B||x~y\r" * n),
+        2_000,
+    ),
+    "orders of a report without a result": (lambda n: lambda: _reported("ORC|RE\r" * n), 2_000),
+    "lines of a report": (lambda n: lambda: _reported("OBR" + "|A1" * 24 + "|F\rOBX|1|TX|||" + "\\F\\~" * n), 4_000),
     "asterisks of a pattern": (lambda n: lambda: _pattern("*a" * 20).match("a" * n + "b"), 10_000),
     "question marks of a pattern": (lambda n: lambda: _pattern("*??????????x").match("a" * n), 10_000),
     "accents of a person name": (lambda n: lambda: fold_name("a" + "\u0301\u0316" * n), 2_000),

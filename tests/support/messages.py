@@ -80,3 +80,24 @@ def patient(
     segments += [segment("MRG", mrg)] if mrg is not None else []
     segments += [segment("PV1", pv1)] if pv1 is not None else []
     return message(f"ADT^{event}", *segments, control_id=control_id)
+
+
+def report(
+    status: str = "F",
+    text: str = "No fracture.",
+    *,
+    obr: Fields | None = None,
+    pid: Fields | None = None,
+    more: tuple[str, ...] = (),
+    control_id: str = "REP1",
+) -> bytes:
+    """A report on the order that `order` places, with a text."""
+    obr = {**ORDER, **PROCEDURE, 22: "202611281215", 25: status, 32: "&MEYER&EVA&&&Dr.", **(obr or {})}
+    return message(
+        "ORU^R01",
+        segment("PID", {**PATIENT, **(pid or {})}),
+        segment("OBR", obr),
+        segment("OBX", {1: "1", 2: "TX", 3: "IMP^Impression", 5: text, 11: status}),
+        *more,
+        control_id=control_id,
+    )

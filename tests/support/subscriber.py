@@ -46,8 +46,8 @@ class Subscriber:
         self.base = f"http://127.0.0.1:{self.port}/told"
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
-        """What was told of one type."""
-        return [one for one in self.bundles if value(one, "type") == kind]
+        """What was told of one type, in R4."""
+        return [one for one in self.bundles if one["type"] == "history" and value(one, "type") == kind]
 
     def events(self, subscription: str = "") -> list[tuple[int, str, str]]:
         """Number, method and study of each event that was told, each number once; of one subscription, or of all."""
@@ -126,13 +126,36 @@ def subscription(
     return made | fields
 
 
+def subscription_r5(topic: str, endpoint: str, content: str = "id-only", **fields: Any) -> dict[str, Any]:
+    """A Subscription of R5 that is wanted."""
+    return {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "topic": topic,
+        "channelType": {
+            "system": "http://terminology.hl7.org/CodeSystem/subscription-channel-type",
+            "code": "rest-hook",
+        },
+        "endpoint": endpoint,
+        "contentType": FHIR_JSON,
+        "content": content,
+        **fields,
+    }
+
+
 def ask(
-    base: str, method: str, path: str, body: object = None, token: str = "", kind: str = FHIR_JSON
+    base: str,
+    method: str,
+    path: str,
+    body: object = None,
+    token: str = "",
+    kind: str = FHIR_JSON,
+    release: str = "r4",
 ) -> tuple[int, Any]:
     """What an archive answers below its base of FHIR; the body as JSON, None where there is none."""
     headers = {"Content-Type": kind, **({"Authorization": f"Bearer {token}"} if token else {})}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{base}/fhir/r4/{path}", data, headers, method=method)
+    request = urllib.request.Request(f"{base}/fhir/{release}/{path}", data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             status, text = response.status, response.read()

@@ -56,6 +56,10 @@ class Hl7ReceiverSettings(Section):
     confidential: bool = Field(
         default=True, description="It is told of [confidential studies](access.md#confidential-studies), too"
     )
+    patients: bool = Field(
+        default=False,
+        description="It is told of corrections, merges and new IDs of patients, too (ADT^A08, A40, A47)",
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds for a connection, with TLS")
     response_timeout: Seconds = Field(default=30.0, description="Seconds for the acknowledgement of a message")
 

@@ -301,6 +301,11 @@ class RoutingSettings(Section):
         return self
 
     @property
+    def tells_of_patients(self) -> bool:
+        """Whether a receiver of HL7 is told what is decided about patients."""
+        return any(one.patients for one in self.receivers)
+
+    @property
     def deidentifies(self) -> dict[str, str]:
         """The destinations that get de-identified objects, with the names of their profiles."""
         return {title: rule.deidentify for rule in self.rules if rule.deidentify is not None for title in rule.to}

@@ -37,6 +37,7 @@ from gantry.common.events.schema import (
     OrderChanged,
     OrderErased,
     OrderPlaced,
+    OrderReported,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
@@ -242,6 +243,10 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         "The steps with these Scheduled Procedure Step IDs were to be cancelled, or, without any, the whole order.",
         (*_OF_ORDER, _f("steps", schema=_list(_TEXT), made=list), _f("reason")),
     ),
+    "order-reported": (
+        OrderReported, "A report on an order came: preliminary, final, corrected or cancelled.",
+        (*_OF_ORDER, _f("status"), _f("studies", "StudyInstanceUIDs", _list(_UID), list)),
+    ),
     "order-erased": (
         OrderErased, "All that an order said is gone, with what these performed procedure steps said.",
         (*_OF_ORDER, _f("performed", schema=_list(_UID), made=list), _f("reason")),
@@ -319,6 +324,7 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     OrderPlaced: ("change",),
     OrderChanged: ("change",),
     OrderCancelled: ("change",),
+    OrderReported: ("change",),
     OrderErased: ("change",),
     StudyLinked: ("change",),
     StudyUnlinked: ("change",),

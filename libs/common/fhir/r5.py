@@ -1,7 +1,7 @@
 """Resources of FHIR R4, as they are made here, as those of R5 (https://hl7.org/fhir/R5). Pure.
 
 What differs for what we say: a Coding or CodeableConcept became a CodeableConcept or CodeableReference, and an Endpoint
-says types and MIME types together. Subscriptions are not served in R5.
+says types and MIME types together. Subscriptions are made anew (`gantry.common.subscriptions.r5`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def as_r5(resource: Resource) -> Resource:
 def _bundle(bundle: Resource) -> Resource:
     if "entry" not in bundle:
         return bundle
-    return {**bundle, "entry": [{**one, "resource": as_r5(one["resource"])} for one in bundle["entry"]]}
+    entries = [{**one, "resource": as_r5(one["resource"])} if "resource" in one else one for one in bundle["entry"]]
+    return {**bundle, "entry": entries}
 
 
 def _imaging_study(study: Resource) -> Resource:
@@ -63,10 +64,22 @@ def _service_request(order: Resource) -> Resource:
 
 def _capabilities(statement: Resource) -> Resource:
     rest = [
-        {**one, "resource": [each for each in one["resource"] if each["type"] != "Subscription"]}
-        for one in statement["rest"]
+        {**one, "resource": [made for each in one["resource"] for made in _served(each)]} for one in statement["rest"]
     ]
     return _with(statement, {"fhirVersion": VERSION, "rest": rest}, "instantiates")
+
+
+def _served(resource: Resource) -> list[Resource]:
+    """Subscriptions are of the release itself, and their topic is a resource."""
+    if resource["type"] != "Subscription":
+        return [resource]
+    operations = [
+        {"name": one["name"], "definition": f"http://hl7.org/fhir/OperationDefinition/Subscription-{one['name']}"}
+        for one in resource["operation"]
+    ]
+    kept = {name: resource[name] for name in ("type", "interaction", "searchParam")}
+    topic = {"type": "SubscriptionTopic", "interaction": [{"code": "read"}, {"code": "search-type"}]}
+    return [{**kept, "operation": operations}, topic]
 
 
 def _with(resource: Resource, changed: Resource, *gone: str) -> Resource:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gantry.common.lifecycle import Values
 from gantry.common.lifecycle.identity import PatientIdentity
-from gantry.common.orders import OrderCancellation, OrderChange, PlacedOrder
+from gantry.common.orders import OrderCancellation, OrderChange, OrderReport, PlacedOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,31 @@ class ChangePatientId:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportOrder:
+    """A report on what was made for an order of `patient` came; so many `documents` in it are not kept."""
+
+    report: OrderReport
+    patient: PatientIdentity
+    documents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """The message is acknowledged, and changes nothing here: `why`."""
 
     why: str
 
 
-Action = PlacedOrder | OrderChange | OrderCancellation | CorrectPatient | MergePatients | ChangePatientId | Nothing
+Action = (
+    PlacedOrder
+    | OrderChange
+    | OrderCancellation
+    | ReportOrder
+    | CorrectPatient
+    | MergePatients
+    | ChangePatientId
+    | Nothing
+)
 
 
 def in_words(action: Action) -> str:
@@ -54,6 +72,9 @@ def in_words(action: Action) -> str:
         return f"change order {action.order}: {len(action.attributes)} attributes{steps}"
     if isinstance(action, OrderCancellation):
         return f"cancel order {action.order}" + (f", steps {', '.join(action.steps)}" if action.steps else "")
+    if isinstance(action, ReportOrder):
+        left = f"; {action.documents} documents are not kept" if action.documents else ""
+        return f"report on order {action.report.order}: {action.report.status}{left}"
     if isinstance(action, CorrectPatient):
         return f"correct patient {_named(action.patient)}: {len(action.values)} attributes"
     if isinstance(action, MergePatients):

@@ -136,6 +136,13 @@ class MessageSegment:
         found = self.field(field).text(component, subcomponent)
         return "" if found == NULL else found
 
+    def lines(self, field: int) -> str:
+        """A field as text: its repetitions as lines, and its components as they are written, since free text has
+        separators that were not escaped."""
+        raw = self._fields[field] if len(self._fields) > field else ""
+        lines = (self.delimiters.unescaped(one) for one in raw.split(self.delimiters.repetition))
+        return "" if raw == NULL else "\n".join(lines)
+
     def spot(self, field: int = 0, component: int = 0) -> Spot:
         """Where one of its fields is, for a problem."""
         return Spot(self.name, self.occurrence, field, component)

@@ -32,13 +32,13 @@ _PREGNANCY_STATUS_PREGNANT = 3
 # Descriptions, by attribute: where they stand, first one with a value first.
 _ORDER_TEXTS = {
     "PlacerOrderNumberImagingServiceRequest": ("ORC-2", "OBR-2"),
-    "FillerOrderNumberImagingServiceRequest": ("ORC-3", "OBR-3"),
     "ReasonForTheRequestedProcedure": ("OBR-31.2", "OBR-31"),
     "PatientTransportArrangements": ("OBR-30",),
     "RequestedProcedureDescription": ("OBR-44.2", "OBR-4.2"),
     "PatientState": ("OBR-13",),
     "Allergies": ("AL1-3.2", "AL1-3"),
 }
+_FILLER_NUMBER = {"FillerOrderNumberImagingServiceRequest": ("ORC-3", "OBR-3")}
 _VISIT_TEXTS = {"AdmissionID": ("PV1-19",), "CurrentPatientLocation": ("PV1-3",)}
 _STEP_TEXTS = {
     "ScheduledProcedureStepDescription": ("IPC-6.2", "OBR-4.5", "OBR-4.2"),
@@ -48,16 +48,21 @@ _STEP_TEXTS = {
 _PRIORITY = ("TQ1-9", "ORC-7.6", "OBR-27.6", "OBR-5")
 
 
-def requested_procedure(
-    segments: Sequence[MessageSegment], visit: MessageSegment | None, profile: Profile, collected: CollectedAttributes
-) -> None:
-    """Imaging Service Request, Requested Procedure and visit."""
+def order_identifiers(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
+    """What an order is known by (`gantry.common.orders.order_key`)."""
     accession = find(segments, profile.accession)
     collected.text("AccessionNumber", accession)
     if accession.spot.segment == "IPC":
         _issuer(segments, collected)
-    procedure = find(segments, profile.procedure)
-    collected.text("RequestedProcedureID", procedure or accession)
+    collected.text("RequestedProcedureID", find(segments, profile.procedure) or accession)
+    _texts(segments, _FILLER_NUMBER, collected)
+
+
+def requested_procedure(
+    segments: Sequence[MessageSegment], visit: MessageSegment | None, profile: Profile, collected: CollectedAttributes
+) -> None:
+    """Imaging Service Request, Requested Procedure and visit."""
+    order_identifiers(segments, profile, collected)
     collected.text("StudyInstanceUID", find(segments, profile.study))
     _texts(segments, _ORDER_TEXTS, collected)
     _entity(segments, "ORC", 2, "OrderPlacerIdentifierSequence", collected)

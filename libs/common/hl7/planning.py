@@ -15,10 +15,11 @@ from gantry.common.hl7.orders import MessageOrigin, order_actions
 from gantry.common.hl7.patients import patient_actions
 from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
 from gantry.common.hl7.profiles import Profile, profile_for
+from gantry.common.hl7.reports import REPORT, report_actions
 from gantry.common.hl7.scheduling import appointment_actions
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
-_TYPES = ("ADT", "SIU")
+_TYPES = ("ADT", "SIU", "ORU")
 _ATTEMPT = re.compile(r"(?<=^hl7-[0-9a-f]{32})\.\d+")
 _LONGEST_NAME = 199
 """Characters of MSH-10, and of MSH-3 and MSH-4 together."""
@@ -86,6 +87,8 @@ def plan(received: ReceivedMessage, profiles: Sequence[Profile], trace: str = ""
         raise _rejected(Code.UNSUPPORTED_PROCESSING_ID, 11, "this processing ID is not taken: see the profile")
     if message.kind in ORDERS:
         return order_actions(message, profile, MessageOrigin.of(message, received.change, trace))
+    if message.kind == REPORT:
+        return report_actions(message, profile, MessageOrigin.of(message, received.change, trace))
     if message.kind.startswith("ADT^"):
         return patient_actions(message, profile)
     if message.kind.startswith("SIU^"):

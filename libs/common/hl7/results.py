@@ -91,9 +91,17 @@ def result_message(result: ImagingResult, between: Correspondents, charset: Mess
     """The message. MSH-10 is made of everything that it says and of why it is sent: the same is known as the same
     however often it comes, and what says anything else has another one."""
     body = [*_body(result, charset)]
-    said = blake3("\r".join((_header(result, between, charset, ""), result.cause, *body)).encode("utf-8", "replace"))
+    kind = components("ORU", "R01", "ORU_R01")
+    return identified(kind, result.at, result.cause, body, between, charset)
+
+
+def identified(
+    kind: str, at: int, cause: str, body: Sequence[str], between: Correspondents, charset: MessageCharset
+) -> ResultMessage:
+    """A message of a `kind` (MSH-9), with its control ID."""
+    said = blake3("\r".join((_header(kind, at, between, charset, ""), cause, *body)).encode("utf-8", "replace"))
     control_id = said.hexdigest()[:_CONTROL_ID].upper()
-    return ResultMessage(control_id, charset.encoded([_header(result, between, charset, control_id), *body]))
+    return ResultMessage(control_id, charset.encoded([_header(kind, at, between, charset, control_id), *body]))
 
 
 def link_of(template: str, study: str, attributes: Attributes) -> str:
@@ -107,15 +115,15 @@ def moment(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000")
 
 
-def _header(result: ImagingResult, between: Correspondents, charset: MessageCharset, control_id: str) -> str:
+def _header(kind: str, at: int, between: Correspondents, charset: MessageCharset, control_id: str) -> str:
     fields = {
         2: DELIMITERS.encoding_characters,
         3: text(between.sender),
         4: text(between.sender_facility),
         5: text(between.receiver),
         6: text(between.receiver_facility),
-        7: moment(result.at),
-        9: components("ORU", "R01", "ORU_R01"),
+        7: moment(at),
+        9: kind,
         10: control_id,
         11: between.processing,
         12: VERSION,
@@ -130,7 +138,7 @@ def _body(result: ImagingResult, charset: MessageCharset) -> Iterator[str]:
     placer = _entity(study, "PlacerOrderNumberImagingServiceRequest", "OrderPlacerIdentifierSequence")
     filler = _entity(study, "FillerOrderNumberImagingServiceRequest", "OrderFillerIdentifierSequence")
     at, procedure = moment(result.at), _procedure(study)
-    yield segment("PID", {1: "1", **_patient(study, charset)})
+    yield segment("PID", {1: "1", **patient_fields(study, charset)})
     # Table 0004: whether the patient is an inpatient is not known here.
     yield segment("PV1", {1: "1", 2: "U"})
     # Table 0119, SC: the status changed.
@@ -159,11 +167,17 @@ def _body(result: ImagingResult, charset: MessageCharset) -> Iterator[str]:
         yield segment("OBX", {1: "2", 2: "RP", 3: name, 5: pointer, 11: observed})
 
 
-def _patient(study: Attributes, charset: MessageCharset) -> dict[int, str]:
-    identifier = _text(study, "PatientID")
+def patient_identifier(attributes: Attributes) -> str:
+    """Patient ID and its issuer (CX); "" where there is none."""
+    identifier = _text(attributes, "PatientID")
+    return components(identifier, "", "", _authority(attributes), "MR") if identifier else ""
+
+
+def patient_fields(study: Attributes, charset: MessageCharset) -> dict[int, str]:
+    """PID-3, PID-5, PID-7, PID-8."""
     sex = _value(study, "PatientSex").upper()
     return {
-        3: components(identifier, "", "", _authority(study), "MR") if identifier else "",
+        3: patient_identifier(study),
         5: _names(study.get(TAGS["PatientName"]) or (), charset),
         7: dates.date(_value(study, "PatientBirthDate")) or "",
         8: sex if sex in _SEXES else "U" if sex else "",

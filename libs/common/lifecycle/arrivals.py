@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gantry.common.ids import Receipt
 from gantry.common.lifecycle.held_back import HeldBack, LogPlace
 
 
@@ -86,6 +87,15 @@ class Arrivals:
         study.instances.add((arrival.series_instance_uid, arrival.sop_instance_uid))
         study.senders.add(arrival.sender)
         return study
+
+    def was_complete(self, partition: str, study: str, last_receipt: str, at: int) -> None:
+        """Somebody said at a time that a study is complete up to a receipt: before a crash, or before the log was
+        lost. What had come by then, a quiet period before, was counted, and does not make it complete once more."""
+        known = self._open.get((partition, study))
+        if known is None or known.last_receipt > last_receipt:
+            return
+        if at >= Receipt(known.last_receipt).milliseconds * 1000 + self._quiet:
+            self.close(known)
 
     def due(self, now: int) -> list[tuple[OpenStudy, CompletionReason]]:
         """The studies that are complete now, and why."""

@@ -12,6 +12,9 @@ from gantry.common.events import (
     Event,
     InstancesDeleted,
     InstancesRestored,
+    PatientCorrected,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
     RouteDelayed,
     RouteEnded,
     RouteProgressed,
@@ -20,6 +23,7 @@ from gantry.common.events import (
     StudyCorrected,
     StudyCorrectionWithdrawn,
 )
+from gantry.common.ids import Receipt
 
 DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
 OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability change"
@@ -36,7 +40,11 @@ STEP_EVENT, STEP = "step event", "step"
 WORKITEM_EVENT = "workitem event"
 """A subscriber is told of a workitem (PS3.4 CC.2.4)."""
 STEP_KINDS = frozenset((STEP_EVENT, STEP, WORKITEM_EVENT))
+PATIENT_CORRECTION, PATIENT_MERGE, PATIENT_IDENTIFIER = "patient correction", "patient merge", "patient identifier"
+"""A receiver of HL7 is told of a patient: what it is called now, whom it was merged into, which ID it has now."""
+PATIENT_KINDS = frozenset((PATIENT_CORRECTION, PATIENT_MERGE, PATIENT_IDENTIFIER))
 CorrectionChange = StudyCorrected | StudyCorrectionWithdrawn
+PatientChange = PatientCorrected | PatientMerged | PatientCorrectionWithdrawn
 READ_US = 1_000_000
 """Within so long what follows on the log is read."""
 _MOST_TAKEN = 4_000
@@ -201,6 +209,33 @@ def correction_requests(change: CorrectionChange, rules: Iterable[RouteRule], no
     ]
 
 
+def patient_requests(change: PatientChange, receivers: Iterable[str], now_us: int) -> list[RouteRequested]:
+    """The routes of what was decided about a patient, whose key stands for the study."""
+    if isinstance(change, PatientMerged):
+        kind = PATIENT_IDENTIFIER if change.renamed else PATIENT_MERGE
+    else:
+        kind = PATIENT_CORRECTION
+    values = Receipt(change.correction).values_key(change.partition)
+    return [
+        RouteRequested(
+            *(change.partition, change.trace, change.patient, _patient_route(change, destination), "patients"),
+            destination,
+            # As above: an earlier release sends nothing.
+            first_receipt="",
+            last_receipt="",
+            at=now_us,
+            kind=kind,
+            values_key=values,
+        )
+        for destination in receivers
+    ]
+
+
+def _patient_route(change: PatientChange, destination: str) -> str:
+    parts = change.partition, change.patient, change.correction, destination, type(change).__name__
+    return blake3("\0".join(parts).encode()).hexdigest()[:32]
+
+
 def _correction_route(change: CorrectionChange, destination: str) -> str:
     parts = change.partition, change.study_instance_uid, change.correction, destination, type(change).__name__
     return blake3("\0".join(parts).encode()).hexdigest()[:32]
@@ -225,12 +260,14 @@ def taken_in_pieces(
 
 def may_be_next(waiting: Sequence[RouteRequested]) -> list[int]:
     """Which of the routes that wait for a destination, in the order of the log, may be sent now, by their places: what
-    was said of a performed procedure step or a workitem waits for what was said of it before, and for nothing else."""
+    was said of a performed procedure step, a workitem or a patient waits for what was said of it before, and for
+    nothing else."""
     first: list[int] = []
     steps: set[tuple[str, str, str]] = set()
     for place, route in enumerate(waiting):
-        if route.kind in STEP_KINDS:
-            step = route.kind, route.partition, route.study_instance_uid
+        if route.kind in STEP_KINDS or route.kind in PATIENT_KINDS:
+            about = "" if route.kind in PATIENT_KINDS else route.kind
+            step = about, route.partition, route.study_instance_uid
             if step in steps:
                 continue
             steps.add(step)

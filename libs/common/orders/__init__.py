@@ -12,6 +12,7 @@ from gantry.common.orders.commands import (
     OrderCancellation,
     OrderChange,
     OrderErasure,
+    OrderReport,
     PlacedOrder,
     StudyLink,
     StudyUnlink,
@@ -19,7 +20,19 @@ from gantry.common.orders.commands import (
 )
 from gantry.common.orders.fold import OrderEvent, fold_order
 from gantry.common.orders.keys import order_key
-from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, items, pack, unpack
+from gantry.common.orders.model import (
+    Attributes,
+    Changes,
+    Order,
+    Report,
+    ReportStatus,
+    ScheduledStep,
+    first,
+    items,
+    may_follow,
+    pack,
+    unpack,
+)
 from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step, refused_as_erased
 from gantry.common.orders.states import (
     IDLE,
@@ -55,10 +68,13 @@ __all__ = [
     "OrderChange",
     "OrderErasure",
     "OrderEvent",
+    "OrderReport",
     "PerformedState",
     "PerformedStep",
     "PlacedOrder",
     "Reference",
+    "Report",
+    "ReportStatus",
     "ScheduledStep",
     "StepEvent",
     "StepState",
@@ -71,6 +87,7 @@ __all__ = [
     "fold_step",
     "is_apart",
     "items",
+    "may_follow",
     "order_key",
     "pack",
     "references_of",

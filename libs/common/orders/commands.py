@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.orders.model import Attributes, Changes
+from gantry.common.orders.model import Attributes, Changes, ReportStatus
 from gantry.common.statuses import SUCCESS
 
 S = TypeVar("S")
@@ -51,6 +51,21 @@ class OrderCancellation:
     source: str
     steps: tuple[str, ...] = ()
     reason: str = ""
+    message: str = ""
+    change: str = ""
+    trace: str = ""
+    partition: str = DEFAULT_PARTITION
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """A report on what was made for an order, in the place of one that came before."""
+
+    order: str
+    status: ReportStatus
+    attributes: Attributes
+    source: str
+    studies: tuple[str, ...] = ()
     message: str = ""
     change: str = ""
     trace: str = ""

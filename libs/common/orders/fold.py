@@ -8,12 +8,20 @@ from typing import Any
 
 from gantry.common.dicom.standard.tags import SCHEDULED_PROCEDURE_STEP_ID, SCHEDULED_PROCEDURE_STEP_SEQUENCE
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderCancelled, OrderChanged, OrderErased, OrderPlaced, StudyLinked, StudyUnlinked
+from gantry.common.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderErased,
+    OrderPlaced,
+    OrderReported,
+    StudyLinked,
+    StudyUnlinked,
+)
 from gantry.common.orders.commands import Verdict
-from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, unpack
+from gantry.common.orders.model import Attributes, Changes, Order, Report, ReportStatus, ScheduledStep, first, unpack
 from gantry.common.orders.values import ERASED, is_apart
 
-OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | OrderErased | StudyLinked | StudyUnlinked
+OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | OrderReported | OrderErased | StudyLinked | StudyUnlinked
 _LONGEST_KEY = 512
 
 
@@ -35,6 +43,8 @@ def fold_order(order: Order | None, event: OrderEvent) -> Verdict[Order]:
             raise _Refusal("there is no such order")
         if isinstance(event, StudyUnlinked):
             return Verdict(True, "", _unlinked(order, event.study_instance_uid))
+        if isinstance(event, OrderReported):
+            return Verdict(True, "", _reported(order, event))
         if order.cancelled:
             raise _Refusal("the order is cancelled; it can be placed again")
         if isinstance(event, OrderChanged):
@@ -57,8 +67,8 @@ def _placed(event: OrderPlaced, before: Order | None) -> Order:
             raise _Refusal(f"two steps have the scheduled procedure step id {step.id}")
         steps[step.id] = step
     # What was made for an order stays so when a scheduling system sends it anew.
-    linked = {} if before is None else before.linked
-    return Order(event.partition, event.order, attributes, steps, linked=linked)
+    linked, report = ({}, None) if before is None else (before.linked, before.report)
+    return Order(event.partition, event.order, attributes, steps, linked=linked, report=report)
 
 
 def _step(item: Any) -> ScheduledStep:
@@ -103,6 +113,18 @@ def _cancelled(order: Order, event: OrderCancelled) -> Order:
             raise _Refusal(f"step {id_} is cancelled already")
         steps[id_] = replace(steps[id_], cancelled=True)
     return replace(order, steps=steps)
+
+
+def _reported(order: Order, event: OrderReported) -> Order:
+    """Also of one that was cancelled: what was made before is reported on."""
+    try:
+        status = ReportStatus(event.status)
+    except ValueError:
+        raise _Refusal("no status of a report") from None
+    report = Report(status, unpack(event.attributes), event.at, event.source, event.message, tuple(event.studies))
+    if not report.may_follow(order.report):
+        raise _Refusal("the report is final already: a draft does not take its place")
+    return replace(order, report=report)
 
 
 def _linked(order: Order, event: StudyLinked) -> Order:

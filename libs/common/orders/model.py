@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import msgpack
@@ -27,6 +28,39 @@ class ScheduledStep:
     cancelled: bool = False
 
 
+class ReportStatus(StrEnum):
+    """How far a report is, as FHIR calls it (http://hl7.org/fhir/diagnostic-report-status)."""
+
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    CORRECTED = "corrected"
+    CANCELLED = "cancelled"
+    """It was withdrawn: there are no results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report on what was made for an order. `attributes` are what it says: Text Value, Verifying Observer Name,
+    Observation DateTime, Requested Procedure Description. It came at a time (microseconds), from a `source`, in a
+    `message`; `studies` are those that it is about, as far as they were known then."""
+
+    status: ReportStatus
+    attributes: Attributes
+    at: int
+    source: str
+    message: str
+    studies: tuple[str, ...] = ()
+
+    def may_follow(self, before: Report | None) -> bool:
+        """Whether it may take the place of one that came before: a draft does not take that of a final report."""
+        return before is None or may_follow(before.status, self.status)
+
+
+def may_follow(before: ReportStatus, status: ReportStatus) -> bool:
+    """Whether a report may have a status after another one: a final one is corrected, or withdrawn."""
+    return status is not ReportStatus.PRELIMINARY or before in (ReportStatus.PRELIMINARY, ReportStatus.CANCELLED)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One Imaging Service Request with one Requested Procedure, known by its key. `attributes` are without the steps;
@@ -42,6 +76,8 @@ class Order:
     linked: Mapping[str, str] = field(default_factory=dict)
     """The studies that were made for it, whatever they say, each with the correction that gives it the attributes of
     the order."""
+    report: Report | None = None
+    """The last one that came."""
 
     @property
     def whole(self) -> dict[int, list[Any]]:

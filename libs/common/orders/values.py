@@ -15,6 +15,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.events import (
     OrderChanged,
     OrderPlaced,
+    OrderReported,
     ProcedureStepCreated,
     ProcedureStepSet,
     WorkitemCancelRequested,
@@ -27,6 +28,7 @@ from gantry.common.ids import Receipt
 ValuedEvent = (
     OrderPlaced
     | OrderChanged
+    | OrderReported
     | ProcedureStepCreated
     | ProcedureStepSet
     | WorkitemCreated

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import msgpack
 
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 _TAG = re.compile("[0-9A-F]{8}")
@@ -30,12 +32,38 @@ class Subject:
     awaited: bool = False
 
 
-async def write_values(objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values) -> None:
-    """Write the values of a correction. Durable when it returns. Raises `DependencyUnavailable`."""
+async def write_values(
+    objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values, whose: Values | None = None
+) -> None:
+    """Write the values of a correction; `whose` are ID and issuer of the patient that it is of. Durable when it
+    returns. Raises `DependencyUnavailable`."""
     content: dict[str, object] = {"study": subject.study, "patient": subject.patient, "values": values}
-    if subject.awaited:
-        content["awaited"] = True
+    content |= {} if whose is None else {"whose": whose}
+    content |= {"awaited": True} if subject.awaited else {}
     await objects.put(Receipt(correction).values_key(partition), [json.dumps(content, sort_keys=True).encode()])
+
+
+async def read_whose(objects: BlobStore, key: str) -> tuple[PatientIdentity, Values] | None:
+    """The patient that a correction is of, and its values; None where an earlier release did not write who that is.
+    Raises as `read_values`."""
+    _, values = await read_values(objects, key)
+    said = json.loads(await read_whole(objects, key)).get("whose")
+    return None if said is None else (identity_in(said), values)
+
+
+def identity_in(values: Values) -> PatientIdentity:
+    """The patient that values name. Raises `NotUnderstood`."""
+    patient, issuer = (values.get(f"{tag:08X}", {}) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
+    return PatientIdentity(*(str(next(iter(one.get("Value", ())), "")) for one in (patient, issuer)))
+
+
+async def end_waiting(objects: BlobStore, key: str) -> None:
+    """A study has come that the values of a correction waited for: they are not `awaited` any more. Raises as
+    `read_values`."""
+    await read_values(objects, key)
+    said = json.loads(await read_whole(objects, key))
+    said.pop("awaited", None)
+    await objects.put(key, [json.dumps(said, sort_keys=True).encode()])
 
 
 async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:

@@ -30,6 +30,7 @@ from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.feed_cursor import FeedCursor, SealedPlace
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.runtime.sealed_events import segments
 
 FEED_TOPICS = tuple(
@@ -86,6 +87,7 @@ class Feed:
         self._objects = objects
         self._log = log
         self._clock = clock
+        self._restored = RestoredLog(objects, clock)
 
     async def beginning(self, since_ms: int = 0) -> FeedCursor:
         """The cursor before everything, or before what was sealed since a time."""
@@ -127,7 +129,7 @@ class Feed:
 
     async def _is_forgotten(self, cursor: FeedCursor) -> bool:
         """Whether the log may have removed what comes next, or is another one than the cursor's."""
-        if cursor.read_ms < self._now_ms() - _REMEMBERED_MS:
+        if cursor.read_ms < max(self._now_ms() - _REMEMBERED_MS, await self._restored.last_ms()):
             return True
         for topic in FEED_TOPICS:
             ends = await self._log.ends(topic)

@@ -1,13 +1,21 @@
-"""The sessions that identity providers ended, as one process knows them: the log is followed into them."""
+"""The sessions that identity providers ended, as one process knows them: the log is followed into them.
+
+The log keeps them as long as sessions last, and the bucket does not: after a restore nobody knows who was signed out,
+so every session from before it is over.
+"""
 
 from __future__ import annotations
 
+import asyncio
+
 from gantry.common.access.logouts import EndedSessions
 from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import TOPICS, Event, SessionsEnded
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.followed_topic import FollowedTopic
+from gantry.common.runtime.restored_log import RestoredLog
 
 TOPIC = TOPICS[SessionsEnded].name
 _FORGET_AFTER = 1000
@@ -18,8 +26,13 @@ class FollowedSessions:
     """Whoever asks is answered at once, by what was read: while the log is away sessions go on, and end with their
     tokens at the latest (docs/access.md#login)."""
 
-    def __init__(self, log: EventLog, clock: Clock, longest: float, delays: Delays | None = None) -> None:
+    def __init__(
+        self, log: EventLog, clock: Clock, longest: float, restored: RestoredLog, delays: Delays | None = None
+    ) -> None:
         """`longest` is how long a session lasts at most, in seconds."""
+        self._restored = restored
+        self._restored_at = 0.0
+        self._delays = delays or Delays(longest=5.0)
         self._log = log
         self._clock = clock
         self._ended = EndedSessions(longest)
@@ -28,11 +41,23 @@ class FollowedSessions:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        await self._topic.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._topic.run())
+            tasks.create_task(self._look_for_restore())
+
+    async def _look_for_restore(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                self._restored_at = await self._restored.last_ms() / 1000
+                return
+            except DependencyUnavailable:
+                await self._clock.sleep(self._delays.after(attempt))
+                attempt += 1
 
     def has(self, issuer: str, subject: str, sid: str, began: float) -> bool:
-        """Whether the provider ended a session, as `EndedSessions` says."""
-        return self._ended.has(issuer, subject, sid, began)
+        """Whether the provider ended a session, as `EndedSessions` says, or may have."""
+        return began <= self._restored_at or self._ended.has(issuer, subject, sid, began)
 
     async def end(self, event: SessionsEnded) -> None:
         """Let every process know. Raises `DependencyUnavailable`; it may be on the log then."""

@@ -26,10 +26,10 @@ class SubscribedStudies:
         self._systems = systems
         self.urls = urls
 
-    async def find(self, study: str, filters: tuple[str, ...], facts: Facts, sight: Sight) -> Attributes | None:
-        """A study, if it meets filters and is seen; None otherwise. Raises `DependencyUnavailable`, `NotUnderstood`
-        for filters of another release."""
-        search = search_of_filters(filters, self._systems, facts, self.urls.fhir)
+    async def find(self, study: str, wanted: Wanted, facts: Facts, sight: Sight) -> Attributes | None:
+        """A study, if it meets the filters of what is wanted and is seen; None otherwise. Raises
+        `DependencyUnavailable`, `NotUnderstood` for filters of another release."""
+        search = search_of_filters(wanted.filters, self._systems, facts, self.urls.of(wanted.release).fhir)
         question = question_of(search, study)
         if question is None:
             return None
@@ -41,7 +41,7 @@ class SubscribedStudies:
 
     async def told(self, one: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
         """An event, as somebody may know it now. Raises `DependencyUnavailable`."""
-        found = await self.find(one.study_instance_uid, wanted.filters, facts, sight)
+        found = await self.find(one.study_instance_uid, wanted, facts, sight)
         if found is None:
             # What was noted as gone is known to have been seen before; anything else is hidden from him by now.
             return Told(one, seen=is_deletion(one), gone=is_deletion(one))

@@ -25,6 +25,13 @@ class Content(StrEnum):
     FULL = "full-resource"
 
 
+class Release(StrEnum):
+    """The release of FHIR in which a subscription was made, and is told."""
+
+    R4 = "r4"
+    R5 = "r5"
+
+
 class Status(StrEnum):
     """http://hl7.org/fhir/subscription-status of R4."""
 
@@ -47,6 +54,7 @@ class Wanted:
     timeout: int = 0
     most: int = 1
     reason: str = ""
+    release: Release = Release.R4
 
 
 def sealed_content(wanted: Wanted, identity: Identity) -> Mapping[str, Any]:
@@ -61,6 +69,7 @@ def sealed_content(wanted: Wanted, identity: Identity) -> Mapping[str, Any]:
         "timeout": wanted.timeout,
         "most": wanted.most,
         "reason": wanted.reason,
+        "release": wanted.release.value,
         "subject": identity.subject,
         "name": identity.name,
         "means": identity.means.value,
@@ -86,6 +95,7 @@ def opened(content: Mapping[str, Any]) -> tuple[Wanted, Identity]:
             int(content["timeout"]),
             int(content["most"]),
             str(content["reason"]),
+            Release(content.get("release", Release.R4)),
         )
         said = content["facts"]
         patients = tuple((str(patient), str(issuer)) for patient, issuer in said["patients"])

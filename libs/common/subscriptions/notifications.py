@@ -45,16 +45,22 @@ def notification(
         "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
         "response": {"status": "200"},
     }
-    # A study that several events are about is there once, as it is now.
-    latest = {one.noted.study_instance_uid: one for one in events if named and one.seen}
     return {
         "resourceType": "Bundle",
         "id": unique,
         "meta": {"profile": [f"{GUIDE}backport-subscription-notification-r4"]},
         "type": "history",
         "timestamp": instant(now),
-        "entry": [first, *(_entry(one, content, urls) for one in latest.values())],
+        "entry": [first, *entries_of(events, content, urls)],
     }
+
+
+def entries_of(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[str, Any]]:
+    """An entry for each study that is named: one that several events are about is there once, as it is now."""
+    if content is Content.EMPTY:
+        return []
+    latest = {one.noted.study_instance_uid: one for one in events if one.seen}
+    return [_entry(one, content, urls) for one in latest.values()]
 
 
 def _entry(one: Told, content: Content, urls: Urls) -> dict[str, Any]:

@@ -52,9 +52,9 @@ def asked_subscription(content: Any, topic: str, allowed: Iterable[str]) -> Aske
     addresses that may be told. Raises `NotUnderstood`."""
     if not isinstance(content, dict) or content.get("resourceType") != "Subscription":
         raise NotUnderstood("a Subscription is wanted")
-    if _text(content, "criteria") != topic:
+    if text_in(content, "criteria") != topic:
         raise NotUnderstood("criteria: the canonical URL of the topic of this archive, which CapabilityStatement says")
-    reason = _text(content, "reason")
+    reason = text_in(content, "reason")
     if not 0 < len(reason.strip()) <= LONGEST_REASON or not reason.isprintable():
         raise NotUnderstood(f"reason: one line of 1 to {LONGEST_REASON} characters")
     channel = content.get("channel")
@@ -63,29 +63,31 @@ def asked_subscription(content: Any, topic: str, allowed: Iterable[str]) -> Aske
     if channel.get("payload") != FHIR_JSON:
         raise NotUnderstood(f"channel.payload: {FHIR_JSON} is all there is")
     wanted = Wanted(
-        allowed_endpoint(_text(channel, "endpoint"), allowed),
+        allowed_endpoint(text_in(channel, "endpoint"), allowed),
         _content(channel),
         _filters(content),
-        _headers(channel),
+        headers_in(channel.get("header", []), "channel.header"),
         _number(channel, HEARTBEAT, "heartbeat-period", "valueUnsignedInt", SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT),
         _number(channel, TIMEOUT, "timeout", "valueUnsignedInt", 1, LONGEST_TIMEOUT),
         _number(channel, MOST, "max-count", "valuePositiveInt", 1, MOST_EVENTS) or 1,
         reason.strip(),
     )
-    return AskedSubscription(wanted, _status(content), _end(content))
+    return AskedSubscription(wanted, status_in(content), end_in(content))
 
 
-def _status(content: Mapping[str, Any]) -> Status:
+def status_in(content: Mapping[str, Any]) -> Status:
+    """What its status is to be. Raises `NotUnderstood`."""
     try:
         return Status(str(content.get("status")))
     except ValueError:
         raise NotUnderstood(f"status: one of {', '.join(Status)}") from None
 
 
-def _end(content: Mapping[str, Any]) -> int:
+def end_in(content: Mapping[str, Any]) -> int:
+    """When it ends, in microseconds; 0 where it says no end. Raises `NotUnderstood`."""
     if "end" not in content:
         return 0
-    text = _text(content, "end")
+    text = text_in(content, "end")
     try:
         told = datetime.fromisoformat(text) if 0 < len(text) <= 40 else None
         if told is None or told.tzinfo is None:
@@ -112,16 +114,17 @@ def _filters(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, found))
 
 
-def _headers(channel: Mapping[str, Any]) -> tuple[str, ...]:
-    found = channel.get("header", [])
+def headers_in(found: Any, where: str) -> tuple[str, ...]:
+    """Lines that are headers of a post, and may be a subscriber's. Raises `NotUnderstood`, with the name of the element
+    `where` they stand."""
     if not isinstance(found, list) or len(found) > MOST_HEADERS:
-        raise NotUnderstood(f"channel.header: a list of at most {MOST_HEADERS}")
+        raise NotUnderstood(f"{where}: a list of at most {MOST_HEADERS}")
     for line in found:
         if not isinstance(line, str) or len(line) > LONGEST_HEADER or not (line.isascii() and line.isprintable()):
-            raise NotUnderstood(f"channel.header: lines NAME: VALUE of ASCII, at most {LONGEST_HEADER} characters each")
+            raise NotUnderstood(f"{where}: lines NAME: VALUE of ASCII, at most {LONGEST_HEADER} characters each")
         name, colon, _ = line.partition(":")
         if not colon or not _NAME.fullmatch(name) or name.lower() in _NOT_YOURS:
-            raise NotUnderstood("channel.header: lines NAME: VALUE, of names that are not of the message itself")
+            raise NotUnderstood(f"{where}: lines NAME: VALUE, of names that are not of the message itself")
     return tuple(found)
 
 
@@ -142,7 +145,7 @@ def _extensions(element: Any, url: str) -> list[Mapping[str, Any]]:
     return [one for one in found if one.get("url") == url]
 
 
-def _text(content: Mapping[str, Any], name: str) -> str:
+def text_in(content: Mapping[str, Any], name: str) -> str:
     found = content.get(name, "")
     if not isinstance(found, str):
         raise NotUnderstood(f"{name}: a text")

@@ -6,13 +6,13 @@ How a subscription stands is a resource of its own from R4B on; in R4 it is Para
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from gantry.common.subscriptions.fold import Noted, Subscription
-from gantry.common.subscriptions.model import TOPIC, Wanted
+from gantry.common.subscriptions.model import TOPIC, Release, Wanted
 from gantry.common.subscriptions.reading import CONTENT, FHIR_JSON, FILTER, GUIDE, HEARTBEAT, MOST, TIMEOUT
 
 Resource = dict[str, Any]
@@ -34,12 +34,17 @@ class Urls:
 
     fhir: str
     dicomweb: str
+    fhir_r5: str = ""
 
     @classmethod
-    def below(cls, public_url: str | None, fhir: str, dicomweb: str) -> Urls:
+    def below(cls, public_url: str | None, fhir: str, dicomweb: str, fhir_r5: str = "") -> Urls:
         """Paths below the URL by which clients call us."""
         url = (public_url or "").rstrip("/")
-        return cls(url + fhir, url + dicomweb)
+        return cls(url + fhir, url + dicomweb, url + fhir_r5)
+
+    def of(self, release: Release) -> Urls:
+        """Those of a release of FHIR."""
+        return self if release is Release.R4 else replace(self, fhir=self.fhir_r5)
 
     @property
     def topic(self) -> str:

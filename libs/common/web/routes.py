@@ -22,7 +22,7 @@ PLACES = ("operations", "worklist", "shares", "audit")
 """Of the page, below /: the page itself is answered, and shows what its address says."""
 FHIR = "/fhir/r4"
 FHIR_R5 = "/fhir/r5"
-"""The same in FHIR R5, without subscriptions."""
+"""The same in FHIR R5."""
 INVOKED = "/IHEInvokeImageDisplay"
 """IHE RAD-106: another system has the page show a patient or study."""
 
@@ -282,7 +282,7 @@ def find(method: str, raw_path: str) -> Match:
     base = fhir_base(raw_path)
     if base:
         rest = _decoded(raw_path.removeprefix(base).strip("/"))
-        if rest[:1] == ("Subscription",) and base == FHIR:
+        if rest[:1] == ("Subscription",):
             return _with_method(method, [Match(one, rest=rest) for one in OF_SUBSCRIPTIONS], raw_path)
         resource = Resource.FHIR_ORDERS if rest[:1] == ("ServiceRequest",) else Resource.FHIR
         return _with_method(method, [Match(resource, rest=rest)], raw_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gantry.common.dicom.query.matching import Single
@@ -12,13 +13,22 @@ from gantry.common.dicom.standard.tags import (
     PATIENT_ID,
 )
 from gantry.common.errors import Conflicting, NotFound, NotUnderstood
-from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients
+from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, ReportOrder
 from gantry.common.hl7.orders import MessageOrigin, changes_of
 from gantry.common.hl7.planning import is_first_attempt, is_same_but_for_attempt
 from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.identity import PatientIdentity
-from gantry.common.orders import Order, OrderCancellation, OrderChange, PlacedOrder, Verdict, first
+from gantry.common.orders import (
+    Order,
+    OrderCancellation,
+    OrderChange,
+    OrderReport,
+    PlacedOrder,
+    Verdict,
+    first,
+    studies_of,
+)
 from gantry.common.orders.questions import StepQuery
 from gantry.common.ports.orders import OrderIndex
 from gantry.services.asked import Asked
@@ -27,6 +37,9 @@ from gantry.services.orders.desk import OrderDesk
 
 NO_SUCH_PATIENT = "no study and no order of this patient is here"
 _CONFIDENTIAL = f"{CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION:08X}"
+_ORDER = Spot("ORC")
+NO_SUCH_ORDER = "there is no such order: what a report is about is found by its order"
+OF_ANOTHER = "the order is of another patient than the report"
 
 
 class Applier:
@@ -48,13 +61,30 @@ class Applier:
             return _decided(await self._desk.change(action), "order changed")
         if isinstance(action, OrderCancellation):
             return _decided(await self._desk.cancel(action), "order cancelled")
+        if isinstance(action, ReportOrder):
+            return await self._report(action)
         if isinstance(action, CorrectPatient):
             return await self._correct(action, asked, origin)
         if isinstance(action, MergePatients | ChangePatientId):
             return await self._lead(action, asked, origin)
         return action.why
 
-    async def _is_done(self, action: PlacedOrder | OrderChange | OrderCancellation) -> bool:
+    async def _report(self, action: ReportOrder) -> str:
+        report = action.report
+        if await self._is_done(report):
+            return "done before"
+        found = await self._orders.order(report.partition, report.order)
+        if found is None:
+            raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, NO_SUCH_ORDER, Spot("OBR", field=18)))
+        order = found[0]
+        if not _may_be_of(order, action.patient):
+            raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, OF_ANOTHER, Spot("PID", field=3)))
+        performed = await self._orders.performed_of(report.partition, report.order)
+        verdict = await self._desk.report(replace(report, studies=tuple(studies_of(order, performed))))
+        left = f"; {action.documents} documents in it are not kept" if action.documents else ""
+        return _decided(verdict, f"report taken: {report.status}{left}", Spot("OBR", field=25))
+
+    async def _is_done(self, action: PlacedOrder | OrderChange | OrderCancellation | OrderReport) -> bool:
         """Whether an earlier try of the same message did it, before it was refused for something else: what came since
         then stays."""
         if is_first_attempt(action.change):
@@ -129,14 +159,21 @@ def _is_of(order: Order, patient: PatientIdentity) -> bool:
     return said == (patient.patient_id, patient.issuer)
 
 
+def _may_be_of(order: Order, patient: PatientIdentity) -> bool:
+    """Whether nothing that both say of the patient differs."""
+    said = first(order.attributes, PATIENT_ID), first(order.attributes, ISSUER_OF_PATIENT_ID)
+    both = zip(said, (patient.patient_id, patient.issuer), strict=True)
+    return all(ours == theirs for ours, theirs in both if ours and theirs)
+
+
 def _known(element: Mapping[str, Any]) -> Mapping[str, Any]:
     """An element as it is known of a patient: one without a value is not known at all."""
     return element if element.get("Value") else {}
 
 
-def _decided(verdict: Verdict[Order], words: str) -> str:
+def _decided(verdict: Verdict[Order], words: str, spot: Spot = _ORDER) -> str:
     if not verdict.accepted:
-        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, verdict.reason, Spot("ORC")))
+        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, verdict.reason, spot))
     return words
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from gantry.common.hl7.patients import CHANGE_OF_ID, MERGE, UNCHANGED, UPDATES
 from gantry.common.hl7.planning import ORDERS
+from gantry.common.hl7.reports import REPORT
 from gantry.common.hl7.scheduling import BOOKED, CANCELLED
 
 OTHER = "other"
 KINDS = frozenset(
     (
         *ORDERS,
+        REPORT,
         *(f"ADT^{event}" for event in (*UNCHANGED, *UPDATES, MERGE, CHANGE_OF_ID)),
         *(f"SIU^{event}" for event in (*BOOKED, CANCELLED)),
     )

@@ -23,6 +23,7 @@ from gantry.common.events import (
     OrderChanged,
     OrderErased,
     OrderPlaced,
+    OrderReported,
     ProcedureStepErased,
     StudyLinked,
     StudyUnlinked,
@@ -33,12 +34,12 @@ from gantry.common.events import (
 )
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
-from gantry.common.orders import Attributes, Changes, Order, PerformedStep, StepState, first, items, unpack
+from gantry.common.orders import Attributes, Changes, Order, PerformedStep, Report, StepState, first, items, unpack
 from gantry.common.ports.orders import FoldedChange
 from gantry.common.web.routes import BASE
 
 _LONGEST_STEP_ID = 16
-_KINDS = {OrderPlaced: "placed", OrderChanged: "changed"}
+_KINDS = {OrderPlaced: "placed", OrderChanged: "changed", OrderReported: "reported"}
 _LINKS = {StudyLinked: "linked", StudyUnlinked: "unlinked"}
 
 
@@ -60,6 +61,18 @@ def document_of(order: Order, states: Mapping[str, StepState]) -> Document:
 def performed_document(step: PerformedStep) -> Document:
     """A performed procedure step, with its SOP Instance UID."""
     return keys_as_attributes({**step.attributes, SOP_INSTANCE_UID: [step.uid]})
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """A report, with what it says as attributes."""
+    return {
+        "status": report.status.value,
+        "at": report.at,
+        "by": report.source,
+        "message": report.message,
+        "studies": list(report.studies),
+        "attributes": keys_as_attributes(report.attributes),
+    }
 
 
 def links_document(order: Order) -> list[dict[str, str]]:
@@ -113,6 +126,8 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
         return {"type": "state requested", **entry, "state": event.state}
     if isinstance(event, WorkitemUnsubscribed | WorkitemSubscriptionSuspended):
         return {"type": "subscription", **entry}
+    if isinstance(event, OrderReported):
+        entry |= {"status": event.status, "studies": list(event.studies)}
     try:
         entry["attributes"] = _shown(unpack(event.attributes))
         if isinstance(event, OrderChanged):

@@ -8,6 +8,7 @@ DELETE /dicom-web/orders/KEY?reason=patient+did+not+come&step=S1
 DELETE /dicom-web/orders/KEY?erase=true&reason=the+law
 GET    /dicom-web/orders/KEY/history
 GET    /dicom-web/orders/KEY/performed
+GET    /dicom-web/orders/KEY/report
 GET    /dicom-web/orders/KEY/studies (and what belongs to it: `gantry.services.orders.web.studies`)
 """
 
@@ -48,6 +49,7 @@ from gantry.services.orders.web.documents import (
     order_url,
     performed_document,
     placed_attributes,
+    report_document,
 )
 from gantry.services.orders.web.parameters import OrderSearch, order_search
 from gantry.services.orders.web.studies import LinkedStudies
@@ -106,7 +108,8 @@ class OrderResource:
         return await self._answer(request, verdict, 201)
 
     async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """An order, what happened to it, its studies, or the procedure steps that were performed for it. 404."""
+        """An order, what happened to it, its studies, its report, or the procedure steps that were performed for it.
+        404."""
         if match.rest[1:] == ("studies",):
             return await self._studies.listed(request, match.rest[0])
         if match.rest[1:] == ("history",):
@@ -114,10 +117,14 @@ class OrderResource:
             if not history:
                 raise NotFound
             return await answer(request, to_json([entry_of(change) for change in history]), JSON, _FRESH)
-        key = match.rest[0] if match.rest[1:] == ("performed",) else _key(match)
+        key = match.rest[0] if match.rest[1:] in (("performed",), ("report",)) else _key(match)
         order = await self._orders.order(DEFAULT_PARTITION, key)
         if order is None:
             raise NotFound
+        if match.rest[1:] == ("report",):
+            if order[0].report is None:
+                raise NotFound
+            return await answer(request, to_json(report_document(order[0].report)), JSON, _FRESH)
         if len(match.rest) > 1:
             performed = await self._orders.performed_of(DEFAULT_PARTITION, key)
             return await answer(request, to_json([performed_document(one) for one in performed]), DICOM_JSON, _FRESH)

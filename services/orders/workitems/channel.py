@@ -22,6 +22,7 @@ from gantry.common.errors import NotFound
 from gantry.common.ids import is_ae_title
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.feed_cursor import FeedCursor, feed_cursor
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.web.callers import caller_of, may
 from gantry.common.web.endings import is_websocket
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
@@ -37,6 +38,8 @@ from gantry.services.orders.workitems.parameters import filter_in
 MOST_READERS = 64
 """Channels that are open, per process."""
 _STALL_SECONDS = 30.0
+_SKEW_US = 3600 * 1_000_000
+"""How far clocks of machines may differ."""
 _FRESH = {"Cache-Control": "no-store"}
 _OTHERS = ("deletionlock", "accept", "charset")
 
@@ -52,10 +55,12 @@ class EventChannel:
         clock: Clock,
         may_order: Collection[str],
         public_url: str | None,
+        restored: RestoredLog,
     ) -> None:
         """`may_order` are the names of those that may subscribe. `public_url` is the URL by which clients reach this
         server; None: the URL of each request."""
         self._public_url = public_url
+        self._restored = restored
         self._desk = desk
         self._log = log
         self._happenings = happenings
@@ -98,13 +103,13 @@ class EventChannel:
         socket = ServerSocket(request, self._clock, _STALL_SECONDS)
         socket.check()
         text = request.headers.get("Last-Event-ID") or request.query.get("since", "")
-        cursor = await self._cursor(text)
+        cursor, since_us = await self._cursor(text)
         if self._readers >= MOST_READERS:
             again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise HttpProblem(503, "too many channels are open: try again later", again)
         self._readers += 1
         try:
-            return await serve_texts(socket, self._texts(title, cursor, paged=bool(text)), request[ENDING])
+            return await serve_texts(socket, self._texts(title, cursor, since_us, paged=bool(text)), request[ENDING])
         finally:
             self._readers -= 1
 
@@ -118,15 +123,20 @@ class EventChannel:
         base = base_url(request, self._public_url)
         return f"{base.replace('http', 'ws', 1)}{BASE}/subscribers/{quote(title, safe='')}"
 
-    async def _cursor(self, text: str) -> FeedCursor:
+    async def _cursor(self, text: str) -> tuple[FeedCursor, int]:
+        """Where to go on, and since when (microseconds) what is there is told: the log keeps workitems for ever, so a
+        cursor from before it was restored begins anew."""
+        now_ms = self._clock.now_us() // 1000
         if text in ("", "now"):
-            return FeedCursor(self._clock.now_us() // 1000, {TOPIC: await self._log.ends(TOPIC)})
+            return FeedCursor(now_ms, {TOPIC: await self._log.ends(TOPIC)}), 0
         cursor = feed_cursor(text)
         if cursor is None or TOPIC not in cursor.offsets:
             raise HttpProblem(400, "since is not a cursor of this channel: leave it out to begin now")
-        return cursor
+        if cursor.read_ms < await self._restored.last_ms():
+            return FeedCursor(now_ms, {TOPIC: {}}), cursor.read_ms * 1000 - _SKEW_US
+        return cursor, 0
 
-    async def _texts(self, title: str, cursor: FeedCursor, *, paged: bool) -> AsyncIterator[str]:
+    async def _texts(self, title: str, cursor: FeedCursor, since_us: int, *, paged: bool) -> AsyncIterator[str]:
         """Each event by itself, as PS3.18 has it; `paged`, in pages that say where the reader is."""
         number = 0
         if paged:
@@ -137,7 +147,8 @@ class EventChannel:
         async with aclosing(self._log.follow(TOPIC, None, after)) as following:
             async for passed in following:
                 found: list[dict[str, Any]] = []
-                async for happening in self._happenings.of(events_in(passed.records), passed.ends):
+                events = [event for event in events_in(passed.records) if getattr(event, "at", since_us) >= since_us]
+                async for happening in self._happenings.of(events, passed.ends):
                     for document in _documents(happening, title, number):
                         number += 1
                         found.append(document)

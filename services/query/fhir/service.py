@@ -20,9 +20,11 @@ from gantry.common.fhir.resources import imaging_study, patient, series_of
 from gantry.common.fhir.searches import FhirSearch, search_of
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
+from gantry.common.subscriptions.r5 import topic_r5
+from gantry.common.subscriptions.resources import Urls
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.fhir_answers import Body, answered, base_of, check_format, is_strict, link
-from gantry.common.web.routes import BASE, Match, Resource
+from gantry.common.web.routes import BASE, FHIR_R5, Match, Resource
 from gantry.common.web.server import CALLER, Handler
 from gantry.common.web.urls import base_url
 from gantry.services.query.matches import count_of, page_of
@@ -50,6 +52,7 @@ class FhirService:
         self._index = index
         self._public_url = public_url
         self._systems = systems
+        self._has_topic = bool(topic)
         self._statement = partial(capability_statement, version, today.isoformat(), topic=topic)
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -65,10 +68,12 @@ class FhirService:
         check_format(request)
         if tuple(rest) == ("metadata",):
             return self._statement(root + base)
+        if self._has_topic and base == FHIR_R5 and rest and rest[0] == "SubscriptionTopic" and len(rest) <= 2:
+            return _topic(Urls(root + base, root + BASE), rest[1:])
         if not rest or rest[0] not in _TYPES or len(rest) > 2:
             raise HttpProblem(
                 404,
-                f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest, metadata, in R4 Subscription",
+                f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest, Subscription, metadata",
             )
         if len(rest) == 2:
             return await self._read(rest[0], rest[1], root, request[CALLER].identity.facts)
@@ -148,6 +153,18 @@ class FhirService:
                     place = f"{root}{base}/{resource['resourceType']}/{resource['id']}"
                     entries.setdefault(place, {"fullUrl": place, "resource": resource, "search": {"mode": mode}})
         return list(entries.values())
+
+
+def _topic(urls: Urls, rest: Sequence[str]) -> Body:
+    """The topic of subscriptions, or the list of that one."""
+    topic = topic_r5(urls)
+    if rest:
+        if rest[0] != topic["id"]:
+            raise HttpProblem(404, "there is no such SubscriptionTopic")
+        return topic
+    entry = {"fullUrl": topic["url"], "resource": topic, "search": {"mode": "match"}}
+    url = link("self", f"{urls.fhir}/SubscriptionTopic", ())
+    return {"resourceType": "Bundle", "type": "searchset", "total": 1, "link": [url], "entry": [entry]}
 
 
 def _named(study: Body, document: Document, record: str, patients: Collection[tuple[str, str]]) -> Body:

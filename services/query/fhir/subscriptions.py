@@ -32,18 +32,18 @@ from gantry.common.runtime.subscribed_studies import SubscribedStudies
 from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.filters import search_of_filters
 from gantry.common.subscriptions.fold import Subscription, Subscriptions
-from gantry.common.subscriptions.model import Content, Status, Wanted, owner_of
-from gantry.common.subscriptions.notifications import notification
-from gantry.common.subscriptions.reading import AskedSubscription, asked_subscription
-from gantry.common.subscriptions.resources import NotificationType, status_parameters, subscription_resource
+from gantry.common.subscriptions.forms import FORMS
+from gantry.common.subscriptions.model import Content, Release, Status, Wanted, owner_of
+from gantry.common.subscriptions.reading import AskedSubscription
+from gantry.common.subscriptions.resources import NotificationType
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.callers import caller_of, may
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.fhir_answers import FHIR_JSON, Body, Made, answered, check_format, link
+from gantry.common.web.fhir_answers import FHIR_JSON, Body, Made, answered, base_of, check_format, link
 from gantry.common.web.json_bodies import json_body
 from gantry.common.web.negotiation import JSON
-from gantry.common.web.routes import OF_SUBSCRIPTIONS, Match, Resource
+from gantry.common.web.routes import FHIR_R5, OF_SUBSCRIPTIONS, Match, Resource
 from gantry.common.web.server import CALLER, TRACE, Handler
 
 _LONGEST_BODY = 64 << 10
@@ -123,7 +123,7 @@ class SubscriptionService:
             if not operation:
                 return self._resource(name, known)
             if operation == ("$status",):
-                return self._statuses([(name, known)])
+                return self._statuses([(name, known)], _release(request))
             if operation == ("$events",):
                 return await self._events(request, name, known)
         raise HttpProblem(404, "below a Subscription there are $status and $events")
@@ -131,7 +131,7 @@ class SubscriptionService:
     # ---- made
 
     async def _create(self, request: web.BaseRequest) -> Made:
-        asked = asked_subscription(await self._body(request), self._urls.topic, self._settings.endpoints)
+        asked = self._asked(request, await self._body(request))
         identity, now = request[CALLER].identity, self._clock.now_us()
         wanted, ends_at = self._accepted(asked, identity, now)
         owner, name = owner_of(identity), token_hex(8)
@@ -149,7 +149,13 @@ class SubscriptionService:
         self._metrics.subscriptions_changed.labels("created").inc()
         logger.info("subscription made", subscription=name, caller=created.by, host=created.host)
         known = subscriptions.named(name) or Subscription(created)
-        return Made(self._resource(name, known), headers={"Location": self._urls.subscription(name)})
+        location = self._urls.of(wanted.release).subscription(name)
+        return Made(self._resource(name, known), headers={"Location": location})
+
+    def _asked(self, request: web.BaseRequest, content: object) -> AskedSubscription:
+        """What somebody wants, in the release in which he says it. Raises `NotUnderstood`."""
+        release = _release(request)
+        return FORMS[release].asked(content, self._urls.of(release).topic, self._settings.endpoints)
 
     def _accepted(self, asked: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
         """What is wanted, and when it ends. Raises `NotUnderstood`."""
@@ -158,7 +164,8 @@ class SubscriptionService:
         if asked.ends_at and asked.ends_at <= now:
             raise NotUnderstood("end: it is over already")
         longest = now + int(self._settings.longest_days * _DAY_US)
-        search_of_filters(asked.wanted.filters, self._systems, identity.facts, self._urls.fhir)
+        base = self._urls.of(asked.wanted.release).fhir
+        search_of_filters(asked.wanted.filters, self._systems, identity.facts, base)
         return asked.wanted, min(asked.ends_at or longest, longest)
 
     def _require_room(self, known: Subscriptions, owner: str, ours: str = "") -> None:
@@ -175,9 +182,16 @@ class SubscriptionService:
 
     async def _known(self, request: web.BaseRequest, name: str) -> Subscription:
         known = (await self._followed.latest()).named(name)
-        if known is None or not self._is_for(request, known):
+        if known is None or not self._is_for(request, known) or self._release_of(known) is not _release(request):
             raise HttpProblem(404, _NO_SUCH)
         return known
+
+    def _release_of(self, known: Subscription) -> Release:
+        """In which release it was made; one that cannot be read is shown, as such, in R4."""
+        try:
+            return self._opened(known)[0].release
+        except HttpProblem:
+            return Release.R4
 
     def _is_for(self, request: web.BaseRequest, known: Subscription) -> bool:
         made = known.created
@@ -189,11 +203,14 @@ class SubscriptionService:
         return request[CALLER].sight.whole and may(request, Verb.OPERATE, self._may_operate)
 
     def _resource(self, name: str, known: Subscription) -> Body:
-        return subscription_resource(name, known, self._opened(known)[0], self._urls)
+        wanted, _ = self._opened(known)
+        return FORMS[wanted.release].resource(name, known, wanted, self._urls.of(wanted.release))
 
     async def _search(self, request: web.BaseRequest, *, statuses: bool) -> Body:
         """All that the caller sees, which are not many, on one page."""
         wanted = {one for value in request.query.getall("status", []) for one in value.split(",")}
+        release = _release(request)
+        urls = self._urls.of(release)
         ids = {one for name in ("_id", "id") for value in request.query.getall(name, []) for one in value.split(",")}
         found = [
             (name, known)
@@ -201,9 +218,10 @@ class SubscriptionService:
             if self._is_for(request, known)
             and (not wanted or known.status.value in wanted)
             and (not ids or name in ids)
+            and self._release_of(known) is release
         ]
         if statuses:
-            return self._statuses(found)
+            return self._statuses(found, release)
         used = [(name, value) for name, value in request.query.items() if name in ("status", "_id")]
         entries = []
         for name, known in found:
@@ -211,18 +229,18 @@ class SubscriptionService:
                 resource = self._resource(name, known)
             except HttpProblem:
                 continue  # read by its id it says why
-            url = self._urls.subscription(name)
+            url = urls.subscription(name)
             entries.append({"fullUrl": url, "resource": resource, "search": {"mode": "match"}})
-        self_link = link("self", f"{self._urls.fhir}/Subscription", used)
+        self_link = link("self", f"{urls.fhir}/Subscription", used)
         return _searchset(entries, [self_link])
 
-    def _statuses(self, found: Collection[tuple[str, Subscription]]) -> Body:
-        entries = []
+    def _statuses(self, found: Collection[tuple[str, Subscription]], release: Release) -> Body:
+        entries, urls = [], self._urls.of(release)
         for name, known in found:
             unique = str(uuid4())
-            status = {**status_parameters(name, known, NotificationType.QUERY_STATUS, self._urls), "id": unique}
+            status = {**FORMS[release].status(name, known, NotificationType.QUERY_STATUS, urls), "id": unique}
             entries.append({"fullUrl": f"urn:uuid:{unique}", "resource": status, "search": {"mode": "match"}})
-        return _searchset(entries, [{"relation": "self", "url": f"{self._urls.fhir}/Subscription/$status"}])
+        return _searchset(entries, [{"relation": "self", "url": f"{urls.fhir}/Subscription/$status"}])
 
     async def _events(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
         """What was to be told, as its caller may know it now; those that are remembered."""
@@ -236,7 +254,8 @@ class SubscriptionService:
         noted = known.between(first, last, _MOST_EVENTS)
         told = [await self._studies.told(one, wanted, identity.facts, sight) for one in noted]
         unique, now = str(uuid4()), self._clock.now_us()
-        return notification(name, known, wanted.content, NotificationType.QUERY_EVENTS, self._urls, told, now, unique)
+        urls, tell = self._urls.of(wanted.release), FORMS[wanted.release].notification
+        return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, told, now, unique)
 
     def _opened(self, known: Subscription) -> tuple[Wanted, Identity]:
         """What it says, and who wants it. Raises `HttpProblem` 409 where it cannot be opened any more."""
@@ -250,7 +269,7 @@ class SubscriptionService:
 
     async def _change(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
         content = await self._body(request)
-        asked = asked_subscription(content, self._urls.topic, self._settings.endpoints)
+        asked = self._asked(request, content)
         if isinstance(content, dict) and content.get("id") != name:
             raise NotUnderstood("id: that of the Subscription")
         wanted, _ = self._opened(known)
@@ -278,6 +297,11 @@ class SubscriptionService:
 
     async def _body(self, request: web.BaseRequest) -> object:
         return await json_body(request, (FHIR_JSON, JSON), _LONGEST_BODY)
+
+
+def _release(request: web.BaseRequest) -> Release:
+    """The release of FHIR in which something is asked."""
+    return Release.R5 if base_of(request) == FHIR_R5 else Release.R4
 
 
 def _searchset(entries: list[Body], links: list[Body]) -> Body:

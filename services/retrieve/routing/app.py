@@ -20,14 +20,16 @@ from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.audited import audit_asking, audit_result, audit_step
 from gantry.services.context import Context, Peers, RoleParts
+from gantry.services.corrections import CorrectionDesk
 from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
-from gantry.services.retrieve.routing import prefetch_requesting
+from gantry.services.retrieve.routing import patient_requesting, prefetch_requesting
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.committing import CommitmentRequestor
 from gantry.services.retrieve.routing.move_records import MoveRecords
+from gantry.services.retrieve.routing.patient_requesting import PatientRequests
 from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
 from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.prior_getting import PriorGetter
@@ -37,6 +39,7 @@ from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
+from gantry.services.retrieve.routing.told_patients import ToldPatients
 from gantry.services.retrieve.routing.told_studies import ToldStudies
 from gantry.services.retrieve.routing.work import works_of
 from gantry.services.retrieve.routing.work_requesting import WorkRequests
@@ -62,7 +65,8 @@ def build_routing(
 ) -> RoleParts:
     """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
     settings = context.settings.routing
-    if not (settings.rules or settings.steps or settings.prefetch or settings.workitems) and moves is None:
+    asked = settings.rules or settings.steps or settings.prefetch or settings.workitems or settings.tells_of_patients
+    if not asked and moves is None:
         return RoleParts()
     for title in mute_destinations(settings.rules, context.peers.known()):
         logger.warning(
@@ -88,7 +92,7 @@ def build_routing(
     requesting = _requesting(context) if settings.rules else None
     if requesting is not None:
         background.append(("routing", requesting.run()))
-    if _tells(context) or settings.steps or settings.prefetch:
+    if _tells(context) or settings.steps or settings.prefetch or settings.tells_of_patients:
         context.orders.begin()
         background.append(("procedure steps for notifications", context.orders.run()))
     steps = _step_routing(context) if settings.steps else None
@@ -99,8 +103,12 @@ def build_routing(
     if prefetch is not None:
         background.append(("prefetch of priors", prefetch.run()))
 
+    patients = _patient_routing(context) if settings.tells_of_patients else None
+    if patients is not None:
+        background.append(("routing of what is decided about patients", patients.run()))
+
     async def stop(_: float) -> None:
-        for reader in (requesting, steps, prefetch):
+        for reader in (requesting, steps, prefetch, patients):
             if reader is not None:
                 reader.stop()
         router.stop()
@@ -149,6 +157,17 @@ def _prefetch_routing(context: Context) -> StepRouting:
     handler = PrefetchRequests(prior_rules(settings.prefetch), context.log, orders, follower, context.clock)
     of_orders = prefetch_requesting.GROUP, (prefetch_requesting.TOPIC,)
     return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up, *of_orders)
+
+
+def _patient_routing(context: Context) -> StepRouting:
+    settings = context.settings.routing
+    handler = PatientRequests(
+        {one.name: f"hl7 {one.application}^{one.facility}" for one in settings.receivers if one.patients},
+        context.log,
+        context.clock,
+    )
+    of_patients = patient_requesting.GROUP, (patient_requesting.TOPIC,)
+    return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up, *of_patients)
 
 
 def _prefetcher(context: Context) -> Prefetcher | None:
@@ -228,12 +247,15 @@ def _servers(context: Context, mover: Mover) -> dict[str, WebDestination]:
 def _receivers(context: Context) -> dict[str, Hl7Receiver]:
     """The HL7 receivers by name. Raises `ConfigError`."""
     settings = context.settings.routing.receivers
-    if not settings or not _tells(context):
+    if not settings or not (_tells(context) or context.settings.routing.tells_of_patients):
         return {}
     orders, follower = context.orders.begin()
     told = ToldStudies(context.answers, orders, follower.caught_up, context.clock)
     ours, sent = context.settings.dimse.ae_title, partial(audit_result, context.audit)
-    receivers = {one.name: Hl7Receiver(one, ours, told, context.metrics, sent) for one in settings}
+    patients = ToldPatients(
+        context.objects, CorrectionDesk(context.objects, context.log, context.answers, context.clock)
+    )
+    receivers = {one.name: Hl7Receiver(one, ours, told, patients, context.metrics, sent) for one in settings}
     _check_names(context, "routing.receivers", receivers)
     for receiver in receivers.values():
         receiver.check()

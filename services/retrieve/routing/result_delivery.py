@@ -19,27 +19,30 @@ from gantry.common.events import RouteRequested
 from gantry.common.hl7.answers import Acknowledged, acknowledged
 from gantry.common.hl7.charsets import decoded
 from gantry.common.hl7.message import parse
+from gantry.common.hl7.patient_messages import patient_message
 from gantry.common.hl7.problems import MessageRefused
 from gantry.common.hl7.results import (
+    Attributes,
     Correspondents,
-    ImagingResult,
     ResultMessage,
     Standing,
     link_of,
     result_message,
 )
 from gantry.common.hl7.writing import MessageCharset
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, CORRECTION
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, CORRECTION, PATIENT_KINDS
 from gantry.common.net.mllp_client import MllpClient
 from gantry.common.orders import first
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.result_verdicts import answers, verdict
+from gantry.services.retrieve.routing.told_patients import ToldPatients
 from gantry.services.retrieve.routing.told_studies import ToldStudies
 
-ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str], None]
-"""Study Instance UID, Patient ID and its issuer, name and host of the receiver, trace, and why it was not taken."""
+ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str, str], None]
+"""Study Instance UID ("": it is about the patient), Patient ID and its issuer, name and host of the receiver, trace,
+why it was not taken, and the kind of message."""
 _MOST_OTHERS = 100
 """Acknowledgements of other messages that are passed over."""
 _CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
@@ -51,9 +54,16 @@ class Hl7Receiver:
     """A receiver. Files of certificates are read for each attempt, so that they can be renewed."""
 
     def __init__(
-        self, settings: Hl7ReceiverSettings, ae_title: str, told: ToldStudies, metrics: Metrics, sent: ResultSent
+        self,
+        settings: Hl7ReceiverSettings,
+        ae_title: str,
+        told: ToldStudies,
+        patients: ToldPatients,
+        metrics: Metrics,
+        sent: ResultSent,
     ) -> None:
         """`ae_title` is ours; `sent` is told of each message that left."""
+        self._patients = patients
         self._settings = settings
         self._told = told
         self._metrics = metrics
@@ -73,6 +83,8 @@ class Hl7Receiver:
     async def attempt(self, route: RouteRequested) -> Attempted:
         """Tell it what a route is about. What is at fault is in the answer, and nothing is raised for it."""
         name = self._settings.name
+        if route.kind in PATIENT_KINDS:
+            return await self._tell_of_patient(route)
         if route.kind not in _KINDS:
             return Attempted((), (), f"{name} is an HL7 receiver: it is told of studies, and gets no objects")
         try:
@@ -81,14 +93,32 @@ class Hl7Receiver:
             return Attempted((), None, str(error))
         if result is None:
             return self._untold(route)
-        if not self._settings.confidential and first(
-            result.attributes, CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
-        ):
+        if self._may_not_hear_of(result.attributes):
             return Attempted((), (), f"the study is confidential, and {name} is told of no such study")
         if self._settings.link is not None and result.standing is not Standing.GONE:
             link = link_of(self._settings.link, result.study_instance_uid, result.attributes)
             result = replace(result, link=link)
-        return await self._send(route, result)
+        message = result_message(result, self._between, self._charset)
+        return await self._send(route, message, result.attributes, result.study_instance_uid, "HL7 ORU^R01")
+
+    async def _tell_of_patient(self, route: RouteRequested) -> Attempted:
+        try:
+            news = await self._patients.news_of(route)
+        except GantryError as error:
+            return Attempted((), None, str(error))
+        if news is None:
+            return Attempted((), (), "this patient is not here any more, or was merged into another one")
+        if self._may_not_hear_of(news.attributes):
+            return Attempted(
+                (), (), f"the patient is confidential, and {self._settings.name} is told of no such patient"
+            )
+        message = patient_message(news, self._between, self._charset)
+        over = f"HL7 ADT^{news.event.value[0]}"
+        return await self._send(route, message, news.attributes, "", over)
+
+    def _may_not_hear_of(self, attributes: Attributes) -> bool:
+        marked = first(attributes, CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION)
+        return bool(marked) and not self._settings.confidential
 
     def _untold(self, route: RouteRequested) -> Attempted:
         uid = route.study_instance_uid
@@ -97,20 +127,21 @@ class Hl7Receiver:
             return Attempted((), (uid,), "nothing is known of this study any more, not even its patient", refused=True)
         return Attempted((), (), "nothing of it is left to tell")
 
-    async def _send(self, route: RouteRequested, result: ImagingResult) -> Attempted:
-        message = result_message(result, self._between, self._charset)
-        uid, name = result.study_instance_uid, self._settings.name
+    async def _send(
+        self, route: RouteRequested, message: ResultMessage, attributes: Attributes, study: str, over: str
+    ) -> Attempted:
+        about, name = study or route.study_instance_uid, self._settings.name
         code = "none"
         try:
             said = await self._exchange(message)
-            attempted = verdict(name, said, message.control_id, uid)
+            attempted = verdict(name, said, message.control_id, about)
             code = said.code if said.code in _CODES else "other"
         except PeerError as error:
-            attempted = Attempted((), (uid,), f"{name}: {error}")
+            attempted = Attempted((), (about,), f"{name}: {error}")
         self._metrics.hl7_sent.labels(name, code).inc()
         logger.info("HL7 message sent", destination=name, control_id=message.control_id, code=code, trace=route.trace)
-        patient = first(result.attributes, PATIENT_ID), first(result.attributes, ISSUER_OF_PATIENT_ID)
-        self._sent(uid, patient, (name, self._settings.host), route.trace, attempted.why)
+        patient = first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID)
+        self._sent(study, patient, (name, self._settings.host), route.trace, attempted.why, over)
         return attempted
 
     async def _exchange(self, message: ResultMessage) -> Acknowledged:

@@ -69,6 +69,7 @@ from gantry.common.events.schema.orders import (
     OrderChanged,
     OrderErased,
     OrderPlaced,
+    OrderReported,
     StudyLinked,
     StudyUnlinked,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "OrderChanged",
     "OrderErased",
     "OrderPlaced",
+    "OrderReported",
     "PatientCorrected",
     "PatientCorrectionWithdrawn",
     "PatientCorrectionsErased",
@@ -241,6 +243,7 @@ Event = (
     | OrderChanged
     | OrderCancelled
     | OrderErased
+    | OrderReported
     | StudyLinked
     | StudyUnlinked
     | ProcedureStepCreated

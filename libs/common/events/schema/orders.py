@@ -98,6 +98,27 @@ class StudyUnlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderReported:
+    """A report on what was made for an order came, in the place of one that came before: its `status` is preliminary,
+    final, corrected or cancelled, as in FHIR. It is about these `studies` (Study Instance UIDs, as far as they were
+    known then). What it says, and who says it, is in `attributes`, in an object as those of `OrderPlaced` are."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    status: str
+    studies: tuple[str, ...]
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True)
 class OrderErased:
     """All that was said of an order is erased, for `reason`, with what these performed procedure steps (SOP Instance
     UIDs) said; unless something was asked of it after the change `known`. Whoever follows the topic removes the objects

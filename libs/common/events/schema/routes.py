@@ -18,6 +18,9 @@ class RouteRequested:
     With the kind "correction" values of the study were corrected, or that was withdrawn: a receiver of HL7 is told what
     they are then.
 
+    With the kinds "patient correction", "patient merge" and "patient identifier" a receiver of HL7 is told what was
+    decided about a patient, whose key stands in `study_instance_uid`; whom it was decided of lies in `values_key`.
+
     With the kind "prefetch" priors for the order `requestor` (its key) are fetched from the `destination`, which is a
     source then; what is wanted is asked of the order when it is tried. `taken` are Study Instance UIDs.
 

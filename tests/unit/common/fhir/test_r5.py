@@ -88,8 +88,9 @@ def test_what_differs_in_nothing_stays_and_what_was_given_is_not_changed() -> No
     assert before == STUDY
 
 
-def test_capabilities_name_r5_and_no_subscriptions() -> None:
+def test_capabilities_name_r5_and_the_topic_of_subscriptions_as_a_resource() -> None:
     made = as_r5(capability_statement("1", "2026-01-02", "https://archive.example/fhir/r5", "urn:topic"))
     assert made["fhirVersion"] == "5.0.0"
     assert "instantiates" not in made
-    assert [one["type"] for one in made["rest"][0]["resource"]] == ["ImagingStudy", "Patient", "ServiceRequest"]
+    types = [one["type"] for one in made["rest"][0]["resource"]]
+    assert types == ["ImagingStudy", "Patient", "ServiceRequest", "Subscription", "SubscriptionTopic"]

@@ -99,3 +99,26 @@ def test_whoever_goes_on_after_a_crash_misses_no_completion(steps: list[tuple[st
     publish()
     assert said == {one.study_instance_uid: one.receipt for _, _, one in log}
     assert len(arrivals) == 0
+
+
+MS = 1_767_600_000_000
+RECEIPT, LATER = (f"{MS + ms:012x}{'0' * 20}" for ms in (0, 1))
+
+
+def test_a_study_that_was_said_to_be_complete_is_not_complete_once_more() -> None:
+    """Its arrivals are read anew, perhaps long after: what counts is when the objects came."""
+    arrivals = Arrivals(QUIET, LONGEST)
+    arrivals.take(P, 1, arrival("1", 5, receipt=RECEIPT))
+    arrivals.take(P, 2, arrival("2", 5, receipt=RECEIPT))
+    arrivals.was_complete("default", "1", RECEIPT, MS * 1000 + QUIET)
+    arrivals.was_complete("default", "3", RECEIPT, MS * 1000 + QUIET)
+    assert set(due(arrivals, 10_000)) == {"2"}
+    assert list(arrivals.forget()) == [(P, 1)]
+
+
+def test_what_came_after_a_study_was_complete_or_in_the_same_moment_counts() -> None:
+    arrivals = Arrivals(QUIET, LONGEST)
+    arrivals.take(P, 1, arrival("1", 5, receipt=LATER))
+    arrivals.was_complete("default", "1", RECEIPT, MS * 1000 + QUIET + 1000)
+    arrivals.was_complete("default", "1", LATER, MS * 1000 + 1000 + QUIET - 1)
+    assert set(due(arrivals, 10_000)) == {"1"}

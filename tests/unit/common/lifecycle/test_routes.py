@@ -13,6 +13,9 @@ from gantry.common.events import (
     Event,
     InstancesDeleted,
     InstancesRestored,
+    PatientCorrected,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
     ReceiptReference,
     RouteDelayed,
     RouteEnded,
@@ -22,6 +25,7 @@ from gantry.common.events import (
     StudyCorrected,
     StudyCorrectionWithdrawn,
 )
+from gantry.common.ids import Receipt
 from gantry.common.lifecycle.routes import (
     AVAILABILITY,
     CANCELLED,
@@ -39,6 +43,7 @@ from gantry.common.lifecycle.routes import (
     commitment_request,
     correction_requests,
     may_be_next,
+    patient_requests,
     receipts_of,
     requests,
     taken_in_pieces,
@@ -259,3 +264,19 @@ def test_those_that_rules_tell_of_corrections_are_told_once_and_by_name() -> Non
     withdrawn = StudyCorrectionWithdrawn("default", "t1", "1.2.3", "c1", "why", "anna", 6)
     others = correction_requests(withdrawn, rules, 7)
     assert not {route.route for route in others} & {route.route for route in told}
+
+
+def test_patients_are_told_of_in_order_each_by_itself_and_a_replayed_event_is_one_route() -> None:
+    first = PatientCorrected("default", "t", "patient-a", f"{1:012x}{'0' * 20}", "", "ehr", 5)
+    merged = PatientMerged("default", "t", "patient-a", f"{2:012x}{'0' * 20}", "patient-b", False, "", "ehr", 6)
+    renamed = replace(merged, correction=f"{3:012x}{'0' * 20}", patient="patient-c", renamed=True)
+    withdrawn = PatientCorrectionWithdrawn("default", "t", "patient-a", first.correction, "", "ehr", 7)
+    routes = [one for change in (first, merged, renamed, withdrawn) for one in patient_requests(change, ["RIS"], 9)]
+    assert [one.kind for one in routes] == [
+        *("patient correction", "patient merge", "patient identifier", "patient correction")
+    ]
+    assert len({one.route for one in routes}) == 4
+    assert patient_requests(first, ["RIS"], 10)[0].route == routes[0].route
+    assert routes[0].values_key == routes[3].values_key == Receipt(first.correction).values_key("default")
+    assert may_be_next(routes) == [0, 2]
+    assert patient_requests(first, [], 9) == []

@@ -138,3 +138,12 @@ def test_numbers_go_on_when_the_log_has_forgotten_what_was_counted(forgotten: in
         assert event.number == whole.kept[name].number
     assert short.told >= whole.told
     assert numbers(short)[-2:] == [(9, "e9"), (10, "e10")]
+
+
+def test_after_a_restore_numbers_go_on_where_the_restore_says_and_nothing_waits_twice() -> None:
+    """The log has lost what was noted; how far the numbers were is not known, and told again changes nothing."""
+    begun = SubscriptionEventsCounted("default", "", "s1", "restored", 86_400_000, 5_000)
+    one = one_of(
+        begun, noted(1), SubscriptionEventsCounted("default", "", "s1", "restored", 86_500_000, 6_000), told(1)
+    )
+    assert (one.number, one.told, numbers(one)) == (86_400_001, 86_400_001, [])

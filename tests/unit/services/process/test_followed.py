@@ -7,11 +7,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gantry.common.clock import ManualClock
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.lifecycle import Lifecycle
 from gantry.services.process.followed import follow_sessions, follow_shares, follow_subscriptions
 
 LOG, CLOCK = cast(EventLog, object()), ManualClock()
+OBJECTS = cast(BlobStore, None)
 
 
 class Watching:
@@ -32,7 +34,7 @@ class Watching:
 def test_without_links_and_logins_nothing_is_followed() -> None:
     watching = Watching()
     assert follow_shares(None, LOG, CLOCK, watching.lifecycle) is None
-    assert follow_sessions(None, LOG, CLOCK, 60.0, watching.lifecycle) is None
+    assert follow_sessions(None, OBJECTS, LOG, CLOCK, 60.0, watching.lifecycle) is None
     assert watching.names == []
 
 
@@ -42,7 +44,7 @@ def test_links_and_sessions_are_asked_of_what_is_followed() -> None:
     followed = follow_shares(cast(Any, shares), LOG, CLOCK, watching.lifecycle)
     assert followed is not None
     assert shares.standing == followed.standing
-    ended = follow_sessions(cast(Any, sessions), LOG, CLOCK, 60.0, watching.lifecycle)
+    ended = follow_sessions(cast(Any, sessions), OBJECTS, LOG, CLOCK, 60.0, watching.lifecycle)
     assert ended is not None
     assert sessions.ended == ended.has
     follow_subscriptions(LOG, CLOCK, watching.lifecycle)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+import msgpack
+
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     MODALITY,
@@ -17,6 +19,8 @@ from gantry.common.orders import (
     Order,
     PerformedState,
     PerformedStep,
+    Report,
+    ReportStatus,
     ScheduledStep,
     StepState,
     first,
@@ -34,7 +38,7 @@ _NO_STEP = ScheduledStep("", {})
 def order_at(connection: sqlite3.Connection, partition: str, key: str) -> Order | None:
     """The order under a key."""
     row = connection.execute(
-        "SELECT attributes, cancelled, reason FROM orders WHERE partition = ? AND key = ?", (partition, key)
+        "SELECT attributes, cancelled, reason, report FROM orders WHERE partition = ? AND key = ?", (partition, key)
     ).fetchone()
     if row is None:
         return None
@@ -46,7 +50,22 @@ def order_at(connection: sqlite3.Connection, partition: str, key: str) -> Order 
     links = connection.execute(
         "SELECT study, correction FROM links WHERE partition = ? AND key = ? ORDER BY study", (partition, key)
     )
-    return Order(partition, key, unpack(row[0]), steps, bool(row[1]), row[2], dict(links))
+    return Order(partition, key, unpack(row[0]), steps, bool(row[1]), row[2], dict(links), _report_in(row[3]))
+
+
+def _report_in(packed: bytes | None) -> Report | None:
+    if packed is None:
+        return None
+    status, attributes, at, source, message, studies = msgpack.unpackb(packed)
+    return Report(ReportStatus(status), unpack(attributes), at, source, message, tuple(studies))
+
+
+def _packed_report(report: Report | None) -> bytes | None:
+    if report is None:
+        return None
+    said = report.status.value, pack(report.attributes), report.at, report.source, report.message, report.studies
+    packed: bytes = msgpack.packb(said)
+    return packed
 
 
 def states_at(connection: sqlite3.Connection, partition: str, key: str) -> dict[str, StepState]:
@@ -122,8 +141,8 @@ def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> N
         connection.execute("DELETE FROM steps WHERE partition = ? AND key = ?", at)
         connection.execute("DELETE FROM stations WHERE partition = ? AND key = ?", at)
     connection.execute(
-        "INSERT OR REPLACE INTO orders VALUES(?, ?, ?, ?, ?)",
-        (*at, pack(order.attributes), order.cancelled, order.reason),
+        "INSERT OR REPLACE INTO orders VALUES(?, ?, ?, ?, ?, ?)",
+        (*at, pack(order.attributes), order.cancelled, order.reason, _packed_report(order.report)),
     )
     performed = performed_for(connection, order)
     links = links_of(connection, order.partition, performed)

@@ -7,7 +7,7 @@ import sqlite3
 _TABLES = """
 CREATE TABLE orders(
     partition TEXT, key TEXT, attributes BLOB NOT NULL, cancelled INTEGER NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY(partition, key));
+    report BLOB, PRIMARY KEY(partition, key));
 CREATE TABLE steps(
     partition TEXT, start TEXT, key TEXT, step TEXT, number INTEGER NOT NULL, attributes BLOB NOT NULL,
     cancelled INTEGER NOT NULL, state TEXT NOT NULL, modality TEXT, patient TEXT, name TEXT, accession TEXT,

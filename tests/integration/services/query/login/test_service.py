@@ -19,10 +19,12 @@ from aiohttp import web
 
 from gantry.common.access import RoleTable
 from gantry.common.access.sessions import SessionLimits
+from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import ManualClock
 from gantry.common.config.access_sections import AccessSettings
 from gantry.common.runtime.followed_sessions import FollowedSessions
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.access import Access, Tokens
@@ -91,7 +93,10 @@ class LoginServer:
         reader = TokenReader(tokens, "sso", RoleTable(), from_id_token=False)
         log = await open_sqlite_log(self.folder / "log.db", self.clock)
         self.stack.push_async_callback(log.close)
-        followed = FollowedSessions(log, self.clock, 36_000.0)
+        objects = await open_file_store(self.folder / "objects")
+        self.stack.push_async_callback(objects.close)
+        self.restored = RestoredLog(objects, self.clock)
+        followed = FollowedSessions(log, self.clock, 36_000.0, RestoredLog(objects, self.clock))
         sessions.ended = followed.has
         following = asyncio.create_task(followed.run())
         self.stack.push_async_callback(end_tasks, following)
@@ -255,6 +260,28 @@ async def test_provider_that_is_away_is_said_and_logins_begin_again_with_it(serv
     status, _, text = await server.come_back((await server.begin())["state"])
     assert (status, "used before" in text) == (400, True)
     assert (server.counted("logins", "away"), server.counted("logins", "code")) == (2.0, 1.0)
+
+
+async def test_session_from_before_a_restore_is_over_since_nobody_knows_who_was_signed_out(
+    server: LoginServer,
+) -> None:
+    asked = await server.begin()
+    assert (await server.come_back(asked["state"]))[0] == 303
+    cookie = next(iter(server.client.cookie_jar))
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    server.clock.advance(60)
+    await server.restored.note()
+    # A process that starts after it: the key, and so the cookie, is the same.
+    await server.stack.aclose()
+    server.clock.advance(1)
+    await server.start()
+    server.client.cookie_jar.update_cookies({cookie.key: cookie.value})
+    async with asyncio.timeout(10):
+        while (await server.ask("/dicom-web/studies"))[0] != 401:
+            await asyncio.sleep(0.01)
+    asked = await server.begin()
+    assert (await server.come_back(asked["state"]))[0] == 303
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
 
 
 async def test_session_goes_on_by_its_refresh_token_and_with_new_roles(server: LoginServer) -> None:

@@ -12,19 +12,36 @@ from typing import Any
 
 import pytest
 
-from gantry.common.adapters.sqlite import SqliteIndex, open_sqlite_index
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import SystemClock
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.dicom.standard.tags import CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
 from gantry.common.errors import ConfigError, DependencyUnavailable
-from gantry.common.events import RouteRequested
+from gantry.common.events import INDEXED, INDEXERS, RouteRequested
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
-from gantry.common.lifecycle import Deletion, Fate
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, CORRECTION, OBJECTS
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import Deletion, Fate, Values
+from gantry.common.lifecycle.identity import PatientIdentity
+from gantry.common.lifecycle.routes import (
+    AVAILABILITY,
+    CHANGE,
+    CORRECTION,
+    OBJECTS,
+    PATIENT_CORRECTION,
+    PATIENT_MERGE,
+)
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey
+from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.corrections import CorrectionDesk
+from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
+from gantry.services.retrieve.routing.told_patients import ToldPatients
 from gantry.services.retrieve.routing.told_studies import ToldStudies
 from tests.support.archive import free_port
 from tests.support.certificates import Authority
@@ -45,13 +62,20 @@ class Site:
 
     index: SqliteIndex
     orders: SqliteOrders
+    objects: BlobStore
+    log: SqliteLog
     metrics: Metrics = field(default_factory=Metrics)
     sent: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def patients(self) -> ToldPatients:
+        desk = CorrectionDesk(self.objects, self.log, self.index, SystemClock(), patience=0.2)
+        return ToldPatients(self.objects, desk)
 
     def receiver(self, port: int, host: str = "127.0.0.1", **more: Any) -> Hl7Receiver:
         settings = Hl7ReceiverSettings(name="RIS", host=host, port=port, **({"response_timeout": 5.0} | more))
         told = ToldStudies(self.index, self.orders, _at_once, SystemClock())
-        return Hl7Receiver(settings, "GANTRY", told, self.metrics, lambda *told: self.sent.append(told))
+        return Hl7Receiver(settings, "GANTRY", told, self.patients, self.metrics, lambda *told: self.sent.append(told))
 
     def count(self, code: str) -> float:
         labels = {"destination": "RIS", "code": code}
@@ -66,7 +90,14 @@ async def _at_once() -> None:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     index, orders = await open_sqlite_index(tmp_path / "index"), SqliteOrders()
     await index.apply([ENTRY])
-    yield Site(index, orders)
+    objects, log = (
+        await open_file_store(tmp_path / "objects"),
+        await open_sqlite_log(tmp_path / "log.db", SystemClock()),
+    )
+    async with log.consumer(INDEXERS, INDEXED):
+        yield Site(index, orders, objects, log)
+    await log.close()
+    await objects.close()
     await orders.close()
     await index.close()
 
@@ -97,7 +128,7 @@ async def test_what_is_accepted_is_delivered_counted_and_on_record(site: Site, r
     (message,) = ris.messages
     assert (message.kind, statuses(message)) == ("ORU^R01", ("R", "O"))
     assert site.count(code) == 1
-    assert site.sent == [("1.2.3", ("P1", ""), ("RIS", "127.0.0.1"), "t1", "")]
+    assert site.sent == [("1.2.3", ("P1", ""), ("RIS", "127.0.0.1"), "t1", "", "HL7 ORU^R01")]
 
 
 @pytest.mark.parametrize("code", ["AE", "AR", "CE", "CR"])
@@ -106,7 +137,7 @@ async def test_what_is_refused_fails_in_words(site: Site, ris: MllpReceiver, cod
     attempted = await site.receiver(ris.port).attempt(ROUTE)
     assert (attempted.is_done, attempted.refused) == (False, True)
     assert attempted.why == f"RIS answered {code}: no such order"
-    assert (site.count(code), site.sent[0][-1]) == (1, attempted.why)
+    assert (site.count(code), site.sent[0][-2]) == (1, attempted.why)
 
 
 async def test_the_same_message_comes_again_after_a_lost_acknowledgement(site: Site, ris: MllpReceiver) -> None:
@@ -193,7 +224,7 @@ async def test_a_route_waits_while_orders_cannot_be_read(site: Site, ris: MllpRe
 
     told = ToldStudies(site.index, site.orders, away, SystemClock())
     settings = Hl7ReceiverSettings(name="RIS", host="127.0.0.1", port=ris.port)
-    attempted = await Hl7Receiver(settings, "GANTRY", told, site.metrics, lambda *_: None).attempt(ROUTE)
+    attempted = await Hl7Receiver(settings, "GANTRY", told, site.patients, site.metrics, lambda *_: None).attempt(ROUTE)
     assert (attempted.failed, attempted.refused, ris.came) == (None, False, [])
 
 
@@ -303,3 +334,57 @@ async def test_tls_is_mutual_and_names_the_host(site: Site, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="RIS: its files cannot be used"):
         broken.check()
     assert "its files cannot be used" in (await broken.attempt(ROUTE)).why
+
+
+PATIENT = "0123456789abcdef0123456789abcdef"
+
+
+async def told_of_patient(site: Site, kind: str, values: Values, **more: Any) -> Attempted:
+    """What comes of a route that is about the patient P1."""
+    name = Receipt.at(1).id
+    await write_values(site.objects, "default", name, Subject(patient=PATIENT), values, PatientIdentity("P1").values)
+    route = replace(ROUTE, kind=kind, study_instance_uid=PATIENT, values_key=Receipt(name).values_key("default"))
+    return await site.receiver(**more).attempt(route)
+
+
+async def test_receiver_is_told_what_a_patient_is_called_now(site: Site, ris: MllpReceiver) -> None:
+    attempted = await told_of_patient(site, PATIENT_CORRECTION, {}, port=ris.port)
+    assert (attempted.is_done, attempted.taken) == (True, (PATIENT,))
+    (message,) = ris.messages
+    patient = message.first("PID")
+    assert patient is not None
+    assert (message.kind, patient.text(3), patient.text(5)) == ("ADT^A08", "P1", "Müller")
+    assert site.sent == [("", ("P1", ""), ("RIS", "127.0.0.1"), "t1", "", "HL7 ADT^A08")]
+
+
+async def test_receiver_is_told_of_a_merge_also_into_one_that_has_another_id_by_now(
+    site: Site, ris: MllpReceiver
+) -> None:
+    attempted = await told_of_patient(site, PATIENT_MERGE, PatientIdentity("P2", "HOSP").values, port=ris.port)
+    assert attempted.is_done
+    (message,) = ris.messages
+    into, prior = message.first("PID"), message.first("MRG")
+    assert into is not None
+    assert prior is not None
+    assert (message.kind, into.text(3), into.text(3, 4), prior.text(1)) == ("ADT^A40", "P2", "HOSP", "P1")
+
+
+async def test_nothing_is_told_of_a_patient_who_is_gone_or_whom_an_earlier_release_did_not_name(
+    site: Site, ris: MllpReceiver
+) -> None:
+    name = Receipt.at(1).id
+    await write_values(site.objects, "default", name, Subject(patient=PATIENT), {})
+    key = Receipt(name).values_key("default")
+    for values_key in (key, Receipt.at(2).values_key("default")):
+        route = replace(ROUTE, kind=PATIENT_CORRECTION, study_instance_uid=PATIENT, values_key=values_key)
+        attempted = await site.receiver(ris.port).attempt(route)
+        assert (attempted.is_done, attempted.taken) == (True, ())
+    assert (ris.came, site.sent) == ([], [])
+
+
+async def test_receiver_may_be_told_of_no_confidential_patient(site: Site, ris: MllpReceiver) -> None:
+    marked = keys_as_attributes({CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION: ["VIP"]})
+    values = {**PatientIdentity("P2").values, **marked}
+    attempted = await told_of_patient(site, PATIENT_MERGE, values, port=ris.port, confidential=False)
+    assert (attempted.is_done, ris.came) == (True, [])
+    assert attempted.why == "the patient is confidential, and RIS is told of no such patient"

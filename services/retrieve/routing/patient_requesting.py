@@ -1,0 +1,47 @@
+"""Which routes a correction or a merge of a patient gets: one to each receiver of HL7 that is told of patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gantry.common.clock import Clock
+from gantry.common.events import TOPICS, PatientCorrected, PatientCorrectionWithdrawn, PatientMerged
+from gantry.common.lifecycle.routes import patient_requests
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import Delivery
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+
+GROUP = "patient-routing"
+TOPIC = TOPICS[PatientCorrected].name
+logger = get_logger("routing")
+
+
+class PatientRequests:
+    """The handler of the consumer loop that reads what is decided about patients."""
+
+    def __init__(self, receivers: Mapping[str, str], log: EventLog, clock: Clock) -> None:
+        """`receivers` by name, each with who it is where it tells us itself ("hl7 APPLICATION^FACILITY"): nothing goes
+        back to where it came from."""
+        self._receivers = receivers
+        self._log = log
+        self._clock = clock
+        self.since_us = 0
+        """What was decided before is history, also where a restore has appended it since."""
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None:
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
+        published already has the same names."""
+        routes = []
+        for one in batch:
+            event = one.event
+            if not isinstance(event, PatientCorrected | PatientMerged | PatientCorrectionWithdrawn):
+                continue
+            if event.at < self.since_us:
+                continue
+            told = [name for name, itself in self._receivers.items() if itself != event.by]
+            routes += patient_requests(event, told, self._clock.now_us())
+        if routes:
+            await self._log.append(*routes)
+            await reach(FailPoint.AFTER_PUBLISH)
+            logger.info("routes requested", routes=len(routes), about="patients")

@@ -1,0 +1,47 @@
+"""What is told of a patient: whom a correction or a merge was of, and what the patient is called now."""
+
+from __future__ import annotations
+
+from gantry.common.errors import NotFound, NotUnderstood
+from gantry.common.events import RouteRequested
+from gantry.common.hl7.patient_messages import PatientEvent, PatientNews
+from gantry.common.hl7.results import Attributes
+from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.patients import values_of
+from gantry.common.lifecycle.routes import PATIENT_CORRECTION, PATIENT_MERGE
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.runtime.corrections import identity_in, read_whose
+from gantry.services.corrections import CorrectionDesk
+
+
+class ToldPatients:
+    """Asks the bucket who it was, and the index what is known now."""
+
+    def __init__(self, objects: BlobStore, desk: CorrectionDesk) -> None:
+        self._objects = objects
+        self._desk = desk
+
+    async def news_of(self, route: RouteRequested) -> PatientNews | None:
+        """What a route tells now; None where nothing is known of the patient any more, or an earlier release did not
+        write who it is. Raises `DependencyUnavailable`."""
+        try:
+            found = await read_whose(self._objects, route.values_key)
+            if found is None:
+                return None
+            patient, values = found
+            into = patient if route.kind == PATIENT_CORRECTION else identity_in(values)
+        except (NotFound, NotUnderstood):
+            return None
+        known = await self._desk.known_as(into)
+        if known is None and route.kind == PATIENT_CORRECTION:
+            return None
+        attributes = _attributes({**(values if known is None else known), **into.values})
+        about = route.route, route.at
+        if route.kind == PATIENT_CORRECTION:
+            return PatientNews(PatientEvent.UPDATED, attributes, *about)
+        event = PatientEvent.MERGED if route.kind == PATIENT_MERGE else PatientEvent.RENAMED
+        return PatientNews(event, attributes, *about, prior=_attributes(patient.values))
+
+
+def _attributes(values: Values) -> Attributes:
+    return {int(name, 16): found for name, element in values.items() if (found := values_of(element))}

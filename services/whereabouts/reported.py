@@ -1,0 +1,39 @@
+"""Reports on studies, as they came by their orders. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from gantry.common.events import Event, OrderReported
+from gantry.common.orders import ReportStatus, may_follow
+from gantry.services.whereabouts.account import Happened
+
+_STATUSES = frozenset(one.value for one in ReportStatus)
+
+
+class ReportsOf:
+    """Of some studies. What a report says is not here, nor whom it is about."""
+
+    def __init__(self, studies: Collection[str]) -> None:
+        self._found: dict[str, list[Happened]] = {study: [] for study in studies}
+        self._last: dict[str, ReportStatus] = {}
+        self._taken: set[str] = set()
+
+    def take(self, event: Event) -> None:
+        """Take in an event of orders, in the order of the log. One that was refused, or came before, changes
+        nothing."""
+        if not isinstance(event, OrderReported) or event.change in self._taken or event.status not in _STATUSES:
+            return
+        status, before = ReportStatus(event.status), self._last.get(event.order)
+        if before is not None and not may_follow(before, status):
+            return
+        self._taken.add(event.change)
+        self._last[event.order] = status
+        for study in event.studies:
+            if study in self._found:
+                what = f"reported: {status.value}, order {event.order}"
+                self._found[study].append(Happened(event.at, what, 0, event.source))
+
+    def of(self, study: str) -> list[Happened]:
+        """What came of a study."""
+        return self._found.get(study, [])

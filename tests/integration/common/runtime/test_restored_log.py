@@ -1,0 +1,24 @@
+"""Whether the log was filled anew, over a real bucket, with time in the test's hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gantry.common.adapters.files import open_file_store
+from gantry.common.clock import ManualClock
+from gantry.common.runtime.restored_log import RestoredLog
+
+
+async def test_last_restore_counts_and_is_known_within_seconds_elsewhere(tmp_path: Path) -> None:
+    objects, clock = await open_file_store(tmp_path), ManualClock()
+    ours, other = RestoredLog(objects, clock), RestoredLog(objects, clock)
+    await objects.put("state/restored/something", [b"x"])
+    assert await other.last_ms() == 0
+    await ours.note()
+    clock.advance(5)
+    assert await other.last_ms() == 0
+    await ours.note()
+    last = clock.now_us() // 1000
+    clock.advance(6)
+    assert await other.last_ms() == await ours.last_ms() == last
+    await objects.close()

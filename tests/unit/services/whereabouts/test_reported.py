@@ -1,0 +1,28 @@
+"""Reports on studies among what happened to them."""
+
+from __future__ import annotations
+
+from gantry.common.events import OrderReported
+from gantry.services.whereabouts.account import Happened
+from gantry.services.whereabouts.reported import ReportsOf
+
+
+def reported(status: str, at: int, change: str, study: str = "1.2") -> OrderReported:
+    return OrderReported("default", "", "A1", change, "hl7 RIS^H", "M", at, b"", status, (study, "1.9"), "k", 3, "d")
+
+
+def test_reports_that_were_taken_are_named_once_and_those_that_were_refused_are_not() -> None:
+    reports = ReportsOf({"1.2", "1.3"})
+    for event in (
+        reported("preliminary", 1, "a"),
+        reported("final", 2, "b"),
+        reported("final", 2, "b"),
+        reported("preliminary", 3, "c"),
+        reported("of a newer release", 4, "d"),
+    ):
+        reports.take(event)
+    assert reports.of("1.2") == [
+        Happened(1, "reported: preliminary, order A1", 0, "hl7 RIS^H"),
+        Happened(2, "reported: final, order A1", 0, "hl7 RIS^H"),
+    ]
+    assert (reports.of("1.3"), reports.of("1.9")) == ([], [])
