@@ -217,7 +217,8 @@ async def test_the_times_of_a_study_say_what_became_of_it_in_this_archive(
         await search(page, "id:P10")
         await names(page, ["TIMES, Tina"])
         await page.press("ArrowDown", " ")
-        await page.until("!document.querySelector('quick-look').hidden")
+        # Series that come move the tabs down: a click before that may miss.
+        await page.until("document.querySelectorAll('quick-look .series').length > 0")
         times = "document.querySelector('quick-look #tab-times').innerText"
         assert not any("/operations/where" in one for one in page.asked)
         await page.click("quick-look #for-times")
