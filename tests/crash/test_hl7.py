@@ -327,7 +327,8 @@ async def test_a_report_comes_back_from_the_bucket_and_is_erased_with_its_order(
     archive.config.write_text(archive.config.read_text().replace("may_order", "may_delete: [loopback], may_order"))
     archive.start()
     assert (await told(port, order(control_id="ORDER"))).accepted
-    assert (await told(port, report(text="No fracture, XYZZY.", control_id="FINAL"))).accepted
+    final = report(text="No fracture, XYZZY.", control_id="FINAL")
+    assert (await told(port, final)).accepted
     await until_sealed(archive)
     assert archive.stop() == 0
     lose_log_and_index(archive)
@@ -335,6 +336,9 @@ async def test_a_report_comes_back_from_the_bucket_and_is_erased_with_its_order(
     assert restored.returncode == 0, restored.stderr
     archive.start()
     assert "XYZZY" in str(_report(archive))
+    # Who is not known to have been answered is answered again, and nothing is done twice.
+    assert (await told(port, final)).accepted
+    assert changes(archive, "A100") == 2
     status, words = ask(archive, "orders/A100?erase=true&reason=the+law", "DELETE")
     assert status == 204, words
     assert ask(archive, "orders/A100/report")[0] == 404
