@@ -60,7 +60,10 @@ class FrontDoor(RunningArchive):
         self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")
 
     def _part(self, name: str, number: int, lab: bool, environment: Mapping[str, str]) -> RunningArchive:
-        one = RunningArchive(self.folder, lab=lab, environment=environment)
+        # Two members of a group under one name would fence each other off, again and again.
+        member = environment.get("GANTRY_KAFKA__INSTANCE_ID")
+        own = {} if member is None else {"GANTRY_KAFKA__INSTANCE_ID": f"{member}-{name}{number}"}
+        one = RunningArchive(self.folder, lab=lab, environment={**environment, **own})
         one.log = self.folder / f"{name}{number}.txt"
         roles = frozenset(PARTS[name])
         # Alone, a role listens beside the port that it is told; of an option given twice the later holds.
