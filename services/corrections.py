@@ -14,7 +14,12 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.model.json_writing import keys_as_attributes
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Query, Single
-from gantry.common.dicom.standard.tags import PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.tags import (
+    CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION,
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound
 from gantry.common.events import (
@@ -117,6 +122,24 @@ class CorrectionDesk:
         corrected = {name: element for one in standing if not one.into for name, element in (one.values or {}).items()}
         return {name: one if one.get("Value") else {} for name, one in corrected.items()}
 
+    async def is_confidential(self, *patients: PatientIdentity) -> bool:
+        """Whether one of these patients, or a study of theirs, has a Confidentiality Constraint on Patient Data
+        Description. Raises `DependencyUnavailable`."""
+        mark = CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
+        for patient in patients:
+            if (await self.corrected_as(patient)).get(f"{mark:08X}"):
+                return True
+            theirs = {PATIENT_ID: Single((patient.patient_id,))}
+            async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, theirs)):
+                if any(one.attributes.get(mark) and patient_key(one.attributes, "") == patient.key for one in page):
+                    return True
+        return False
+
+    async def is_led_on(self, patient: PatientIdentity) -> bool:
+        """Whether a patient was merged into another one, or has another ID now."""
+        standing = (await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)).standing()
+        return any(one.into for one in standing)
+
     async def leads_to(self, prior: PatientIdentity, into: PatientIdentity) -> bool:
         """Whether a patient is merged into, or renamed to, another one already."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)).standing()
@@ -195,7 +218,8 @@ class CorrectionDesk:
             raise NotFound("the surviving patient is not known: for a new Patient ID, change it instead")
         name, now = self._name()
         values = {**(demographics or awaited or {}), **into.values}
-        subject = Subject(patient=prior.key, awaited=awaited is not None)
+        # Of a survivor who is known the values go with his studies, as those of all others do.
+        subject = Subject(patient=prior.key, awaited=awaited is not None and demographics is None)
         await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, prior.values)
         at = DEFAULT_PARTITION, asked.trace, prior.key
         return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
@@ -216,8 +240,7 @@ class CorrectionDesk:
 
     async def _require_not_led_on(self, patient: PatientIdentity) -> None:
         """Whoever names an ID that was given up may not know whose it is now."""
-        known = await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)
-        if any(one.into for one in known.standing()):
+        if await self.is_led_on(patient):
             words = "this Patient ID was merged or changed into another one"
             raise Conflicting(f"{words}: name that one, or take it back first (gantry unmerge)")
 

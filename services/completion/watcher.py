@@ -107,7 +107,8 @@ class CompletionWatcher:
         for record in records:
             event = _event(record)
             if isinstance(event, StudyCompleted):
-                arrivals.was_complete(event.partition, event.study_instance_uid, event.last_receipt, event.at)
+                counted = event.first_receipt, event.last_receipt, event.added
+                arrivals.was_complete(event.partition, event.study_instance_uid, *counted)
             arrived = _arrival(record, event) if isinstance(event, InstanceStored) else None
             arrivals.take((record.topic, record.partition), record.offset, arrived)
 

@@ -11,6 +11,8 @@ values go as all others do.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -30,6 +32,7 @@ from gantry.common.telemetry.traces import new_trace
 _ON_ITS_WAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _ON_ITS_WAY_MS
 """How old values may be, and are no longer looked at: each is several times."""
+_READ_TOGETHER = 16
 logger = get_logger("collector")
 
 
@@ -99,21 +102,37 @@ class Eraser:
         at: it may have come while no process was there."""
         if self._began:
             return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
-        now_ms, found = self._clock.now_us() // 1000, list[str]()
+        now_ms, found, several = self._clock.now_us() // 1000, list[str](), list[tuple[str, str]]()
         async for key, receipt in keys(
             self._objects, "corrections", self._partition, max(1, now_ms - self._awaited_ms), now_ms
         ):
-            if receipt.id in waiting:
-                continue
-            try:
-                subject, _ = await read_values(self._objects, key)
-            except (NotFound, NotUnderstood):
-                continue
-            if subject.awaited:
-                known = await self._index.corrections(self._partition, subject.study, subject.patient)
-                # One whose event is still on its way waits, too.
-                found += [receipt.id] if receipt.id in known.made else []
-        return found
+            if receipt.id not in waiting:
+                several.append((key, receipt.id))
+            if len(several) == _READ_TOGETHER:
+                found += await self._had_their_study(several)
+                several = []
+        return found + await self._had_their_study(several)
+
+    async def _had_their_study(self, several: Sequence[tuple[str, str]]) -> list[str]:
+        return [
+            correction
+            for (_, correction), had in zip(
+                several, await asyncio.gather(*(self._had_its_study(*one) for one in several)), strict=True
+            )
+            if had
+        ]
+
+    async def _had_its_study(self, key: str, correction: str) -> bool:
+        """Whether a correction, which is none that waits now, says that it does."""
+        try:
+            subject, _ = await read_values(self._objects, key)
+        except (NotFound, NotUnderstood):
+            return False
+        if not subject.awaited:
+            return False
+        known = await self._index.corrections(self._partition, subject.study, subject.patient)
+        # One whose event is still on its way waits, too.
+        return correction in known.made
 
     async def _remove_unheard_of(self) -> None:
         """Remove values that no event names: whoever wrote them died before it was on the log."""

@@ -8,18 +8,22 @@ from collections.abc import Mapping, Sequence
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.telemetry.logs import get_logger
 
-_PLACE_SECONDS = 10.0
-"""How long to wait for a place in a group, which a running member does not leave."""
+_PLACE_SECONDS = 30.0
+"""How long to wait for a place in a group: a new Kafka makes its topic of offsets first, and waits for more members.
+One that is running does not leave its place."""
 logger = get_logger("restore")
 
 
 async def pass_over(log: EventLog, groups: Mapping[str, Sequence[str]]) -> None:
     """For each of `groups` with its topics, commit what is on the log now. Where a process is a member already, it
-    reads everything. Raises `DependencyUnavailable`."""
+    reads what is left. Raises `DependencyUnavailable`."""
     passed = await asyncio.gather(*(_pass_over(log, *one) for one in groups.items()))
     for group, done in zip(groups, passed, strict=True):
         if not done:
-            logger.warning("a process is running that reads again what was restored", group=group)
+            logger.warning(
+                "a process of this group runs, or the log is slow: what was restored is read again, and told again",
+                group=group,
+            )
 
 
 async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
@@ -40,4 +44,5 @@ async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
         except TimeoutError:
             return False
         await consumer.commit(behind)
-    return True
+    # Beside another member of a Kafka group only what is ours is committed.
+    return all([await log.has_passed(group, topic, some) for topic, some in ends.items()])

@@ -171,6 +171,9 @@ async def test_images_that_come_after_their_patient_was_merged_or_corrected_are_
         "P5": ("P5", seen["P5"][1]),  # nothing but the mark was kept of him
     }
     assert seen["P5"][1] != "VERY^IMPORTANT"
+    # A new ID that is known by its images already, of one that nobody knew: nothing there that a merge could mix up.
+    renamed = patient("A47", pid={3: "P2^^^HOSP"}, mrg={1: "NEVER^^^HOSP"}, control_id="9")
+    assert (await told(port, renamed)).accepted
     (vip,) = ask(archive, f"studies/{uids_of(came['P5'][0])[0]}/series?includefield=00403001")[1]
     assert vip["00403001"]["Value"] == ["VIP"]
 

@@ -132,7 +132,7 @@ def _lets_in(rules: list[dict[str, Any]], labels: Manifest, port: int) -> bool:
         if port in [one["port"] for one in rule["ports"]]:
             for peer in rule.get("from", []):
                 wanted = peer.get("podSelector", {}).get("matchLabels", {})
-                if wanted.items() <= labels.items():
+                if wanted and wanted.items() <= labels.items():
                     return True
     return False
 
@@ -153,6 +153,16 @@ def test_pods_of_an_archive_let_that_door_in_and_no_pod_of_another_archive(name:
             for stranger in other.workloads().values():
                 labels = stranger["spec"]["template"]["metadata"]["labels"]
                 assert not _lets_in(rules, labels, port["containerPort"])
+
+
+@pytest.mark.parametrize("role", ["test", "canary"])
+def test_a_door_that_names_its_modalities_lets_tests_and_canaries_of_its_archives_in(role: str) -> None:
+    given = 'networkPolicy.modalities=[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'
+    rules = _release("door", given).of("NetworkPolicy")["door-gantry-door"]["spec"]["ingress"]
+    labels = {"app.kubernetes.io/name": "gantry", "app.kubernetes.io/instance": "north"}
+    for port in (11112, 11113):
+        assert _lets_in(rules, {**labels, "app.kubernetes.io/component": role}, port)
+        assert not _lets_in(rules, {**labels, "app.kubernetes.io/component": "query"}, port)
 
 
 def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gantry.common.ids import Receipt
 from gantry.common.lifecycle.held_back import HeldBack, LogPlace
 
 
@@ -88,13 +87,14 @@ class Arrivals:
         study.senders.add(arrival.sender)
         return study
 
-    def was_complete(self, partition: str, study: str, last_receipt: str, at: int) -> None:
-        """Somebody said at a time that a study is complete up to a receipt: before a crash, or before the log was
-        lost. What had come by then, a quiet period before, was counted, and does not make it complete once more."""
+    def was_complete(self, partition: str, study: str, first_receipt: str, last_receipt: str, added: int) -> None:
+        """Somebody said that a study is complete, with so many instances from one receipt to another: before a crash,
+        or before the log was lost. Where that is what has come, it does not make it complete once more. Receipts alone
+        do not tell: that of a large object is older than small ones which came while it did."""
         known = self._open.get((partition, study))
-        if known is None or known.last_receipt > last_receipt:
+        if known is None:
             return
-        if at >= Receipt(known.last_receipt).milliseconds * 1000 + self._quiet:
+        if (known.first_receipt, known.last_receipt, len(known.instances)) == (first_receipt, last_receipt, added):
             self.close(known)
 
     def due(self, now: int) -> list[tuple[OpenStudy, CompletionReason]]:

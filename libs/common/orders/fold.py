@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gantry.common.dicom.standard.tags import SCHEDULED_PROCEDURE_STEP_ID, SCHEDULED_PROCEDURE_STEP_SEQUENCE
+from gantry.common.dicom.standard.tags import (
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+    SCHEDULED_PROCEDURE_STEP_ID,
+    SCHEDULED_PROCEDURE_STEP_SEQUENCE,
+)
 from gantry.common.errors import NotUnderstood
 from gantry.common.events import (
     OrderCancelled,
@@ -66,9 +71,17 @@ def _placed(event: OrderPlaced, before: Order | None) -> Order:
         if step.id in steps:
             raise _Refusal(f"two steps have the scheduled procedure step id {step.id}")
         steps[step.id] = step
-    # What was made for an order stays so when a scheduling system sends it anew.
+    # What was made for an order stays so when a scheduling system sends it anew; a report, where it is of this patient.
     linked, report = ({}, None) if before is None else (before.linked, before.report)
+    if before is not None and not _same_patient(before.attributes, attributes):
+        report = None
     return Order(event.partition, event.order, attributes, steps, linked=linked, report=report)
+
+
+def _same_patient(before: Attributes, now: Attributes) -> bool:
+    """An issuer that only one of them names is none that differs."""
+    issuers = {first(before, ISSUER_OF_PATIENT_ID), first(now, ISSUER_OF_PATIENT_ID)} - {""}
+    return first(before, PATIENT_ID) == first(now, PATIENT_ID) and len(issuers) < 2
 
 
 def _step(item: Any) -> ScheduledStep:

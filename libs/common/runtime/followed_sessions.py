@@ -19,6 +19,7 @@ from gantry.common.runtime.restored_log import RestoredLog
 
 TOPIC = TOPICS[SessionsEnded].name
 _FORGET_AFTER = 1000
+_LOOK_AGAIN_SECONDS = 30.0
 """Events."""
 
 
@@ -50,7 +51,9 @@ class FollowedSessions:
         while True:
             try:
                 self._restored_at = await self._restored.last_ms() / 1000
-                return
+                attempt = 0
+                # A restore may be made beside processes that run.
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
             except DependencyUnavailable:
                 await self._clock.sleep(self._delays.after(attempt))
                 attempt += 1

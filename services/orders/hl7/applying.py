@@ -97,6 +97,8 @@ class Applier:
         known = await self._corrections.known_as(action.patient)
         awaited, values = known is None, action.values
         if known is None:
+            if await self._corrections.is_led_on(action.patient):
+                return "this Patient ID was given up; its orders say so now" if orders else NO_SUCH_PATIENT
             known = await self._corrections.corrected_as(action.patient)
             # Nothing can be on its way but what was ordered: images that are taken from a worklist of before the update
             # come with what it said. Who is confidential is so from the first image on, whoever orders it.
@@ -119,7 +121,7 @@ class Applier:
             return "the patients are merged already"
         if prior is None:
             # A patient without a name is merged while the images of the emergency are still at the modality.
-            renamed = isinstance(action, ChangePatientId)
+            renamed = isinstance(action, ChangePatientId) and into is None
             made = self._corrections.await_under(action.prior, action.into, action.values, asked, renamed=renamed)
             await _or_refused(made, "MRG")
         elif isinstance(action, ChangePatientId) or into is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from gantry.common.dicom.standard.tags import CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.events import RouteRequested
 from gantry.common.hl7.patient_messages import PatientEvent, PatientNews
-from gantry.common.hl7.results import Attributes
 from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.corrections import IDENTITY_NAMES
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.lifecycle.routes import PATIENT_CORRECTION, PATIENT_MERGE
 from gantry.common.ports.blobs import BlobStore
@@ -32,10 +35,15 @@ class ToldPatients:
             into = patient if route.kind == PATIENT_CORRECTION else identity_in(values)
         except (NotFound, NotUnderstood):
             return None
+        if route.kind == PATIENT_CORRECTION and not IDENTITY_NAMES.isdisjoint(values):
+            return None  # a merge that was taken back: no message says that
         known = await self._desk.known_as(into)
         if known is None and route.kind == PATIENT_CORRECTION:
             return None
         attributes = _attributes({**(values if known is None else known), **into.values})
+        if await self._desk.is_confidential(patient, into):
+            # However that is said: of another ID of the patient, or of a study.
+            attributes.setdefault(CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION, ("confidential",))
         about = route.route, route.at
         if route.kind == PATIENT_CORRECTION:
             return PatientNews(PatientEvent.UPDATED, attributes, *about)
@@ -43,5 +51,5 @@ class ToldPatients:
         return PatientNews(event, attributes, *about, prior=_attributes(patient.values))
 
 
-def _attributes(values: Values) -> Attributes:
+def _attributes(values: Values) -> dict[int, Any]:
     return {int(name, 16): found for name, element in values.items() if (found := values_of(element))}

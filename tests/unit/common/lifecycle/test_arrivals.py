@@ -110,15 +110,25 @@ def test_a_study_that_was_said_to_be_complete_is_not_complete_once_more() -> Non
     arrivals = Arrivals(QUIET, LONGEST)
     arrivals.take(P, 1, arrival("1", 5, receipt=RECEIPT))
     arrivals.take(P, 2, arrival("2", 5, receipt=RECEIPT))
-    arrivals.was_complete("default", "1", RECEIPT, MS * 1000 + QUIET)
-    arrivals.was_complete("default", "3", RECEIPT, MS * 1000 + QUIET)
+    arrivals.was_complete("default", "1", RECEIPT, RECEIPT, 1)
+    arrivals.was_complete("default", "3", RECEIPT, RECEIPT, 1)
     assert set(due(arrivals, 10_000)) == {"2"}
     assert list(arrivals.forget()) == [(P, 1)]
 
 
-def test_what_came_after_a_study_was_complete_or_in_the_same_moment_counts() -> None:
+def test_what_came_beside_what_was_counted_makes_a_study_complete_once_more() -> None:
     arrivals = Arrivals(QUIET, LONGEST)
     arrivals.take(P, 1, arrival("1", 5, receipt=LATER))
-    arrivals.was_complete("default", "1", RECEIPT, MS * 1000 + QUIET + 1000)
-    arrivals.was_complete("default", "1", LATER, MS * 1000 + 1000 + QUIET - 1)
+    arrivals.was_complete("default", "1", RECEIPT, RECEIPT, 1)
+    arrivals.was_complete("default", "1", LATER, LATER, 2)
+    assert set(due(arrivals, 10_000)) == {"1"}
+
+
+def test_an_object_that_took_longer_than_the_quiet_period_is_not_passed_over() -> None:
+    """It was received from before the small one on, and came after that one's study was complete: nobody counted it."""
+    arrivals = Arrivals(QUIET, LONGEST)
+    arrivals.take(P, 1, arrival("1", 5, receipt=LATER))
+    arrivals.close(arrivals.due(5 + QUIET)[0][0])
+    arrivals.take(P, 2, arrival("1", 6 + QUIET, receipt=RECEIPT))
+    arrivals.was_complete("default", "1", LATER, LATER, 1)  # what was just said, read from the log
     assert set(due(arrivals, 10_000)) == {"1"}

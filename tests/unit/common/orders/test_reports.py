@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from gantry.common.dicom.standard.tags import TEXT_VALUE
+from typing import Any
+
+import pytest
+
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, TEXT_VALUE
 from gantry.common.events import OrderCancelled, OrderReported
 from gantry.common.orders import Order, fold_order, is_apart, pack, values_in, with_values, without_values
 from tests.support.orders import PARTITION, placed
+from tests.support.orders import order as order_values
 
 
 def reported(status: str, change: str = "r1", text: str = "No fracture.") -> OrderReported:
     values = pack({TEXT_VALUE: [text]})
     return OrderReported(PARTITION, "", "A1", change, "hl7 RIS^H", "M1", 5, values, status, ("1.2.3",))
+
+
+def with_patient() -> dict[int, Any]:
+    """What the order says of its patient and all else."""
+    return {**order_values(), PATIENT_ID: ["P1"]}
 
 
 def after(*statuses: str) -> tuple[Order, str]:
@@ -50,6 +60,20 @@ def test_report_needs_its_order_and_stays_when_that_is_placed_anew_or_cancelled(
     assert cancelled is not None
     assert cancelled.report == order.report
     assert fold_order(cancelled, reported("corrected", "r9")).accepted
+
+
+@pytest.mark.parametrize(
+    ("says", "stays"),
+    [({PATIENT_ID: ["OTHER"]}, False), ({ISSUER_OF_PATIENT_ID: ["X"]}, True), ({PATIENT_ID: []}, False)],
+    ids=["another patient", "an issuer beside", "nobody"],
+)
+def test_report_of_one_patient_is_none_of_another_for_whom_the_order_is_placed(
+    says: dict[int, list[str]], stays: bool
+) -> None:
+    order, _ = after("final")
+    again = fold_order(order, placed({**with_patient(), **says}, change="c2")).state
+    assert again is not None
+    assert (again.report is not None) is stays
 
 
 def test_status_of_a_newer_release_is_refused_in_words() -> None:

@@ -18,9 +18,9 @@ from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import SystemClock
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
 from gantry.common.dicom.model.json_writing import keys_as_attributes
-from gantry.common.dicom.standard.tags import CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION
+from gantry.common.dicom.standard.tags import CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION, PATIENT_NAME
 from gantry.common.errors import ConfigError, DependencyUnavailable
-from gantry.common.events import INDEXED, INDEXERS, RouteRequested
+from gantry.common.events import INDEXED, INDEXERS, PatientCorrected, RouteRequested
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
 from gantry.common.ids import Receipt
@@ -39,6 +39,7 @@ from gantry.common.ports.index import Decision, InstanceKey
 from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.corrections import CorrectionDesk
+from gantry.services.indexer.corrections import changes_of
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.told_patients import ToldPatients
@@ -380,6 +381,40 @@ async def test_nothing_is_told_of_a_patient_who_is_gone_or_whom_an_earlier_relea
         attempted = await site.receiver(ris.port).attempt(route)
         assert (attempted.is_done, attempted.taken) == (True, ())
     assert (ris.came, site.sent) == ([], [])
+
+
+async def test_patient_is_confidential_by_another_id_or_by_a_study_as_well(site: Site, ris: MllpReceiver) -> None:
+    mark = {CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION: ["VIP"]}
+    why = "the patient is confidential, and RIS is told of no such patient"
+    into = PatientIdentity("P2").values
+    # Another study of the patient says so itself.
+    marked = entry(
+        2,
+        "1.2.3.9.1.1",
+        "1.2.3.9",
+        "1.2.3.9.1",
+        PatientID="P2",
+        ConfidentialityConstraintOnPatientDataDescription="VIP",
+    )
+    await site.index.apply([marked])
+    assert (await told_of_patient(site, PATIENT_MERGE, into, port=ris.port, confidential=False)).why == why
+    # The ID that was given up was marked.
+    name = Receipt.at(7).id
+    subject = Subject(patient=PatientIdentity("P1").key)
+    await write_values(site.objects, "default", name, subject, keys_as_attributes(mark))
+    event = PatientCorrected("default", "t", PatientIdentity("P1").key, name, "x", "me", 7)
+    await site.index.correct(await changes_of(site.objects, [event]))
+    elsewhere = PatientIdentity("P5").values
+    assert (await told_of_patient(site, PATIENT_MERGE, elsewhere, port=ris.port, confidential=False)).why == why
+    assert ris.came == []
+    assert (await told_of_patient(site, PATIENT_MERGE, elsewhere, port=ris.port, confidential=True)).is_done
+    assert len(ris.came) == 1
+
+
+async def test_merge_that_is_taken_back_is_not_told(site: Site, ris: MllpReceiver) -> None:
+    values = {**PatientIdentity("P2").values, **keys_as_attributes({PATIENT_NAME: [{"Alphabetic": "Doe"}]})}
+    attempted = await told_of_patient(site, PATIENT_CORRECTION, values, port=ris.port)
+    assert (attempted.is_done, attempted.taken, ris.came) == (True, (), [])
 
 
 async def test_receiver_may_be_told_of_no_confidential_patient(site: Site, ris: MllpReceiver) -> None:
