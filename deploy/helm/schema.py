@@ -27,6 +27,11 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "integer", "minimum": 1}
 AE_TITLE: Schema = {"type": "string", "pattern": "^[^\\\\]{1,16}$"}
 FILE_NAME = "^[a-z0-9][a-z0-9._-]*$"
+OTHER_FILES: Schema = {
+    "type": "object",
+    "propertyNames": {"pattern": FILE_NAME},
+    "additionalProperties": {"$ref": "#/$defs/otherFile"},
+}
 ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
 OWN_SECRETS = ("s3", "kafka", "opensearch", "tls", "http.tokens_file", "door.key_file", "encryption.key_file")
 """Sections and settings whose files `secrets` and `authorities` bring."""
@@ -79,7 +84,8 @@ def _partition(definitions: Schema) -> Schema:
     signs = {name: value for name, value in schema["properties"].items() if name != "settings"}
     secrets = section(httpTokens=section(name=TEXT, tokens=TEXT), doorKey=section(name=TEXT, key=TEXT))
     files = section(**{name: {"$ref": "#/$defs/otherFile"} for name in AT_THE_DOOR})
-    return {**section(**signs, configMap=TEXT, secrets=secrets, files=files), "required": ["name", "configMap"]}
+    rest = section(**signs, configMap=TEXT, secrets=secrets, files=files, otherFiles=OTHER_FILES)
+    return {**rest, "required": ["name", "configMap"]}
 
 
 def _plain(node: Any) -> Any:
@@ -159,11 +165,7 @@ def _chart() -> Schema:
         ),
         "authorities": section(s3=authority, kafka=authority, opensearch=authority),
         "files": section(**{name: {"$ref": "#/$defs/file"} for name in _files()}),
-        "otherFiles": {
-            "type": "object",
-            "propertyNames": {"pattern": FILE_NAME},
-            "additionalProperties": {"$ref": "#/$defs/otherFile"},
-        },
+        "otherFiles": OTHER_FILES,
         "auditSpool": section(claim=TEXT),
         "existingPeers": TEXT,
         "podCidrs": TEXTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gantry.common.events import Event, OrderReported
+from gantry.common.events import Event, OrderErased, OrderPlaced, OrderReported
 from gantry.common.orders import ReportStatus, may_follow
 from gantry.services.whereabouts.account import Happened
 
@@ -21,7 +21,10 @@ class ReportsOf:
 
     def take(self, event: Event) -> None:
         """Take in an event of orders, in the order of the log. One that was refused, or came before, changes
-        nothing."""
+        nothing. Of an order that is placed anew nothing is known any more: it may be another patient's."""
+        if isinstance(event, OrderPlaced | OrderErased):
+            self._last.pop(event.order, None)
+            return
         if not isinstance(event, OrderReported) or event.change in self._taken or event.status not in _STATUSES:
             return
         status, before = ReportStatus(event.status), self._last.get(event.order)

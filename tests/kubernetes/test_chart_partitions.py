@@ -165,6 +165,34 @@ def test_a_door_that_names_its_modalities_lets_tests_and_canaries_of_its_archive
         assert not _lets_in(rules, {**labels, "app.kubernetes.io/component": "query"}, port)
 
 
+def _ports(rules: list[dict[str, Any]]) -> set[int]:
+    return {port["port"] for rule in rules for port in rule.get("ports", ())}
+
+
+def test_the_door_reaches_the_identity_providers_of_its_archives_and_has_their_authorities() -> None:
+    authority = 'partitions[0].otherFiles={"sso.pem": {"configMap": "north-sso", "key": "ca.crt"}}'
+    door = _release("door", authority)
+    assert 443 in _ports(door.of("NetworkPolicy")["door-gantry-door"]["spec"]["egress"])
+    (volume,) = [one for one in door.pod("door")["volumes"] if one["name"] == "partition-north"]
+    projected = {"configMap": {"name": "north-sso", "items": [{"key": "ca.crt", "path": "other/sso.pem"}]}}
+    assert projected in volume["projected"]["sources"]
+    narrow = _release("door", 'networkPolicy.services=[{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}]')
+    assert 443 not in _ports(narrow.of("NetworkPolicy")["door-gantry-door"]["spec"]["egress"])
+
+
+def test_the_canary_reaches_the_pods_of_a_door_whose_service_has_another_port() -> None:
+    archive = _release("north", 'canary={"enabled": true}', 'door.elsewhere.address="door-gantry:104"')
+    assert {11112, 104} <= _ports(archive.of("NetworkPolicy")["north-gantry-canary"]["spec"]["egress"])
+
+
+def test_an_archive_is_scaled_by_its_own_associations_alone() -> None:
+    on = 'roles.ingest.autoscaling={"enabled": true, "minReplicas": 1, "maxReplicas": 5, "cpu": 0}'
+    archive = _release("north", on, 'keda.associations={"prometheus": "http://p:9090"}')
+    (scaled,) = archive.of("ScaledObject").values()
+    asked = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    assert asked == 'sum(gantry_door_open{pool="ingest",partition="north"}) or vector(0)'
+
+
 def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> None:
     where = '[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "doors"}}}]'
     archive = _release("north", f"door.elsewhere.from={where}")

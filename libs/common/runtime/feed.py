@@ -110,6 +110,11 @@ class Feed:
         segment."""
         if cursor.sealed is None and await self._is_forgotten(cursor):
             cursor = await self.beginning(cursor.read_ms - _SKEW_MS)
+        elif cursor.sealed is not None and cursor.read_ms < await self._restored.last_ms():
+            # What was sealed is where it was; the places on the log are those of another one.
+            anew = await self.beginning(cursor.sealed.since_ms)
+            until_ms = max(cursor.sealed.until_ms, self._now_ms() + _SKEW_MS)
+            cursor = replace(anew, sealed=replace(cursor.sealed, until_ms=until_ms))
         page = FeedPage(cursor)
         if cursor.sealed is not None:
             await self._sealed(page, cursor.sealed, limit)

@@ -19,8 +19,8 @@ from gantry.common.runtime.restored_log import RestoredLog
 
 TOPIC = TOPICS[SessionsEnded].name
 _FORGET_AFTER = 1000
-_LOOK_AGAIN_SECONDS = 30.0
 """Events."""
+_LOOK_AGAIN_SECONDS = 30.0
 
 
 class FollowedSessions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -133,7 +134,8 @@ class EventChannel:
         if cursor is None or TOPIC not in cursor.offsets:
             raise HttpProblem(400, "since is not a cursor of this channel: leave it out to begin now")
         if cursor.read_ms < await self._restored.last_ms():
-            return FeedCursor(now_ms, {TOPIC: {}}), cursor.read_ms * 1000 - _SKEW_US
+            # Its time stays until all of this log is read: who breaks off before that begins anew once more.
+            return FeedCursor(cursor.read_ms, {TOPIC: {}}), cursor.read_ms * 1000 - _SKEW_US
         return cursor, 0
 
     async def _texts(self, title: str, cursor: FeedCursor, since_us: int, *, paged: bool) -> AsyncIterator[str]:
@@ -142,8 +144,8 @@ class EventChannel:
         if paged:
             yield _page([], cursor)
         # A partition that the cursor does not name is read from its beginning: it was not there before.
-        known = cursor.offsets[TOPIC]
-        after = {partition: known.get(partition, 0) for partition in await self._log.ends(TOPIC)}
+        known, ends = cursor.offsets[TOPIC], await self._log.ends(TOPIC)
+        after = {partition: known.get(partition, 0) for partition in ends}
         async with aclosing(self._log.follow(TOPIC, None, after)) as following:
             async for passed in following:
                 found: list[dict[str, Any]] = []
@@ -153,6 +155,8 @@ class EventChannel:
                         number += 1
                         found.append(document)
                 cursor = cursor.at(TOPIC, passed.ends)
+                if all(passed.ends.get(partition, 0) >= end for partition, end in ends.items()):
+                    cursor = replace(cursor, read_ms=self._clock.now_us() // 1000)
                 if paged and found:
                     yield _page(found, cursor)
                 elif not paged:

@@ -107,7 +107,11 @@ class Hl7Receiver:
         except GantryError as error:
             return Attempted((), None, str(error))
         if news is None:
-            return Attempted((), (), "this patient is not here any more, or was merged into another one")
+            return Attempted(
+                (),
+                (),
+                "nothing to tell: the patient is gone or was merged, or a merge was taken back",
+            )
         if self._may_not_hear_of(news.attributes):
             return Attempted(
                 (), (), f"the patient is confidential, and {self._settings.name} is told of no such patient"

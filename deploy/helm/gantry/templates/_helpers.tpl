@@ -145,7 +145,7 @@ for a door that may be in another namespace. */}}
 {{- define "gantry.partitions" -}}
 {{- $found := list -}}
 {{- range .Values.partitions -}}
-{{- $signs := omit . "configMap" "secrets" "files" -}}
+{{- $signs := omit . "configMap" "secrets" "files" "otherFiles" -}}
 {{- $found = append $found (merge (dict "settings" (printf "/etc/gantry/partitions/%s/gantry.yaml" .name)) $signs) -}}
 {{- end -}}
 {{ toYaml $found }}
@@ -304,6 +304,9 @@ each source of settings is checked by itself. */}}
       {{- end }}
       {{- range $path, $from := .files }}
       {{- include "gantry.source" (dict "from" $from "path" (printf "files/%s" $path)) | nindent 6 }}
+      {{- end }}
+      {{- range $name, $from := .otherFiles }}
+      {{- include "gantry.source" (dict "from" $from "path" (printf "other/%s" $name)) | nindent 6 }}
       {{- end }}
 {{- end }}
 - {name: tmp, emptyDir: {sizeLimit: {{ .tmp }}}}

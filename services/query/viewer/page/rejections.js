@@ -31,7 +31,7 @@ export function rejectParts(view) {
     const box = h("input", { type: "checkbox", checked: here, onchange: () => { images.hidden = !box.checked; } });
     images.hidden = !box.checked;
     const only = here && number ? h("button", { type: "button", onclick: () => { box.checked = true; images.hidden = false; images.value = number; } }, `Only image ${number}`) : null;
-    return { uid, name, box, images, line: h("li", {}, h("label", { class: "choice" }, box, `${name}, ${text(one, TAG.Modality)}, ${counted(text(one, TAG.NumberOfSeriesRelatedInstances), "image")}`), images, only) };
+    return { uid, name, box, images, line: h("li", {}, h("label", { class: "choice" }, box, `${name}, ${text(one, TAG.Modality)}, ${counted(Number(text(one, TAG.NumberOfSeriesRelatedInstances)), "image")}`), images, only) };
   });
   const problem = h("p", { class: "problem", role: "alert" });
   const what = [listOf([study]), h("ul", { class: "parts", role: "group", "aria-label": "Series" }, ...rows.map(({ line }) => line)), problem];

@@ -7,7 +7,7 @@ import { h, uidButton } from "./dom.js";
 import { icon } from "./icons.js";
 import { Section, askWhy, link, nothing, plural, run, state, table } from "./operations.js";
 import { store, visit } from "./page.js";
-import { MOST, OPEN, UPS, dateTime, meanings, performer, progress, question, references, since, station, stopped } from "./ups.js";
+import { OPEN, UPS, dateTime, meanings, performer, progress, question, references, since, station, stopped } from "./ups.js";
 
 const WORKITEMS = `${BASE}/workitems`;
 const PLACE = "/worklist/workitems";
@@ -71,7 +71,7 @@ class WorkitemsSection extends Section {
     const page = (offset, name) => link(`${PLACE}?${new URLSearchParams({ ...Object.fromEntries(asked), offset })}`, name, { class: "button" });
     return [h("p", { class: "second", role: "status" }, `${plural(items.length, "workitem")}${next || given.offset ? " on this page" : ""}`),
       table("Workitems", columns, items.map((one) => this.row(one))),
-      next || given.offset ? h("nav", { class: "pages", "aria-label": "Pages" }, given.offset ? page(0, "First") : null, next ? page(given.offset + MOST, "After") : null) : null];
+      next || given.offset ? h("nav", { class: "pages", "aria-label": "Pages" }, given.offset ? page(0, "First") : null, next ? page(given.offset + items.length, "After") : null) : null];
   }
 
   row(one) {

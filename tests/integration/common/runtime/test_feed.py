@@ -16,6 +16,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.feed import Feed
 from gantry.common.runtime.feed_cursor import FeedCursor, feed_cursor
+from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.sealing import GROUP, Archiver, topics
 from tests.support.facts import conflict, reported, stored
@@ -115,6 +116,25 @@ async def test_on_another_log_a_cursor_goes_back_to_the_bucket(site: Site, tmp_p
     await other.happen(9)
     found, _ = await other.read(cursor)
     assert found[-1] == "9"
+    await other.log.close()
+
+
+async def test_a_reader_amid_the_sealed_part_misses_nothing_of_a_log_that_was_restored_meanwhile(
+    site: Site, tmp_path: Path
+) -> None:
+    await site.happen(*range(1, 9))
+    await site.seal(most=2)
+    page = await site.feed.page(await site.feed.beginning(), 3)
+    assert page.cursor.sealed is not None  # in the middle of it; its offsets are those of this log
+    site.clock.advance(60)
+    other = Site(site.objects, await open_sqlite_log(tmp_path / "other.db", site.clock), site.clock)
+    await RestoredLog(site.objects, site.clock).note()
+    site.clock.advance(60)
+    await other.happen(*range(10, 22))  # more than lay before the offsets
+    found, cursor = await other.read(page.cursor)
+    assert found == [str(number) for number in (*range(4, 9), *range(10, 22))]
+    await other.happen(30)
+    assert (await other.read(cursor))[0] == ["30"]
     await other.log.close()
 
 
