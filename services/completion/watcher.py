@@ -34,6 +34,7 @@ _SETTLED = 0.3
 _RECENT_US = 2_000_000
 _PATIENCE = 30.0
 _LONGEST_WAIT = 5.0
+_OWN_REASONS = frozenset(reason.value for reason in CompletionReason)
 logger = get_logger("completion")
 
 
@@ -106,7 +107,8 @@ class CompletionWatcher:
     def _take(self, arrivals: Arrivals, records: Sequence[Record]) -> None:
         for record in records:
             event = _event(record)
-            if isinstance(event, StudyCompleted):
+            # One that a procedure step made complete is so once more when it is quiet.
+            if isinstance(event, StudyCompleted) and event.reason in _OWN_REASONS:
                 counted = event.first_receipt, event.last_receipt, event.added
                 arrivals.was_complete(event.partition, event.study_instance_uid, *counted)
             arrived = _arrival(record, event) if isinstance(event, InstanceStored) else None
