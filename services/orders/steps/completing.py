@@ -91,7 +91,8 @@ class StepCompletions:
             study,
             REASON,
             len(locations),
-            await self._instances(partition, study),
+            # A search may be a moment behind what was just resolved, one by one.
+            max(len(locations), await self._instances(partition, study)),
             receipts[0] if receipts else "",
             receipts[-1] if receipts else "",
             self._clock.now_us(),
