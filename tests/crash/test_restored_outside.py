@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.dicom.standard.sop_classes import UPS_GLOBAL_SUBSCRIPTION
+from gantry.common.runtime.feed_cursor import feed_cursor
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import delete
 from tests.crash.test_feed import read
@@ -199,10 +200,20 @@ async def test_reader_of_the_channel_of_workitems_misses_nothing_after_a_restore
     for uid in later:
         client.create(uid)
     async with channel(archive.http_port, "SCREEN", f"?since={cursor}") as opened:
+        broken_off = (await opened.receive_json(timeout=10))["next"]
+    # Nothing was read yet: who comes back with that still is one from before the restore.
+    before, again = feed_cursor(cursor), feed_cursor(broken_off)
+    assert before is not None
+    assert again is not None
+    assert again.read_ms == before.read_ms
+    async with channel(archive.http_port, "SCREEN", f"?since={broken_off}") as opened:
         found: set[str] = set()
         while not later <= found:
-            told, _ = await pages_until(opened, 1)
+            told, cursor = await pages_until(opened, 1)
             found |= {uid for uid, *_ in told}
+    behind = feed_cursor(cursor)
+    assert behind is not None
+    assert behind.read_ms > before.read_ms, "a cursor of this log is one of its time"
     assert archive.stop() == 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import msgpack
 
@@ -46,9 +47,9 @@ async def write_values(
 async def read_whose(objects: BlobStore, key: str) -> tuple[PatientIdentity, Values] | None:
     """The patient that a correction is of, and its values; None where an earlier release did not write who that is.
     Raises as `read_values`."""
-    _, values = await read_values(objects, key)
-    said = json.loads(await read_whole(objects, key)).get("whose")
-    return None if said is None else (identity_in(said), values)
+    said = await _read(objects, key)
+    whose = said.get("whose")
+    return None if whose is None else (identity_in(whose), said["values"])
 
 
 def identity_in(values: Values) -> PatientIdentity:
@@ -60,21 +61,26 @@ def identity_in(values: Values) -> PatientIdentity:
 async def end_waiting(objects: BlobStore, key: str) -> None:
     """A study has come that the values of a correction waited for: they are not `awaited` any more. Raises as
     `read_values`."""
-    await read_values(objects, key)
-    said = json.loads(await read_whole(objects, key))
+    said = await _read(objects, key)
     said.pop("awaited", None)
     await objects.put(key, [json.dumps(said, sort_keys=True).encode()])
 
 
 async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
     """Raises `NotFound` for what was removed, `NotUnderstood` for what are no values, and `DependencyUnavailable`."""
+    said = await _read(objects, key)
+    return Subject(str(said["study"]), str(said["patient"]), said.get("awaited") is True), said["values"]
+
+
+async def _read(objects: BlobStore, key: str) -> dict[str, Any]:
+    """All that is in it, looked at. Raises as `read_values`."""
     content = await read_whole(objects, key)
     try:
-        said = json.loads(content)
-        values = said["values"]
+        said: dict[str, Any] = json.loads(content)
+        values, _ = said["values"], (said["study"], said["patient"])
         if not all(isinstance(element, dict) and _TAG.fullmatch(name) for name, element in values.items()):
             raise ValueError
         msgpack.packb(values)  # as an index holds them: text that is none (lone surrogates) cannot be
-        return Subject(str(said["study"]), str(said["patient"]), said.get("awaited") is True), values
+        return said
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None

@@ -284,6 +284,17 @@ async def test_session_from_before_a_restore_is_over_since_nobody_knows_who_was_
     assert (await server.ask("/dicom-web/studies"))[0] == 200
 
 
+async def test_session_is_over_as_well_where_the_process_ran_through_the_restore(server: LoginServer) -> None:
+    await server.sign_in()
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    server.clock.advance(60)
+    await server.restored.note()
+    server.clock.advance(31)  # it looks twice a minute
+    async with asyncio.timeout(10):
+        while (await server.ask("/dicom-web/studies"))[0] != 401:
+            await asyncio.sleep(0.01)
+
+
 async def test_session_goes_on_by_its_refresh_token_and_with_new_roles(server: LoginServer) -> None:
     await server.sign_in()
     assert (await server.ask("/login/renew", "POST"))[0] == 200
