@@ -135,7 +135,9 @@ async def test_images_that_come_after_their_patient_was_merged_or_corrected_are_
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     # The collector looks all the time: what is said of a patient of whom there is nothing yet has to outlive it.
-    archive, port = archive_of(make_archive, more="lifecycle: {collect_every: 0.3, erase_after: 0}\n")
+    archive, port = archive_of(
+        make_archive, more="lifecycle: {collect_every: 0.3, erase_after: 0}\nupkeep: {seal_every: 0.2}\n"
+    )
     archive.start()
     ordered = order(pid={3: "P1^^^HOSP", 5: "OLD^NAME"}, control_id="1")
     assert (await told(port, ordered)).accepted
