@@ -168,6 +168,10 @@ class CopiesIndex:
         """See `SearchIndex`."""
         return await (await self._asked()).total(query)
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        """See `SearchIndex`."""
+        return await (await self._asked()).place_behind(query, count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
         async for page in (await self._asked()).locate(query):

@@ -175,6 +175,11 @@ class CompleteIndex:
         await self._completeness.check()
         return await self._index.total(query)
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.place_behind(query, count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
         await self._completeness.check()

@@ -242,6 +242,9 @@ class LateSearchIndex:
     async def total(self, query: Query) -> int:
         return await self._late.get().total(query)
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        return await self._late.get().place_behind(query, count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in self._late.get().locate(query):
             yield page

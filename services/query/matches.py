@@ -13,6 +13,9 @@ from gantry.services.query.federation.asking import Asking, elsewhere
 COUNT_SECONDS = 20.0
 """If the index cannot count by itself, matches are counted one by one for at most this time."""
 
+FAR = 500
+"""Matches before a page that are passed over by the index rather than read."""
+
 
 async def page_of(
     index: ReadIndex, query: Query, limit: int, offset: int = 0, after: Cursor = ()
@@ -21,6 +24,8 @@ async def page_of(
     this query."""
     found: list[Document] = []
     skip = offset
+    if offset >= FAR and not after and (place := await index.place_behind(query, offset)) is not None:
+        skip, after = 0, place
     async for page in index.find(replace(query, limit=skip + limit + 1), after):
         found += page[skip:]
         skip = max(0, skip - len(page))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gantry.common.adapters.sqlite.index.index import SqliteIndex
 from gantry.common.dicom.query.attributes import ATTRIBUTES, Level
 from gantry.common.dicom.query.matching import Condition, Document, Fuzzy, Query, Range, Single, Wildcard
 from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order, OrderKey, ranking
@@ -106,6 +107,19 @@ async def _asked(
         expected = in_order(entries, ordered)
         assert uids([d async for page in index.find(ordered) for d in page]) == expected
         assert uids(await walked(index, ordered, 2)) == expected
+        for asked in (query, ordered):
+            await _goes_on(index, asked)
+
+
+async def _goes_on(index: SearchIndex, query: Query) -> None:
+    """The place of the last of the first `count` studies that `find` gives, from which it can go on; None where the
+    index cannot tell it, where fewer match, and at other levels."""
+    found = uids([d async for page in index.find(query) for d in page])
+    for count in range(1, len(found) + 2):
+        place = await index.place_behind(query, count)
+        assert place is None or (query.level is Level.STUDY and count <= len(found))
+        if place is not None:
+            assert uids([d async for page in index.find(query, place) for d in page]) == found[count:]
 
 
 def _study(n: int, **more: Any) -> InstanceEntry:
@@ -132,6 +146,32 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an
         await index.apply([_study(next(more)) for _ in range(100)])
     assert len(seen) == len(set(seen))
     assert [uid for uid in seen if uid in set(before)] == before
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{}, {NAME: Fuzzy(("pat*",))}, {DATE: Range("20240201", "20241231")}, {NAME: Wildcard(("pat*",))}],
+    ids=["all", "words", "dates", "names"],
+)
+@pytest.mark.parametrize("order", [(), _NEWEST, (OrderKey(NAME), OrderKey(DATE, True))], ids=["none", "date", "name"])
+async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch, conditions: dict[int, Condition], order: Order
+) -> None:
+    """The place of the last of the first `count` studies that `find` gives"""
+    monkeypatch.setattr("gantry.common.adapters.opensearch.totals._PASSED", 400)
+    await index.apply([_study(n) for n in range(1200)])
+    query = Query("default", Level.STUDY, conditions, order=order)
+    found = uids([d async for page in index.find(query) for d in page])
+    assert len(found) > 1000
+    place = await index.place_behind(query, 900)
+    if place is None:
+        # Without an order the embedded index lists by what narrows; and terms do not decide beginnings of words.
+        embedded = isinstance(index, SqliteIndex)
+        assert not order if embedded else isinstance(conditions[NAME], Fuzzy)
+        assert conditions
+        return
+    assert uids([d async for page in index.find(replace(query, limit=60), place) for d in page]) == found[900:960]
+    assert await index.place_behind(query, len(found) + 1) is None
 
 
 @pytest.mark.parametrize(("few", "near"), [(0, 1), (20_000, 1), (20_000, 400), (0, 2_000)])

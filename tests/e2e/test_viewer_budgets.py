@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from gantry.common.adapters.sqlite import open_sqlite_index
+from tests.e2e.test_viewer_pictures import taken
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.entries import entry
@@ -41,6 +43,17 @@ FIRST_ROW = """new MutationObserver((_, seen) => {
   window.firstRow = performance.now();
   seen.disconnect();
 }).observe(document, {subtree: true, childList: true, attributes: true});"""
+
+# From the scroll to all rows in sight being filled.
+JUMP = """new Promise(done => {
+  const begun = performance.now();
+  document.querySelector('#scroller').scrollTop = PLACE * 36;
+  const filled = () => {
+    const rows = [...document.querySelectorAll('.body .row[aria-rowindex="' + (PLACE + 2) + '"]')];
+    rows.length && rows[0].dataset.study ? done(performance.now() - begun) : setTimeout(filled, 1);
+  };
+  filled();
+})"""
 
 
 async def _fill(file: Path) -> None:
@@ -163,6 +176,18 @@ async def test_ten_thousand_rows_scroll_within_a_frame_each(archive: RunningArch
             "thread for a frame, 10,000 rows", [1000 * (await _thread_seconds(page) - before) / count], 1000 / 60, "ms"
         )
         assert await page.evaluate(f"{ROWS}.length < 80")
+
+
+async def test_a_jump_deep_into_the_list_shows_rows_soon(archive: RunningArchive, tmp_path: Path) -> None:
+    async with opened(archive) as page:
+        await page.size(1440, 900)
+        await page.until(f"{TOTAL} === '100,000 studies'")
+        times = [
+            await page.evaluate(JUMP.replace("PLACE", str(place))) for place in (50_000, 99_000, 25_000, 75_000, 10)
+        ]
+        told("rows, from a jump into the list", times, 300, "ms")
+        await page.evaluate(JUMP.replace("PLACE", "60000"))
+        await taken(page, Path(os.environ.get("GANTRY_PICTURES", tmp_path)) / "many.png")
 
 
 async def _thread_seconds(page: Page) -> float:

@@ -251,6 +251,8 @@ class ReadIndex(Protocol):
 
     async def total(self, query: Query) -> int: ...
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None: ...
+
     def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]: ...
@@ -335,6 +337,11 @@ class SearchIndex(Protocol):
     async def total(self, query: Query) -> int:
         """How many documents `find` would give without a limit, exactly. Documents are read one by one only where the
         index cannot decide a condition by itself."""
+
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        """The place of the last of the first `count` studies that `find` gives, from which it can go on: a page deep in
+        a listing costs a fraction of what is before it. None where the index cannot tell it without reading documents
+        one by one, where fewer match, and at other levels."""
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""

@@ -74,6 +74,11 @@ class RestrictedIndex:
         seen = await self._restricted(query)
         return 0 if seen is None else await self._index.total(seen)
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        """See `SearchIndex`."""
+        seen = await self._restricted(query)
+        return None if seen is None else await self._index.place_behind(seen, count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
         if query.level is Level.PATIENT and not SIGHT.get().whole:

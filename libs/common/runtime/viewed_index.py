@@ -73,6 +73,9 @@ class ViewedIndex:
     async def total(self, query: Query) -> int:
         return await self._index.total(await self._query(query))
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        return await self._index.place_behind(await self._query(query), count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in self._index.locate(await self._query(query)):
             yield page

@@ -130,6 +130,9 @@ class OpenSearchIndex:
             return number
         return sum([len(page) async for page in self.find(replace(query, order=(), limit=None))])
 
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        return await Counter(self._client, self._searched).place_behind(query, count)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in Searcher(self._client, self._searched).locations(query):
             if page:

@@ -1,4 +1,4 @@
-"""How many matches there are, counted by the cluster where the terms of the documents decide.
+"""How many matches there are, and which is the n-th, counted by the cluster where the terms of the documents decide.
 
 What is wide cannot be decided by terms: documents like that are few, and the reference matcher looks at them. Where a
 condition is on something that the counted documents have no terms for, `total` is None, and all are looked at.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gantry.common.adapters.opensearch.documents import Source
+from gantry.common.adapters.opensearch.schema import sort_of
 from gantry.common.adapters.opensearch.searching import (
     FIELDS,
     KEY_FIELDS,
@@ -21,10 +22,13 @@ from gantry.common.adapters.opensearch.searching import (
 )
 from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, decides
 from gantry.common.dicom.query.attributes import Attribute, Level
-from gantry.common.dicom.query.matching import Condition, Query, matcher
+from gantry.common.dicom.query.matching import Condition, Cursor, Query, matcher
+from gantry.common.dicom.query.ordering import signature
 
 _BELOW = {Level.SERIES: "series", Level.IMAGE: "instances"}
 """The field of a study that says how many there are below it."""
+_PASSED = 10_000
+"""Studies that are passed over at once: a search of OpenSearch gives no more (`index.max_result_window`)."""
 
 
 class Counter(Searcher):
@@ -33,26 +37,38 @@ class Counter(Searcher):
     async def total(self, query: Query) -> int | None:
         """How many documents match; None where the terms cannot tell."""
         level = _counted(query)
-        if level is None:
+        asked = _asked(query, level) if level is not None else None
+        if level is None or asked is None:
             return None
-        clauses: list[Clause] = [*Walk.partition_of(query)]
-        wide: list[Clause] = []
-        for tag, condition in query.conditions.items():
-            clause = clause_on(tag, condition, level, query.attributes)
-            if clause is None or not _decided(query, tag, condition, level):
-                return None
-            clauses.append(clause)
-            if tag not in KEYS and (attribute := query.attributes.by_tag.get(tag)) is not None:
-                wide.append(_wide(attribute, level))
-        if query.one_of:
-            seen = clause_of_one(query)
-            if level is not Level.STUDY or seen is None or not _is_decided_of_one(query):
-                return None
-            clauses.append(seen)
-            known = {query.attributes.by_tag.get(tag) for one in query.one_of for tag in one if tag not in KEYS}
-            wide += [_wide(attribute, level) for attribute in known if attribute is not None]
+        clauses, wide = asked
         number = await self._counted(query, level, {"filter": clauses, "must_not": wide})
         return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
+
+    async def place_behind(self, query: Query, count: int) -> Cursor | None:
+        """The place behind the first `count` studies that match; None where the terms cannot tell, and where fewer
+        match."""
+        asked = _asked(query, Level.STUDY)
+        if query.level is not Level.STUDY or count < 1 or asked is None:
+            return None
+        clauses, wide = asked
+        body: dict[str, Any] = {
+            "query": {"bool": {"filter": clauses}},
+            "sort": sort_of(KIND[Level.STUDY]),
+            "track_total_hits": False,
+            "_source": False,
+            **(Walk(query).listed or {}),
+        }
+        if wide and await self._counted(query, Level.STUDY, {"filter": [*clauses, any_of(wide)]}):
+            return None
+        left, place = count, []
+        while left:
+            body["size"] = min(left, _PASSED)
+            hits = (await self._client.search(self._names[KIND[Level.STUDY]], body))["hits"]["hits"]
+            if len(hits) < body["size"]:
+                return None
+            left -= len(hits)
+            body["search_after"] = place = hits[-1]["sort"]
+        return (signature(query.order), *place) if query.order else tuple(place)
 
     async def _counted(self, query: Query, level: Level, which: dict[str, Any]) -> int:
         """Of documents that are not wide."""
@@ -71,6 +87,28 @@ class Counter(Searcher):
             rows = await self._with_above(level, query.partition, sources)
             number += sum(_weight(row.source, field) for row in rows if test(row.attributes))
         return number
+
+
+def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | None:
+    """The clauses that documents of a level pass that match, and those of which one is passed by documents whose terms
+    do not tell; None where some condition is not decided by terms."""
+    clauses: list[Clause] = [*Walk.partition_of(query)]
+    wide: list[Clause] = []
+    for tag, condition in query.conditions.items():
+        clause = clause_on(tag, condition, level, query.attributes)
+        if clause is None or not _decided(query, tag, condition, level):
+            return None
+        clauses.append(clause)
+        if tag not in KEYS and (attribute := query.attributes.by_tag.get(tag)) is not None:
+            wide.append(_wide(attribute, level))
+    if query.one_of:
+        seen = clause_of_one(query)
+        if level is not Level.STUDY or seen is None or not _is_decided_of_one(query):
+            return None
+        clauses.append(seen)
+        known = {query.attributes.by_tag.get(tag) for one in query.one_of for tag in one if tag not in KEYS}
+        wide += [_wide(attribute, level) for attribute in known if attribute is not None]
+    return clauses, wide
 
 
 def _wide(attribute: Attribute, level: Level) -> Clause:

@@ -22,7 +22,7 @@ from gantry.common.adapters.sqlite.index.paths import Path, path_of_studies, pat
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
 from gantry.common.adapters.sqlite.index.schema import attributes_of, create
 from gantry.common.adapters.sqlite.index.successor import remove, successor_of, take_over
-from gantry.common.adapters.sqlite.index.totals import total
+from gantry.common.adapters.sqlite.index.totals import place_behind, total
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
@@ -123,6 +123,12 @@ class SqliteIndex:
         if number is not None:
             return number
         return sum([len(page) async for page in self.find(replace(query, order=(), limit=None))])
+
+    async def place_behind(self, query: Query, count: int) -> Mark | None:
+        """See `SearchIndex`."""
+        if query.order and query.level is Level.STUDY:
+            ordered.check(query, ())
+        return await self._read(partial(place_behind, query=query, path=await self._path_of(query), count=count))
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""

@@ -82,7 +82,7 @@ def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cur
     """The walk to what is behind a place that is likely to be the shortest."""
     by_the_order = Walk(query, path, Way.BY_THE_ORDER)
     along = Walk(query, path, Way.ALONG_THE_PATH)
-    known = len(_some(connection, [_source(along)])) if path.column else 0
+    known = len(_some(connection, [source_of(along)])) if path.column else 0
     if path.column and known <= NEXT:
         return along
     if (path.column or path.like) and _is_near(connection, by_the_order, after):
@@ -110,7 +110,7 @@ def _is_near(connection: sqlite3.Connection, walk: Walk, after: Cursor) -> bool:
     within = [_within(path), like_of("s", path)]
     sql = (
         f"SELECT count(*) FROM (SELECT {', '.join([f's.{column}' for column in columns])}"  # noqa: S608 - names of ours
-        f" FROM {''.join([text for text, _ in following])} ORDER BY {_sorted(walk)} LIMIT {NEXT}) AS s"
+        f" FROM {''.join([text for text, _ in following])} ORDER BY {sorting(walk)} LIMIT {NEXT}) AS s"
         f" WHERE 1{''.join([text for text, _ in within])}"
     )
     values = [value for _, some in (*following, *within) for value in some]
@@ -127,9 +127,9 @@ def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[in
 def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: int) -> Page:
     """Up to `limit` studies behind a place; some of them may not match."""
     columns = [column for column, _ in walk.keys]
-    clauses = [_source(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
+    clauses = [source_of(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
     source = "".join([text for text, _ in clauses])
-    sql = f"SELECT s.id, {', '.join(columns)} FROM {source} ORDER BY {_sorted(walk)} LIMIT ?"  # noqa: S608
+    sql = f"SELECT s.id, {', '.join(columns)} FROM {source} ORDER BY {sorting(walk)} LIMIT ?"  # noqa: S608
     values = [value for _, some in clauses for value in some]
     found = connection.execute(sql, (*values, limit)).fetchall()
     rows = studies_by_id(connection, [row[0] for row in found])
@@ -138,11 +138,13 @@ def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: in
     return page, (word, *found[-1][1:]) if len(found) == limit else None
 
 
-def _sorted(walk: Walk) -> str:
+def sorting(walk: Walk) -> str:
+    """What a walk is sorted by."""
     return ", ".join([f"{column} {'DESC' if down else 'ASC'}" for column, down in walk.keys])
 
 
-def _source(walk: Walk) -> _Clause:
+def source_of(walk: Walk) -> _Clause:
+    """The studies on a walk, to which conditions can be added; and the values that this takes."""
     partition, path = walk.query.partition, walk.path
     if walk.way is Way.ALONG_THE_PATH:
         return f"{ON_PATH.format(path.column)} WHERE 1", [json.dumps(path.intervals), partition]

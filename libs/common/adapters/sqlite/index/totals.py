@@ -1,4 +1,4 @@
-"""How many matches there are, counted by SQL where the narrowing columns decide.
+"""How many matches there are, and which is the n-th, counted by SQL where the narrowing columns decide.
 
 A column tells nothing of several values, nor of what is beyond its length: rows like that are few, and the reference
 matcher looks at them. Where a condition is on something that no column holds, `total` is None, and all are looked at.
@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.common.adapters.sqlite.index.ordered import ON_PATH
+from gantry.common.adapters.sqlite.index.ordered import ON_PATH, Walk, Way, sorting, source_of
 from gantry.common.adapters.sqlite.index.paths import Path, glob_of, name_likes, plain_values, uids_of
 from gantry.common.adapters.sqlite.index.rows import studies_by_id
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Empty, Fuzzy, Predicate, Query, Range, Single, Wildcard
+from gantry.common.dicom.query.matching import Cursor as Mark
+from gantry.common.dicom.query.ordering import signature
 from gantry.common.dicom.query.person_names import key_groups, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -54,23 +56,55 @@ def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predic
     decided = _decided(query)
     if decided is None or query.level not in _COUNTED:
         return None
-    source, values = "study AS s WHERE s.partition = ?{0}", [query.partition]
+    source, values = "study AS s WHERE s.partition = ?", [query.partition]
     if path.column:
-        source, values = ON_PATH.format(path.column) + " WHERE 1{0}", [json.dumps(path.intervals), query.partition]
-    sure = "".join([f" AND ({one.fits}) AND NOT ({one.unsure})" for one in decided])
+        source, values = f"{ON_PATH.format(path.column)} WHERE 1", [json.dumps(path.intervals), query.partition]
     asked = [value for one in decided for value in one.values]
-    counted = f"SELECT coalesce({_COUNTED[query.level]}, 0) FROM {source.format(sure)}"  # noqa: S608 - names of ours
+    counted = f"SELECT coalesce({_COUNTED[query.level]}, 0) FROM {source}{_sure(decided)}"  # noqa: S608 - names of ours
     (number,) = connection.execute(counted, (*values, *asked)).fetchone()
-    unsure = [one.unsure for one in decided if one.unsure != _NEVER]
-    if not unsure:
+    perhaps = _perhaps(decided)
+    if not perhaps:
         return int(number)
-    perhaps = "".join([f" AND ({one.fits} OR {one.unsure})" for one in decided]) + f" AND ({' OR '.join(unsure)})"
-    listed = f"SELECT s.id FROM {source.format(perhaps)} AND s.id > ? ORDER BY s.id LIMIT {_AT_ONCE}"  # noqa: S608
+    listed = f"SELECT s.id FROM {source}{perhaps} AND s.id > ? ORDER BY s.id LIMIT {_AT_ONCE}"  # noqa: S608
     last = 0
     while ids := [row[0] for row in connection.execute(listed, (*values, *asked, last))]:
         last = ids[-1]
         number += sum(_weight(a, query.level) for a in studies_by_id(connection, ids).values() if test(a))
     return int(number)
+
+
+def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count: int) -> Mark | None:
+    """The place behind the first `count` studies that match, as their listing marks it; None where SQL cannot tell, and
+    where fewer match."""
+    decided = _decided(query)
+    if decided is None or query.level is not Level.STUDY or count < 1 or (path.column and not query.order):
+        return None
+    if query.order:
+        walk = Walk(query, path, Way.ALONG_THE_PATH if path.column else Way.BY_THE_ORDER)
+        (source, values), sorted_by = source_of(walk), sorting(walk)
+        columns = ", ".join([column for column, _ in walk.keys])
+    else:
+        source, values = "study AS s WHERE +s.partition = ?", [query.partition]
+        columns = sorted_by = "s.id"
+    asked = [*values, *[value for one in decided for value in one.values]]
+    perhaps = _perhaps(decided)
+    if perhaps and connection.execute(f"SELECT 1 FROM {source}{perhaps} LIMIT 1", asked).fetchone():  # noqa: S608
+        return None
+    sql = f"SELECT {columns} FROM {source}{_sure(decided)} ORDER BY {sorted_by} LIMIT 1 OFFSET ?"  # noqa: S608
+    found = connection.execute(sql, (*asked, count - 1)).fetchone()
+    return found and (signature(query.order) if query.order else 0, *found)
+
+
+def _sure(decided: Sequence[_Decided]) -> str:
+    """What is true of rows that match as far as columns tell."""
+    return "".join([f" AND ({one.fits}) AND NOT ({one.unsure})" for one in decided])
+
+
+def _perhaps(decided: Sequence[_Decided]) -> str:
+    """What is true of rows whose columns do not tell; "" where all of them do. It takes the same values."""
+    unsure = [one.unsure for one in decided if one.unsure != _NEVER]
+    fits = "".join([f" AND ({one.fits} OR {one.unsure})" for one in decided])
+    return f"{fits} AND ({' OR '.join(unsure)})" if unsure else ""
 
 
 def _weight(attributes: Mapping[int, Any], level: Level) -> int:
