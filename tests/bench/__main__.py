@@ -14,7 +14,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import bulk, changing, cluster, messages, ordering, rows, searching, storing, stow, web, worklists
+from tests.bench import (
+    bulk,
+    changing,
+    cluster,
+    messages,
+    ordering,
+    restoring,
+    rows,
+    searching,
+    storing,
+    stow,
+    web,
+    worklists,
+)
 from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
@@ -54,6 +67,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
 
 BY_NAME: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "bulk": bulk.bulk,
+    "restore": restoring.restore,
     "ordered-million": ordering.ordered_million,
     "ordered-million-sqlite": ordering.ordered_million_sqlite,
 }
