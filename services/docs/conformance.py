@@ -52,7 +52,7 @@ from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from gantry.services.query.federation.walking import SYNTAXES as FEDERATION_SYNTAXES
 from gantry.services.query.qido_parameters import MAX_LIMIT, MAX_OFFSET, RETURNED
-from gantry.services.retrieve.dicomweb import bulk, frames
+from gantry.services.retrieve.dicomweb import bulk, documents, frames, video
 from gantry.services.retrieve.dicomweb import objects as retrieve_web
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED, convertible
 from gantry.services.retrieve.pixels.converter import ConverterLimits
@@ -207,6 +207,9 @@ def _web_representations() -> str:
         ("WADO-RS", "metadata", _offered(retrieve_web.METADATA)),
         ("WADO-RS", "bulk data", _offered(bulk.BULK)),
         ("WADO-RS", "rendered, thumbnail", _offered(frames.PICTURES)),
+        ("WADO-RS", "rendered: videos that are MP4 files", _offered([Offer(video.MP4)])),
+        ("WADO-RS", "rendered: encapsulated documents", _offered(map(Offer, documents.ENCAPSULATED.values()))),
+        ("WADO-RS", "rendered: structured reports", _offered(map(Offer, documents.REPORTS))),
     ]
     return _table(("service", "of", "media types, the default first"), rows)
 

@@ -37,10 +37,12 @@ from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.deidentified import DeidentifiedService
+from gantry.services.retrieve.dicomweb.documents import Documents
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
 from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, WebSettings
 from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+from gantry.services.retrieve.dicomweb.rendered import RenderedService
 from gantry.services.retrieve.dicomweb.sending import SendService
 from gantry.services.retrieve.dicomweb.thumbnails import ThumbnailService
 from gantry.services.retrieve.dicomweb.wado_uri import UriService
@@ -211,12 +213,15 @@ def build_web(
     finder, objects = InstanceFinder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
-    whole = ObjectService(finder, openings, Metadata(objects, settings.metadata_memory), settings)
+    metadata = Metadata(objects, settings.metadata_memory)
+    whole = ObjectService(finder, openings, metadata, settings)
     frames = FrameService(finder, objects, found, converter, settings)
     bulk = BulkService(finder, objects, found, frames, settings)
-    uri = UriService(finder, whole, frames)
+    documents = Documents(objects, metadata, settings.stall)
+    rendered = RenderedService(finder, frames, documents)
+    uri = UriService(finder, whole, frames, documents)
     thumbnails = ThumbnailService(finder, frames, index, store, pictures or PictureCache(None, 0))
-    services = (whole, frames, bulk, uri, thumbnails)
+    services = (whole, frames, rendered, bulk, uri, thumbnails)
     return {resource: handler for service in services for resource, handler in service.handlers().items()}
 
 

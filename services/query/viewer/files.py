@@ -31,8 +31,8 @@ _TYPES = {
 }
 # What the browser may load, and from where: only from this server. https://www.w3.org/TR/CSP3/
 _PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # OHIF compiles shaders and WebAssembly, and puts styles on elements.
 _OHIF_POLICY = (
@@ -41,8 +41,11 @@ _OHIF_POLICY = (
     "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?", re.MULTILINE)
-"""What a line begins with, and lines that hold nothing but a comment. No text of a script goes over several lines."""
+_COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?|(?<=[;{,(\[])[ \t]+//.*$", re.MULTILINE)
+"""What a line begins with, lines that hold but a comment, and comments at its end. No text of a script goes over
+several lines, and none has a comment in it."""
+_LINE_ENDS = re.compile(rb"(?<=[;{,(\[])\n+")
+"""Those that end nothing."""
 _BELOW = "viewer/page/"
 _VERSIONED = re.compile(f"{_BELOW}([0-9a-f]{{16}})/([^/]+)")
 _MISSING = "OHIF is not installed: run deploy/ohif.sh (it needs npm), or see docs/dicomweb.md"
@@ -185,7 +188,7 @@ def _content(file: Path) -> bytes:
     content = file.read_bytes()
     if file.suffix == ".html":
         return content.replace(f"/{_BELOW}".encode(), f"/{_BELOW}{_version()}/".encode())
-    return _COMMENTS.sub(b"", content) if file.suffix == ".js" else content
+    return _LINE_ENDS.sub(b"", _COMMENTS.sub(b"", content)) if file.suffix == ".js" else content
 
 
 def _installed(ohif: Path | None) -> bool:

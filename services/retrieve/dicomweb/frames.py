@@ -12,7 +12,7 @@ from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
-from gantry.common.web.negotiation import Offer, choose, is_known, parse_accept
+from gantry.common.web.negotiation import Offer, is_known, parse_accept
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of
@@ -27,7 +27,7 @@ from gantry.services.retrieve.pixels.converter import ConversionFailed, Converte
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.pixels.frame_reader import FrameReader, Pictured
 from gantry.services.retrieve.pixels.image import Image, NoImage, frame_numbers, require_frames
-from gantry.services.retrieve.pixels.look import Look, look_of
+from gantry.services.retrieve.pixels.look import Look
 from gantry.services.retrieve.reading import MAX_HEADER, Objects
 from gantry.services.retrieve.sources import CHUNK
 from gantry.services.retrieve.threads import give_way
@@ -51,7 +51,7 @@ class FrameService:
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
-        return {Resource.FRAMES: self.frames, Resource.RENDERED: self.rendered}
+        return {Resource.FRAMES: self.frames}
 
     # ---- frames
 
@@ -102,25 +102,24 @@ class FrameService:
 
     # ---- pictures
 
-    async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A picture of the named frame, or of the first one. For a video, which is not decoded, the video itself."""
-        if not match.frames:
-            location, pictured = await self._first(match)
-            if pictured.image.encapsulated and is_video(location.transfer_syntax_uid):
-                with as_problems():
-                    fragments = await self._finding.everything(location, pictured.image)
-                return await send_video(request, self._objects, location, fragments, self._settings.stall)
-        offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
-        query = request.query
-        with as_bad_request():
-            look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
-        return await self.picture(request, match, look)
+    async def video(
+        self, request: web.BaseRequest, location: Location, pictured: Pictured
+    ) -> web.StreamResponse | None:
+        """The video, where the object is one: it is not decoded."""
+        if not (pictured.image.encapsulated and is_video(location.transfer_syntax_uid)):
+            return None
+        with as_problems():
+            fragments = await self._finding.everything(location, pictured.image)
+        return await send_video(request, self._objects, location, fragments, self._settings.stall)
 
-    async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
-        """The picture; 404 if the object has no image, 406 if it cannot be shown correctly."""
+    async def picture(
+        self, request: web.BaseRequest, locations: Sequence[Location], frames: str, look: Look
+    ) -> web.StreamResponse:
+        """The picture of a frame of the first object that has an image, its first one where none is named; 404 if none
+        has, 406 if it cannot be shown correctly."""
         with as_bad_request():
-            number = frame_numbers(match.frames or "1")[0]
-        location, pictured = await self._first(match)
+            number = frame_numbers(frames or "1")[0]
+        location, pictured = await self.first(locations)
         with as_problems():
             require_frames(pictured.image, [number])
         with as_bad_request():
@@ -158,9 +157,8 @@ class FrameService:
         ):
             return await self._converter.render(pictured.image, header, frame, look, number, client)
 
-    async def _first(self, match: Match) -> tuple[Location, Pictured]:
-        """The instance, or the first instance with an image in a study or series."""
-        locations = await self._finder.all(match, most=20)
+    async def first(self, locations: Sequence[Location]) -> tuple[Location, Pictured]:
+        """The first object with an image."""
         for location in locations:
             try:
                 return location, await self._reader.pictured(location)

@@ -9,6 +9,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import DICOM, MediaRange, Offer
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
+from gantry.services.retrieve.dicomweb.documents import Documents, media_types_of
 from gantry.services.retrieve.dicomweb.errors import as_bad_request
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, as_asked
@@ -20,8 +21,11 @@ _ANY = frozenset(("image/*", "*/*"))
 class UriService:
     """`/wado?requestType=WADO&…`"""
 
-    def __init__(self, finder: InstanceFinder, objects: ObjectService, frames: FrameService) -> None:
+    def __init__(
+        self, finder: InstanceFinder, objects: ObjectService, frames: FrameService, documents: Documents
+    ) -> None:
         self._finder = finder
+        self._documents = documents
         self._objects = objects
         self._frames = frames
 
@@ -42,14 +46,16 @@ class UriService:
             raise HttpProblem(406, "anonymize is not supported")
         named = Match(Resource.WADO_URI, uids["study"], uids["series"], uids["object"], query.get("frameNumber", ""))
         kinds = [kind.strip().lower() for kind in query.get("contentType", "").split(",") if kind.strip()]
+        location = await self._finder.one(named)
         if DICOM in kinds:
             syntax = query.get("transferSyntax", "")
             if syntax and not is_uid(syntax):
                 raise HttpProblem(400, "transferSyntax is not a UID")
-            location = await self._finder.one(named)
             return await self._objects.send(
                 request, as_asked(request, [location]), Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax)
             )
+        if types := media_types_of(location):
+            return await self._documents.send(request, location, ",".join(kinds) or types[0])
         # PS3.18 9.1.2.2.1: the first requested type that we make; JPEG if none is requested.
         kind = next((kind for kind in kinds if kind in PICTURES or kind in _ANY), None if kinds else "*/*")
         if kind is None:
@@ -57,7 +63,7 @@ class UriService:
         kind = next(iter(PICTURES)) if kind in _ANY else kind
         with as_bad_request():
             look = look_of(_window(request), _viewport(request), kind, query.get("imageQuality"))
-        return await self._frames.picture(request, named, look)
+        return await self._frames.picture(request, [location], named.frames, look)
 
 
 def _window(request: web.BaseRequest) -> str | None:

@@ -267,6 +267,12 @@ def is_storage_class(uid: str) -> bool:
     return uid in _KNOWN or (uid.startswith(_ROOT) and uid not in NOT_OF_PATIENTS and is_uid(uid))
 
 
+def is_structured_report(uid: str) -> bool:
+    """Whether objects of this SOP class have a content tree (PS3.3 C.17.3), those newer than our table, too."""
+    return uid.startswith(_REPORTS) and is_uid(uid)
+
+
+_REPORTS = f"{_ROOT}88."
 _KNOWN = frozenset((*STORAGE_SOP_CLASSES.values(), *RETIRED_STORAGE_SOP_CLASSES.values()))
 
 

@@ -12,6 +12,7 @@ export const TAG = {
   ContentTime: "00080033",
   InstanceCreationDate: "00080012",
   InstanceCreationTime: "00080013",
+  SOPClassUID: "00080016",
   SOPInstanceUID: "00080018",
   AccessionNumber: "00080050",
   Modality: "00080060",

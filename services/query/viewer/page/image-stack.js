@@ -44,6 +44,9 @@ class ImageStack extends HTMLElement {
   load(frames, name, modality = "") {
     this.play(false);
     this.reset();
+    if (this.paper) URL.revokeObjectURL(this.paper.src || "");
+    this.paper?.remove();
+    this.paper = null;
     this.frames = frames;
     this.name = name;
     this.slider.max = Math.max(frames.length, 1);
@@ -54,6 +57,15 @@ class ImageStack extends HTMLElement {
     say(this.message, frames.length ? "" : "No images in this series");
     if (frames.length) this.show(Math.floor((frames.length - 1) / 2));
     else this.blank();
+  }
+
+  // Something else in the place of pictures, until there are others.
+  put(element) {
+    if (!element) return;
+    this.blank();
+    say(this.message, "");
+    this.paper = element;
+    this.stage.append(element);
   }
 
   blank() {
@@ -85,6 +97,11 @@ class ImageStack extends HTMLElement {
       this.prefetch();
     } catch (error) {
       if (error.name === "AbortError" || this.at !== at) return;
+      if (error.video) {
+        const { video } = await import("./documents.js");
+        if (this.frames[at] && this.url(at) === url) this.put(video(error.video));
+        return;
+      }
       this.blank();
       say(this.message, `This image cannot be shown: ${error.message}`);
     }
@@ -110,7 +127,7 @@ class ImageStack extends HTMLElement {
     if (!this.loading.has(url)) {
       const { signal } = this.running;
       const { cache, loading } = this;
-      const coming = ask(url, { accept: "image/jpeg, image/png;q=0.5", signal })
+      const coming = ask(url, { accept: "image/jpeg, image/png;q=0.5, video/mp4;q=0.1", signal })
         .then((response) => response.blob()).then(decoded)
         .then((picture) => {
           cache.set(url, picture);
@@ -197,6 +214,7 @@ class ImageStack extends HTMLElement {
   listen() {
     let rolled = 0;
     this.stage.addEventListener("wheel", (event) => {
+      if (this.paper) return;
       event.preventDefault();
       rolled += event.deltaMode ? event.deltaY * WHEEL : event.deltaY;
       const steps = Math.trunc(rolled / WHEEL);
@@ -208,7 +226,7 @@ class ImageStack extends HTMLElement {
 
   // A mouse changes the window; one finger goes through the images, a second one changes the window.
   drag(start) {
-    if (start.button) return;
+    if (start.button || this.paper) return;
     this.fingers = (this.fingers || 0) + 1;
     const touch = start.pointerType === "touch";
     let [x, y] = [start.clientX, start.clientY];
@@ -238,7 +256,7 @@ class ImageStack extends HTMLElement {
 }
 
 async function decoded(blob) {
-  if (blob.type.startsWith("video/")) throw new Error("it is a video; download it, or open it in OHIF");
+  if (blob.type.startsWith("video/")) throw Object.assign(new Error("it is a video"), { video: blob });
   return createImageBitmap(blob);
 }
 

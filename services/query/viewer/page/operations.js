@@ -5,8 +5,9 @@ import { BASE, askJson } from "./archive.js";
 import { h, say } from "./dom.js";
 import { icon } from "./icons.js";
 import { Job } from "./jobs.js";
-import { follow } from "./page.js";
+import { follow, store } from "./page.js";
 
+const AGAIN_AFTER = 20_000;
 export const OPERATIONS = `${BASE}/operations`;
 
 export const plural = (many, word, words = `${word}s`) => `${Number(many).toLocaleString("en")} ${many === 1 ? word : words}`;
@@ -76,6 +77,14 @@ export class Section extends HTMLElement {
 
   close() {
     this.running?.abort();
+    clearInterval(this.timer);
+  }
+
+  // What others change is asked for again as long as somebody is at this place. Nobody's place in a list is taken away.
+  renewWhileAt(place) {
+    this.timer = setInterval(() => {
+      if (store.state.place === place && !document.hidden && !this.contains(document.activeElement) && !document.querySelector("dialog[open]")) this.again?.();
+    }, AGAIN_AFTER);
   }
 
   // Show what `load(path, asked, signal)` resolves to: elements. The last address wins; what is shown stays until then.

@@ -43,7 +43,7 @@ export const store = createStore({
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
   modality: remembered("modality", ""),
-  entries: 0, // addresses of ours behind this one, for "back"
+  entries: 0, // addresses of ours behind this one: whether there is a way back
 });
 
 const archive = { search, count: (path, signal) => askJson(path, { signal }) };

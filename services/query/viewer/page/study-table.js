@@ -34,11 +34,14 @@ function fillPatient(parts, study, phone) {
   parts.link.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
 }
 
+// As many as there is room for.
 function fillChips(cell, modalities) {
-  const key = modalities.join("\\");
+  const key = modalities.join(", ");
   if (cell.dataset.key === key) return;
   cell.dataset.key = key;
-  cell.replaceChildren(...chips(modalities));
+  cell.title = key;
+  const shown = modalities.length > 2 ? [...modalities.slice(0, 1), `+${modalities.length - 1}`] : modalities;
+  cell.replaceChildren(...chips(shown));
 }
 
 // What stands out of a study: an icon and a word each, so that it is no matter of colour.

@@ -15,6 +15,8 @@ import "./tag-list.js";
 const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
 const SERIES = "includefield=SeriesDescription,NumberOfSeriesRelatedInstances,SeriesDate,SeriesTime,BodyPartExamined";
 const AT_ONCE = 2;
+// Modalities (PS3.3 C.7.3.1.1.1) whose objects hold none.
+const PICTURELESS = /^(DOC|ECG|HD|KO|PLAN|PR|REG|SR|RT(PLAN|RECORD|STRUCT))$/;
 const TABS = { tags: "Tags", priors: "Other studies", times: "Times", history: "History" };
 
 class StudyView extends HTMLElement {
@@ -173,7 +175,7 @@ class StudyView extends HTMLElement {
         h("span", { class: "spoken" }, "Series "),
         h("span", { class: "series-name" }, [text(one, TAG.SeriesNumber), name].filter(Boolean).join(" · ")),
         h("span", { class: "spoken" }, `, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`));
-      waiting.push([image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`]);
+      waiting.push([image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`, text(one, TAG.Modality)]);
       return h("li", {}, button);
     }));
     for (let worker = 0; worker < AT_ONCE; worker += 1) this.thumbnails(waiting, signal);
@@ -184,14 +186,16 @@ class StudyView extends HTMLElement {
     while (waiting.length && !signal.aborted) await this.thumbnail(...waiting.shift(), signal);
   }
 
-  async thumbnail(image, path, signal) {
+  // A small picture; what it is, where no picture can be made of it.
+  async thumbnail(image, path, kind, signal) {
     try {
+      if (PICTURELESS.test(kind)) throw kind;
       const blob = await (await ask(path, { accept: "image/jpeg, image/png;q=0.5", signal })).blob();
       image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
       image.src = URL.createObjectURL(blob);
       image.hidden = false;
     } catch {
-      // No picture can be made of it: its name stands there.
+      if (!signal.aborted) image.replaceWith(h("span", {}, kind));
     }
   }
 
@@ -210,7 +214,10 @@ class StudyView extends HTMLElement {
       const instances = inOrder(found, TAG.InstanceNumber, TAG.SOPInstanceUID);
       this.instances = instances;
       this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription), text(series, TAG.Modality));
-      if (!this.stack.frames.length && instances.length) this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
+      if (this.stack.frames.length || !instances.length) return;
+      this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
+      const { documents } = await import("./documents.js");
+      if (this.chosen === uid && !signal.aborted) this.stack.put(documents(base, instances, signal));
     } catch (error) {
       if (error.name !== "AbortError") say(this.stack.message, `The images cannot be listed: ${error.message}`);
     }

@@ -14,7 +14,6 @@ const PLACE = "/worklist/workitems";
 const JSON_TYPE = "application/dicom+json";
 const STATES = { SCHEDULED: "busy", "IN PROGRESS": "busy", COMPLETED: "ok", CANCELED: "warning" };
 const CHOICES = [[OPEN, "Open"], ["", "All"], ["SCHEDULED", "Scheduled"], ["IN PROGRESS", "In progress"], ["COMPLETED", "Completed"], ["CANCELED", "Cancelled"]];
-const AGAIN_AFTER = 20_000;
 
 const words = new Map(CHOICES.slice(2));
 const uidOf = (workitem) => text(workitem, TAG.SOPInstanceUID);
@@ -40,17 +39,7 @@ class WorkitemsSection extends Section {
     this.filters = h("form", { role: "search", class: "wl-filters", "aria-label": "Workitems", onsubmit: submit }, this.list, this.status,
       h("div", { class: "op-search" }, h("label", { for: "workitems-term", class: "spoken" }, "Name or Patient ID"), icon("search"), this.term, h("button", {}, "Find")));
     this.head.append(this.filters);
-    this.timer = setInterval(() => this.renew(), AGAIN_AFTER);
-  }
-
-  close() {
-    super.close();
-    clearInterval(this.timer);
-  }
-
-  // Workers change them. Nobody's place in the list is taken away.
-  renew() {
-    if (store.state.place === "worklist" && !document.hidden && !this.contains(document.activeElement) && !document.querySelector("dialog[open]")) this.again?.();
+    this.renewWhileAt("worklist");
   }
 
   ask(parts) {

@@ -14,7 +14,6 @@ const PLACE = "/worklist/orders";
 const OPEN = "SCHEDULED,ARRIVED,READY,STARTED";
 const STATES = { SCHEDULED: "busy", ARRIVED: "busy", READY: "busy", STARTED: "busy", DEPARTED: "ok", COMPLETED: "ok", DISCONTINUED: "warning", CANCELLED: "error" };
 const CHOICES = [[OPEN, "Open"], ["", "All"], ["STARTED", "Started"], ["COMPLETED", "Completed"], ["DISCONTINUED", "Discontinued"], ["CANCELLED", "Cancelled"]];
-const AGAIN_AFTER = 20_000;
 
 const words = (name) => (name ? name[0] + name.slice(1).toLowerCase() : "");
 const stepState = (step) => { const said = text(step, OF.status); return state(STATES[said] || "busy", words(said) || "Not said"); };
@@ -40,17 +39,7 @@ class OrdersSection extends Section {
       h("div", { class: "op-field" }, step(-1, "previous", "The day before"), this.date, step(1, "next", "The day after"), h("button", { type: "button", onclick: () => this.ask({ date: today() }) }, "Today")),
       this.modality, this.status, h("div", { class: "op-search" }, h("label", { for: "orders-term", class: "spoken" }, "Name, Patient ID or accession number"), icon("search"), this.term, h("button", {}, "Find")));
     this.head.append(this.filters);
-    this.timer = setInterval(() => this.renew(), AGAIN_AFTER);
-  }
-
-  close() {
-    super.close();
-    clearInterval(this.timer);
-  }
-
-  // Others change orders, too. Nobody's place in the list is taken away.
-  renew() {
-    if (store.state.place === "worklist" && !document.hidden && !this.contains(document.activeElement) && !document.querySelector("dialog[open]")) this.again?.();
+    this.renewWhileAt("worklist");
   }
 
   ask(parts) {

@@ -1,0 +1,48 @@
+"""What a person looks at (PS3.18 10.4.1.1.3): a picture of an image, a video, a document."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gantry.common.web.negotiation import choose, parse_accept
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import Handler
+from gantry.common.web.urls import accept_of
+from gantry.services.retrieve.dicomweb.documents import Documents, media_types_of
+from gantry.services.retrieve.dicomweb.errors import as_bad_request
+from gantry.services.retrieve.dicomweb.frames import PICTURES, FrameService
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder
+from gantry.services.retrieve.pixels.look import look_of
+
+MOST_TRIED = 20
+"""Instances of a study or series that are looked at for one with an image."""
+
+
+class RenderedService:
+    """Retrieves instances, frames, series and studies as something to look at."""
+
+    def __init__(self, finder: InstanceFinder, frames: FrameService, documents: Documents) -> None:
+        self._finder = finder
+        self._frames = frames
+        self._documents = documents
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """The handlers for the HTTP server."""
+        return {Resource.RENDERED: self.rendered}
+
+    async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """A picture of the named frame, or of the first one; of a study or series that of its first image. For a video,
+        which is not decoded, the video itself; where nothing is an image, the first document."""
+        accept = accept_of(request)
+        locations = await self._finder.all(match, most=MOST_TRIED)
+        if not match.frames:
+            if all(media_types_of(location) for location in locations):
+                return await self._documents.send(request, locations[0], accept)
+            location, pictured = await self._frames.first(locations)
+            if (video := await self._frames.video(request, location, pictured)) is not None:
+                return video
+        offer, _ = choose(parse_accept(accept), PICTURES)
+        query = request.query
+        with as_bad_request():
+            look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
+        return await self._frames.picture(request, locations, match.frames, look)

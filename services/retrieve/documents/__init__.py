@@ -1,0 +1,1 @@
+"""What documents say: structured reports as text and as HTML. Pure."""

@@ -1,0 +1,206 @@
+"""The content tree of a structured report (PS3.3 C.17.3), in words. Pure; read from the DICOM JSON model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.uid import UID as KnownUid
+
+from gantry.common.dicom.model.json_writing import name_of
+from gantry.common.dicom.standard.tags import (
+    CODE_MEANING,
+    CODE_VALUE,
+    CONCEPT_CODE_SEQUENCE,
+    CONCEPT_NAME_CODE_SEQUENCE,
+    CONTENT_SEQUENCE,
+    DATE,
+    DATE_TIME,
+    GRAPHIC_DATA,
+    GRAPHIC_TYPE,
+    LONG_CODE_VALUE,
+    MEASURED_VALUE_SEQUENCE,
+    MEASUREMENT_UNITS_CODE_SEQUENCE,
+    NUMERIC_VALUE,
+    NUMERIC_VALUE_QUALIFIER_CODE_SEQUENCE,
+    PERSON_NAME,
+    REFERENCED_CONTENT_ITEM_IDENTIFIER,
+    REFERENCED_FRAME_NUMBER,
+    REFERENCED_SOP_CLASS_UID,
+    REFERENCED_SOP_INSTANCE_UID,
+    REFERENCED_SOP_SEQUENCE,
+    RELATIONSHIP_TYPE,
+    TEMPORAL_RANGE_TYPE,
+    TEXT_VALUE,
+    TIME,
+    UID,
+    URN_CODE_VALUE,
+    VALUE_TYPE,
+)
+
+Attributes = Mapping[str, Any]
+"""A data set in the DICOM JSON model (PS3.18 F.2)."""
+
+_REFERENCE = "\N{RIGHTWARDS ARROW}"
+_RELATIONSHIPS = {
+    "HAS OBS CONTEXT": "context",
+    "HAS ACQ CONTEXT": "acquisition",
+    "HAS CONCEPT MOD": "modifier",
+    "HAS PROPERTIES": "property",
+    "INFERRED FROM": "inferred from",
+    "SELECTED FROM": "selected from",
+}
+"""PS3.3 table C.17.3.2.4-1, as words before a name; CONTAINS needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentItem:
+    """One item, with those below it: how it belongs to its parent, the name of its concept, its value in words;
+    `is_container` where it has no value but what is below."""
+
+    relationship: str
+    name: str
+    value: str
+    is_container: bool
+    items: tuple[ContentItem, ...]
+
+
+def content_of(data_set: Attributes) -> ContentItem:
+    """The root of the tree. What has no words that are known is an item without a value; nothing raises."""
+    kind = text_of(data_set, VALUE_TYPE)
+    reference = _values(data_set, REFERENCED_CONTENT_ITEM_IDENTIFIER)
+    value = f"{_REFERENCE} item {'.'.join(map(str, reference))}" if reference else _VALUES.get(kind, _nothing)(data_set)
+    return ContentItem(
+        _RELATIONSHIPS.get(text_of(data_set, RELATIONSHIP_TYPE), ""),
+        code_meaning(data_set, CONCEPT_NAME_CODE_SEQUENCE),
+        value,
+        kind == "CONTAINER",
+        tuple([content_of(item) for item in items_of(data_set, CONTENT_SEQUENCE)]),
+    )
+
+
+def code_meaning(data_set: Attributes, tag: int) -> str:
+    """The meaning of the first code of a sequence, or the code itself; "" where there is none."""
+    code = next(iter(items_of(data_set, tag)), {})
+    # A code that is long, or a URN, stands elsewhere (PS3.3 8.1).
+    said = [text_of(code, one) for one in (CODE_MEANING, CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE)]
+    return next(filter(None, said), "")
+
+
+def person(data_set: Attributes, tag: int) -> str:
+    """A person's name as it is read: family name, given names, title; other ways to write it in brackets."""
+    groups = next((value for value in _values(data_set, tag) if isinstance(value, Mapping)), {})
+    written = [_components(str(groups[name])) for name in ("Alphabetic", "Ideographic", "Phonetic") if groups.get(name)]
+    return f"{written[0]} ({', '.join(written[1:])})" if len(written) > 1 else "".join(written)
+
+
+def date(text: str) -> str:
+    """A date (DA) with hyphens; another text as it is."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if re.fullmatch(r"\d{8}", text) else text
+
+
+def time(text: str) -> str:
+    """A time (TM) to the second, with colons; another text as it is."""
+    found = re.fullmatch(r"(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?", text)
+    return ":".join([part for part in found.groups()[:3] if part]) if found else text
+
+
+def date_time(text: str) -> str:
+    """The same of a date and time (DT), with its offset from UTC."""
+    found = re.fullmatch(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?", text)
+    if found is None:
+        return text
+    return " ".join([date(found[1]), *([time(found[2])] if found[2] else []), *([found[3]] if found[3] else [])])
+
+
+# ---- values (PS3.3 table C.17.3-7)
+
+
+def _nothing(_: Attributes) -> str:
+    return ""
+
+
+def _number(data_set: Attributes) -> str:
+    measured = next(iter(items_of(data_set, MEASURED_VALUE_SEQUENCE)), {})
+    unit = next(iter(items_of(measured, MEASUREMENT_UNITS_CODE_SEQUENCE)), {})
+    number = text_of(measured, NUMERIC_VALUE)
+    # UCUM writes "no units" as 1, and ratios in curly brackets.
+    code = text_of(unit, CODE_VALUE)
+    words = "" if code == "1" else code if code and not code.startswith("{") else text_of(unit, CODE_MEANING)
+    value = f"{number} {words}".strip()
+    qualifier = code_meaning(data_set, NUMERIC_VALUE_QUALIFIER_CODE_SEQUENCE)
+    return f"{value} ({qualifier})" if value and qualifier else value or qualifier or "no value"
+
+
+def _coordinates(dimensions: int) -> Callable[[Attributes], str]:
+    def said(data_set: Attributes) -> str:
+        kind, points = text_of(data_set, GRAPHIC_TYPE).lower(), len(_values(data_set, GRAPHIC_DATA)) // dimensions
+        return f"{kind} of {points} points" if points > 1 else kind
+
+    return said
+
+
+def _moments(data_set: Attributes) -> str:
+    return f"{text_of(data_set, TEMPORAL_RANGE_TYPE).lower()} in time"
+
+
+def _objects(data_set: Attributes) -> str:
+    return "; ".join(map(_object, items_of(data_set, REFERENCED_SOP_SEQUENCE)))
+
+
+def _object(item: Attributes) -> str:
+    name = KnownUid(text_of(item, REFERENCED_SOP_CLASS_UID)).name.removesuffix(" Storage")
+    frames = _values(item, REFERENCED_FRAME_NUMBER)
+    of_it = f", frame{'s' * (len(frames) > 1)} {', '.join(map(str, frames))}" if frames else ""
+    return f"{name} {text_of(item, REFERENCED_SOP_INSTANCE_UID)}{of_it}"
+
+
+_VALUES: dict[str, Callable[[Attributes], str]] = {
+    "TEXT": lambda d: text_of(d, TEXT_VALUE),
+    "NUM": _number,
+    "CODE": lambda d: code_meaning(d, CONCEPT_CODE_SEQUENCE),
+    "DATETIME": lambda d: date_time(text_of(d, DATE_TIME)),
+    "DATE": lambda d: date(text_of(d, DATE)),
+    "TIME": lambda d: time(text_of(d, TIME)),
+    "UIDREF": lambda d: text_of(d, UID),
+    "PNAME": lambda d: person(d, PERSON_NAME),
+    "SCOORD": _coordinates(2),
+    "SCOORD3D": _coordinates(3),
+    "TCOORD": _moments,
+    "COMPOSITE": _objects,
+    "IMAGE": _objects,
+    "WAVEFORM": _objects,
+}
+
+
+def _components(group: str) -> str:
+    family, given, middle, prefix, suffix = (part.strip() for part in (group.split("^") + [""] * 5)[:5])
+    rest = " ".join([part for part in (prefix, given, middle, suffix) if part])
+    return ", ".join([part for part in (family, rest) if part])
+
+
+# ---- the model
+
+
+def _values(data_set: Attributes, tag: int) -> list[Any]:
+    attribute = data_set.get(name_of(tag))
+    return list(attribute.get("Value", ())) if isinstance(attribute, Mapping) else []
+
+
+def text_of(data_set: Attributes, tag: int) -> str:
+    """The first value of an attribute as text; "" where it has none."""
+    if "BulkDataURI" in data_set.get(name_of(tag), ()):
+        return "(too long to be shown here)"
+    for value in _values(data_set, tag):
+        if isinstance(value, float) and value.is_integer():
+            return f"{value:.0f}"
+        if isinstance(value, str | int | float):
+            return str(value).strip()
+    return ""
+
+
+def items_of(data_set: Attributes, tag: int) -> list[Attributes]:
+    """The items of a sequence; none where it is not there."""
+    return [value for value in _values(data_set, tag) if isinstance(value, Mapping)]
