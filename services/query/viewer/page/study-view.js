@@ -55,9 +55,7 @@ class StudyView extends HTMLElement {
     this.stack.lastChild.append(this.rejecting);
   }
 
-  get page() {
-    return this.hasAttribute("data-page");
-  }
+  get page() { return this.hasAttribute("data-page"); }
 
   // Show another study; `known` is what a list says of it already, so that its head is there at once.
   async show(uid, known, wanted = "") {
@@ -142,7 +140,6 @@ class StudyView extends HTMLElement {
     return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, back);
   }
 
-
   open(event) {
     if (event.ctrlKey || event.metaKey || event.button) return;
     event.preventDefault();
@@ -181,7 +178,7 @@ class StudyView extends HTMLElement {
     for (let worker = 0; worker < AT_ONCE; worker += 1) this.thumbnails(waiting, signal);
   }
 
-  // A few at a time, in order: the images of the stack go through the same connections.
+  // A few at a time: the images of the stack go through the same connections.
   async thumbnails(waiting, signal) {
     while (waiting.length && !signal.aborted) await this.thumbnail(...waiting.shift(), signal);
   }
@@ -269,8 +266,7 @@ class StudyView extends HTMLElement {
     const patient = text(study, TAG.PatientID);
     const issuer = text(study, TAG.IssuerOfPatientID);
     const asked = new URLSearchParams({ PatientID: patient.replaceAll(/[*?\\]/g, "?"), ...(issuer ? { IssuerOfPatientID: issuer } : {}), includefield: "StudyDescription", orderby: "-StudyDate,-StudyTime", limit: 100 });
-    let found = [];
-    if (patient) found = (await search(`${BASE}/studies?${asked}`, signal).catch(() => ({ items: [] }))).items;
+    const found = patient ? (await search(`${BASE}/studies?${asked}`, signal).catch(() => ({ items: [] }))).items : [];
     if (signal.aborted) return;
     const others = found.filter((one) => text(one, TAG.StudyInstanceUID) !== this.uid && text(one, TAG.PatientID) === patient)
       .sort((a, b) => text(b, TAG.StudyDate).localeCompare(text(a, TAG.StudyDate)));

@@ -14,7 +14,7 @@ DELIMITERS = {"ITEM": 0xFFFEE000, "ITEM_DELIMITATION_ITEM": 0xFFFEE00D, "SEQUENC
 
 def _keyword(name: str) -> str:
     words = (
-        word if word in ("SOP", "UID", "ID", "AE", "URI", "URL", "UTC") else word.capitalize()
+        word if word in ("SOP", "UID", "ID", "AE", "URI", "URL", "URN", "UTC") else word.capitalize()
         for word in name.split("_")
     )
     return "".join(words)
