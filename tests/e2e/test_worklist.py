@@ -1,4 +1,4 @@
-"""The modality worklist as modalities ask for it: DCMTK's findscu and pynetdicom, with wlmscpfs and Orthanc as oracles."""
+"""The modality worklist as modalities ask for it: findscu and pynetdicom, with wlmscpfs and Orthanc as oracles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ward's orders as data sets: what is placed over HTTP, and what DCMTK's wlmscpfs and Orthanc's plugin read as files."""
+"""A ward's orders as data sets: what is placed over HTTP, and what wlmscpfs and Orthanc's plugin read as files."""
 
 from __future__ import annotations
 
