@@ -1,6 +1,6 @@
-"""Patients' names where none belongs. Every name that tests make up is written as DICOM writes it, a capital letter behind
-a caret behind a small one (`Doe^Jane`), and nothing else in a log or a metric is: so every test that runs an archive
-looks for them in all that it said, whatever else it is about."""
+"""Patients' names where none belongs. Every name that tests make up is written as DICOM writes it, a capital letter
+behind a caret behind a small one (`Doe^Jane`), and nothing else in a log or a metric is: so every test that runs an
+archive looks for them in all that it said, whatever else it is about."""
 
 from __future__ import annotations
 
