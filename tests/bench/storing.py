@@ -48,7 +48,7 @@ def _store(
                     if server.name == _ONE_AT_A_TIME and kind == "lean" and n > 1:
                         continue
                     for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
-                        (send if kind == "lean" else senders.lean)(server.port, some)
+                        (send if kind == "lean" else senders.lean)(server.port, some, False)
                     each = slow.get(server.name, count)
                     before = server.usage()
                     seconds = send(server.port, sets[each][:n], nagle)
