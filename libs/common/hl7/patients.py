@@ -34,8 +34,8 @@ UNCHANGED = {
 """Events that are acknowledged, and change nothing, and why."""
 UPDATES = ("A08", "A31")
 MERGES = ("A40", "A18", "A34", "A36")
-"""The latter three are those of versions before 2.3.1, where A40 takes their place (HL7 v2.5 3.3.18, 3.3.34, 3.3.36); of
-the accounts that A36 merges nothing is kept here."""
+"""The latter three are those of versions before 2.3.1; A40 takes their place (HL7 v2.5 3.3.18, 3.3.34, 3.3.36). Of the
+accounts that A36 merges nothing is kept here."""
 CHANGES_OF_ID = ("A47", "A46")
 _MOST_PAIRS = 50
 _NOT_CONFIDENTIAL = ("N",)
