@@ -32,7 +32,14 @@ from gantry.common.events import (
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import Corrections, Values, patient_key
-from gantry.common.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, correctable_of, require_correctable
+from gantry.common.lifecycle.correctable import (
+    OF_PATIENT,
+    OF_SERIES,
+    OF_STUDY,
+    correctable_of,
+    require_correctable,
+    unpadded,
+)
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
@@ -72,6 +79,7 @@ class CorrectionDesk:
     async def correct_study(self, study: str, values: Values, asked: Asked, series: str = "") -> Made:
         """Correct attributes of a study, or of one series of it. Raises `NotUnderstood` for what may not be corrected,
         `NotFound`, `DependencyUnavailable`."""
+        values = unpadded(values)
         require_correctable(values, OF_SERIES if series else OF_STUDY)
         await self._settle()
         await self._require_study(study, series)
@@ -151,6 +159,7 @@ class CorrectionDesk:
         """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
         `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected. `awaited`:
         also of a patient of whom there is no study."""
+        values = unpadded(values)
         require_correctable(values, OF_PATIENT)
         await self._settle()
         unknown = await self._demographics(patient) is None

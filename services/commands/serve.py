@@ -245,7 +245,9 @@ def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, arc
     lines = [
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}{_tls_words(archive)}" if dimse is not None else "",
-        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
+        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics"
+        + (f", {BASE}" if roles & _WEB else "")
+        + _https_words(archive),
         f"  HL7     MLLP port {settings.hl7.port}" if Role.ORDERS in roles and settings.hl7.port else "",
         f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
@@ -270,6 +272,10 @@ def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, arc
 
 def _tls_words(archive: Archive | FrontDoor) -> str:
     return f"; TLS on port {archive.dimse_tls_port}" if archive.dimse_tls_port is not None else ""
+
+
+def _https_words(archive: Archive | FrontDoor) -> str:
+    return f"; HTTPS on port {archive.health.tls_port}" if archive.health.tls_port is not None else ""
 
 
 def _list_roles(settings: Settings) -> None:

@@ -132,11 +132,17 @@ class FrontDoor:
                 if self._behind[name].serves_web
             }
             return SharedHttpServer(
-                *(self.settings, port, self.metrics, self._not_taking, checks, self._signs, servers), refresh=refresh
+                *(self.settings, port, self.metrics, self._not_taking, checks, self._signs, servers),
+                refresh=refresh,
+                certificates=self._certificates,
             )
         alone = self._behind[""]
         checks = {pool: partial(alone.check, pool) for pool in alone.pools}
-        server = HttpServer(self.settings, port, self.metrics, self._not_taking, checks, refresh=refresh)
+        server = HttpServer(
+            *(self.settings, port, self.metrics, self._not_taking, checks),
+            refresh=refresh,
+            certificates=self._certificates,
+        )
         if alone.serves_web:
             server.serve(alone.forwarder.handlers())
         return server

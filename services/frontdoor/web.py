@@ -25,6 +25,7 @@ from gantry.common.web.origins import PROOF
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.common.web.targets import host_in, target_of
+from gantry.common.web.urls import PROTO, scheme_of
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.shadow.web import WebMirror, WebShadow
@@ -166,6 +167,7 @@ class Forwarder:
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
         if host := host_in(request):
             headers["Host"] = host
+        headers[PROTO] = scheme_of(request)
         forwarded = headers["X-Forwarded-For"] = str(request[CALLER].address or "unknown")
         if self._prover is not None:
             headers[PROOF] = self._prover.request(request.method, url.raw_path_qs, forwarded, backend.address)

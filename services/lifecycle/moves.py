@@ -27,6 +27,7 @@ from gantry.common.lifecycle.correctable import (
     OF_STUDY,
     correctable_of,
     require_correctable,
+    unpadded,
 )
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.ports.blobs import BlobStore
@@ -107,6 +108,7 @@ class MoveDesk:
         if into == study:
             raise Conflicting("it is in that study already")
         if values:
+            values = unpadded(values)
             require_correctable(values, OF_STUDY)
         await self._must_settle()
         said = {int(name, 16): values_of(element) for name, element in (values or {}).items()}

@@ -187,6 +187,7 @@ class Archive:
             tracer=self._tracer,
             witness=RequestAudit(self._audit, self.clock),
             origins=self._origins,
+            certificates=self._certificates,
         )
 
     # ---- the lifecycle's side

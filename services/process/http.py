@@ -21,6 +21,7 @@ from gantry.common.access import role_table, rules_of
 from gantry.common.clock import SystemClock
 from gantry.common.config.network_sections import rates_of_tokens
 from gantry.common.config.settings import Settings
+from gantry.common.config.tls import Certificates
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.merge import merged
 from gantry.common.telemetry.metrics import Metrics
@@ -33,6 +34,7 @@ from gantry.common.web.rates import CallerRates
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 from gantry.common.web.sessions import Sessions, sessions_of
 from gantry.common.web.shares import SealedShares, sealed_shares_of
+from gantry.services.process.https import HttpsPort
 
 __all__ = ["HttpServer", "in_words"]
 
@@ -60,12 +62,14 @@ class HttpServer(WebServer):
         tracer: Tracer | None = None,
         witness: Witness = lambda *_: None,
         origins: OriginCheck | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
         for which this one answers; `refresh` is called, in a thread, before our own are written. `origins` checks who
-        names callers. Raises `ConfigError`
-        if the file of tokens is invalid, every web page could read the archive, or login cannot work."""
+        names callers. With `certificates` HTTPS is spoken where the settings name a port for it. Raises `ConfigError`
+        if the file of tokens is invalid, every web page could read the archive, login cannot work, or HTTPS has no
+        certificate."""
         self._sock = sock
         self._other_metrics = other_metrics
         self._refresh = refresh
@@ -111,6 +115,13 @@ class HttpServer(WebServer):
         }
         rates = CallerRates(http.max_requests_per_second, rates_of_tokens(http))
         super().__init__(http.host, port, paths, access, limits, self._count, witness, tracer, rates)
+        self.tls_port: int | None = None
+        self._https: HttpsPort | None = None
+        if http.tls_port is not None and certificates is not None and sock is None:
+            if not certificates.speaks_tls:
+                raise ConfigError("http.tls_port", None, "needs tls.certificate and tls.key")
+            self._https = HttpsPort(certificates.web, limits, failed=metrics.http_handshakes_failed.inc)
+            self._tls_at = http.tls_host, http.tls_port + (port - http.port if port and http.tls_port else 0)
 
     @property
     def issuers(self) -> IssuerTokens:
@@ -134,6 +145,8 @@ class HttpServer(WebServer):
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))
+        if self._https is not None and self._protocols is not None:
+            self.tls_port = self._https.open(*self._tls_at, self._protocols)
 
     def _count(self, resource: str, status: int, seconds: float) -> None:
         self._metrics.http_requests.labels(resource, str(status)).inc()
@@ -152,6 +165,8 @@ class HttpServer(WebServer):
         if self._checking is not None:
             self._checking.cancel()
         await self._issuers.close()
+        if self._https is not None:
+            await self._https.close()
         await super().close()
 
     def suspect(self) -> None:

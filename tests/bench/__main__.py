@@ -39,6 +39,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "nagle": storing.nagle,
     "coercing": storing.coercing,
     "encrypted": storing.encrypted,
+    "protected": storing.protected,
     "find": rows.find,
     "move": rows.move,
     "get": rows.get,

@@ -1,6 +1,6 @@
 """Who sends: DCMTK's `storescu`, and senders that cost little, as if they were other machines.
 
-    python -m tests.bench.senders PORT FOLDER [--nagle]
+    python -m tests.bench.senders PORT FOLDER [--nagle] [--tls]
 
 A lean sender associates, makes every PDU of its files in advance, prints "ready", waits for a line, sends (one request
 at a time, as `storescu` does) and prints "done". Senders and receiver share two cores here: `storescu` takes as much
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -52,9 +53,9 @@ def storescu(port: int, folders: list[Path], nagle: bool = False) -> float:
     return time.perf_counter() - started
 
 
-def lean(port: int, folders: list[Path], nagle: bool = False) -> float:
-    """As many lean senders as folders, from the first request to the last response."""
-    options = ["--nagle"] * nagle
+def lean(port: int, folders: list[Path], nagle: bool = False, tls: bool = False) -> float:
+    """As many lean senders as folders, from the first request to the last response; over TLS, whoever answers."""
+    options = [*["--nagle"] * nagle, *["--tls"] * tls]
     senders = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.bench.senders", str(port), str(folder), *options],
@@ -90,9 +91,10 @@ def _expect(sender: subprocess.Popen[bytes], line: bytes) -> None:
 def _main(port: str, folder: str, *options: str) -> None:
     nagle = "--nagle" in options
     files = [file for file in map(look, walk([Path(folder)])) if isinstance(file, DicomFile)]
-    with socket.create_connection(("127.0.0.1", int(port))) as sock:
+    with socket.create_connection(("127.0.0.1", int(port))) as plain:
         if not nagle:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = _wrapped(plain) if "--tls" in options else plain
         contexts, peer_max = _associate(sock, files)
         messages = [_message(contexts, peer_max, number, file, nagle) for number, file in enumerate(files)]
         print("ready", flush=True)
@@ -149,10 +151,25 @@ def _pieces(pdus: bytes) -> list[bytes]:
     return pieces
 
 
+def _wrapped(sock: socket.socket) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(sock)
+
+
 def read_pdu(sock: socket.socket) -> bytes:
     """One PDU, header included."""
-    head = sock.recv(6, socket.MSG_WAITALL)
-    return head + sock.recv(int.from_bytes(head[2:6], "big"), socket.MSG_WAITALL)
+    head = _exactly(sock, 6)
+    return head + _exactly(sock, int.from_bytes(head[2:6], "big"))
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    if not isinstance(sock, ssl.SSLSocket):
+        return sock.recv(size, socket.MSG_WAITALL)
+    data = b""
+    while len(data) < size and (more := sock.recv(size - len(data))):
+        data += more
+    return data
 
 
 if __name__ == "__main__":

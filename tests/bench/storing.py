@@ -15,6 +15,7 @@ from tests.bench.contestants import Contestant
 from tests.bench.machine import neighbours
 from tests.bench.rows import Figure, Starter, fetched, raw_associations, running
 from tests.bench.senders import Sender
+from tests.support.certificates import Authority
 
 _BOTH: dict[str, Sender] = {"storescu": senders.storescu, "lean": senders.lean}
 _WARM_UP = 200
@@ -47,7 +48,7 @@ def _store(
                     if server.name == _ONE_AT_A_TIME and kind == "lean" and n > 1:
                         continue
                     for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
-                        senders.lean(server.port, some)
+                        (send if kind == "lean" else senders.lean)(server.port, some, False)
                     each = slow.get(server.name, count)
                     before = server.usage()
                     seconds = send(server.port, sets[each][:n], nagle)
@@ -158,13 +159,41 @@ def _with_settings(folder: Path, kinds: Mapping[str, str]) -> list[Starter]:
     ]
 
 
-def _small_and_ct(folder: Path, quick: bool, who: list[Starter]) -> list[Figure]:
+def _small_and_ct(folder: Path, quick: bool, who: list[Starter], send: Sender = senders.lean) -> list[Figure]:
     figures = []
     for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
         each = count // 5 if quick else count
-        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": senders.lean})
+        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": send})
         figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
     return figures
+
+
+def protected(folder: Path, quick: bool) -> list[Figure]:
+    """What TLS, a policy, the audit trail and encryption cost those who store, each by itself and all together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keys, authority = folder / "keys", Authority(folder / "ca", "bench")
+    add_key(keys, "first")
+    pair = authority.sign("archive")
+    off = "audit: {on: false}\n"
+    files = f"certificate: {pair.certificate}, key: {pair.key}, ca: {authority.ca}"
+    tls = f"tls: {{{files}, require_client_certificate: false}}\n"
+    encryption = f"encryption: {{key_file: {keys}}}\n"
+    peers = [f"  - {{ae_title: CT{number}, host: 192.0.2.{number + 1}, may: [store]}}\n" for number in range(200)]
+    (folder / "peers.yaml").write_text("peers:\n  - {ae_title: LEAN, host: 127.0.0.1, may: [store]}\n" + "".join(peers))
+    policy = f"peers_file: {folder / 'peers.yaml'}\n"
+    plain = {
+        "gantry, nothing of it": off,
+        "gantry, audit": "",
+        "gantry, policy of 200 peers": off + policy,
+        "gantry, encrypted": off + encryption,
+    }
+    over_tls = {"gantry, TLS": off + tls, "gantry, all of it": tls + encryption + policy}
+    figures = _small_and_ct(folder / "plain", quick, _with_settings(folder / "of-plain", plain))
+
+    def secure(port: int, folders: list[Path], nagle: bool = False) -> float:
+        return senders.lean(port, folders, nagle, tls=True)
+
+    return figures + _small_and_ct(folder / "tls", quick, _with_settings(folder / "of-tls", over_tls), secure)
 
 
 def encrypted(folder: Path, quick: bool) -> list[Figure]:

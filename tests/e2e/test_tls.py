@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -21,9 +20,9 @@ from gantry.common.net import Peer, Server, connect, scu
 from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, get, uids_of, wait_for
 from tests.support.certificates import Authority, Pair, settings
-from tests.support.dcmtk import tool
 from tests.support.network import OpenDoor, Silence
 from tests.support.objects import CT, bytes_of, data_set, study, write
+from tests.support.tls_profile import require_profile
 
 
 @dataclass
@@ -71,28 +70,7 @@ def test_echo_with_certificates_of_both_sides_succeeds(secured: Secured) -> None
 
 
 def test_nothing_is_offered_that_is_not_in_the_profile(secured: Secured) -> None:
-    """PS3.15 B.12, RFC 8996, RFC 9325 4.2, 3.3, 3.5."""
-    pair = secured.modality
-    done = subprocess.run(
-        [
-            tool("sslscan"), "--xml=-", "--no-colour", f"--certs={pair.certificate}", f"--pk={pair.key}",
-            f"127.0.0.1:{secured.archive.port}",
-        ],
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )  # fmt: skip
-    (found,) = ElementTree.fromstring(done.stdout).findall("ssltest")
-    protocols = {
-        f"{one.get('type')} {one.get('version')}" for one in found.iter("protocol") if one.get("enabled") == "1"
-    }
-    assert protocols == {"tls 1.2", "tls 1.3"}
-    suites = {one.get("cipher", "") for one in found.iter("cipher") if one.get("sslversion") == "TLSv1.2"}
-    assert {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"} <= suites
-    assert all(name.startswith("ECDHE-") and ("-GCM-" in name or "CHACHA20" in name) for name in suites), suites
-    for weakness in ("compression", "renegotiation"):
-        assert {one.get("supported") for one in found.iter(weakness)} <= {"0"}, weakness
-    assert {one.get("vulnerable") for one in found.iter("heartbleed")} == {"0"}
+    require_profile(secured.archive.port, secured.modality)
 
 
 def test_a_client_without_certificate_is_refused_in_words(secured: Secured) -> None:

@@ -134,6 +134,21 @@ async def test_a_reader_goes_on_with_its_cursor_also_after_a_restart(tmp_path_fa
         running.stop()
 
 
+def test_a_subscription_that_nobody_has_is_not_found(client: WorkitemsClient, uid: str, title: str) -> None:
+    """PS3.18 tables 11.11.3-1, 11.12.3-1."""
+    client.create(uid)
+    for target in (uid, EVERY, SOME):
+        assert client.ask("DELETE", f"/{target}/subscribers/{title}")[0] == 404
+    assert client.ask("POST", f"/{EVERY}/subscribers/{title}/suspend")[0] == 404
+    assert client.ask("POST", f"/{uid}/subscribers/{title}")[0] == 201
+    assert client.ask("DELETE", f"/{uid}/subscribers/{title}")[0] == 200
+    assert client.ask("DELETE", f"/{uid}/subscribers/{title}")[0] == 404
+    # One of all is one of each.
+    assert client.ask("POST", f"/{EVERY}/subscribers/{title}")[0] == 201
+    assert client.ask("DELETE", f"/{uid}/subscribers/{title}")[0] == 200
+    assert client.ask("DELETE", f"/{SOME}/subscribers/{title}")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

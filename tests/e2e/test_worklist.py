@@ -1,4 +1,4 @@
-"""The modality worklist as modalities ask for it: DCMTK's findscu and pynetdicom, with wlmscpfs as the oracle."""
+"""The modality worklist as modalities ask for it: findscu and pynetdicom, with wlmscpfs and Orthanc as oracles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from tests.support.archive import RunningArchive
 from tests.support.dcmtk import find
-from tests.support.worklist import OrdersClient, WlmScp, ordered, plain, scheduled
+from tests.support.worklist import OrdersClient, OrthancWorklist, WlmScp, ordered, plain, scheduled
 
 PEERS = [
     "{ae_title: CT1, from: [127.0.0.1], may: [worklist]}",
@@ -45,6 +45,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     yield running
     assert running.alive, running.log.read_text()
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancWorklist]:
+    with OrthancWorklist(tmp_path_factory.mktemp("orthanc"), WARD) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +115,17 @@ def test_answers_are_those_of_wlmscpfs(
 ) -> None:
     ours = find(address(archive.port), tmp_path / "ours", "-W", syntax, *keys(*asked))
     theirs = find(address(oracle.port), tmp_path / "theirs", "-W", syntax, *keys(*asked))
+    assert plain(ours) == plain(theirs)
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=["+".join(one) or "everything" for one in ASKED])
+def test_answers_are_those_of_orthanc(
+    archive: RunningArchive, orthanc: OrthancWorklist, tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    ours = find(address(archive.port), tmp_path / "ours", "-W", *keys(*asked))
+    theirs = find(
+        ("-aet", "CT1", "-aec", "ORTHANC", "127.0.0.1", orthanc.port), tmp_path / "theirs", "-W", *keys(*asked)
+    )
     assert plain(ours) == plain(theirs)
 
 

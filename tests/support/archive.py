@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from gantry.common.net import Peer
+from tests.support.leaks import require_no_names
 from tests.support.preloaded import IMPORTS, ROOT, Forked, gantry_process
 
 __all__ = ["IMPORTS", "ROOT", "RunningArchive", "free_port"]
@@ -71,6 +72,7 @@ class RunningArchive:
         self.arguments = [*arguments, *(["--lab"] if lab else [])]
         self.process: Forked | subprocess.Popen[bytes] | None = None
         self.log = folder / "log.txt"
+        self._looked_at = 0
 
     def write_policy(self, peers: Sequence[str], extra: str = "") -> None:
         lines = "".join(f"  - {peer}\n" for peer in peers)
@@ -150,12 +152,15 @@ class RunningArchive:
         if self.process is None:
             return 0
         if self.process.poll() is None:
+            metrics = self.http("/metrics")[1]
             self.process.send_signal(signal.SIGTERM)
+            require_no_names("the metrics", metrics)
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the archive does not stop:\n{self.log.read_text()}") from None
         self.process = None
+        self._look_for_names()
         return code
 
     def workers(self) -> list[int]:
@@ -178,6 +183,15 @@ class RunningArchive:
                     os.kill(worker, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
+            self._look_for_names()
+
+    def _look_for_names(self) -> None:
+        """In what it wrote since it was looked at last."""
+        with self.log.open("rb") as log:
+            log.seek(self._looked_at)
+            said = log.read()
+        self._looked_at += len(said)
+        require_no_names("the log", said.decode("utf-8", "replace"))
 
     def wait_dead(self, seconds: float = 30.0) -> int:
         assert self.process is not None

@@ -7,7 +7,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import pytest
@@ -23,12 +25,20 @@ class Orthanc:
     """AE title ORTHANC on `port`, with the archive as the modality `gantry`; and as the DICOMweb server `gantry`, with
     the DICOMweb plugin, where the archive's HTTP port is given."""
 
-    def __init__(self, folder: Path, port: int, archive_port: int, archive_http_port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        archive_port: int,
+        archive_http_port: int | None = None,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """`settings` are more of its own."""
         self._program = tool(ORTHANC)
         self.http_port = free_port()
         self._log = folder / "orthanc.log"
         self._config = folder / "orthanc.json"
-        settings = {
+        told: dict[str, Any] = {
             "Name": "Test",
             "StorageDirectory": str(folder / "db"),
             "IndexDirectory": str(folder / "db"),
@@ -46,8 +56,8 @@ class Orthanc:
             if not PLUGIN.exists():
                 pytest.skip("Orthanc's DICOMweb plugin is not installed (deploy/peers.sh does it as root on Debian)")
             server = {"Url": f"http://127.0.0.1:{archive_http_port}/dicom-web/"}
-            settings |= {"Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Servers": {"gantry": server}}}
-        self._config.write_text(json.dumps(settings))
+            told |= {"Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Servers": {"gantry": server}}}
+        self._config.write_text(json.dumps({**told, **settings}))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

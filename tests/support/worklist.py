@@ -1,4 +1,4 @@
-"""A ward's orders as data sets: what is placed over HTTP, and what DCMTK's wlmscpfs reads as files."""
+"""A ward's orders as data sets: what is placed over HTTP, and what wlmscpfs and Orthanc's plugin read as files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.support.archive import RunningArchive, free_port
 from tests.support.dcmtk import tool, wait_listening
+from tests.support.orthanc import Orthanc
 
 MEDIA_TYPE = "application/dicom+json"
+PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
 
 
 def scheduled(id_: str = "S1", **values: Any) -> Dataset:
@@ -109,6 +112,33 @@ class WlmScp:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+
+
+class OrthancWorklist:
+    """Orthanc with its plugin for worklists, which answers from the same files, as ORTHANC."""
+
+    def __init__(self, folder: Path, orders: Sequence[Dataset]) -> None:
+        if not PLUGIN.exists():
+            pytest.skip("Orthanc's worklist plugin is not installed (deploy/peers.sh does it as root on Debian)")
+        self.port = free_port()
+        files = folder / "worklists"
+        files.mkdir(parents=True)
+        for number, order in enumerate(orders):
+            _write(files / f"{number}.wl", order)
+        more = {
+            "Plugins": [str(PLUGIN)],
+            "Worklists": {"Enable": True, "Database": str(files), "FilterIssuerAet": False},
+            "DicomAlwaysAllowFindWorklist": True,
+            "DefaultEncoding": "Utf8",
+        }
+        self._orthanc = Orthanc(folder, self.port, free_port(), settings=more)
+
+    def __enter__(self) -> Self:
+        self._orthanc.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._orthanc.__exit__()
 
 
 def _write(path: Path, order: Dataset) -> None:

@@ -68,6 +68,13 @@ class Http(Section):
 
     host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
     port: Port = setting(8080, "port", "Port; 0 takes a free one")
+    tls_port: Port | None = setting(
+        None,
+        "port",
+        "Port for HTTPS beside the plain one, with `tls.certificate`; clients show no certificate. Roles and workers "
+        "add to it what they add to `port`",
+    )
+    tls_host: str = setting("0.0.0.0", "address", "Where to listen for HTTPS")  # noqa: S104 (a server)
     url: str | None = setting(
         None, "URL", "What clients call us by, without /dicom-web; what a request says if not given"
     )

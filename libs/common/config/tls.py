@@ -28,6 +28,17 @@ def server_context(tls: Tls) -> ssl.SSLContext | None:
     return context
 
 
+def web_context(tls: Tls) -> ssl.SSLContext | None:
+    """The context of our HTTPS port, which asks nobody for a certificate; None if none of ours is set. Raises
+    `ConfigError`."""
+    if tls.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, tls)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def client_context(tls: Tls) -> ssl.SSLContext:
     """The context with which we call peers: their certificate must be signed by `ca`, or by a root of this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -49,6 +60,7 @@ class Certificates:
         self._logger = get_logger("tls")
         self._server: ssl.SSLContext | None = None
         self._client: ssl.SSLContext | None = None
+        self._web: ssl.SSLContext | None = None
         self._read()
 
     @property
@@ -61,6 +73,11 @@ class Certificates:
         assert self._server is not None
         return self._server
 
+    def web(self) -> ssl.SSLContext:
+        """The current context for who calls us over HTTPS."""
+        assert self._web is not None
+        return self._web
+
     def client(self) -> ssl.SSLContext:
         """The current context for peers that we call. Raises `ConfigError` if it cannot be created."""
         if self._client is None:  # the roots of this machine take a while to read, and are rarely needed
@@ -70,7 +87,7 @@ class Certificates:
     def _read(self) -> None:
         tls = self._tls
         client = client_context(tls) if tls.ca is not None or tls.certificate is not None else None
-        self._server, self._client = server_context(tls), client
+        self._server, self._web, self._client = server_context(tls), web_context(tls), client
 
     def look(self) -> None:
         """Read the files again if one of them has changed."""

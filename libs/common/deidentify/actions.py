@@ -14,7 +14,7 @@ from enum import Enum, auto
 
 from gantry.common.deidentify.options import Option
 from gantry.common.deidentify.table import ConfidentialityRow
-from gantry.common.dicom.standard.dictionary import DICTIONARY, entry_of
+from gantry.common.dicom.standard.dictionary import DICTIONARY, TAGS, entry_of
 from gantry.common.dicom.standard.vrs import vr_of
 
 DATES = frozenset((b"DA", b"DT", b"TM"))
@@ -45,6 +45,16 @@ _UNLISTED_DATE = ConfidentialityRow(
 )  # as all dates of the table have it
 _UNLISTED_NAME = ConfidentialityRow("-", "X/Z/D")
 _UNLISTED_UID = ConfidentialityRow("-", "U", {Option.UIDS: "K"})
+_ADDRESS = ConfidentialityRow("-", "X/Z/D")
+"""Of an archive, with its host and the true UIDs: Retrieve URL, Retrieve URI, Pixel Data Provider URL."""
+_OF_VOCABULARIES = frozenset((TAGS["CodingSchemeURL"], TAGS["URNCodeValue"]))
+TEXT_VALUE = TAGS["TextValue"]
+_FREE_TEXTS = frozenset((TEXT_VALUE, TAGS["ContentDescription"]))
+"""Written by people, outside of the contents of reports as well."""
+_FREE_TEXT = ConfidentialityRow("-", "X/Z/D", {Option.DESCRIPTORS: "C"})
+_GONE = ConfidentialityRow("-", "X")
+_ENCRYPTED = TAGS["EncryptedAttributesSequence"]
+"""What an earlier de-identification took away, for whoever has a key."""
 _OF_NO_INSTANCE = frozenset(
     (
         *("CodingSchemeUID", "ContextGroupExtensionCreatorUID", "ContextUID", "MappingResourceUID"),
@@ -59,14 +69,21 @@ _TELLING_NOTHING = frozenset(
 """UIDs that name a class, a syntax, or a vocabulary, and never an object or a person's examination."""
 
 
-def unlisted(tag: int) -> ConfidentialityRow | None:
-    """What is done about an attribute that the table does not have: dates, times, names of persons and UIDs of objects
-    are treated as those that it has. None: it stays as it is."""
+def unlisted(tag: int, written: bytes = b"") -> ConfidentialityRow | None:
+    """What is done about an attribute that the table does not have: dates, times, names of persons, UIDs of objects
+    and addresses are treated as those that it has; so is what its sender wrote as a date or a name, whatever the
+    data dictionary says. None: it stays as it is."""
     vr = vr_of(tag)
     if vr in DATES:
         return _UNLISTED_DATE
-    if vr == b"PN":
+    if b"PN" in (vr, written) or (written in DATES and vr != written):
         return _UNLISTED_NAME
+    if vr == b"UR" and tag not in _OF_VOCABULARIES:
+        return _ADDRESS
+    if tag in _FREE_TEXTS:
+        return _FREE_TEXT
+    if tag == _ENCRYPTED:
+        return _GONE
     return _UNLISTED_UID if vr == b"UI" and tag not in _TELLING_NOTHING else None
 
 

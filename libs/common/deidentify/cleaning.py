@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gantry.common.deidentify.actions import Action, decide, is_known, unlisted
+from gantry.common.deidentify.actions import TEXT_VALUE, Action, decide, is_known, unlisted
 from gantry.common.deidentify.dummy_items import dummy_items
 from gantry.common.deidentify.moved_dates import moved
 from gantry.common.deidentify.options import Option, Profile
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.deidentify.safe_private import is_safe
-from gantry.common.deidentify.strict import has_standard_code, strict_value
+from gantry.common.deidentify.strict import has_standard_code, is_odd, strict_value
 from gantry.common.deidentify.table import row_of
 from gantry.common.deidentify.values import BULK_DUMMY, dummy
 from gantry.common.deidentify.vocabulary import cleaned_text
@@ -136,7 +136,9 @@ class DataSetCleaner:
         row = row_of(tag)
         if row is None and (not is_known(tag) or (said == b"SQ" and vr not in (b"SQ", b"UN"))):
             return b""
-        row = row or unlisted(tag)
+        row = row or unlisted(tag, vr)
+        if tag == TEXT_VALUE and level.strict:
+            row = None  # the content of a report is cleaned as a whole
         action = Action.KEEP if row is None else decide(row, self.profile.options, said)
         if row is not None and action is Action.CLEAN_TEXT:
             cleaned = cleaned_text(level.text.decode(element.value), self.subject.names, said)
@@ -186,6 +188,8 @@ class DataSetCleaner:
         return "\\".join([self.pseudonyms.uid(uid.strip(" \0")) for uid in uids])
 
     def _kept(self, element: _Element, level: _Level) -> bytes:
+        if is_odd(element.said, element.value):
+            return ElementWriter(level.encoding, level.text).plain(element.tag, element.said, b"")
         if not level.strict or level.has_code:
             return element.raw
         value = strict_value(element.said, element.value, level.text, self.subject.names)

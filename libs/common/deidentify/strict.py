@@ -21,6 +21,13 @@ STANDARD_SCHEMES = frozenset(
     )
 )
 _TEXT = frozenset((b"LO", b"SH", b"ST", b"LT", b"UT", b"UC"))
+_ODD = {
+    b"AS": re.compile(rb"[^0-9DWMY\\ \0]"),
+    b"CS": re.compile(rb"[\^=@]|[^\\]{65}"),
+    b"DS": re.compile(rb"[^0-9+\-.,eE\\ \0]"),
+    b"IS": re.compile(rb"[^0-9+\-.,eE\\ \0]"),
+    b"UI": re.compile(rb"[^0-9.\\ \0]"),
+}
 _NUMBER = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
 
 
@@ -32,6 +39,13 @@ def has_standard_code(data: bytes, encoding: Encoding) -> bool:
     }
     scheme = found.get(CODING_SCHEME_DESIGNATOR, b"").decode("ascii", "replace")
     return bool(found.get(CODE_VALUE)) and scheme in STANDARD_SCHEMES
+
+
+def is_odd(vr: bytes, value: bytes) -> bool:
+    """Whether a number, an age, a code word or a UID holds what none of them can: a sender wrote something else there,
+    a name perhaps. Commas in numbers, and small letters and signs in code words, are what many senders write."""
+    odd = _ODD.get(vr)
+    return odd is not None and odd.search(value) is not None
 
 
 def strict_value(vr: bytes, value: bytes, text: CharacterSet, names: frozenset[str]) -> str | None:

@@ -33,7 +33,10 @@ UNCHANGED = {
 }
 """Events that are acknowledged, and change nothing, and why."""
 UPDATES = ("A08", "A31")
-MERGE, CHANGE_OF_ID = "A40", "A47"
+MERGES = ("A40", "A18", "A34", "A36")
+"""The latter three are those of versions before 2.3.1; A40 takes their place (HL7 v2.5 3.3.18, 3.3.34, 3.3.36). Of the
+accounts that A36 merges nothing is kept here."""
+CHANGES_OF_ID = ("A47", "A46")
 _MOST_PAIRS = 50
 _NOT_CONFIDENTIAL = ("N",)
 """HL7 table 0136; what a VIP indicator says is a site's own (table 0099)."""
@@ -52,7 +55,7 @@ def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
         _confidentiality(message.segments, profile, collected)
         collected.require_sound()
         return [CorrectPatient(patient, collected.values) if collected.values else Nothing("nothing is said of it")]
-    if event in (MERGE, CHANGE_OF_ID):
+    if event in MERGES or event in CHANGES_OF_ID:
         groups = list(islice(message.groups("PID"), _MOST_PAIRS + 1))
         if len(groups) > _MOST_PAIRS:
             text = f"more than {_MOST_PAIRS} patients in one message"
@@ -142,7 +145,7 @@ def _led(group: Sequence[MessageSegment], profile: Profile, event: str) -> Actio
     collected = CollectedAttributes()
     demographics(pid, collected)
     collected.require_sound()
-    return (MergePatients if event == MERGE else ChangePatientId)(prior, into, collected.values)
+    return (MergePatients if event in MERGES else ChangePatientId)(prior, into, collected.values)
 
 
 def _pid(segments: Sequence[MessageSegment]) -> MessageSegment:

@@ -52,6 +52,7 @@ OF_SERIES = frozenset(TAGS[keyword] for keyword in _SERIES.split())
 
 # PS3.5 6.2: characters; of a person's name, in each component group.
 _LONGEST = {b"LO": 64, b"LT": 10240, b"PN": 64, b"SH": 16, b"ST": 1024, b"UC": 4096, b"UR": 4096, b"UT": 65536}
+_LEADING_COUNTS = (b"LT", b"ST", b"UC", b"UT")
 _TEXTS = (b"LT", b"ST", b"UT")
 _FORMS = {
     b"AE": r"(?! +$)[ -\[\]-~]{1,16}",
@@ -85,6 +86,30 @@ def require_correctable(values: Values, allowed: frozenset[int]) -> None:
         _require_values(tag, element)
     if len(_WRITER.elements(values)) > _MOST_BYTES:
         raise NotUnderstood(f"a correction of more than {_MOST_BYTES} bytes")
+
+
+def unpadded(values: Values) -> dict[str, Any]:
+    """The same data set without the spaces that mean nothing (PS3.5 6.2): a sender that writes JSON out of what it read
+    in binary leaves them there, and "4711 " would be another patient than "4711". What is no data set stays so."""
+    return {name: _unpadded(element) for name, element in values.items()}
+
+
+def _unpadded(element: Any) -> Any:
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    if not isinstance(values, list):
+        return element
+    vr = str(element.get("vr")).encode()
+    return {**element, "Value": [_without_spaces(vr, value) for value in values]}
+
+
+def _without_spaces(vr: bytes, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.rstrip(" ") if vr in _LEADING_COUNTS else value.strip(" ")
+    if isinstance(value, Mapping) and vr == b"SQ":
+        return unpadded(value)
+    if isinstance(value, Mapping) and vr == b"PN":
+        return {group: part.strip(" ") if isinstance(part, str) else part for group, part in value.items()}
+    return value
 
 
 def require_elements(values: Values, most: int = _MOST_VALUES) -> None:

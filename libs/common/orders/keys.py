@@ -22,12 +22,17 @@ def order_key(attributes: Attributes) -> str:
     accession = first(attributes, ACCESSION_NUMBER)
     if accession:
         issuer = _issuer(attributes)
-        return quote(accession, safe="") + (f"@{quote(issuer, safe='')}" if issuer else "")
+        return _quoted(accession) + (f"@{_quoted(issuer)}" if issuer else "")
     for prefix, tag in (("filler", FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST), ("procedure", REQUESTED_PROCEDURE_ID)):
         number = first(attributes, tag)
         if number:
-            return f"{prefix}:{quote(number, safe='')}"
+            return f"{prefix}:{_quoted(number)}"
     return ""
+
+
+def _quoted(text: str) -> str:
+    """As in URLs; so are dots alone, which a client would take for a place in the path (RFC 3986 5.2.4)."""
+    return quote(text, safe="") if text.strip(".") else "%2E" * len(text)
 
 
 def _issuer(attributes: Attributes) -> str:

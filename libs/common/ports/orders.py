@@ -115,6 +115,10 @@ class OrderIndex(Protocol):
     async def told(self, workitem: Workitem) -> Sequence[Told]:
         """Who is told what happens to a workitem, by AE title."""
 
+    async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:
+        """Whether an AE title is told of a workitem; with a well-known UID for `target`, of any that there are or will
+        be."""
+
     def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
         """Workitems that match, in pages, ordered by their start, then by their UID. Workitems that change meanwhile
         may be there as before or as after."""

@@ -321,6 +321,12 @@ METRICS: tuple[Metric, ...] = (
             "wrong-password",
         ),
     ),
+    Metric(
+        "http_handshakes_failed",
+        "counter",
+        "connections",
+        "TLS handshakes on the port for HTTPS that were not completed",
+    ),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
@@ -763,6 +769,7 @@ class Metrics:
     shares: Counter
     deidentified_downloads: Counter
     share_openings: Counter
+    http_handshakes_failed: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
     worklist_requests: Counter

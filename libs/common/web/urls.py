@@ -8,6 +8,8 @@ from aiohttp import web
 
 from gantry.common.web.targets import host_in
 
+PROTO = "X-Forwarded-Proto"
+"""The header with which a proxy says what its client speaks to it."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -16,7 +18,14 @@ def base_url(request: web.BaseRequest, public_url: str | None) -> str:
     if public_url:
         return public_url.rstrip("/")
     host = host_in(request)
-    return f"http://{host}" if _HOST.fullmatch(host) else ""
+    return f"{scheme_of(request)}://{host}" if _HOST.fullmatch(host) else ""
+
+
+def scheme_of(request: web.BaseRequest) -> str:
+    """`https` where the client speaks TLS to us, or says that it does to a proxy before us: nothing but the addresses
+    in its own answer follow from that."""
+    tls = request.transport is not None and request.transport.get_extra_info("ssl_object") is not None
+    return "https" if tls or request.headers.get(PROTO, "").strip().lower() == "https" else "http"
 
 
 def accept_of(request: web.BaseRequest) -> str:

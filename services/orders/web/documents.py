@@ -32,7 +32,7 @@ from gantry.common.events import (
     WorkitemSubscriptionSuspended,
     WorkitemUnsubscribed,
 )
-from gantry.common.lifecycle.correctable import require_elements
+from gantry.common.lifecycle.correctable import require_elements, unpadded
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.orders import Attributes, Changes, Order, PerformedStep, Report, StepState, first, items, unpack
 from gantry.common.ports.orders import FoldedChange
@@ -148,7 +148,7 @@ def _attributes(document: Mapping[str, Any]) -> dict[int, list[Any]]:
 
 
 def _changes(document: Mapping[str, Any]) -> dict[int, Any]:
-    given = {name: element for name, element in document.items() if element is not None}
+    given = unpadded({name: element for name, element in document.items() if element is not None})
     require_elements(given)
     taken = {int(name, 16): None for name in document.keys() - given.keys() if _is_tag(name)}
     found: dict[int, Any] = {int(name, 16): values_of(element) or None for name, element in given.items()}

@@ -81,8 +81,10 @@ class EventChannel:
         """PS3.18 11.10: 201 with where the channel is; and 11.12, `suspend`: 200. 400, 403, 404, 409."""
         asker = self._asker(request)
         if match.rest[1:] == ("suspend",):
-            answered(await self._desk.suspend(match.study, _title(match.rest[0]), asker))
-            return web.Response(headers=_FRESH)
+            title = _title(match.rest[0])
+            known = await self._happenings.is_subscribed(title, match.study)
+            answered(await self._desk.suspend(match.study, title, asker))
+            return _ended(known)
         (title,) = _one(match)
         lock = _flag(request, "deletionlock")
         given = [(name, value) for name, value in request.query.items() if name not in _OTHERS]
@@ -91,10 +93,13 @@ class EventChannel:
         return web.Response(status=201, headers={**_FRESH, "Content-Location": self._channel(request, title)})
 
     async def unsubscribe(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.11: 200. 400, 403, 404."""
+        """PS3.18 11.11: 200. 400, 403, 404 also where it was not subscribed."""
         (title,) = _one(match)
-        answered(await self._desk.unsubscribe(match.study, title, self._asker(request)))
-        return web.Response(headers=_FRESH)
+        asker = self._asker(request)
+        known = await self._happenings.is_subscribed(title, match.study)
+        # Said in any case: another process may know of one by now, and nobody is to be told after a 404.
+        answered(await self._desk.unsubscribe(match.study, title, asker))
+        return _ended(known)
 
     async def listen(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 8.10.4: 101 and a WebSocket. 400 for what is no handshake, and for what is no cursor."""
@@ -182,6 +187,13 @@ def _documents(happening: Happening, title: str, number: int) -> list[dict[str, 
 
 def _page(events: Sequence[dict[str, Any]], cursor: FeedCursor) -> str:
     return json.dumps({"events": list(events), "next": cursor.text})
+
+
+def _ended(known: bool) -> web.Response:
+    """PS3.18 tables 11.11.3-1, 11.12.3-1."""
+    if not known:
+        raise HttpProblem(404, "there is no such subscription")
+    return web.Response(headers=_FRESH)
 
 
 def _one(match: Match) -> tuple[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from gantry.common.dicom.model.json_writing import Attributes as Document
 from gantry.common.dicom.model.json_writing import keys_as_attributes
 from gantry.common.dicom.standard.tags import RETRIEVE_URL, SPECIFIC_CHARACTER_SET
-from gantry.common.lifecycle.correctable import require_elements
+from gantry.common.lifecycle.correctable import require_elements, unpadded
 from gantry.common.web.routes import BASE
 from gantry.common.workitems import Workitem
 
@@ -43,7 +43,7 @@ def count_of_values(attributes: Mapping[int, Any]) -> int:
 def attributes_in(document: Mapping[str, Any]) -> dict[int, list[Any]]:
     """The attributes of a document, those without a value among them: what is missing and what is empty are told apart.
     Raises `NotUnderstood`, in words for whoever asked."""
-    given = {name: element for name, element in document.items() if element is not None}
+    given = unpadded({name: element for name, element in document.items() if element is not None})
     require_elements(given, MOST_VALUES)
     return _values(given)
 

@@ -65,6 +65,10 @@ class Happenings:
                     if told:
                         yield Happening(event, workitem, reports_of(event, workitem), told)
 
+    async def is_subscribed(self, subscriber: str, target: str) -> bool:
+        """Whether an AE title is told of a workitem, or of any, as far as this process knows."""
+        return await self._orders.is_subscribed(DEFAULT_PARTITION, subscriber, target)
+
     async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Told]:
         """What happened before somebody subscribed is not told him; how a workitem stands, only who asked for it."""
         told = [one for one in await self._orders.told(workitem) if one.since <= event.at]

@@ -18,6 +18,7 @@ from gantry.common.dicom.standard.vrs import vr_of
 
 # PS3.4 table K.6-1: start date and start time are one moment, without negotiation.
 _START = {SCHEDULED_PROCEDURE_STEP_START_DATE: SCHEDULED_PROCEDURE_STEP_START_TIME}
+_NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"UV", b"SV", b"FL", b"FD"))
 _NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC))
 
 
@@ -27,7 +28,7 @@ def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
     conditions = {
         tag: condition
         for tag in identifier.keys
-        if is_known(tag) and tag not in _NOT_MATCHED
+        if is_known(tag) and tag not in _NOT_MATCHED and not _is_filler(tag, identifier)
         if (condition := condition_of(tag, vr_of(tag).decode("ascii"), identifier)) is not None
     }
     step = conditions.get(SCHEDULED_PROCEDURE_STEP_SEQUENCE)
@@ -36,6 +37,13 @@ def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
         combine(of_step, _START)
         conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item(of_step)
     return conditions
+
+
+def _is_filler(tag: int, identifier: Identifier) -> bool:
+    """Whether a binary number is 0. Modalities write that for a key that is to match everything, since their library
+    knows no number without a value (dcmjs-dimse: Pregnancy Status); no attribute of a worklist means anything by it."""
+    values = identifier.keys[tag]
+    return vr_of(tag) in _NUMBERS and bool(values) and all(value in ("0", "0.0") for value in values)
 
 
 def is_known(tag: int) -> bool:

@@ -35,10 +35,29 @@ def left(data: bytes, *options: str) -> bytes:
         (element(0x50000010, b"US", bytes(2)), b""),
         (element(0x52009229, b"LO", b"no items"), b""),
         (element(0x00120063, b"LO", b"somehow "), b""),
+        # What stands where it does not belong.
+        (element(0x00180015, b"PN", b"Doe^Jane"), element(0x00180015, b"CS", b"ANONYMIZED")),
+        (element(0x00180015, b"CS", b"Doe^Jane"), element(0x00180015, b"CS", b"")),
+        (element(0x00180015, b"CS", b"Chest "), element(0x00180015, b"CS", b"Chest ")),
+        (element(0x00180050, b"DS", b"Doe Jane"), element(0x00180050, b"DS", b"")),
+        (element(0x00180050, b"DS", b"1,5e-3\\2 "), element(0x00180050, b"DS", b"1,5e-3\\2 ")),
+        (element(0x00200013, b"IS", b"Jane"), element(0x00200013, b"IS", b"")),
+        (element(0x00081150, b"UI", b"Doe^Jane"), element(0x00081150, b"UI", b"")),
+        # What the table forgot: texts of people, addresses of archives, what an earlier de-identification encrypted.
+        (element(0x0040A160, b"UT", b"Doe^Jane"), element(0x0040A160, b"UT", b"ANONYMIZED")),
+        (element(0x00700081, b"LO", b"Doe^Jane"), element(0x00700081, b"LO", b"ANONYMIZED")),
+        (element(0x00081190, b"UR", b"http://a"), element(0x00081190, b"UR", b"urn:anonymized")),
+        (element(0x0008010E, b"UR", b"http://v"), element(0x0008010E, b"UR", b"http://v")),
+        (element(0x04000500, b"SQ", b""), b""),
     ],
 )
 def test_one_element(before: bytes, after: bytes) -> None:
     assert left(before) == after
+
+
+def test_a_text_of_people_is_cleaned_where_descriptions_are() -> None:
+    described = element(0x00700081, b"LO", b"CHEST of hand Doe")
+    assert left(described, Option.DESCRIPTORS) == element(0x00700081, b"LO", b"CHEST ")
 
 
 def test_several_uids_become_several() -> None:

@@ -79,7 +79,13 @@ def test_an_update_says_whether_a_patient_is_confidential_where_the_profile_says
     assert MARK not in action.values
 
 
-@pytest.mark.parametrize(("event", "kind"), [("A40", MergePatients), ("A47", ChangePatientId)])
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        *((event, MergePatients) for event in ("A40", "A18", "A34", "A36")),  # the latter before HL7 2.3.1
+        *((event, ChangePatientId) for event in ("A47", "A46")),
+    ],
+)
 def test_a_merge_leads_the_prior_identifier_to_that_of_pid(
     event: str, kind: type[MergePatients | ChangePatientId]
 ) -> None:
@@ -134,7 +140,9 @@ def test_a_message_of_more_merges_than_can_be_meant_is_refused() -> None:
         actions(message("ADT^A40", *[segment("PID", PATIENT)] * 51))
 
 
-def test_an_event_that_is_not_taken_is_rejected() -> None:
+@pytest.mark.parametrize("event", ["A60", "A24", "A37", "A43"])
+def test_an_event_that_is_not_taken_is_rejected(event: str) -> None:
+    """A link (A24) is no merge: who takes it for one cannot unlink (A37) what was merged."""
     with pytest.raises(MessageRefused, match="MSH-9") as refused:
-        actions(patient("A60"))
+        actions(patient(event, mrg={1: "4712^^^HOSP^MR"}))
     assert refused.value.rejected

@@ -14,6 +14,7 @@ from gantry.common.lifecycle.correctable import (
     OF_STUDY,
     element_of,
     require_correctable,
+    unpadded,
 )
 
 
@@ -26,6 +27,30 @@ def nested(depth: int) -> dict[str, Any]:
     for _ in range(depth):
         element = value("SQ", {"00081032": element})
     return element
+
+
+def test_spaces_around_values_mean_nothing_where_the_standard_says_so() -> None:
+    """PS3.5 6.2."""
+    given = {
+        "00100020": value("LO", " 4711 "),
+        "00100010": value("PN", {"Alphabetic": "DOE^JANE ", "Ideographic": 7}),
+        "00080060": value("CS", "CT "),
+        "00104000": value("LT", "  indented  "),
+        "00081032": value("SQ", {"00080100": value("SH", "CTH ")}, "no item"),
+        "001021C0": value("US", 1),
+        "00100040": {"vr": "CS"},
+        "00100030": None,
+    }
+    assert unpadded(given) == {
+        "00100020": value("LO", "4711"),
+        "00100010": value("PN", {"Alphabetic": "DOE^JANE", "Ideographic": 7}),
+        "00080060": value("CS", "CT"),
+        "00104000": value("LT", "  indented"),
+        "00081032": value("SQ", {"00080100": value("SH", "CTH")}, "no item"),
+        "001021C0": value("US", 1),
+        "00100040": {"vr": "CS"},
+        "00100030": None,
+    }
 
 
 GOOD = [

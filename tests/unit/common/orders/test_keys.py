@@ -32,6 +32,12 @@ def test_the_issuer_of_an_accession_number_is_part_of_the_key(name: str) -> None
     assert order_key(made) == "A1@HOSPITAL"
 
 
+@pytest.mark.parametrize(("number", "key"), [(".", "%2E"), ("..", "%2E%2E"), ("1.2", "1.2"), ("%2E", "%252E")])
+def test_a_key_is_never_a_place_in_a_path(number: str, key: str) -> None:
+    """RFC 3986 5.2.4: a client leaves out segments that are dots."""
+    assert order_key(attributes(AccessionNumber=number)) == key
+
+
 _NUMBERS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=16)
 
 

@@ -30,6 +30,7 @@ from gantry.common.adapters.sqlite.orders.workitems import (
     WorkitemPlace,
     ended_workitems,
     is_erased_workitem,
+    is_subscribed,
     workitem_at,
     workitems_after,
 )
@@ -182,6 +183,9 @@ class SqliteOrders:
 
     async def told(self, workitem: Workitem) -> Sequence[Told]:
         return await self._run(lambda connection: told(connection, workitem))
+
+    async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:
+        return await self._run(lambda connection: is_subscribed(connection, partition, subscriber, target))
 
     async def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
         matches = query.predicate()

@@ -44,6 +44,12 @@ def told(connection: sqlite3.Connection, workitem: Workitem) -> list[Told]:
     return told_of(workitem, _subscriptions(connection.execute(query, (workitem.partition, *targets))))
 
 
+def stands_anywhere(connection: sqlite3.Connection, partition: str, subscriber: str) -> bool:
+    """Whether any subscription of an AE title stands."""
+    query = "SELECT 1 FROM subscriptions WHERE partition = ? AND subscriber = ? AND stands LIMIT 1"
+    return connection.execute(query, (partition, subscriber)).fetchone() is not None
+
+
 def _subscriptions(rows: Iterable[Any]) -> list[Subscription]:
     return [_subscription(row) for row in rows]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from gantry.common.adapters.sqlite.orders.subscriptions import forget_subscriptions, told
+from gantry.common.adapters.sqlite.orders.subscriptions import forget_subscriptions, stands_anywhere, told
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.orders import first, pack, unpack
 from gantry.common.workitems import Workitem, WorkitemQuery, WorkitemState
 from gantry.common.workitems.model import WORKLIST_LABEL
 from gantry.common.workitems.questions import narrowing_of, start_of
+from gantry.common.workitems.subscriptions import GLOBAL
 
 PAGE = 500
 """Rows that are looked at in one turn of the database's thread."""
@@ -96,3 +97,11 @@ def workitems_after(
 def _workitem(partition: str, row: tuple[Any, ...]) -> Workitem:
     uid, state, attributes, lock, changed_at, created_at, _ = row
     return Workitem(partition, uid, WorkitemState(state), unpack(attributes), lock, changed_at, created_at)
+
+
+def is_subscribed(connection: sqlite3.Connection, partition: str, subscriber: str, target: str) -> bool:
+    """Whether an AE title is told of a workitem, or of any with a well-known UID."""
+    if target in GLOBAL:
+        return stands_anywhere(connection, partition, subscriber)
+    workitem = workitem_at(connection, partition, target)
+    return workitem is not None and any(one.subscriber == subscriber for one in told(connection, workitem))

@@ -33,6 +33,14 @@ def test_keys_without_a_value_match_everything() -> None:
     assert worklist_conditions(Identifier({SPECIFIC_CHARACTER_SET: ["ISO_IR 100"]})) == {}
 
 
+def test_a_number_that_is_zero_is_asked_for_and_not_matched() -> None:
+    """dcmjs-dimse sends Pregnancy Status 0 in each of its worklist requests."""
+    pregnancy, weight = TAGS["PregnancyStatus"], TAGS["PatientWeight"]
+    assert worklist_conditions(Identifier({pregnancy: ["0"]})) == {}
+    assert worklist_conditions(Identifier({pregnancy: ["1"]})) == {pregnancy: Single(("1",))}
+    assert worklist_conditions(Identifier({weight: ["0"]})) == {weight: Single(("0",))}
+
+
 def test_a_range_of_dates_and_a_range_of_times_are_one_range_of_moments() -> None:
     conditions = worklist_conditions(with_step_keys({}, {DATE: ["20260105-20260107"], TIME: ["1000-1800"]}))
     moments = Range("20260105", "20260107", TIME, "1000", "1800")

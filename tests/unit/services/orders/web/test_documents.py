@@ -43,6 +43,18 @@ def test_what_is_given_out_can_be_placed_as_it_is() -> None:
     assert placed_attributes(document_of(state, {}), uid) == order()
 
 
+def test_padding_is_no_part_of_a_value() -> None:
+    document = {
+        "00080050": element("SH", "A1 "),
+        STEPS: element("SQ", {"00080060": element("CS", "CT "), "00400009": element("SH", " S1")}),
+    }
+    placed_one = placed_attributes(document, uid)
+    assert placed_one[0x00080050] == ["A1"]
+    assert placed_one[0x00400100] == [{0x00080060: ["CT"], 0x00400009: ["S1"]}]
+    _, steps = changed_attributes({STEPS: element("SQ", {"00400009": element("SH", "S1 ")})})
+    assert list(steps) == ["S1"]
+
+
 def test_an_order_without_a_study_gets_one_and_its_steps_get_ids() -> None:
     document = {
         "00080050": element("SH", "A1"),

@@ -16,6 +16,10 @@ def test_attributes_come_back_as_they_were_the_empty_ones_too() -> None:
     assert attributes_in(as_json(given)) == given
 
 
+def test_padding_is_no_part_of_a_value() -> None:
+    assert attributes_in({"00741000": {"vr": "CS", "Value": ["IN PROGRESS "]}}) == {0x00741000: ["IN PROGRESS"]}
+
+
 def test_a_document_names_itself_and_never_its_lock() -> None:
     made = Workitem("default", "1.2.3", WorkitemState.IN_PROGRESS, workitem(), "blake3:secret")
     document = document_of(made, "http://here/workitems/1.2.3")

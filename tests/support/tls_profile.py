@@ -1,0 +1,28 @@
+"""What sslscan finds at a port, compared with the profile of PS3.15 B.12 (RFC 8996, RFC 9325 4.2, 3.3, 3.5)."""
+
+from __future__ import annotations
+
+import subprocess
+from xml.etree import ElementTree
+
+from tests.support.certificates import Pair
+from tests.support.dcmtk import tool
+
+
+def require_profile(port: int, client: Pair | None = None) -> None:
+    """Fail where the port offers anything that is not in the profile, or not what it asks for. `client` is shown where
+    one has to show a certificate. The test is skipped without sslscan."""
+    pair = (f"--certs={client.certificate}", f"--pk={client.key}") if client is not None else ()
+    command = [tool("sslscan"), "--xml=-", "--no-colour", *pair, f"127.0.0.1:{port}"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    (found,) = ElementTree.fromstring(done.stdout).findall("ssltest")
+    protocols = {
+        f"{one.get('type')} {one.get('version')}" for one in found.iter("protocol") if one.get("enabled") == "1"
+    }
+    assert protocols == {"tls 1.2", "tls 1.3"}
+    suites = {one.get("cipher", "") for one in found.iter("cipher") if one.get("sslversion") == "TLSv1.2"}
+    assert {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"} <= suites
+    assert all(name.startswith("ECDHE-") and ("-GCM-" in name or "CHACHA20" in name) for name in suites), suites
+    for weakness in ("compression", "renegotiation"):
+        assert {one.get("supported") for one in found.iter(weakness)} <= {"0"}, weakness
+    assert {one.get("vulnerable") for one in found.iter("heartbleed")} == {"0"}
