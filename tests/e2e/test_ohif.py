@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import browser, chromium
+from tests.support.documents import encapsulated
 from tests.support.objects import data_set, file_bytes, sample
 from tests.support.page import opened, put, url
 from tests.support.segmentation import segmentation, slices
@@ -97,6 +98,16 @@ async def test_ohif_draws_a_segmentation_over_its_slices(with_ohif: RunningArchi
         await page.until(f"Boolean({thumbnail})")
         await page.evaluate(f"{thumbnail}.dispatchEvent(new MouseEvent('dblclick', {{bubbles: true}}))")
         await page.until(f"{COLOURED} > 500", 60)
+        assert page.errors == []
+
+
+async def test_ohif_shows_a_pdf_file(with_ohif: RunningArchive) -> None:
+    made = encapsulated("EncapsulatedPDFStorage", patient="OHIF-PDF", Modality="DOC", StudyDate="20240131")
+    study_uid = await asyncio.to_thread(put, with_ohif, [made])
+    async with browser() as page:
+        await page.open(f"{url(with_ohif)}/ohif/viewer?StudyInstanceUIDs={study_uid}")
+        await page.until("document.querySelector('object[type=\"application/pdf\"]')?.data.startsWith('blob:')", 60)
+        await asyncio.sleep(1)  # a policy that does not let it be shown is told then
         assert page.errors == []
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-import pydicom
 import pytest
-from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset
 from pydicom.uid import MPEG4HP41, generate_uid
 
 from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
@@ -16,33 +13,14 @@ from tests.integration.services.retrieve.pixels.test_frame_finder import in_frag
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.bulk import mp4
+from tests.support.documents import encapsulated, report
 from tests.support.objects import data_set
 from tests.support.page import opened, put
 
 VIDEO = generate_uid()
-PDF = b"%PDF-1.4\n%%EOF"
 THUMBNAILS = "[...document.querySelectorAll('.thumbnail')].map(t => t.querySelector('span:not(.count)')?.textContent)"
 READ = "document.querySelector('.papers pre')?.textContent.length > 100"
 TYPE = "fetch(document.querySelector('.papers a').href).then(r => r.headers.get('content-type'))"
-OF_PIXELS = ("Rows", "Columns", "PixelData", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
-
-
-def made(study: str, number: int, modality: str, keyword: str, *, pixels: bool = False) -> Dataset:
-    ds = data_set(study=study, SeriesNumber=number, Modality=modality, SeriesDescription=modality, size=8)
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = STORAGE_SOP_CLASSES[keyword]
-    for name in () if pixels else OF_PIXELS:
-        if name in ds:
-            delattr(ds, name)
-    return ds
-
-
-def report(study: str) -> Dataset:
-    file = get_testdata_file("test-SR.dcm", download=False)
-    assert isinstance(file, str)
-    ds = pydicom.dcmread(file)
-    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = study, generate_uid(), generate_uid()
-    ds.file_meta.MediaStorageSOPInstanceUID, ds.SeriesNumber = ds.SOPInstanceUID, 1
-    return ds
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +35,16 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
 def study(archive: RunningArchive) -> str:
     """A report, a PDF file, a video, and an image, as one study."""
     uid = generate_uid()
-    pdf = made(uid, 2, "DOC", "EncapsulatedPDFStorage")
-    pdf.EncapsulatedDocument = PDF
-    video = made(uid, 3, "XC", "VideoPhotographicImageStorage", pixels=True)
-    video.SeriesInstanceUID = VIDEO
+    pdf = encapsulated("EncapsulatedPDFStorage", study=uid, SeriesNumber=2, Modality="DOC")
+    video = data_set(study=uid, series=VIDEO, SeriesNumber=3, Modality="XC", size=8)
+    video.SOPClassUID = video.file_meta.MediaStorageSOPClassUID = STORAGE_SOP_CLASSES["VideoPhotographicImageStorage"]
     video.file_meta.TransferSyntaxUID, video.NumberOfFrames = MPEG4HP41, 50
     content = mp4()
     video.PixelData = in_fragments([content + b"\0" * (len(content) & 1)], b"", [1])
-    return put(archive, [report(uid), pdf, video, made(uid, 4, "CT", "CTImageStorage", pixels=True)])
+    uids = {"StudyInstanceUID": uid, "SeriesInstanceUID": generate_uid(), "SOPInstanceUID": generate_uid()}
+    text = report(**uids)
+    text.SeriesNumber = 1
+    return put(archive, [text, pdf, video, data_set(study=uid, SeriesNumber=4, size=8)])
 
 
 @pytest.fixture

@@ -34,11 +34,12 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# OHIF compiles shaders and WebAssembly, and puts styles on elements.
+# OHIF compiles shaders and WebAssembly, puts styles on elements, and shows a PDF file that it fetched.
 _OHIF_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' blob: data:; font-src 'self' data:; media-src 'self' blob:; connect-src 'self' blob: data:; "
-    "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self' blob:; object-src 'self' blob:; frame-src 'self' blob:; base-uri 'self'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?|(?<=[;{,(\[])[ \t]+//.*$", re.MULTILINE)
