@@ -112,13 +112,13 @@ async def _asked(
 
 
 async def _goes_on(index: SearchIndex, query: Query) -> None:
-    """The place of the last of the first `count` studies that `find` gives, from which it can go on; None where the
-    index cannot tell it, where fewer match, and at other levels."""
+    """The place of the last of the first `count` documents that `find` gives, from which it can go on; None where the
+    index cannot tell it, and where fewer match."""
     found = uids([d async for page in index.find(query) for d in page])
     for count in range(1, len(found) + 2):
         place = await index.place_behind(query, count)
-        assert place is None or (query.level is Level.STUDY and count <= len(found))
         if place is not None:
+            assert count <= len(found)
             assert uids([d async for page in index.find(query, place) for d in page]) == found[count:]
 
 
@@ -157,7 +157,7 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an
 async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, conditions: dict[int, Condition], order: Order
 ) -> None:
-    """The place of the last of the first `count` studies that `find` gives"""
+    """The place of the last of the first `count` documents that `find` gives"""
     monkeypatch.setattr("gantry.common.adapters.opensearch.totals._PASSED", 400)
     await index.apply([_study(n) for n in range(1200)])
     query = Query("default", Level.STUDY, conditions, order=order)
@@ -171,6 +171,19 @@ async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
         assert conditions
         return
     assert uids([d async for page in index.find(replace(query, limit=60), place) for d in page]) == found[900:960]
+    assert await index.place_behind(query, len(found) + 1) is None
+
+
+@pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
+async def test_so_is_a_page_of_series_or_instances(index: SearchIndex, level: Level) -> None:
+    """The place of the last of the first `count` documents that `find` gives"""
+    await index.apply([entry(n, f"1.9.{n}", f"1.{n // 7}", f"1.{n // 7}.{n % 2}", Modality="CT") for n in range(900)])
+    query = Query("default", level)
+    found = uids([d async for page in index.find(query) for d in page])
+    for count in (1, len(found) // 2, len(found) - 1):
+        place = await index.place_behind(query, count)
+        assert place is not None
+        assert uids([d async for page in index.find(query, place) for d in page]) == found[count:]
     assert await index.place_behind(query, len(found) + 1) is None
 
 

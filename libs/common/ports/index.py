@@ -339,9 +339,9 @@ class SearchIndex(Protocol):
         index cannot decide a condition by itself."""
 
     async def place_behind(self, query: Query, count: int) -> Cursor | None:
-        """The place of the last of the first `count` studies that `find` gives, from which it can go on: a page deep in
-        a listing costs a fraction of what is before it. None where the index cannot tell it without reading documents
-        one by one, where fewer match, and at other levels."""
+        """The place of the last of the first `count` documents that `find` gives, from which it can go on: a page deep
+        in a listing costs a fraction of what is before it. None where the index cannot tell it without reading
+        documents one by one, and where fewer match."""
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""

@@ -45,25 +45,28 @@ class Counter(Searcher):
         return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
 
     async def place_behind(self, query: Query, count: int) -> Cursor | None:
-        """The place behind the first `count` studies that match; None where the terms cannot tell, and where fewer
-        match."""
-        asked = _asked(query, Level.STUDY)
-        if query.level is not Level.STUDY or count < 1 or asked is None:
+        """The place behind the first `count` matches; None where the terms cannot tell, and where fewer match. Series
+        and instances are told where they themselves have terms for all conditions."""
+        level = query.level
+        if level is Level.PATIENT or count < 1 or (query.order and level is not Level.STUDY):
+            return None
+        walk, asked = Walk(query), _asked(query, level)
+        if asked is None or walk.begin is not level:
             return None
         clauses, wide = asked
         body: dict[str, Any] = {
             "query": {"bool": {"filter": clauses}},
-            "sort": sort_of(KIND[Level.STUDY]),
+            "sort": sort_of(KIND[level]),
             "track_total_hits": False,
             "_source": False,
-            **(Walk(query).listed or {}),
+            **(walk.listed or {}),
         }
-        if wide and await self._counted(query, Level.STUDY, {"filter": [*clauses, any_of(wide)]}):
+        if wide and await self._counted(query, level, {"filter": [*clauses, any_of(wide)]}):
             return None
         left, place = count, []
         while left:
             body["size"] = min(left, _PASSED)
-            hits = (await self._client.search(self._names[KIND[Level.STUDY]], body))["hits"]["hits"]
+            hits = (await self._client.search(self._names[KIND[level]], body))["hits"]["hits"]
             if len(hits) < body["size"]:
                 return None
             left -= len(hits)

@@ -126,7 +126,9 @@ class SqliteIndex:
 
     async def place_behind(self, query: Query, count: int) -> Mark | None:
         """See `SearchIndex`."""
-        if query.order and query.level is Level.STUDY:
+        if query.order and query.level is not Level.STUDY:
+            return None
+        if query.order:
             ordered.check(query, ())
         return await self._read(partial(place_behind, query=query, path=await self._path_of(query), count=count))
 

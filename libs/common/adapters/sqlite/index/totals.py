@@ -39,6 +39,15 @@ _AT_ONCE = 500
 _MOST_VALUES = 50
 _COUNTED = {Level.STUDY: "count(*)", Level.SERIES: "sum(s.series)", Level.IMAGE: "sum(s.instances)"}
 _COUNT_TAGS = {Level.SERIES: NUMBER_OF_STUDY_RELATED_SERIES, Level.IMAGE: NUMBER_OF_STUDY_RELATED_INSTANCES}
+_BELOW = {
+    Level.STUDY: ("", "s.id"),
+    Level.SERIES: (" CROSS JOIN series AS e ON e.study_id = s.id", "s.id, e.id"),
+    Level.IMAGE: (
+        " CROSS JOIN series AS e ON e.study_id = s.id CROSS JOIN instance AS i ON i.series_id = e.id",
+        "s.id, e.id, i.id",
+    ),
+}
+"""What is joined to studies for a level, and what its listing goes by without an order."""
 _NEVER = "0"
 
 
@@ -74,18 +83,18 @@ def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predic
 
 
 def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count: int) -> Mark | None:
-    """The place behind the first `count` studies that match, as their listing marks it; None where SQL cannot tell, and
-    where fewer match."""
+    """The place behind the first `count` matches, as a listing marks it; None where SQL cannot tell, and where fewer
+    match. Series and instances are told where conditions are on studies alone."""
     decided = _decided(query)
-    if decided is None or query.level is not Level.STUDY or count < 1 or (path.column and not query.order):
+    if decided is None or query.level not in _BELOW or count < 1 or (path.column and not query.order):
         return None
     if query.order:
         walk = Walk(query, path, Way.ALONG_THE_PATH if path.column else Way.BY_THE_ORDER)
         (source, values), sorted_by = source_of(walk), sorting(walk)
         columns = ", ".join([column for column, _ in walk.keys])
     else:
-        source, values = "study AS s WHERE +s.partition = ?", [query.partition]
-        columns = sorted_by = "s.id"
+        below, columns = _BELOW[query.level]
+        source, values, sorted_by = f"study AS s{below} WHERE +s.partition = ?", [query.partition], columns
     asked = [*values, *[value for one in decided for value in one.values]]
     perhaps = _perhaps(decided)
     if perhaps and connection.execute(f"SELECT 1 FROM {source}{perhaps} LIMIT 1", asked).fetchone():  # noqa: S608
