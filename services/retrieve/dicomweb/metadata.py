@@ -75,7 +75,9 @@ class Metadata:
 
     async def attributes(self, location: Location, url: str) -> Attributes:
         """The document of one instance as attributes, for other representations. Raises `Damaged`."""
-        return attributes_with(_corrected(await self._objects.head(location)), url)
+        head = await self._objects.head(location)
+        # In a thread: a report may have a hundred thousand items.
+        return await asyncio.to_thread(lambda: attributes_with(_corrected(head), url))
 
     async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
         found = {version_of(one): self._kept.get(version_of(one)) for one in locations}
