@@ -28,6 +28,8 @@ TOKEN = {"Authorization": "Bearer the-token-of-a-viewer"}
 class Site:
     archive: RunningArchive
     port: int
+    dimse: int
+    authority: Authority
     trust: ssl.SSLContext
 
     @property
@@ -38,14 +40,14 @@ class Site:
 @pytest.fixture(params=["alone", "door"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     authority = Authority(tmp_path / "ca", "hospital")
-    ours, port = authority.sign("archive"), free_port()
+    ours, port, dimse = authority.sign("archive"), free_port(), free_port()
     tokens = tmp_path / "tokens"
     tokens.write_text("viewer:the-token-of-a-viewer\n")
     tls = {
         "GANTRY_TLS__CERTIFICATE": str(ours.certificate),
         "GANTRY_TLS__KEY": str(ours.key),
         "GANTRY_TLS__CA": str(authority.ca),
-        "GANTRY_DIMSE__TLS_PORT": str(free_port()),
+        "GANTRY_DIMSE__TLS_PORT": str(dimse),
         "GANTRY_HTTP__TLS_PORT": str(port),
     }
     folder = tmp_path / "archive"
@@ -58,7 +60,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     archive.start()
     try:
         # A door adds to ports what it adds to the plain one: nothing.
-        yield Site(archive, port, ssl.create_default_context(cafile=str(authority.ca)))
+        yield Site(archive, port, dimse, authority, ssl.create_default_context(cafile=str(authority.ca)))
         assert archive.alive, archive.log.read_text()
     finally:
         assert archive.stop() == 0
@@ -91,5 +93,6 @@ async def test_what_goes_in_over_tls_comes_out_bit_for_bit(site: Site) -> None:
             assert json.loads((await socket.receive()).data)
 
 
-def test_the_port_offers_nothing_that_is_not_in_the_profile(site: Site) -> None:
+def test_neither_port_for_tls_offers_what_is_not_in_the_profile(site: Site) -> None:
     require_profile(site.port)
+    require_profile(site.dimse, site.authority.sign("ct"))

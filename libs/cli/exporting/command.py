@@ -16,6 +16,7 @@ from gantry.cli.exporting.engine import Export, StudyExport
 from gantry.cli.exporting.names import MediaNames, ReadableNames
 from gantry.cli.exporting.readme import readme
 from gantry.cli.exporting.target import FolderTarget, Target, ZipTarget
+from gantry.cli.exporting.workitems import ExportWorklist
 from gantry.cli.importing.archive import Archive
 from gantry.cli.output import json_option, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
@@ -35,6 +36,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @calls_a_peer
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
 @click.option("--key", "-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="All studies that match.")
+@click.option(
+    "--worklist",
+    metavar="LABEL",
+    help="The studies of workitems (UPS) with this Worklist Label, which are claimed, and completed in the end.",
+)
 @click.option(
     "--to",
     "where",
@@ -76,6 +82,7 @@ async def export(
     peer: Peer,
     studies: tuple[str, ...],
     keys: tuple[str, ...],
+    worklist: str | None,
     where: Path,
     media: bool,
     deidentify: bool,
@@ -97,15 +104,19 @@ async def export(
     gantry export GANTRY@127.0.0.1 1.2.840.99.1 --to /mnt/studies
     gantry export GANTRY@127.0.0.1 1.2.840.99.1 --to cd --media
     gantry export GANTRY@127.0.0.1 -k PatientID=4711 --to 4711.zip
+    gantry export GANTRY@127.0.0.1 --worklist EXPORT --to /mnt/studies
     gantry export GANTRY@127.0.0.1 -k StudyDate=2024- --to research --deidentify --key-file key \\
         --retain modified-dates --retain patient-characteristics --clean descriptors
     """
     if not deidentify and (retain or clean or key_file or patients or pixels_checked):
         raise click.UsageError("--retain, --clean, --key-file, --patients and --pixels-checked go with --deidentify")
-    _need_studies(studies, keys)
+    _need_studies(studies, keys, worklist, dry_run=dry_run)
     deidentifier = _deidentifier((*retain, *clean), key_file, patients, pixels_checked) if deidentify else None
     today = datetime.fromtimestamp(SystemClock().now_us() / 1e6).astimezone().date()
     archive = Archive(peer, timeout, today, keys)
+    if worklist is not None:
+        asked = ExportWorklist(peer, worklist, timeout)
+        return await _perform(asked, archive, where, deidentifier, spool, media=media, as_json=as_json)
     chosen = list(dict.fromkeys(studies or [study.uid async for study in archive.studies()]))
     if not chosen:
         click.echo("gantry: the archive has no study that matches", err=True)
@@ -113,10 +124,47 @@ async def export(
     if dry_run:
         return await _compare(archive, chosen, as_json)
     try:
-        return await _export(archive, chosen, where, deidentifier, spool, media=media, as_json=as_json)
+        outcomes, whole = await _export(archive, chosen, where, deidentifier, spool, media=media, as_json=as_json)
     except OSError as error:
-        click.echo(f"gantry: {error.filename or where} cannot be written: {error.strerror or error}", err=True)
+        click.echo(f"gantry: {_unwritten(where, error)}", err=True)
         return EXIT_FAILED
+    return _conclude(outcomes, where, whole, as_json)
+
+
+def _unwritten(where: Path, error: OSError) -> str:
+    return f"{error.filename or where} cannot be written: {error.strerror or error}"
+
+
+async def _perform(
+    worklist: ExportWorklist,
+    archive: Archive,
+    where: Path,
+    deidentifier: Deidentifier | None,
+    spool: Path | None,
+    *,
+    media: bool,
+    as_json: bool,
+) -> int:
+    """Export what workitems ask for. Each that was claimed is completed or cancelled, whatever happens here."""
+    claimed = await worklist.claim()
+    chosen = list(dict.fromkeys(uid for one in claimed for uid in one.studies))
+    if not claimed:
+        click.echo(f"no workitem of {worklist.label} is scheduled", err=as_json)
+        return 0
+    outcomes: list[StudyExport] = []
+    failed, whole = "the export broke off", False
+    try:
+        if chosen:
+            outcomes, whole = await _export(archive, chosen, where, deidentifier, spool, media=media, as_json=as_json)
+        failed = ""
+    except OSError as error:
+        failed = _unwritten(where, error)
+        click.echo(f"gantry: {failed}", err=True)
+        return EXIT_FAILED
+    finally:
+        await worklist.conclude(claimed, {outcome.study: outcome for outcome in outcomes}, failed)
+    code = _conclude(outcomes, where, whole, as_json)
+    return code if all(one.studies for one in claimed) else EXIT_FAILED
 
 
 async def _export(
@@ -128,7 +176,8 @@ async def _export(
     *,
     media: bool,
     as_json: bool,
-) -> int:
+) -> tuple[list[StudyExport], bool]:
+    """What became of each study, and whether there is anything in the target."""
     is_zip = where.suffix.lower() == ".zip"
     target: Target = ZipTarget(where) if is_zip else FolderTarget(where, _form(deidentifier, media))
     directory = Directory(new_uid()) if media else None
@@ -146,12 +195,14 @@ async def _export(
         whole = job.count > 0
     finally:
         target.close(whole=whole)
-    return _conclude(outcomes, where, whole, as_json)
+    return outcomes, whole
 
 
-def _need_studies(studies: Sequence[str], keys: Sequence[str]) -> None:
-    if bool(studies) == bool(keys):
-        raise click.UsageError("name studies by their Study Instance UIDs, or say with --key which ones")
+def _need_studies(studies: Sequence[str], keys: Sequence[str], worklist: str | None, *, dry_run: bool) -> None:
+    if [bool(studies), bool(keys), worklist is not None].count(True) != 1:
+        raise click.UsageError("name studies by their Study Instance UIDs, or say with --key or --worklist which ones")
+    if worklist is not None and (dry_run or not worklist):
+        raise click.UsageError("--worklist needs a label, and claims workitems: it has no --dry-run")
     if wrong := [uid for uid in studies if not is_uid(uid)]:
         raise click.UsageError(f"{wrong[0]!r} is no Study Instance UID")
 

@@ -111,10 +111,17 @@ async def create(
 
 
 async def set_attributes(
-    association: Association, sop_class: str, sop_instance_uid: str, data_set: bytes, *, timeout: float = 60.0
+    association: Association,
+    sop_class: str,
+    sop_instance_uid: str,
+    data_set: bytes,
+    *,
+    over: str = "",
+    timeout: float = 60.0,
 ) -> Command:
-    """N-SET (PS3.7 10.1.3). Returns the response."""
-    context = need_context(association, sop_class)
+    """N-SET (PS3.7 10.1.3); `over` is the abstract syntax of the context, where that is another one than the SOP class.
+    Returns the response."""
+    context = need_context(association, over or sop_class)
     command = Command(
         {
             Element.REQUESTED_SOP_CLASS_UID: sop_class,
@@ -127,20 +134,35 @@ async def set_attributes(
     return response
 
 
-async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
-    """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2). Returns the response."""
-    context = need_context(association, STORAGE_COMMITMENT)
+async def act(
+    association: Association,
+    sop_class: str,
+    sop_instance_uid: str,
+    action_type: int,
+    action_information: bytes,
+    *,
+    over: str = "",
+    timeout: float = 60.0,
+) -> Command:
+    """N-ACTION (PS3.7 10.1.4); `over` as for `set_attributes`. Returns the response."""
+    context = need_context(association, over or sop_class)
     command = Command(
         {
-            Element.REQUESTED_SOP_CLASS_UID: STORAGE_COMMITMENT,
+            Element.REQUESTED_SOP_CLASS_UID: sop_class,
             Element.COMMAND_FIELD: int(CommandField.N_ACTION_RQ),
             Element.MESSAGE_ID: association.next_message_id(),
-            Element.REQUESTED_SOP_INSTANCE_UID: STORAGE_COMMITMENT_INSTANCE,
-            Element.ACTION_TYPE_ID: 1,
+            Element.REQUESTED_SOP_INSTANCE_UID: sop_instance_uid,
+            Element.ACTION_TYPE_ID: action_type,
         }
     )
     response, _ = await association.request(context.id, command, action_information, timeout=timeout)
     return response
+
+
+async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
+    """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2). Returns the response."""
+    about = STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
+    return await act(association, *about, 1, action_information, timeout=timeout)
 
 
 async def report_commitment(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gantry.common.access.share_passes import Pass, Shown, sight_of_share
-from gantry.common.access.shares import Shares
+from gantry.common.access.shares import Share, Shares
 from gantry.common.clock import Clock
 from gantry.common.events import TOPICS, Event, ShareCreated
 from gantry.common.ports.log import EventLog
@@ -15,6 +15,8 @@ from gantry.common.runtime.followed_topic import FollowedTopic
 TOPIC = TOPICS[ShareCreated].name
 FRESH_SECONDS = 2.0
 """A link that was revoked shows nothing after so long, at any process."""
+NEWS_SECONDS = 0.2
+"""What nobody here has heard of is looked for on the log, so often at most: another process made it a moment ago."""
 
 
 class FollowedShares:
@@ -33,11 +35,11 @@ class FollowedShares:
         """Follow until cancelled."""
         await self._topic.run()
 
-    async def current(self) -> Shares:
-        """The links as they were `FRESH_SECONDS` ago or later. Raises `DependencyUnavailable`."""
-        if self._is_stale():
+    async def current(self, within: float = FRESH_SECONDS) -> Shares:
+        """The links as they were `within` seconds ago or later. Raises `DependencyUnavailable`."""
+        if self._is_stale(within):
             async with self._confirming:
-                if self._is_stale():
+                if self._is_stale(within):
                     await self._confirm()
         return self._shares
 
@@ -55,6 +57,9 @@ class FollowedShares:
     async def standing(self, one: Pass) -> Shown | None:
         """What whoever was let in by a link sees now; None where that is over. Raises `DependencyUnavailable`."""
         share = (await self.current()).named(one.share)
+        if not _has_let_in(share, one):
+            # Another process did so just now: what nobody here has heard of yet is not over.
+            share = (await self.latest()).named(one.share)
         if share is None or share.created is None or one.opening not in share.openings:
             return None
         if share.is_over(self._clock.now_us()):
@@ -64,11 +69,15 @@ class FollowedShares:
         of = dict(zip(made.studies, made.copies_of, strict=False))
         return Shown(sight_of_share(made.studies, copies), made.download, of, made.deidentified_by)
 
-    def _is_stale(self) -> bool:
-        return self._clock.monotonic() - self._confirmed > FRESH_SECONDS
+    def _is_stale(self, within: float) -> bool:
+        return self._clock.monotonic() - self._confirmed > within
 
     async def _confirm(self) -> None:
         begun = self._clock.monotonic()
         await self._topic.caught_up()
         self._shares.forget(self._clock.now_us())
         self._confirmed = max(self._confirmed, begun)
+
+
+def _has_let_in(share: Share | None, one: Pass) -> bool:
+    return share is not None and share.created is not None and one.opening in share.openings

@@ -15,6 +15,7 @@ from gantry.common.dicom.query.worklists import is_known
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     PATIENT_ID,
+    QUERY_RETRIEVE_LEVEL,
     SOP_INSTANCE_UID,
     SPECIFIC_CHARACTER_SET,
     TIMEZONE_OFFSET_FROM_UTC,
@@ -26,7 +27,7 @@ from gantry.common.workitems.model import PROCEDURE_STEP_STATE, TRANSACTION_UID,
 START = TAGS["ScheduledProcedureStepStartDateTime"]
 _COLUMNS = {SOP_INSTANCE_UID: "uid", PROCEDURE_STEP_STATE: "state", PATIENT_ID: "patient", WORKLIST_LABEL: "label"}
 # The Transaction UID is nobody's to ask for: whoever could match it would find it out.
-_NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC, TRANSACTION_UID))
+_NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC, QUERY_RETRIEVE_LEVEL, TRANSACTION_UID))
 _LATEST = "~"
 """Behind every digit."""
 

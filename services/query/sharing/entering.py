@@ -13,7 +13,7 @@ from gantry.common.access.user_file import hash_of
 from gantry.common.clock import Clock
 from gantry.common.events import ShareOpened, ShareTried
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.runtime.followed_shares import FollowedShares
+from gantry.common.runtime.followed_shares import NEWS_SECONDS, FollowedShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Entrance:
 
     async def seen(self, token: str) -> Share | None:
         """The link of a token. Looking at it changes nothing. Raises `DependencyUnavailable`."""
-        return (await self._shares.current()).of_token(token)
+        known = (await self._shares.current()).of_token(token)
+        return known or (await self._shares.current(NEWS_SECONDS)).of_token(token)
 
     async def enter(self, token: str, password: str, trace: str) -> LetIn | Refused:
         """Open the link of a token. Raises `DependencyUnavailable`: an opening may then be used up."""

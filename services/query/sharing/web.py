@@ -140,7 +140,7 @@ class ShareService:
         self._require(request)
         if len(match.rest) != 1:
             raise HttpProblem(404, "no such link")
-        shares, by, now = await self._followed.current(), caller_of(request), self._clock.now_us()
+        shares, by, now = await self._followed.latest(), caller_of(request), self._clock.now_us()
         why, every = reason_of(request), self._sees_all(request)
         event = revoked(shares, match.rest[0], by, why, request[TRACE], now, any_=every)
         if event is not None:

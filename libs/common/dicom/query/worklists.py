@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gantry.common.dicom.query.identifiers import Identifier
-from gantry.common.dicom.query.matching import Condition, Item
+from gantry.common.dicom.query.matching import Condition, Item, Range
 from gantry.common.dicom.query.queries import combine, condition_of
 from gantry.common.dicom.standard.tags import (
+    QUERY_RETRIEVE_LEVEL,
     SCHEDULED_PROCEDURE_STEP_SEQUENCE,
     SCHEDULED_PROCEDURE_STEP_START_DATE,
     SCHEDULED_PROCEDURE_STEP_START_TIME,
@@ -19,7 +20,8 @@ from gantry.common.dicom.standard.vrs import vr_of
 # PS3.4 table K.6-1: start date and start time are one moment, without negotiation.
 _START = {SCHEDULED_PROCEDURE_STEP_START_DATE: SCHEDULED_PROCEDURE_STEP_START_TIME}
 _NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"UV", b"SV", b"FL", b"FD"))
-_NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC))
+_NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC, QUERY_RETRIEVE_LEVEL))
+"""The latter says nothing here, and some send it with every request."""
 
 
 def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
@@ -35,8 +37,22 @@ def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
     if isinstance(step, Item):
         of_step = dict(step.conditions)
         combine(of_step, _START)
+        if _is_whole_day(of_step.get(SCHEDULED_PROCEDURE_STEP_START_TIME)):
+            # Otherwise a step that has a date and no time would be on nobody's list of today.
+            del of_step[SCHEDULED_PROCEDURE_STEP_START_TIME]
         conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item(of_step)
+        if not of_step:
+            del conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE]
     return conditions
+
+
+def _is_whole_day(condition: Condition | None) -> bool:
+    """Whether a range of times leaves nothing of a day out."""
+    return (
+        isinstance(condition, Range)
+        and not (condition.first or "").strip("0:.")
+        and (not condition.last or condition.last.replace(":", "").startswith("2359"))
+    )
 
 
 def _is_filler(tag: int, identifier: Identifier) -> bool:

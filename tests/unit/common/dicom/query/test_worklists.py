@@ -33,6 +33,25 @@ def test_keys_without_a_value_match_everything() -> None:
     assert worklist_conditions(Identifier({SPECIFIC_CHARACTER_SET: ["ISO_IR 100"]})) == {}
 
 
+@pytest.mark.parametrize("times", ["0000-2359", "000000-235959", "000000.000000-235959.999999", "00:00-23:59", "00-"])
+def test_a_range_that_is_a_whole_day_asks_for_no_time(times: str) -> None:
+    """A step with a date and no time belongs to its day, too."""
+    conditions = worklist_conditions(with_step_keys({}, {DATE: ["20260105"], TIME: [times]}))
+    assert conditions == {SCHEDULED_PROCEDURE_STEP_SEQUENCE: Item({DATE: Single(("20260105",))})}
+    assert worklist_conditions(with_step_keys({}, {TIME: [times]})) == {}
+
+
+@pytest.mark.parametrize("times", ["0001-2359", "0000-2358", "-1200"])
+def test_a_shorter_range_asks_for_a_time(times: str) -> None:
+    (item,) = worklist_conditions(with_step_keys({}, {TIME: [times]})).values()
+    assert isinstance(item, Item)
+    assert set(item.conditions) == {TIME}
+
+
+def test_a_level_says_nothing_of_a_worklist() -> None:
+    assert worklist_conditions(Identifier({TAGS["QueryRetrieveLevel"]: ["STUDY"]})) == {}
+
+
 def test_a_number_that_is_zero_is_asked_for_and_not_matched() -> None:
     """dcmjs-dimse sends Pregnancy Status 0 in each of its worklist requests."""
     pregnancy, weight = TAGS["PregnancyStatus"], TAGS["PatientWeight"]
