@@ -21,7 +21,7 @@ axe:
 	@sh deploy/axe.sh >/dev/null || true
 
 pictures: setup ohif ## take the pictures of docs/page.md anew
-	@GANTRY_PICTURES=docs/images $(PY) -m pytest -q tests/e2e/test_viewer_pictures.py
+	@GANTRY_PICTURES=docs/images $(PY) -m pytest -q tests/e2e/test_viewer_pictures.py tests/e2e/test_viewer_documents.py
 
 demo: setup ## store, find, get, move and commit real files against a temporary archive
 	@.venv/bin/gantry demo

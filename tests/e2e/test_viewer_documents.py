@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from pydicom.uid import MPEG4HP41, generate_uid
 
 from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
 from tests.e2e.test_viewer_access import axe, expect_accessible  # noqa: F401
+from tests.e2e.test_viewer_pictures import taken
 from tests.integration.services.retrieve.pixels.test_frame_finder import in_fragments
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
@@ -64,6 +67,12 @@ async def test_a_report_is_read_where_pictures_are(page: Page) -> None:
     assert '&%$§"!()<>{}/;' in text
     assert await page.evaluate("document.querySelector('.papers').scrollHeight > 200")
     await page.until(f"{THUMBNAILS}.filter(Boolean).join() === 'SR,DOC,XC'")
+
+
+async def test_a_picture_of_it(page: Page, tmp_path: Path) -> None:
+    await page.size(1440, 900)
+    await page.until(READ)
+    await taken(page, Path(os.environ.get("GANTRY_PICTURES", tmp_path)) / "report.png")
 
 
 async def test_a_document_opens_in_a_tab_of_its_own(page: Page) -> None:
