@@ -230,6 +230,7 @@ def test_the_door_gets_no_secret_of_a_store() -> None:
         ('peers=[{"ae_title": "CT1", "hots": "x"}]', "additional properties 'hots' not allowed"),
         ('roles.door={"replica": 1}', "additional properties 'replica' not allowed"),
         ('settings.dimse={"port": 104}', "settings.dimse.port: the chart sets this one itself"),
+        ('settings.http={"tls_port": 8443}', "settings.http.tls_port: in Kubernetes an Ingress ends TLS"),
         ('settings.kafka={"instance_id": "x"}', "settings.kafka.instance_id: the chart sets this one itself"),
         ("settings.lab=true", "settings.lab: the chart sets this one itself"),
         ('settings.storage.log="sqlite:///x"', 'settings.storage.log: "sqlite:///x" does not begin with kafka://'),

@@ -127,9 +127,9 @@ class RunningArchive:
             time.sleep(0.05)
         raise AssertionError(f"the archive is not ready:\n{self.http('/readyz')}\n{self.log.read_text()}")
 
-    def http(self, path: str) -> tuple[int, str]:
+    def http(self, path: str, seconds: float = 30) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=seconds) as response:
                 return response.status, response.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -152,7 +152,7 @@ class RunningArchive:
         if self.process is None:
             return 0
         if self.process.poll() is None:
-            metrics = self.http("/metrics")[1]
+            metrics = self.http("/metrics", seconds=3)[1]
             self.process.send_signal(signal.SIGTERM)
             require_no_names("the metrics", metrics)
         try:
@@ -187,6 +187,8 @@ class RunningArchive:
 
     def _look_for_names(self) -> None:
         """In what it wrote since it was looked at last."""
+        if not self.log.exists():
+            return
         with self.log.open("rb") as log:
             log.seek(self._looked_at)
             said = log.read()

@@ -93,11 +93,12 @@ for a door that may be in another namespace. */}}
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.tls_port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.hl7" "door.partitions" "hl7.proxy_from" "door.key_file" "encryption.key_file" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.hl7" "door.partitions" "hl7.proxy_from" "door.key_file" "encryption.key_file" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
 {{- end -}}
+{{- if hasKey (.Values.settings.http | default dict) "tls_port" }}{{ fail "settings.http.tls_port: in Kubernetes an Ingress ends TLS" }}{{ end -}}
 {{- if not .Values.partitions -}}
 {{- range $name, $scheme := dict "objects" "s3" "log" "kafka" "index" "opensearch" -}}
 {{- $url := index ($.Values.settings.storage | default dict) $name | default "" -}}
