@@ -87,9 +87,9 @@ class Sender:
 class Load:
     """Several senders in a thread of their own, for as long as a `with` lasts."""
 
-    def __init__(self, peer: Peer, folder: Path, senders: int = 2) -> None:
+    def __init__(self, peer: Peer, folder: Path, senders: int = 2, pause: float = 0.1) -> None:
         self.peer = peer
-        self.senders = [Sender(peer, folder / str(n)) for n in range(senders)]
+        self.senders = [Sender(peer, folder / str(n), pause) for n in range(senders)]
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
         self._failure: BaseException | None = None
 
