@@ -56,6 +56,7 @@ def test_the_charts_own_suites_pass(tmp_path: Path) -> None:
         ("availability", "disruption.yaml", "unhealthyPodEvictionPolicy: AlwaysAllow", ""),
         ("network", "networkpolicies.yaml", "concat (list $lookup) $services", "concat (list $lookup) $stores"),
         ("autoscaling", "workloads.yaml", "if not $scaled", "if true"),
+        ("notes", "_helpers.tpl", '"gantry.usefulIndexers" -}}24', '"gantry.usefulIndexers" -}}99'),
         ("refused", "_helpers.tpl", '{{ fail "podCidrs:', '{{ print "podCidrs:'),
         ("partitions", "jobs.yaml", "if not .Values.partitions", "if true"),
         ("stores", "_helpers.tpl", "path: {{ $section }}.pem", "path: {{ $section }}.crt"),

@@ -376,6 +376,9 @@ each source of settings is checked by itself. */}}
 {{- end }}
 {{- end -}}
 
+{{/* Partitions of the topic `instances`: more indexers than that are idle. */}}
+{{- define "gantry.usefulIndexers" -}}24{{- end -}}
+
 {{/* How an autoscaler goes up and down: one pod at a time down, each with time to drain: (dict "root" $ "role" "ingest"
 "stabilization" 300). */}}
 {{- define "gantry.behavior" -}}
