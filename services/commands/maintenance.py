@@ -99,7 +99,7 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
 
 @click.command()
 @options
-@click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
+@click.option("--again", is_flag=True, help="Although the log is not empty, beside running services.")
 @click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
 @click.option(
     "--tell-days",
@@ -112,7 +112,8 @@ def restore(
     """Rebuild event log and search index from the object store alone.
 
     For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
-    the services are started, or while only the indexer runs. With --again it also works beside running services.
+    the services are started, or while only the indexer runs. A run that was cut short is run again, and goes on by
+    itself. With --again it also works beside running services.
     Receivers of routes, webhooks and subscriptions are not told of what is older than --tell-days; those of a process
     that runs meanwhile are told of everything.
     """

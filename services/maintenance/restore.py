@@ -48,7 +48,7 @@ class Restored:
 
 class Restore:
     """One run. Appending an event twice changes nothing, so an interrupted run is simply repeated, on an emptied log or
-    (with `again`) on the log it left behind."""
+    on the log it left behind: the bucket says that it began and did not end."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class Restore:
         self._clock = clock
 
     async def run(self, again: bool, progress: Callable[[Restored], None]) -> Restored:
-        """Restore. Raises `ConfigError` if the log is not empty and `again` is false, `Corrupt` for a damaged segment,
-        `DependencyUnavailable` if a store is unavailable."""
-        if not again:
+        """Restore. Raises `ConfigError` if the log is not empty, and neither `again` nor a run that was broken off says
+        why, `Corrupt` for a damaged segment, `DependencyUnavailable` if a store is unavailable."""
+        if not again and not await self._restored.broken_off():
             await self._require_empty()
-        await self._restored.note()
+        await self._restored.note(begun=True)
         done = Restored()
         begun = self._clock.monotonic()
         self._begin("facts", done, progress)

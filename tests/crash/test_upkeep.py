@@ -20,10 +20,12 @@ from pydicom.uid import generate_uid
 
 from gantry.cli.commit import ask
 from gantry.cli.files import DicomFile
+from gantry.common.clock import SystemClock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import NotFound
 from gantry.common.ports.index import SearchIndex
+from gantry.common.runtime.restored_log import RestoredLog
 from tests.crash.conftest import MakeArchive, cluster
 from tests.support.archive import IMPORTS, RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
@@ -150,6 +152,24 @@ async def test_a_log_that_is_not_empty_is_not_restored_into(make_archive: MakeAr
     assert archive.stop() == 0
     result = await asyncio.to_thread(gantry, archive, "restore")
     assert result.returncode == 1
+    assert "the log is not empty" in result.stderr
+
+
+async def test_a_restore_that_was_broken_off_is_run_again_and_then_is_over(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    archive.write_policy([], SEALING)
+    archive.start()
+    await store(archive, study(tmp_path / "files", 2))
+    await wait_for(archive, 2)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    async with stores_of(archive) as stores:
+        await RestoredLog(stores.objects, SystemClock()).note(begun=True)
+    told = await done(archive, "restore")
+    assert (told["facts"], told["instances"]) == (2, 2)
+    result = await asyncio.to_thread(gantry, archive, "restore")
     assert "the log is not empty" in result.stderr
 
 

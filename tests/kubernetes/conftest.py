@@ -15,7 +15,7 @@ from tests.support.server import Unavailable
 from tests.support.servers import skip
 
 _ASKED_FOR = os.environ.get("GANTRY_TEST_KUBERNETES", "")
-_LONG = ["test_long.py", "test_long_partitions.py", "test_long_scaling.py"]
+_LONG = sorted(path.name for path in Path(__file__).parent.glob("test_long*.py"))
 collect_ignore = {
     "": ["test_short.py", *_LONG],
     "short": _LONG,

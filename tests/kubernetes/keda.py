@@ -5,12 +5,11 @@ Built from its own sources by `deploy/images/artefacts.sh keda`.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from tests.kubernetes.api_group import serve_group
 from tests.kubernetes.leftovers import DNS
 from tests.kubernetes.node import Node
-from tests.support.answering import wait_for
 from tests.support.archive import free_port
 from tests.support.parts import parts, version_of
 
@@ -47,12 +46,7 @@ def begin(node: Node) -> None:
         *("--cert-dir", str(certificates), "--lister-kubeconfig", config),
         *("--authentication-kubeconfig", config, "--authorization-kubeconfig", config),
     )
-    node.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": _api(secure)}))
-
-    def served() -> bool:
-        return node.try_kubectl("get", "--raw", "/apis/external.metrics.k8s.io/v1beta1").returncode == 0
-
-    wait_for(served, 90, "KEDA's metrics")
+    serve_group(node, "keda-metrics-apiserver", _NAMESPACE, "external.metrics.k8s.io/v1beta1", secure)
 
 
 def _certificates(node: Node) -> Path:
@@ -61,37 +55,3 @@ def _certificates(node: Node) -> Path:
     made = node.certificate("keda/tls", "localhost")
     (folder / "ca.crt").write_bytes(made.read_bytes())
     return folder
-
-
-def _api(port: int) -> list[dict[str, object]]:
-    """The group of metrics, served by a program that is no pod: a Service without a selector, and its address."""
-    service = {"name": "keda-metrics-apiserver", "namespace": _NAMESPACE}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": service,
-            "spec": {"ports": [{"name": "https", "port": 443, "targetPort": port}]},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {**service, "labels": {"kubernetes.io/service-name": service["name"]}},
-            "addressType": "IPv4",
-            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [DNS], "conditions": {"ready": True}}],
-        },
-        {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": "v1beta1.external.metrics.k8s.io"},
-            "spec": {
-                "service": service,
-                "group": "external.metrics.k8s.io",
-                "version": "v1beta1",
-                "insecureSkipTLSVerify": True,
-                "groupPriorityMinimum": 100,
-                "versionPriority": 100,
-            },
-        },
-    ]

@@ -87,9 +87,9 @@ class Sender:
 class Load:
     """Several senders in a thread of their own, for as long as a `with` lasts."""
 
-    def __init__(self, peer: Peer, folder: Path, senders: int = 2) -> None:
+    def __init__(self, peer: Peer, folder: Path, senders: int = 2, pause: float = 0.1) -> None:
         self.peer = peer
-        self.senders = [Sender(peer, folder / str(n)) for n in range(senders)]
+        self.senders = [Sender(peer, folder / str(n), pause) for n in range(senders)]
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
         self._failure: BaseException | None = None
 
@@ -132,6 +132,12 @@ class Load:
             f"statuses {dict(self.statuses)}, troubles {dict(self.troubles)}"
         )
 
+    def forget(self, study: str) -> None:
+        """Ask for a study no more: it was deleted."""
+        for sender in self.senders:
+            for file in sender.files.pop(study, []):
+                sender.acknowledged.discard(file.sop_instance_uid)
+
     def check_polite(self) -> None:
         """Senders saw success, rejections for now (2/3/1), and releases by the archive, between images, as it ends."""
         polite = r"cut: the association has ended|.*rejected.*temporary congestion.*"
@@ -150,14 +156,14 @@ async def _check_found(peer: Peer, sent: dict[str, set[str]], seconds: float) ->
     deadline = time.monotonic() + seconds
     for study, instances in sent.items():
         while True:
-            found = await _found(peer, study)
-            if sorted(found) == sorted(instances):
+            there = await found(peer, study)
+            if sorted(there) == sorted(instances):
                 break
-            assert time.monotonic() < deadline, f"of {len(instances)} images of {study} these are found: {found}"
+            assert time.monotonic() < deadline, f"of {len(instances)} images of {study} these are found: {there}"
             await asyncio.sleep(0.5)
 
 
-async def _found(peer: Peer, study: str) -> list[str]:
+async def found(peer: Peer, study: str) -> list[str]:
     """The SOP Instance UIDs of a study, each as often as it is found."""
     query = identifier("IMAGE", [f"StudyInstanceUID={study}", "SeriesInstanceUID", "SOPInstanceUID"])
     async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
@@ -165,12 +171,12 @@ async def _found(peer: Peer, study: str) -> list[str]:
         series = identifier("SERIES", [f"StudyInstanceUID={study}", "SeriesInstanceUID"])
         matches, status, comment = await find_all(association, STUDY_ROOT_FIND, series, timeout=30.0)
         assert status == 0, comment
-        found = []
+        there = []
         for match in matches:
             query = identifier(
                 "IMAGE", [f"StudyInstanceUID={study}", f"SeriesInstanceUID={match.SeriesInstanceUID}", "SOPInstanceUID"]
             )
             images, status, comment = await find_all(association, STUDY_ROOT_FIND, query, timeout=30.0)
             assert status == 0, comment
-            found += [str(image.SOPInstanceUID) for image in images]
-    return found
+            there += [str(image.SOPInstanceUID) for image in images]
+    return there

@@ -170,8 +170,16 @@ class Site:
 
     def run_job(self, name: str, seconds: float = 180.0) -> str:
         """Run one of the chart's jobs that stand ready; what it printed. It must succeed."""
+        return self.finish_job(self.begin_job(name), seconds)
+
+    def begin_job(self, name: str) -> str:
+        """Start one of them; what kubectl calls it."""
         job = f"{name}-{token_hex(3)}"
         self.kubectl("create", "job", f"--from=cronjob/{RELEASE}-{name}", job)
+        return job
+
+    def finish_job(self, job: str, seconds: float = 180.0) -> str:
+        """Wait for its end, which must be success; what it printed."""
 
         def ended() -> bool:
             status = json.loads(self.kubectl("get", "job", job, "-o", "json"))["status"]
@@ -180,7 +188,7 @@ class Site:
             )
 
         wait_for(ended, seconds, f"the job {job}")
-        output = self.kubectl("logs", f"job/{job}")
+        output = self.node.try_kubectl("-n", NAMESPACE, "logs", f"job/{job}").stdout
         status = json.loads(self.kubectl("get", "job", job, "-o", "json"))["status"]
         assert status.get("succeeded") == 1, output
         return output

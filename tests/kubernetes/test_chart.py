@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from gantry.common.events import InstanceStored
+from gantry.common.events.topics import TOPICS
 from gantry.services.roles import Role, dimse_port, http_port
 from tests.kubernetes.chart import CHART, EXAMPLES, Rendered, refusal, render, try_helm
 from tests.support.archive import ROOT
@@ -329,6 +331,11 @@ def test_keda_scales_the_indexer_by_the_lag_of_its_own_group(log: str, brokers: 
     }
     assert "replicas" not in rendered.workloads()["indexer"]["spec"]
     assert not render(PLAIN).of("ScaledObject")
+
+
+def test_partitions_that_the_chart_counts_indexers_against_are_those_of_the_topic() -> None:
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text(encoding="utf-8")
+    assert f'{{{{- define "gantry.usefulIndexers" -}}}}{TOPICS[InstanceStored].partitions}{{{{- end -}}}}' in helpers
 
 
 def test_keda_scales_roles_by_the_associations_that_prometheus_knows_of() -> None:

@@ -16,7 +16,8 @@ from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIA
 from gantry.common.net import Peer, connect
 from tests.kubernetes import keda
 from tests.kubernetes.load import Load
-from tests.kubernetes.site import NAMESPACE, Site
+from tests.kubernetes.scaling import ready, wait_wanted
+from tests.kubernetes.site import Site
 from tests.monitoring.prometheus import Prometheus, prometheus
 from tests.support.answering import wait_for
 from tests.support.server import Unavailable
@@ -40,30 +41,8 @@ def scaled(site: Site) -> Iterator[Site]:
     site.upgrade("--set", "keda.enabled=false,keda.associations.prometheus=,roles.ingest.autoscaling.enabled=false")
 
 
-def _replicas(site: Site, role: str) -> int:
-    """How many pods are wanted."""
-    return int(site.kubectl("get", site.workload(role), "-o", "jsonpath={.spec.replicas}"))
-
-
-def _ready(site: Site, role: str) -> list[str]:
-    """The uids of pods that are ready and not ending."""
-    return [
-        pod["metadata"]["uid"]
-        for pod in site.pods(role)
-        if "deletionTimestamp" not in pod["metadata"]
-        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-    ]
-
-
 def _wait_wanted(site: Site, role: str, number: int, seconds: float) -> None:
-    """Return when so many pods of a role are wanted; says what the autoscaler thinks where it does not come to that."""
-    try:
-        wait_for(lambda: _replicas(site, role) == number, seconds, f"an autoscaler that wants {number} of {role}")
-    except AssertionError:
-        print(site.node.try_kubectl("-n", NAMESPACE, "describe", "hpa,scaledobject").stdout)
-        for program in ("keda", "keda-metrics"):
-            print(program, *(site.node.folder / f"{program}.log").read_text().splitlines()[-30:], sep="\n")
-        raise
+    wait_wanted(site, role, number, seconds, "keda", "keda-metrics")
 
 
 def test_indexers_follow_the_lag_of_their_group_up_and_down(scaled: Site, tmp_path: Path) -> None:
@@ -73,11 +52,11 @@ def test_indexers_follow_the_lag_of_their_group_up_and_down(scaled: Site, tmp_pa
     )
     _wait_wanted(scaled, "indexer", 1, 240)
     with Load(scaled.peer, tmp_path) as load:
-        (only,) = _ready(scaled, "indexer")
+        (only,) = ready(scaled, "indexer")
         scaled.node.pause_container(only)  # as a machine that is overloaded: nothing is indexed, all is taken
         try:
             _wait_wanted(scaled, "indexer", 3, 120)
-            wait_for(lambda: len(_ready(scaled, "indexer")) >= 2, 120, "more indexers")
+            wait_for(lambda: len(ready(scaled, "indexer")) >= 2, 120, "more indexers")
         finally:
             scaled.node.pause_container(only, resume=True)
     print("indexers by lag:", load.in_words())
@@ -129,7 +108,7 @@ def test_ingest_follows_open_associations_up_and_down(scaled: Site, tmp_path: Pa
         with Load(scaled.peer, tmp_path / "load") as load:
             with _associations(scaled.peer, 20):
                 _wait_wanted(scaled, "ingest", 3, 120)
-                wait_for(lambda: len(_ready(scaled, "ingest")) == 3, 120, "three that are ready")
+                wait_for(lambda: len(ready(scaled, "ingest")) == 3, 120, "three that are ready")
             _wait_wanted(scaled, "ingest", 1, 300)
             wait_for(lambda: len(scaled.pods("ingest")) == 1, 120, "the end of the others")
         print("ingest by associations:", load.in_words())

@@ -1,6 +1,7 @@
 """When the log was filled anew from the bucket: a place on the log that somebody keeps from before is none on this one.
 
-state/restored/RECEIPT: of each restore its beginning and its end; the name says when.
+state/restored/RECEIPT.begun, state/restored/RECEIPT: of each restore its beginning and its end; the name says when. A
+beginning after which no end came is that of a restore that was broken off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore
 
 _ROOT = "state/restored/"
+_BEGUN = ".begun"
 _BELIEVED_SECONDS = 10.0
 
 
@@ -22,9 +24,17 @@ class RestoredLog:
         self._known_ms = 0
         self._asked = float("-inf")
 
-    async def note(self) -> None:
-        """The log is being restored now. Raises `DependencyUnavailable`."""
-        await self._objects.put(f"{_ROOT}{Receipt.at(self._clock.now_us()).id}", [b"restored\n"])
+    async def note(self, *, begun: bool = False) -> None:
+        """The log is being restored now, which has just `begun` or is done. Raises `DependencyUnavailable`."""
+        name = f"{_ROOT}{Receipt.at(self._clock.now_us()).id}{_BEGUN if begun else ''}"
+        await self._objects.put(name, [b"restored\n"])
+
+    async def broken_off(self) -> bool:
+        """Whether the last restore began and did not end. Raises `DependencyUnavailable`."""
+        last = ""
+        async for stat in self._objects.list(_ROOT):
+            last = stat.key if receipt_in_key(stat.key) is not None else last
+        return last.endswith(_BEGUN)
 
     async def last_ms(self) -> int:
         """When that was last, in milliseconds since the epoch; 0 where it never was. Raises

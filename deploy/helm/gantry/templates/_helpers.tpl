@@ -377,11 +377,15 @@ each source of settings is checked by itself. */}}
 {{- end }}
 {{- end -}}
 
-{{/* How an autoscaler goes up and down: one pod at a time down, each with time to drain. */}}
+{{/* Partitions of the topic `instances`: more indexers than that are idle. */}}
+{{- define "gantry.usefulIndexers" -}}24{{- end -}}
+
+{{/* How an autoscaler goes up and down: one pod at a time down, each with time to drain: (dict "root" $ "role" "ingest"
+"stabilization" 300). */}}
 {{- define "gantry.behavior" -}}
 scaleUp:
   stabilizationWindowSeconds: 0
 scaleDown:
-  stabilizationWindowSeconds: {{ .root.Values.keda.cooldownPeriod }}
+  stabilizationWindowSeconds: {{ .stabilization }}
   policies: [{type: Pods, value: 1, periodSeconds: {{ max 60 (include "gantry.grace" (dict "root" .root "role" .role) | int) }}}]
 {{- end }}
