@@ -50,8 +50,8 @@ def test_zones_have_as_many_of_each_role(large: Large) -> None:
     assert max(skew.values()) <= 2, skew
 
 
-@pytest.mark.parametrize(("budget", "name"), [(1, "fake-a0"), ("10%", "fake-b0")])
-def test_a_node_is_emptied_within_the_budget_of_each_role(large: Large, budget: int | str, name: str) -> None:
+def test_a_node_is_emptied_within_the_budget_of_each_role(large: Large) -> None:
+    name, budget = "fake-b0", "10%"
     for role in DEPLOYMENTS:
         patch = json.dumps({"spec": {"maxUnavailable": budget}})
         large.kubectl("patch", "poddisruptionbudget", f"gantry-{role}", "--type=merge", "-p", patch)
@@ -69,19 +69,18 @@ def _within_budgets(large: Large) -> None:
 
 def _while(large: Large, command: list[str], check: Callable[[Large], None]) -> None:
     """Run kubectl, and look again and again meanwhile."""
-    process = subprocess.Popen(
-        [str(large.node.programs / "kubectl"), *command],
-        env={"KUBECONFIG": str(large.node.kubeconfig), "HOME": str(large.node.folder), "PATH": "/usr/bin:/bin"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    said = large.node.folder / "drain.log"  # a pipe that nobody reads would stop it: it says each refusal
+    with said.open("w") as out:
+        process = subprocess.Popen(
+            [str(large.node.programs / "kubectl"), *command],
+            env={"KUBECONFIG": str(large.node.kubeconfig), "HOME": str(large.node.folder), "PATH": "/usr/bin:/bin"},
+            stdout=out,
+            stderr=out,
+        )
     while process.poll() is None:
         check(large)
         time.sleep(0.5)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.returncode == 0, said[-500:]
+    assert process.returncode == 0, said.read_text()[-500:]
 
 
 def test_an_update_keeps_all_available_and_zones_even(large: Large) -> None:
