@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import MPEG4HP41, generate_uid
 
 from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
@@ -21,6 +22,7 @@ from tests.support.objects import data_set
 from tests.support.page import opened, put
 
 VIDEO = generate_uid()
+SHOWN = "document.querySelector('.place-in-stack').textContent"
 THUMBNAILS = "[...document.querySelectorAll('.thumbnail')].map(t => t.querySelector('span:not(.count)')?.textContent)"
 READ = "document.querySelector('.papers pre')?.textContent.length > 100"
 TYPE = "fetch(document.querySelector('.papers a').href).then(r => r.headers.get('content-type'))"
@@ -34,20 +36,26 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     running.stop()
 
 
+def video(study: str, number: int) -> Dataset:
+    ds = data_set(study=study, series=VIDEO, number=number, SeriesNumber=3, Modality="XC", size=8)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = STORAGE_SOP_CLASSES["VideoPhotographicImageStorage"]
+    ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = MPEG4HP41, 50
+    content = mp4()
+    ds.PixelData = in_fragments([content + b"\0" * (len(content) & 1)], b"", [1])
+    return ds
+
+
 @pytest.fixture(scope="module")
 def study(archive: RunningArchive) -> str:
     """A report, a PDF file, a video, and an image, as one study."""
     uid = generate_uid()
     pdf = encapsulated("EncapsulatedPDFStorage", study=uid, SeriesNumber=2, Modality="DOC")
-    video = data_set(study=uid, series=VIDEO, SeriesNumber=3, Modality="XC", size=8)
-    video.SOPClassUID = video.file_meta.MediaStorageSOPClassUID = STORAGE_SOP_CLASSES["VideoPhotographicImageStorage"]
-    video.file_meta.TransferSyntaxUID, video.NumberOfFrames = MPEG4HP41, 50
-    content = mp4()
-    video.PixelData = in_fragments([content + b"\0" * (len(content) & 1)], b"", [1])
+    moving = [video(uid, number) for number in (1, 2)]
+    still = data_set(study=uid, series=VIDEO, number=3, SeriesNumber=3, Modality="XC", size=8)
     uids = {"StudyInstanceUID": uid, "SeriesInstanceUID": generate_uid(), "SOPInstanceUID": generate_uid()}
     text = report(**uids)
     text.SeriesNumber = 1
-    return put(archive, [text, pdf, video, data_set(study=uid, SeriesNumber=4, size=8)])
+    return put(archive, [text, pdf, *moving, still, data_set(study=uid, SeriesNumber=4, size=8)])
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ async def test_a_report_is_read_where_pictures_are(page: Page) -> None:
     await page.until(READ)
     text = await page.evaluate("document.querySelector('.papers pre').textContent")
     assert text.startswith("Diagnosis\n=========\n")
-    assert "  Diameter: 3 cm\n" in text
+    assert "  Diameter: 3 Length Unit\n" in text
     # What an object says is text.
     assert '&%$§"!()<>{}/;' in text
     assert await page.evaluate("document.querySelector('.papers').scrollHeight > 200")
@@ -83,11 +91,21 @@ async def test_a_document_opens_in_a_tab_of_its_own(page: Page) -> None:
     assert await page.evaluate(TYPE) == "application/pdf"
 
 
-async def test_a_video_has_a_player_and_an_image_takes_its_place_again(page: Page) -> None:
+async def test_videos_have_a_player_each_and_an_image_takes_its_place_again(page: Page) -> None:
     await page.press("]", "]")
-    assert (await page.until("document.querySelector('video.papers')?.src")).startswith("blob:")
-    await page.press("]")
+    players = "[...document.querySelectorAll('video.papers')].map(v => v.src)"
+    (first,) = await page.until(f"{players}.length && {players}")
+    assert first.startswith("blob:")
+    # Each video is one picture, whatever its number of frames.
+    seen = {first}
+    for key in ("Home", "ArrowRight"):
+        await page.press(key)
+        await page.until(f"{players}.length === 1 && !{sorted(seen)}.includes({players}[0])")
+        seen |= set(await page.evaluate(players))
+    await page.press("ArrowRight")
     await page.until("!document.querySelector('.papers') && document.querySelector('.stage canvas').width === 8")
+    await page.press("]")
+    await page.until(f"{SHOWN} === '1 / 1'")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -37,6 +37,7 @@ ENCAPSULATED = {
     STORAGE_SOP_CLASSES["EncapsulatedMTLStorage"]: "model/mtl",
 }
 """The media type of each class (PS3.3 A.45, A.85): what an object says of itself may be any, a web page's too."""
+_TEXTS = frozenset(("text/xml", "model/obj", "model/mtl"))
 _ALONE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 """A page of somebody else's: it runs nothing, loads nothing, and is of no origin."""
 
@@ -74,7 +75,7 @@ class Documents:
         self, request: web.BaseRequest, location: Location, kind: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         with as_problems():
-            attributes = await self._metadata.attributes(location, "")
+            attributes = await self._metadata.attributes(location, "", as_written=True)
         body = await asyncio.to_thread(lambda: REPORTS[kind](attributes).encode("utf-8", "replace"))
         return await answer(request, body, f"{kind}; charset=utf-8", {**headers, **(_ALONE if kind == HTML else {})})
 
@@ -83,7 +84,7 @@ class Documents:
     ) -> web.StreamResponse:
         """The document or a range of it: who shows a PDF asks for its end first."""
         with as_problems():
-            offset, inline, length = await self._value(location)
+            offset, inline, length = await self._value(location, kind)
         part = asked_range(request.headers, length)
         begin, end = part or (0, length)
         name = f"{location.sop_instance_uid}.{kind.rpartition('/')[2]}"
@@ -111,18 +112,18 @@ class Documents:
         finally:
             await source.close()
 
-    async def _value(self, location: Location) -> tuple[int, bytes | None, int]:
+    async def _value(self, location: Location, kind: str) -> tuple[int, bytes | None, int]:
         """Where the document is in the data set, or a short one itself; and its length, without the byte that pads it
-        (PS3.3 C.24.2)."""
+        (PS3.3 C.24.2). Where the object does not say how long it is, a text has no NUL at its end."""
         head = await self._objects.head(location)
         attributes = await self._metadata.attributes(location, "")
-        said = attributes.get(name_of(ENCAPSULATED_DOCUMENT_LENGTH), {}).get("Value", [None])[0]
+        said = next(iter(attributes.get(name_of(ENCAPSULATED_DOCUMENT_LENGTH), {}).get("Value", ())), None)
         for bulk in reversed(head.layout.bulk):
             if bulk.tag == ENCAPSULATED_DOCUMENT:
-                return bulk.offset, None, _unpadded(bulk.length, said)
+                padded = said == bulk.length - 1
+                if said is None and kind in _TEXTS and bulk.length:
+                    padded = await self._objects.read(location, bulk.offset + bulk.length - 1, 1) == b"\0"
+                return bulk.offset, None, bulk.length - padded
         value, _, _ = value_at(head.header, encoding_of(location.transfer_syntax_uid), [name_of(ENCAPSULATED_DOCUMENT)])
-        return 0, value, _unpadded(len(value), said)
-
-
-def _unpadded(length: int, said: object) -> int:
-    return length - 1 if said == length - 1 else length
+        padded = said == len(value) - 1 or (said is None and kind in _TEXTS and value.endswith(b"\0"))
+        return 0, value, len(value) - padded

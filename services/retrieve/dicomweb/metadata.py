@@ -73,11 +73,12 @@ class Metadata:
             end = b"]" if start + PIECE >= len(locations) else b""
             yield b"".join([begin, b",".join(documents), end]).replace(_BASE.encode(), url.encode())
 
-    async def attributes(self, location: Location, url: str) -> Attributes:
-        """The document of one instance as attributes, for other representations. Raises `Damaged`."""
+    async def attributes(self, location: Location, url: str, *, as_written: bool = False) -> Attributes:
+        """The document of one instance as attributes, for other representations; with `as_written` as of
+        `attributes_of`. Raises `Damaged`."""
         head = await self._objects.head(location)
         # In a thread: a report may have a hundred thousand items.
-        return await asyncio.to_thread(lambda: attributes_with(_corrected(head), url))
+        return await asyncio.to_thread(lambda: attributes_with(_corrected(head), url, as_written=as_written))
 
     async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
         found = {version_of(one): self._kept.get(version_of(one)) for one in locations}
@@ -116,10 +117,11 @@ def _document(head: Head, texts: Texts) -> bytes:
     return b"{%b}" % b",".join([said[tag] for tag in sorted(said)])
 
 
-def attributes_with(head: Head, url: str) -> Attributes:
+def attributes_with(head: Head, url: str, *, as_written: bool = False) -> Attributes:
     """The document of one instance: its header, and bulk values by URI."""
     uri = _uris(head, url)
-    attributes = attributes_of(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    encoding = encoding_of(head.location.transfer_syntax_uid)
+    attributes = attributes_of(head.header, encoding, uri, as_written=as_written)
     for tag, attribute in _beside(head, uri).items():
         attributes[name_of(tag)] = attribute
     attributes.setdefault(name_of(AVAILABLE_TRANSFER_SYNTAX_UID), _stored_in(head))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import choose, parse_accept
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
@@ -12,6 +13,7 @@ from gantry.services.retrieve.dicomweb.documents import Documents, media_types_o
 from gantry.services.retrieve.dicomweb.errors import as_bad_request
 from gantry.services.retrieve.dicomweb.frames import PICTURES, FrameService
 from gantry.services.retrieve.dicomweb.objects import InstanceFinder
+from gantry.services.retrieve.dicomweb.video import MP4
 from gantry.services.retrieve.pixels.look import look_of
 
 MOST_TRIED = 20
@@ -32,15 +34,20 @@ class RenderedService:
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """A picture of the named frame, or of the first one; of a study or series that of its first image. For a video,
-        which is not decoded, the video itself; where nothing is an image, the first document."""
+        which is not decoded, the video itself, for a frame of it where that is accepted; where nothing is an image, the
+        first document."""
         accept = accept_of(request)
         locations = await self._finder.all(match, most=MOST_TRIED)
-        if not match.frames:
-            if all(media_types_of(location) for location in locations):
-                return await self._documents.send(request, locations[0], accept)
+        documents = [] if match.frames else [one for one in locations if media_types_of(one)]
+        try:
             location, pictured = await self._frames.first(locations)
-            if (video := await self._frames.video(request, location, pictured)) is not None:
-                return video
+        except HttpProblem as problem:
+            if problem.status != 404 or not documents:
+                raise
+            return await self._documents.send(request, documents[0], accept)
+        as_video = not match.frames or any(one.type == MP4 for one in parse_accept(accept))
+        if as_video and (video := await self._frames.video(request, location, pictured)) is not None:
+            return video
         offer, _ = choose(parse_accept(accept), PICTURES)
         query = request.query
         with as_bad_request():

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.uid import UID as KnownUid
-
 from gantry.common.dicom.model.json_writing import name_of
+from gantry.common.dicom.standard.sop_classes import class_in_words
 from gantry.common.dicom.standard.tags import (
     CODE_MEANING,
     CODE_VALUE,
+    CODING_SCHEME_DESIGNATOR,
     CONCEPT_CODE_SEQUENCE,
     CONCEPT_NAME_CODE_SEQUENCE,
     CONTENT_SEQUENCE,
@@ -126,9 +126,9 @@ def _number(data_set: Attributes) -> str:
     measured = next(iter(items_of(data_set, MEASURED_VALUE_SEQUENCE)), {})
     unit = next(iter(items_of(measured, MEASUREMENT_UNITS_CODE_SEQUENCE)), {})
     number = text_of(measured, NUMERIC_VALUE)
-    # UCUM writes "no units" as 1, and ratios in curly brackets.
-    code = text_of(unit, CODE_VALUE)
-    words = "" if code == "1" else code if code and not code.startswith("{") else text_of(unit, CODE_MEANING)
+    # A code of UCUM is what people read, but for 1, which is no unit, and for words in curly brackets.
+    code = text_of(unit, CODE_VALUE) if text_of(unit, CODING_SCHEME_DESIGNATOR) == "UCUM" else "{"
+    words = "" if code == "1" else text_of(unit, CODE_MEANING) if code.startswith("{") else code
     value = f"{number} {words}".strip()
     qualifier = code_meaning(data_set, NUMERIC_VALUE_QUALIFIER_CODE_SEQUENCE)
     return f"{value} ({qualifier})" if value and qualifier else value or qualifier or "no value"
@@ -151,7 +151,7 @@ def _objects(data_set: Attributes) -> str:
 
 
 def _object(item: Attributes) -> str:
-    name = KnownUid(text_of(item, REFERENCED_SOP_CLASS_UID)).name.removesuffix(" Storage")
+    name = class_in_words(text_of(item, REFERENCED_SOP_CLASS_UID)).removesuffix(" Storage")
     frames = _values(item, REFERENCED_FRAME_NUMBER)
     of_it = f", frame{'s' * (len(frames) > 1)} {', '.join(map(str, frames))}" if frames else ""
     return f"{name} {text_of(item, REFERENCED_SOP_INSTANCE_UID)}{of_it}"
@@ -190,7 +190,8 @@ def _values(data_set: Attributes, tag: int) -> list[Any]:
 
 
 def text_of(data_set: Attributes, tag: int) -> str:
-    """The first value of an attribute as text; "" where it has none."""
+    """The first value of an attribute as text; "" where it has none. Decimal strings are as they were written where the
+    model was read so (`ModelReader`)."""
     if "BulkDataURI" in data_set.get(name_of(tag), ()):
         return "(too long to be shown here)"
     for value in _values(data_set, tag):

@@ -18,6 +18,7 @@ from gantry.common.dicom.standard.tags import (
     PATIENT_BIRTH_DATE,
     PATIENT_ID,
     PATIENT_NAME,
+    PRELIMINARY_FLAG,
     STUDY_DATE,
     STUDY_DESCRIPTION,
     VERIFICATION_DATE_TIME,
@@ -40,8 +41,15 @@ from gantry.services.retrieve.documents.content import (
 
 _INDENT = "  "
 _DEEPEST_HEADING = 6
-_FLAGS = {"PARTIAL": "partial", "COMPLETE": "complete", "UNVERIFIED": "not verified", "VERIFIED": "verified"}
-"""PS3.3 C.17.2: Completion Flag and Verification Flag."""
+_FLAGS = {
+    "PARTIAL": "partial",
+    "COMPLETE": "complete",
+    "UNVERIFIED": "not verified",
+    "VERIFIED": "verified",
+    "PRELIMINARY": "preliminary",
+    "FINAL": "final",
+}
+"""PS3.3 C.17.2: Completion Flag, Verification Flag and Preliminary Flag."""
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem;"
     "color:#1c2024;background:#fff}"
@@ -84,7 +92,7 @@ def _report(data_set: Attributes) -> _Report:
     patient = [person(data_set, PATIENT_NAME), text_of(data_set, PATIENT_ID), born]
     study = [date(text_of(data_set, STUDY_DATE)), text_of(data_set, STUDY_DESCRIPTION)]
     written = [date(text_of(data_set, CONTENT_DATE)), time(text_of(data_set, CONTENT_TIME))]
-    flags = [_FLAGS.get(text_of(data_set, tag), "") for tag in (COMPLETION_FLAG, VERIFICATION_FLAG)]
+    flags = [_FLAGS.get(text_of(data_set, tag), "") for tag in (COMPLETION_FLAG, PRELIMINARY_FLAG, VERIFICATION_FLAG)]
     head = (
         ("Patient", ", ".join(filter(None, patient))),
         ("Study", ", ".join(filter(None, study))),

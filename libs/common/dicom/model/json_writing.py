@@ -53,16 +53,18 @@ def named(tag: int, attribute: Mapping[str, Any]) -> bytes:
     return b'"%08X":%b' % (tag, to_json(attribute))
 
 
-def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri) -> Attributes:
-    """The attributes of a data set in memory, already inflated. Raises `NotUnderstood`."""
-    return ModelReader(data, uri).data_set((0, len(data)), encoding, DEFAULT, "", 0)
+def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri, *, as_written: bool = False) -> Attributes:
+    """The attributes of a data set in memory, already inflated; with `as_written` DS and IS are the texts that they are
+    (PS3.18 F.2.3 allows it): 3.10 is another value for a reader than 3.1. Raises `NotUnderstood`."""
+    return ModelReader(data, uri, as_written=as_written).data_set((0, len(data)), encoding, DEFAULT, "", 0)
 
 
 class ModelReader:
     """Reads in place: only values are copied, at any depth."""
 
-    def __init__(self, data: bytes, uri: BulkUri) -> None:
+    def __init__(self, data: bytes, uri: BulkUri, *, as_written: bool = False) -> None:
         self._data = data
+        self._as_written = as_written
         self._uri = uri
         self.places = 0
         """How many URIs were written."""
@@ -120,7 +122,9 @@ class ModelReader:
                 return {"vr": name, "BulkDataURI": self._uri(path)}
             value = _little(self._data[start:end], vr, encoding)
             return {"vr": name, "InlineBinary": base64.b64encode(value).decode()}
-        values = value_list(vr, self._data[start:end], text, encoding.big_endian)
+        # Another VR of the same characters, which is not turned into numbers.
+        read_as = b"CS" if self._as_written and vr in (b"DS", b"IS") else vr
+        values = value_list(read_as, self._data[start:end], text, encoding.big_endian)
         return {"vr": name, "Value": values} if values else {"vr": name}
 
     def _items(

@@ -8,6 +8,7 @@ twenty years ago, and modalities are newer than any table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from gantry.common.ids import is_uid
@@ -265,6 +266,18 @@ RETIRED_STORAGE_SOP_CLASSES: dict[str, str] = {
 def is_storage_class(uid: str) -> bool:
     """Whether objects of this SOP class are taken, whether or not its name is known here."""
     return uid in _KNOWN or (uid.startswith(_ROOT) and uid not in NOT_OF_PATIENTS and is_uid(uid))
+
+
+def class_in_words(uid: str) -> str:
+    """The keyword of a storage class in words; the UID of one that has no name here."""
+    keyword = _KEYWORDS.get(uid)
+    return uid if keyword is None else _WORDS.sub(" ", keyword)
+
+
+_KEYWORDS = {
+    uid: keyword for table in (RETIRED_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES) for keyword, uid in table.items()
+}
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def is_structured_report(uid: str) -> bool:

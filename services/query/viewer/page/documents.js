@@ -5,28 +5,27 @@ import { TAG, text } from "./dicom.js";
 import { h, saveBlob } from "./dom.js";
 import { icon } from "./icons.js";
 
-const MOST = 50;
 // By what stands behind the root of the storage classes in their UIDs.
 const HOW = { 88: report, 104: file };
 
 // The documents among some instances as one element, or null; what they say comes when it is there.
 export function documents(base, instances, signal) {
-  const made = instances.slice(0, MOST).map((one) => {
+  const made = instances.map((one) => {
     const kind = text(one, TAG.SOPClassUID).split(".")[9];
-    return HOW[kind]?.(`${base}/instances/${text(one, TAG.SOPInstanceUID)}/rendered`, signal);
-  }).filter(Boolean);
+    return HOW[kind] && (() => HOW[kind](`${base}/instances/${text(one, TAG.SOPInstanceUID)}/rendered`, signal));
+  }).filter(Boolean).slice(0, 50).map((make) => make());
   return made.length ? h("div", { class: "papers", tabIndex: 0, role: "group", "aria-label": "Documents" }, ...made) : null;
 }
 
 function report(path, signal) {
   const shown = h("pre");
-  ask(path, { accept: "text/plain", signal }).then((answer) => answer.text()).catch((error) => `This report cannot be shown: ${error.message}`).then((said) => { shown.textContent = said; });
+  ask(path, { accept: "text/plain", signal }).then((answer) => answer.text()).catch((error) => `It cannot be shown: ${error.message}`).then((said) => { shown.textContent = said; });
   return shown;
 }
 
 // A token does not go with a link.
 function file(path, signal) {
-  const inside = [icon("open"), "Open the document"];
+  const inside = [icon("open"), "Open document"];
   if (!token()) return h("p", {}, h("a", { class: "button", href: path, target: "_blank", rel: "noopener" }, ...inside));
   const button = h("button", { type: "button", onclick: () => ask(path, { accept: "*/*", signal }).then((answer) => answer.blob()).then((blob) => saveBlob(blob, `document.${blob.type.split("/")[1]}`), (error) => button.replaceChildren(error.message)) }, ...inside);
   return h("p", {}, button);

@@ -44,9 +44,7 @@ class ImageStack extends HTMLElement {
   load(frames, name, modality = "") {
     this.play(false);
     this.reset();
-    if (this.paper) URL.revokeObjectURL(this.paper.src || "");
-    this.paper?.remove();
-    this.paper = null;
+    this.put(null);
     this.frames = frames;
     this.name = name;
     this.slider.max = Math.max(frames.length, 1);
@@ -59,13 +57,24 @@ class ImageStack extends HTMLElement {
     else this.blank();
   }
 
-  // Something else in the place of pictures, until there are others.
+  // Something else in the place of pictures, until there are others; or nothing.
   put(element) {
+    URL.revokeObjectURL(this.paper?.src);
+    this.paper?.remove();
+    this.paper = element;
     if (!element) return;
     this.blank();
     say(this.message, "");
-    this.paper = element;
     this.stage.append(element);
+  }
+
+  // All frames of a video are one.
+  only(frame) {
+    this.frames = this.frames.filter((one) => one === frame || one.instance !== frame.instance);
+    this.at = this.frames.indexOf(frame);
+    this.slider.max = this.frames.length;
+    this.slider.value = this.at + 1;
+    this.toggleAttribute("data-single", this.frames.length < 2);
   }
 
   blank() {
@@ -93,13 +102,19 @@ class ImageStack extends HTMLElement {
     const url = this.url(at);
     try {
       const picture = await this.picture(url);
-      if (this.url(this.at) === url) this.draw(picture);
+      if (this.url(this.at) === url) {
+        this.put(null);
+        this.draw(picture);
+      }
       this.prefetch();
     } catch (error) {
       if (error.name === "AbortError" || this.at !== at) return;
       if (error.video) {
         const { video } = await import("./documents.js");
-        if (this.frames[at] && this.url(at) === url) this.put(video(error.video));
+        if (this.frame && this.url(this.at) === url) {
+          this.put(video(error.video));
+          this.only(this.frame);
+        }
         return;
       }
       this.blank();

@@ -1,6 +1,6 @@
 // Windows, and the order in which frames are fetched. Pure.
 
-import { TAG, first, number } from "./dicom.js";
+import { TAG, number } from "./dicom.js";
 
 export const PRESETS = [
   { name: "Soft tissue", center: 40, width: 400 },
@@ -28,9 +28,6 @@ function rounded(value) {
   return Math.abs(value) >= 20 ? Math.round(value) : Math.round(value * 100) / 100;
 }
 
-// Video Storage classes: one picture that moves.
-const VIDEO = /\.77\.1\.[124]\.1$/;
-
 // All frames of a series: {path, instance, frame, rows, columns}, in the order of its instances.
 export function frames(base, instances) {
   return instances.flatMap((instance) => {
@@ -38,7 +35,7 @@ export function frames(base, instances) {
     const [rows, columns] = [number(instance, TAG.Rows), number(instance, TAG.Columns)];
     if (!rows || !columns) return [];
     const path = `${base}/instances/${uid}`;
-    const many = (!VIDEO.test(first(instance, TAG.SOPClassUID)) && number(instance, TAG.NumberOfFrames)) || 1;
+    const many = number(instance, TAG.NumberOfFrames) || 1;
     const of = (frame) => ({ instance: path, frame, rows, columns, path: many > 1 ? `${path}/frames/${frame}` : path });
     return Array.from({ length: many }, (_, at) => of(at + 1));
   });

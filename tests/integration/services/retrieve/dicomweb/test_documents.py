@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
 from tests.integration.services.retrieve.dicomweb.test_objects import get, path_of
 from tests.support.documents import PDF, bundled, encapsulated, report
 from tests.support.objects import data_set
@@ -62,6 +63,27 @@ async def test_what_a_document_is_its_class_says(site: WebSite, keyword: str, ki
     assert headers["Content-Disposition"].startswith("attachment" if kind == "model/stl" else "inline")
 
 
+@pytest.mark.parametrize("length", [101, 5001], ids=["in the header", "bulk"])
+async def test_a_text_that_does_not_say_how_long_it_is_has_no_nul_at_its_end(site: WebSite, length: int) -> None:
+    text = b"<a>" + b" " * (length - 7) + b"</a>"
+    ds = encapsulated("EncapsulatedCDAStorage", text, **HERE)
+    del ds.EncapsulatedDocumentLength
+    await site.keep(ds)
+    assert (await get(site, path_of(ds) + "/rendered"))[1] == text
+
+
+async def test_numbers_of_a_report_are_as_they_were_written(site: WebSite) -> None:
+    ds = report(**REPORT)
+    for text in ("3.10", "0.00001", "99999999999999"):
+        number = ds.ContentSequence[1].ContentSequence[1]
+        assert number.ValueType == "NUM"
+        number.MeasuredValueSequence[0].NumericValue = text
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.6.{len(text)}"
+        await site.keep(ds)
+        said = (await get(site, path_of(ds) + "/rendered", "text/plain"))[1].decode()
+        assert f"  Diameter: {text} " in said
+
+
 async def test_an_object_that_holds_no_document_is_404(site: WebSite) -> None:
     ds = encapsulated("EncapsulatedPDFStorage", **HERE)
     del ds.EncapsulatedDocument
@@ -83,7 +105,7 @@ async def test_a_report_is_a_page_or_text(site: WebSite) -> None:
     lines = body.decode().splitlines()
     assert lines[:2] == ["Diagnosis", "========="]
     assert "Verified by: Riesmeier, Jörg, 2001-02-13 18:47:46, OFFIS e.V." in lines
-    assert "  Diameter: 3 cm" in lines
+    assert "  Diameter: 3 Length Unit" in lines
     assert (await get(site, path, "image/jpeg"))[0] == 406
     assert (await get(site, path, "application/pdf"))[0] == 406
 
@@ -98,14 +120,18 @@ async def test_a_report_says_everything_that_dcmtk_reads_in_it(site: WebSite) ->
     said = {text for pattern in (r',"([^"\\]+)"\)', r'="([^"\\]+)"(?=[ >])') for text in re.findall(pattern, tree)}
     assert len(said) > 15
     ours = (await get(site, path_of(ds) + "/rendered", "text/plain"))[1].decode()
-    # Dates and times are as people read them, and units by their code.
-    assert {one for one in said if one not in ours} == {"Length Unit", "20001206", "120000", "20001206120000"}
+    # Dates and times are as people read them.
+    assert {one for one in said if one not in ours} == {"20001206", "120000", "20001206120000"}
 
 
 async def test_a_study_of_documents_shows_one_and_any_other_its_picture(site: WebSite) -> None:
     await site.keep(encapsulated("EncapsulatedPDFStorage", **HERE))
     await site.keep(report(**REPORT))
     assert (await get(site, "/dicom-web/studies/1.2/rendered"))[2]["Content-Type"] == "application/pdf"
+    assert (await get(site, "/dicom-web/studies/1.2/series/1.5/rendered", "text/plain"))[0] == 200
+    plan = encapsulated("EncapsulatedPDFStorage", study="1.2", series="1.5", instance="1.1")
+    plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = STORAGE_SOP_CLASSES["RTPlanStorage"]
+    await site.keep(plan)
     assert (await get(site, "/dicom-web/studies/1.2/series/1.5/rendered", "text/plain"))[0] == 200
     await site.keep(data_set(study="1.2", series="1.7", instance="1.8", size=4))
     assert (await get(site, "/dicom-web/studies/1.2/rendered"))[2]["Content-Type"] == "image/jpeg"

@@ -43,7 +43,11 @@ async def test_a_video_is_the_file_that_it_was(site: WebSite, fragments: int) ->
 async def test_what_no_player_takes_is_said(site: WebSite) -> None:
     path = await kept(site, MPEG4HP41, even(mp4()), 1)
     assert (await get(site, path, Accept="image/jpeg"))[0] == 406
-    assert (await get(site, path.replace("/rendered", "/frames/1/rendered")))[0] in (404, 406)
+    frame = path.replace("/rendered", "/frames/25/rendered")
+    assert (await get(site, frame))[0] in (404, 406)
+    # Who lists its frames and takes a video has it.
+    status, _, headers = await get(site, frame, "image/jpeg, video/mp4;q=0.1")
+    assert (status, headers["Content-Type"]) == (200, "video/mp4")
 
 
 async def test_a_stream_that_is_no_mp4_file_is_406(site: WebSite) -> None:

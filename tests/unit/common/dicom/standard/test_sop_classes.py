@@ -11,6 +11,7 @@ from gantry.common.dicom.standard.sop_classes import (
     RETIRED_STORAGE_SOP_CLASSES,
     STORAGE_SOP_CLASSES,
     StorageClasses,
+    class_in_words,
     is_storage_class,
     stands_for,
 )
@@ -72,3 +73,9 @@ def test_what_may_be_stored_is_a_rule_and_not_a_table(uid: str, expected: bool) 
     assert uid in StorageClasses([uid])
     assert (stands_for(uid) in STORAGE_SOP_CLASSES.values()) is expected
     assert expected or stands_for(uid) == uid
+
+
+def test_a_class_is_called_by_the_words_of_its_keyword() -> None:
+    words = {class_in_words(uid) for uid in STORAGE_SOP_CLASSES.values()}
+    assert {"CT Image Storage", "Basic Text SR Storage", "Encapsulated PDF Storage"} <= words
+    assert class_in_words("1.2.3") == "1.2.3"

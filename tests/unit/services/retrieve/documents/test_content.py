@@ -9,9 +9,10 @@ from gantry.services.retrieve.documents.content import content_of, date, date_ti
 from tests.support.reports import code, item
 
 
-def number(value: str, unit: str, words: str) -> Dataset:
+def number(value: str, unit: str, words: str, scheme: str = "UCUM") -> Dataset:
     ds = Dataset()
     ds.NumericValue, ds.MeasurementUnitsCodeSequence = value, [code(words, unit)]
+    ds.MeasurementUnitsCodeSequence[0].CodingSchemeDesignator = scheme
     return ds
 
 
@@ -34,6 +35,8 @@ VALUES = [
         item("NUM", MeasuredValueSequence=[number("60", "{H.B.}/min", "heart beats per minute")]),
         "60 heart beats per minute",
     ),
+    (item("NUM", MeasuredValueSequence=[number("5", "R-42B5", "kilogram", "SRT")]), "5 kilogram"),
+    (item("NUM", MeasuredValueSequence=[number("7", "1", "beats", "99X")]), "7 beats"),
     (item("NUM", MeasuredValueSequence=[], NumericValueQualifierCodeSequence=[code("Not a number")]), "Not a number"),
     (item("NUM"), "no value"),
     (item("DATE", Date="20240131"), "2024-01-31"),
@@ -83,3 +86,9 @@ def test_a_name_has_its_other_ways_of_writing_in_brackets() -> None:
     ds = Dataset()
     ds.PatientName = "Yamada^Tarou=山田^太郎=やまだ^たろう"
     assert person(ds.to_json_dict(), 0x00100010) == "Yamada, Tarou (山田, 太郎, やまだ, たろう)"
+
+
+def test_what_stands_where_a_class_belongs_is_shown_as_it_is() -> None:
+    odd = item("IMAGE", ReferencedSOPSequence=[reference("1.2.9")]).to_json_dict()
+    odd["00081199"]["Value"][0]["00081150"]["Value"] = ["Secretname, Eva 1950"]
+    assert content_of(odd).value == "Secretname, Eva 1950 1.2.9"

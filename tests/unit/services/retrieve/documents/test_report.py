@@ -34,18 +34,14 @@ def test_what_belongs_to_something_stands_below_it_and_is_indented() -> None:
 def test_the_head_says_of_whom_when_and_whether_somebody_stands_for_it() -> None:
     root = Dataset()
     root.PatientName, root.PatientID, root.StudyDate = "山田^太郎", "P1", "20240131"
-    root.ContentDate, root.ContentTime, root.CompletionFlag, root.VerificationFlag = (
-        "20240201",
-        "0930",
-        "COMPLETE",
-        "VERIFIED",
-    )
+    root.ContentDate, root.ContentTime = "20240201", "0930"
+    root.CompletionFlag, root.VerificationFlag, root.PreliminaryFlag = "COMPLETE", "VERIFIED", "PRELIMINARY"
     observer = Dataset()
     observer.VerifyingObserverName, observer.VerificationDateTime = "Smith^Ann", "20240201101500"
     root.VerifyingObserverSequence = [observer]
     assert report_as_text(root.to_json_dict()).splitlines()[2:] == [
         *("Patient: 山田, 太郎, P1", "Study: 2024-01-31", "Written: 2024-02-01 09:30"),
-        *("State: complete, verified", "Verified by: Smith, Ann, 2024-02-01 10:15:00"),
+        *("State: complete, preliminary, verified", "Verified by: Smith, Ann, 2024-02-01 10:15:00"),
     ]
 
 

@@ -94,8 +94,6 @@ test("frames of a series, and their pictures", () => {
   assert.deepEqual(found.map((frame) => frame.path), ["/s/instances/1.1", "/s/instances/1.3/frames/1", "/s/instances/1.3/frames/2"]);
   assert.equal(pictureUrl(found[0], { center: 40, width: 400 }), "/s/instances/1.1/rendered?window=40,400,linear&viewport=1024,1024");
   assert.deepEqual(around(2, 5, 9), [3, 1, 4, 0]);
-  const video = { "00080016": value("1.2.840.10008.5.1.4.1.1.77.1.4.1"), "00080018": value("1.4"), ...size, "00280008": value(500) };
-  assert.deepEqual(frames("/s", [video]).map((frame) => frame.path), ["/s/instances/1.4"]);
 });
 
 test("keys", () => {
