@@ -2,9 +2,9 @@
 said, whatever else it is about.
 
 A name is what is written as DICOM and HL7 write one, words of two letters or more, large or small, around a caret
-(`Doe^Jane`, `MÜLLER^JÖRG`, `山田^太郎`), or as people read it (`Doe, Jane`). A message is named with digits (`ORM^O01`). Who
-sent one (`RIS^HOSPITAL`) is written like a name, and is none where a log says `source`, or `by` whom. Not found: a name
-of one word, one in capitals with a comma (AE titles in a list look the same), and one that is told as `source`.
+(`Doe^Jane`, `MÜLLER^JÖRG`, `山田^太郎`), or as people read it (`Doe, Jane`). A kind of message has digits (`ORM^O01`).
+Its sender (`RIS^HOSPITAL`) is written like a name, and is none where a log says `source`, or `by` whom. Not found: a
+name of one word, one in capitals with a comma (AE titles in a list look the same), and one that is told as a sender.
 """
 
 from __future__ import annotations
