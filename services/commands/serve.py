@@ -127,6 +127,8 @@ def _serve(
         if workers > 1 and worker is None:
             if not settings.dimse.port:
                 raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
+            if settings.http.tls_port and not settings.http.port:
+                raise ConfigError("--workers", None, "several processes cannot share http.tls_port: set http.port, too")
             return asyncio.run(_supervise(workers))
         # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
         sys.setswitchinterval(0.0005)

@@ -72,7 +72,8 @@ class HttpsPort:
 
     def _take(self, sock: socket.socket, address: str, connections: HttpConnectionFactory) -> None:
         # Silent clients may hold as many handshakes as connections; the limits of those come after it.
-        if len(self._shaking) >= self._limits.max_connections or self._of_one[address] >= self._limits.max_per_address:
+        may_hold = self._limits.may_hold(address, self._of_one[address])
+        if len(self._shaking) >= self._limits.max_connections or not may_hold:
             sock.close()
             self._told(address, "TLS: too many handshakes at once")
             return

@@ -16,7 +16,7 @@ from gantry.common.clock import SystemClock
 from gantry.services.__main__ import main
 from tests.support.archive import RunningArchive
 from tests.support.modality import Modality
-from tests.support.orders import order, placed
+from tests.support.orders import nested, order, placed
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
 PATIENT = {"00100020": {"vr": "LO", "Value": ["P99"]}}
@@ -82,6 +82,7 @@ def test_orders_are_found_by_what_they_and_their_steps_say(orders: OrdersClient)
         ("POST", "", {"00080050": {"vr": "SH", "Value": ["far too long a number"]}}, 400, "AccessionNumber"),
         ("POST", "", PATIENT, 400, "an order needs an AccessionNumber"),
         ("POST", "", [], 400, "one data set"),
+        ("POST", "", nested(200), 400, "nested deeper than 8"),
         ("PATCH", "/A404", PATIENT, 404, "not found"),
         ("PATCH", "/A50", {}, 400, "nothing to change"),
         ("DELETE", "/A50", None, 400, "reason: say why"),

@@ -13,7 +13,7 @@ import pytest
 from gantry.common.dicom.model.xml_reading import from_xml
 from gantry.common.dicom.model.xml_writing import to_xml
 from tests.support.archive import RunningArchive
-from tests.support.orders import attributes
+from tests.support.orders import attributes, nested
 from tests.support.workitems import MINE, OTHER, WorkitemsClient, as_json, claim, done, why, workitem
 
 NUMBERS = count(1)
@@ -120,6 +120,7 @@ def test_workitems_are_searched_in_parts(client: WorkitemsClient, uid: str) -> N
         ("POST", "?1.2.840.78.1", as_json(workitem(ProcedureStepState="IN PROGRESS")), 400, "begins as SCHEDULED"),
         ("POST", "?workitem=none", as_json(workitem()), 400, "is not a uid"),
         ("POST", "?1.2.840.78.1", [1, 2], 400, "one data set"),
+        ("POST", "?1.2.840.78.1", nested(200), 400, "nested deeper than 8"),
         ("POST", "?1.2.840.78.0", as_json(workitem()), 409, "there is a workitem with this uid"),
         ("GET", "/1.2.840.78.404", None, 404, "not found"),
         ("GET", "/none", None, 400, "is not a uid"),

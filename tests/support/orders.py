@@ -59,6 +59,14 @@ def order(*steps: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
     return made | {TAGS["ScheduledProcedureStepSequence"]: list(steps) or [step()]}
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """A document whose sequences are nested so deep."""
+    document: dict[str, Any] = {}
+    for _ in range(depth):
+        document = {"00081032": {"vr": "SQ", "Value": [document]}}
+    return document
+
+
 def placed(values: dict[int, list[Any]] | None = None, change: str = "c1", key: str = "A1") -> OrderPlaced:
     return OrderPlaced(PARTITION, "", key, change, "rest test", "", 1, pack(order() if values is None else values))
 

@@ -10,7 +10,7 @@ from gantry.common.deidentify.moved_dates import moved
 from gantry.common.deidentify.options import Option, Profile
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.deidentify.safe_private import is_safe
-from gantry.common.deidentify.strict import has_standard_code, is_odd, strict_value
+from gantry.common.deidentify.strict import has_standard_code, strict_value, without_odd
 from gantry.common.deidentify.table import row_of
 from gantry.common.deidentify.values import BULK_DUMMY, dummy
 from gantry.common.deidentify.vocabulary import cleaned_text
@@ -188,8 +188,9 @@ class DataSetCleaner:
         return "\\".join([self.pseudonyms.uid(uid.strip(" \0")) for uid in uids])
 
     def _kept(self, element: _Element, level: _Level) -> bytes:
-        if is_odd(element.said, element.value):
-            return ElementWriter(level.encoding, level.text).plain(element.tag, element.said, b"")
+        if (left := without_odd(element.said, element.value)) != element.value:
+            padding = b" " * (len(left) % 2)
+            return ElementWriter(level.encoding, level.text).plain(element.tag, element.said, left + padding)
         if not level.strict or level.has_code:
             return element.raw
         value = strict_value(element.said, element.value, level.text, self.subject.names)

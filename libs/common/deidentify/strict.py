@@ -23,11 +23,12 @@ STANDARD_SCHEMES = frozenset(
 _TEXT = frozenset((b"LO", b"SH", b"ST", b"LT", b"UT", b"UC"))
 _ODD = {
     b"AS": re.compile(rb"[^0-9DWMY\\ \0]"),
-    b"CS": re.compile(rb"[\^=@]|[^\\]{65}"),
     b"DS": re.compile(rb"[^0-9+\-.,eE\\ \0]"),
     b"IS": re.compile(rb"[^0-9+\-.,eE\\ \0]"),
     b"UI": re.compile(rb"[^0-9.\\ \0]"),
 }
+# PS3.5 6.2: sixteen capital letters, digits, spaces and underscores at most.
+_CODE_WORD = re.compile(rb"[A-Z0-9_ ]{0,16}[ \0]*")
 _NUMBER = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
 
 
@@ -41,11 +42,16 @@ def has_standard_code(data: bytes, encoding: Encoding) -> bool:
     return bool(found.get(CODE_VALUE)) and scheme in STANDARD_SCHEMES
 
 
-def is_odd(vr: bytes, value: bytes) -> bool:
-    """Whether a number, an age, a code word or a UID holds what none of them can: a sender wrote something else there,
-    a name perhaps. Commas in numbers, and small letters and signs in code words, are what many senders write."""
+def without_odd(vr: bytes, value: bytes) -> bytes:
+    """What is left where a number, an age, a code word or a UID holds what none of them can: a sender wrote something
+    else there, a name perhaps. Commas in numbers are what many senders write. Of several code words those that are
+    none are emptied, so that the others keep their places (Image Type)."""
+    if vr == b"CS":
+        words = [word if _CODE_WORD.fullmatch(word) else b"" for word in value.split(b"\\")]
+        left = b"\\".join(words)
+        return left if left == value or any(words) else b""
     odd = _ODD.get(vr)
-    return odd is not None and odd.search(value) is not None
+    return b"" if odd is not None and odd.search(value) else value
 
 
 def strict_value(vr: bytes, value: bytes, text: CharacterSet, names: frozenset[str]) -> str | None:

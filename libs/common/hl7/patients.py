@@ -30,13 +30,15 @@ UNCHANGED = {
     "A13": _VISITS,
     "A28": "a person is known here once there is an order or a study",
     "A38": _VISITS,
+    # HL7 v2.3 3.2.46: from MRG-4 to PID-2; it need not name a patient in PID-3 or MRG-1.
+    "A46": "the external ID of a patient (PID-2) is not kept here",
 }
 """Events that are acknowledged, and change nothing, and why."""
 UPDATES = ("A08", "A31")
 MERGES = ("A40", "A18", "A34", "A36")
 """The latter three are those of versions before 2.3.1; A40 takes their place (HL7 v2.5 3.3.18, 3.3.34, 3.3.36). Of the
 accounts that A36 merges nothing is kept here."""
-CHANGES_OF_ID = ("A47", "A46")
+CHANGES_OF_ID = ("A47",)
 _MOST_PAIRS = 50
 _NOT_CONFIDENTIAL = ("N",)
 """HL7 table 0136; what a VIP indicator says is a site's own (table 0099)."""

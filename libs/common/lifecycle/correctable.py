@@ -90,23 +90,30 @@ def require_correctable(values: Values, allowed: frozenset[int]) -> None:
 
 def unpadded(values: Values) -> dict[str, Any]:
     """The same data set without the spaces that mean nothing (PS3.5 6.2): a sender that writes JSON out of what it read
-    in binary leaves them there, and "4711 " would be another patient than "4711". What is no data set stays so."""
-    return {name: _unpadded(element) for name, element in values.items()}
+    in binary leaves them there, and "4711 " would be another patient than "4711". What is no data set stays so. Raises
+    `NotUnderstood`, in words for whoever asked, where sequences are nested too deep."""
+    return _unpadded_items(values, 0)
 
 
-def _unpadded(element: Any) -> Any:
+def _unpadded_items(values: Values, depth: int) -> dict[str, Any]:
+    # Nothing has been checked yet: a document may be nested deeper than Python's stack.
+    _require_depth(depth)
+    return {name: _unpadded(element, depth) for name, element in values.items()}
+
+
+def _unpadded(element: Any, depth: int) -> Any:
     values = element.get("Value") if isinstance(element, Mapping) else None
     if not isinstance(values, list):
         return element
     vr = str(element.get("vr")).encode()
-    return {**element, "Value": [_without_spaces(vr, value) for value in values]}
+    return {**element, "Value": [_without_spaces(vr, value, depth) for value in values]}
 
 
-def _without_spaces(vr: bytes, value: Any) -> Any:
+def _without_spaces(vr: bytes, value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return value.rstrip(" ") if vr in _LEADING_COUNTS else value.strip(" ")
     if isinstance(value, Mapping) and vr == b"SQ":
-        return unpadded(value)
+        return _unpadded_items(value, depth + 1)
     if isinstance(value, Mapping) and vr == b"PN":
         return {group: part.strip(" ") if isinstance(part, str) else part for group, part in value.items()}
     return value
@@ -185,11 +192,15 @@ def _require_values(tag: int, element: Mapping[str, Any], most: int = _MOST_VALU
             raise NotUnderstood(f"{keyword}: not a value of {vr.decode()} (PS3.5 6.2)")
 
 
+def _require_depth(depth: int) -> None:
+    if depth > _DEEPEST:
+        raise NotUnderstood(f"sequences are nested deeper than {_DEEPEST}")
+
+
 def _require_item(keyword: str, item: Any, most: int, depth: int) -> None:
     if not isinstance(item, Mapping):
         raise NotUnderstood(f"{keyword}: an item is an object")
-    if depth > _DEEPEST:
-        raise NotUnderstood(f"{keyword}: sequences are nested deeper than {_DEEPEST}")
+    _require_depth(depth)
     for name, element in item.items():
         if (tag := _tag(name)) == SPECIFIC_CHARACTER_SET:
             raise NotUnderstood(f"{keyword}: an item has the character set of its data set")

@@ -58,6 +58,14 @@ class WebLimits:
     cors_origins: tuple[str, ...] = ()
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
+    def may_hold(self, address: str, held: int) -> bool:
+        """Whether an address that has `held` connections may have one more."""
+        return held < self.max_per_address or self._is_proxy(address)
+
+    def _is_proxy(self, text: str) -> bool:
+        address = address_of(text)
+        return address is not None and any(address in network for network in self.proxies)
+
 
 class Capacity(Enum):
     """What a new connection may request."""
@@ -83,7 +91,7 @@ class Connections:
         others, held = len(self._open), self._per_address[address]
         self._open[connection] = address
         self._per_address[address] += 1
-        if others < self._limits.max_connections and (held < self._limits.max_per_address or self._is_proxy(address)):
+        if others < self._limits.max_connections and self._limits.may_hold(address, held):
             return Capacity.ANYTHING
         if others < self._limits.max_connections + PROBE_RESERVE and held < _PROBES_OF_ONE:
             return Capacity.PROBES
@@ -96,10 +104,6 @@ class Connections:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
-
-    def _is_proxy(self, text: str) -> bool:
-        address = address_of(text)
-        return address is not None and any(address in network for network in self._limits.proxies)
 
 
 def as_response(problem: HttpProblem) -> web.Response:

@@ -38,7 +38,8 @@ def left(data: bytes, *options: str) -> bytes:
         # What stands where it does not belong.
         (element(0x00180015, b"PN", b"Doe^Jane"), element(0x00180015, b"CS", b"ANONYMIZED")),
         (element(0x00180015, b"CS", b"Doe^Jane"), element(0x00180015, b"CS", b"")),
-        (element(0x00180015, b"CS", b"Chest "), element(0x00180015, b"CS", b"Chest ")),
+        (element(0x00180015, b"CS", b"Doe Jane"), element(0x00180015, b"CS", b"")),
+        (element(0x00180015, b"CS", b"CHEST "), element(0x00180015, b"CS", b"CHEST ")),
         (element(0x00180050, b"DS", b"Doe Jane"), element(0x00180050, b"DS", b"")),
         (element(0x00180050, b"DS", b"1,5e-3\\2 "), element(0x00180050, b"DS", b"1,5e-3\\2 ")),
         (element(0x00200013, b"IS", b"Jane"), element(0x00200013, b"IS", b"")),

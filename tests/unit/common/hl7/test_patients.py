@@ -29,6 +29,13 @@ def test_what_is_said_of_visits_changes_nothing(event: str) -> None:
     assert isinstance(action, Nothing)
 
 
+def test_a_change_of_the_external_id_needs_no_identifier_and_changes_nothing() -> None:
+    """HL7 v2.3 3.2.46: PID-2 takes the place of MRG-4; whoever PID-3 and MRG-1 name is not merged or renamed."""
+    for pid, mrg in (({2: "E2", 3: ""}, {4: "E1"}), ({2: "E2"}, {1: "4712^^^HOSP^MR", 4: "E1"})):
+        (action,) = actions(patient("A46", pid=pid, mrg=mrg))
+        assert isinstance(action, Nothing)
+
+
 @pytest.mark.parametrize("event", ["A08", "A31"])
 def test_an_update_says_what_a_patient_is_like(event: str) -> None:
     (action,) = actions(patient(event, pid={6: "MAIER", 7: "197001311530"}))
@@ -83,7 +90,7 @@ def test_an_update_says_whether_a_patient_is_confidential_where_the_profile_says
     ("event", "kind"),
     [
         *((event, MergePatients) for event in ("A40", "A18", "A34", "A36")),  # the latter before HL7 2.3.1
-        *((event, ChangePatientId) for event in ("A47", "A46")),
+        ("A47", ChangePatientId),
     ],
 )
 def test_a_merge_leads_the_prior_identifier_to_that_of_pid(

@@ -53,6 +53,13 @@ def test_spaces_around_values_mean_nothing_where_the_standard_says_so() -> None:
     }
 
 
+def test_a_data_set_nested_deeper_than_any_is_refused_before_it_is_looked_through() -> None:
+    assert unpadded({"00081032": nested(7)}) == {"00081032": nested(7)}
+    for depth in (8, 5000):
+        with pytest.raises(NotUnderstood, match="nested deeper than 8"):
+            unpadded({"00081032": nested(depth)})
+
+
 GOOD = [
     ("00080030", value("TM", "235959.123456")),
     ("00101010", value("AS", "034Y")),

@@ -26,6 +26,21 @@ def test_umask_of_who_runs_it_is_as_before() -> None:
         os.umask(before)
 
 
+def test_workers_cannot_share_a_port_for_https(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They would add their number to `http.port`, which is none."""
+
+    async def supervise(workers: int) -> int:
+        return workers
+
+    monkeypatch.setattr("gantry.services.commands.serve._supervise", supervise)
+    config = tmp_path / "gantry.yaml"
+    for port, words in ((0, "cannot share http.tls_port"), (8080, "")):
+        config.write_text(f"lab: true\nhttp: {{port: {port}, tls_port: 8443}}\n")
+        done = CliRunner().invoke(serve, ["--workers", "2", "--config", str(config)])
+        assert words in done.output
+        assert done.exit_code == (1 if words else 2)
+
+
 async def test_stores_that_nobody_has_opened_are_not_called_well(tmp_path: Path) -> None:
     settings = load_settings(None, {}, {"data": tmp_path, "lab": True, "dimse.port": 0, "http.port": 0})
     archive = Archive(settings, EVERY, None, SystemClock())
