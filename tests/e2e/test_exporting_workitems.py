@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import generate_uid
+from pynetdicom import evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as GET
+from pynetdicom.sop_class import UnifiedProcedureStepPull
 
 from tests.e2e.test_exporting import exported, files, gantry
 from tests.support.archive import RunningArchive
 from tests.support.objects import data_set, write
+from tests.support.pynetdicom_peers import Scp
 from tests.support.worker import Worker, step
 from tests.support.workitems import WorkitemsClient
 
@@ -24,6 +31,8 @@ RULE = (
     "routing: {rules: [{name: teaching, where: ['PatientID=P1'], workitem: {"
     "code: 'EXPORT^99LOCAL^Export', worklist_label: TEACHING}}]}\n"
 )
+STUDIES, AWAY = ("1.2.3", "1.2.4"), "1.2.5"
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
@@ -113,15 +122,148 @@ def test_what_cannot_be_exported_is_cancelled_with_its_reason(archive: RunningAr
     assert "the archive has nothing of this study" in json.dumps(document)
 
 
-def test_a_target_that_cannot_be_written_leaves_no_workitem_claimed(archive: RunningArchive, tmp_path: Path) -> None:
+def test_a_target_that_is_refused_leaves_workitems_scheduled(archive: RunningArchive, tmp_path: Path) -> None:
     client, uid = WorkitemsClient(archive.http_port), generate_uid()
     study = stored(archive, tmp_path / "in", "P3", 1)
     with Worker(archive.port) as scheduler:
         assert scheduler.create(uid, asked("CD", study)).Status == 0
     (tmp_path / "file").write_text("not a folder")
-    done = exported(archive, tmp_path / "file" / "to", "--worklist", "CD")
+    for where, code, words in (
+        (tmp_path / "file" / "to", 1, "cannot be written"),
+        (tmp_path / "in", 3, "it holds something else"),
+        (tmp_path / "to.zip", 2, "--worklist needs a folder"),
+    ):
+        done = exported(archive, where, "--worklist", "CD")
+        assert (done.returncode, client.state(uid)) == (code, "SCHEDULED"), done
+        assert words in done.stderr.replace("\n", " ")
+    assert exported(archive, tmp_path / "to", "--worklist", "CD").returncode == 0
+    assert client.state(uid) == "COMPLETED"
+
+
+# ---- at an archive of somebody else's
+
+
+class OtherArchive(Scp):
+    """It holds an instance of each of two studies, and workitems that ask for studies. `loses` is how many answers
+    to changes of state are lost, `refuses` the statuses of its answers, by workitem."""
+
+    def __init__(self, workitems: dict[str, list[str]]) -> None:
+        self.workitems = workitems
+        self.states = dict.fromkeys(workitems, "SCHEDULED")
+        self.reasons: dict[str, str] = {}
+        self.loses: dict[str, int] = {}
+        self.refuses: dict[tuple[str, str], int] = {}
+        self._locks: dict[str, str] = {}
+        self._held = {study: data_set(study=study, series=f"{study}.1", instance=f"{study}.1.1") for study in STUDIES}
+        handlers = [
+            (evt.EVT_C_FIND, self._find),
+            (evt.EVT_C_GET, self._get),
+            (evt.EVT_N_SET, self._set),
+            (evt.EVT_N_ACTION, self._action),
+        ]
+        super().__init__("OTHER", handlers=handlers, contexts=[UnifiedProcedureStepPull, FIND, GET])
+
+    def performed_by_us(self, where: Path) -> Done:
+        return gantry("export", self.address, "--worklist", "CD", "--to", where, "--timeout", "5")
+
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        wanted = event.identifier
+        if "QueryRetrieveLevel" not in wanted:
+            for uid, studies in self.workitems.items():
+                answer = asked("CD", *studies)
+                answer.SOPInstanceUID = uid
+                yield 0xFF00, answer
+        elif wanted.StudyInstanceUID == AWAY:
+            yield 0xA700, None
+        elif found := self._held.get(wanted.StudyInstanceUID):
+            answer = Dataset()
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+                setattr(answer, keyword, found[keyword].value)
+            answer.QueryRetrieveLevel = wanted.QueryRetrieveLevel
+            yield 0xFF00, answer
+
+    def _get(self, event: evt.Event) -> Iterator[Any]:
+        yield 1
+        yield 0xFF00, self._held[event.identifier.StudyInstanceUID]
+
+    def _set(self, event: evt.Event) -> tuple[int, None]:
+        request: Any = event.request
+        uid, said = str(request.RequestedSOPInstanceUID), event.modification_list
+        if said.TransactionUID != self._locks.get(uid):
+            return 0xC301, None
+        for item in said.ProcedureStepProgressInformationSequence:
+            self.reasons[uid] = str(item.get("ReasonForCancellation", ""))
+        if self.refuses.get((uid, "LOST")):
+            event.assoc.abort()
+        return self.refuses.get((uid, "SET"), 0), None
+
+    def _action(self, event: evt.Event) -> tuple[int, None]:
+        request: Any = event.request
+        uid, said = str(request.RequestedSOPInstanceUID), event.action_information
+        state = str(said.ProcedureStepState)
+        if status := self.refuses.get((uid, state), 0):
+            return status, None
+        if self._locks.setdefault(uid, said.TransactionUID) != said.TransactionUID:
+            return 0xC301, None
+        known, self.states[uid] = self.states[uid], state
+        if self.loses.get(uid, 0):
+            self.loses[uid] -= 1
+            event.assoc.abort()
+        return (0xC302 if known == state else 0), None
+
+
+def test_one_bad_workitem_is_cancelled_alone_with_its_reason(tmp_path: Path) -> None:
+    """The first one too, at which nothing has been exported yet."""
+    wanted = {"1.9.1": [AWAY], "1.9.2": ["1.2.x"], "1.9.3": [STUDIES[0]], "1.9.4": [STUDIES[1], STUDIES[0]]}
+    with OtherArchive(wanted) as other:
+        done = other.performed_by_us(tmp_path / "to")
     assert done.returncode == 1, done
-    assert client.state(uid) == "CANCELED"
+    assert other.states == {
+        "1.9.1": "CANCELED",
+        "1.9.2": "CANCELED",
+        "1.9.3": "COMPLETED",
+        "1.9.4": "COMPLETED",
+    }, done
+    assert "a query was answered with" in other.reasons["1.9.1"]
+    assert other.reasons["1.9.2"] == "'1.2.x' is no Study Instance UID"
+    assert len(files(tmp_path / "to")) == 2
+
+
+def test_a_claim_whose_answer_is_lost_is_ours_all_the_same(tmp_path: Path) -> None:
+    with OtherArchive({"1.9.1": [STUDIES[0]], "1.9.2": [STUDIES[1]]}) as other:
+        other.loses["1.9.2"] = 1
+        done = other.performed_by_us(tmp_path / "to")
+    assert done.returncode == 0, done
+    assert set(other.states.values()) == {"COMPLETED"}
+    assert len(files(tmp_path / "to")) == 2
+
+
+def test_an_archive_that_breaks_while_it_is_asked_leaves_what_was_claimed_completed(tmp_path: Path) -> None:
+    with OtherArchive({"1.9.1": [STUDIES[0]], "1.9.2": [STUDIES[1]], "1.9.3": [STUDIES[1]]}) as other:
+        other.loses["1.9.2"] = 2
+        done = other.performed_by_us(tmp_path / "to")
+    assert done.returncode == 3, done
+    assert "workitem 1.9.2: it may stay IN PROGRESS" in done.stderr
+    assert other.states == {"1.9.1": "COMPLETED", "1.9.2": "IN PROGRESS", "1.9.3": "SCHEDULED"}, done
+
+
+@pytest.mark.parametrize("what", ["SET", "COMPLETED", "LOST"])
+def test_a_workitem_that_cannot_be_completed_is_named(tmp_path: Path, what: str) -> None:
+    with OtherArchive({"1.9.1": [STUDIES[0]], "1.9.2": [STUDIES[1]]}) as other:
+        other.refuses["1.9.1", what] = 0x0110
+        done = other.performed_by_us(tmp_path / "to")
+    assert done.returncode == 1, done
+    assert "workitem 1.9.1 stays IN PROGRESS: " in done.stderr
+    assert other.states == {"1.9.1": "IN PROGRESS", "1.9.2": "COMPLETED"}, done
+
+
+def test_an_archive_that_gives_no_studies_has_no_workitem_cancelled(tmp_path: Path) -> None:
+    other = OtherArchive({"1.9.1": [STUDIES[0]]})
+    other.ae.remove_supported_context(GET)
+    with other:
+        done = other.performed_by_us(tmp_path / "to")
+    assert done.returncode == 3, done
+    assert other.states == {"1.9.1": "SCHEDULED"}
 
 
 def test_a_worklist_is_named_alone() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from gantry.cli.exporting.directory import Directory
 from gantry.cli.exporting.engine import Export, StudyExport
 from gantry.cli.exporting.names import MediaNames, ReadableNames
 from gantry.cli.exporting.readme import readme
-from gantry.cli.exporting.target import FolderTarget, Target, ZipTarget
-from gantry.cli.exporting.workitems import ExportWorklist
+from gantry.cli.exporting.target import FolderTarget, Target, ZipTarget, begins_anew
+from gantry.cli.exporting.workitems import Claimed, ExportWorklist, not_performable
 from gantry.cli.importing.archive import Archive
 from gantry.cli.output import json_option, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
@@ -39,7 +40,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--worklist",
     metavar="LABEL",
-    help="The studies of workitems (UPS) with this Worklist Label, which are claimed, and completed in the end.",
+    help="The studies of workitems (UPS) with this Worklist Label, each claimed and completed; into a folder only.",
 )
 @click.option(
     "--to",
@@ -110,7 +111,7 @@ async def export(
     """
     if not deidentify and (retain or clean or key_file or patients or pixels_checked):
         raise click.UsageError("--retain, --clean, --key-file, --patients and --pixels-checked go with --deidentify")
-    _need_studies(studies, keys, worklist, dry_run=dry_run)
+    _need_studies(studies, keys, worklist, where, dry_run=dry_run)
     deidentifier = _deidentifier((*retain, *clean), key_file, patients, pixels_checked) if deidentify else None
     today = datetime.fromtimestamp(SystemClock().now_us() / 1e6).astimezone().date()
     archive = Archive(peer, timeout, today, keys)
@@ -145,26 +146,51 @@ async def _perform(
     media: bool,
     as_json: bool,
 ) -> int:
-    """Export what workitems ask for. Each that was claimed is completed or cancelled, whatever happens here."""
-    claimed = await worklist.claim()
-    chosen = list(dict.fromkeys(uid for one in claimed for uid in one.studies))
-    if not claimed:
+    """Export what workitems ask for, one after the other. The target is open before the first is claimed."""
+    waiting = await worklist.scheduled()
+    outcomes: list[StudyExport] = []
+    completed: list[bool] = []
+    whole = False
+    try:
+        if waiting:
+            with (
+                _opened(archive, where, deidentifier, spool, media=media) as job,
+                progress_bar("performing", len(waiting), quiet=as_json) as bar,
+            ):
+                for workitem in waiting:
+                    if claimed := await worklist.claim(workitem):
+                        completed.append(await _perform_one(worklist, claimed, job, outcomes, as_json))
+                    bar.advance()
+                whole = job.count > 0
+    except OSError as error:
+        click.echo(f"gantry: {_unwritten(where, error)}", err=True)
+        return EXIT_FAILED
+    if not completed:
         click.echo(f"no workitem of {worklist.label} is scheduled", err=as_json)
         return 0
-    outcomes: list[StudyExport] = []
-    failed, whole = "the export broke off", False
-    try:
-        if chosen:
-            outcomes, whole = await _export(archive, chosen, where, deidentifier, spool, media=media, as_json=as_json)
-        failed = ""
-    except OSError as error:
-        failed = _unwritten(where, error)
-        click.echo(f"gantry: {failed}", err=True)
-        return EXIT_FAILED
-    finally:
-        await worklist.conclude(claimed, {outcome.study: outcome for outcome in outcomes}, failed)
     code = _conclude(outcomes, where, whole, as_json)
-    return code if all(one.studies for one in claimed) else EXIT_FAILED
+    return code if all(completed) else EXIT_FAILED
+
+
+async def _perform_one(
+    worklist: ExportWorklist, claimed: Claimed, job: Export, outcomes: list[StudyExport], as_json: bool
+) -> bool:
+    """Whether it is COMPLETED. A workitem that was claimed is completed or cancelled, whatever happens here."""
+    own: list[StudyExport] = []
+    failed = not_performable(claimed)
+    try:
+        if not failed:
+            failed = "the export broke off"
+            own = await job.run(claimed.studies, lambda outcome: _tell(outcome, as_json), may_raise=False)
+            outcomes.extend(own)
+            _finish(job, outcomes)  # COMPLETED means that the directory of media names it
+            failed = ""
+    except OSError as error:
+        failed = f"the target cannot be written: {error.strerror or error}"
+        raise
+    finally:
+        is_completed = await worklist.conclude(claimed, {outcome.study: outcome for outcome in own}, failed)
+    return is_completed
 
 
 async def _export(
@@ -178,31 +204,51 @@ async def _export(
     as_json: bool,
 ) -> tuple[list[StudyExport], bool]:
     """What became of each study, and whether there is anything in the target."""
-    is_zip = where.suffix.lower() == ".zip"
-    target: Target = ZipTarget(where) if is_zip else FolderTarget(where, _form(deidentifier, media))
+    with _opened(archive, where, deidentifier, spool, media=media) as job:
+        outcomes = await _run(job, studies, as_json)
+        _finish(job, outcomes)
+        return outcomes, job.count > 0
+
+
+@contextmanager
+def _opened(
+    archive: Archive, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
+) -> Iterator[Export]:
+    """An export that goes on with what is in its target, which is closed in the end."""
+    anew = begins_anew(where)
+    target: Target = ZipTarget(where) if anew else FolderTarget(where, _form(deidentifier, media))
     directory = Directory(new_uid()) if media else None
     names = MediaNames() if media else ReadableNames()
     job = Export(archive, target, names, deidentifier, directory, spool)
     whole = False
     try:
-        job.resume(None if is_zip else where)
-        outcomes = await _run(job, studies, as_json)
-        left_out = sum(len(outcome.left_out) for outcome in outcomes)
-        profile = deidentifier.profile if deidentifier is not None else None
-        target.write("README.TXT", readme(job.count, left_out, profile, media=media).encode())
-        if directory is not None:
-            target.write("DICOMDIR", directory.encoded())
+        job.resume(None if anew else where)
+        yield job
         whole = job.count > 0
     finally:
         target.close(whole=whole)
-    return outcomes, whole
 
 
-def _need_studies(studies: Sequence[str], keys: Sequence[str], worklist: str | None, *, dry_run: bool) -> None:
+def _finish(job: Export, outcomes: Sequence[StudyExport]) -> None:
+    """Write what says what the target holds."""
+    left_out = sum(len(outcome.left_out) for outcome in outcomes)
+    profile = job.deidentifier.profile if job.deidentifier is not None else None
+    job.target.write("README.TXT", readme(job.count, left_out, profile, media=job.directory is not None).encode())
+    if job.directory is not None:
+        job.target.write("DICOMDIR", job.directory.encoded())
+
+
+def _need_studies(
+    studies: Sequence[str], keys: Sequence[str], worklist: str | None, where: Path, *, dry_run: bool
+) -> None:
     if [bool(studies), bool(keys), worklist is not None].count(True) != 1:
         raise click.UsageError("name studies by their Study Instance UIDs, or say with --key or --worklist which ones")
     if worklist is not None and (dry_run or not worklist):
         raise click.UsageError("--worklist needs a label, and claims workitems: it has no --dry-run")
+    if worklist is not None and begins_anew(where):
+        raise click.UsageError(
+            "--worklist needs a folder: a ZIP file begins anew, and would replace what earlier runs have completed"
+        )
     if wrong := [uid for uid in studies if not is_uid(uid)]:
         raise click.UsageError(f"{wrong[0]!r} is no Study Instance UID")
 
@@ -256,15 +302,19 @@ async def _run(job: Export, studies: Sequence[str], as_json: bool) -> list[Study
 
         def tell(outcome: StudyExport) -> None:
             bar.advance()
-            if as_json:
-                print_json(_as_json(outcome))
-            elif outcome.reason:
-                click.echo(f"failed {outcome.study}: {outcome.reason}", err=True)
-            else:
-                _tell_reasons("failed", outcome.study, outcome.failed)
-                _tell_reasons("left out of", outcome.study, outcome.left_out)
+            _tell(outcome, as_json)
 
         return await job.run(studies, tell)
+
+
+def _tell(outcome: StudyExport, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_json(outcome))
+    elif outcome.reason:
+        click.echo(f"failed {outcome.study}: {outcome.reason}", err=True)
+    else:
+        _tell_reasons("failed", outcome.study, outcome.failed)
+        _tell_reasons("left out of", outcome.study, outcome.left_out)
 
 
 def _tell_reasons(words: str, study: str, reasons: dict[str, str]) -> None:

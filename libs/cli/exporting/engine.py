@@ -66,16 +66,18 @@ class Export:
             if self.directory is not None and folder is not None:
                 self.directory.add(exported, path, _header(folder / path))
 
-    async def run(self, studies: Sequence[str], tell: Callable[[StudyExport], None]) -> list[StudyExport]:
-        """All of these studies, each told when it is done. Raises a `PeerError` only where the archive is away from the
-        beginning."""
+    async def run(
+        self, studies: Sequence[str], tell: Callable[[StudyExport], None], *, may_raise: bool = True
+    ) -> list[StudyExport]:
+        """All of these studies, each told when it is done. Raises a `GantryError` only where the first one fails, as
+        where the archive is away; unless `may_raise`, that is the reason of this study alone."""
         done: list[StudyExport] = []
         for uid in studies:
             outcome = StudyExport(uid)
             try:
                 await self._study(outcome)
             except GantryError as error:
-                if not done:
+                if may_raise and not done:
                     raise
                 outcome.reason = str(error)
             done.append(outcome)

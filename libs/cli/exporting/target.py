@@ -21,6 +21,11 @@ COLUMNS = ("path", "patient", "study", "series", "instance", "class", "transfer_
 _PIECE = 1 << 20
 
 
+def begins_anew(where: Path) -> bool:
+    """Whether each run replaces what earlier ones have put there."""
+    return where.suffix.lower() == ".zip"
+
+
 class Target(Protocol):
     """What takes exported files."""
 

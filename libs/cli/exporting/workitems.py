@@ -15,12 +15,17 @@ from gantry.cli.exporting.engine import StudyExport
 from gantry.cli.identifiers import BOTH, encode, text
 from gantry.cli.query import ask
 from gantry.common.clock import SystemClock
-from gantry.common.dicom.standard.sop_classes import UNIFIED_PROCEDURE_STEP_PULL, UNIFIED_PROCEDURE_STEP_PUSH
-from gantry.common.dimse import Element
-from gantry.common.errors import PeerError
-from gantry.common.ids import new_uid
-from gantry.common.net import Association, Peer, connect, scu
-from gantry.common.statuses import SUCCESS, status_words
+from gantry.common.dicom.standard.sop_classes import (
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    UNIFIED_PROCEDURE_STEP_PULL,
+    UNIFIED_PROCEDURE_STEP_PUSH,
+)
+from gantry.common.dimse import Command, Element
+from gantry.common.errors import AssociationAborted, PeerError, PeerTimeout
+from gantry.common.ids import is_uid, new_uid
+from gantry.common.net import Peer, connect, scu
+from gantry.common.statuses import SUCCESS, WORKITEM_ALREADY_IN_PROGRESS, status_words
 
 _CHANGE_STATE = 1
 _MOST = 100
@@ -46,63 +51,88 @@ class ExportWorklist:
     label: str
     timeout: float
 
-    async def claim(self) -> list[Claimed]:
-        """Those that are scheduled, and are ours from now on: another worker may have been faster with some."""
+    async def scheduled(self) -> list[Dataset]:
+        """Those that can be claimed. Raises a `PeerError` also where the archive gives us no studies: nothing is
+        claimed then that would have to be cancelled."""
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
             found = await ask(
                 association, UNIFIED_PROCEDURE_STEP_PULL, _wanted(self.label), timeout=self.timeout, limit=_MOST
             )
-            if found.status != SUCCESS and not found.matches:
-                raise PeerError(f"the workitems cannot be listed: {status_words(found.status)} {found.comment}".strip())
-            claimed = []
-            for one in found.matches:
-                mine = Claimed(text(one, "SOPInstanceUID"), new_uid(), _studies(one), _code(one))
-                if await self._state(association, mine, "IN PROGRESS"):
-                    claimed.append(mine)
-            return claimed
+        if found.status != SUCCESS and not found.matches:
+            raise PeerError(f"the workitems cannot be listed: {status_words(found.status)} {found.comment}".strip())
+        for service in (STUDY_ROOT_FIND, STUDY_ROOT_GET) if found.matches else ():
+            async with connect(self.peer, [(service, BOTH)]) as association:
+                scu.need_context(association, service)
+        return found.matches
 
-    async def conclude(self, claimed: list[Claimed], outcomes: Mapping[str, StudyExport], failed: str = "") -> None:
-        """Say what came of each; `failed` is why nothing came of any."""
+    async def claim(self, workitem: Dataset) -> Claimed | None:
+        """The workitem, ours from now on; None where another worker was faster. Where the answer is lost, the claim is
+        repeated with its Transaction UID: C302H says then that it is ours (PS3.4 table CC.1.1-2)."""
+        mine = Claimed(text(workitem, "SOPInstanceUID"), new_uid(), _studies(workitem), _code(workitem))
+        try:
+            response = await self._change_state(mine, "IN PROGRESS")
+        except (AssociationAborted, PeerTimeout):
+            try:
+                response = await self._change_state(mine, "IN PROGRESS")
+            except PeerError as error:
+                click.echo(
+                    f"workitem {mine.uid}: it may stay IN PROGRESS, claimed without an answer: {error}", err=True
+                )
+                raise
+            if response.status == WORKITEM_ALREADY_IN_PROGRESS:
+                return mine
+        if response.status == SUCCESS:
+            return mine
+        click.echo(f"workitem {mine.uid}: {_words(response)}", err=True)
+        return None
+
+    async def conclude(self, one: Claimed, outcomes: Mapping[str, StudyExport], failed: str = "") -> bool:
+        """Say what came of it, `failed` where nothing could; return whether it is COMPLETED. That it stays IN PROGRESS
+        is said in words."""
+        why = failed or _why_not(one, outcomes)
+        try:
+            response = await self._tell(one, _cancelled(one, why) if why else _performed(one, outcomes))
+            if response.status == SUCCESS:
+                response = await self._change_state(one, "CANCELED" if why else "COMPLETED")
+            refused = "" if response.status == SUCCESS else _words(response)
+        except PeerError as error:
+            refused = str(error)
+        if refused:
+            click.echo(f"workitem {one.uid} stays IN PROGRESS: {refused}", err=True)
+        elif why:
+            click.echo(f"workitem {one.uid} is cancelled: {why}", err=True)
+        return not (refused or why)
+
+    async def _tell(self, one: Claimed, said: Dataset) -> Command:
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
-            for one in claimed:
-                why = failed or _why_not(one, outcomes)
-                said = _cancelled(one, why) if why else _performed(one, outcomes)
-                if await self._told(association, one, said):
-                    await self._state(association, one, "CANCELED" if why else "COMPLETED")
+            context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
+            return await scu.set_attributes(
+                association,
+                UNIFIED_PROCEDURE_STEP_PUSH,
+                one.uid,
+                encode(said, context),
+                over=UNIFIED_PROCEDURE_STEP_PULL,
+                timeout=self.timeout,
+            )
 
-    async def _told(self, association: Association, one: Claimed, said: Dataset) -> bool:
-        context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
-        response = await scu.set_attributes(
-            association,
-            UNIFIED_PROCEDURE_STEP_PUSH,
-            one.uid,
-            encode(said, context),
-            over=UNIFIED_PROCEDURE_STEP_PULL,
-            timeout=self.timeout,
-        )
-        return _is_done(one, response.status, response.text(Element.ERROR_COMMENT))
-
-    async def _state(self, association: Association, one: Claimed, state: str) -> bool:
-        context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
+    async def _change_state(self, one: Claimed, state: str) -> Command:
         asked = Dataset()
         asked.TransactionUID, asked.ProcedureStepState = one.transaction, state
-        response = await scu.act(
-            association,
-            UNIFIED_PROCEDURE_STEP_PUSH,
-            one.uid,
-            _CHANGE_STATE,
-            encode(asked, context),
-            over=UNIFIED_PROCEDURE_STEP_PULL,
-            timeout=self.timeout,
-        )
-        return _is_done(one, response.status, response.text(Element.ERROR_COMMENT))
+        async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
+            context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
+            return await scu.act(
+                association,
+                UNIFIED_PROCEDURE_STEP_PUSH,
+                one.uid,
+                _CHANGE_STATE,
+                encode(asked, context),
+                over=UNIFIED_PROCEDURE_STEP_PULL,
+                timeout=self.timeout,
+            )
 
 
-def _is_done(one: Claimed, status: int, comment: str) -> bool:
-    if status == SUCCESS:
-        return True
-    click.echo(f"workitem {one.uid}: {comment or status_words(status)}", err=True)
-    return False
+def _words(response: Command) -> str:
+    return response.text(Element.ERROR_COMMENT) or status_words(response.status)
 
 
 def _wanted(label: str) -> Dataset:
@@ -123,10 +153,15 @@ def _code(workitem: Dataset) -> Dataset | None:
     return next(iter(workitem.get("ScheduledWorkitemCodeSequence") or []), None)
 
 
-def _why_not(one: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
-    """Why a workitem is not completed; "" where all of its studies are exported whole."""
+def not_performable(one: Claimed) -> str:
+    """Why its input cannot be exported at all; "" where it can be tried."""
     if not one.studies:
         return "its input names no study"
+    return next((f"{uid!r} is no Study Instance UID" for uid in one.studies if not is_uid(uid)), "")
+
+
+def _why_not(one: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
+    """Why a workitem is not completed; "" where all of its studies are exported whole."""
     for uid in one.studies:
         outcome = outcomes.get(uid)
         if outcome is None:
@@ -141,7 +176,7 @@ def _cancelled(one: Claimed, why: str) -> Dataset:
     """PS3.4 table CC.2.5-3: what the state CANCELED needs."""
     progress = Dataset()
     progress.ProcedureStepDiscontinuationReasonCodeSequence = Items([_coded("110501", "DCM", "Equipment failure")])
-    progress.ReasonForCancellation = why[:_LONGEST_REASON]
+    progress.ReasonForCancellation = " ".join(why.replace("\\", "/").split())[:_LONGEST_REASON].rstrip()
     progress.ProcedureStepCancellationDateTime = _now()
     return _set(one, ProcedureStepProgressInformationSequence=Items([progress]))
 
