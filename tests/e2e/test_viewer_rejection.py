@@ -233,6 +233,8 @@ async def test_single_images_are_rejected_and_undone_and_counts_are_right(archiv
         await job(page, "8 images rejected")
         await page.until("!location.search.includes('study=')")
         await shown(page, PATIENTS)
+        # An image that was on its way when it was rejected is 404, and the browser notes that.
+        page.errors[:] = [one for one in page.errors if not one.endswith("/rendered")]
 
 
 async def test_what_is_no_image_is_said_and_nothing_is_rejected(archive: RunningArchive) -> None:
