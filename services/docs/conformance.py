@@ -35,6 +35,7 @@ from gantry.common.dicom.standard.sop_classes import (
     STUDY_ROOT_MOVE,
     UNIFIED_PROCEDURE_STEP_EVENT,
     VERIFICATION,
+    class_in_words,
 )
 from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, encoding_of, name_of
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -111,15 +112,15 @@ def _services() -> str:
 
 
 def _storage() -> str:
-    now = [(_class_name(keyword, uid), uid, "") for keyword, uid in STORAGE_SOP_CLASSES.items()]
-    retired = [(_class_name(keyword, uid), uid, "yes") for keyword, uid in RETIRED_STORAGE_SOP_CLASSES.items()]
+    now = [(_class_name(uid), uid, "") for uid in STORAGE_SOP_CLASSES.values()]
+    retired = [(_class_name(uid), uid, "yes") for uid in RETIRED_STORAGE_SOP_CLASSES.values()]
     return _table(("SOP class", "UID", "retired"), sorted(now + retired))
 
 
-def _class_name(keyword: str, uid: str) -> str:
+def _class_name(uid: str) -> str:
     """The standard's name; for a class that is newer than the dictionary at hand, its keyword in words."""
     name = UID(uid).name
-    return name if name != uid else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", keyword)
+    return name if name != uid else class_in_words(uid)
 
 
 def _numbers(uid: str) -> list[int]:

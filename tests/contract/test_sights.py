@@ -23,7 +23,7 @@ _SEVERAL = [name for name, (sight, _) in SIGHTS.items() if sight.alternatives]
 
 async def test_archive_is_as_small_as_what_is_seen(index: SearchIndex, tmp_path: Path) -> None:
     await index.apply(ENTRIES)
-    whole = RestrictedIndex(index)
+    whole, places = RestrictedIndex(index), 0
     for name in _SEVERAL:
         sight, sees = SIGHTS[name]
         smaller = await open_sqlite_index(tmp_path / f"{_SEVERAL.index(name)}.db")
@@ -37,6 +37,10 @@ async def test_archive_is_as_small_as_what_is_seen(index: SearchIndex, tmp_path:
                     found = [one.attributes async for page in whole.find(asked) for one in page]
                     total = await whole.total(asked)
                     located = [one.sop_instance_uid async for page in whole.locate(asked) for one in page]
+                    place = await whole.place_behind(asked, 1)
+                    rest = [one.attributes async for page in whole.find(asked, place or ()) for one in page]
+                places += place is not None
+                assert texts(rest) == texts(found[int(place is not None) :]), (name, level, asked_for)
                 expected = [one.attributes async for page in smaller.find(asked) for one in page]
                 assert texts(found) == texts(expected), (name, level, asked_for)
                 assert total == len(expected), (name, level, asked_for)
@@ -45,6 +49,7 @@ async def test_archive_is_as_small_as_what_is_seen(index: SearchIndex, tmp_path:
             assert SIGHT.get().whole
         finally:
             await smaller.close()
+    assert places > len(_SEVERAL)
 
 
 @pytest.mark.parametrize("name", ["either of many", "ordinary and one that was opened"])

@@ -113,13 +113,12 @@ class FrameService:
         return await send_video(request, self._objects, location, fragments, self._settings.stall)
 
     async def picture(
-        self, request: web.BaseRequest, locations: Sequence[Location], frames: str, look: Look
+        self, request: web.BaseRequest, location: Location, pictured: Pictured, frames: str, look: Look
     ) -> web.StreamResponse:
-        """The picture of a frame of the first object that has an image, its first one where none is named; 404 if none
-        has, 406 if it cannot be shown correctly."""
+        """The picture of a frame, the first one where none is named; 404 where there is none, 406 if it cannot be shown
+        correctly."""
         with as_bad_request():
             number = frame_numbers(frames or "1")[0]
-        location, pictured = await self.first(locations)
         with as_problems():
             require_frames(pictured.image, [number])
         with as_bad_request():
@@ -158,7 +157,7 @@ class FrameService:
             return await self._converter.render(pictured.image, header, frame, look, number, client)
 
     async def first(self, locations: Sequence[Location]) -> tuple[Location, Pictured]:
-        """The first object with an image."""
+        """The first object with an image. Raises `HttpProblem`."""
         for location in locations:
             try:
                 return location, await self._reader.pictured(location)

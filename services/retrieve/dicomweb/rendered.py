@@ -52,4 +52,4 @@ class RenderedService:
         query = request.query
         with as_bad_request():
             look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
-        return await self._frames.picture(request, locations, match.frames, look)
+        return await self._frames.picture(request, location, pictured, match.frames, look)

@@ -63,7 +63,7 @@ class UriService:
         kind = next(iter(PICTURES)) if kind in _ANY else kind
         with as_bad_request():
             look = look_of(_window(request), _viewport(request), kind, query.get("imageQuality"))
-        return await self._frames.picture(request, [location], named.frames, look)
+        return await self._frames.picture(request, *await self._frames.first([location]), named.frames, look)
 
 
 def _window(request: web.BaseRequest) -> str | None:

@@ -117,6 +117,7 @@ class ImageStack extends HTMLElement {
         }
         return;
       }
+      this.put(null);
       this.blank();
       say(this.message, `This image cannot be shown: ${error.message}`);
     }

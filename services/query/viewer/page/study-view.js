@@ -16,7 +16,7 @@ const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
 const SERIES = "includefield=SeriesDescription,NumberOfSeriesRelatedInstances,SeriesDate,SeriesTime,BodyPartExamined";
 const AT_ONCE = 2;
 // Modalities (PS3.3 C.7.3.1.1.1) whose objects hold none.
-const PICTURELESS = /^(DOC|ECG|HD|KO|PLAN|PR|REG|SR|RT(PLAN|RECORD|STRUCT))$/;
+const PICTURELESS = /^(DOC|ECG|KO|PLAN|PR|REG|SR|RT(PLAN|RECORD|STRUCT))$/;
 const TABS = { tags: "Tags", priors: "Other studies", times: "Times", history: "History" };
 
 class StudyView extends HTMLElement {
@@ -186,6 +186,7 @@ class StudyView extends HTMLElement {
   // A small picture; what it is, where no picture can be made of it.
   async thumbnail(image, path, kind, signal) {
     try {
+      // As if it had been asked for in vain.
       if (PICTURELESS.test(kind)) throw kind;
       const blob = await (await ask(path, { accept: "image/jpeg, image/png;q=0.5", signal })).blob();
       image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
