@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
@@ -68,10 +69,21 @@ def _time_zone(name: str) -> str:
 _CODE = r"^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,64}$"
 """Code Value, Coding Scheme Designator and Code Meaning (PS3.3 table 8.8-1)."""
 _LABEL = r"^[^\x00-\x1f\x7f\\]{0,64}$"
+_URL = re.compile(r"https?://[!-\[\]-~]{1,1000}")
+_AE_TITLE: TypeAdapter[str] = TypeAdapter(AeTitle)
+
+
+def _output(value: str) -> str:
+    """A URL, or an AE title."""
+    if "://" not in value:
+        return _AE_TITLE.validate_python(value)
+    if _URL.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no URL of a web server")
+    return value
 
 
 class WorkitemRequestSettings(Section):
-    """What somebody else is to do with a study"""
+    """What somebody else is to do"""
 
     code: Annotated[str, Field(pattern=_CODE)] = Field(
         description="`VALUE^SCHEME^MEANING`, of Scheduled Workitem Code Sequence: what is to be done"
@@ -84,6 +96,10 @@ class WorkitemRequestSettings(Section):
     )
     station: Annotated[str, Field(pattern=_CODE)] | None = Field(
         default=None, description="`VALUE^SCHEME^MEANING`, of Scheduled Station Name Code Sequence: who is to do it"
+    )
+    output: tuple[Annotated[str, AfterValidator(_output)], ...] = Field(
+        default=(),
+        description="AE titles, or URLs for STOW-RS, of Output Destination Sequence: where what comes of it is to go",
     )
 
 
@@ -162,8 +178,13 @@ class PrefetchRuleSettings(Section):
         description="`VALUE` or `VALUE^SCHEME`, one of which is a requested procedure code or a scheduled protocol "
         "code of the order; without any, all",
     )
-    ask: Annotated[tuple[AeTitle, ...], Field(min_length=1)] = Field(
-        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE, or C-GET"
+    ask: tuple[AeTitle, ...] = Field(
+        default=(),
+        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE, or C-GET",
+    )
+    workitem: WorkitemRequestSettings | None = Field(
+        default=None,
+        description="In place of `ask`: a workitem (PS3.4 CC) is created for each order, and somebody else fetches",
     )
     by: Literal["move", "get"] = Field(
         default="move",
@@ -187,6 +208,16 @@ class PrefetchRuleSettings(Section):
     dry_run: bool = Field(
         default=False, description="Asks, says in the list what would be fetched, and fetches nothing"
     )
+
+    @model_validator(mode="after")
+    def _asks_or_has_it_done(self) -> Self:
+        if bool(self.ask) == (self.workitem is not None):
+            raise ValueError("a rule names the archives that we `ask`, or a `workitem` for somebody else, not both")
+        if self.workitem is not None and {"by", "between", "dry_run"} & self.model_fields_set:
+            raise ValueError(
+                "`by`, `between` and `dry_run` are about archives that we `ask`: the rule has a `workitem`"
+            )
+        return self
 
 
 class RoutingSettings(Section):

@@ -33,6 +33,7 @@ from gantry.services.retrieve.routing.patient_requesting import PatientRequests
 from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
 from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.prior_getting import PriorGetter
+from gantry.services.retrieve.routing.prior_work_requesting import PriorWorkRequests
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.router import Router, RouterLimits
@@ -137,12 +138,15 @@ def _requesting(context: Context) -> ConsumerLoop:
 
 
 def _work(context: Context) -> WorkRequests | None:
-    settings = context.settings
-    works = works_of(settings.routing.rules)
+    works = works_of(context.settings.routing.rules)
     if not works:
         return None
-    reached = settings.dimse.ae_title, (settings.http.url or "").rstrip("/")
-    return WorkRequests(works, context.objects, context.answers, context.clock, *reached)
+    return WorkRequests(works, context.objects, context.answers, context.clock, *_reached(context))
+
+
+def _reached(context: Context) -> tuple[str, str]:
+    """Our AE title, and the URL by which we are reached, "" where it is not known."""
+    return context.settings.dimse.ae_title, (context.settings.http.url or "").rstrip("/")
 
 
 def _step_routing(context: Context) -> StepRouting:
@@ -154,7 +158,9 @@ def _step_routing(context: Context) -> StepRouting:
 
 def _prefetch_routing(context: Context) -> StepRouting:
     settings, (orders, follower) = context.settings.routing, context.orders.begin()
-    handler = PrefetchRequests(prior_rules(settings.prefetch), context.log, orders, follower, context.clock)
+    rules, works = prior_rules(settings.prefetch), works_of(settings.prefetch)
+    work = PriorWorkRequests(rules, works, context.objects, orders, *_reached(context)) if works else None
+    handler = PrefetchRequests(rules, context.log, orders, follower, context.clock, work)
     of_orders = prefetch_requesting.GROUP, (prefetch_requesting.TOPIC,)
     return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up, *of_orders)
 

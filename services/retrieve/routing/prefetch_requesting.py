@@ -1,5 +1,5 @@
 """Which priors are to be fetched for an order, after the rules of the settings: a route for each archive that is asked,
-once for an order and its patient."""
+or a workitem for somebody else, once for an order and its patient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.role_sections import PrefetchRuleSettings
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import TOPICS, OrderChanged, OrderPlaced, RouteRequested, decode
+from gantry.common.events import TOPICS, OrderPlaced, RouteRequested, decode
 from gantry.common.lifecycle.retention_rules import period_of
 from gantry.common.lifecycle.routes import PREFETCH
 from gantry.common.orders import Order, first
@@ -22,6 +22,7 @@ from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.retrieve.routing.prior_work_requesting import OrderEvent, PriorWorkRequests
 from gantry.services.retrieve.routing.priors import OF_ORDER, PriorRule, Wanted, wanted_of
 from gantry.services.retrieve.routing.step_requesting import followed
 
@@ -87,9 +88,17 @@ class PrefetchRequests:
     followed the log that far."""
 
     def __init__(
-        self, rules: Sequence[PriorRule], log: EventLog, orders: OrderIndex, follower: Follower, clock: Clock
+        self,
+        rules: Sequence[PriorRule],
+        log: EventLog,
+        orders: OrderIndex,
+        follower: Follower,
+        clock: Clock,
+        work: PriorWorkRequests | None = None,
     ) -> None:
+        """`work` is for rules that have priors fetched by somebody else."""
         self._rules = rules
+        self._work = work
         self._log = log
         self._orders = orders
         self._follower = follower
@@ -102,27 +111,33 @@ class PrefetchRequests:
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
         published already has the same names."""
-        events = [one.event for one in batch if isinstance(one.event, OrderPlaced | OrderChanged)]
+        events = [one.event for one in batch if isinstance(one.event, OrderEvent)]
         events = [event for event in events if event.at >= self.since_us]
         if not events:
             return
         await followed(self._log, self._follower, self._clock)
         await self._refresh()
         for event in {(one.partition, one.order): one for one in events}.values():
-            routes = [one for one in await self._routes(event) if one.route not in self._names]
-            if routes:
-                await self._log.append(*routes)
+            known = await self._orders.order(event.partition, event.order)
+            if known is None:
+                continue
+            wanted = wanted_of(*known)
+            routes = self._routes(known[0], wanted, event.trace)
+            works = [] if self._work is None or self._is_stale(wanted) else await self._work.of(event, *known, wanted)
+            if routes or works:
+                await self._log.append(*routes, *works)
                 await reach(FailPoint.AFTER_PUBLISH)
                 self._names |= {one.route for one in routes}
-                logger.info("priors requested", routes=len(routes), trace=event.trace)
+                logger.info("priors requested", routes=len(routes), workitems=len(works), trace=event.trace)
 
-    async def _routes(self, event: OrderPlaced | OrderChanged) -> list[RouteRequested]:
-        known = await self._orders.order(event.partition, event.order)
-        wanted = None if known is None else wanted_of(*known)
-        now = self._clock.now_us()
-        if known is None or wanted is None or is_stale(wanted, now):
+    def _routes(self, order: Order, wanted: Wanted | None, trace: str) -> list[RouteRequested]:
+        if wanted is None or self._is_stale(wanted):
             return []
-        return prefetch_requests(known[0], wanted, event.trace, self._rules, now)
+        routes = prefetch_requests(order, wanted, trace, self._rules, self._clock.now_us())
+        return [one for one in routes if one.route not in self._names]
+
+    def _is_stale(self, wanted: Wanted | None) -> bool:
+        return wanted is not None and is_stale(wanted, self._clock.now_us())
 
     async def _refresh(self) -> None:
         """Learn which were requested, also by other processes; the log remembers them for 30 days."""

@@ -1,4 +1,5 @@
-"""Workitems that rules ask for: what there is to do with a study that is complete (PS3.4 CC, PS3.3 B.26; pure)."""
+"""Workitems that rules ask for: what all of them say, and what there is to do with a study that is complete (PS3.4 CC,
+PS3.3 B.26; pure)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.config.role_sections import PrefetchRuleSettings, RouteRuleSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -29,7 +30,7 @@ from gantry.common.ports.index import Location
 from gantry.common.web.routes import BASE
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE, WORKLIST_LABEL, WorkitemState, moment
 
-_PATIENT = (
+PATIENT = (
     PATIENT_NAME,
     PATIENT_ID,
     ISSUER_OF_PATIENT_ID,
@@ -44,7 +45,7 @@ Values = dict[int, list[Any]]
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a rule wants to be done: a code, and a station if it is for one, as items of their sequences; `priority` is
-    a value of Scheduled Procedure Step Priority."""
+    a value of Scheduled Procedure Step Priority; `output` are AE titles and URLs of STOW-RS."""
 
     rule: str
     label: str
@@ -52,17 +53,21 @@ class Work:
     priority: str
     code: Mapping[int, list[Any]]
     station: Mapping[int, list[Any]] | None = None
+    output: tuple[str, ...] = ()
 
 
-def works_of(rules: Iterable[RouteRuleSettings]) -> dict[str, Work]:
-    """What rules ask for, by their names; rules that only send are not in it."""
+def works_of(rules: Iterable[RouteRuleSettings] | Iterable[PrefetchRuleSettings]) -> dict[str, Work]:
+    """What rules ask for, by their names; rules of which we do ourselves what there is to do are not in it."""
     works = {}
     for rule in rules:
         asked = rule.workitem
         if asked is not None:
-            names = asked.label or rule.name, asked.worklist_label or rule.name
-            station = None if asked.station is None else _code_item(asked.station)
-            works[rule.name] = Work(rule.name, *names, rule.priority.upper(), _code_item(asked.code), station)
+            works[rule.name] = Work(
+                *(rule.name, asked.label or rule.name, asked.worklist_label or rule.name, rule.priority.upper()),
+                code_item(asked.code),
+                None if asked.station is None else code_item(asked.station),
+                asked.output,
+            )
     return works
 
 
@@ -81,6 +86,16 @@ def attributes_of(
 ) -> Values:
     """The attributes of the workitem. The input is all that is here of a study, which is fetched from us: by `ae_title`
     and, where it is known by which `url` we are reached, by WADO-RS."""
+    return {
+        **scheduled(work, now_us),
+        TAGS["InputInformationSequence"]: _inputs(uid, locations, ae_title, url),
+        TAGS["ReferencedRequestSequence"]: [_request(study, uid)],
+        **{tag: list(study.get(tag) or ()) for tag in PATIENT},
+    }
+
+
+def scheduled(work: Work, now_us: int) -> Values:
+    """What every workitem of a rule says: what is to be done, now, by whom, and where what comes of it is to go."""
     made: Values = {
         TAGS["ScheduledProcedureStepPriority"]: [work.priority],
         TAGS["ProcedureStepLabel"]: [work.label],
@@ -90,10 +105,17 @@ def attributes_of(
         PROCEDURE_STEP_STATE: [WorkitemState.SCHEDULED.value],
         TAGS["ScheduledWorkitemCodeSequence"]: [dict(work.code)],
         TAGS["ScheduledStationNameCodeSequence"]: [] if work.station is None else [dict(work.station)],
-        TAGS["InputInformationSequence"]: _inputs(uid, locations, ae_title, url),
-        TAGS["ReferencedRequestSequence"]: [_request(study, uid)],
     }
-    return made | {tag: list(study.get(tag) or ()) for tag in _PATIENT}
+    if work.output:
+        made[TAGS["OutputDestinationSequence"]] = [_storage(one) for one in work.output]
+    return made
+
+
+def _storage(destination: str) -> Values:
+    """An item of PS3.3 table 10-32, Storage Macro."""
+    if "://" in destination:
+        return {TAGS["STOWRSStorageSequence"]: [{TAGS["StorageURL"]: [destination]}]}
+    return {TAGS["DICOMStorageSequence"]: [{TAGS["DestinationAE"]: [destination]}]}
 
 
 def _request(study: Mapping[int, Any], uid: str) -> Values:
@@ -126,7 +148,8 @@ def _over_http(url: str) -> Values:
     return {TAGS["WADORSRetrievalSequence"]: [{RETRIEVE_URL: [url]}]} if url else {}
 
 
-def _code_item(text: str) -> Values:
+def code_item(text: str) -> Values:
+    """`VALUE^SCHEME^MEANING` as an item of a code sequence (PS3.3 8.8)."""
     value, scheme, meaning = text.split("^")
     return {
         TAGS["CodeValue"]: [value],

@@ -83,6 +83,20 @@ def test_who_is_to_do_it_and_how_soon_is_said() -> None:
     assert made(rule())[TAGS["ScheduledStationNameCodeSequence"]] == []
 
 
+def test_where_what_comes_of_it_is_to_go_is_said_where_the_rule_says_so() -> None:
+    workitem = WorkitemRequestSettings(code=CODE, output=("READING 1", "https://pacs.example/dicom-web/studies"))
+    dimse, web = made(RouteRuleSettings(name="send", workitem=workitem))[TAGS["OutputDestinationSequence"]]
+    assert value(value(dimse, "DICOMStorageSequence"), "DestinationAE") == "READING 1"
+    assert value(value(web, "STOWRSStorageSequence"), "StorageURL") == "https://pacs.example/dicom-web/studies"
+    assert TAGS["OutputDestinationSequence"] not in made(rule())
+
+
+@pytest.mark.parametrize("output", ["", " ", "A" * 17, "READING\\1", "READING\n", "https://", "https://a b"])
+def test_a_destination_that_is_neither_an_ae_title_nor_a_url_is_refused(output: str) -> None:
+    with pytest.raises(ValidationError):
+        WorkitemRequestSettings(code=CODE, output=(output,))
+
+
 def test_a_completion_that_is_read_twice_is_one_workitem_and_what_comes_later_another() -> None:
     uid = workitem_uid(COMPLETED, "liver")
     assert is_uid(uid)
