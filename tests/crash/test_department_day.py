@@ -2,9 +2,9 @@
 and the end is the same.
 
 Each step is what a device or a person does; one that gets no answer does it again, as devices and persons do. Ordered
-by HL7, found by DCMTK's `findscu`, performed by pynetdicom (MPPS), sent by DCMTK's `storescu`, committed for
-pynetdicom, complete, told to a scheduler (Instance Availability Notification), routed to Orthanc, corrected and merged
-by HL7, rejected by a note, deleted, restored.
+by HL7, found by DCMTK's `findscu`, performed by pynetdicom and by dcmjs (MPPS), sent by DCMTK's `storescu`, committed
+for pynetdicom, complete, told to a scheduler (Instance Availability Notification), routed to Orthanc, corrected and
+merged by HL7, rejected by a note, deleted, restored.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from tests.crash.conftest import MakeArchive
 from tests.crash.test_corrections import ask, shown
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import found
+from tests.support.dcmjs_modality import DcmjsModality
 from tests.support.dcmtk import find, run, tool
 from tests.support.messages import order, patient
 from tests.support.modality import Modality, begun, over, refers
@@ -45,8 +46,8 @@ from tests.support.rejection_notes import rejection_note
 from tests.support.worklist import OrdersClient
 
 pytestmark = pytest.mark.timeout(400)
-SEEDS = (4, 19, 6)
-"""Killed while images are sent, patients are merged, and the study is deleted."""
+SEEDS = (4, 7, 24, 0)
+"""Killed while images are sent, another device performs its step, patients are merged, and the study is deleted."""
 IMAGES = 6
 SETTINGS = (
     "http: {{may_correct: [loopback], may_delete: [loopback], may_order: [loopback]}}\n"
@@ -75,6 +76,9 @@ class Department:
     other: Path | None = None
     step: str = field(default_factory=generate_uid)
     transaction: str = field(default_factory=generate_uid)
+    dcmjs: DcmjsModality | None = None
+    """Another device; None where npm cannot fetch what it is made of."""
+    step_of_dcmjs: str = field(default_factory=generate_uid)
 
     @property
     def address(self) -> tuple[object, ...]:
@@ -88,6 +92,15 @@ class Department:
 
     async def ordered(self) -> None:
         await self.message(order(control_id="ORDER"))
+
+        await self.message(
+            order(
+                pid={3: "4713^^^HOSP^MR", 5: "MÜLLER^ANNA"},
+                orc={2: "P200^RIS", 3: "F200^RIS"},
+                obr={18: "A200", 19: "RP200", 20: "S200"},
+                control_id="ORDER2",
+            )
+        )
 
     async def listed(self) -> None:
         """The modality takes patient and UIDs from the worklist."""
@@ -119,6 +132,14 @@ class Department:
     async def performed(self) -> None:
         assert await asyncio.to_thread(self._performed, "over") in (0x0000, 0x0110)
         assert OrdersClient(self.archive).states("A100") == {"S100": "COMPLETED"}
+
+    async def performed_by_another(self) -> None:
+        """Without images; a device of another vendor finds, begins and ends its step, and says each twice."""
+        orders = OrdersClient(self.archive)
+        if self.dcmjs is not None and orders.states("A200") != {"S200": "COMPLETED"}:
+            said = await asyncio.to_thread(self.dcmjs.perform, self.archive.port, "A200", self.step_of_dcmjs)
+            assert said["found"] == 1
+            assert orders.states("A200") == {"S200": "COMPLETED"}
 
     async def committed(self) -> None:
         """Asked under one transaction until a report says that all is safe."""
@@ -209,14 +230,20 @@ class Department:
     @property
     def steps(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         return (
-            *(self.ordered, self.listed, self.begun, self.sent, self.performed, self.committed),
-            *(self.complete, self.available, self.routed, self.corrected, self.merged),
-            *(self.rejected, self.deleted, self.restored),
+            *(self.ordered, self.listed, self.begun, self.sent, self.performed),
+            *(self.performed_by_another, self.committed, self.complete, self.available, self.routed, self.corrected),
+            *(self.merged, self.rejected, self.deleted, self.restored),
         )
 
 
+@pytest.fixture(scope="module")
+def dcmjs(tmp_path_factory: pytest.TempPathFactory) -> DcmjsModality | None:
+    modality = DcmjsModality(tmp_path_factory.mktemp("node") / "dcmjs")
+    return None if modality.missing() else modality
+
+
 @pytest.fixture
-def department(make_archive: MakeArchive, tmp_path: Path) -> Iterator[Department]:
+def department(make_archive: MakeArchive, tmp_path: Path, dcmjs: DcmjsModality | None) -> Iterator[Department]:
     tool("storescu")
     archive, ports = make_archive(), [free_port() for _ in range(2)]
     told: list[Dataset] = []
@@ -237,7 +264,7 @@ def department(make_archive: MakeArchive, tmp_path: Path) -> Iterator[Department
         ]
         archive.write_policy(peers, SETTINGS.format(hl7=ports[0]))
         (tmp_path / "work").mkdir()
-        yield Department(archive.start(), tmp_path / "work", ports[0], orthanc, ct, told)
+        yield Department(archive.start(), tmp_path / "work", ports[0], orthanc, ct, told, dcmjs=dcmjs)
 
 
 async def until_done(step: Callable[[], Awaitable[None]], seconds: float = 60.0) -> None:
@@ -257,6 +284,10 @@ async def until_done(step: Callable[[], Awaitable[None]], seconds: float = 60.0)
 
 async def the_end(department: Department) -> None:
     assert OrdersClient(department.archive).states("A100") == {"S100": "COMPLETED"}
+    if department.dcmjs is not None:
+        status, performed = OrdersClient(department.archive).ask("GET", "/A200/performed")
+        assert (status, len(performed)) == (200, 1)
+        assert OrdersClient(department.archive).states("A200") == {"S200": "COMPLETED"}
     assert await shown(department.archive, department.study) == ("4712", "MÜLLER^J", "A100")
     assert len(await found(department.archive.peer, "STUDY")) == 2
 
