@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gantry.common.clock import Clock
-from gantry.common.net.incoming import Unassociated
+from gantry.common.config.shown_certificates import certificate_in
+from gantry.common.net.incoming import Unassociated, handshake_words
 from gantry.common.net.proxy import Origin
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.tasks import end_tasks
@@ -118,12 +119,16 @@ class DimseDoor:
         self._tasks.discard(task)
         self._wait_no_more(task)
 
-    def failed(self, address: str, why: str) -> None:
-        """A connection ended without an association."""
-        self._metrics.connections_failed.labels(reason_of(why)).inc()
+    def failed(self, address: str, why: str, certificate: str = "") -> None:
+        """A connection ended without an association; `certificate` is what the peer showed in a TLS handshake that
+        failed."""
+        reason = reason_of(why)
+        self._metrics.connections_failed.labels(reason).inc()
         times = self._times((address, "failed", why))
         if times:
-            self._logger.info("connection without association", peer=address, why=why, count=times)
+            log = self._logger.warning if reason in ("tls", "gave_way") else self._logger.info
+            shown = {"certificate": certificate} if certificate else {}
+            log("connection without association", peer=address, why=why, **shown, count=times)
 
     def _times(self, kind: tuple[str, ...]) -> int:
         return self._seldom.times(kind, self._clock.monotonic())
@@ -146,11 +151,11 @@ class DimseDoor:
         wire: RawConnection | None = None
         try:
             wire = RawConnection(sock, tls=tls)
-            why = await self._open(wire, opening)
+            why, certificate = await self._open(wire, opening)
             request = opening.request
             if request is None:
                 if opening.has_begun or not origin.local:  # a proxy's health check is not logged
-                    self.failed(origin.address, why)
+                    self.failed(origin.address, why, certificate)
             elif await self._is_passed_on(wire, opening, request, _as_it_came(origin, wire), port):
                 return
             await self._finish(wire, opening)
@@ -165,22 +170,27 @@ class DimseDoor:
             else:
                 wire.close()
 
-    async def _open(self, wire: RawConnection, opening: FirstPdu) -> str:
-        """Read until there is a request or a reason to end, which is returned. PS3.8 9.1.5: ARTIM runs meanwhile."""
+    async def _open(self, wire: RawConnection, opening: FirstPdu) -> tuple[str, str]:
+        """Read until there is a request or a reason to end, which is returned, with the certificate that was not
+        believed. PS3.8 9.1.5: ARTIM runs meanwhile."""
+        shaking = wire.is_tls
         try:
             async with asyncio.timeout(self._limits.artim):
-                if wire.is_tls:
+                if shaking:
                     await wire.handshake()
+                    shaking = False
                 while opening.request is None and not opening.is_over:
                     data = await wire.receive()
                     if not data:
-                        return "closed before an association"
+                        return "closed before an association", ""
                     opening.feed(data)
-        except TimeoutError:
-            return "no association request in time"
-        except ssl.SSLError as error:
-            return f"TLS: {error.reason or 'handshake failed'}"
-        return opening.why
+        except OSError as error:
+            if shaking or isinstance(error, ssl.SSLError):
+                return handshake_words(error), certificate_in(error)
+            if not isinstance(error, TimeoutError):
+                raise
+            return "no association request in time", ""
+        return opening.why, ""
 
     async def _finish(self, wire: RawConnection, opening: FirstPdu) -> None:
         """Send the remaining output, and wait for the peer to close (PS3.8 table 9-10, Sta13), no longer than ARTIM."""

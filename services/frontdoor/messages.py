@@ -16,7 +16,9 @@ from dataclasses import replace
 
 from gantry.common.clock import Clock
 from gantry.common.config.hl7_sections import Hl7Settings
+from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.hl7.mllp import END
+from gantry.common.net.incoming import handshake_words
 from gantry.common.net.proxy import Origin
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.tasks import end_tasks
@@ -119,11 +121,13 @@ class MessageDoor:
             return "limit per address"
         return ""
 
-    def _refused(self, address: str, reason: str, why: str) -> None:
+    def _refused(self, address: str, reason: str, why: str, certificate: str = "") -> None:
         self._metrics.hl7_connections_refused.labels(reason).inc()
         times = self._seldom.times((address, reason, why), self._clock.monotonic())
         if times:
-            logger.warning("HL7 connection refused", **self._behind.told, peer=address, reason=why, count=times)
+            shown = {"certificate": certificate} if certificate else {}
+            about = {**self._behind.told, "peer": address, "reason": why, **shown}
+            logger.warning("HL7 connection refused", **about, count=times)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._open[task]
@@ -133,11 +137,13 @@ class MessageDoor:
 
     async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None) -> None:
         wire: RawConnection | None = None
+        shaking = tls is not None
         try:
             wire = RawConnection(sock, tls=tls)
-            if tls is not None:
+            if shaking:
                 async with asyncio.timeout(_HANDSHAKE_SECONDS):
                     await wire.handshake()
+                shaking = False
                 origin = replace(origin, tls=True, certificate=wire.certificate)
             if why := self._astray(origin):
                 self._refused(origin.address, "partition", why)
@@ -147,11 +153,10 @@ class MessageDoor:
                 self._refused(origin.address, "unreachable", "nobody behind the door takes messages")
                 return
             await self._pass(wire, origin, *found)
-        except TimeoutError:
-            self._refused(origin.address, "tls", "no TLS handshake in time")
-        except ssl.SSLError as error:
-            self._refused(origin.address, "tls", f"TLS: {error.reason or 'handshake failed'}")
-        except OSError:
+        except OSError as error:
+            if shaking or isinstance(error, ssl.SSLError):
+                self._refused(origin.address, "tls", handshake_words(error), certificate_in(error))
+                return
             logger.info("HL7 connection lost", peer=origin.address)
         except Exception as error:
             # A bug here must end only this connection.

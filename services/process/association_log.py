@@ -126,7 +126,7 @@ class NetworkObserver:
                 count=times,
             )
 
-    def failed(self, peer_address: str, why: str) -> None:
+    def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
         if why.startswith("rejected"):
             return
         reason = reason_of(why)
@@ -138,8 +138,10 @@ class NetworkObserver:
             alarming = reason in ("tls", "gave_way", "unproven")
             log = self._logger.warning if alarming else self._logger.info
             if alarming and self._records is not None:
-                self._records.refused(("", ""), peer_address, (0, 0, 0), why, times)
-            log("connection without association", peer=peer_address, why=why, count=times)
+                words = f"{why} ({certificate})" if certificate else why
+                self._records.refused(("", ""), peer_address, (0, 0, 0), words, times)
+            shown = {"certificate": certificate} if certificate else {}
+            log("connection without association", peer=peer_address, why=why, **shown, count=times)
 
     # ---- inside
 

@@ -33,7 +33,7 @@ class _OneCaller:
     def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None:
         return None
 
-    def failed(self, peer_address: str, why: str) -> None:
+    def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
         return None
 
     def message(self, association: Association, field: int, seconds: float) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gantry.common.clock import Clock
 from gantry.common.config.network_sections import Tls
+from gantry.common.config.shown_certificates import watch
 from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError
 from gantry.common.telemetry.logs import get_logger
@@ -21,6 +22,13 @@ def server_context(tls: Tls) -> ssl.SSLContext | None:
     """The context of our own port; None if no certificate is set. Raises `ConfigError`."""
     if tls.certificate is None:
         return None
+    context = _server_context(tls)
+    if tls.ca is not None:
+        watch(context, _server_context(tls))
+    return context
+
+
+def _server_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load(context, tls)
     if tls.ca is not None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from gantry.common.access import AdmittedUser
+from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.net.acceptor import Acceptor, HeaderCheck, listen
 from gantry.common.net.association import Association
 from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
@@ -90,8 +91,9 @@ class ServerObserver(AssociationObserver, Protocol):
     def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None:
         """An association was rejected."""
 
-    def failed(self, peer_address: str, why: str) -> None:
-        """A connection ended without an association."""
+    def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
+        """A connection ended without an association; `certificate` is what the peer showed in a TLS handshake that
+        failed."""
 
 
 Pace = Callable[[int, int, float], float]
@@ -185,7 +187,7 @@ class Server:
 
     async def _open(self, sock: socket.socket, origin: Origin, tls: Tls | ssl.SSLContext | None) -> None:
         context = tls() if callable(tls) else tls
-        why = ""
+        why = certificate = ""
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Incoming(self, origin).connection,
@@ -198,8 +200,9 @@ class Server:
             sock.close()
         except (OSError, TimeoutError) as error:
             why = handshake_words(error) if context is not None else type(error).__name__
+            certificate = certificate_in(error)
         if why:
-            self.observer.failed(origin.address, why)
+            self.observer.failed(origin.address, why, certificate)
 
     async def drain(self, deadline: float) -> None:
         """Accept no new associations, let current work finish, release idle associations; abort the rest at the

@@ -238,8 +238,8 @@ class _Observer:
         self._inner.rejected(request, reject, peer_address)
         self._faults.rejected(request, reject.why or reject.words)
 
-    def failed(self, peer_address: str, why: str) -> None:
-        self._inner.failed(peer_address, why)
+    def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
+        self._inner.failed(peer_address, why, certificate)
 
 
 class _RecordingSink:

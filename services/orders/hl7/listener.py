@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
+from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer, rejection
 from gantry.common.hl7.mllp import Frame, MllpDecoder, MllpError, framed
 from gantry.common.hl7.problems import Code, MessageProblem
 from gantry.common.net.acceptor import Acceptor, HeaderCheck, listen
+from gantry.common.net.incoming import handshake_words
 from gantry.common.net.proxy import Network, Origin, is_trusted
 from gantry.common.net.sockets import tune
 from gantry.common.tasks import end_tasks
@@ -131,25 +133,35 @@ class MllpListener:
         """One connection, to its end. Where a proxy took TLS off, it comes plain."""
         writer: asyncio.StreamWriter | None = None
         peer = origin.address
+        context = None if self._tls is None or origin.tls else self._tls()
+        shaking = context is not None
         try:
-            reader, writer = await self._opened(sock, None if self._tls is None or origin.tls else self._tls())
+            reader, writer = await self._opened(sock, context)
+            shaking = False
             await self._exchange(reader, writer)
         except _Closed:
             logger.debug("connection closed by its peer", peer=peer)
         except MllpError as error:
             logger.warning("connection closed", peer=peer, reason=str(error))
-        except TimeoutError:
-            logger.warning("connection closed", peer=peer, reason="a deadline passed")
-        except ssl.SSLError as error:
-            self._metrics.hl7_connections_refused.labels("tls").inc()
-            logger.warning("connection refused", peer=peer, reason=f"tls: {error.reason or 'handshake'}")
-        except OSError:
-            logger.info("connection lost", peer=peer)
+        except OSError as error:
+            self._lost(peer, error, shaking=shaking)
         finally:
             if writer is None:
                 sock.close()
             else:
                 writer.close()
+
+    def _lost(self, peer: str, error: OSError, *, shaking: bool) -> None:
+        """Say why a connection ended: within its TLS handshake, or after it."""
+        if shaking or isinstance(error, ssl.SSLError):
+            self._metrics.hl7_connections_refused.labels("tls").inc()
+            shown = certificate_in(error)
+            told = {"certificate": shown} if shown else {}
+            logger.warning("connection refused", peer=peer, reason=handshake_words(error), **told)
+        elif isinstance(error, TimeoutError):
+            logger.warning("connection closed", peer=peer, reason="a deadline passed")
+        else:
+            logger.info("connection lost", peer=peer)
 
     async def _opened(
         self, sock: socket.socket, tls: ssl.SSLContext | None

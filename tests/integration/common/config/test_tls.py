@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from gantry.common.config.network_sections import Tls
+from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.config.tls import client_context, server_context
 from gantry.common.errors import ConfigError
 from tests.support.certificates import Authority, Pair, settings
@@ -61,6 +63,17 @@ def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, host: str = "127
     raise AssertionError("the handshake does not end")
 
 
+def in_memory(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Both sides after their handshakes, as an event loop does them."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    side = server.wrap_bio(to_server, to_client, server_side=True)
+    peer = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for step in (peer.do_handshake, side.do_handshake) * 3:
+        with suppress(ssl.SSLWantReadError):
+            step()
+    return side, peer
+
+
 def test_tls_is_off_without_a_certificate() -> None:
     assert server_context(Tls()) is None
 
@@ -84,6 +97,45 @@ def test_a_client_whose_certificate_someone_else_signed_is_refused(
     # Where it is not required, one that is shown has to be good all the same.
     with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
         shake_hands(server(settings(ours, authority.ca, required=False)), client)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_a_client_showed_that_is_not_believed_is_known(
+    authority: Authority, stranger: Authority, ours: Pair, version: ssl.TLSVersion
+) -> None:
+    client = client_context(settings(stranger.sign("CT7"), authority.ca))
+    client.minimum_version = client.maximum_version = version
+    with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        in_memory(server(settings(ours, authority.ca)), client)
+    assert certificate_in(refused.value).startswith("CN=CT7, serial ")
+    assert ", of CN=stranger, until 20" in certificate_in(refused.value)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_after_a_handshake_nobody_looks_at_records(
+    authority: Authority, ours: Pair, theirs: Pair, version: ssl.TLSVersion
+) -> None:
+    context, client = server(settings(ours, authority.ca)), client_context(settings(theirs, authority.ca))
+    client.minimum_version = client.maximum_version = version
+    seen: list[int] = []
+    told = context._msg_callback  # type: ignore[attr-defined]
+    assert told is not None
+
+    def counted(*about: object) -> None:
+        seen.append(1)
+        told(*about)
+
+    context._msg_callback = counted  # type: ignore[attr-defined]
+    side, peer = in_memory(context, client)
+    at_first = len(seen)
+    assert at_first
+    for _ in range(100):
+        peer.write(b"?" * 16_000)
+        assert side.read(16_000) == b"?" * 16_000
+        side.write(b"!" * 16_000)
+        assert peer.read(16_000) == b"!" * 16_000
+    assert len(seen) == at_first
+    assert side.getpeercert()  # whose it is, is known as before
 
 
 def test_a_client_needs_no_certificate_where_none_is_required(authority: Authority, ours: Pair) -> None:

@@ -69,7 +69,7 @@ class Seen:
     def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None:
         self.rejections.append((reject.result, reject.source, reject.reason))
 
-    def failed(self, peer_address: str, why: str) -> None:
+    def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
         self.failures.append(why)
 
     def message(self, association: Association, field: int, seconds: float) -> None: ...

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from gantry.common.clock import SystemClock
+from gantry.common.config.tls import server_context
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
-from gantry.common.errors import AssociationRejected
+from gantry.common.errors import AssociationRejected, PeerError
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.client import associate
@@ -30,7 +31,8 @@ from gantry.services.frontdoor.routing import Pool
 from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
 from tests.integration.services.frontdoor.behind import behind
 from tests.support.archive import free_port
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, settings
+from tests.support.log_lines import log_lines
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, RELEASE_RQ, USER_ABORT, VERIFICATION, pdata, pdv, rq_bytes
 
 TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))
@@ -458,6 +460,23 @@ async def test_tls_ends_at_the_door_and_the_service_knows(start, door: Open, tmp
     writer.close()
 
 
+async def test_whose_certificate_is_not_believed_is_said(door: Open, tmp_path: Path) -> None:
+    context, _ = _contexts(tmp_path / "ours")
+    _, stranger = _contexts(tmp_path / "theirs")
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    running = door({Pool.INGEST: [free_port()]}, tls=context)
+    with log_lines() as logged:
+        with pytest.raises(PeerError):
+            async with connect(replace(running.peer, tls=stranger), [(CT, (EXPLICIT,))]):
+                pass
+        async with asyncio.timeout(5):
+            while not (lines := logged.of("connection without association")):
+                await asyncio.sleep(0.01)
+    assert lines[0]["level"] == "warning"
+    assert lines[0]["why"].startswith("TLS: certificate refused: ")
+    assert lines[0]["certificate"].startswith(f"CN={CALLER}, serial ")
+
+
 async def test_what_a_backend_said_last_still_reaches_a_tls_peer(door: Open, backend: Backend, tmp_path: Path) -> None:
     context, client = _contexts(tmp_path)
     running = door({Pool.INGEST: [backend.port]}, tls=context)
@@ -488,10 +507,8 @@ def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The door's, and one that trusts it."""
     authority = Authority(folder, "authority")
     pair = authority.sign("door")
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pair.certificate, pair.key)
-    server.load_verify_locations(authority.ca)
-    server.verify_mode = ssl.CERT_OPTIONAL
+    server = server_context(settings(pair, authority.ca, required=False))
+    assert server is not None
     client = ssl.create_default_context(cafile=str(authority.ca))
     caller = authority.sign(CALLER)
     client.load_cert_chain(caller.certificate, caller.key)

@@ -33,6 +33,7 @@ from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.orders.hl7.test_listener import LIMITS, echo
 from tests.support.archive import free_port
 from tests.support.certificates import Authority, settings
+from tests.support.log_lines import log_lines
 
 HERE = (ip_network("127.0.0.0/8"),)
 FAR = "192.0.2.7"
@@ -170,10 +171,17 @@ async def test_tls_ends_at_the_door(hospital: Hospital, tmp_path: Path) -> None:
     try:
         async with MllpClient("127.0.0.1", port, client, 5.0) as sender:
             assert await sender.send(b"1") == b"ack 1"
-        with pytest.raises((PeerError, OSError)):
-            async with MllpClient("127.0.0.1", port, None, 2.0) as sender:
-                await sender.send(b"1")
-        await eventually(lambda: hospital.counted("hl7_connections_refused_total", reason="tls") == 1)
+        stranger = client_context(settings(Authority(tmp_path / "stranger", "x").sign("CT7"), authority.ca))
+        with log_lines() as logged:
+            for context in (None, stranger):
+                with pytest.raises((PeerError, OSError)):
+                    async with MllpClient("127.0.0.1", port, context, 2.0) as sender:
+                        await sender.send(b"1")
+            await eventually(lambda: hospital.counted("hl7_connections_refused_total", reason="tls") == 2)
+        plain, refused = logged.of("HL7 connection refused")
+        assert "certificate" not in plain
+        assert refused["reason"].startswith("TLS: certificate refused: ")
+        assert refused["certificate"].startswith("CN=CT7, serial ")
     finally:
         acceptor.close()
 

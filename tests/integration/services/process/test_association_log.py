@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,7 @@ async def test_who_knocks_all_day_does_not_fill_the_log(site: Site) -> None:
         ("plain", "TLS: "),
         ("no certificate", "TLS: "),
         ("a stranger's certificate", "TLS: certificate refused: "),
+        ("a stranger's certificate, TLS 1.2", "TLS: certificate refused: "),
         ("nothing", "TLS: no handshake in time"),
     ],
 )
@@ -207,6 +209,8 @@ async def test_failed_handshake_is_said_with_its_reason(site: Site, tmp_path: Pa
     else:
         pair = stranger.sign("modality") if "stranger" in speaks else None
         tls = None if speaks == "plain" else client_context(tls_settings(pair, authority.ca))
+        if tls is not None and "1.2" in speaks:
+            tls.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises(PeerError):
             await associate(Peer("127.0.0.1", port, "GANTRY", "CT1", tls=tls, associate_timeout=5), ECHO)
     async with asyncio.timeout(10):
@@ -215,6 +219,8 @@ async def test_failed_handshake_is_said_with_its_reason(site: Site, tmp_path: Pa
     line = site.lines("connection without association")[0]
     assert str(line["why"]).startswith(why)
     assert (line["level"], line["peer"], line["count"]) == ("warning", "127.0.0.1", 1)
+    assert str(line.get("certificate", "")).startswith("CN=modality, serial " if "stranger" in speaks else "")
+    assert ("certificate" in line) == ("stranger" in speaks)
     assert site.value("connections_failed_total", reason="tls") == 1
     for sock in held:
         sock.close()

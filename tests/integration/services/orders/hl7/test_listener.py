@@ -20,6 +20,7 @@ from gantry.common.net.mllp_client import MllpClient
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.orders.hl7.listener import MllpLimits, MllpListener
 from tests.support.certificates import Authority, settings
+from tests.support.log_lines import log_lines
 
 LIMITS = MllpLimits((ip_network("127.0.0.0/8"),), 1000, 5.0, 5.0, 8, 4)
 Handle = Callable[[bytes], Awaitable[bytes]]
@@ -205,19 +206,28 @@ async def test_a_message_under_way_is_answered_before_the_port_closes() -> None:
 async def test_with_tls_a_client_needs_a_certificate_that_we_trust(tmp_path: Path) -> None:
     ours, theirs = Authority(tmp_path / "ours", "ours"), Authority(tmp_path / "theirs", "theirs")
     server = Certificates(settings(ours.sign("server"), ours.ca))
-    async with listening(tls=server.server) as port:
-        async with port.client(client_context(settings(ours.sign("ris"), ours.ca))) as client:
-            assert await client.send(b"secret") == b"ack secret"
-        stranger = client_context(settings(theirs.sign("stranger"), ours.ca))
-        anonymous = client_context(settings(None, ours.ca, required=False))
-        for context in (stranger, anonymous):
-            with pytest.raises((ConnectionFailed, PeerTimeout)):
-                async with port.client(context) as client:
-                    await client.send(b"secret")
-        assert await port.raw(framed(b"plain")) != b"ack plain"
-        await _until(lambda: port.count("hl7_connections_refused_total", reason="tls") >= 2)
-        async with port.client(client_context(settings(ours.sign("ris"), ours.ca))) as client:
-            assert await client.send(b"again") == b"ack again"
+    with log_lines() as logged:
+        async with listening(tls=server.server) as port:
+            await _try_with_certificates(port, ours, theirs)
+    lines = logged.of("connection refused")
+    assert all(line["reason"].startswith("TLS: ") for line in lines), lines
+    (shown,) = (line["certificate"] for line in lines if "certificate" in line)
+    assert shown.startswith("CN=stranger, serial ")
+
+
+async def _try_with_certificates(port: Port, ours: Authority, theirs: Authority) -> None:
+    async with port.client(client_context(settings(ours.sign("ris"), ours.ca))) as client:
+        assert await client.send(b"secret") == b"ack secret"
+    stranger = client_context(settings(theirs.sign("stranger"), ours.ca))
+    anonymous = client_context(settings(None, ours.ca, required=False))
+    for context in (stranger, anonymous):
+        with pytest.raises((ConnectionFailed, PeerTimeout)):
+            async with port.client(context) as client:
+                await client.send(b"secret")
+    assert await port.raw(framed(b"plain")) != b"ack plain"
+    await _until(lambda: port.count("hl7_connections_refused_total", reason="tls") >= 3)
+    async with port.client(client_context(settings(ours.sign("ris"), ours.ca))) as client:
+        assert await client.send(b"again") == b"ack again"
 
 
 async def test_a_client_says_in_words_what_went_wrong() -> None:

@@ -1,0 +1,83 @@
+"""What a peer shows of itself in a TLS handshake that fails: the certificate that was not believed.
+
+OpenSSL gives a certificate after it has verified it, and never one that it refused. Python's ssl calls a message
+callback (`SSLContext._msg_callback`, since 3.8, for its own tests) with each message of a handshake, decrypted, before
+that. It is called for each record as well, so a connection loses it with the end of its handshake.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from cryptography import x509
+
+_CERTIFICATE = 11
+"""RFC 5246 7.4, RFC 8446 4: type of the handshake message."""
+_HANDSHAKE = 22
+_TLS_1_3 = 0x0304
+_LONGEST_CERTIFICATE, _LONGEST_TEXT, _LONGEST = 1 << 14, 200, 600
+_SHOWN = "shown_certificate"
+
+
+def certificate_in(error: BaseException) -> str:
+    """Of an error of a handshake by a context of `watch`: subject, issuer, serial number and last day of the
+    certificate that the peer showed, in printable text of bounded length; "" where it showed none."""
+    shown = getattr(error, _SHOWN, None)
+    return described(*shown) if shown is not None else ""
+
+
+def described(message: bytes, is_tls_1_3: bool) -> str:
+    """The same of a Certificate message (RFC 5246 7.4.2, RFC 8446 4.4.2), with its header; takes any bytes."""
+    at = 4 + (1 + message[4] if is_tls_1_3 and len(message) > 4 else 0)  # certificate_request_context
+    length = int.from_bytes(message[at + 3 : at + 6], "big")
+    der = message[at + 6 : at + 6 + length]
+    if not der:
+        return ""
+    if length > _LONGEST_CERTIFICATE or len(der) < length:
+        return "a certificate that is too long, or cut off"
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject, issuer = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
+        serial, until = certificate.serial_number, certificate.not_valid_after_utc
+    except Exception:  # what a stranger sent, in a parser that documents no errors
+        return "a certificate that cannot be read"
+    return f"{_printable(subject)}, serial {serial:x}, of {_printable(issuer)}, until {until:%Y-%m-%d}"[:_LONGEST]
+
+
+def watch(context: ssl.SSLContext, quiet: ssl.SSLContext) -> None:
+    """From now on an error of a handshake by `context` knows what the peer showed. `quiet` is a context of the same
+    settings, which a connection has after its handshake."""
+
+    class WatchedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            _watched(self, super().do_handshake, quiet)
+
+    class WatchedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            _watched(self, lambda: super(WatchedSocket, self).do_handshake(block), quiet)
+
+    context.sslobject_class, context.sslsocket_class = WatchedObject, WatchedSocket
+    context._msg_callback = _message  # type: ignore[attr-defined]
+
+
+def _message(connection: Any, direction: str, version: int, content: int, kind: int, data: bytes) -> None:
+    if direction == "read" and content == _HANDSHAKE and kind == _CERTIFICATE:
+        setattr(connection, _SHOWN, (bytes(data[: _LONGEST_CERTIFICATE + 300]), version == _TLS_1_3))
+
+
+def _watched(connection: Any, do_handshake: Any, quiet: ssl.SSLContext) -> None:
+    try:
+        do_handshake()
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise
+    except ssl.SSLError as error:
+        setattr(error, _SHOWN, getattr(connection, _SHOWN, None))
+        raise
+    setattr(connection, _SHOWN, None)
+    connection.context = quiet
+
+
+def _printable(text: str) -> str:
+    clipped = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return "".join(c if c.isprintable() else "?" for c in clipped)
