@@ -39,7 +39,7 @@ from gantry.services.ingest.commit import InstanceWriter, Sender
 from gantry.services.ingest.stow.conflicts import PREFERENCE, ConflictReports, is_asked
 from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
 from gantry.services.ingest.stow.metadata import Submission
-from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of
+from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of, words_of_failures
 
 LOOPBACK = "loopback"
 """Recorded in place of the calling AE title if the caller is on this machine and has no token."""
@@ -181,11 +181,14 @@ async def _answer(
         # PS3.18 8.5: a reason for people to read; the payload still lists what is stored.
         headers |= {"Warning": f'299 gantry "{problem.line}"', "Connection": "close"}
     failures = sum(1 for outcome in outcomes if outcome.failure)
-    logger.info(
+    log = logger.warning if failures else logger.info
+    why = words_of_failures(outcomes)
+    log(
         "store request ended",
         status=status,
         stored=len(outcomes) - failures,
         failed=failures,
+        **({"why": why} if why else {}),
         calling=sender.calling_ae_title,
         peer=sender.peer_address,
         trace=sender.trace,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gantry.common.amounts import counted
 from gantry.common.errors import DependencyUnavailable, GantryError, QuotaReached
 from gantry.common.events import InstanceStored
 from gantry.common.ids import is_uid
@@ -19,14 +21,15 @@ ANOTHER_OBJECT_OF_THIS_UID = 0xB111
 """A Warning Reason of our own, as PS3.18 table I.2-1 lets us have them: 0111H (duplicate SOP instance) as a warning. It
 is no status of DIMSE."""
 
+_LONGEST_COMMENT, _MOST_REASONS = 64, 3
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 
 
 @dataclass(frozen=True, slots=True)
 class StowOutcome:
     """The outcome of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry`: the
-    failure is temporary. An unknown UID is "". `digest`, `transfer_syntax_uid` and `receipt` are those of the event of
-    what is stored."""
+    failure is temporary; `why`: what is wrong, in words. An unknown UID is "". `digest`, `transfer_syntax_uid` and
+    `receipt` are those of the event of what is stored."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
@@ -38,6 +41,7 @@ class StowOutcome:
     digest: str = ""
     transfer_syntax_uid: str = ""
     receipt: str = ""
+    why: str = ""
 
 
 def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
@@ -62,6 +66,7 @@ def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid
         sop_instance_uid if named else "",
         failure=error.dicom_status,
         retry=isinstance(error, DependencyUnavailable | QuotaReached),
+        why=str(error),
     )
 
 
@@ -85,17 +90,32 @@ def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any
     named = [outcome for outcome in outcomes if outcome.failure and outcome.sop_instance_uid]
     nameless = [outcome for outcome in outcomes if outcome.failure and not outcome.sop_instance_uid]
     sequences = {
-        "00081198": [_names(outcome) | {"00081197": _element("US", outcome.failure)} for outcome in named],
+        "00081198": [_names(outcome) | _failure(outcome) for outcome in named],
         "00081199": [_reference(outcome, base_url) for outcome in stored],
-        "0008119A": [{"00081197": _element("US", outcome.failure)} for outcome in nameless],
+        "0008119A": [_failure(outcome) for outcome in nameless],
     }
     return response | {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
+
+
+def words_of_failures(outcomes: Sequence[StowOutcome]) -> str:
+    """Why instances failed, for a line of the log: the most frequent reasons, each with how many have it."""
+    reasons = Counter(f"{outcome.failure:04X}H {outcome.why}".strip() for outcome in outcomes if outcome.failure)
+    told = [f"{reason} ({number})" for reason, number in reasons.most_common(_MOST_REASONS)]
+    more = len(reasons) - len(told)
+    return "; ".join([*told, f"and {counted(more, 'other reason')}"] if more else told)
 
 
 def _reference(outcome: StowOutcome, base_url: str) -> dict[str, Any]:
     series = f"{base_url}/studies/{outcome.study_instance_uid}/series/{outcome.series_instance_uid}"
     item = _names(outcome) | {"00081190": _element("UR", f"{series}/instances/{outcome.sop_instance_uid}")}
     return item | ({"00081196": _element("US", outcome.warning)} if outcome.warning else {})
+
+
+def _failure(outcome: StowOutcome) -> dict[str, Any]:
+    """Failure Reason, and in words what C-STORE answers in Error Comment (PS3.7 table C.1-1): an extension, for a
+    number of table I.2-1 does not tell anybody what to mend."""
+    item = {"00081197": _element("US", outcome.failure)}
+    return item | ({"00000902": _element("LO", outcome.why[:_LONGEST_COMMENT].strip())} if outcome.why else {})
 
 
 def _names(outcome: StowOutcome) -> dict[str, Any]:

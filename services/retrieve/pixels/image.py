@@ -128,6 +128,8 @@ def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
         numbers = {name: int(found[name]) for name in names}
     except (TypeError, ValueError):
         raise _impossible() from None
+    # Some devices write 0 where they mean that there is no cine, and pixel data is of one frame at least.
+    numbers["frames"] = numbers["frames"] or _DEFAULTS["frames"]
     stored = _number(found["stored"], numbers["allocated"])
     if not _is_possible(numbers, stored):
         raise _impossible()

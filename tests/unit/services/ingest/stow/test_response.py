@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from gantry.common.errors import DependencyUnavailable, GantryError, MismatchedDataSet, NotUnderstood, QuotaReached
-from gantry.services.ingest.stow.response import COERCED, StowOutcome, failed_outcome, response_of, status_of
+from gantry.services.ingest.stow.response import (
+    COERCED,
+    StowOutcome,
+    failed_outcome,
+    response_of,
+    status_of,
+    words_of_failures,
+)
 from tests.support.dicom import CT_IMAGE, uids
 
 STORED = StowOutcome(CT_IMAGE, "1.2.3.4", "1.2", "1.2.3")
@@ -77,6 +84,22 @@ def test_an_instance_is_told_where_it_can_be_fetched() -> None:
 def test_what_is_no_uid_is_not_repeated(name: str) -> None:
     outcome = failed_outcome(NotUnderstood("no uid"), CT_IMAGE, name)
     assert (outcome.sop_class_uid, outcome.sop_instance_uid) == ("", "")
+
+
+def test_a_failure_says_in_words_what_is_wrong_with_the_instance() -> None:
+    response = response_of([REFUSED, JUNK], "https://archive/dicom-web")
+    (refused,), (junk,) = response["00081198"]["Value"], response["0008119A"]["Value"]
+    assert refused["00000902"] == {"vr": "LO", "Value": ["other study"]}
+    assert junk["00000902"] == {"vr": "LO", "Value": ["junk"]}
+    long = response_of([failed_outcome(NotUnderstood("x" * 100), CT_IMAGE, "1.2.3")], "https://archive/dicom-web")
+    assert long["00081198"]["Value"][0]["00000902"]["Value"] == ["x" * 64]  # LO
+
+
+def test_the_log_says_why_instances_failed_and_how_many() -> None:
+    assert words_of_failures([STORED]) == ""
+    assert words_of_failures([STORED, JUNK, REFUSED, JUNK]) == "C000H junk (2); A900H other study (1)"
+    many = [failed_outcome(NotUnderstood(f"reason {number}")) for number in range(5)]
+    assert words_of_failures(many).endswith("C000H reason 2 (1); and 2 other reasons")
 
 
 def test_an_error_of_ours_has_a_failure_reason_too() -> None:

@@ -48,6 +48,7 @@ def test_what_is_not_said_is_what_the_standard_takes_it_for() -> None:
     assert (found.samples, found.frames, found.planar, found.signed, found.photometric) == (1, 1, 0, 0, "MONOCHROME2")
     assert (found.stored, found.high_bit) == (12, 11)
     assert image_of(header(BitsStored=None), EXPLICIT, LAYOUT).stored == 16
+    assert image_of(header(NumberOfFrames=0), EXPLICIT, LAYOUT).frames == 1
 
 
 def test_the_extended_offset_table_is_found_in_the_layout() -> None:
