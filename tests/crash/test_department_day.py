@@ -137,8 +137,7 @@ class Department:
         """Without images; a device of another vendor finds, begins and ends its step, and says each twice."""
         orders = OrdersClient(self.archive)
         if self.dcmjs is not None and orders.states("A200") != {"S200": "COMPLETED"}:
-            said = await asyncio.to_thread(self.dcmjs.perform, self.archive.port, "A200", self.step_of_dcmjs)
-            assert said["found"] == 1
+            await asyncio.to_thread(self.dcmjs.perform, self.archive.port, "A200", self.step_of_dcmjs)
             assert orders.states("A200") == {"S200": "COMPLETED"}
 
     async def committed(self) -> None:

@@ -112,6 +112,9 @@ async def test_updates_merges_and_changes_of_id_reach_studies_and_orders(
     # The same is known: nothing is corrected twice.
     again = patient("A31", pid={3: "P1^^^HOSP", 5: "NEW^NAME"}, control_id="3")
     assert (await told(port, again)).text == "the patient is known like this"
+    admission = patient("A04", pid={3: "P1^^^HOSP", 5: "ADMITTED^NAME"}, control_id="admission")
+    assert (await told(port, admission)).text == "patient corrected"
+    assert (await shown(archive, first))[:2] == ("P1", "ADMITTED^NAME")
     merge = patient("A40", pid={3: "P2^^^HOSP", 5: "SURVIVING^NAME"}, mrg={1: "P1^^^HOSP"}, control_id="4")
     assert (await told(port, merge)).text == "patients merged"
     assert (await shown(archive, first))[0] == "P2"

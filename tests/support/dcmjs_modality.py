@@ -26,8 +26,8 @@ class DcmjsModality:
         return "npm cannot fetch dcmjs-dimse" if done.returncode else ""
 
     def perform(self, port: int, accession: str, step: str) -> dict[str, Any]:
-        """Take an order from the worklist, begin and end its step under the SOP Instance UID `step`, each twice: how
-        many answers there were, and the statuses."""
+        """Take an order from the worklist, begin and end its step under the SOP Instance UID `step`, each twice; one
+        that has begun, and is not in the worklist, is ended. How many answers there were, and the statuses."""
         command = ["node", "performs.js", str(port), accession, step]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr

@@ -17,24 +17,21 @@ from gantry.common.lifecycle.identity import PatientIdentity
 
 _VISITS = "what it says of a visit is not kept here"
 UNCHANGED = {
-    "A01": _VISITS,
     "A02": _VISITS,
     "A03": _VISITS,
-    "A04": _VISITS,
-    "A05": _VISITS,
-    "A06": _VISITS,
-    "A07": _VISITS,
     "A10": _VISITS,
     "A11": _VISITS,
     "A12": _VISITS,
     "A13": _VISITS,
-    "A28": "a person is known here once there is an order or a study",
     "A38": _VISITS,
     # HL7 v2.3 3.2.46: from MRG-4 to PID-2; it need not name a patient in PID-3 or MRG-1.
     "A46": "the external ID of a patient (PID-2) is not kept here",
 }
 """Events that are acknowledged, and change nothing, and why."""
 UPDATES = ("A08", "A31")
+ADMISSIONS = ("A01", "A04", "A05", "A06", "A07", "A28")
+"""A patient is admitted, registered, announced, has become an inpatient or outpatient, or a person is added: the visit
+is not kept here, and what PID says of the patient is an update."""
 MERGES = ("A40", "A18", "A34", "A36")
 """The latter three are those of versions before 2.3.1; A40 takes their place (HL7 v2.5 3.3.18, 3.3.34, 3.3.36). Of the
 accounts that A36 merges nothing is kept here."""
@@ -50,13 +47,9 @@ def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
     if event in UNCHANGED:
         return [Nothing(UNCHANGED[event])]
     if event in UPDATES:
-        collected = CollectedAttributes()
-        pid = _pid(message.segments)
-        patient = _trusted(pid, 3, profile)
-        demographics(pid, collected)
-        _confidentiality(message.segments, profile, collected)
-        collected.require_sound()
-        return [CorrectPatient(patient, collected.values) if collected.values else Nothing("nothing is said of it")]
+        return [_update(message, profile)]
+    if event in ADMISSIONS:
+        return [_admission(message, profile)]
     if event in MERGES or event in CHANGES_OF_ID:
         groups = list(islice(message.groups("PID"), _MOST_PAIRS + 1))
         if len(groups) > _MOST_PAIRS:
@@ -67,6 +60,24 @@ def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
         MessageProblem(Code.UNSUPPORTED_EVENT, "this event of ADT is not taken: see docs/hl7.md", Spot("MSH", field=9)),
         rejected=True,
     )
+
+
+def _update(message: Hl7Message, profile: Profile) -> Action:
+    collected = CollectedAttributes()
+    pid = _pid(message.segments)
+    patient = _trusted(pid, 3, profile)
+    demographics(pid, collected)
+    _confidentiality(message.segments, profile, collected)
+    collected.require_sound()
+    return CorrectPatient(patient, collected.values) if collected.values else Nothing("nothing is said of it")
+
+
+def _admission(message: Hl7Message, profile: Profile) -> Action:
+    """An admission is no request to correct anything: one from which no update can be taken is acknowledged."""
+    try:
+        return _update(message, profile)
+    except MessageRefused as refused:
+        return Nothing(f"nothing is taken of the patient: {refused.problems[0].text}")
 
 
 def demographics(pid: MessageSegment, collected: CollectedAttributes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.common.hl7.patients import CHANGES_OF_ID, MERGES, UNCHANGED, UPDATES
+from gantry.common.hl7.patients import ADMISSIONS, CHANGES_OF_ID, MERGES, UNCHANGED, UPDATES
 from gantry.common.hl7.planning import ORDERS
 from gantry.common.hl7.reports import REPORT
 from gantry.common.hl7.scheduling import BOOKED, CANCELLED
@@ -12,7 +12,7 @@ KINDS = frozenset(
     (
         *ORDERS,
         REPORT,
-        *(f"ADT^{event}" for event in (*UNCHANGED, *UPDATES, *MERGES, *CHANGES_OF_ID)),
+        *(f"ADT^{event}" for event in (*UNCHANGED, *ADMISSIONS, *UPDATES, *MERGES, *CHANGES_OF_ID)),
         *(f"SIU^{event}" for event in (*BOOKED, CANCELLED)),
     )
 )

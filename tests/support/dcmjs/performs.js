@@ -29,7 +29,7 @@ const query = requests.CFindRequest.createWorklistFindRequest({
 });
 const found = (await ask(query)).filter((response) => response.hasDataset()).map((response) => response.getDataset());
 const order = found[0];
-const value = (name) => order.getElement(name);
+const value = (name) => order?.getElement(name) ?? "";
 const step = [value("ScheduledProcedureStepSequence")].flat()[0];
 
 const begun = new Dataset({
@@ -44,7 +44,7 @@ const begun = new Dataset({
       ReferencedStudySequence: [],
       AccessionNumber: value("AccessionNumber"),
       RequestedProcedureID: value("RequestedProcedureID"),
-      ScheduledProcedureStepID: step.ScheduledProcedureStepID,
+      ScheduledProcedureStepID: step.ScheduledProcedureStepID ?? "",
     },
   ],
   PerformedProcedureStepID: "P1",
@@ -73,7 +73,9 @@ const ending = () => {
   return request;
 };
 const statuses = [];
-for (const request of [creation(), creation(), ending(), ending()]) {
+// A step that has begun is not in the worklist any more: its device goes on with it.
+const begins = order ? [creation(), creation()] : [];
+for (const request of [...begins, ending(), ending()]) {
   statuses.push((await ask(request)).at(-1).getStatus());
 }
 console.log(JSON.stringify({ found: found.length, statuses }));

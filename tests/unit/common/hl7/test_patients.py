@@ -9,7 +9,7 @@ import pytest
 from gantry.common.config.hl7_sections import Hl7ProfileSettings
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, Nothing
 from gantry.common.hl7.message import parse
-from gantry.common.hl7.patients import UNCHANGED, patient_actions
+from gantry.common.hl7.patients import ADMISSIONS, UNCHANGED, UPDATES, patient_actions
 from gantry.common.hl7.problems import Code, MessageRefused
 from gantry.common.hl7.profiles import DEFAULT, Profile, profile_of
 from gantry.common.lifecycle.identity import PatientIdentity
@@ -36,7 +36,32 @@ def test_a_change_of_the_external_id_needs_no_identifier_and_changes_nothing() -
         assert isinstance(action, Nothing)
 
 
-@pytest.mark.parametrize("event", ["A08", "A31"])
+@pytest.mark.parametrize("event", ADMISSIONS)
+@pytest.mark.parametrize(
+    ("raw", "profile"),
+    [
+        ({}, DEFAULT),
+        ({3: ""}, TRUSTING),
+        ({3: "4711^^^ELSEWHERE^MR"}, TRUSTING),
+        ({7: "31.1.1970"}, TRUSTING),
+        ({5: "A=B"}, TRUSTING),
+        ({5: "", 7: "", 8: ""}, TRUSTING),
+    ],
+    ids=["no authority", "no identifier", "another authority", "no date", "no name", "nothing said"],
+)
+def test_an_admission_of_which_nothing_can_be_taken_is_acknowledged(
+    event: str, raw: dict[int, str], profile: Profile
+) -> None:
+    (action,) = actions(patient(event, pid=raw), profile)
+    assert isinstance(action, Nothing)
+
+
+def test_an_admission_of_nobody_is_acknowledged() -> None:
+    (action,) = actions(message("ADT^A01", segment("EVN", {1: "A01"})))
+    assert isinstance(action, Nothing)
+
+
+@pytest.mark.parametrize("event", [*UPDATES, *ADMISSIONS])
 def test_an_update_says_what_a_patient_is_like(event: str) -> None:
     (action,) = actions(patient(event, pid={6: "MAIER", 7: "197001311530"}))
     assert action == CorrectPatient(
