@@ -87,7 +87,8 @@ async def test_an_object_store_that_goes_away_comes_back_without_a_hand(
         elsewhere.rename(objects)
         assert [await store(association, file) for file in files[2:]] == [0, 0, 0, 0]
     await expect_exactly(archive, files, tmp_path / "got")
-    assert archive.http("/readyz")[0] == 200
+    # The store is looked at every now and then.
+    await until(lambda: archive.http("/readyz")[0] == 200)
 
 
 @embedded

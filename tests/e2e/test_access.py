@@ -308,15 +308,23 @@ def test_user_who_is_not_accepted_is_rejected_in_words(site: Site, kind: str) ->
     eyes = Eyes(site.peer("REQUIRED"), *items)
     assert eyes.association.is_rejected
     assert eyes.refusal == (1, 1, 1)
-    log = site.archive.log.read_text()
+    words = {"Kerberos": "a Kerberos ticket is not accepted here", "SAML": "a SAML assertion is not accepted here"}
+    log = logged(site.archive, words.get(kind, "association rejected"))
     assert "wrong horse" not in log
     assert PASSCODE not in log
-    words = {"Kerberos": "a Kerberos ticket is not accepted here", "SAML": "a SAML assertion is not accepted here"}
-    assert words.get(kind, "association rejected") in log
     if number:
         # Where a user is ignored nothing is different from before.
         with Eyes(site.peer("IGNORED"), *items) as ignored:
             assert ignored.found("STUDY") == sorted(STUDIES)
+
+
+def logged(archive: RunningArchive, words: str) -> str:
+    """The log of an archive that has these words in it, a moment after what they are about."""
+    deadline = time.monotonic() + 10
+    while words not in (log := archive.log.read_text()):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
+    return log
 
 
 def test_several_users_of_one_association_are_none(site: Site) -> None:
