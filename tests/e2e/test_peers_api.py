@@ -294,9 +294,12 @@ async def test_without_its_log_an_archive_that_begins_rejects_for_now_and_says_t
     assert await answer_to(archive, "CT9") == (2, 3, 1)
     assert await answer_to(archive, "TEST_SCU") is None
     assert asked(archive, "PUT", "peers/CT8", {"host": "192.0.2.8"}, {"If-None-Match": "*"})[0] == 503
-    log.rmdir()
     for file in elsewhere.iterdir():
-        file.rename(log.parent / file.name)
+        if file.name != log.name:
+            file.rename(log.parent / file.name)
+    # One after the other: where there is nothing, the archive begins a new log.
+    log.rmdir()
+    (elsewhere / log.name).rename(log)
     await asyncio.to_thread(archive.wait_ready, 60.0)
     assert await answer_to(archive, "CT9") is None
     assert await answer_to(archive, "NOBODY") == (1, 1, 3)
