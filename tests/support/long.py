@@ -3,7 +3,8 @@
 CI has a time, and a change has to land on a slow day too. What stays out is what another test of the same promise keeps
 in: the same code on the other stores (whose likeness is tests/contract's to prove), or at the neighbouring moment of a
 kill. So nothing is here that is the only test of a promise, and nothing of what an acknowledged object has to survive
-first: ingest's commit, a deletion, a correction, a rebuild from the bucket.
+first: ingest's commit, a deletion, a correction, a rebuild from the bucket. One thing is here that nothing else tests:
+a release, which is made after all of it has run.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ LONG: Mapping[str, Sequence[str]] = {
     "e2e/test_other_languages.py::test_a_test_in_java_": ALL,
     "e2e/test_peers_api.py::test_the_api_adds": ["cluster"],
     "e2e/test_rates.py::test_a_peer_that_is_too_fast": ["cluster-THIN"],
+    "e2e/test_release.py": ALL,
     "e2e/test_sharing.py::test_command": ["cluster"],
     "e2e/test_sharing.py::test_link_is_on_record": ["cluster"],
     "e2e/test_stow.py::test_a_large_object": ["cluster"],
