@@ -425,6 +425,11 @@ async def pass_over(source: Source, count: int) -> None:
 
 async def read_exactly(source: Source, length: int) -> bytes:
     """The next `length` bytes, for lengths known to be small. Raises `Corrupt` if there are fewer."""
+    return bytes(await read_buffer(source, length))
+
+
+async def read_buffer(source: Source, length: int) -> bytearray:
+    """As `read_exactly`, without copying them once more."""
     data = bytearray(length)
     filled = 0
     while filled < length:
@@ -432,4 +437,4 @@ async def read_exactly(source: Source, length: int) -> bytes:
         if not count:
             raise Corrupt("an object is shorter than it was")
         filled += count
-    return bytes(data)
+    return data

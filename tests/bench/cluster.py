@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
-from tests.bench.rows import Figure, _dicom_files, _filled, _retrieve, running
+from tests.bench.rows import Figure, dicom_files, filled, retrieve, running
 from tests.bench.senders import storescu
 from tests.support import servers
 from tests.support.topology import environment
@@ -90,7 +90,7 @@ def far_get(folder: Path, quick: bool) -> list[Figure]:
 
 
 def _far(folder: Path, count: int, what: str, tool: str, *arguments: str) -> list[Figure]:
-    files = _dicom_files(corpus.make(folder / "set", count, corpus.CT))
+    files = dicom_files(corpus.make(folder / "set", count, corpus.CT))
     megabytes = sum(file.length for file in files) / 1e6
     figures = []
     with _real_servers(), ExitStack() as stack:
@@ -114,9 +114,9 @@ def _far(folder: Path, count: int, what: str, tool: str, *arguments: str) -> lis
                 running(field.gantry_engine(folder / f"to{number}")) as destination,
                 running(_archive(folder / f"of{number}", f"gantry, {name}", destination.port, stores)) as server,
             ):
-                _filled(server, files)
+                filled(server, files)
                 before = server.usage()
-                seconds = _retrieve(server.port, tool, *arguments)
+                seconds = retrieve(server.port, tool, *arguments)
                 after = server.usage()
             cpu = (after.cpu - before.cpu) * 1000 / count
             figures.append(Figure(f"{what} of CT", server.name, megabytes / seconds, "MB/s", cpu, after.peak))

@@ -51,7 +51,7 @@ def running(contestant: Contestant) -> Iterator[Contestant]:
         contestant.stop()
 
 
-def _filled(server: Contestant, files: list[DicomFile]) -> None:
+def filled(server: Contestant, files: list[DicomFile]) -> None:
     """Store files and wait until they can be found."""
     peer = Peer("127.0.0.1", server.port, "GANTRY", "BENCH")
     sent = asyncio.run(send_files(peer, files))
@@ -107,7 +107,7 @@ def find(folder: Path, quick: bool) -> list[Figure]:
     ]
     for start in who:
         with running(start()) as server:
-            _filled(server, ours)
+            filled(server, ours)
             settle()
             figures.append(_asked(server, count))
     process = _launch_pynetdicom_find(folder / "pynetdicom")
@@ -149,51 +149,49 @@ def _retrievers(folder: Path, port: int) -> list[Starter]:
     ]
 
 
-def _dicom_files(folder: Path) -> list[DicomFile]:
+def dicom_files(folder: Path) -> list[DicomFile]:
+    """The objects of a set."""
     return [f for f in map(look, walk([folder])) if isinstance(f, DicomFile)]
 
 
 def move(folder: Path, quick: bool) -> list[Figure]:
     """C-MOVE of CT to a destination that drops what it gets (our engine): from the disk, then from the page cache."""
     count = 60 if quick else 400
-    files = _dicom_files(corpus.make(folder / "set", count, corpus.CT))
+    files = dicom_files(corpus.make(folder / "set", count, corpus.CT))
     figures = []
     for index in range(3):
         with running(field.gantry_engine(folder / f"destination{index}", keep=False)) as destination:
             with running(_retrievers(folder, destination.port)[index]()) as server:
-                _filled(server, files)
+                filled(server, files)
                 forget()
                 for what in ("C-MOVE, from the disk", "C-MOVE, again"):
                     before = server.usage()
-                    seconds = _retrieve(server.port, "movescu", "-aem", "DEST")
+                    seconds = retrieve(server.port, "movescu", "-aem", "DEST")
                     after = server.usage()
-                    figures.append(_retrieved(what, server, count, seconds, after.cpu - before.cpu, after.peak))
+                    figures.append(retrieved(what, server, count, seconds, after.cpu - before.cpu, after.peak))
     return figures
 
 
 def get(folder: Path, quick: bool) -> list[Figure]:
-    """C-GET of CT to DCMTK's getscu, which leaves Nagle's algorithm on."""
-    return fetched(folder, 40 if quick else 200, _retrievers(folder, 0))
-
-
-def fetched(folder: Path, count: int, who: list[Starter]) -> list[Figure]:
-    """C-GET of so many CT from each, after it has stored them."""
-    files = _dicom_files(corpus.make(folder / "set", count, corpus.CT))
+    """C-GET of so many CT to DCMTK's getscu, which leaves Nagle's algorithm on, after they were stored."""
+    count = 40 if quick else 200
+    files = dicom_files(corpus.make(folder / "set", count, corpus.CT))
     figures = []
-    for start in who:
+    for start in _retrievers(folder, 0):
         with running(start()) as server:
-            _filled(server, files)
+            filled(server, files)
             out = folder / "got"
             out.mkdir(exist_ok=True)
             settle()
             before = server.usage()
-            seconds = _retrieve(server.port, "getscu", "-od", str(out))
+            seconds = retrieve(server.port, "getscu", "-od", str(out))
             after = server.usage()
-            figures.append(_retrieved("C-GET", server, count, seconds, after.cpu - before.cpu, after.peak))
+            figures.append(retrieved("C-GET", server, count, seconds, after.cpu - before.cpu, after.peak))
     return figures
 
 
-def _retrieve(port: int, tool: str, *arguments: str) -> float:
+def retrieve(port: int, tool: str, *arguments: str) -> float:
+    """How long a tool of DCMTK's takes to fetch each study."""
     environment = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
     studies = asyncio.run(_study_uids(port))
     started = time.perf_counter()
@@ -217,7 +215,8 @@ async def _study_uids(port: int) -> list[str]:
     return [str(match.StudyInstanceUID) for match in matches]
 
 
-def _retrieved(what: str, server: Contestant, count: int, seconds: float, cpu: float, peak: int) -> Figure:
+def retrieved(what: str, server: Contestant, count: int, seconds: float, cpu: float, peak: int) -> Figure:
+    """The figure of that."""
     return Figure(what, server.name, count / seconds, "objects/s", cpu * 1000 / count, peak)
 
 
@@ -247,7 +246,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
 
 
 async def _send(port: int, data: Path) -> float:
-    files = _dicom_files(data)
+    files = dicom_files(data)
     settle()
     started = time.perf_counter()
     await send_files(Peer("127.0.0.1", port, "GANTRY", "BENCH"), files, window=4)

@@ -8,14 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gantry.services.process.key_services import add_key
 from tests.bench import contestants as field
 from tests.bench import corpus, senders
 from tests.bench.contestants import Contestant
 from tests.bench.machine import neighbours
-from tests.bench.rows import Figure, Starter, fetched, raw_associations, running
+from tests.bench.rows import Figure, Starter, raw_associations, running
 from tests.bench.senders import Sender
-from tests.support.certificates import Authority
 
 _BOTH: dict[str, Sender] = {"storescu": senders.storescu, "lean": senders.lean}
 _WARM_UP = 200
@@ -166,41 +164,3 @@ def _small_and_ct(folder: Path, quick: bool, who: list[Starter], send: Sender = 
         measured = _store(folder / words, each, side, (4,), who, kinds={"lean": send})
         figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
     return figures
-
-
-def protected(folder: Path, quick: bool) -> list[Figure]:
-    """What TLS, a policy, the audit trail and encryption cost those who store, each by itself and all together."""
-    folder.mkdir(parents=True, exist_ok=True)
-    keys, authority = folder / "keys", Authority(folder / "ca", "bench")
-    add_key(keys, "first")
-    pair = authority.sign("archive")
-    off = "audit: {on: false}\n"
-    files = f"certificate: {pair.certificate}, key: {pair.key}, ca: {authority.ca}"
-    tls = f"tls: {{{files}, require_client_certificate: false}}\n"
-    encryption = f"encryption: {{key_file: {keys}}}\n"
-    peers = [f"  - {{ae_title: CT{number}, host: 192.0.2.{number + 1}, may: [store]}}\n" for number in range(200)]
-    (folder / "peers.yaml").write_text("peers:\n  - {ae_title: LEAN, host: 127.0.0.1, may: [store]}\n" + "".join(peers))
-    policy = f"peers_file: {folder / 'peers.yaml'}\n"
-    plain = {
-        "gantry, nothing of it": off,
-        "gantry, audit": "",
-        "gantry, policy of 200 peers": off + policy,
-        "gantry, encrypted": off + encryption,
-    }
-    over_tls = {"gantry, TLS": off + tls, "gantry, all of it": tls + encryption + policy}
-    figures = _small_and_ct(folder / "plain", quick, _with_settings(folder / "of-plain", plain))
-
-    def secure(port: int, folders: list[Path], nagle: bool = False) -> float:
-        return senders.lean(port, folders, nagle, tls=True)
-
-    return figures + _small_and_ct(folder / "tls", quick, _with_settings(folder / "of-tls", over_tls), secure)
-
-
-def encrypted(folder: Path, quick: bool) -> list[Figure]:
-    """What it costs that objects lie encrypted: storing them, and fetching them again."""
-    keys = folder / "keys"
-    folder.mkdir(parents=True, exist_ok=True)
-    add_key(keys, "first")
-    kinds = {"gantry": "", "gantry, encrypted": f"encryption: {{key_file: {keys}}}\n"}
-    who = _with_settings(folder, kinds)
-    return _small_and_ct(folder, quick, who) + fetched(folder / "fetched", 40 if quick else 200, who)
