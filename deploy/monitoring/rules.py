@@ -190,6 +190,16 @@ ALERTS = (
         "associations of {{ $labels.ae_title }} are rejected",
     ),
     Alert(
+        "GantryPeerSilent",
+        "ticket",
+        # The same day of last week: a weekend, or a device that works on Tuesdays, is no alarm.
+        'sum by (ae_title) (increase(gantry_peer_responses_total{command="C-STORE",ae_title!="other"}[1d] offset 1w))'
+        " > 20"
+        ' unless sum by (ae_title) (increase(gantry_peer_responses_total{command="C-STORE"}[1d])) > 0',
+        "1h",
+        "{{ $labels.ae_title }} stored images on this day last week, and none in the last 24 hours",
+    ),
+    Alert(
         "GantryConflict",
         "ticket",
         "max(gantry_receipts_aside) > max(gantry_receipts_aside offset 1h)",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 Series = dict[str, str]
 HOUR, DAYS = 60, 3 * 24 * 6
+DAY = 24 * 6
+"""In steps of ten minutes, as `DAYS`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def _sent(failed: int, completed: int) -> Series:
 _ACK, _QUERY = "GantryAcknowledgementFailing", "GantryQueryFailing"
 _SEARCHABLE, _COMMITMENT = "gantry_searchable_seconds", "gantry_commitment_seconds"
 _OTHERS_TOO = {"window": "1h"}
+_TWO_DAYS, _TEN_DAYS = f"0+2x{2 * DAY} 576x{8 * DAY}", f"0+2x{10 * DAY}"
 
 CASES = (
     # 2 % fail where 14.4 times 0.1 % is the limit; 1 % do not wake anybody within the hour.
@@ -206,6 +209,25 @@ CASES = (
         {'gantry_commitment_reports_total{outcome="given_up"}': "0x110 1x90"},
         {'gantry_commitment_reports_total{outcome="retried"}': "0+5x200"},
         labels={"outcome": "given_up"},
+    ),
+    Case(
+        "GantryPeerSilent",
+        "ticket",
+        # It stored for two days, and then no more; the other one went on.
+        {
+            'gantry_peer_responses_total{ae_title="CT1",command="C-STORE",status="0000"}': _TWO_DAYS,
+            'gantry_peer_responses_total{ae_title="MR1",command="C-STORE",status="0000"}': _TEN_DAYS,
+        },
+        # What never stored much, and what nobody knows, is missed by nobody.
+        {
+            'gantry_peer_responses_total{ae_title="WS1",command="C-FIND",status="0000"}': _TWO_DAYS,
+            'gantry_peer_responses_total{ae_title="US1",command="C-STORE",status="0000"}': f"0+0x{10 * DAY}",
+            'gantry_peer_responses_total{ae_title="other",command="C-STORE",status="0000"}': _TWO_DAYS,
+            'gantry_peer_responses_total{ae_title="MR1",command="C-STORE",status="0000"}': _TEN_DAYS,
+        },
+        at="205h",
+        labels={"ae_title": "CT1"},
+        interval="10m",
     ),
     Case(
         "GantryPeerRejected",
