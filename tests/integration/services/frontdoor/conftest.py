@@ -1,14 +1,5 @@
-"""These tests run on the loop that serves: the door watches sockets instead of reading through transports, and loops
-differ in that."""
+"""The fixtures of this room."""
 
-from __future__ import annotations
+from tests.integration.services.frontdoor.open_door import backend, door
 
-import asyncio
-from collections.abc import Callable, Mapping
-
-import pytest
-import uvloop
-
-
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+__all__ = ["backend", "door"]

@@ -28,7 +28,7 @@ from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.sides import GantrySide, OtherSide
 from tests.integration.common.net.conftest import FAST
 from tests.integration.services.frontdoor.behind import behind
-from tests.integration.services.frontdoor.test_door import LIMITS
+from tests.integration.services.frontdoor.open_door import LIMITS
 from tests.support.wire import CT
 
 TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))

@@ -5,122 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from gantry.common.clock import SystemClock
-from gantry.common.config.tls import server_context
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
-from gantry.common.errors import AssociationRejected, PeerError
-from gantry.common.net import Peer, connect, scu
-from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.errors import AssociationRejected
+from gantry.common.net import connect, scu
 from gantry.common.net.client import associate
-from gantry.common.net.proxy import Origin, decode, encode, expected_length
-from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import PduLimits
-from gantry.services.frontdoor.backends import Backends
-from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
+from gantry.common.net.proxy import Origin, encode
 from gantry.services.frontdoor.routing import Pool
 from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
-from tests.integration.services.frontdoor.behind import behind
+from tests.integration.services.frontdoor.open_door import (
+    LIMITS,
+    TRUSTING,
+    Backend,
+    Open,
+    contexts,
+)
 from tests.support.archive import free_port
-from tests.support.certificates import Authority, settings
-from tests.support.log_lines import log_lines
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, RELEASE_RQ, USER_ABORT, VERIFICATION, pdata, pdv, rq_bytes
 
-TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))
-LIMITS = DoorLimits(
-    artim=0.5,
-    associations=8,
-    associations_per_peer=6,
-    connect_timeout=0.5,
-    connect_deadline=2.0,
-    upper_layer=PduLimits(max_associate_length=1 << 20),
-)
 ECHO = [(VERIFICATION, (IMPLICIT,))]
-
-CALLER = "ct1.hospital"
-"""Whose certificate the client shows."""
-
-
-@dataclass
-class Running:
-    writer: DimseDoor
-    backends: Backends
-    metrics: Metrics
-    port: int
-
-    @property
-    def peer(self) -> Peer:
-        return Peer("127.0.0.1", self.port, "GANTRY", "TEST")
-
-    def rejected(self, reason: str) -> float:
-        return float(self.metrics.associations_rejected.labels(reason)._value.get())
-
-    async def raw(self, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
-        writer.write(data)
-        return reader, writer
-
-
-Open = Callable[..., Running]
-
-
-@pytest.fixture
-async def door() -> AsyncIterator[Open]:
-    async with AsyncExitStack() as stack:
-
-        def open_one(
-            pools: dict[Pool, list[int]],
-            limits: DoorLimits = LIMITS,
-            tls: ssl.SSLContext | None = None,
-            proxy_from: tuple[str, ...] = (),
-        ) -> Running:
-            metrics = Metrics()
-            archive = behind(pools, metrics)
-            writer = DimseDoor(lambda *_: archive, {CT}, limits, tls, SystemClock(), metrics)
-            sock = listen("127.0.0.1", 0, 64)
-            trusted = [ip_network(network) for network in proxy_from]
-            acceptor = Acceptor(sock, writer.take, writer.failed, trusted=trusted, deadline=limits.artim)
-            stack.push_async_callback(writer.close)
-            stack.callback(acceptor.close)
-            return Running(writer, archive.backends, metrics, sock.getsockname()[1])
-
-        yield open_one
-
-
-@dataclass
-class Backend:
-    """A backend that keeps the bytes it gets."""
-
-    port: int
-    connections: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-
-    async def next(self) -> tuple[Origin | None, asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.wait_for(self.connections.get(), 5)
-        header = await reader.readexactly(16)
-        header += await reader.readexactly(expected_length(header) - 16)
-        return decode(header), reader, writer
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    connections: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await connections.put((reader, writer))
-
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, limit=1 << 20)
-    yield Backend(server.sockets[0].getsockname()[1], connections)
-    server.close()
-
 
 # ---- whose it is
 
@@ -335,7 +243,7 @@ def _great(size: int) -> bytes:
 async def test_bytes_go_both_ways_whole_while_one_side_is_slow(
     door: Open, backend: Backend, tmp_path: Path, over_tls: bool
 ) -> None:
-    server, client = _contexts(tmp_path) if over_tls else (None, None)
+    server, client = contexts(tmp_path) if over_tls else (None, None)
     running = door({Pool.INGEST: [backend.port]}, tls=server)
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1 << 20, ssl=client)
     writer.write(rq_bytes())
@@ -437,96 +345,3 @@ async def test_closing_cuts_what_is_left(door: Open, backend: Backend) -> None:
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(), 5)
     await asyncio.wait_for(drained, 1)
-
-
-# ---- TLS
-
-
-async def test_tls_ends_at_the_door_and_the_service_knows(start, door: Open, tmp_path: Path) -> None:  # noqa: F811
-    context, client = _contexts(tmp_path)
-    ingest = await start(TRUSTING)
-    running = door({Pool.INGEST: [ingest.port]}, tls=context)
-    data = os.urandom(5 << 20)
-    async with connect(replace(running.peer, tls=client), [(CT, (EXPLICIT,))]) as association:
-        context_ = scu.need_context(association, CT)
-        source = _Bytes(data)
-        assert (await scu.store(association, context_, "1.2.3", source, len(data))).status == 0
-    assert ingest.service.received == [("1.2.3", data)]
-    assert ingest.seen.opened_[0].peer_speaks_tls
-    assert ingest.seen.opened_[0].peer_certificate == CALLER  # and whose it is
-    reader, writer = await running.raw(rq_bytes())
-    with suppress(ConnectionResetError):
-        assert (await asyncio.wait_for(reader.read(1), 3)) != b"\2"
-    writer.close()
-
-
-async def test_whose_certificate_is_not_believed_is_said(door: Open, tmp_path: Path) -> None:
-    context, _ = _contexts(tmp_path / "ours")
-    _, stranger = _contexts(tmp_path / "theirs")
-    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-    running = door({Pool.INGEST: [free_port()]}, tls=context)
-    with log_lines() as logged:
-        with pytest.raises(PeerError):
-            async with connect(replace(running.peer, tls=stranger), [(CT, (EXPLICIT,))]):
-                pass
-        async with asyncio.timeout(5):
-            while not (lines := logged.of("connection without association")):
-                await asyncio.sleep(0.01)
-    assert lines[0]["level"] == "warning"
-    assert lines[0]["why"].startswith("TLS: certificate refused: ")
-    assert lines[0]["certificate"].startswith(f"CN={CALLER}, serial ")
-
-
-async def test_what_a_backend_said_last_still_reaches_a_tls_peer(door: Open, backend: Backend, tmp_path: Path) -> None:
-    context, client = _contexts(tmp_path)
-    running = door({Pool.INGEST: [backend.port]}, tls=context)
-
-    def talk() -> bytes:  # uvloop's own TLS streams lose what they have not handed over when the end comes
-        with (
-            socket.create_connection(("127.0.0.1", running.port)) as sock,
-            client.wrap_socket(sock, suppress_ragged_eofs=False) as peer,
-        ):
-            peer.sendall(rq_bytes())
-            parts = []
-            while part := peer.recv(65536):
-                parts.append(part)
-            return b"".join(parts)
-
-    talking = asyncio.create_task(asyncio.to_thread(talk))
-    _, _, answer = await backend.next()
-    said = os.urandom(3 << 20)
-    answer.write(said)
-    answer.write_eof()
-    came = await talking
-    assert (len(came), came == said) == (len(said), True)
-    await eventually(lambda: running.metrics.door_open.labels("ingest", "")._value.get() == 0)
-    answer.close()
-
-
-def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The door's, and one that trusts it."""
-    authority = Authority(folder, "authority")
-    pair = authority.sign("door")
-    server = server_context(settings(pair, authority.ca, required=False))
-    assert server is not None
-    client = ssl.create_default_context(cafile=str(authority.ca))
-    caller = authority.sign(CALLER)
-    client.load_cert_chain(caller.certificate, caller.key)
-    client.check_hostname = False
-    return server, client
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self._left = memoryview(data)
-
-    async def readinto(self, buffers) -> int:  # type: ignore[no-untyped-def]
-        filled = 0
-        for buffer in buffers:
-            count = min(len(buffer), len(self._left))
-            buffer[:count] = self._left[:count]
-            self._left = self._left[count:]
-            filled += count
-        return filled
-
-    async def close(self) -> None: ...
