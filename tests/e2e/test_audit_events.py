@@ -9,8 +9,8 @@ import pytest
 
 from gantry.common.audit import Kind
 from gantry.common.audit.fhir import audit_event
-from tests.e2e.test_fhir import validated
 from tests.support.audits import audit_record
+from tests.support.hl7_validator import validated
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches the validator
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"

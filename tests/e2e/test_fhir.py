@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.archive import ROOT, RunningArchive
+from tests.support.archive import RunningArchive
 from tests.support.dicom import bundled_file
+from tests.support.hl7_validator import validated
 from tests.support.objects import data_set, file_bytes
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
@@ -72,22 +71,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
         yield running
     finally:
         running.stop()
-
-
-def validated(folder: Path) -> list[str]:
-    """What HL7's validator says of the resources in a folder, a line each."""
-    for program in ("mvn", "javac"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed, which HL7's validator is run with")
-    project = Path(shutil.copytree(ROOT / "tests/support/fhir_validator", folder / "validator"))
-    names = " ".join(str(file) for file in sorted(folder.glob("*.json")))
-    for goals in (("dependency:resolve", "dependency:resolve-plugins"), ("compile", "exec:java")):
-        command = ["mvn", "-q", "-B", *goals, f"-Dexec.args={names}"]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=400, check=False)
-        if done.returncode and "dependency:resolve" in goals:
-            pytest.skip("Maven cannot fetch HL7's validator")
-        assert not done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
-    return [line for line in done.stdout.replace("\x1b[0m", "").splitlines() if line]
 
 
 def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchive, tmp_path: Path) -> None:

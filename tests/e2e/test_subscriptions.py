@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.crash.test_upkeep import gantry
-from tests.e2e.test_fhir import validated
 from tests.support.archive import RunningArchive
+from tests.support.hl7_validator import validated
 from tests.support.objects import data_set, file_bytes
 from tests.support.preloaded import IMPORTS, run_gantry
 from tests.support.stow import files, post
