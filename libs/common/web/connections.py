@@ -145,9 +145,24 @@ def request_of(
         message = message._replace(headers=combined(message.headers))
     except ValueError as error:
         problem = HttpProblem(400, str(error), {"Connection": "close"})
+    else:
+        problem = problem or _unclear_length(message)
     request = HttpRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
     request.problem = problem
     return request
+
+
+def _unclear_length(message: RawRequestMessage) -> HttpProblem | None:
+    """What is wrong with how a request says the length of its body, where a proxy before us may read it otherwise
+    (request smuggling): RFC 9112 6.1 has no codings in HTTP/1.0, and one that is not known cannot be taken off."""
+    coding = message.headers.get("Transfer-Encoding")
+    if coding is None:
+        return None
+    if message.version == HttpVersion10:
+        return HttpProblem(400, "HTTP/1.0 has no Transfer-Encoding", {"Connection": "close"})
+    if coding.strip().lower() != "chunked":
+        return HttpProblem(501, "Transfer-Encoding is chunked, and nothing besides", {"Connection": "close"})
+    return None
 
 
 class HttpConnection(web.RequestHandler):
