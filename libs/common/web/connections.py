@@ -34,10 +34,17 @@ PROBE_RESERVE = 32
 _PROBES_OF_ONE = 4
 """An address that holds this many connections already may not use the reserve."""
 _PROBE_SECONDS = 5.0
-_ALWAYS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # RFC 9111 4.2.2: a cache between may keep what says nothing, and what a cookie opened is for one reader alone.
+    "Cache-Control": "no-store",
+}
+"""What an answer says that does not say otherwise."""
 _FULL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 28\r\n"
-    f"Retry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\nall connections are in use.\n"
+    f"Cache-Control: no-store\r\nRetry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n"
+    "all connections are in use.\n"
 ).encode()
 
 _silent = logging.getLogger("gantry.web.silent")
@@ -122,7 +129,7 @@ class HttpRequest(web.BaseRequest):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Set the headers of every answer: browsers must not guess media types, nor other sites' pages show our
-        answers."""
+        answers, nor caches keep what does not say that they may."""
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
         # aiohttp put the versions of itself and of Python there, which are nobody's business.

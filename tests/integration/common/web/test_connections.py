@@ -199,6 +199,7 @@ async def test_every_answer_is_kept_from_pages_of_others(start: Start, request_:
     head = (await exchange(server, closing(request_))).partition(b"\r\n\r\n")[0]
     assert b"\r\nX-Content-Type-Options: nosniff" in head
     assert b"\r\nCross-Origin-Resource-Policy: same-origin" in head
+    assert b"\r\nCache-Control: no-store" in head
     assert [line for line in head.split(b"\r\n") if line.startswith(b"Server:")] == [b"Server: Gantry"]
 
 
