@@ -20,7 +20,7 @@ import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
-from tests.support import resting, servers
+from tests.support import overheard, resting, servers
 from tests.support.long import HOW_MUCH, LONG, entry_is_of, examples, is_long
 from tests.support.scheduling import pytest_xdist_make_scheduler
 
@@ -126,6 +126,14 @@ def own_logging() -> Iterator[None]:
     """An embedded archive quiets the process's log, and `set_up_logs` replaces its form: neither outlives its test."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def no_names_overheard() -> Iterator[None]:
+    """No failure that this test is told of names a patient, whether it looks at it or not."""
+    overheard.listen()
+    yield
+    assert not (found := overheard.noted()), "\n".join(found[:5])
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 
@@ -57,7 +58,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # As text: what an archive says is no markup of ours, in which `[/x]` is a mistake and `[link=…]` leads away.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
 

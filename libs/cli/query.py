@@ -23,7 +23,6 @@ from gantry.cli.identifiers import (
 from gantry.cli.output import json_option, print_columns, print_csv, print_json
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
-from gantry.common.dimse import Element
 from gantry.common.net import Association, Peer, connect, scu
 from gantry.common.statuses import CANCELLED, CANNOT_UNDERSTAND, PENDING_WARNING, SUCCESS, is_pending, status_words
 
@@ -55,7 +54,7 @@ async def ask(
     context = scu.need_context(association, root)
     found = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
-        comment = response.text(Element.ERROR_COMMENT)
+        comment = response.comment
         if not is_pending(response.status):
             found.status, found.comment = response.status, comment
             return found

@@ -55,7 +55,7 @@ def _tell(command: Command | None, as_json: bool, keys: Sequence[str], absent: S
         click.echo("gantry: the archive gave no final response", err=True)
         return EXIT_FAILED
     counts, status = _counts(command), command.status
-    comment = command.text(Element.ERROR_COMMENT)
+    comment = command.comment
     if as_json:
         print_json({"status": f"{status:04X}", **counts})
     else:

@@ -20,7 +20,6 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.scan.scanner import Scan
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
-from gantry.common.dimse import Element
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.getting import get_contexts
 
@@ -156,7 +155,7 @@ class DemoRun:
                     async for response, _ in scu.move(association, STUDY_ROOT_MOVE, query, THEM):
                         final = response
                     if final is None or final.status:
-                        comment = "" if final is None else final.text(Element.ERROR_COMMENT)
+                        comment = "" if final is None else final.comment
                         click.echo(f"gantry: move of a study failed: {comment}", err=True)
                     bar.advance()
         return equal(self.objects, self.moved.received), len(self.objects)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gantry.cli.output import print_columns, print_json
+from gantry.cli.output import print_columns, print_json, printable
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
@@ -59,9 +59,9 @@ def check(config: Path | None, file: Path) -> None:
         try:
             received = read(raw, profiles)
             message = received.message
-            click.echo(f"{message.kind} {message.control_id} of {message.source}")
+            click.echo(printable(f"{message.kind} {message.control_id} of {message.source}"))
             for action in plan(received, profiles):
-                click.echo(f"  {in_words(action)}")
+                click.echo(f"  {printable(in_words(action))}")
         except MessageRefused as refusal:
             refused = True
             click.echo("  rejected (AR):" if refusal.rejected else "  not applied (AE):")
@@ -137,7 +137,10 @@ def show_message(config: Path | None, data: Path | None, as_json: bool, name: st
             return
         for problem in message.problems:
             click.echo(problem, err=True)
-        sys.stdout.buffer.write(ledger.text(message.id).replace(b"\r\n", b"\r").replace(b"\r", b"\n"))
+        text = ledger.text(message.id).replace(b"\r\n", b"\r").replace(b"\r", b"\n")
+        if sys.stdout.isatty():  # a file gets every byte; a terminal would obey some of them
+            text = "\n".join(map(printable, text.decode("utf-8", "replace").split("\n"))).encode()
+        sys.stdout.buffer.write(text)
 
     run(config, data, work, any_index=True)
 
@@ -232,9 +235,9 @@ def _say(said: Acknowledged, as_json: bool) -> None:
         print_json(asdict(said))
         return
     first, *rest = said.words
-    click.echo(f"{said.control_id}: {first}")
+    click.echo(printable(f"{said.control_id}: {first}"))
     for line in rest:
-        click.echo(f"  {line}")
+        click.echo(f"  {printable(line)}")
 
 
 def _settings(config: Path | None) -> Settings:

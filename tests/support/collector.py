@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.answering import http_answers
 from tests.support.archive import free_port
+from tests.support.overheard import note
 from tests.support.parts import part, parts
 from tests.support.server import Unavailable
 
@@ -98,7 +99,9 @@ class Collector:
 def _receiving(into: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
     class Receiving(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            into.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            posted = self.rfile.read(int(self.headers["Content-Length"]))
+            note("spans", posted.decode().replace(",", "\n"))
+            into.append(json.loads(posted))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", "2")

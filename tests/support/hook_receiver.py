@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.overheard import note
+
 SECRET = b"a secret of both sides"
 
 
@@ -43,6 +45,7 @@ class HookReceiver:
         self.most_at_once = max(self.most_at_once, self._now)
         body = request.rfile.read(int(request.headers["Content-Length"]))
         at, given = (part.partition("=")[2] for part in request.headers["Gantry-Signature"].split(","))
+        note("what a webhook was told", body.decode())
         expected = hmac.new(SECRET, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
         genuine = hmac.compare_digest(given, expected) and abs(time.time() - int(at)) < 300
         time.sleep(self.delay)

@@ -24,10 +24,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from tests.support.overheard import note
+
 ROOT = Path(__file__).parents[2]
 IMPORTS = os.pathsep.join((str(ROOT / "libs"), str(ROOT)))
 """PYTHONPATH of the processes that tests start: they run this tree, whichever is installed."""
 _LONGEST = 1 << 18
+_SHOWS_PATIENTS = frozenset(("audit", "coerce", "find", "history", "hl7", "import", "orders", "workitems"))
+"""Commands that are asked to show patients."""
 _MODULES = (
     "gantry.services.commands.serve",
     *(
@@ -192,6 +196,10 @@ def run_gantry(
     said = out.read_text(encoding="utf-8", errors="replace"), err.read_text(encoding="utf-8", errors="replace")
     out.unlink()
     err.unlink()
+    command = " ".join(["gantry", *words[:2]])
+    note(f"what `{command}` said of an error", said[1])
+    if not _SHOWS_PATIENTS & set(words[:2]):
+        note(f"what `{command}` printed", said[0])
     return subprocess.CompletedProcess(["gantry", *words], code, *said)
 
 

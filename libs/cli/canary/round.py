@@ -18,7 +18,6 @@ from gantry.cli.retrieve import FolderService, get_to
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
-from gantry.common.dimse import Element
 from gantry.common.errors import GantryError, PeerError
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.getting import get_contexts
@@ -127,7 +126,7 @@ class Round:
                 final = response
         if final is None or final.status != SUCCESS:
             words = status_words(final.status) if final is not None else "no answer"
-            comment = final.text(Element.ERROR_COMMENT) if final is not None else ""
+            comment = final.comment if final is not None else ""
             raise StepFailed(": ".join(filter(None, (words, comment))))
         path = self.received / f"{made.instance}.dcm"
         try:

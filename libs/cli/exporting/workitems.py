@@ -21,7 +21,7 @@ from gantry.common.dicom.standard.sop_classes import (
     UNIFIED_PROCEDURE_STEP_PULL,
     UNIFIED_PROCEDURE_STEP_PUSH,
 )
-from gantry.common.dimse import Command, Element
+from gantry.common.dimse import Command
 from gantry.common.errors import AssociationAborted, PeerError, PeerTimeout
 from gantry.common.ids import is_uid, new_uid
 from gantry.common.net import Peer, connect, scu
@@ -132,7 +132,7 @@ class ExportWorklist:
 
 
 def _words(response: Command) -> str:
-    return response.text(Element.ERROR_COMMENT) or status_words(response.status)
+    return response.comment or status_words(response.status)
 
 
 def _wanted(label: str) -> Dataset:

@@ -16,7 +16,6 @@ from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studie
 from gantry.cli.query import FindResult, ask
 from gantry.cli.retrieve import FolderService, get_to
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
-from gantry.common.dimse import Element
 from gantry.common.errors import AssociationAborted, PeerError
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.getting import get_contexts, usual_classes
@@ -104,7 +103,7 @@ class Archive:
                 async for response, _ in responses:
                     final = response
                 if final.status != SUCCESS:
-                    comment = final.text(Element.ERROR_COMMENT)
+                    comment = final.comment
                     failures.append(": ".join(filter(None, (status_words(final.status), comment))))
         return "; ".join(dict.fromkeys(failures))
 

@@ -134,6 +134,12 @@ class Command:
         return value if isinstance(value, str) else ""
 
     @property
+    def comment(self) -> str:
+        """Error Comment, for people: a peer's text must not move the cursor of a terminal, nor begin a line."""
+        text = self.text(Element.ERROR_COMMENT)
+        return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+    @property
     def field(self) -> int:
         return self.number(Element.COMMAND_FIELD)
 

@@ -32,6 +32,13 @@ def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
     return caller.identity.means not in (Means.ISSUER, Means.SHARE) and (caller.name or LOOPBACK) in names
 
 
+def picture_caching(request: web.BaseRequest, seconds: int) -> str:
+    """Cache-Control of a picture with an ETag. Whoever uses this browser next may not see it: it is asked for again
+    each time, which costs an answer without a body. Where this machine needs no token it is kept for `seconds`."""
+    is_anybody = request[CALLER].identity.means is Means.MACHINE
+    return f"private, max-age={seconds}" if is_anybody else "private, no-cache"
+
+
 def rejecting_codes(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]]) -> Collection[str]:
     """The codes with which the caller may reject: all by a role, or those of its name. None for who sees some studies
     only: a rejection note says of any instance whether it is there."""

@@ -34,10 +34,17 @@ PROBE_RESERVE = 32
 _PROBES_OF_ONE = 4
 """An address that holds this many connections already may not use the reserve."""
 _PROBE_SECONDS = 5.0
-_ALWAYS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # RFC 9111 4.2.2: a cache between may keep what says nothing, and what a cookie opened is for one reader alone.
+    "Cache-Control": "no-store",
+}
+"""What an answer says that does not say otherwise."""
 _FULL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 28\r\n"
-    f"Retry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\nall connections are in use.\n"
+    f"Cache-Control: no-store\r\nRetry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n"
+    "all connections are in use.\n"
 ).encode()
 
 _silent = logging.getLogger("gantry.web.silent")
@@ -122,7 +129,7 @@ class HttpRequest(web.BaseRequest):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Set the headers of every answer: browsers must not guess media types, nor other sites' pages show our
-        answers."""
+        answers, nor caches keep what does not say that they may."""
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
         # aiohttp put the versions of itself and of Python there, which are nobody's business.
@@ -145,9 +152,24 @@ def request_of(
         message = message._replace(headers=combined(message.headers))
     except ValueError as error:
         problem = HttpProblem(400, str(error), {"Connection": "close"})
+    else:
+        problem = problem or _unclear_length(message)
     request = HttpRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
     request.problem = problem
     return request
+
+
+def _unclear_length(message: RawRequestMessage) -> HttpProblem | None:
+    """What is wrong with how a request says the length of its body, where a proxy before us may read it otherwise
+    (request smuggling): RFC 9112 6.1 has no codings in HTTP/1.0, and one that is not known cannot be taken off."""
+    coding = message.headers.get("Transfer-Encoding")
+    if coding is None:
+        return None
+    if message.version == HttpVersion10:
+        return HttpProblem(400, "HTTP/1.0 has no Transfer-Encoding", {"Connection": "close"})
+    if coding.strip().lower() != "chunked":
+        return HttpProblem(501, "Transfer-Encoding is chunked, and nothing besides", {"Connection": "close"})
+    return None
 
 
 class HttpConnection(web.RequestHandler):

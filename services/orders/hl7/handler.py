@@ -24,7 +24,7 @@ from gantry.common.telemetry.traces import new_trace
 from gantry.services.asked import Asked
 from gantry.services.orders.hl7.applying import Applier
 from gantry.services.orders.hl7.correspondence import Correspondence
-from gantry.services.orders.hl7.kinds import kind_label
+from gantry.services.orders.hl7.kinds import kind_label, kind_logged
 
 logger = get_logger("hl7")
 _AGAIN = MessageProblem(Code.INTERNAL, "the archive cannot take it now: send it again")
@@ -70,7 +70,8 @@ class MessageHandler:
         header = header_of(raw)
         code = AcknowledgementCode.REJECT if refusal.rejected else AcknowledgementCode.ERROR
         answer = MessageAnswer(code, refusal.problems)
-        logger.warning("message refused", kind=header.kind if header else "", code=code, reason=_logged(refusal))
+        kind = kind_logged(header.kind) if header else ""
+        logger.warning("message refused", kind=kind, code=code, reason=_logged(refusal))
         if header is None:
             return framed(rejection(answer, self._new_id(), self._now())), "", code
         if not refusal.rejected:
@@ -118,7 +119,7 @@ class MessageHandler:
         at = self._clock.now_us()
         told = message.source, message.control_id, received.digest, message.kind
         await self._correspondence.note(MessageAnswered(DEFAULT_PARTITION, trace, *told, reply, at))
-        names = {"source": message.source, "control_id": message.control_id, "kind": message.kind}
+        names = {"source": message.source, "control_id": message.control_id, "kind": kind_logged(message.kind)}
         logger.info("message applied", **names, outcome=words)
         await reach(FailPoint.BEFORE_ANSWER)
         return reply
@@ -129,7 +130,7 @@ class MessageHandler:
             "message refused",
             source=message.source,
             control_id=message.control_id,
-            kind=message.kind,
+            kind=kind_logged(message.kind),
             reason=_logged(refusal),
         )
         if refusal.rejected:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter
+from gantry.common.web.callers import picture_caching
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
 from gantry.common.web.negotiation import Offer, is_known, parse_accept
@@ -32,6 +33,7 @@ from gantry.services.retrieve.reading import MAX_HEADER, Objects
 from gantry.services.retrieve.sources import CHUNK
 from gantry.services.retrieve.threads import give_way
 
+_MAX_AGE = 3600
 PICTURES = [Offer(kind) for kind in looks.PICTURES]
 
 
@@ -125,7 +127,7 @@ class FrameService:
             _require_viewport(pictured.image, look)
         key = f"{location.object_key} {number} {look}"
         etag = f'"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"'
-        headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
+        headers = {"ETag": etag, "Cache-Control": picture_caching(request, _MAX_AGE), "Vary": "Accept"}
         if is_known(request.headers, etag):
             return web.Response(status=304, headers=headers)
         picture = self._pictures.get(key)

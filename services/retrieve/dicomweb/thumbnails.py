@@ -13,6 +13,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
 from gantry.common.runtime.losses import instance_of
+from gantry.common.web.callers import picture_caching
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import choose, is_known, parse_accept
 from gantry.common.web.routes import Match, Resource
@@ -82,8 +83,8 @@ class ThumbnailService:
         """The picture of a frame, of the middle one if `number` is None. Raises `NoImage`, `Damaged`, `HttpProblem`."""
         name = _name(location, number, look)
         etag = f'"{name[:24]}"'
-        age = _MAX_AGE[number is not None]
-        headers = {"ETag": etag, "Cache-Control": f"private, max-age={age}", "Vary": "Accept"}
+        caching = picture_caching(request, _MAX_AGE[number is not None])
+        headers = {"ETag": etag, "Cache-Control": caching, "Vary": "Accept"}
         known = is_known(request.headers, etag)
         picture = None if known else await self._cache.get(name)
         if (known or picture is not None) and not await self._is_well(location):

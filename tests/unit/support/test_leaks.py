@@ -39,6 +39,7 @@ def test_a_name_in_any_form_is_noticed(line: str) -> None:
     [
         '{"source": "RIS^HOSPITAL", "kind": "ORM^O01"}',
         '{"event": "merged", "by": "hl7 RIS^HOSPITAL"}',
+        "reported: final, order A100 by hl7 RIS^HOSPITAL",
         "ORM^O01^ORM_O01",
         "4711^^^HOSP^^MR",
         "2^3",

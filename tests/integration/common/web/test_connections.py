@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
@@ -161,6 +162,27 @@ async def test_other_versions_of_http_are_refused(start: Start, request_: bytes)
 
 
 @pytest.mark.parametrize(
+    ("version", "coding", "status"),
+    [
+        *((b"1.1", b"gzip, chunked", b"501"), (b"1.1", b"identity, chunked", b"501"), (b"1.0", b"chunked", b"400")),
+        (b"1.1", b"Chunked", b"405"),
+    ],
+)
+async def test_a_body_whose_length_others_may_read_otherwise_ends_the_connection(
+    start: Start, version: bytes, coding: bytes, status: bytes
+) -> None:
+    server = await start(WebLimits())
+    head = b"POST /dicom-web/changes HTTP/" + version + b"\r\nHost: localhost\r\nConnection: keep-alive\r\n"
+    body = b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
+    answer = await exchange(
+        server, head + body + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    assert answer.split()[1] == status
+    # What comes behind is a request of its own only where everybody agrees that it is.
+    assert len(re.findall(rb"HTTP/1\.[01] \d", answer)) == (2 if status == b"405" else 1)
+
+
+@pytest.mark.parametrize(
     "request_",
     [
         b"GET /healthz" + HEAD,
@@ -177,6 +199,7 @@ async def test_every_answer_is_kept_from_pages_of_others(start: Start, request_:
     head = (await exchange(server, closing(request_))).partition(b"\r\n\r\n")[0]
     assert b"\r\nX-Content-Type-Options: nosniff" in head
     assert b"\r\nCross-Origin-Resource-Policy: same-origin" in head
+    assert b"\r\nCache-Control: no-store" in head
     assert [line for line in head.split(b"\r\n") if line.startswith(b"Server:")] == [b"Server: Gantry"]
 
 

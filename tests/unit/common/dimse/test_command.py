@@ -101,3 +101,9 @@ def test_a_response_carries_what_ps37_asks_for() -> None:
     assert response.text(Element.AFFECTED_SOP_INSTANCE_UID) == "1.3"
     assert response.number(Element.ACTION_TYPE_ID) == 1
     assert len(response.text(Element.ERROR_COMMENT)) == 64
+
+
+def test_a_comment_is_text_for_people_whatever_a_peer_puts_there() -> None:
+    sent = Command({Element.COMMAND_FIELD: 0x8020, Element.ERROR_COMMENT: "\x1b]0;mine\x07no such\npatient"})
+    assert Command.decode(sent.encode()).comment == "?]0;mine?no such?patient"
+    assert Command({Element.COMMAND_FIELD: 0x8020}).comment == ""
