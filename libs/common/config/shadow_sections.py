@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gantry.common.config.values import AeTitle, HostAndPort, Seconds, Section, setting
+from gantry.common.config.values import MIB, AeTitle, HostAndPort, Seconds, Section, setting
 
 
 class ShadowSettings(Section):
@@ -42,6 +42,18 @@ class ShadowSettings(Section):
         64, "MiB", "Held of one association: an object that is longer is not mirrored, who falls behind is given up"
     )
     memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Held of all associations together")
+    spool: Path | None = setting(
+        None,
+        "folder",
+        "Where what is stored waits for the archive that peers do not hear, if it has no room in `memory`, or that "
+        "archive is slow or away; patients' images, unencrypted; none: they are given up",
+    )
+    spool_bytes: Annotated[int, Field(ge=MIB)] = setting(
+        16 << 30, "bytes", "Of them at most, for each process of the door; what comes then is given up, and counted"
+    )
+    spool_hours: Annotated[float, Field(gt=0, le=8760)] = setting(
+        72.0, "hours", "What could not be sent for so long is given up"
+    )
     timeout: Annotated[float, Field(gt=0, le=3600)] = setting(
         60.0, "s", "For an answer of the archive that peers do not hear; then the association is given up"
     )
