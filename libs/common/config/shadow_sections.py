@@ -80,6 +80,8 @@ class ShadowSettings(Section):
             raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
         if self.dimse is None and self.answers == "other":
             raise ValueError("answers: other needs its address, dimse: HOST:PORT")
+        if self.spool is not None and self.dimse is None and self.url is None:
+            raise ValueError("spool: needs another archive, dimse or url")
         if self.memory > self.memory_in_all:
             raise ValueError("memory of one association is more than memory_in_all")
         return self

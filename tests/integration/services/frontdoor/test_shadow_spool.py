@@ -1,5 +1,5 @@
-"""The spool of shadow mode: what a peer stores reaches the other archive, in the peer's order, though it is too long for
-memory, or that archive is slow, or away, or the door is started anew."""
+"""The spool of shadow mode: what a peer stores reaches the other archive, in the peer's order, though it is too long
+for memory, or that archive is slow, or away, or the door is started anew."""
 
 from __future__ import annotations
 
