@@ -1,5 +1,5 @@
-"""The spool of shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed meanwhile,
-and nothing of what was acknowledged is missing in the end."""
+"""The spool of shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed
+meanwhile, and nothing of what was acknowledged is missing in the end."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class ShadowSettings(Section):
     asks: tuple[Literal["echo", "store", "find", "get"], ...] = setting(
         ("echo", "store", "find", "get"),
         "list",
-        "What is asked twice over DIMSE; without `store` where objects reach both archives by another way",
+        "What is asked twice; without `store`, which is STOW-RS, too, where objects reach both archives by another way",
     )
     url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
         None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"

@@ -35,6 +35,7 @@ from gantry.services.frontdoor.shadow.spooling.heads import About
 from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
 from gantry.services.frontdoor.shadow.spooling.stores import Stores
 from gantry.services.frontdoor.shadow.web import WebShadow
+from gantry.services.frontdoor.shadow.web_stores import WebStores
 
 logger = get_logger("shadow")
 _DRAIN_SECONDS = 5.0
@@ -79,14 +80,18 @@ class Shadow:
             self._looks = SecondLooks(gantry, other, settings, may_differ, self._room, self.recorder, clock)
         self.web: WebShadow | None = None
         """The same over HTTP, where the other archive has it."""
+        self.web_stores: WebStores | None = None
         if settings.url is not None:
             self.web = WebShadow(settings, may_differ, self._room, self.recorder, clock)
+            self.web_stores = WebStores(self.web, settings, self._room, self.recorder, self.spool)
         self._mirrors: set[Mirror] = set()
         self._catching_up: list[CatchingUp] = []
         if self.spool is not None and other is not None:
             sides = {side.name: side for side in (gantry, other)}
             stores = Stores(self.spool, lambda name: sides[name], settings.timeout, self.recorder, clock)
             self._catching_up.append(CatchingUp(self.spool, "dimse", stores, self.recorder, clock, DELAYS))
+        if self.spool is not None and self.web_stores is not None:
+            self._catching_up.append(CatchingUp(self.spool, "http", self.web_stores, self.recorder, clock, DELAYS))
         self._owed = 0.0
 
     @property
@@ -189,6 +194,8 @@ class Shadow:
         """Give up what is under way, and save the counts."""
         looks = self._looks.tasks if self._looks is not None else ()
         await end_tasks(*(mirror.task for mirror in self._mirrors), *looks)
+        if self.web_stores is not None:
+            await self.web_stores.close()
         if self.web is not None:
             await self.web.close()
         if self.spool is not None:

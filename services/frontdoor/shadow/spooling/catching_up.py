@@ -23,9 +23,11 @@ _LOOK_SECONDS = 5.0
 class Away(Exception):
     """To be tried again later: the line, or `everywhere` all of them."""
 
-    def __init__(self, words: str, *, everywhere: bool) -> None:
+    def __init__(self, words: str, *, everywhere: bool, reason: str = "") -> None:
+        """`reason` as it is counted where there is no later."""
         super().__init__(words)
         self.everywhere = everywhere
+        self.reason = reason
 
 
 class Sender(Protocol):
