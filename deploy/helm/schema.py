@@ -167,6 +167,7 @@ def _chart() -> Schema:
         "files": section(**{name: {"$ref": "#/$defs/file"} for name in _files()}),
         "otherFiles": OTHER_FILES,
         "auditSpool": section(claim=TEXT),
+        "shadowSpool": section(size={"type": "string", "pattern": "^([0-9.]+[KMGT]i?)?$"}, claim=TEXT),
         "existingPeers": TEXT,
         "podCidrs": TEXTS,
         "door": section(

@@ -251,6 +251,13 @@ ALERTS = (
         "the archive that is compared with the one that answers cannot be reached",
     ),
     Alert(
+        "GantryShadowSpoolFull",
+        "ticket",
+        "max by (partition) (gantry_shadow_spool_bytes / gantry_shadow_spool_limit_bytes) > 0.8",
+        "5m",
+        "what is to be sent to the archive that peers do not hear fills its spool",
+    ),
+    Alert(
         "GantryInstancesWithheld",
         "ticket",
         "sum by (destination) (increase(gantry_instances_withheld_total[1h])) > 0",

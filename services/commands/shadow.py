@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gantry.cli.output import print_columns, print_json
+from gantry.common.amounts import counted, in_bytes
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
@@ -55,6 +56,13 @@ def _show(whole: Tally, settings: Settings, examples: int) -> None:
     click.echo(f"Compared from {moment(whole.first)} to {moment(whole.last)}.")
     for sentence in verdict(whole):
         click.echo(sentence)
+    waits = whole.waits
+    if waits.objects:
+        there = counted(waits.objects, "object waits", "objects wait")
+        click.echo(
+            f"{there} in the door's spool ({in_bytes(waits.bytes)}), the oldest since {moment(waits.oldest)}; "
+            f"so it was at {moment(waits.at)}."
+        )
     if whole.operations:
         click.echo("")
         columns = (
@@ -129,6 +137,12 @@ def _show_json(whole: Tally, settings: Settings, examples: int) -> None:
                 {"operation": operation, "kind": kind, "answers": n}
                 for (operation, kind), n in whole.differences.most_common()
             ],
+            "waiting": {
+                "objects": whole.waits.objects,
+                "bytes": whole.waits.bytes,
+                "oldest": whole.waits.oldest,
+                "at": whole.waits.at,
+            },
             "given_up": dict(whole.given_up.most_common()),
             "not_mirrored": dict(whole.not_mirrored.most_common()),
             "examples": [asdict(one) for one in _examples(whole, examples)],

@@ -114,6 +114,7 @@ class FrontDoor:
             behind.partition,
         )
         behind.forwarder.shadow = behind.shadow.web
+        behind.forwarder.shadow_stores = behind.shadow.web_stores
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""

@@ -22,13 +22,14 @@ from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.endings import is_stream, is_websocket
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.origins import PROOF
-from gantry.common.web.routes import Match, Resource, WebRole
+from gantry.common.web.routes import BASE, Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.common.web.targets import host_in, target_of
 from gantry.common.web.urls import PROTO, scheme_of
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.shadow.web import WebMirror, WebShadow
+from gantry.services.frontdoor.shadow.web_stores import WebStore, WebStores
 from gantry.services.frontdoor.web_sockets import relay
 from gantry.services.process.door_key import OriginProver
 
@@ -72,6 +73,8 @@ class Forwarder:
         self._session: aiohttp.ClientSession | None = None
         self.shadow: WebShadow | None = None
         """Who asks another archive what callers ask, too."""
+        self.shadow_stores: WebStores | None = None
+        """Who stores there what callers store."""
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server: every resource is forwarded."""
@@ -87,22 +90,39 @@ class Forwarder:
         """Try one process after the other, until one accepts the request. Raises `HttpProblem` 502, 503."""
         if match.resource in _OF_ONE_PROCESS:
             return await self._find(request, match)
-        pool = _POOLS[match.resource.service]
         begun = self._clock.monotonic()
+        store = self._store(request, match, begun)
+        try:
+            return await self._forward(request, match, begun, store)
+        finally:
+            if store is not None:
+                store.ended(whole=False)  # but for whom it has ended already
+
+    async def _forward(
+        self, request: web.BaseRequest, match: Match, begun: float, store: WebStore | None
+    ) -> web.StreamResponse:
+        pool = _POOLS[match.resource.service]
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
                 if match.resource in _SOCKETS and is_websocket(request):
                     return await self._relay(request, backend)
-                response = await self._ask(request, backend)
+                response = await self._ask(request, backend, store)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 self._backends.failed(backend, self._clock.monotonic())
                 continue
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
-            mirror = self._mirror(request, match, pool, begun)
+            mirror = store if _stores(request, match) else self._mirror(request, match, pool, begun)
             return await self._answer(request, response, backend, endless=_is_endless(request, match), mirror=mirror)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    def _store(self, request: web.BaseRequest, match: Match, begun: float) -> WebStore | None:
+        """What listens to a request that stores, in shadow mode."""
+        if self.shadow_stores is None or not _stores(request, match):
+            return None
+        target = request.get(TARGET) or target_of(request)
+        return self.shadow_stores.mirror(target.removeprefix(BASE), request.headers, begun)
 
     def _mirror(self, request: web.BaseRequest, match: Match, pool: Pool, begun: float) -> WebMirror | None:
         """What listens to the answer in shadow mode."""
@@ -150,14 +170,16 @@ class Forwarder:
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=self._timeout)
         return self._session
 
-    async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
+    async def _ask(
+        self, request: web.BaseRequest, backend: Backend, store: WebStore | None = None
+    ) -> aiohttp.ClientResponse:
         backend.last_chosen = self._clock.monotonic()
         url = URL(f"http://{backend.name}{request.get(TARGET) or target_of(request)}", encoded=True)
         return await self._opened().request(
             request.method,
             url,
             headers=self._asked(request, url, backend),
-            data=_body(request) if request.body_exists else None,
+            data=_body(request, store) if request.body_exists else None,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             allow_redirects=False,
         )
@@ -180,7 +202,7 @@ class Forwarder:
         backend: Backend,
         *,
         endless: bool,
-        mirror: WebMirror | None = None,
+        mirror: WebMirror | WebStore | None = None,
     ) -> web.StreamResponse:
         """Forward an answer. An `endless` one ends when the door drains: the client then reconnects elsewhere."""
         backend.open += 1
@@ -229,7 +251,17 @@ def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
-async def _body(request: web.BaseRequest) -> AsyncIterator[bytes]:
+def _stores(request: web.BaseRequest, match: Match) -> bool:
+    """Whether it is STOW-RS."""
+    target = request.get(TARGET) or target_of(request)
+    return match.resource is Resource.STORE and request.method == "POST" and target.startswith(f"{BASE}/")
+
+
+async def _body(request: web.BaseRequest, store: WebStore | None) -> AsyncIterator[bytes]:
     """The body as it arrives; the service validates it."""
     async for chunk in request.content.iter_any():
         yield chunk
+        if store is not None:
+            store.heard_asking(chunk)
+    if store is not None:
+        store.asked()

@@ -11,6 +11,7 @@ import pydicom
 import pytest
 
 from gantry.cli.files import DicomFile
+from tests.support import stow
 from tests.support.dcmtk import find, ok, run
 from tests.support.objects import study
 from tests.support.shadowed import Shadowed
@@ -121,6 +122,18 @@ def test_what_is_read_over_http_is_read_from_both(site: Shadowed, tmp_path: Path
         site.wait(lambda was=before, now=counted: now() > was, f"{operation} compared")  # type: ignore[misc]
         different = site.count("shadow_compared_total", operation=operation, outcome="different")
         assert different == 0, site.door.log.read_text()[-2000:]
+
+
+def test_what_a_web_client_stores_is_stored_in_both(site: Shadowed, tmp_path: Path) -> None:
+    sent = study(tmp_path / "sent", 2, patient="S6", name="Shadow^Sia")
+    before = site.count("shadow_compared_total", operation="STOW-RS")
+    answer = stow.post(site.door, stow.files([file.path.read_bytes() for file in sent]))
+    assert (answer.status, sorted(answer.stored())) == (200, sorted(file.sop_instance_uid for file in sent))
+    site.wait(lambda: site.count("shadow_compared_total", operation="STOW-RS") == before + 1, "compared")
+    different = site.count("shadow_compared_total", operation="STOW-RS", outcome="different")
+    assert different == 0, site.door.log.read_text()[-2000:]
+    for file in sent:
+        assert site.orthanc.file_of(file.sop_instance_uid)
 
 
 def test_what_c_get_fetches_is_fetched_from_both(site: Shadowed, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ from gantry.common.ul.pdu import decode_request, encode_accept
 from gantry.common.web.conditions import require_condition
 from gantry.common.web.routes import Match, Resource
 from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
+from gantry.services.frontdoor.shadow.stow_answers import read_stow
 from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
 from gantry.services.ingest.stow.conflicts import is_asked
 from gantry.services.query.qido_parameters import place_of, search_of
@@ -180,6 +182,14 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
         ),
         500,
     ),
+    "shadow, an answer to STOW-RS": (
+        lambda n: lambda: read_stow(WebAnswer(200, "", json.dumps(_failures(n)).encode())),
+        500,
+    ),
+    "shadow, an answer to STOW-RS, nested": (
+        lambda n: lambda: read_stow(WebAnswer(200, "", b'{"00081199":{"vr":"SQ","Value":[' * n)),
+        500,
+    ),
     "addresses of a peer": (lambda n: lambda: _peer({"from": ["192.0.2.1"] * n}), 500),
     "permissions of a peer": (lambda n: lambda: _peer({"host": "192.0.2.1", "may": ["store"] * n}), 1_000),
     "host of a peer": (lambda n: lambda: _peer({"host": "a." * n + " "}), 10_000),
@@ -188,6 +198,11 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     "preferences": (lambda n: lambda: is_asked(["x;y=1, " * n, "report-conflict" * n]), 2_000),
     "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
 }
+
+
+def _failures(n: int) -> dict[str, object]:
+    items = [{"00081155": {"vr": "UI", "Value": [f"1.2.{one}"]}} for one in range(n)]
+    return {tag: {"vr": "SQ", "Value": items} for tag in ("00081198", "00081199")}
 
 
 @pytest.mark.parametrize("name", CASES)

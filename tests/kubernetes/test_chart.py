@@ -154,6 +154,22 @@ def test_in_shadow_mode_the_door_reaches_the_other_archive_and_the_bucket(tmp_pa
     assert "GANTRY_S3__ACCESS_KEY" not in plain.environment("door")
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ('shadowSpool={"size": "20Gi"}', {"emptyDir": {"sizeLimit": "20Gi"}}),
+        ('shadowSpool={"claim": "shadow"}', {"persistentVolumeClaim": {"claimName": "shadow"}}),
+    ],
+)
+def test_the_door_has_a_spool_for_shadow_mode_and_nobody_else(tmp_path: Path, given: str, kind: object) -> None:
+    rendered = render(PLAIN, 'settings.door={"shadow": {"dimse": "old.example:4242"}}', given)
+    spool = rendered.settings("door", tmp_path).door.shadow.spool
+    (mount,) = (one for one in rendered.container("door")["volumeMounts"] if one["mountPath"] == str(spool))
+    (volume,) = (one for one in rendered.pod("door")["volumes"] if one["name"] == mount["name"])
+    assert volume == {"name": "shadow", **kind}  # type: ignore[dict-item]
+    assert not any(one["name"] == "shadow" for one in rendered.pod("ingest")["volumes"])
+
+
 def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
     given = (
         'settings.access={"issuers": [{"name": "sso", "url": "https://sso.example/r/x", "audience": ["gantry"]}]}',

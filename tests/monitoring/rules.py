@@ -302,6 +302,12 @@ CASES = (
         {'gantry_shadow_reached{instance="a"}': "1x200", 'gantry_shadow_reached{instance="b"}': "0x200"},
     ),
     Case(
+        "GantryShadowSpoolFull",
+        "ticket",
+        {"gantry_shadow_spool_bytes": "10x100 85x100", "gantry_shadow_spool_limit_bytes": "100x200"},
+        {"gantry_shadow_spool_bytes": "75x200", "gantry_shadow_spool_limit_bytes": "100x200"},
+    ),
+    Case(
         "GantryInstancesWithheld",
         "ticket",
         {'gantry_instances_withheld_total{destination="TRIAL"}': "0x110 2x90"},

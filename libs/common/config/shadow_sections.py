@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gantry.common.config.values import AeTitle, HostAndPort, Seconds, Section, setting
+from gantry.common.config.values import MIB, AeTitle, HostAndPort, Seconds, Section, setting
 
 
 class ShadowSettings(Section):
@@ -21,7 +21,7 @@ class ShadowSettings(Section):
     asks: tuple[Literal["echo", "store", "find", "get"], ...] = setting(
         ("echo", "store", "find", "get"),
         "list",
-        "What is asked twice over DIMSE; without `store` where objects reach both archives by another way",
+        "What is asked twice; without `store`, which is STOW-RS, too, where objects reach both archives by another way",
     )
     url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
         None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"
@@ -42,6 +42,18 @@ class ShadowSettings(Section):
         64, "MiB", "Held of one association: an object that is longer is not mirrored, who falls behind is given up"
     )
     memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Held of all associations together")
+    spool: Path | None = setting(
+        None,
+        "folder",
+        "Where what is stored waits for the archive that peers do not hear, if it has no room in `memory`, or that "
+        "archive is slow or away; patients' images, unencrypted; none: they are given up",
+    )
+    spool_bytes: Annotated[int, Field(ge=MIB)] = setting(
+        16 << 30, "bytes", "Of them at most, for each process of the door; what comes then is given up, and counted"
+    )
+    spool_hours: Annotated[float, Field(gt=0, le=8760)] = setting(
+        72.0, "hours", "What could not be sent for so long is given up"
+    )
     timeout: Annotated[float, Field(gt=0, le=3600)] = setting(
         60.0, "s", "For an answer of the archive that peers do not hear; then the association is given up"
     )
@@ -68,6 +80,8 @@ class ShadowSettings(Section):
             raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
         if self.dimse is None and self.answers == "other":
             raise ValueError("answers: other needs its address, dimse: HOST:PORT")
+        if self.spool is not None and self.dimse is None and self.url is None:
+            raise ValueError("spool: needs another archive, dimse or url")
         if self.memory > self.memory_in_all:
             raise ValueError("memory of one association is more than memory_in_all")
         return self

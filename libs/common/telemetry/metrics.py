@@ -655,6 +655,17 @@ METRICS: tuple[Metric, ...] = (
         ("reason",),
     ),
     Metric(
+        "shadow_put_off",
+        "counter",
+        "associations",
+        "Associations, and requests over HTTP, whose objects went to `door.shadow.spool` to be sent later, by reason",
+        ("reason",),
+    ),
+    Metric("shadow_spool_bytes", "gauge", "bytes", "In `door.shadow.spool`", ("partition",)),
+    Metric("shadow_spool_limit_bytes", "gauge", "bytes", "At most there: `door.shadow.spool_bytes`", ("partition",)),
+    Metric("shadow_spool_objects", "gauge", "objects", "In `door.shadow.spool`", ("partition",)),
+    Metric("shadow_spool_oldest_seconds", "gauge", "seconds", "Since the oldest of them was put there", ("partition",)),
+    Metric(
         "shadow_not_mirrored",
         "counter",
         "requests",
@@ -834,6 +845,11 @@ class Metrics:
     shadow_compared: Counter
     shadow_differences: Counter
     shadow_given_up: Counter
+    shadow_put_off: Counter
+    shadow_spool_bytes: Gauge
+    shadow_spool_limit_bytes: Gauge
+    shadow_spool_objects: Gauge
+    shadow_spool_oldest_seconds: Gauge
     shadow_not_mirrored: Counter
     shadow_seconds: Histogram
     shadow_open: Gauge

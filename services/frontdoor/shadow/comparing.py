@@ -45,6 +45,8 @@ class Kind(StrEnum):
     """One of them answers a match more often than the other."""
     SUB_OPERATIONS = "sub_operations"
     """Other numbers of sub-operations failed, or ended with a warning."""
+    FAILURES = "failures"
+    """The same instances failed, for other reasons."""
     CONTENT = "content"
     """The bytes of an object are other ones."""
 

@@ -15,7 +15,8 @@ from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.frontdoor.shadow.recording import Recorder
-from gantry.services.frontdoor.shadow.tally import Tally
+from gantry.services.frontdoor.shadow.spooling.spool import Spool
+from gantry.services.frontdoor.shadow.tally import Tally, Waiting
 
 logger = get_logger("shadow")
 ROOT = "state/shadow/"
@@ -27,15 +28,23 @@ class Keeper:
     """Saves what a recorder counts."""
 
     def __init__(
-        self, open_store: Callable[[], Awaitable[BlobStore]], recorder: Recorder, clock: Clock, keep_days: int
+        self,
+        open_store: Callable[[], Awaitable[BlobStore]],
+        recorder: Recorder,
+        clock: Clock,
+        keep_days: int,
+        door: str = "",
+        spool: Spool | None = None,
     ) -> None:
-        """Counts of more than `keep_days` ago are removed."""
+        """Counts of more than `keep_days` ago are removed. `door` names this process among those of the door."""
         self._open = open_store
         self._recorder = recorder
         self._clock = clock
         self._keep_days = keep_days
         self._store: BlobStore | None = None
-        self._door = Receipt.at(clock.now_us()).id
+        self._door = door or Receipt.at(clock.now_us()).id
+        self._spool = spool
+        self._waited = 0
         self._tidied = ""
         self._seldom = RateLimited()
 
@@ -49,6 +58,7 @@ class Keeper:
         """Save what changed. Where the store is away it is logged, and saved the next time."""
         recorder = self._recorder
         today = _day(self._clock.now_us())
+        self._tell_what_waits()
         try:
             if recorder.unsaved or today != self._tidied:
                 store = await self._opened()
@@ -67,6 +77,15 @@ class Keeper:
         except Exception as error:
             # Peers are served whether there is a report or not.
             self._tell(type(error).__name__)
+
+    def _tell_what_waits(self) -> None:
+        """As long as something waits, and once when nothing does any more."""
+        spool = self._spool
+        if spool is None or not (spool.objects or self._waited):
+            return
+        self._waited = spool.objects
+        now = self._clock.now_us()
+        self._recorder.waits(Waiting(self._door, now, spool.objects, spool.used, spool.oldest))
 
     def _tell(self, why: str) -> None:
         times = self._seldom.times(("not saved", why), self._clock.monotonic())

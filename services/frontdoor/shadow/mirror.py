@@ -2,6 +2,8 @@
 
 `heard_asking` and `heard_answering` are called with the bytes that the door passes on, as they pass; they never raise
 and never wait. A task of its own asks the other archive, message by message in the peer's order, and compares.
+
+With a spool, an association that is given up is put off: what it stores goes to the spool, to be sent later.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.dimse import Command, Element
 from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError, PeerError, PeerTimeout
 from gantry.common.net.association import Association
 from gantry.common.net.proxy import Origin
 from gantry.common.telemetry.logs import get_logger
-from gantry.common.ul import AssociateRequest
+from gantry.common.ul import AcceptedContext, AssociateRequest
 from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import (
@@ -30,8 +33,10 @@ from gantry.services.frontdoor.shadow.comparing import (
     compare_sub_operations,
     named_uids,
 )
-from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, TOO_MANY, Exchange, Overheard, Room
+from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, STORE, TOO_MANY, Exchange, Overheard, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.spooling.spool import Line
+from gantry.services.frontdoor.shadow.spooling.stores import SpilledStore
 
 T = TypeVar("T")
 logger = get_logger("shadow")
@@ -66,7 +71,10 @@ class Mirror:
         looks: SecondLooks,
         recorder: Recorder,
         clock: Clock,
+        line: Line | None = None,
+        put_off: str = "",
     ) -> None:
+        """`line` is its line of the spool, where there is one. `put_off` is why nothing is asked, but for later."""
         self._request = request
         self._origin = origin
         self._sides = sides
@@ -76,15 +84,25 @@ class Mirror:
         self._recorder = recorder
         self._clock = clock
         self._calling = request.calling_ae_title
-        self._heard: Overheard | None = Overheard(request, is_mirrored, self._room)
+        self._line = line
+        self._spilled: dict[int, SpilledStore] = {}
+        spill = self._spill if line is not None else None
+        self._heard: Overheard | None = Overheard(request, is_mirrored, self._room, spill)
         self._waiting: deque[Exchange] = deque()
         self._news = asyncio.Event()
         self._association: Association | None = None
         self._accepted_yet = False
         self._ended = False
-        self._stopped = ""
+        self._stopped = put_off
         self._words = ""
+        self._current: Exchange | None = None
+        self._has_lost = False
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether nothing of it is asked any more, but for later."""
+        return bool(self._stopped)
 
     # ---- what passes by
 
@@ -122,8 +140,8 @@ class Mirror:
         self._news.set()
 
     def _look_at(self, heard: Overheard) -> None:
-        if heard.fell_behind:
-            self.stop("fell_behind")
+        if heard.fell_behind and not self._stopped:
+            self.stop("fell_behind", listen_on=self._line is not None)
         elif heard.broken:
             self._ended = True
             self._news.set()
@@ -132,21 +150,35 @@ class Mirror:
         logger.error("shadow failed", error=error)
         self.stop("fault")
 
-    def stop(self, reason: str) -> None:
-        """Give the association up: nothing more is heard or asked."""
+    def stop(self, reason: str, *, listen_on: bool = False) -> None:
+        """Give the association up: nothing more is asked, and nothing heard but for the spool."""
         self._stopped = self._stopped or reason
-        self._heard = None
+        if not listen_on:
+            self._heard = None
         if self.task is not None:
             self.task.cancel()
+
+    def _spill(self, exchange: Exchange) -> SpilledStore | None:
+        entry = self._line.begin(exchange.number) if self._line is not None else None
+        if entry is None:
+            return None
+        spilled = self._spilled[exchange.number] = SpilledStore(entry)
+        return spilled
 
     # ---- what is asked again
 
     async def run(self) -> None:
         """Play the association over. Never raises but when it is cancelled from outside."""
         heard = self._heard
+        if heard is not None and not self._stopped:
+            await self._play_or_stop(heard)
+        # A fault while listening leaves nobody who could listen on.
+        if self._stopped and self._heard is not None and self._line is not None:
+            await self._put_off(self._heard, self._line)
+
+    async def _play_or_stop(self, heard: Overheard) -> None:
         try:
-            if heard is not None:
-                await self._play(heard)
+            await self._play(heard)
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
@@ -157,6 +189,8 @@ class Mirror:
             self._recorder.reached(False)
         except AnswersTooLong as error:
             self._stopped, self._words = TOO_MANY, str(error)
+        except AssociationRejected as error:
+            self._stopped, self._words = "rejected", str(error)
         except PeerError as error:
             self._stopped, self._words = self._stopped or "aborted", str(error)
         except GantryError as error:
@@ -165,13 +199,46 @@ class Mirror:
             logger.error("shadow failed", error=error)
             self._stopped = "fault"
 
+    async def _put_off(self, heard: Overheard, line: Line) -> None:
+        """Listen on to the end of the association, for the spool."""
+        self._recorder.put_off(self._stopped, self._calling, self._words)
+        self._leave(heard)
+        line.hand_over()
+        while not self._ended:
+            await self._next_news()
+            self._pass_over(heard)
+
+    def _leave(self, heard: Overheard) -> None:
+        """What waits is not asked any more; what it stores goes to the spool."""
+        if self._current is not None:
+            self._waiting.appendleft(self._current)
+            self._current = None
+        heard.put_off(self._waiting)
+        self._pass_over(heard)
+
+    def _pass_over(self, heard: Overheard) -> None:
+        while self._waiting:
+            exchange = self._waiting.popleft()
+            spilled = self._spilled.pop(exchange.number, None)
+            if why := exchange.why_not or (spilled.why if spilled is not None else ""):
+                if spilled is None or not spilled.entry.is_told:
+                    self._recorder.given_up(why, self._calling, exchange.operation)
+            elif spilled is None:
+                self._has_lost = True
+            heard.done_with(exchange)
+
     def close(self) -> None:
         """Count why it was given up, if it was, and give back what it held. For a task, too, that was cancelled before
         it could begin."""
-        self._heard = None
+        heard, self._heard = self._heard, None
         if self.task is not None and self.task.cancelled():
             self._stopped = self._stopped or "shutdown"
-        if self._stopped:
+        if self._line is not None:
+            if heard is not None and self._stopped:
+                self._leave(heard)
+            for _ in self._line.end():
+                self._recorder.given_up("unanswered", self._calling, STORE)
+        if self._stopped and (self._has_lost or self._line is None or self._stopped == "fault"):
             self._recorder.given_up(self._stopped, self._calling, self._words)
         self._room.close()
 
@@ -204,6 +271,8 @@ class Mirror:
                 association = await likeness.open(peer)
         except AssociationRejected as error:
             rejected = str(error)
+            if error.retryable and self._line is not None and heard.reject is None:
+                raise  # not for long, so that what is stored meanwhile is put off
         self._recorder.reached(True)
         if association is not None and heard.reject is None:
             accepted = self._sides.sorted(heard.contexts, likeness.accepted(association))
@@ -228,21 +297,25 @@ class Mirror:
                 if self._ended:
                     return
                 await self._next_news()
-            exchange = self._waiting.popleft()
+            self._current = exchange = self._waiting.popleft()
             if not association.is_open:
                 # Archives close what was idle for a while; the peer goes on after a pause.
                 self._association = association = await self._again(likeness)
-            try:
-                await self._replay(heard, likeness, association, exchange)
-            finally:
-                heard.done_with(exchange)
+            await self._replay(heard, likeness, association, exchange)
+            self._current = None
+            heard.done_with(exchange)
 
     async def _replay(self, heard: Overheard, likeness: Likeness, association: Association, exchange: Exchange) -> None:
         context = likeness.context(association, exchange)
         if not exchange.why_not and context is None:
             exchange.why_not = "context"
         if exchange.why_not or context is None:
+            if exchange.spilled is not None:
+                exchange.spilled.drop(exchange.why_not)
             self._recorder.given_up(exchange.why_not, self._calling, exchange.operation)
+            return
+        if exchange.spilled is not None:
+            await self._replay_spilled(self._spilled[exchange.number], association, context, exchange)
             return
         started = self._clock.monotonic()
         likeness.receiver.clear()
@@ -264,6 +337,36 @@ class Mirror:
             self._recorder.compared(exchange.operation, self._calling, differences, seconds)
             return
         await self._compare(exchange, exchange.status, final.status, matches, seconds)
+
+    async def _replay_spilled(
+        self, spilled: SpilledStore, association: Association, context: AcceptedContext, exchange: Exchange
+    ) -> None:
+        """An object of the spool, once the peer has its answer."""
+        while exchange.status is None and not exchange.why_not and not self._ended:
+            await self._next_news()
+        if exchange.status is None or exchange.why_not:
+            why = exchange.why_not or "unanswered"
+            spilled.drop(why)
+            self._recorder.given_up(why, self._calling, exchange.operation)
+            return
+        entry = spilled.entry
+        await entry.settled.wait()
+        opened = await entry.line.spool.opened(entry) if entry.is_ready else None
+        if opened is None:
+            self._recorder.given_up(entry.why, self._calling, exchange.operation)
+            return
+        source, length = opened
+        again = Command({**exchange.command.elements, Element.MESSAGE_ID: association.next_message_id()})
+        started = self._clock.monotonic()
+        try:
+            response = await association.store(context.id, again, source, length, timeout=self._settings.timeout)
+        finally:
+            await source.close()
+        took = self._clock.monotonic() - started
+        spilled.drop("sent")
+        del self._spilled[exchange.number]
+        seconds = {self._sides.answering.name: exchange.seconds, self._sides.shadow.name: took}
+        await self._compare(exchange, exchange.status, response.status, [], seconds)
 
     async def _compare(
         self, exchange: Exchange, heard: int, status: int, matches: list[bytes], seconds: dict[str, float]

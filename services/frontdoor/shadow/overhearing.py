@@ -1,7 +1,8 @@
 """The messages of an association, from the bytes that pass by in both directions. Pure: time is an argument.
 
 Nothing is answered or sent here. What cannot be followed ends the listening (`broken`), never the association. Bytes of
-messages are held only while the `Room` has room.
+messages are held only while the `Room` has room; with a spool the data sets of C-STORE go there beyond half of it, so
+that there is room for what is asked beside.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Protocol
 
 from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError, name_of
 from gantry.common.statuses import is_pending
@@ -38,6 +40,8 @@ TOO_LONG = "too_long"
 TOO_MANY = "too_many"
 CANCELLED = "cancelled"
 NOT_MIRRORED = "not_mirrored"
+SPOOL_FULL = "spool_full"
+STORE = "C-STORE"
 Objects = dict[str, tuple[str, bytes]]
 """Transfer syntax and digest of the data set, by SOP Instance UID."""
 _REQUEST_BYTES, _ANSWER_BYTES = 1024, 256
@@ -59,6 +63,10 @@ class Room:
         self.used += count
         return True
 
+    def has(self, count: int, most: int) -> bool:
+        """Whether so many more are at most `most`, and have room."""
+        return self.used + count <= most and (self._within is None or self._within.has(count, self._within.most))
+
     def give(self, count: int) -> None:
         """They are not held any more; those that `close` gave back are not given twice."""
         count = min(count, self.used)
@@ -72,6 +80,22 @@ class Room:
         self.most = 0
 
 
+class Spilled(Protocol):
+    """A data set that goes to a spool. Its methods neither raise nor wait. `why` it is not there, "" where it is."""
+
+    @property
+    def why(self) -> str: ...
+
+    def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
+        """The next bytes; False where they have no room. Those that are held in `room` are given back to it."""
+
+    def finish(self, exchange: Exchange) -> None:
+        """It is whole, and answered."""
+
+    def drop(self, why: str) -> None:
+        """It is not wanted any more."""
+
+
 @dataclass(eq=False, slots=True)
 class Exchange:
     """One request of the peer, and what it was answered. Times in seconds of a clock that never goes back."""
@@ -81,6 +105,10 @@ class Exchange:
     context: AcceptedContext
     context_number: int
     """Which of the proposed contexts it is, from 0."""
+    number: int = 0
+    """Which request of the association it is, from 0."""
+    spilled: Spilled | None = None
+    """Its data set, where that is not in `data`."""
     data: bytearray = field(default_factory=bytearray)
     why_not: str = ""
     """Why it is not compared, "" where it is."""
@@ -125,8 +153,15 @@ class Overheard:
     """One association. `asked` takes what the peer sends, beginning with its A-ASSOCIATE-RQ, and `answered` what it
     gets."""
 
-    def __init__(self, request: AssociateRequest, is_mirrored: Callable[[str, str], bool], room: Room) -> None:
-        """`is_mirrored` is asked with the operation and the abstract syntax."""
+    def __init__(
+        self,
+        request: AssociateRequest,
+        is_mirrored: Callable[[str, str], bool],
+        room: Room,
+        spill: Callable[[Exchange], Spilled | None] | None = None,
+    ) -> None:
+        """`is_mirrored` is asked with the operation and the abstract syntax; `spill` begins an object in a spool, where
+        there is one, and returns None where that is full."""
         self.request = request
         self.accept: AssociateAccept | None = None
         self.reject: AssociateReject | None = None
@@ -136,6 +171,9 @@ class Overheard:
         """Whether a message had no room beside others that wait."""
         self._is_mirrored = is_mirrored
         self._room = room
+        self._spill = spill
+        self._holds_none = False
+        self._number = 0
         self._peer = UpperLayer(requestor=False, limits=_LIMITS, workspace=_workspace)
         self._peer.connected()
         self._archive = UpperLayer(requestor=True, limits=_LIMITS, workspace=_workspace)
@@ -178,6 +216,15 @@ class Overheard:
         exchange.data = bytearray()
         exchange.answers = []
         exchange.objects = {}
+
+    def put_off(self, waiting: Iterable[Exchange]) -> None:
+        """From now on no data set of a C-STORE is held in memory: what waits goes to the spool, as does what comes."""
+        self._holds_none = True
+        for exchange in (*waiting, self._asking):
+            if exchange is None or exchange.operation != STORE or exchange.why_not or exchange.spilled is not None:
+                continue
+            if exchange.command.has_data_set and self._spills(exchange, 0) and exchange.final is not None:
+                self._finish(exchange)
 
     @property
     def contexts(self) -> dict[int, AcceptedContext]:
@@ -255,12 +302,13 @@ class Overheard:
             return None
         context = self._contexts[message.context_id]
         operation = name_of(command.field)
-        exchange = Exchange(operation, command, context, self._numbers[context.id])
+        exchange = Exchange(operation, command, context, self._numbers[context.id], self._number)
+        self._number += 1
         if not self._is_mirrored(operation, context.abstract_syntax):
             exchange.why_not = NOT_MIRRORED
         else:
             texts = sum(len(value) for value in command.elements.values() if isinstance(value, str))
-            self._take_room(exchange, _REQUEST_BYTES + texts)
+            self._take_head(exchange, _REQUEST_BYTES + texts)
         return exchange
 
     def _asked_whole(self, exchange: Exchange, now: float, whole: list[Exchange]) -> None:
@@ -305,6 +353,7 @@ class Overheard:
             return
         del self._open[command.responds_to]
         exchange.status, exchange.answered_at, exchange.final = command.status, now, command
+        self._finish(exchange)
         whole.append(exchange)
 
     def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, Digest] | None:
@@ -322,9 +371,50 @@ class Overheard:
 
     def _hold(self, exchange: Exchange, views: Iterable[memoryview], into: bytearray) -> None:
         for view in views:
-            if exchange.why_not or not self._take_room(exchange, len(view)):
+            if exchange.why_not:
                 return
-            into += view
+            if into is exchange.data and self._spills(exchange, len(view)):
+                self._write(exchange, bytes(view))
+            elif exchange.why_not or not self._take_room(exchange, len(view)):
+                return
+            else:
+                into += view
+
+    def _spills(self, exchange: Exchange, count: int) -> bool:
+        """Whether the next bytes of a request go to the spool, where what is held of it is by then."""
+        if exchange.spilled is not None:
+            return True
+        if self._spill is None or exchange.operation != STORE or exchange.why_not:
+            return False
+        if not self._holds_none and self._room.has(count, self._room.most // 2):
+            return False
+        exchange.spilled = self._spill(exchange)
+        if exchange.spilled is None:
+            if self._holds_none or not self._room.has(count, self._room.most):
+                self._not_compared(exchange, SPOOL_FULL)
+            return False
+        held, exchange.data = exchange.data, bytearray()
+        if held:
+            exchange.held -= len(held)
+            self._write(exchange, held, self._room)
+        return True
+
+    def _write(self, exchange: Exchange, data: bytes | bytearray, room: Room | None = None) -> None:
+        assert exchange.spilled is not None
+        if not exchange.why_not and not exchange.spilled.write(data, room):
+            self._not_compared(exchange, exchange.spilled.why)
+
+    def _finish(self, exchange: Exchange) -> None:
+        """A spilled request is whole and answered."""
+        if exchange.spilled is not None and not exchange.why_not:
+            exchange.spilled.finish(exchange)
+
+    def _take_head(self, exchange: Exchange, count: int) -> None:
+        """Room for a request but for its data set. What is stored is not lost for want of it: it goes to the spool."""
+        if self._spill is None or exchange.operation != STORE or self._room.has(count, self._room.most):
+            self._take_room(exchange, count)
+        else:
+            self.fell_behind = True
 
     def _take_room(self, exchange: Exchange, count: int) -> bool:
         if self._room.take(count):
@@ -337,6 +427,8 @@ class Overheard:
 
     def _not_compared(self, exchange: Exchange, why: str) -> None:
         exchange.why_not = exchange.why_not or why
+        if exchange.spilled is not None:
+            exchange.spilled.drop(why)
         self._room.give(exchange.held)
         exchange.held = 0
         exchange.data = bytearray()

@@ -13,7 +13,7 @@ from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.frontdoor.shadow.comparing import Difference
-from gantry.services.frontdoor.shadow.tally import Example, Tally
+from gantry.services.frontdoor.shadow.tally import Example, Tally, Waiting
 
 logger = get_logger("shadow")
 
@@ -75,10 +75,27 @@ class Recorder:
         if times:
             logger.warning("not compared", **self._told, reason=reason, calling=calling, why=words, count=times)
 
+    def put_off(self, reason: str, calling: str, words: str = "") -> None:
+        """What an association stores, or a request, goes to the spool, to be sent later."""
+        self._metrics.shadow_put_off.labels(reason).inc()
+        times = self._seldom.times(("put off", reason, calling), self._clock.monotonic())
+        if times:
+            logger.warning("put off", **self._told, reason=reason, calling=calling, why=words, count=times)
+
     def not_mirrored(self, operation: str) -> None:
         """A request of a kind that is never asked twice."""
         self._metrics.shadow_not_mirrored.labels(operation).inc()
         self._today().not_mirrored[operation] += 1
+
+    def took_over(self, doors: Sequence[str]) -> None:
+        """The spools of doors that are no more are ours from now on."""
+        if doors:
+            self._today().taken_over |= set(doors)
+
+    def waits(self, waiting: Waiting) -> None:
+        """What is in the spool of this process of the door now."""
+        tally = self._today()
+        tally.waiting = {waiting.door: waiting}
 
     def reached(self, there: bool) -> None:
         """Whether the side that nobody hears could be reached just now."""

@@ -16,6 +16,7 @@ from gantry.common.dicom.standard.sop_classes import (
     STUDY_ROOT_GET,
     VERIFICATION,
 )
+from gantry.common.ids import Receipt
 from gantry.common.net.proxy import Origin
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.tasks import end_tasks
@@ -27,12 +28,18 @@ from gantry.services.frontdoor.shadow.answers import tags_of
 from gantry.services.frontdoor.shadow.asking import Side
 from gantry.services.frontdoor.shadow.keeping import Keeper
 from gantry.services.frontdoor.shadow.mirror import ASSOCIATION, Mirror, Sides
-from gantry.services.frontdoor.shadow.overhearing import Room
+from gantry.services.frontdoor.shadow.overhearing import STORE, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.spooling.catching_up import DELAYS, CatchingUp
+from gantry.services.frontdoor.shadow.spooling.heads import About
+from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
+from gantry.services.frontdoor.shadow.spooling.stores import Stores
 from gantry.services.frontdoor.shadow.web import WebShadow
+from gantry.services.frontdoor.shadow.web_stores import WebStores
 
 logger = get_logger("shadow")
 _DRAIN_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 _GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
 
@@ -58,7 +65,13 @@ class Shadow:
         self._clock = clock
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
-        self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days)
+        door = Receipt.at(clock.now_us()).id
+        self.spool: Spool | None = None
+        """What waits on disk for the archive that peers do not hear."""
+        if settings.spool is not None:
+            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, clock, metrics)
+            self.spool.lost = self._lost
+        self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days, door, self.spool)
         may_differ = tags_of(settings.may_differ)
         self._sides: Sides | None = None
         self._looks: SecondLooks | None = None
@@ -67,9 +80,18 @@ class Shadow:
             self._looks = SecondLooks(gantry, other, settings, may_differ, self._room, self.recorder, clock)
         self.web: WebShadow | None = None
         """The same over HTTP, where the other archive has it."""
+        self.web_stores: WebStores | None = None
         if settings.url is not None:
             self.web = WebShadow(settings, may_differ, self._room, self.recorder, clock)
+            self.web_stores = WebStores(self.web, settings, self._room, self.recorder, self.spool)
         self._mirrors: set[Mirror] = set()
+        self._catching_up: list[CatchingUp] = []
+        if self.spool is not None and other is not None:
+            sides = {side.name: side for side in (gantry, other)}
+            stores = Stores(self.spool, lambda name: sides[name], settings.timeout, self.recorder, clock)
+            self._catching_up.append(CatchingUp(self.spool, "dimse", stores, self.recorder, clock, DELAYS))
+        if self.spool is not None and self.web_stores is not None:
+            self._catching_up.append(CatchingUp(self.spool, "http", self.web_stores, self.recorder, clock, DELAYS))
         self._owed = 0.0
 
     @property
@@ -97,7 +119,9 @@ class Shadow:
         if self._owed < 1.0:
             return None
         self._owed -= 1.0
-        if len(self._mirrors) >= self._settings.associations:
+        busy = sum(not mirror.is_put_off for mirror in self._mirrors) >= self._settings.associations
+        line = self._line(request, origin)
+        if busy and line is None:
             self.recorder.given_up("busy", request.calling_ae_title)
             return None
         mirror = Mirror(
@@ -110,6 +134,8 @@ class Shadow:
             self._looks,
             self.recorder,
             self._clock,
+            line,
+            "busy" if busy else "",
         )
         self._mirrors.add(mirror)
         self.recorder.opened()
@@ -117,9 +143,47 @@ class Shadow:
         mirror.task.add_done_callback(lambda _: self._done(mirror))
         return mirror
 
+    def _line(self, request: AssociateRequest, origin: Origin) -> Line | None:
+        """Its line of the spool, where there is one, and it may store."""
+        if self.spool is None or not self.spool.is_open or self._sides is None:
+            return None
+        if not any(self._is_mirrored(STORE, context.abstract_syntax) for context in request.contexts):
+            return None
+        to = self._sides.shadow.name
+        return self.spool.line(About("dimse", to, request.called_ae_title, request.calling_ae_title, origin))
+
     async def run(self) -> None:
-        """Save the counts, for ever."""
-        await self._keeper.run()
+        """Save the counts, and send what waits, for ever."""
+        work = [self._keeper.run()]
+        if self.spool is not None:
+            await self._open(self.spool)
+            work += [self._look_after(self.spool), *(one.run() for one in self._catching_up)]
+        tasks = [asyncio.ensure_future(one) for one in work]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await end_tasks(*tasks)
+
+    async def _open(self, spool: Spool) -> None:
+        try:
+            await spool.open()
+        except Exception as error:
+            # Peers are served with a spool or without.
+            logger.error("shadow failed", error=error)
+        self.recorder.took_over(spool.owners)
+        for _ in range(spool.broken):
+            self.recorder.given_up(HALF_WRITTEN, "", "it was not whole when the door began")
+
+    def _lost(self, entry: Entry) -> None:
+        self.recorder.given_up(entry.why, entry.line.about.calling, "the disk of the spool")
+
+    async def _look_after(self, spool: Spool) -> None:
+        while True:
+            before = self._clock.now_us() - int(self._settings.spool_hours * 3_600_000_000)
+            for entry in spool.expired(before):
+                self.recorder.given_up("expired", entry.line.about.calling)
+            spool.tick()
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def drained(self) -> None:
         """Return when what peers asked was compared, or after a while: nobody waits long for it."""
@@ -130,8 +194,12 @@ class Shadow:
         """Give up what is under way, and save the counts."""
         looks = self._looks.tasks if self._looks is not None else ()
         await end_tasks(*(mirror.task for mirror in self._mirrors), *looks)
+        if self.web_stores is not None:
+            await self.web_stores.close()
         if self.web is not None:
             await self.web.close()
+        if self.spool is not None:
+            await self.spool.close()
         await self._keeper.close()
 
     def _done(self, mirror: Mirror) -> None:

@@ -36,9 +36,21 @@ class Example:
     uids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What was in the spool of one process of the door (`door`) at a time; times in microseconds since the epoch."""
+
+    door: str
+    at: int
+    objects: int = 0
+    bytes: int = 0
+    oldest: int = 0
+
+
 @dataclass(slots=True)
 class Tally:
-    """What was compared. `differences` counts answers by operation and kind, `seconds` has for each operation and side
+    """What was compared. `waiting` has what waits in each spool, by door, and `taken_over` the doors whose spools
+    others took over. `differences` counts answers by operation and kind, `seconds` has for each operation and side
     how many answers fell into each class of `BOUNDS`."""
 
     first: int = 0
@@ -51,6 +63,8 @@ class Tally:
     not_mirrored: Counter[str] = field(default_factory=Counter)
     seconds: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    taken_over: set[str] = field(default_factory=set)
 
     def seen(self, at: int, day: str) -> None:
         """Something was counted, at microseconds since the epoch, on a day as `2026-11-29`."""
@@ -73,6 +87,18 @@ class Tally:
     def compared(self) -> int:
         """How many answers were compared."""
         return self.same.total() + self.different.total()
+
+    @property
+    def waits(self) -> Waiting:
+        """What waits in all spools together, as it was last told."""
+        there = [one for door, one in self.waiting.items() if door not in self.taken_over]
+        return Waiting(
+            "",
+            max((one.at for one in there), default=0),
+            sum(one.objects for one in there),
+            sum(one.bytes for one in there),
+            min((one.oldest for one in there if one.oldest), default=0),
+        )
 
     @property
     def operations(self) -> list[str]:
@@ -109,6 +135,8 @@ class Tally:
                 "examples": [
                     [one.at, one.operation, one.kind, one.calling, one.words, list(one.uids)] for one in self.examples
                 ],
+                "waiting": [[one.door, one.at, one.objects, one.bytes, one.oldest] for one in self.waiting.values()],
+                "taken_over": sorted(self.taken_over),
             },
             ensure_ascii=False,
         ).encode()
@@ -140,6 +168,12 @@ class Tally:
                     Example(at, operation, kind, calling, words, tuple(uids))
                     for at, operation, kind, calling, words, uids in saved["examples"]
                 ],
+                # Counts of a release before the spool have neither.
+                waiting={
+                    str(door): Waiting(str(door), int(at), int(objects), int(count), int(oldest))
+                    for door, at, objects, count, oldest in saved.get("waiting", [])
+                },
+                taken_over={str(door) for door in saved.get("taken_over", [])},
             )
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError("no counts of comparisons") from error
@@ -165,6 +199,10 @@ def added_up(tallies: Iterable[Tally]) -> Tally:
             known = whole.seconds.setdefault(key, [0] * (len(BOUNDS) + 1))
             whole.seconds[key] = [a + b for a, b in zip(known, classes, strict=False)]
         examples += one.examples
+        whole.taken_over |= one.taken_over
+        for door, waiting in one.waiting.items():
+            if door not in whole.waiting or whole.waiting[door].at < waiting.at:
+                whole.waiting[door] = waiting
     for example in sorted(examples, key=lambda one: -one.at):
         whole.example(example)
     return whole

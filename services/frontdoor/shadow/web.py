@@ -24,7 +24,7 @@ from gantry.services.frontdoor.shadow.web_answers import SEARCH, WebAnswer, comp
 logger = get_logger("shadow")
 Again = Callable[[], Awaitable[aiohttp.ClientResponse]]
 """Asks Gantry the same once more."""
-_CALLING = "HTTP"
+CALLING = "HTTP"
 _CHUNK = 1 << 18
 
 
@@ -46,7 +46,7 @@ class WebMirror:
 
     def began(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of Gantry's answer."""
-        with _unnoticed():
+        with unnoticed():
             self._began(status, headers)
 
     def _began(self, status: int, headers: Mapping[str, str]) -> None:
@@ -55,7 +55,7 @@ class WebMirror:
 
     def heard(self, data: bytes) -> None:
         """The next bytes of its body."""
-        with _unnoticed():
+        with unnoticed():
             self._heard(data)
 
     def _heard(self, data: bytes) -> None:
@@ -70,7 +70,7 @@ class WebMirror:
 
     def ended(self, *, whole: bool) -> None:
         """The caller has it all, or Gantry or he broke off: `whole` is False."""
-        with _unnoticed():
+        with unnoticed():
             self._ended(whole)
 
     def _ended(self, whole: bool) -> None:
@@ -113,7 +113,7 @@ class WebShadow:
     ) -> WebMirror | None:
         """The mirror of a request whose answer begins, None where it is not mirrored. `target` is its path with its
         query, `begun` when it came. Never raises."""
-        with _unnoticed():
+        with unnoticed():
             return self._mirror(method, match, target, headers, again, begun)
         return None
 
@@ -131,14 +131,14 @@ class WebShadow:
             return None
         self._owed -= 1.0
         if self._asking >= self._settings.associations:
-            self._recorder.given_up("busy", _CALLING)
+            self._recorder.given_up("busy", CALLING)
             return None
         room = Room(self._settings.memory << 20, self._room)
         return WebMirror(self, operation, target.removeprefix(BASE), headers.get("Accept", ""), again, room, begun)
 
     def gave_up(self, mirror: WebMirror, why: str) -> None:
         """A request is not compared."""
-        self._recorder.given_up(why, _CALLING, mirror.operation)
+        self._recorder.given_up(why, CALLING, mirror.operation)
 
     def ask(self, mirror: WebMirror) -> None:
         """Ask the other archive, and compare, in a task."""
@@ -163,7 +163,7 @@ class WebShadow:
                 self._asking -= 1
             if found and self._may_look_again(mirror, status):
                 found = await self._second_look(mirror)
-            self._recorder.compared(mirror.operation, _CALLING, found, seconds)
+            self._recorder.compared(mirror.operation, CALLING, found, seconds)
         except asyncio.CancelledError:
             why = "shutdown"
             raise
@@ -174,7 +174,7 @@ class WebShadow:
             self._recorder.reached(False)
         except aiohttp.ClientError as error:
             why, words = "aborted", type(error).__name__
-        except _TooLong:
+        except TooLong:
             why = TOO_LONG
         except (NotUnderstood, GantryError) as error:
             why, words = "unreadable", str(error)
@@ -184,7 +184,7 @@ class WebShadow:
         finally:
             mirror.room.close()
             if why:
-                self._recorder.given_up(why, _CALLING, words)
+                self._recorder.given_up(why, CALLING, words)
 
     async def _first_look(self, mirror: WebMirror) -> tuple[list[Difference], dict[str, float], int]:
         """What differs, how long both took, and the status of the other one."""
@@ -213,25 +213,27 @@ class WebShadow:
 
     async def _gantry(self, mirror: WebMirror) -> WebAnswer:
         async with asyncio.timeout(self._settings.timeout), await mirror.again() as response:
-            return await self._whole(response, mirror.room)
+            return await self.whole(response, mirror.room)
 
     async def _asked(self, mirror: WebMirror) -> WebAnswer:
         url = URL(self._settings.url_of(mirror.target), encoded=True)
-        headers = {"Accept": mirror.accept or "*/*", **await asyncio.to_thread(self._authorization)}
+        headers = {"Accept": mirror.accept or "*/*", **await asyncio.to_thread(self.authorization)}
         async with (
             asyncio.timeout(self._settings.timeout),
-            self._opened().get(url, headers=headers, allow_redirects=False) as response,
+            self.session().get(url, headers=headers, allow_redirects=False) as response,
         ):
-            return await self._whole(response, mirror.room)
+            return await self.whole(response, mirror.room)
 
-    def _authorization(self) -> dict[str, str]:
+    def authorization(self) -> dict[str, str]:
+        """The header of the door's own token. Reads a file. Raises `NotUnderstood`."""
         file = self._settings.token_file
         try:
             return {} if file is None else {"Authorization": f"Bearer {file.read_text().strip()}"}
         except OSError as error:
             raise NotUnderstood(f"door.shadow.token_file cannot be read: {error.strerror}") from error
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def session(self) -> aiohttp.ClientSession:
+        """The connections to it."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout)
             # No cookies and no proxies of the environment: questions go to this server alone.
@@ -240,18 +242,19 @@ class WebShadow:
             )
         return self._session
 
-    async def _whole(self, response: aiohttp.ClientResponse, room: Room) -> WebAnswer:
+    async def whole(self, response: aiohttp.ClientResponse, room: Room) -> WebAnswer:
+        """A whole answer, while there is room. Raises `TooLong`."""
         body = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK):
             if not room.take(len(chunk)):
-                raise _TooLong
+                raise TooLong
             body += chunk
         is_gzip = response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
         return WebAnswer(response.status, response.headers.get("Content-Type", ""), bytes(body), is_gzip)
 
 
 @contextmanager
-def _unnoticed() -> Iterator[None]:
+def unnoticed() -> Iterator[None]:
     """Nothing in here can fail what a caller gets."""
     try:
         yield
@@ -259,5 +262,5 @@ def _unnoticed() -> Iterator[None]:
         logger.error("shadow failed", error=error)
 
 
-class _TooLong(Exception):
+class TooLong(Exception):
     """An answer that has no room."""

@@ -66,19 +66,20 @@ def compare_web(
 
 
 def _attributes(answer: WebAnswer) -> list[Attributes]:
-    body = _plain(answer)
+    body = plain_body(answer)
     if not body:
         return []
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         raise NotUnderstood("an answer that is no JSON") from None
-    if not isinstance(found, list) or not all(_is_data_set(one) for one in found):
+    if not isinstance(found, list) or not all(is_data_set(one) for one in found):
         raise NotUnderstood("an answer that is no list of data sets")
     return found
 
 
-def _is_data_set(value: object, depth: int = 0) -> bool:
+def is_data_set(value: object, depth: int = 0) -> bool:
+    """Whether it has the form of a data set in the DICOM JSON model."""
     if not isinstance(value, dict) or depth > _MOST_NESTED:
         return False
     for tag, attribute in value.items():
@@ -88,7 +89,7 @@ def _is_data_set(value: object, depth: int = 0) -> bool:
         if not isinstance(values, list):
             return False
         is_sequence = attribute.get("vr") == "SQ" or vr_of(int(tag, 16)) == b"SQ"
-        if is_sequence and not all(_is_data_set(item, depth + 1) for item in values):
+        if is_sequence and not all(is_data_set(item, depth + 1) for item in values):
             return False
     return True
 
@@ -146,7 +147,7 @@ def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Differenc
 
 def _parts(answer: WebAnswer) -> Iterator[bytearray | bytes | None]:
     """The contents of the parts; None after a piece that ends none."""
-    body = _plain(answer)
+    body = plain_body(answer)
     kind = _parameters(answer.content_type)
     boundary = kind.get_param("boundary")
     if kind.get_content_maintype() != "multipart" or not isinstance(boundary, str):
@@ -172,7 +173,8 @@ def _parameters(content_type: str) -> Message:
     return message
 
 
-def _plain(answer: WebAnswer) -> bytes:
+def plain_body(answer: WebAnswer) -> bytes:
+    """Without its coding. Raises `HttpProblem` of what is none."""
     if not answer.is_gzip:
         return answer.body
     gunzip = Gunzip()

@@ -138,6 +138,14 @@ for a door that may be in another namespace. */}}
 {{- if hasKey (.Values.settings.audit | default dict) "spool" }}{{ fail "settings.audit.spool: auditSpool.claim sets it" }}{{ end -}}
 {{- $_ := set $own "audit" (merge (dict "spool" "/var/spool/gantry") (index $own "audit" | default dict)) -}}
 {{- end -}}
+{{- if or .Values.shadowSpool.size .Values.shadowSpool.claim -}}
+{{- if and .Values.shadowSpool.size .Values.shadowSpool.claim }}{{ fail "shadowSpool: size or claim, not both" }}{{ end -}}
+{{- if dig "door" "shadow" "spool" "" .Values.settings }}{{ fail "settings.door.shadow.spool: shadowSpool sets it" }}{{ end -}}
+{{- if not .Values.partitions -}}
+{{- if not (dig "door" "shadow" dict .Values.settings) }}{{ fail "shadowSpool: needs settings.door.shadow" }}{{ end -}}
+{{- $_ := set $own "door" (merge (dict "shadow" (dict "spool" "/var/spool/gantry-shadow")) $own.door) -}}
+{{- end -}}
+{{- end -}}
 {{- $given := ternary (omit .Values.settings "storage") .Values.settings (not (not .Values.partitions)) -}}
 {{ toYaml (mergeOverwrite (deepCopy $given) $own) }}
 {{- end -}}
@@ -336,6 +344,15 @@ each source of settings is checked by itself. */}}
 {{- with .root.Values.auditSpool.claim }}
 - {name: audit, persistentVolumeClaim: {claimName: {{ . }}}}
 {{- end }}
+{{- if eq (.role | default "") "door" }}
+{{- with .root.Values.shadowSpool }}
+{{- if .size }}
+- {name: shadow, emptyDir: {sizeLimit: {{ .size }}}}
+{{- else if .claim }}
+- {name: shadow, persistentVolumeClaim: {claimName: {{ .claim }}}}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .root.Values.secrets.tls }}{{ if .name }}
 - name: tls
   secret:
@@ -371,6 +388,9 @@ each source of settings is checked by itself. */}}
 {{- end }}
 {{- if .root.Values.auditSpool.claim }}
 - {name: audit, mountPath: /var/spool/gantry}
+{{- end }}
+{{- if and (eq (.role | default "") "door") (or .root.Values.shadowSpool.size .root.Values.shadowSpool.claim) }}
+- {name: shadow, mountPath: /var/spool/gantry-shadow}
 {{- end }}
 {{- if .root.Values.secrets.tls.name }}
 - {name: tls, mountPath: /etc/gantry/tls, readOnly: true}

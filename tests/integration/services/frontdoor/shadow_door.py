@@ -19,6 +19,7 @@ from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.net import MemorySink, Peer, Request
 from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability, AssociateAccept, ContextResult
 from gantry.common.ul.pdu import decode_request, encode_accept
@@ -26,7 +27,7 @@ from gantry.services.frontdoor.dimse import DimseDoor
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.sides import GantrySide, OtherSide
-from tests.integration.common.net.conftest import FAST
+from tests.integration.common.net.conftest import FAST, eventually
 from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.frontdoor.open_door import LIMITS
 from tests.support.wire import CT
@@ -73,10 +74,14 @@ async def shadow_door(
     door = DimseDoor(lambda *_: archive, {CT}, LIMITS, None, clock, metrics)
     sock = listen("127.0.0.1", 0, 64)
     acceptor = Acceptor(sock, door.take, door.failed, trusted=(), deadline=LIMITS.artim)
+    task = asyncio.create_task(archive.shadow.run()) if shadow.spool is not None else None
     try:
+        if archive.shadow.spool is not None:
+            await eventually(lambda: archive.shadow is not None and archive.shadow.spool.is_open)  # type: ignore[union-attr]
         yield ShadowDoor(archive.shadow, metrics, sock.getsockname()[1])
     finally:
         acceptor.close()
+        await end_tasks(task)
         await door.close()
         await archive.close()
 

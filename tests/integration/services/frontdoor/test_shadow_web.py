@@ -15,18 +15,22 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import SystemClock
 from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.routes import Match, Resource
 from gantry.services.frontdoor.routing import Pool
-from gantry.services.frontdoor.shadow.answers import tags_of
 from gantry.services.frontdoor.shadow.overhearing import Room
-from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.shadowing import Shadow
 from gantry.services.frontdoor.shadow.web import WebMirror, WebShadow
+from gantry.services.frontdoor.sides import GantrySide
 from tests.integration.common.net.conftest import eventually
+from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.frontdoor.test_web import BIG, Street
 from tests.support.archive import free_port
+from tests.support.wire import CT
 
 MATCH = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00081030": {"vr": "LO", "Value": ["Chest"]}}
 Answers = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -56,6 +60,7 @@ class Shadowed:
     old: Old
     metrics: Metrics
     room: Room
+    shadow: Shadow
 
     def counted(self, metric: str, *labels: str) -> float:
         return float(getattr(self.metrics, metric).labels(*labels)._value.get())
@@ -63,6 +68,13 @@ class Shadowed:
     async def ask(self, path: str = "studies", **headers: str) -> tuple[int, bytes]:
         async with self.session.get(URL(f"/dicom-web/{path}", encoded=True), headers=headers) as response:
             return response.status, await response.read()
+
+
+def shadow_of(settings: ShadowSettings, folder: Path, metrics: Metrics) -> Shadow:
+    """Shadow mode where only the web server of the other archive is known."""
+    behind_ = behind({Pool.MIXED: [1]}, metrics)
+    side = GantrySide(behind_, {CT}, settings, SystemClock())
+    return Shadow(settings, side, None, {CT}, lambda: open_file_store(folder / "store"), SystemClock(), metrics)
 
 
 Opened = Callable[..., Awaitable[Shadowed]]
@@ -79,12 +91,16 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     (tmp_path / "token").write_text("theirs\n")
 
     async def opened_one(ours: Answers | None = None, **settings: Any) -> Shadowed:
-        metrics, clock = Metrics(), SystemClock()
+        metrics = Metrics()
         given = {"url": f"http://127.0.0.1:{old.port}/pacs", "token_file": tmp_path / "token", "timeout": 1.0}
         shadow = ShadowSettings.model_validate({**given, "again_after": 0, **settings})
-        room = Room(shadow.memory_in_all << 20)
-        street.forwarder.shadow = WebShadow(shadow, tags_of(()), room, Recorder(clock, metrics), clock)
-        street.stack.push_async_callback(street.forwarder.shadow.close)
+        mirrors = shadow_of(shadow, tmp_path, metrics)
+        street.forwarder.shadow, street.forwarder.shadow_stores = mirrors.web, mirrors.web_stores
+        street.stack.push_async_callback(mirrors.close)
+        running = asyncio.create_task(mirrors.run())
+        street.stack.push_async_callback(end_tasks, running)
+        if mirrors.spool is not None:
+            await eventually(lambda: mirrors.spool is not None and mirrors.spool.is_open)
 
         async def answered(request: web.BaseRequest, match: Match) -> web.StreamResponse:
             return await ours(request) if ours is not None else matches(MATCH)
@@ -96,7 +112,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
         door = await street._server(street.forwarder.handlers(), [])
         session = aiohttp.ClientSession(f"http://127.0.0.1:{door.port}")
         await street.stack.enter_async_context(session)
-        return Shadowed(session, old, metrics, room)
+        return Shadowed(session, old, metrics, mirrors._room, mirrors)
 
     yield opened_one
     await street.stack.aclose()
@@ -136,13 +152,14 @@ async def test_what_is_only_late_is_the_same_at_the_second_look(opened: Opened) 
     assert len(site.old.asked) == 2
 
 
-async def test_what_is_stored_or_is_a_picture_is_not_asked_twice(opened: Opened) -> None:
-    site = await opened()
+async def test_a_picture_is_not_asked_twice_and_what_is_stored_only_where_it_may_be(opened: Opened) -> None:
+    site = await opened(asks=("find",))
     async with site.session.post("/dicom-web/studies", data=b"x") as response:
         await response.read()
     await site.ask("studies/1.2/rendered")
     await site.ask("studies", **{"If-None-Match": '"1"'})
-    assert site.counted("shadow_not_mirrored", "HTTP") == 3
+    assert site.counted("shadow_not_mirrored", "HTTP") == 2
+    assert site.counted("shadow_not_mirrored", "STOW-RS") == 1
     assert site.old.asked == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gantry.common.config.shadow_sections import ShadowSettings
@@ -16,5 +18,7 @@ def test_it_is_off_and_says_what_it_lacks() -> None:
         ShadowSettings(dimse="old:104", answers="other", tls=True)
     with pytest.raises(ValueError, match="answered by Gantry alone"):
         ShadowSettings(dimse="old:104", answers="other", url="https://old.example/dicom-web")
+    with pytest.raises(ValueError, match="spool: needs another archive"):
+        ShadowSettings(spool=Path("/var/spool/shadow"))
     with pytest.raises(ValueError, match="more than memory_in_all"):
         ShadowSettings(memory=64, memory_in_all=32)

@@ -48,12 +48,51 @@ def find_command(message_id: int = 1) -> Command:
     )
 
 
+class Spilling:
+    """A data set that went to a spool."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.data = b""
+        self.why = ""
+        self.answered: int | None = None
+
+    def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
+        if room is not None:
+            room.give(len(data))
+        if len(self.data) + len(data) > self.shelf.most:
+            self.drop("spool_full")
+            return False
+        self.data += data
+        return True
+
+    def finish(self, exchange: Exchange) -> None:
+        self.answered = exchange.status
+
+    def drop(self, why: str) -> None:
+        self.why = self.why or why
+
+
+class Shelf:
+    """A spool in memory; no object of it may be longer than `most`."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.began: dict[int, Spilling] = {}
+
+    def begin(self, exchange: Exchange) -> Spilling | None:
+        if not self.most:
+            return None
+        return self.began.setdefault(exchange.number, Spilling(self))
+
+
 class Line:
     """An association that is overheard, its bytes in pieces of a few."""
 
-    def __init__(self, most: int = MOST, piece: int = 7, mirrored: bool = True) -> None:
+    def __init__(self, most: int = MOST, piece: int = 7, mirrored: bool = True, spool: Shelf | None = None) -> None:
         self.room = Room(most)
-        self.heard = Overheard(RQ, lambda operation, abstract_syntax: mirrored, self.room)
+        spill = spool.begin if spool is not None else None
+        self.heard = Overheard(RQ, lambda operation, abstract_syntax: mirrored, self.room, spill)
         self.piece = piece
         self.asked(rq_bytes(contexts=CONTEXTS), 0.0)
         self.answered(AC, 0.0)
@@ -203,3 +242,58 @@ def test_what_is_held_counts_for_all_together() -> None:
     one.close()
     one.give(60)
     assert (everybody.used, one.take(1)) == (40, False)
+
+
+# ---- a spool
+
+
+def stored(uid: str, message_id: int = 1) -> Command:
+    return Command.decode(store_command(message_id, sop_instance=uid)[12:])
+
+
+def test_beyond_half_of_the_room_a_data_set_goes_to_the_spool_and_what_was_held_before_it() -> None:
+    shelf = Shelf()
+    line = Line(8000, 500, spool=shelf)
+    (short,) = line.asked(message_pdus(1, stored("1.1").encode(data_set=True), b"s" * 100, 16384), 1.0)
+    (long,) = line.asked(message_pdus(1, stored("1.2", 2).encode(data_set=True), b"l" * 9000, 16384), 2.0)
+    assert (bytes(short.data), short.spilled, short.why_not) == (b"s" * 100, None, "")
+    spilled = shelf.began[1]
+    assert (spilled.data, long.data, long.why_not, long.spilled) == (b"l" * 9000, b"", "", spilled)
+    assert spilled.answered is None
+    line.answered(message_pdus(1, response_to(stored("1.2", 2), 0xB000).encode(), None, 16384), 3.0)
+    assert spilled.answered == 0xB000
+    assert not line.heard.fell_behind
+    for exchange in (short, long):
+        line.heard.done_with(exchange)
+    assert line.room.used == 0
+
+
+def test_a_spool_that_is_full_gives_up_the_object_alone() -> None:
+    for shelf in (Shelf(0), Shelf(5000)):
+        line = Line(8000, 500, spool=shelf)
+        (long,) = line.asked(message_pdus(1, stored("1.1").encode(data_set=True), b"l" * 9000, 16384), 1.0)
+        assert long.why_not == "spool_full"
+        (short,) = line.asked(message_pdus(1, stored("1.2", 2).encode(data_set=True), b"s" * 10, 16384), 1.0)
+        assert (short.why_not, bytes(short.data)) == ("", b"s" * 10)
+        assert not line.heard.fell_behind
+        line.heard.done_with(short)
+        assert line.room.used == 0
+
+
+def test_an_association_that_is_put_off_holds_no_data_sets() -> None:
+    shelf = Shelf()
+    line = Line(piece=500, spool=shelf)
+    one, two = stored("1.1"), stored("1.2", 2)
+    first = line.asked(message_pdus(1, one.encode(data_set=True), b"a" * 100, 16384), 1.0)
+    line.answered(message_pdus(1, response_to(one, 0).encode(), None, 16384), 1.5)
+    pdus = message_pdus(1, two.encode(data_set=True), b"b" * 3000, 16384)
+    assert line.asked(pdus[:1500], 2.0) == []
+    line.heard.put_off(first)
+    assert (shelf.began[0].data, shelf.began[0].answered) == (b"a" * 100, 0)
+    (second,) = line.asked(pdus[1500:], 3.0)
+    assert (shelf.began[1].data, shelf.began[1].answered) == (b"b" * 3000, None)
+    line.answered(message_pdus(1, response_to(two, 0).encode(), None, 16384), 4.0)
+    assert shelf.began[1].answered == 0
+    for exchange in (*first, second):
+        line.heard.done_with(exchange)
+    assert line.room.used == 0

@@ -1,0 +1,86 @@
+"""Sends what waits in the spool, one line after the other, with growing waits while the archive is away."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Protocol
+
+from gantry.common.clock import Clock
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.rate_limited import RateLimited
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.spooling.spool import Line, Spool
+
+logger = get_logger("shadow")
+MOST_TRIES = 10
+"""Of one object that an archive does not take though it is there, and of a line that it rejects."""
+DELAYS = Delays(first=1.0, longest=60.0)
+_LOOK_SECONDS = 5.0
+
+
+class Away(Exception):
+    """To be tried again later: the line, or `everywhere` all of them."""
+
+    def __init__(self, words: str, *, everywhere: bool, reason: str = "") -> None:
+        """`reason` as it is counted where there is no later."""
+        super().__init__(words)
+        self.everywhere = everywhere
+        self.reason = reason
+
+
+class Sender(Protocol):
+    """How lines of one kind are sent."""
+
+    async def send(self, line: Line) -> None:
+        """Send some of the line, in its order, and drop it there. Raises `Away`."""
+
+
+class CatchingUp:
+    """`run` is its task, one for each kind of lines."""
+
+    def __init__(
+        self, spool: Spool, kind: str, sender: Sender, recorder: Recorder, clock: Clock, delays: Delays
+    ) -> None:
+        self._spool = spool
+        self._kind = kind
+        self._sender = sender
+        self._recorder = recorder
+        self._clock = clock
+        self._delays = delays
+        self._seldom = RateLimited()
+
+    async def run(self) -> None:
+        """Send what waits, for ever."""
+        failures = 0
+        task = asyncio.current_task()
+        assert task is not None
+        while not task.cancelling():  # the end of an association may have swallowed it (`common.tasks`)
+            news = self._spool.news[self._kind]
+            news.clear()
+            line = self._spool.next(self._kind, self._clock.monotonic())
+            if line is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(_LOOK_SECONDS, self._delays.longest)):
+                        await news.wait()
+                continue
+            try:
+                await self._sender.send(line)
+                failures = 0
+            except Away as away:
+                wait = self._delays.after(failures if away.everywhere else line.failures)
+                if self._seldom.times((self._kind, str(away)), self._clock.monotonic()):
+                    logger.info("the spool waits", why=str(away), objects=self._spool.objects, seconds=round(wait, 1))
+                if away.everywhere:
+                    failures += 1
+                    await self._clock.sleep(wait)
+                else:
+                    line.failures += 1
+                    line.not_before = self._clock.monotonic() + wait
+            except Exception as error:
+                # One line of the spool must not stop the others.
+                logger.error("shadow failed", error=error)
+                for entry in [one for one in line.entries.values() if one.is_ready][:1]:
+                    entry.drop("fault")
+                    self._recorder.given_up("fault", line.about.calling)

@@ -1,0 +1,220 @@
+"""The files of the spool. All functions block: they are for a thread.
+
+FOLDER/OWNER/                 what one process of the door has there, with a lock as long as it lives; 0700
+FOLDER/OWNER/LINE/about       whose it is: one association, or one request
+FOLDER/OWNER/LINE/00000003    one object, whole; `.part` while it is written; 0600
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gantry.services.frontdoor.shadow.spooling.heads import END_LENGTH, About, Head, ending, head_in, head_length
+
+_PART = ".part"
+_ABOUT = "about"
+_LOCK = "lock"
+_AHEAD = 1 << 20
+"""Bytes that are read at once."""
+_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass(slots=True)
+class FoundLine:
+    """A line that lay there: `entries` are number, bytes on disk and microseconds since the epoch of each object."""
+
+    name: str
+    about: About
+    entries: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Found:
+    """What lay there. `owners` were taken over, `broken` counts what was not whole."""
+
+    lines: list[FoundLine] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
+    broken: int = 0
+
+
+class Writing:
+    """One file that is written."""
+
+    def __init__(self, line: Path, number: int) -> None:
+        self._path = path_of(line, number)
+        self._part = self._path.with_name(self._path.name + _PART)
+        self._fd = -1
+
+    def append(self, data: bytes | bytearray) -> None:
+        """The next bytes. Raises `OSError`."""
+        if self._fd < 0:
+            self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._fd, left) :]
+
+    def finish(self, head: Head) -> None:
+        """It is whole, and there after a failure of the power. Raises `OSError`."""
+        self.append(ending(head))
+        os.fdatasync(self._fd)
+        self._close()
+        os.rename(self._part, self._path)
+
+    def drop(self) -> None:
+        """It is not wanted any more."""
+        self._close()
+        for path in (self._part, self._path):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class SpooledSource:
+    """The bytes of an object as a `Source`: in pieces, read in a thread."""
+
+    def __init__(self, fd: int, length: int) -> None:
+        self._fd = fd
+        self._position = 0
+        self._length = length
+        self._ahead = memoryview(b"")
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        # A thread that outlives a cancelled caller must not write into buffers that are used again by then.
+        if not self._ahead and self._position < self._length:
+            wanted = min(_AHEAD, self._length - self._position)
+            self._ahead = memoryview(await asyncio.to_thread(os.pread, self._fd, wanted, self._position))
+            self._position += len(self._ahead)
+        count = 0
+        for buffer in buffers:
+            some = self._ahead[: len(buffer)]
+            buffer[: len(some)] = some
+            self._ahead = self._ahead[len(some) :]
+            count += len(some)
+        return count
+
+    async def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def path_of(line: Path, number: int) -> Path:
+    """Where an object lies."""
+    return line / f"{number:08d}"
+
+
+def own_folder(folder: Path, owner: str) -> int:
+    """Make a process's folder, and lock it: the descriptor of the lock. Raises `OSError`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own = folder / owner
+    own.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
+def take_over(folder: Path, kind: str, owner: str) -> Found:
+    """What processes left that are no more, and whose names begin with `kind` as ours does: it is moved into our own
+    folder. Raises `OSError`."""
+    found = Found()
+    for theirs in sorted(folder.iterdir()):
+        if theirs.name == owner or not theirs.name.startswith(kind) or theirs.is_symlink() or not theirs.is_dir():
+            continue
+        try:
+            fd = os.open(theirs / _LOCK, os.O_RDWR | _OPEN)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for line in sorted(one for one in theirs.iterdir() if one.name != _LOCK):
+                _move(line, folder / owner, found)
+            shutil.rmtree(theirs, ignore_errors=True)
+            found.owners.append(theirs.name.removeprefix(kind))
+        except BlockingIOError:
+            continue  # its process lives
+        finally:
+            os.close(fd)
+    return found
+
+
+def _move(line: Path, own: Path, found: Found) -> None:
+    try:
+        about = About.from_json((line / _ABOUT).read_bytes())
+    except (OSError, ValueError):
+        found.broken += sum(1 for _ in line.iterdir()) if line.is_dir() else 1
+        shutil.rmtree(line, ignore_errors=True)
+        return
+    one = FoundLine(line.name, about)
+    for entry in sorted(os.scandir(line), key=lambda known: known.name):
+        if entry.name == _ABOUT:
+            continue
+        stat = entry.stat(follow_symlinks=False)
+        if not entry.name.isdigit() or len(entry.name) != 8 or not entry.is_file(follow_symlinks=False):
+            found.broken += 1
+            with suppress(OSError):
+                os.unlink(entry.path)
+            continue
+        one.entries.append((int(entry.name), stat.st_size, stat.st_mtime_ns // 1000))
+    os.rename(line, own / line.name)
+    found.lines.append(one)
+
+
+def make_line(line: Path, about: About) -> None:
+    """Make a line's folder, where it is not there yet. Raises `OSError`."""
+    told = line / _ABOUT
+    if told.exists():
+        return
+    line.mkdir(mode=0o700, exist_ok=True)
+    part = line / (_ABOUT + _PART)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _OPEN, 0o600)
+    try:
+        os.write(fd, about.to_json())
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    os.rename(part, told)
+
+
+def remove_line(line: Path) -> None:
+    """With all that is still in it."""
+    shutil.rmtree(line, ignore_errors=True)
+
+
+def read_head(line: Path, number: int) -> Head:
+    """What stands beside the bytes. Raises `OSError`, `ValueError`."""
+    fd = os.open(path_of(line, number), os.O_RDONLY | _OPEN)
+    try:
+        return _head(fd)[0]
+    finally:
+        os.close(fd)
+
+
+def _head(fd: int) -> tuple[Head, int]:
+    size = os.fstat(fd).st_size
+    length = head_length(os.pread(fd, END_LENGTH, max(0, size - END_LENGTH)))
+    begins = size - END_LENGTH - length
+    if begins < 0:
+        raise ValueError("not written whole")
+    return head_in(os.pread(fd, length, begins)), begins
+
+
+def open_object(line: Path, number: int) -> tuple[SpooledSource, int]:
+    """The bytes of an object, and how many they are. Raises `OSError`, `ValueError`."""
+    fd = os.open(path_of(line, number), os.O_RDONLY | _OPEN)
+    try:
+        length = _head(fd)[1]
+    except BaseException:
+        os.close(fd)
+        raise
+    return SpooledSource(fd, length), length

@@ -1,0 +1,410 @@
+"""What waits on disk for the archive that peers do not hear: bounded, and written off the event loop.
+
+Nothing that is called from the pump waits or raises: bytes go into a queue of their own, and a thread writes them. What
+the disk does not keep up with, or has no room for, is given up, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantry.common.clock import Clock
+from gantry.common.ids import Receipt
+from gantry.common.runtime.rate_limited import RateLimited
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.frontdoor.shadow.overhearing import SPOOL_FULL, Room
+from gantry.services.frontdoor.shadow.spooling import files
+from gantry.services.frontdoor.shadow.spooling.heads import About, Head
+
+logger = get_logger("shadow")
+QUEUE_BYTES = 32 << 20
+"""That wait for the disk, beside what `memory` holds already."""
+MOST_OBJECTS = 250_000
+LEAST_CHARGE = 4096
+"""Bytes that an object counts at least: a block of the disk."""
+FAILED = "spool_failed"
+HALF_WRITTEN = "half_written"
+_AT_ONCE = 8 << 20
+_STEPS_AT_ONCE = 256
+KINDS = ("dimse", "http")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(slots=True)
+class _Step:
+    """What the thread does for an object: `work`, and what the loop does then. `held` bytes of the queue are free after
+    it, and `count` bytes of `room`. After one that failed only those that `always` run are run for the object."""
+
+    entry: Entry
+    work: Callable[[], None]
+    then: Callable[[], None] | None = None
+    held: int = 0
+    room: Room | None = None
+    count: int = 0
+    always: bool = False
+
+
+class Entry:
+    """One object. It is whole when `is_ready`; when it is not there any more, `why` says it."""
+
+    def __init__(self, line: Line, number: int, size: int = 0, at: int = 0) -> None:
+        self.line = line
+        self.number = number
+        self.size = size
+        self.at = at
+        """When it was put there, in microseconds since the epoch."""
+        self.is_ready = False
+        self.why = ""
+        self.tries = 0
+        self.written = 0
+        self.is_finished = False
+        """Whether its head is there, or on its way to the disk."""
+        self.is_told = False
+        """Whether it was counted as given up, after its mirror had passed it over."""
+        self.settled = asyncio.Event()
+        """Set when it is ready, or not there any more."""
+        self.writing: files.Writing | None = None
+
+    def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
+        """The next bytes; False where they have no room. With `room` they are held there already, which is given back
+        once they are on disk."""
+        return self.line.spool.write(self, data, room)
+
+    def finish(self, head: Head) -> None:
+        """It is whole but for its head."""
+        self.line.spool.finish(self, head)
+
+    def drop(self, why: str) -> None:
+        """It is not wanted any more."""
+        self.line.spool.drop(self, why)
+
+
+class Line:
+    """What one association, or one request, has there, in its order. While it is `live` a mirror sends it; while it
+    is `open` more may come."""
+
+    def __init__(self, spool: Spool, name: str, about: About) -> None:
+        self.spool = spool
+        self.name = name
+        self.about = about
+        self.entries: dict[int, Entry] = {}
+        self.live = True
+        self.open = True
+        self.failures = 0
+        self.not_before = 0.0
+
+    def begin(self, number: int) -> Entry | None:
+        """An object, None where there is no room."""
+        return self.spool.begin(self, number)
+
+    def head(self) -> Entry | None:
+        """The first object of a line that was handed over, where it is whole."""
+        first = next(iter(self.entries.values()), None)
+        return first if first is not None and first.is_ready else None
+
+    def hand_over(self) -> None:
+        """The mirror sends nothing more of it; what comes still is behind what is there."""
+        self.live = False
+        self.entries = dict(sorted(self.entries.items()))
+        self.spool.tell(self)
+
+    def end(self) -> list[Entry]:
+        """Nothing more comes: what is not whole, and has no answer, is dropped, and returned."""
+        self.open = False
+        if self.live:
+            self.hand_over()
+        return self.spool.ended(self)
+
+
+class Spool:
+    """The spool of one archive, in one process of the door."""
+
+    def __init__(self, folder: Path, most: int, partition: str, owner: str, clock: Clock, metrics: Metrics) -> None:
+        """At most `most` bytes. Nothing is touched before `open`."""
+        self._folder = folder
+        self._most = most
+        self._kind = f"{partition or '_'}."
+        self._owner = self._kind + owner
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._own = folder / self._owner
+        self._lock = -1
+        self._queue = Room(QUEUE_BYTES)
+        self._steps: deque[_Step] = deque()
+        self._wanted = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._seldom = RateLimited()
+        self.used = 0
+        self.objects = 0
+        self.lines: dict[str, Line] = {}
+        self.owners: list[str] = []
+        """Processes whose spools were taken over."""
+        self.broken = 0
+        """Objects that were not whole when they were found."""
+        self.news = {kind: asyncio.Event() for kind in KINDS}
+        """Set when there may be something of a kind to send."""
+        self.lost: Callable[[Entry], None] = lambda _: None
+        """Told of what the disk did not take, and no mirror sees."""
+        metrics.shadow_spool_limit_bytes.labels(partition).set(most)
+
+    async def open(self) -> None:
+        """Lock our folder, and take over what processes left that are no more. Where that cannot be done there is no
+        spool, and a line in the log."""
+        if self._lock >= 0:
+            return
+        try:
+            self._lock = await asyncio.to_thread(files.own_folder, self._folder, self._owner)
+            found = await asyncio.to_thread(files.take_over, self._folder, self._kind, self._owner)
+        except OSError as error:
+            logger.error("no spool: what has no room in memory is given up", folder=str(self._folder), error=error)
+            return
+        for one in found.lines:
+            line = Line(self, one.name, one.about)
+            line.live = line.open = False
+            for number, size, at in one.entries:
+                entry = line.entries[number] = Entry(line, number, max(size, LEAST_CHARGE), at)
+                entry.is_ready = True
+                self.used += entry.size
+                self.objects += 1
+            self.lines[one.name] = line
+        self.owners, self.broken = found.owners, found.broken
+        self._writer = asyncio.get_running_loop().create_task(self._write_all())
+        self.tick()
+        for line in self.lines.values():
+            self.tell(line)
+
+    def tell(self, line: Line) -> None:
+        """There may be something of the line to send."""
+        self.news[line.about.kind].set()
+
+    async def close(self) -> None:
+        """Write what is still to be written, and leave it to the next process."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._wanted.set()
+            await writer
+        self._threads.shutdown(wait=False)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can be put there."""
+        return self._writer is not None
+
+    @property
+    def oldest(self) -> int:
+        """When the oldest object was put there, in microseconds since the epoch; 0 without any."""
+        firsts = (next(iter(line.entries.values()), None) for line in self.lines.values())
+        return min((first.at for first in firsts if first is not None), default=0)
+
+    def tick(self) -> None:
+        """Tell the metrics how it is."""
+        oldest = self.oldest
+        age = max(0.0, (self._clock.now_us() - oldest) / 1e6) if oldest else 0.0
+        for gauge, value in (
+            (self._metrics.shadow_spool_bytes, self.used),
+            (self._metrics.shadow_spool_objects, self.objects),
+            (self._metrics.shadow_spool_oldest_seconds, age),
+        ):
+            gauge.labels(self._partition).set(value)
+
+    # ---- what comes in
+
+    def line(self, about: About) -> Line:
+        """A line for an association, or a request; it has no folder before its first object."""
+        return Line(self, Receipt.at(self._clock.now_us()).id, about)
+
+    def begin(self, line: Line, number: int) -> Entry | None:
+        """An object of a line, None where there is no room."""
+        if not self.is_open or self.objects >= MOST_OBJECTS or not self._charge(LEAST_CHARGE):
+            return None
+        entry = Entry(line, number, LEAST_CHARGE, self._clock.now_us())
+        self.objects += 1
+        line.entries[number] = entry
+        self.lines[line.name] = line
+        folder = self._own / line.name
+        entry.writing = files.Writing(folder, number)
+        self._do(_Step(entry, lambda: files.make_line(folder, line.about)))
+        return entry
+
+    def write(self, entry: Entry, data: bytes | bytearray, room: Room | None) -> bool:
+        """See `Entry.write`."""
+        writing, count = entry.writing, len(data)
+        if entry.why or writing is None:
+            if room is not None:
+                room.give(count)
+            return False
+        held = count if room is None else 0
+        why = "" if self._grow(entry, count) else SPOOL_FULL
+        if not why and not self._queue.take(held):
+            why = "fell_behind"
+        if why:
+            if room is not None:
+                room.give(count)
+            self.drop(entry, why)
+            return False
+        self._do(_Step(entry, lambda: writing.append(data), None, held, room, count))
+        return True
+
+    def finish(self, entry: Entry, head: Head) -> None:
+        """See `Entry.finish`."""
+        writing = entry.writing
+        if entry.why or writing is None:
+            return
+
+        def ready() -> None:
+            if not entry.why:
+                entry.is_ready, entry.writing = True, None
+                entry.settled.set()
+                self.tell(entry.line)
+
+        entry.is_finished = True
+        self._do(_Step(entry, lambda: writing.finish(head), ready))
+
+    def drop(self, entry: Entry, why: str) -> None:
+        """An object is not there any more: it was sent, or given up."""
+        if entry.line.entries.pop(entry.number, None) is not entry:
+            return
+        entry.why = entry.why or why
+        entry.is_ready = False
+        entry.settled.set()
+        self.used -= entry.size
+        self.objects -= 1
+        writing = entry.writing or files.Writing(self._own / entry.line.name, entry.number)
+        self._do(_Step(entry, writing.drop, always=True))
+        self._tidy(entry.line)
+
+    def ended(self, line: Line) -> list[Entry]:
+        """See `Line.end`. What is only on its way to the disk is not unfinished."""
+        unfinished = [one for one in line.entries.values() if not one.is_ready and not one.is_finished]
+        for entry in unfinished:
+            self.drop(entry, "unanswered")
+        self._tidy(line)
+        return unfinished
+
+    # ---- what is sent
+
+    def next(self, kind: str, now: float) -> Line | None:
+        """The first line whose first object can be sent now."""
+        for line in self.lines.values():
+            if line.about.kind == kind and not line.live and line.not_before <= now and line.head() is not None:
+                return line
+        return None
+
+    async def head_of(self, entry: Entry) -> Head | None:
+        """What stands beside the bytes; None, and dropped, where that cannot be read."""
+        try:
+            return await asyncio.to_thread(files.read_head, self._own / entry.line.name, entry.number)
+        except (OSError, ValueError) as error:
+            self._unreadable(entry, error)
+            return None
+
+    async def opened(self, entry: Entry) -> tuple[files.SpooledSource, int] | None:
+        """The bytes of an object, and how many they are; None, and dropped, where they cannot be read."""
+        try:
+            return await asyncio.to_thread(files.open_object, self._own / entry.line.name, entry.number)
+        except (OSError, ValueError) as error:
+            self._unreadable(entry, error)
+            return None
+
+    def expired(self, before: int) -> list[Entry]:
+        """What was put there before (microseconds since the epoch), and is dropped now."""
+        found: list[Entry] = []
+        for line in list(self.lines.values()):
+            while not line.live and (first := line.head()) is not None and first.at < before:
+                self.drop(first, "expired")
+                found.append(first)
+        return found
+
+    # ---- the disk
+
+    def _unreadable(self, entry: Entry, error: Exception) -> None:
+        logger.warning("an object of the spool cannot be read", error=error)
+        self.drop(entry, HALF_WRITTEN)
+
+    def _charge(self, count: int) -> bool:
+        if self.used + count > self._most:
+            return False
+        self.used += count
+        return True
+
+    def _grow(self, entry: Entry, count: int) -> bool:
+        """The first bytes are charged with the entry."""
+        entry.written = entry.written + count
+        more = max(0, entry.written - entry.size)
+        if not self._charge(more):
+            return False
+        entry.size += more
+        return True
+
+    def _tidy(self, line: Line) -> None:
+        if line.entries or line.open or self.lines.pop(line.name, None) is None:
+            return
+        entry = Entry(line, 0)
+        entry.why = "ended"
+        self._do(_Step(entry, lambda: files.remove_line(self._own / line.name), always=True))
+
+    def _do(self, step: _Step) -> None:
+        self._steps.append(step)
+        self._wanted.set()
+
+    async def _write_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._writer is not None or self._steps:
+            if not self._steps:
+                self._wanted.clear()
+                await self._wanted.wait()
+                continue
+            steps: list[_Step] = []
+            count = 0
+            while self._steps and count < _AT_ONCE and len(steps) < _STEPS_AT_ONCE:
+                steps.append(self._steps.popleft())
+                count += steps[-1].count
+            for step, error in zip(steps, await loop.run_in_executor(self._threads, _done, steps), strict=True):
+                self._after(step, error)
+
+    def _after(self, step: _Step, error: OSError | None) -> None:
+        self._queue.give(step.held)
+        if step.room is not None:
+            step.room.give(step.count)
+        if error is None:
+            if step.then is not None:
+                step.then()
+            return
+        entry = step.entry
+        if entry.why:
+            return
+        times = self._seldom.times(("spool", str(error.errno)), self._clock.monotonic())
+        if times:
+            logger.error("the spool cannot be written", folder=str(self._folder), error=error, count=times)
+        self.drop(entry, SPOOL_FULL if error.errno in _FULL else FAILED)
+        if not entry.line.live:
+            entry.is_told = True
+            self.lost(entry)
+
+
+def _done(steps: list[_Step]) -> list[OSError | None]:
+    """What became of each."""
+    found: list[OSError | None] = []
+    failed: dict[int, OSError] = {}
+    for step in steps:
+        error = None if step.always else failed.get(id(step.entry))
+        if error is None:
+            try:
+                step.work()
+            except OSError as raised:
+                error = failed[id(step.entry)] = raised
+        found.append(error)
+    return found

@@ -1,0 +1,114 @@
+"""What two web servers answer to one STOW-RS (PS3.18 10.5.3 and Annex I), and what differs. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantry.common.dicom.model.xml_reading import from_xml
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.ids import is_uid
+from gantry.services.frontdoor.shadow.comparing import Difference, Kind, named_uids
+from gantry.services.frontdoor.shadow.web_answers import WebAnswer, is_data_set, plain_body
+
+STOW = "STOW-RS"
+ANSWERED = (200, 202, 409)
+"""Statuses with which a server has looked at the instances."""
+AWAY = (408, 425, 429, 500, 502, 503, 504)
+"""Statuses after which the same may be sent again."""
+_REFERENCED, _FAILED, _OTHER_FAILURES = "00081199", "00081198", "0008119A"
+_INSTANCE, _REASON = "00081155", "00081197"
+
+
+@dataclass(frozen=True, slots=True)
+class StowAnswer:
+    """`stored` are SOP Instance UIDs, `failed` Failure Reasons by SOP Instance UID, `nameless` failures without one."""
+
+    status: int
+    stored: frozenset[str] = frozenset()
+    failed: Mapping[str, int] = field(default_factory=dict)
+    nameless: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written."""
+        return {
+            "status": self.status,
+            "stored": sorted(self.stored),
+            "failed": dict(sorted(self.failed.items())),
+            "nameless": self.nameless,
+        }
+
+    @staticmethod
+    def of(saved: object) -> StowAnswer:
+        """Raises `ValueError`."""
+        try:
+            assert isinstance(saved, dict)
+            return StowAnswer(
+                int(saved["status"]),
+                frozenset(str(uid) for uid in saved["stored"]),
+                {str(uid): int(reason) for uid, reason in saved["failed"].items()},
+                int(saved["nameless"]),
+            )
+        except (AssertionError, KeyError, TypeError, AttributeError):
+            raise ValueError("a head without an answer") from None
+
+
+def read_stow(answer: WebAnswer) -> StowAnswer:
+    """An answer as JSON or XML; without a body none is stored or failed. Raises `NotUnderstood`."""
+    if answer.status not in ANSWERED:
+        return StowAnswer(answer.status)
+    body = plain_body(answer)
+    if not body.strip():
+        return StowAnswer(answer.status)
+    try:
+        found = from_xml(body) if "xml" in answer.content_type else json.loads(body)
+    except (ValueError, RecursionError, GantryError):
+        raise NotUnderstood("an answer to STOW-RS that is neither JSON nor XML") from None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]  # as servers of the first edition of the standard answer
+    if not isinstance(found, dict) or not is_data_set(found):
+        raise NotUnderstood("an answer to STOW-RS that is no data set")
+    failed = {_first(item, _INSTANCE): _reason(item) for item in _items(found, _FAILED)}
+    nameless = len(_items(found, _OTHER_FAILURES)) + sum(not is_uid(uid) for uid in failed)
+    stored = frozenset(_first(item, _INSTANCE) for item in _items(found, _REFERENCED))
+    named = {uid: reason for uid, reason in failed.items() if is_uid(uid)}
+    return StowAnswer(answer.status, frozenset(filter(is_uid, stored)), named, nameless)
+
+
+def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[Difference]:
+    """What differs: the status, which instances are stored, and why others failed."""
+    found: list[Difference] = []
+    if gantry.status != other.status:
+        found.append(Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))
+    if gantry.status not in ANSWERED or other.status not in ANSWERED:
+        return found
+    for kind, uids in (
+        (Kind.ONLY_GANTRY, gantry.stored - other.stored),
+        (Kind.ONLY_OTHER, other.stored - gantry.stored),
+        (
+            Kind.FAILURES,
+            {uid for uid in gantry.failed.keys() & other.failed.keys() if gantry.failed[uid] != other.failed[uid]},
+        ),
+    ):
+        if uids:
+            found.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+    if gantry.nameless != other.nameless:
+        words = f"without a UID failed: Gantry {gantry.nameless}, other {other.nameless}"
+        found.append(Difference(Kind.FAILURES, 1, words))
+    return found
+
+
+def _items(found: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    return [item for item in found.get(tag, {}).get("Value", []) if isinstance(item, dict)]
+
+
+def _first(item: Mapping[str, Any], tag: str) -> str:
+    values = item.get(tag, {}).get("Value") or [""]
+    return str(values[0]).strip(" \0")
+
+
+def _reason(item: Mapping[str, Any]) -> int:
+    reason = _first(item, _REASON)
+    return int(reason) if reason.isascii() and reason.isdigit() and len(reason) < 7 else 0

@@ -1,0 +1,40 @@
+"""The spool of shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed
+meanwhile, and nothing of what was acknowledged is missing in the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.dcmtk import ok
+from tests.support.objects import study
+from tests.support.shadowed import CALLERS, Shadowed
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_what_is_sent_while_the_other_archive_is_away_and_the_door_dies_is_there_in_the_end(tmp_path: Path) -> None:
+    with Shadowed(tmp_path, {}, {"memory": 1, "spool": str(tmp_path / "spool")}) as site:
+        site.orthanc.__exit__()
+        first = study(tmp_path / "first", 5, series=2, patient="S1", name="Spool^Sue")
+        second = study(tmp_path / "second", 3, patient="S2", name="Spool^Sid")
+        for folder in ("first", "second"):
+            ok("dcmsend", "-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", site.door.port, "+sd", tmp_path / folder)
+        site.wait(lambda: site.count("shadow_spool_objects") == len(first) + len(second), "spooled")
+        site.wait(lambda: bool(list((tmp_path / "data").rglob("shadow/*/*.json"))), "saved")
+        assert "8 objects wait in the door's spool" in site.command()
+        site.door.kill()
+        site.door.start()
+        site.orthanc.__enter__()
+        for caller in CALLERS:
+            one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
+            site.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+        site.wait(lambda: site.count("shadow_spool_objects") == 0, "sent", 120.0)
+        for file in (*first, *second):
+            assert site.orthanc.file_of(file.sop_instance_uid)
+        same = site.count("shadow_compared_total", operation="C-STORE", outcome="same")
+        assert same == len(first) + len(second)
+        assert site.count("shadow_given_up_total") == 0
+        site.wait(lambda: json.loads(site.command("--json"))["waiting"]["objects"] == 0, "told")
