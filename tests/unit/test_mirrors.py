@@ -32,6 +32,7 @@ NEEDS_NONE = {
 
 TABLES = {
     "common/config/role_sections": "fields without a method: config/test_settings reads them",
+    "common/config/routing_sections": "fields without a method: config/test_settings reads them",
     "common/config/sharing_sections": "fields without a method: config/test_settings reads them",
     "common/orders/commands": "dataclasses without a method: orders/test_fold compares verdicts",
     "common/dicom/inventory/records": "dataclasses without a method: inventory/test_reading compares them",

@@ -24,14 +24,8 @@ from gantry.common.config.lifecycle_sections import (
 )
 from gantry.common.config.login_sections import LoginSettings
 from gantry.common.config.network_sections import Dimse, Http, Tls
-from gantry.common.config.role_sections import (
-    Commitment,
-    OrdersSettings,
-    QuerySettings,
-    Retrieve,
-    RoutingSettings,
-    Upkeep,
-)
+from gantry.common.config.role_sections import Commitment, OrdersSettings, QuerySettings, Retrieve, Upkeep
+from gantry.common.config.routing_sections import RoutingSettings
 from gantry.common.config.sharing_sections import SharingSettings
 from gantry.common.config.store_sections import S3, Encryption, Index, Kafka, OpenSearch, Storage
 from gantry.common.config.subscription_sections import SubscriptionSettings

@@ -7,7 +7,7 @@ from functools import partial
 
 from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import KnownPeer, Permission
-from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.config.routing_sections import RouteRuleSettings
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET, UNIFIED_PROCEDURE_STEP_PUSH, StorageClasses
 from gantry.common.errors import ConfigError
 from gantry.common.events import TOPICS, StudyCompleted

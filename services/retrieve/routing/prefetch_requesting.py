@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from blake3 import blake3
 
 from gantry.common.clock import Clock
-from gantry.common.config.role_sections import PrefetchRuleSettings
+from gantry.common.config.routing_sections import PrefetchRuleSettings
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import TOPICS, OrderPlaced, RouteRequested, decode

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from gantry.common.clock import Clock
-from gantry.common.config.role_sections import PrefetchRuleSettings, RouteRuleSettings, RoutingSettings
+from gantry.common.config.routing_sections import PrefetchRuleSettings, RouteRuleSettings, RoutingSettings
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import ConfigError, NotUnderstood

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gantry.common.clock import Clock
-from gantry.common.config.role_sections import StepRuleSettings
+from gantry.common.config.routing_sections import StepRuleSettings
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import TOPICS, Event, OrderErased, ProcedureStepCreated
 from gantry.common.orders import is_apart

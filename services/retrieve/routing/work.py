@@ -9,7 +9,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from gantry.common.config.role_sections import PrefetchRuleSettings, RouteRuleSettings
+from gantry.common.config.routing_sections import PrefetchRuleSettings, RouteRuleSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,

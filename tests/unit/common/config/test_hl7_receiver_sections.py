@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gantry.common.config.hl7_receiver_sections import Hl7Charset
-from gantry.common.config.role_sections import RoutingSettings
+from gantry.common.config.routing_sections import RoutingSettings
 from gantry.common.hl7.writing import MessageCharset
 
 RECEIVER = {"name": "RIS", "host": "192.0.2.30", "port": 2575}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.role_sections import RoutingSettings
+from gantry.common.config.routing_sections import RoutingSettings
 
 SERVER = {"name": "CLOUD", "url": "https://pacs.example/dicom-web"}
 RULE = {"name": "all", "to": ["CLOUD"]}

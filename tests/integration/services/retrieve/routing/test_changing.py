@@ -9,7 +9,7 @@ import pytest
 
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock, SystemClock
-from gantry.common.config.role_sections import RoutingSettings
+from gantry.common.config.routing_sections import RoutingSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.events import InstancesDeleted, InstancesRestored, ReceiptReference, StudyCorrected

@@ -11,7 +11,7 @@ import pytest
 from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock, SystemClock
-from gantry.common.config.role_sections import RouteRuleSettings, RoutingSettings, WorkitemRequestSettings
+from gantry.common.config.routing_sections import RouteRuleSettings, RoutingSettings, WorkitemRequestSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.events import TOPICS, Event, RouteRequested, StudyCompleted, WorkitemCreated, decode, encode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.config.policy import KnownPeer, Permission
-from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.config.routing_sections import RouteRuleSettings
 from gantry.services.retrieve.routing.app import curious_destinations, mute_destinations
 
 

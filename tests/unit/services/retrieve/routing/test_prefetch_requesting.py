@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gantry.common.config.role_sections import PrefetchRuleSettings
+from gantry.common.config.routing_sections import PrefetchRuleSettings
 from gantry.common.lifecycle import Period
 from gantry.common.lifecycle.routes import PREFETCH
 from gantry.common.orders import Order

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.role_sections import PrefetchRuleSettings, WorkitemRequestSettings
+from gantry.common.config.routing_sections import PrefetchRuleSettings, WorkitemRequestSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.ids import is_uid
 from gantry.common.orders import Order, StepState

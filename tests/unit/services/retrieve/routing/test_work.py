@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.role_sections import RouteRuleSettings, RoutingSettings, WorkitemRequestSettings
+from gantry.common.config.routing_sections import RouteRuleSettings, RoutingSettings, WorkitemRequestSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.events import StudyCompleted
 from gantry.common.ids import is_uid

@@ -1,0 +1,318 @@
+"""The settings of routing: rules by which studies, steps and priors are sent on, and to whom."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from gantry.common.config.hl7_receiver_sections import Hl7ReceiverSettings
+from gantry.common.config.values import AeTitle, Count, Seconds, Section, setting
+from gantry.common.config.web_destination_sections import WebDestinationSettings
+
+IssuerSystem = Annotated[str, Field(pattern=r"^[^=\\]{1,64}=[a-z][a-z0-9+.-]*:[^\s|]{1,200}$")]
+
+WINDOW = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone that is known here") from None
+    return name
+
+
+_CODE = r"^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,16}\^[^\^\x00-\x1f\x7f\\]{1,64}$"
+"""Code Value, Coding Scheme Designator and Code Meaning (PS3.3 table 8.8-1)."""
+_LABEL = r"^[^\x00-\x1f\x7f\\]{0,64}$"
+_URL = re.compile(r"https?://[!-\[\]-~]{1,1000}")
+_AE_TITLE: TypeAdapter[str] = TypeAdapter(AeTitle)
+
+
+def _output(value: str) -> str:
+    """A URL, or an AE title."""
+    if "://" not in value:
+        return _AE_TITLE.validate_python(value)
+    if _URL.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no URL of a web server")
+    return value
+
+
+class WorkitemRequestSettings(Section):
+    """What somebody else is to do"""
+
+    code: Annotated[str, Field(pattern=_CODE)] = Field(
+        description="`VALUE^SCHEME^MEANING`, of Scheduled Workitem Code Sequence: what is to be done"
+    )
+    label: Annotated[str, Field(pattern=_LABEL)] = Field(
+        default="", description="Procedure Step Label, which people read; the name of the rule where not given"
+    )
+    worklist_label: Annotated[str, Field(pattern=_LABEL)] = Field(
+        default="", description="Worklist Label, by which workers look; the name of the rule where not given"
+    )
+    station: Annotated[str, Field(pattern=_CODE)] | None = Field(
+        default=None, description="`VALUE^SCHEME^MEANING`, of Scheduled Station Name Code Sequence: who is to do it"
+    )
+    output: tuple[Annotated[str, AfterValidator(_output)], ...] = Field(
+        default=(),
+        description="AE titles, or URLs for STOW-RS, of Output Destination Sequence: where what comes of it is to go",
+    )
+
+
+class RouteRuleSettings(Section):
+    """One rule of where studies are sent when they are complete"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of it")
+    to: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` with `move_destination`, or names of `servers`"
+    )
+    notify: tuple[AeTitle, ...] = Field(
+        default=(),
+        description="AE titles of `peers` that are told which instances are available (PS3.4 R), or names of "
+        "`receivers`, which get an HL7 message",
+    )
+    corrections: bool = Field(
+        default=False, description="Those of `receivers` in `notify` are told of corrections of a study, too"
+    )
+    between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
+        default=None, description="`HH:MM-HH:MM`, when objects are sent, also over midnight; at any time without it"
+    )
+    priority: Literal["high", "medium", "low"] = Field(
+        default="medium", description="What goes first to a destination, and Priority (0000,0700) of what is sent"
+    )
+    commit: bool = Field(
+        default=False, description="Destinations in `to` are asked for storage commitment of what they got (PS3.4 J)"
+    )
+    deidentify: str | None = Field(
+        default=None, description="A profile of `deidentification.profiles`: what is sent is de-identified by it"
+    )
+    workitem: WorkitemRequestSettings | None = Field(
+        default=None, description="A workitem (PS3.4 CC) is created for each study, which somebody else performs"
+    )
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not self.to and not self.notify and self.workitem is None:
+            raise ValueError("a rule names destinations, `to` or `notify`, or a `workitem`")
+        if self.between is not None and not self.to and self.workitem is not None:
+            raise ValueError("`between` is about what is sent: the rule names no destinations in `to`")
+        if self.deidentify is not None and not self.to:
+            raise ValueError("`deidentify` is about what is sent: the rule names no destinations in `to`")
+        if self.commit and not self.to:
+            raise ValueError("`commit` is about what is sent: the rule names no destinations in `to`")
+        return self
+
+
+class StepRuleSettings(Section):
+    """One rule of who is told what modalities say of performed procedure steps"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles of modalities; without any, all")
+    to: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` that N-CREATE and N-SET are sent on to (PS3.4 F.7)"
+    )
+    notify: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` that get an N-EVENT-REPORT of each change (PS3.4 F.9)"
+    )
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not self.to and not self.notify:
+            raise ValueError("a rule names destinations: `to` or `notify`")
+        return self
+
+
+class PrefetchRuleSettings(Section):
+    """One rule of which priors are fetched for an order, and from where"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    modalities: tuple[str, ...] = Field(default=(), description="Of a step that is to come; without any, all")
+    codes: tuple[str, ...] = Field(
+        default=(),
+        description="`VALUE` or `VALUE^SCHEME`, one of which is a requested procedure code or a scheduled protocol "
+        "code of the order; without any, all",
+    )
+    ask: tuple[AeTitle, ...] = Field(
+        default=(),
+        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE, or C-GET",
+    )
+    workitem: WorkitemRequestSettings | None = Field(
+        default=None,
+        description="In place of `ask`: a workitem (PS3.4 CC) is created for each order, and somebody else fetches",
+    )
+    by: Literal["move", "get"] = Field(
+        default="move",
+        description="`get`: what an archive has is fetched by C-GET, from one that does not know us as a destination",
+    )
+    prior_modalities: tuple[str, ...] = Field(
+        default=(), description="Studies with one of these are priors; without any, all"
+    )
+    body_parts: tuple[Annotated[str, Field(pattern=r"^(from order|[A-Za-z0-9 _]{1,16})$")], ...] = Field(
+        default=(),
+        description="Body Part Examined of a series of a prior, `from order` for that of the order; without any, all",
+    )
+    within: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}[ymd]$")] | None = Field(
+        default=None, description="`5y`, `6m`, `30d`: no older than that; of any age without it"
+    )
+    most: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="From one archive, the newest first")
+    between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
+        default=None, description="`HH:MM-HH:MM`, when priors are fetched, as for `rules`"
+    )
+    priority: Literal["high", "medium", "low"] = Field(default="low", description="What is asked of an archive first")
+    dry_run: bool = Field(
+        default=False, description="Asks, says in the list what would be fetched, and fetches nothing"
+    )
+
+    @model_validator(mode="after")
+    def _asks_or_has_it_done(self) -> Self:
+        if bool(self.ask) == (self.workitem is not None):
+            raise ValueError("a rule names the archives that we `ask`, or a `workitem` for somebody else, not both")
+        if self.workitem is not None and {"by", "between", "dry_run"} & self.model_fields_set:
+            raise ValueError(
+                "`by`, `between` and `dry_run` are about archives that we `ask`: the rule has a `workitem`"
+            )
+        return self
+
+
+class RoutingSettings(Section):
+    """Studies that are sent on by themselves (docs/routing.md)"""
+
+    rules: tuple[RouteRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Which studies go where when they are complete ([routing](routing.md)): "
+        "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
+    )
+    servers: tuple[WebDestinationSettings, ...] = setting(
+        (),
+        "list",
+        "Web servers that rules may name in `to`, for STOW-RS ([web servers](routing.md#web-servers)): "
+        "`{name: CLOUD, url: 'https://pacs.example/dicom-web', token_file: /run/secrets/cloud}`",
+    )
+    receivers: tuple[Hl7ReceiverSettings, ...] = setting(
+        (),
+        "list",
+        "HL7 version 2 receivers that rules may name in `notify` ([HL7 receivers](routing.md#hl7-receivers)): "
+        "`{name: RIS, host: 192.0.2.30, port: 2575, charset: 8859/1}`",
+    )
+    steps: tuple[StepRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Who is told what modalities say of performed procedure steps "
+        "([procedure steps](routing.md#procedure-steps)): "
+        "`{name: to the ris, sources: [CT1], to: [RIS], notify: [BOARD]}`",
+    )
+    prefetch: tuple[PrefetchRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Which priors are fetched for orders, and from where ([prefetch](routing.md#prefetch)): "
+        "`{name: chest, modalities: [CT], ask: [OLD], prior_modalities: [CT, CR], within: 5y, most: 3}`",
+    )
+    workitems: bool = setting(
+        False,
+        "",
+        "Peers with `ups`, host and port may subscribe to workitems by DIMSE, and are sent N-EVENT-REPORTs "
+        "([workitems](workitems.md#by-dimse))",
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = setting(
+        None, "", "Of `between`, as `Europe/Berlin`; that of the machine where not given"
+    )
+    finish_moves: tuple[AeTitle, ...] = setting(
+        (),
+        "list of AE titles",
+        "Destinations to which what a C-MOVE did not deliver is delivered later "
+        "([moves that finish](routing.md#moves-that-finish))",
+    )
+    silent: Seconds = setting(30.0, "s", "A C-MOVE of which its process says nothing for so long is taken over")
+    retry_first: Seconds = setting(30.0, "s", "Before a destination that is away is tried again; doubles")
+    retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
+    give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")
+    refused: Count = setting(5, "tries", "Of instances that a destination answers and does not take")
+    commit_wait: Annotated[float, Field(ge=0)] = setting(
+        10.0, "s", "An association on which storage commitment was asked is kept open so long for its report"
+    )
+    commit_within: Seconds = setting(
+        3600.0, "s", "Without a report a destination is asked for storage commitment again; doubles, up to a day"
+    )
+
+    @model_validator(mode="after")
+    def _names_are_of_one_rule(self) -> Self:
+        names = [*(one.name for one in self.rules), *(one.name for one in self.prefetch)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules of `rules` and `prefetch` are called {name}: lists name rules by it")
+        return self
+
+    @model_validator(mode="after")
+    def _servers_get_objects_alone(self) -> Self:
+        names = [server.name for server in self.servers]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `servers` have one name")
+        for name in names:
+            for words, titles in self._told:
+                if name in titles:
+                    raise ValueError(f"{name} is a web server, and {words}: only objects go there, by `to` of a rule")
+            if any(rule.commit and name in rule.to for rule in self.rules):
+                raise ValueError(f"{name} is a web server: STOW-RS has no storage commitment (`commit`)")
+        return self
+
+    @model_validator(mode="after")
+    def _receivers_are_told_alone(self) -> Self:
+        names = [receiver.name for receiver in self.receivers]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `receivers` have one name")
+        if both := set(names).intersection(server.name for server in self.servers):
+            raise ValueError(f"one of `receivers` and one of `servers` are both called {min(both)}")
+        for words, titles in [*(("is in `to` of a rule", rule.to) for rule in self.rules), *self._asked]:
+            if wrong := set(names).intersection(titles):
+                raise ValueError(f"{min(wrong)} is an HL7 receiver, and {words}: it is told by `notify` of a rule")
+        for rule in self.rules:
+            if rule.corrections and not set(names).intersection(rule.notify):
+                raise ValueError(f"rule {rule.name}: `corrections` are for `receivers`, and none is in its `notify`")
+        return self
+
+    @model_validator(mode="after")
+    def _identifies_to_nobody_it_deidentifies_for(self) -> Self:
+        by_title: dict[str, set[str | None]] = {}
+        for rule in self.rules:
+            for title in rule.to:
+                by_title.setdefault(title, set()).add(rule.deidentify)
+        for title in self.deidentifies:
+            if len(by_title[title]) > 1:
+                raise ValueError(f"{title} is in `to` of rules that do not all name the same profile in `deidentify`")
+            for words, titles in self._told:
+                if title in titles:
+                    raise ValueError(f"{title} gets de-identified objects, and {words}: that names patients or UIDs")
+        return self
+
+    @property
+    def tells_of_patients(self) -> bool:
+        """Whether a receiver of HL7 is told what is decided about patients."""
+        return any(one.patients for one in self.receivers)
+
+    @property
+    def deidentifies(self) -> dict[str, str]:
+        """The destinations that get de-identified objects, with the names of their profiles."""
+        return {title: rule.deidentify for rule in self.rules if rule.deidentify is not None for title in rule.to}
+
+    @property
+    def _told(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Who is told something that is not de-identified, and in which words."""
+        return [
+            *(("is in `notify` of a rule", rule.notify) for rule in self.rules),
+            *self._asked,
+        ]
+
+    @property
+    def _asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Who is called by DIMSE for something else than a study that is complete."""
+        return [
+            *(("is in a rule of `steps`", (*step.to, *step.notify)) for step in self.steps),
+            *(("is in `ask` of `prefetch`", rule.ask) for rule in self.prefetch),
+            ("is in `finish_moves`", self.finish_moves),
+        ]
