@@ -14,7 +14,7 @@ from gantry.common.errors import Archived
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.runtime.encrypted.keys import DataKeys
 from gantry.common.runtime.encrypted.reading import AT_ONCE, Continued, EncryptedReader, opened
-from gantry.common.runtime.encrypted.writing import EncryptedWriter, Sealing, sealed_whole
+from gantry.common.runtime.encrypted.writing import EncryptedWriter, Rooms, Sealing, sealed_whole
 from gantry.common.tasks import end_tasks
 
 _MOST_KNOWN = 16384
@@ -39,13 +39,17 @@ class EncryptedStore:
     def __init__(self, inner: BlobStore, keys: DataKeys) -> None:
         self._inner = inner
         self.keys = keys
+        self._rooms = Rooms()
         self._known: OrderedDict[str, Lying | None] = OrderedDict()
         """None for one that lies as it came."""
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
         sealing = Sealing(*await self.keys.newest(), key)
         self._forget(key)
-        await self._inner.put(key, sealed_whole(sealing, parts))
+        room = self._rooms.take(Segments(sum(memoryview(part).nbytes for part in parts)).stored)
+        await self._inner.put(key, sealed_whole(sealing, parts, room))
+        # Not after one that failed, or was cancelled: a thread may still read it.
+        self._rooms.give_back(room)
         self._forget(key)
 
     def writer(self, key: str) -> BlobWriter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gantry.common.encryption.form import SALT, SEGMENT, TAG, Head
 from gantry.common.encryption.segments import ObjectCipher
@@ -12,6 +12,9 @@ from gantry.common.runtime.encrypted.keys import DataKeys
 
 _AT_ONCE = 16
 """Segments that are sealed in one go: a megabyte, a third of a millisecond."""
+_ROOM = (1 << 20) + (128 << 10)
+"""Bytes of a room: what ingest writes at once, a megabyte and its head, and the tags."""
+_MOST_FREE = 16
 
 
 class Sealing:
@@ -33,15 +36,65 @@ class Sealing:
         for at in range(count):
             piece = plain[at * SEGMENT : (at + 1) * SEGMENT]
             begin = at * (SEGMENT + TAG)
-            ends = last and at == count - 1
-            self._cipher.seal(self._number, piece, into[begin : begin + len(piece) + TAG], last=ends)
-            self._number += 1
+            self.segment(piece, into[begin : begin + len(piece) + TAG], last=last and at == count - 1)
         return into
 
+    def segment(self, plain: memoryview, into: memoryview, *, last: bool) -> None:
+        """The next one, into a buffer of its length and its tag's."""
+        self._cipher.seal(self._number, plain, into, last=last)
+        self._number += 1
 
-def sealed_whole(sealing: Sealing, parts: Sequence[Buffer]) -> list[Buffer]:
-    """An object that is in memory, as it lies."""
-    return [sealing.head.encoded(), sealing.seal(memoryview(b"".join(parts)), last=True)]
+
+class Rooms:
+    """Reused buffers for what is sealed whole: memory fresh from the kernel costs more than to encrypt into it."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def take(self, length: int) -> bytearray:
+        """A buffer of `length` bytes or more."""
+        if self._free and length <= _ROOM:
+            return self._free.pop()
+        return bytearray(max(length, _ROOM))
+
+    def give_back(self, room: bytearray) -> None:
+        """Nobody reads it any more."""
+        if len(self._free) < _MOST_FREE and len(room) == _ROOM:
+            self._free.append(room)
+
+
+def sealed_whole(sealing: Sealing, parts: Sequence[Buffer], room: bytearray) -> list[Buffer]:
+    """An object that is in memory, as it lies; `room` holds it, and has to have `Segments.stored` bytes."""
+    left = sum(memoryview(part).nbytes for part in parts)
+    at = 0
+    for piece in _segments(parts):
+        left -= len(piece)
+        into = memoryview(room)[at : at + len(piece) + TAG]
+        sealing.segment(piece, into, last=not left)
+        at += len(into)
+    return [sealing.head.encoded(), memoryview(room)[:at]]
+
+
+def _segments(parts: Sequence[Buffer]) -> Iterator[memoryview]:
+    """The segments of an object; bytes are copied only where one part ends and the next one begins."""
+    begun = bytearray()
+    is_any = False
+    for part in parts:
+        rest = memoryview(part)
+        if begun:
+            fill = rest[: SEGMENT - len(begun)]
+            begun += fill
+            rest = rest[len(fill) :]
+            if len(begun) < SEGMENT:
+                continue
+            yield memoryview(begun)
+            is_any, begun = True, bytearray()
+        while len(rest) >= SEGMENT:
+            yield rest[:SEGMENT]
+            is_any, rest = True, rest[SEGMENT:]
+        begun = bytearray(rest)
+    if begun or not is_any:
+        yield memoryview(begun)
 
 
 class EncryptedWriter:

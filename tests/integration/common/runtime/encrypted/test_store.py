@@ -72,6 +72,20 @@ async def test_an_object_is_read_as_it_was_written_and_lies_in_another_form(
         assert MARKED not in lying
 
 
+async def test_objects_whose_parts_meet_anywhere_are_written_side_by_side(open_again: OpenAgain) -> None:
+    store, source = await open_again(), random.Random(11)
+
+    async def put(number: int) -> None:
+        ends = sorted(source.choice([0, SEGMENT, 2 * SEGMENT]) + source.randint(0, 3) for _ in range(4))
+        content = content_of(source.choice([ends[-1], 17 * SEGMENT + source.randint(-2, 2)]))
+        parts = [content[begin:end] for begin, end in zip([0, *ends], [*ends, len(content)], strict=True)]
+        for _ in range(3):
+            await store.put(f"{KEY}{number}", parts)
+            assert await read_whole(store, f"{KEY}{number}") == content
+
+    await asyncio.gather(*map(put, range(40)))
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "opened for the first time"])
 async def test_every_range_is_that_of_the_object(open_again: OpenAgain, known: bool) -> None:
     content = content_of(5 * SEGMENT + 100)
