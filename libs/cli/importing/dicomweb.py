@@ -12,6 +12,7 @@ from pydicom.datadict import tag_for_keyword
 
 from gantry.cli.files import DicomFile, look
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, in_portions
+from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.errors import GantryError, PeerError
 from gantry.common.ids import is_uid
 from gantry.common.web.errors import HttpProblem
@@ -46,7 +47,7 @@ class DicomWeb:
         async for match in self._pages("/studies", [*self._keys, *also], "StudyInstanceUID"):
             count = _text(match, _COUNT)
             attributes = {name: _text(match, name) for name in ATTRIBUTES if _tag(name) in match}
-            yield Study(_text(match, "StudyInstanceUID"), attributes, int(count) if count.isdigit() else None)
+            yield Study(_text(match, "StudyInstanceUID"), attributes, whole_number(count))
 
     async def instances(self, study: str) -> Instances:
         """See `Source`."""
