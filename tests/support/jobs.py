@@ -10,7 +10,7 @@ from gantry.services.retrieve.pixels.worker import Files
 
 MODULE = "tests.support.jobs"
 ECHO, SLEEP, SPIN, EAT = (MODULE, "echo"), (MODULE, "sleep"), (MODULE, "spin"), (MODULE, "eat")
-CRASH, CRASH_ONCE = (MODULE, "crash"), (MODULE, "crash_once")
+CRASH, CRASH_ONCE, UNREADABLE = (MODULE, "crash"), (MODULE, "crash_once"), (MODULE, "unreadable")
 
 
 def echo(files: Files, word: str) -> str:
@@ -49,3 +49,10 @@ def crash_once(files: Files, mark: str) -> str:
         Path(mark).touch()
         os.abort()
     return "well"
+
+
+def unreadable(files: Files, number: int) -> None:
+    """What a decoder raises: of bytes, without a number (0), or of the system."""
+    if number:
+        raise OSError(number, "content of the object")
+    raise OSError("content of the object")

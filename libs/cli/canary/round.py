@@ -153,7 +153,7 @@ class Round:
         limit = aiohttp.ClientTimeout(total=self.timeout)
         async with (
             aiohttp.ClientSession(headers=headers, timeout=limit) as session,
-            session.delete(path, params={"reason": "canary"}) as response,
+            session.delete(path, params={"reason": "canary"}, allow_redirects=False) as response,
         ):
             if response.status not in (200, 202, 204):
                 raise StepFailed(f"the archive answered {response.status}")

@@ -14,6 +14,8 @@ from typing import Protocol
 
 _ELSE = re.compile(r"[^A-Za-z0-9.-]+")
 _PART = 40
+_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever stands behind a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +107,5 @@ def _number(text: str, width: int) -> str:
 def _joined(*parts: str) -> str:
     """Parts that any file system takes, joined; none begins with a dot, and none is the name of a device."""
     clean = [_ELSE.sub("-", part).strip("-.")[:_PART].rstrip("-.") for part in parts]
-    return "_".join(part for part in clean if part) or "_"
+    joined = "_".join(part for part in clean if part)
+    return joined if joined and not _DEVICE.fullmatch(joined) else f"_{joined}"

@@ -15,6 +15,7 @@ from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, b
 from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studies
 from gantry.cli.query import FindResult, ask
 from gantry.cli.retrieve import FolderService, get_to
+from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gantry.common.errors import AssociationAborted, PeerError
 from gantry.common.net import Peer, connect, scu
@@ -165,7 +166,7 @@ def _studies(matches: Sequence[Dataset]) -> list[Study]:
         uid, count = text(match, "StudyInstanceUID"), text(match, _COUNT)
         attributes = {name: text(match, name) for name in ATTRIBUTES if name in match}
         if uid:
-            found.append(Study(uid, attributes, int(count) if count.isdigit() else None))
+            found.append(Study(uid, attributes, whole_number(count)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ from pydicom.datadict import tag_for_keyword
 
 from gantry.cli.files import DicomFile, look
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, in_portions
+from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.errors import GantryError, PeerError
 from gantry.common.ids import is_uid
 from gantry.common.web.errors import HttpProblem
@@ -46,7 +48,7 @@ class DicomWeb:
         async for match in self._pages("/studies", [*self._keys, *also], "StudyInstanceUID"):
             count = _text(match, _COUNT)
             attributes = {name: _text(match, name) for name in ATTRIBUTES if _tag(name) in match}
-            yield Study(_text(match, "StudyInstanceUID"), attributes, int(count) if count.isdigit() else None)
+            yield Study(_text(match, "StudyInstanceUID"), attributes, whole_number(count))
 
     async def instances(self, study: str) -> Instances:
         """See `Source`."""
@@ -95,7 +97,7 @@ class DicomWeb:
     async def _search(self, path: str, query: Sequence[tuple[str, str]]) -> list[_Json]:
         try:
             headers = {"Accept": "application/dicom+json"}
-            async with self._session.get(self._url + path, params=query, headers=headers) as response:
+            async with self._get(path, headers, query) as response:
                 if response.status == 204:
                     return []
                 self._need(response)
@@ -108,7 +110,7 @@ class DicomWeb:
 
     async def _retrieve(self, path: str, to: Path) -> None:
         try:
-            async with self._session.get(self._url + path, headers={"Accept": _AS_STORED}) as response:
+            async with self._get(path, {"Accept": _AS_STORED}) as response:
                 self._need(response)
                 with to.open("wb") as file:
                     await _write_first_part(response, file)
@@ -116,7 +118,15 @@ class DicomWeb:
             to.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
             raise NotGiven(f"{path}: {str(error) or type(error).__name__}") from None
 
+    def _get(
+        self, path: str, headers: Mapping[str, str], query: Sequence[tuple[str, str]] = ()
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        # Objects are those of the server that was named, and whom is asked for is told to it alone.
+        return self._session.get(self._url + path, params=list(query), headers=headers, allow_redirects=False)
+
     def _need(self, response: aiohttp.ClientResponse) -> None:
+        if 300 <= response.status < 400:
+            raise NotGiven(f"{response.url.path}: the server sends on to another address: give that one")
         if response.status != 200:
             advice = " (give --from-token-file?)" if response.status in (401, 403) else ""
             raise NotGiven(f"{response.url.path}: the server answered {response.status}{advice}")

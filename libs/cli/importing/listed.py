@@ -12,7 +12,7 @@ from gantry.cli.files import DicomFile, Skipped, look
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Source, Study
-from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.encoding.values import text_of, whole_number
 from gantry.common.dicom.inventory.reading import InventoryReader
 from gantry.common.dicom.inventory.records import InventoriedStudy, InventoryLevel
 from gantry.common.dicom.standard.sop_classes import INVENTORY
@@ -136,7 +136,7 @@ class Listed:
         self._db.execute(
             "INSERT INTO listed_studies VALUES (?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET moment = excluded.moment,"
             " attributes = excluded.attributes, instances = excluded.instances WHERE excluded.moment >= moment",
-            (study.uid, study.moment, json.dumps(texts), int(count) if count.isdecimal() else None),
+            (study.uid, study.moment, json.dumps(texts), whole_number(count)),
         )
         self._db.executemany(
             "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)",

@@ -43,6 +43,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     Encoding,
     encoding_of,
 )
+from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import NotDeidentified, NotUnderstood
 
 METHOD = "Gantry, PS3.15 table E.1-1"
@@ -122,7 +123,9 @@ class Deidentifier:
         patient = _one(facts, PATIENT_ID)
         text = character_set([str(term or "") for term in facts.get(SPECIFIC_CHARACTER_SET, [])])
         names = words_of(
-            (text or DEFAULT).decode(head[start:end]) for _, vr, start, end in elements(head, encoding) if vr == b"PN"
+            (text or DEFAULT).decode(head[start:end])
+            for tag, vr, start, end in elements(head, encoding)
+            if b"PN" in (vr, vr_of(tag))  # a name is one whatever its sender called it
         )
         # Without a Patient ID nothing says which studies are of one person: dates move together within a study.
         days = self.pseudonyms.days(patient or _one(facts, STUDY_INSTANCE_UID))

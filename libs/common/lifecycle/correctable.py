@@ -105,7 +105,7 @@ def _unpadded(element: Any, depth: int) -> Any:
     values = element.get("Value") if isinstance(element, Mapping) else None
     if not isinstance(values, list):
         return element
-    vr = str(element.get("vr")).encode()
+    vr = str(element.get("vr")).encode("ascii", "replace")
     return {**element, "Value": [_without_spaces(vr, value, depth) for value in values]}
 
 
@@ -217,6 +217,8 @@ def _fits(vr: bytes, value: Any) -> bool:
         )
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return False  # of any VR: nothing that is written of it has room for more
     if vr in _WHOLE:
         return isinstance(value, int) and _WHOLE[vr][0] <= value < _WHOLE[vr][1]
     if vr in _FLOATS:

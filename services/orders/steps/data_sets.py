@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.model.json_writing import attributes_of
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
@@ -28,8 +29,16 @@ def _values(document: Mapping[str, Mapping[str, Any]]) -> dict[int, list[Any]]:
             continue
         if (element.get("vr") == "SQ") != (vr_of(tag) == b"SQ"):
             continue
-        found[tag] = [_values(item or {}) for item in values] if element.get("vr") == "SQ" else list(values)
+        found[tag] = [_values(item or {}) for item in values] if element.get("vr") == "SQ" else _shaped(tag, values)
     return found
+
+
+def _shaped(tag: int, values: Sequence[Any]) -> list[Any]:
+    """A name that was sent with another VR is one all the same, and text that was sent as a name is text: whoever reads
+    an attribute relies on the shape of its own."""
+    if vr_of(tag) != b"PN":
+        return [text_of(value) if isinstance(value, dict) else value for value in values]
+    return [{"Alphabetic": text_of(value)} if isinstance(value, str | int | float) else value for value in values]
 
 
 def encoded(attributes: Attributes, wanted: Collection[int], transfer_syntax_uid: str) -> bytes:

@@ -212,11 +212,15 @@ def _tag(text: str) -> int:
     return int(text, 16)
 
 
+_ITEM_NUMBER = re.compile("[0-9]{1,9}")
+"""`isdigit` takes what `int` does not, as a superscript."""
+
+
 def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[bytes, bytes, Encoding]:
     """The value at a path, its VR and its encoding. The path is a tag, then item number (from 1) and tag for each
     sequence on the way. Elements may be in any order; of several with the same tag the last counts, as in the metadata.
     Raises `NotFound`, `HttpProblem` 400, and `NotUnderstood`."""
-    if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
+    if len(path) % 2 == 0 or not all(_ITEM_NUMBER.fullmatch(number) for number in path[1::2]):
         raise HttpProblem(400, "the path of bulk data must alternate tags and item numbers")
     within = 0, len(header)
     for at, tag in enumerate(map(_tag, path[::2])):

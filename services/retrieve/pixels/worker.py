@@ -74,11 +74,16 @@ def _answer(request: int, read: int, written: int) -> bytes:
     except MemoryError:
         answer = {"cannot": "it needs more memory than a decoder may have"}
     except OSError as error:
-        answer = {"failed": os.strerror(error.errno or 0)}
+        # What a decoder raises about bytes that it cannot read has no number: the system had no part in it.
+        answer = {"failed": os.strerror(error.errno)} if error.errno else _not_decoded(error)
     except BaseException as error:
-        # Messages of decoders may quote the object's content: only the type of the error is sent.
-        answer = {"cannot": f"cannot decode: {type(error).__name__}"}
+        answer = _not_decoded(error)
     return json.dumps(answer).encode()
+
+
+def _not_decoded(error: BaseException) -> dict[str, str]:
+    """Messages of decoders may quote the object's content: only the type of the error is sent."""
+    return {"cannot": f"cannot decode: {type(error).__name__}"}
 
 
 def _perform(request: int, read: int, written: int) -> Any:

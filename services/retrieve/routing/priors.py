@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from gantry.common.amounts import counted
+from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.standard.tags import (
     BODY_PART_EXAMINED,
@@ -164,7 +165,7 @@ def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today:
             continue
         count = _text(answer, NUMBER_OF_STUDY_RELATED_INSTANCES)
         classes = tuple(filter(is_uid, (one.strip() for one in answer.get(SOP_CLASSES_IN_STUDY, ()))))
-        prior = Prior(uid, day, int(count) if count.isdecimal() else None, classes)
+        prior = Prior(uid, day, whole_number(count), classes)
         found[uid] = (day + _text(answer, STUDY_TIME), prior)
     newest = sorted(found.values(), key=lambda one: (one[0], one[1].study_instance_uid), reverse=True)
     return [prior for _, prior in newest]

@@ -27,7 +27,8 @@ _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
 # PS3.5 6.1.2.2: only these are in the Specific Character Set; the others are in the default repertoire.
 IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
 _ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
-_PLAIN_TEXT = (IN_CHARACTER_SET | _ASCII_TEXT) - _ONE_TEXT - {b"PN", b"IS", b"DS"}
+_TEXT = IN_CHARACTER_SET | _ASCII_TEXT
+_PLAIN_TEXT = _TEXT - _ONE_TEXT - {b"PN", b"IS", b"DS"}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 _IMPLICIT = Encoding(explicit=False)
@@ -106,22 +107,39 @@ def _collect(
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
         if start == end or (tag == SPECIFIC_CHARACTER_SET and tag not in wanted):
             continue
-        known = vr
+        expected = vr_of(tag)
         if owners is not None and tag & 0x10000 and tag not in tags.tags:
             if 0x10 <= tag & 0xFFFF <= 0xFF:
                 owners.note_creator(tag, text_of(next(iter(value_list(b"LO", header[start:end], text)), "")))
             if (private_element := owners.element(tag)) is None:
                 continue
-            tag, known = private_element[0], private_element[1] if vr == b"UN" else vr
-        elif vr == b"UN":
-            # A UN with a tag of the dictionary was written by a system that did not know the tag (PS3.5 6.2.2).
-            known = vr_of(tag)
+            tag, expected = private_element
+        if (known := _read_as(vr, expected)) is None:
+            continue
         if known == b"SQ":
             values: list[Any] = sequence_items(header[start:end], _IMPLICIT if vr == b"UN" else encoding, text)
         else:
             values = value_list(known, header[start:end], text, encoding.big_endian)
         if values:
             found[tag] = values
+
+
+def _read_as(vr: bytes, expected: bytes) -> bytes | None:
+    """How an element with this VR is read whose attribute has another one; None where nothing can be made of it.
+
+    What a sender wrote counts. But items, names and other values are of different shapes here, and whoever knows an
+    attribute relies on the shape of its own: one object would fail every search that finds it.
+    """
+    # A UN with a tag of the dictionary was written by a system that did not know the tag (PS3.5 6.2.2).
+    if vr in (expected, b"UN"):
+        return expected
+    if expected == b"UN":
+        return vr
+    if b"SQ" in (vr, expected):
+        return None
+    if b"PN" in (vr, expected):
+        return (expected if expected == b"PN" else b"LO") if vr in _TEXT else None
+    return vr
 
 
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
@@ -188,10 +206,10 @@ def _item(
     found: dict[int, list[Any]] = {}
     for tag, vr, start, end in elements(data, encoding, within=within):
         known = vr_of(tag)
-        said = known if vr == b"UN" else vr
+        said = _read_as(vr, known)
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
-        elif start == end or known == b"UN" or (known == b"SQ") != (said == b"SQ"):
+        elif start == end or known == b"UN" or said is None:
             continue
         elif known == b"SQ":
             inner = _IMPLICIT if vr == b"UN" else encoding
@@ -290,3 +308,9 @@ def text_of(value: Any) -> str:
     if type(value) is float and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a peer's text is, of at most nine digits; None for anything else: `isdigit` takes what `int` does
+    not, as a superscript, and thousands of digits are an error of Python's own."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

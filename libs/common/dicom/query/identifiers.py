@@ -16,6 +16,7 @@ from gantry.common.dicom.encoding.elements import elements, inflated, item_bound
 from gantry.common.dicom.encoding.syntax import syntax_of
 from gantry.common.dicom.encoding.values import text_of, value_list
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.dicom.standard.tags import PRIOR_RECORD_KEY, SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding, encoding_of
 from gantry.common.dicom.standard.vrs import LONG_VRS, vr_of
@@ -74,6 +75,8 @@ def _decoded(
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([text_of(v) for v in value_list(b"CS", value, DEFAULT)])
         elif known == b"SQ":
+            if attributes.vr_of(tag) not in (b"SQ", b"UN"):
+                raise NotUnderstood(f"{keyword_of_tag(tag)} is no sequence")
             keys[tag] = []
             inner = Encoding(explicit=False) if vr == b"UN" else encoding
             bounds = list(islice(item_bounds(data, start, end, syntax_of(inner)), 2))

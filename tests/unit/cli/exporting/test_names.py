@@ -38,6 +38,11 @@ def test_no_value_leads_out_of_the_folder(patient: str, description: str, number
     assert not any(part.startswith(".") or len(part) > 150 for part in path.parts)
 
 
+def test_no_folder_is_a_device_where_the_export_is_read() -> None:
+    folders = [ReadableNames().path(exported(patient)).parts[0] for patient in ("AUX", "nul", "Com1.x", "LPT9", "CONE")]
+    assert folders == ["_AUX", "_nul", "_Com1.x", "_LPT9", "CONE"]
+
+
 def test_media_have_names_of_eight_characters_counted_on_each_level() -> None:
     names = MediaNames()
     assert names.path(exported()) == PurePosixPath("PT000001/ST000001/SE000001/IM000001")

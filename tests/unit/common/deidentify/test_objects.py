@@ -134,12 +134,13 @@ def test_an_option_that_cleans_leaves_no_mark(option: Option) -> None:
     assert b"MARK" not in cleaned
 
 
-def test_cleaned_descriptors_keep_words_about_images_and_lose_names() -> None:
+@pytest.mark.parametrize("vr", [b"PN", b"LO", b"UN"], ids=["PN", "LO", "UN"])
+def test_cleaned_descriptors_keep_words_about_images_and_lose_names(vr: bytes) -> None:
     data = Made(
         (0x00081030, element(0x00081030, b"LO", b"CT CHEST Jane Brenner, room 7 ")),
         (0x0008103E, element(0x0008103E, b"LO", b"ask nurse Kowalski")),
         (0x00080080, element(0x00080080, b"LO", b"CHEST CLINIC")),
-        (0x00100010, element(0x00100010, b"PN", b"Hand^Jane ")),
+        (0x00100010, element(0x00100010, vr, b"Hand^Jane ")),
         (0x00204000, element(0x00204000, b"LT", b"left hand ")),
     ).data
     cleaned = from_bytes(done(data, EXPLICIT, Option.DESCRIPTORS), EXPLICIT)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import NotUnderstood
 from gantry.common.lifecycle.correctable import (
     OF_PATIENT,
@@ -14,6 +15,7 @@ from gantry.common.lifecycle.correctable import (
     OF_STUDY,
     element_of,
     require_correctable,
+    require_elements,
     unpadded,
 )
 
@@ -139,6 +141,16 @@ def test_values_of_their_vr_are_taken(name: str, element: dict[str, Any]) -> Non
 def test_what_may_not_be_corrected_or_not_like_this_is_refused_in_words(values: Any, words: str) -> None:
     with pytest.raises(NotUnderstood, match=words):
         require_correctable(values, OF_STUDY)
+
+
+@pytest.mark.parametrize("name", ["0020000D", "00081030", "00100020"])
+def test_numbers_that_no_attribute_has_room_for_are_none(name: str) -> None:
+    vr = vr_of(int(name, 16)).decode()
+    for number in (1 << 64, -(1 << 63) - 1, 10**40):
+        with pytest.raises(NotUnderstood, match="not a value of"):
+            require_elements({name: value(vr, number)})
+    with pytest.raises(NotUnderstood, match="vr is"):
+        require_elements(unpadded({name: value("\ud800", "1")}))
 
 
 def test_the_demographics_of_a_patient_are_not_its_identity_and_a_series_has_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from gantry.services.retrieve.budget import Unavailable
 from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, Work, WorkerPool
 from gantry.services.retrieve.pixels.spool import JobSpool
 from tests.integration.common.net.conftest import eventually
-from tests.support.jobs import CRASH, CRASH_ONCE, EAT, ECHO, SLEEP, SPIN
+from tests.support.jobs import CRASH, CRASH_ONCE, EAT, ECHO, SLEEP, SPIN, UNREADABLE
 
 Run = Callable[..., Any]
 
@@ -106,6 +107,14 @@ async def test_a_job_that_got_no_processor_time_is_not_at_fault() -> None:
 async def test_the_deadline_does_not_count_the_queue() -> None:
     async with pool_of(deadline=1.5) as pool:
         assert await asyncio.gather(*(run(pool, SLEEP, 0.4) for _ in range(8))) == ["slept"] * 8
+
+
+async def test_bytes_that_no_decoder_reads_are_the_object_s_fault_and_a_full_disk_is_not() -> None:
+    async with pool_of() as pool:
+        with pytest.raises(ConversionFailed, match=r"^cannot decode: OSError$"):
+            await run(pool, UNREADABLE, 0)
+        with pytest.raises(Unavailable, match="No space left"):
+            await run(pool, UNREADABLE, errno.ENOSPC)
 
 
 async def test_memory_of_a_worker_is_limited() -> None:

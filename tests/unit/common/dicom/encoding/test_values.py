@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +17,17 @@ from gantry.common.dicom.encoding.charsets import DEFAULT, character_set
 from gantry.common.dicom.encoding.elements import Tags, elements, elements_of, inflated
 from gantry.common.dicom.encoding.syntax import MAX_READ_NESTING
 from gantry.common.dicom.encoding.values import data_set_values, header_values, text_of, value_list
+from gantry.common.dicom.model.json_writing import keys_as_attributes, to_json
+from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.dicom.query.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
+from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.scan.scanner import Scanner
+from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.dicom.standard.vrs import LONG_VRS, SHORT_VRS, vr_of
 from gantry.common.errors import GantryError, NotUnderstood
 from tests.support.dicom import SYNTAXES, data_sets, from_bytes, to_bytes
+from tests.support.elements import ITEM, element, implicit
 
 
 def rich() -> Dataset:
@@ -219,3 +225,36 @@ def test_private_elements_are_found_in_whatever_block_they_are(syntax: str) -> N
         encoded = inflated(encoded, encoding_of(syntax), 1 << 20)
     found = header_values(encoded, syntax, table.stored, private=table.private)
     assert found == {0x00100020: ["P1"], 0x0019100A: ["this one"]}
+
+
+WRONG = {
+    b"PN": b"X^Y ",
+    b"LO": b"abcd",
+    b"DS": b"1.5 ",
+    b"UI": b"1.2\0",
+    b"AT": b"\1\2\3\4",
+    b"FD": struct.pack("<d", math.nan),
+    b"SL": b"\xff" * 4,
+    b"US": b"\1\0",
+    b"OB": b"\1\2",
+    b"SQ": implicit(ITEM, element(0x00100020, b"LO", b"P1") + element(0x00400275, b"PN", b"X^Y ")),
+}
+
+
+@pytest.mark.parametrize("vr", WRONG, ids=lambda vr: vr.decode())
+def test_an_attribute_of_another_vr_is_of_the_shape_of_its_own_for_whoever_reads_it(vr: bytes) -> None:
+    """One object whose sequence was a name made each search that found it fail."""
+    for tag in sorted(STANDARD.stored - {SPECIFIC_CHARACTER_SET}):
+        values = header_values(element(tag, vr, WRONG[vr]), "1.2.840.10008.1.2.1", STANDARD.stored)
+        to_json(keys_as_attributes(values))
+        to_xml(keys_as_attributes(values))
+        encode_identifier(values, "1.2.840.10008.1.2.1")
+        assert all(isinstance(value, dict) == (vr_of(tag) in (b"SQ", b"PN")) for value in values.get(tag, ())), hex(tag)
+
+
+def test_a_name_that_was_written_as_text_is_one_and_text_that_was_written_as_a_name_is_text() -> None:
+    data = element(0x00080060, b"PN", b"C^T ") + element(0x00100010, b"LO", b"Doe^Jane")
+    assert header_values(data, "1.2.840.10008.1.2.1", STANDARD.stored) == {
+        0x00080060: ["C^T"],
+        0x00100010: [{"Alphabetic": "Doe^Jane"}],
+    }

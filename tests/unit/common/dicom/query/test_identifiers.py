@@ -12,6 +12,7 @@ from gantry.common.dicom.encoding.charsets import character_set
 from gantry.common.dicom.query.identifiers import decode_identifier, encode_identifier
 from gantry.common.errors import GantryError, NotUnderstood
 from tests.support.dicom import EXPLICIT, SYNTAXES, from_bytes, to_bytes
+from tests.support.elements import ITEM, element, implicit
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -55,6 +56,16 @@ def test_what_is_asked_of_items_is_read(syntax: str) -> None:
     item = identifier.items[0x00400275]
     assert item.keys == {0x00400009: ["Ä1"], 0x00321064: []}
     assert item.items[0x00321064].keys == {0x00080100: ["C?"]}
+
+
+def test_items_of_what_is_no_sequence_are_refused_in_words() -> None:
+    inner = element(0x00100020, b"LO", b"P1")
+    for tag, words in ((0x00100020, "PatientID is no sequence"), (0x00080020, "StudyDate is no sequence")):
+        sent = element(tag, b"SQ", implicit(ITEM, inner))
+        with pytest.raises(NotUnderstood, match=words):
+            decode_identifier(sent, EXPLICIT)
+        with pytest.raises(NotUnderstood, match=words):
+            decode_identifier(element(0x00400275, b"SQ", implicit(ITEM, sent)), EXPLICIT)
 
 
 def test_an_identifier_with_two_items_or_too_deep_is_refused() -> None:

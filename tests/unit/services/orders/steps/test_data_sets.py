@@ -11,10 +11,13 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence as Items
 
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.errors import NotUnderstood
 from gantry.services.orders.steps.data_sets import decoded, encoded
+from tests.support.elements import element
 from tests.support.orders import attributes
 
 SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
@@ -70,3 +73,10 @@ def test_attributes_that_are_named_are_returned_with_a_value_or_without() -> Non
 def test_what_is_no_data_set_is_not_understood() -> None:
     with pytest.raises(NotUnderstood):
         decoded(b"\x08\x00\x05\x00CS\xff\xff", EXPLICIT_LITTLE_ENDIAN)
+
+
+def test_a_name_that_was_sent_as_text_is_one_and_text_that_was_sent_as_a_name_is_text() -> None:
+    sent = element(0x00080060, b"PN", b"C^T ") + element(0x00100010, b"LO", b"Doe^Jane")
+    found = decoded(sent, EXPLICIT_LITTLE_ENDIAN)
+    assert found == {TAGS["Modality"]: ["C^T"], TAGS["PatientName"]: [{"Alphabetic": "Doe^Jane"}]}
+    assert b"<Alphabetic>" in to_xml(keys_as_attributes(found))
