@@ -22,7 +22,7 @@ from gantry.common.net.association import Association
 from gantry.common.net.proxy import Origin
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest
-from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of
+from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of, operation_in
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import (
     Difference,
@@ -376,18 +376,18 @@ class Mirror:
             differences = compare_statuses(*self._sides.sorted(heard, status))
             self._recorder.compared(exchange.operation, self._calling, differences, seconds, uids)
             return
-        syntax = exchange.context.transfer_syntax
         question = bytes(exchange.data)
         answered: Raw = heard, list(exchange.answers)
         gantry, other = self._sides.sorted(answered, (status, matches))
         may_differ = self._looks.may_differ
-        differences = await differences_of(question, syntax, gantry, other, may_differ)
+        differences = await differences_of(question, exchange.context, gantry, other, may_differ)
         if differences:
             request = alone(self._request, exchange.context)
             look = Look(request, self._origin, exchange.context, exchange.command, question)
             if self._looks.take(look, seconds):
                 return
-        self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+        operation = operation_in(exchange.context, exchange.operation)
+        self._recorder.compared(operation, self._calling, differences, seconds)
 
     async def _next_news(self) -> None:
         self._news.clear()

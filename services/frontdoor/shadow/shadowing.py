@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Container
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_STUDY_ONLY_FIND,
@@ -42,6 +43,13 @@ _DRAIN_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 _GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
+_CLASSES: dict[str, tuple[tuple[str, frozenset[str]], ...]] = {
+    "C-ECHO": (("echo", frozenset((VERIFICATION,))),),
+    "C-FIND": (("find", _FINDS), ("worklist", frozenset((MODALITY_WORKLIST_FIND,)))),
+    "C-GET": (("get", _GETS),),
+    STORE: (),
+}
+"""What is asked twice of each operation, by its name in `door.shadow.asks`; C-STORE by the classes of the archive."""
 
 
 class Shadow:
@@ -61,7 +69,6 @@ class Shadow:
         """`other` is None where only its DICOMweb is known. Raises `ConfigError`."""
         self._settings = settings
         self._storage = storage
-        self._asks = frozenset(f"C-{name.upper()}" for name in settings.asks)
         self._clock = clock
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
@@ -208,16 +215,11 @@ class Shadow:
         self.recorder.closed()
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:
-        return any(self._is_mirrored(operation, abstract_syntax) for operation in self._asks)
+        return any(self._is_mirrored(operation, abstract_syntax) for operation in _CLASSES)
 
     def _is_mirrored(self, operation: str, abstract_syntax: str) -> bool:
         """What has no effect but in the archive that is asked."""
-        if operation not in self._asks:
-            return False
-        if operation == "C-ECHO":
-            return abstract_syntax == VERIFICATION
-        if operation == "C-FIND":
-            return abstract_syntax in _FINDS
-        if operation == "C-GET":
-            return abstract_syntax in _GETS
-        return abstract_syntax in self._storage
+        asks = self._settings.asks
+        if operation == STORE:
+            return "store" in asks and abstract_syntax in self._storage
+        return any(name in asks and abstract_syntax in classes for name, classes in _CLASSES.get(operation, ()))
