@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.archive import free_port
 from tests.support.wire import CT, EXPLICIT
 
 ENOUGH = 5.0
+PATTERN = struct.pack(">1500000I", *range(1_500_000))
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +33,25 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadowing, "DELAYS", Delays(first=0.05, longest=0.2))
 
 
+class Counting(Bytes):
+    """A data set whose bytes say where they stand, so that one that is missing, or in another place, is seen."""
+
+    async def readinto(self, buffers: list[memoryview]) -> int:
+        filled = 0
+        for buffer in buffers:
+            some = PATTERN[-self.left :][: min(len(buffer), self.left)] if self.left else b""
+            buffer[: len(some)] = some
+            self.left -= len(some)
+            filled += len(some)
+        return filled
+
+
 async def store(peer: Peer, *lengths: int, first: int = 1) -> None:
     """Store objects of such lengths on one association; each is a Success, soon."""
     async with asyncio.timeout(ENOUGH), connect(peer, [(CT, (EXPLICIT,))]) as association:
         context = scu.need_context(association, CT)
         for number, length in enumerate(lengths, start=first):
-            answer = await scu.store(association, context, f"1.2.{number}", Bytes(length), length)
+            answer = await scu.store(association, context, f"1.2.{number}", Counting(length), length)
             assert answer.status == 0
 
 
