@@ -1,5 +1,5 @@
-"""Shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed meanwhile, and nothing
-of what was acknowledged is missing in the end; and what both would move is compared."""
+"""Shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed meanwhile, and
+nothing of what was acknowledged is missing in the end; and what both would move is compared."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def test_what_both_would_move_is_compared_and_moved_once(tmp_path: Path) -> None
         site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") == len(sent), "stored in both")
         uid = str(pydicom.dcmread(sent[0].path, stop_before_pixels=True).StudyInstanceUID)
         keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
-        run(
-            "movescu", "-S", "-aem", "MODALITY", *keys, *address
-        )  # nobody listens there: what would be sent is the same
+        run("movescu", "-S", "-aem", "MODALITY", *keys, *address)  # nobody listens there
         site.wait(lambda: site.count("shadow_compared_total", operation="C-MOVE", outcome="same") == 1, "the same")
         (found,) = site.orthanc.post("/tools/lookup", sent[0].sop_instance_uid.encode())
         site.orthanc.delete(f"/instances/{found['ID']}")

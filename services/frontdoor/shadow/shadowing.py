@@ -82,7 +82,7 @@ class Shadow:
         self.spool: Spool | None = None
         """What waits on disk for the archive that peers do not hear."""
         if settings.spool is not None:
-            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, clock, metrics)
+            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, self._room, clock, metrics)
             self.spool.lost = self._lost
         self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days, door, self.spool)
         may_differ = tags_of(settings.may_differ)
