@@ -26,7 +26,7 @@ from gantry.services.frontdoor.shadow.spooling.heads import About, Head
 
 logger = get_logger("shadow")
 QUEUE_BYTES = 32 << 20
-"""That wait for the disk, beside what `memory` holds already."""
+"""That wait for the disk, beside `memory_in_all`."""
 MOST_OBJECTS = 250_000
 LEAST_CHARGE = 4096
 """Bytes that an object counts at least: a block of the disk."""
@@ -248,13 +248,15 @@ class Spool:
             room.give(count)
         if entry.why or writing is None:
             return False
-        # What an association gives back is ours at once, so that it ends without waiting for the disk.
-        held = self._queue if room is None else self._taken
-        why = "" if self._grow(entry, count) else SPOOL_FULL
-        if not why and not held.take(count):
-            why = "fell_behind"
-        if why:
-            self.drop(entry, why)
+        # What an association gives back is ours at once, so that it ends without waiting for the disk. A peer that is
+        # faster than the disk for a while takes what the associations leave.
+        held = self._queue if room is None and self._queue.take(count) else None
+        if held is None and self._taken.take(count):
+            held = self._taken
+        if held is None or not self._grow(entry, count):
+            if held is not None:
+                held.give(count)
+            self.drop(entry, "fell_behind" if held is None else SPOOL_FULL)
             return False
         self._do(_Step(entry, lambda: writing.append(data), None, held, count))
         return True
