@@ -127,6 +127,24 @@ async def test_what_is_stored_while_the_shadow_is_away_reaches_it_when_it_is_bac
         assert door.counted("shadow_reached", "") == 1
 
 
+async def test_what_waits_for_gantry_before_the_switch_reaches_it_after_it(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    other, port, spool = await start(FAST), free_port(), tmp_path / "spool"
+    async with shadow_door(tmp_path, port, other.port, spool=spool, answers="other") as door:
+        await store(door.peer, 10, 20)
+        await eventually(lambda: len(files_in(spool)) == 2)
+    ours = await start(TRUSTING)
+    await ours.server.start("127.0.0.1", port)
+    async with shadow_door(tmp_path, port, other.port, spool=spool, answers="gantry") as door:
+        await eventually(lambda: door.counted("shadow_compared", "C-STORE", "same") == 2)
+        assert ours.service.received == other.service.received
+        # Gantry learns who the peer was from the door, which it trusts.
+        (association,) = ours.seen.opened_
+        assert (association.calling_ae_title, association.peer_address) == ("TEST", "127.0.0.1")
+
+
 async def test_a_shadow_that_breaks_off_in_the_middle_misses_nothing(
     start: Callable[..., Any],  # noqa: F811
     tmp_path: Path,
