@@ -1,18 +1,37 @@
-"""The spool of shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed
-meanwhile, and nothing of what was acknowledged is missing in the end."""
+"""Shadow mode with Orthanc as the other archive: it is away while DCMTK sends, the door is killed meanwhile, and
+nothing of what was acknowledged is missing in the end; and what both would move is compared."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pydicom
 import pytest
 
-from tests.support.dcmtk import ok
+from tests.support.dcmtk import ok, run
 from tests.support.objects import study
 from tests.support.shadowed import CALLERS, Shadowed
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def test_what_both_would_move_is_compared_and_moved_once(tmp_path: Path) -> None:
+    with Shadowed(tmp_path, {}, {"asks": ["store", "move"]}) as site:
+        sent = study(tmp_path / "sent", 6, series=3, patient="S3", name="Move^Sue")
+        address = "-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", site.door.port
+        ok("dcmsend", *address, "+sd", tmp_path / "sent")
+        site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") == len(sent), "stored in both")
+        uid = str(pydicom.dcmread(sent[0].path, stop_before_pixels=True).StudyInstanceUID)
+        keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+        run("movescu", "-S", "-aem", "MODALITY", *keys, *address)  # nobody listens there
+        site.wait(lambda: site.count("shadow_compared_total", operation="C-MOVE", outcome="same") == 1, "the same")
+        (found,) = site.orthanc.post("/tools/lookup", sent[0].sop_instance_uid.encode())
+        site.orthanc.delete(f"/instances/{found['ID']}")
+        run("movescu", "-S", "-aem", "MODALITY", *keys, *address)
+        site.wait(lambda: site.count("shadow_differences_total", operation="C-MOVE") == 1, "different")
+        (line,) = [one for one in site.door.log.read_text().splitlines() if "only_gantry" in one]
+        assert sent[0].sop_instance_uid in line
 
 
 def test_what_is_sent_while_the_other_archive_is_away_and_the_door_dies_is_there_in_the_end(tmp_path: Path) -> None:

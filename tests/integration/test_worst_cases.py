@@ -25,9 +25,11 @@ from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError,
 from gantry.common.ul.pdu import decode_request, encode_accept
 from gantry.common.web.conditions import require_condition
 from gantry.common.web.routes import Match, Resource
+from gantry.services.frontdoor.shadow.comparing import Answer
 from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
 from gantry.services.frontdoor.shadow.stow_answers import read_stow
 from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
+from gantry.services.frontdoor.shadow.worklists import compare_worklists
 from gantry.services.ingest.stow.conflicts import is_asked
 from gantry.services.query.qido_parameters import place_of, search_of
 from gantry.services.retrieve.pixels.image import frame_numbers
@@ -182,6 +184,7 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
         ),
         500,
     ),
+    "shadow, a worklist": (lambda n: lambda: _listed(n), 200),
     "shadow, an answer to STOW-RS": (
         lambda n: lambda: read_stow(WebAnswer(200, "", json.dumps(_failures(n)).encode())),
         500,
@@ -198,6 +201,15 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     "preferences": (lambda n: lambda: is_asked(["x;y=1, " * n, "report-conflict" * n]), 2_000),
     "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
 }
+
+
+def _listed(n: int) -> object:
+    def side(first: int) -> Answer:
+        steps = [{"00400009": {"vr": "SH", "Value": [f"S{first + one}"]}} for one in range(n)]
+        return Answer(0, [{"00400100": {"vr": "SQ", "Value": [step]}} for step in steps])
+
+    question = {"00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}}
+    return list(compare_worklists(question, side(0), side(n // 2), ()))
 
 
 def _failures(n: int) -> dict[str, object]:

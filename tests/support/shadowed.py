@@ -14,6 +14,7 @@ from tests.support.archive import IMPORTS, RunningArchive, free_port
 from tests.support.orthanc import Orthanc
 from tests.support.preloaded import run_gantry
 
+ROLES = ("ingest", "query", "retrieve", "orders")
 CALLERS = ("MODALITY", "STRANGER")
 """STRANGER may do nothing at Gantry, and everything at Orthanc."""
 
@@ -21,7 +22,8 @@ CALLERS = ("MODALITY", "STRANGER")
 class Shadowed:
     """`door` is where peers call; `archive` stands behind it, and `orthanc` beside it."""
 
-    def __init__(self, folder: Path, stores: Mapping[str, str], shadow: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, stores: Mapping[str, str], shadow: Mapping[str, Any], more: str = ""):
+        """`more` are other sections of the settings."""
         self.folder = folder
         port = free_port()
         trusting = {"GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]", "GANTRY_HTTP__PROXY_FROM": "[127.0.0.1]"}
@@ -34,12 +36,13 @@ class Shadowed:
             shadow["url"] = f"http://127.0.0.1:{self.orthanc.http_port}/dicom-web"
         door = {
             "mixed": [f"127.0.0.1:{self.archive.port}"],
-            **{f"http_{role}": [f"127.0.0.1:{self.archive.http_port}"] for role in ("ingest", "query", "retrieve")},
+            **{f"http_{role}": [f"127.0.0.1:{self.archive.http_port}"] for role in ROLES},
             "look_every": 0.5,
             "shadow": shadow,
         }
-        may = "[store, find, retrieve, commit, echo]"
-        self.door.write_policy([f"{{ae_title: MODALITY, host: 127.0.0.1, may: {may}}}"], f"door: {json.dumps(door)}\n")
+        may = "[store, find, retrieve, commit, echo, worklist]"
+        peers = [f"{{ae_title: MODALITY, host: 127.0.0.1, may: {may}}}"]
+        self.door.write_policy(peers, f"{more}door: {json.dumps(door)}\n")
 
     def __enter__(self) -> Self:
         self.orthanc.__enter__()

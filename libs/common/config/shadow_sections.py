@@ -18,10 +18,12 @@ class ShadowSettings(Section):
     tls: bool = setting(
         False, "", "Whether it is called over TLS, as `tls` says; with `answers: gantry`. `true` or `false`"
     )
-    asks: tuple[Literal["echo", "store", "find", "get"], ...] = setting(
+    asks: tuple[Literal["echo", "store", "find", "get", "worklist", "move"], ...] = setting(
         ("echo", "store", "find", "get"),
         "list",
-        "What is asked twice; without `store`, which is STOW-RS, too, where objects reach both archives by another way",
+        "What is asked twice; without `store`, which is STOW-RS, too, where objects reach both archives by another "
+        "way; `worklist` where both have the orders; `move`: nothing is moved twice, both are asked what they would "
+        "send",
     )
     url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
         None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"

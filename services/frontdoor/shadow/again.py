@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND
 from gantry.common.dimse import Command, name_of
 from gantry.common.errors import ContextNotAccepted, GantryError
 from gantry.common.net.client import connect
@@ -24,9 +25,11 @@ from gantry.services.frontdoor.shadow.asking import Side, ask
 from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
+from gantry.services.frontdoor.shadow.worklists import compare_worklists
 
 T = TypeVar("T")
 logger = get_logger("shadow")
+WORKLIST = "C-FIND worklist"
 MOST_LOOKS = 256
 """That wait at once, in a process; beyond it the first look counts."""
 Raw = tuple[int, Sequence[bytes | bytearray]]
@@ -54,16 +57,23 @@ def alone(request: AssociateRequest, context: AcceptedContext) -> AssociateReque
     )
 
 
+def operation_in(context: AcceptedContext, operation: str) -> str:
+    """What an operation is called in the counts: questions to the worklist are other ones."""
+    return WORKLIST if context.abstract_syntax == MODALITY_WORKLIST_FIND else operation
+
+
 async def differences_of(
-    question: bytes, transfer_syntax_uid: str, gantry: Raw, other: Raw, may_differ: Collection[str]
+    question: bytes, context: AcceptedContext, gantry: Raw, other: Raw, may_differ: Collection[str]
 ) -> list[Difference]:
-    """What differs between two answers to a C-FIND, as bytes. Others run meanwhile, on this loop: a thread would take
-    the interpreter from them for longer. Raises `NotUnderstood`."""
+    """What differs between two answers to a C-FIND of a context, as bytes. Others run meanwhile, on this loop: a thread
+    would take the interpreter from them for longer. Raises `NotUnderstood`."""
+    transfer_syntax_uid = context.transfer_syntax
+    compare = compare_worklists if context.abstract_syntax == MODALITY_WORKLIST_FIND else compare_matches
     mine, theirs = (
         Answer(status, (read(bytes(match), transfer_syntax_uid) for match in matches))
         for status, matches in (gantry, other)
     )
-    return await in_turns(compare_matches(read(question, transfer_syntax_uid), mine, theirs, may_differ))
+    return await in_turns(compare(read(question, transfer_syntax_uid), mine, theirs, may_differ))
 
 
 async def in_turns(steps: Steps[T]) -> T:
@@ -120,12 +130,11 @@ class SecondLooks:
 
     async def _look(self, look: Look, seconds: Mapping[str, float]) -> None:
         rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
-        calling, operation = look.request.calling_ae_title, name_of(look.command.field)
+        calling, operation = look.request.calling_ae_title, operation_in(look.context, name_of(look.command.field))
         try:
             await self._clock.sleep(self._settings.again_after)
             gantry, other = await both(self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1]))
-            syntax = look.context.transfer_syntax
-            found = await differences_of(look.question, syntax, gantry, other, self.may_differ)
+            found = await differences_of(look.question, look.context, gantry, other, self.may_differ)
             self._recorder.compared(operation, calling, found, seconds)
         except asyncio.CancelledError:
             self._recorder.given_up("shutdown", calling)

@@ -22,6 +22,7 @@ from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, u
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 """Work in steps of some 0.1 ms each, so that whoever has a loop to share can let others run between."""
+_STUDY = "0020000D"
 MOST_NAMED = 16
 """Attributes and UIDs that a difference names."""
 
@@ -105,9 +106,10 @@ def compare_matches(
 
 
 def compare_sets(
-    key: str, asked: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
+    key: str | tuple[str, ...], asked: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
 ) -> Steps[list[Difference]]:
-    """Two sets of matches, told apart by the attribute `key`, and compared by those that were asked for."""
+    """Two sets of matches, told apart by the attribute `key`, or by several of them, and compared by those that were
+    asked for."""
     mine = yield from _by_key(key, asked, gantry)
     theirs = yield from _by_key(key, asked, other)
     found: list[Difference] = []
@@ -137,12 +139,18 @@ def name_of_tag(tag: str) -> str:
     return keyword_of_tag(int(tag, 16)) or tag
 
 
-def _by_key(key: str, asked: Collection[str], matches: Iterable[Attributes]) -> Steps[dict[Hashable, list[Normal]]]:
+def _by_key(
+    key: str | tuple[str, ...], asked: Collection[str], matches: Iterable[Attributes]
+) -> Steps[dict[Hashable, list[Normal]]]:
     """Matches by their unique key; without one, by all that was asked for."""
+    keys = (key,) if isinstance(key, str) else key
     found: dict[Hashable, list[Normal]] = {}
     for match in matches:
-        values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag == key})
-        name: Hashable = values.get(key, ()) if key else tuple(sorted(values.items(), key=lambda one: one[0]))
+        values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag in keys})
+        name: Hashable = tuple(sorted(values.items(), key=lambda one: one[0]))
+        if any(keys):
+            parts = [values.get(one, ()) for one in keys]
+            name = parts[0] if isinstance(key, str) else tuple(parts)
         found.setdefault(name, []).append(values)
         yield
     return found
@@ -152,8 +160,11 @@ def _differing(asked: Collection[str], mine: Normal, theirs: Normal) -> list[str
     return sorted(tag for tag in asked if mine.get(tag) != theirs.get(tag))
 
 
-def _uids(key: str, names: Sequence[Hashable]) -> tuple[str, ...]:
-    """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody."""
+def _uids(key: str | tuple[str, ...], names: Sequence[Hashable]) -> tuple[str, ...]:
+    """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody, nor is an Accession Number."""
+    if not isinstance(key, str):
+        place = key.index(_STUDY) if _STUDY in key else -1
+        return _uids(_STUDY, [name[place] for name in names if isinstance(name, tuple)]) if place >= 0 else ()
     if key in ("", "00100020"):
         return ()
     return named_uids([str(name[0]) for name in names if isinstance(name, tuple) and name])

@@ -22,7 +22,7 @@ from gantry.common.net.association import Association
 from gantry.common.net.proxy import Origin
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest
-from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of
+from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of, operation_in
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import (
     Difference,
@@ -33,6 +33,7 @@ from gantry.services.frontdoor.shadow.comparing import (
     compare_sub_operations,
     named_uids,
 )
+from gantry.services.frontdoor.shadow.moves import MOVE, MoveLook, Moves
 from gantry.services.frontdoor.shadow.overhearing import NOT_MIRRORED, STORE, TOO_MANY, Exchange, Overheard, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.spool import Line
@@ -69,6 +70,7 @@ class Mirror:
         settings: ShadowSettings,
         room: Room,
         looks: SecondLooks,
+        moves: Moves,
         recorder: Recorder,
         clock: Clock,
         line: Line | None = None,
@@ -81,6 +83,7 @@ class Mirror:
         self._settings = settings
         self._room = Room(settings.memory << 20, room)
         self._looks = looks
+        self._moves = moves
         self._recorder = recorder
         self._clock = clock
         self._calling = request.calling_ae_title
@@ -306,6 +309,9 @@ class Mirror:
             heard.done_with(exchange)
 
     async def _replay(self, heard: Overheard, likeness: Likeness, association: Association, exchange: Exchange) -> None:
+        if exchange.operation == MOVE:
+            await self._compare_move(exchange)
+            return
         context = likeness.context(association, exchange)
         if not exchange.why_not and context is None:
             exchange.why_not = "context"
@@ -337,6 +343,17 @@ class Mirror:
             self._recorder.compared(exchange.operation, self._calling, differences, seconds)
             return
         await self._compare(exchange, exchange.status, final.status, matches, seconds)
+
+    async def _compare_move(self, exchange: Exchange) -> None:
+        """It is not asked again, for it would send everything twice: both are asked what they would send."""
+        while exchange.status is None and not exchange.why_not and not self._ended:
+            await self._next_news()
+        why = exchange.why_not or ("unanswered" if exchange.status is None else "")
+        look = MoveLook(self._request, self._origin, exchange.context, bytes(exchange.data))
+        if not why and not self._moves.take(look):
+            why = "busy"
+        if why:
+            self._recorder.given_up(why, self._calling, MOVE)
 
     async def _replay_spilled(
         self, spilled: SpilledStore, association: Association, context: AcceptedContext, exchange: Exchange
@@ -376,18 +393,18 @@ class Mirror:
             differences = compare_statuses(*self._sides.sorted(heard, status))
             self._recorder.compared(exchange.operation, self._calling, differences, seconds, uids)
             return
-        syntax = exchange.context.transfer_syntax
         question = bytes(exchange.data)
         answered: Raw = heard, list(exchange.answers)
         gantry, other = self._sides.sorted(answered, (status, matches))
         may_differ = self._looks.may_differ
-        differences = await differences_of(question, syntax, gantry, other, may_differ)
+        differences = await differences_of(question, exchange.context, gantry, other, may_differ)
         if differences:
             request = alone(self._request, exchange.context)
             look = Look(request, self._origin, exchange.context, exchange.command, question)
             if self._looks.take(look, seconds):
                 return
-        self._recorder.compared(exchange.operation, self._calling, differences, seconds)
+        operation = operation_in(exchange.context, exchange.operation)
+        self._recorder.compared(operation, self._calling, differences, seconds)
 
     async def _next_news(self) -> None:
         self._news.clear()

@@ -370,10 +370,11 @@ class Overheard:
     # ---- room
 
     def _hold(self, exchange: Exchange, views: Iterable[memoryview], into: bytearray) -> None:
+        is_request = into is exchange.data
         for view in views:
             if exchange.why_not:
                 return
-            if into is exchange.data and self._spills(exchange, len(view)):
+            if is_request and self._spills(exchange, len(view)):
                 self._write(exchange, bytes(view))
             elif exchange.why_not or not self._take_room(exchange, len(view)):
                 return

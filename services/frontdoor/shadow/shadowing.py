@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable, Container
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
     PATIENT_STUDY_ONLY_FIND,
     PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
     VERIFICATION,
 )
 from gantry.common.ids import Receipt
@@ -28,6 +32,7 @@ from gantry.services.frontdoor.shadow.answers import tags_of
 from gantry.services.frontdoor.shadow.asking import Side
 from gantry.services.frontdoor.shadow.keeping import Keeper
 from gantry.services.frontdoor.shadow.mirror import ASSOCIATION, Mirror, Sides
+from gantry.services.frontdoor.shadow.moves import Moves
 from gantry.services.frontdoor.shadow.overhearing import STORE, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.catching_up import DELAYS, CatchingUp
@@ -42,6 +47,15 @@ _DRAIN_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 _GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
+_MOVES = frozenset((PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE))
+_CLASSES: dict[str, tuple[tuple[str, frozenset[str]], ...]] = {
+    "C-ECHO": (("echo", frozenset((VERIFICATION,))),),
+    "C-FIND": (("find", _FINDS), ("worklist", frozenset((MODALITY_WORKLIST_FIND,)))),
+    "C-GET": (("get", _GETS),),
+    "C-MOVE": (("move", _MOVES),),
+    STORE: (),
+}
+"""What is asked twice of each operation, by its name in `door.shadow.asks`; C-STORE by the classes of the archive."""
 
 
 class Shadow:
@@ -61,7 +75,6 @@ class Shadow:
         """`other` is None where only its DICOMweb is known. Raises `ConfigError`."""
         self._settings = settings
         self._storage = storage
-        self._asks = frozenset(f"C-{name.upper()}" for name in settings.asks)
         self._clock = clock
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
@@ -69,15 +82,17 @@ class Shadow:
         self.spool: Spool | None = None
         """What waits on disk for the archive that peers do not hear."""
         if settings.spool is not None:
-            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, clock, metrics)
+            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, self._room, clock, metrics)
             self.spool.lost = self._lost
         self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days, door, self.spool)
         may_differ = tags_of(settings.may_differ)
         self._sides: Sides | None = None
         self._looks: SecondLooks | None = None
+        self._moves: Moves | None = None
         if other is not None:
             self._sides = Sides(other, gantry) if settings.answers == "other" else Sides(gantry, other)
             self._looks = SecondLooks(gantry, other, settings, may_differ, self._room, self.recorder, clock)
+            self._moves = Moves(gantry, other, settings, self._room, self.recorder, clock)
         self.web: WebShadow | None = None
         """The same over HTTP, where the other archive has it."""
         self.web_stores: WebStores | None = None
@@ -109,7 +124,7 @@ class Shadow:
             return None
 
     def _mirror(self, request: AssociateRequest, origin: Origin) -> Mirror | None:
-        if self._sides is None or self._looks is None:
+        if self._sides is None or self._looks is None or self._moves is None:
             return None
         if not any(self._can_be_mirrored(context.abstract_syntax) for context in request.contexts):
             self.recorder.not_mirrored(ASSOCIATION)
@@ -132,6 +147,7 @@ class Shadow:
             self._settings,
             self._room,
             self._looks,
+            self._moves,
             self.recorder,
             self._clock,
             line,
@@ -193,7 +209,8 @@ class Shadow:
     async def close(self) -> None:
         """Give up what is under way, and save the counts."""
         looks = self._looks.tasks if self._looks is not None else ()
-        await end_tasks(*(mirror.task for mirror in self._mirrors), *looks)
+        moves = self._moves.tasks if self._moves is not None else ()
+        await end_tasks(*(mirror.task for mirror in self._mirrors), *looks, *moves)
         if self.web_stores is not None:
             await self.web_stores.close()
         if self.web is not None:
@@ -208,16 +225,11 @@ class Shadow:
         self.recorder.closed()
 
     def _can_be_mirrored(self, abstract_syntax: str) -> bool:
-        return any(self._is_mirrored(operation, abstract_syntax) for operation in self._asks)
+        return any(self._is_mirrored(operation, abstract_syntax) for operation in _CLASSES)
 
     def _is_mirrored(self, operation: str, abstract_syntax: str) -> bool:
         """What has no effect but in the archive that is asked."""
-        if operation not in self._asks:
-            return False
-        if operation == "C-ECHO":
-            return abstract_syntax == VERIFICATION
-        if operation == "C-FIND":
-            return abstract_syntax in _FINDS
-        if operation == "C-GET":
-            return abstract_syntax in _GETS
-        return abstract_syntax in self._storage
+        asks = self._settings.asks
+        if operation == STORE:
+            return "store" in asks and abstract_syntax in self._storage
+        return any(name in asks and abstract_syntax in classes for name, classes in _CLASSES.get(operation, ()))

@@ -66,6 +66,7 @@ class Writing:
         os.fdatasync(self._fd)
         self._close()
         os.rename(self._part, self._path)
+        _sync(self._path.parent)
 
     def drop(self) -> None:
         """It is not wanted any more."""
@@ -184,6 +185,15 @@ def make_line(line: Path, about: About) -> None:
     finally:
         os.close(fd)
     os.rename(part, told)
+    _sync(line)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _OPEN)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def remove_line(line: Path) -> None:

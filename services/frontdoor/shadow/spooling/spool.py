@@ -26,7 +26,7 @@ from gantry.services.frontdoor.shadow.spooling.heads import About, Head
 
 logger = get_logger("shadow")
 QUEUE_BYTES = 32 << 20
-"""That wait for the disk, beside what `memory` holds already."""
+"""That wait for the disk, beside `memory_in_all`."""
 MOST_OBJECTS = 250_000
 LEAST_CHARGE = 4096
 """Bytes that an object counts at least: a block of the disk."""
@@ -40,14 +40,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(slots=True)
 class _Step:
-    """What the thread does for an object: `work`, and what the loop does then. `held` bytes of the queue are free after
-    it, and `count` bytes of `room`. After one that failed only those that `always` run are run for the object."""
+    """What the thread does for an object: `work`, and what the loop does then. `count` bytes of `held` are free after
+    it. After one that failed only those that `always` run are run for the object."""
 
     entry: Entry
     work: Callable[[], None]
     then: Callable[[], None] | None = None
-    held: int = 0
-    room: Room | None = None
+    held: Room | None = None
     count: int = 0
     always: bool = False
 
@@ -74,8 +73,8 @@ class Entry:
         self.writing: files.Writing | None = None
 
     def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
-        """The next bytes; False where they have no room. With `room` they are held there already, which is given back
-        once they are on disk."""
+        """The next bytes; False where they have no room. With `room` they are held there already, and are not any
+        more."""
         return self.line.spool.write(self, data, room)
 
     def finish(self, head: Head) -> None:
@@ -127,8 +126,10 @@ class Line:
 class Spool:
     """The spool of one archive, in one process of the door."""
 
-    def __init__(self, folder: Path, most: int, partition: str, owner: str, clock: Clock, metrics: Metrics) -> None:
-        """At most `most` bytes. Nothing is touched before `open`."""
+    def __init__(
+        self, folder: Path, most: int, partition: str, owner: str, room: Room, clock: Clock, metrics: Metrics
+    ) -> None:
+        """At most `most` bytes. `room` is that of all associations together. Nothing is touched before `open`."""
         self._folder = folder
         self._most = most
         self._kind = f"{partition or '_'}."
@@ -139,6 +140,7 @@ class Spool:
         self._own = folder / self._owner
         self._lock = -1
         self._queue = Room(QUEUE_BYTES)
+        self._taken = Room(room.most, room)
         self._steps: deque[_Step] = deque()
         self._wanted = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -242,20 +244,21 @@ class Spool:
     def write(self, entry: Entry, data: bytes | bytearray, room: Room | None) -> bool:
         """See `Entry.write`."""
         writing, count = entry.writing, len(data)
+        if room is not None:
+            room.give(count)
         if entry.why or writing is None:
-            if room is not None:
-                room.give(count)
             return False
-        held = count if room is None else 0
-        why = "" if self._grow(entry, count) else SPOOL_FULL
-        if not why and not self._queue.take(held):
-            why = "fell_behind"
-        if why:
-            if room is not None:
-                room.give(count)
-            self.drop(entry, why)
+        # What an association gives back is ours at once, so that it ends without waiting for the disk. A peer that is
+        # faster than the disk for a while takes what the associations leave.
+        held = self._queue if room is None and self._queue.take(count) else None
+        if held is None and self._taken.take(count):
+            held = self._taken
+        if held is None or not self._grow(entry, count):
+            if held is not None:
+                held.give(count)
+            self.drop(entry, "fell_behind" if held is None else SPOOL_FULL)
             return False
-        self._do(_Step(entry, lambda: writing.append(data), None, held, room, count))
+        self._do(_Step(entry, lambda: writing.append(data), None, held, count))
         return True
 
     def finish(self, entry: Entry, head: Head) -> None:
@@ -376,9 +379,8 @@ class Spool:
                 self._after(step, error)
 
     def _after(self, step: _Step, error: OSError | None) -> None:
-        self._queue.give(step.held)
-        if step.room is not None:
-            step.room.give(step.count)
+        if step.held is not None:
+            step.held.give(step.count)
         if error is None:
             if step.then is not None:
                 step.then()

@@ -15,7 +15,7 @@ from gantry.common.adapters.files import open_file_store
 from gantry.common.clock import SystemClock
 from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.query.identifiers import encode_identifier
-from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.net import MemorySink, Peer, Request
 from gantry.common.net.acceptor import Acceptor, listen
@@ -150,6 +150,29 @@ class Getter:
             )
             await association.request(context.id, command, data)
             await request.respond(0xFF00)
+        await request.respond(0)
+
+
+class Lister:
+    """C-FIND of the worklist over steps: their Study Instance UIDs by their IDs."""
+
+    def __init__(self, **steps: str) -> None:
+        self.abilities = {MODALITY_WORKLIST_FIND: Ability()}
+        self.steps = steps
+        self.asked = 0
+
+    def receive(self, request: Request) -> MemorySink:
+        return MemorySink()
+
+    async def perform(self, request: Request) -> None:
+        self.asked += 1
+        syntax = request.context.transfer_syntax
+        await request.respond_pending(
+            [
+                encode_identifier({0x0020000D: [uid], 0x00400100: [{0x00400009: [name]}]}, syntax)
+                for name, uid in self.steps.items()
+            ]
+        )
         await request.respond(0)
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gantry.common.dicom.query.identifiers import encode_identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
 from gantry.common.net import Peer, connect, scu
 from gantry.common.runtime.backoff import Delays
 from gantry.common.ul import AssociateReject
 from gantry.services.frontdoor.shadow import shadowing
 from gantry.services.frontdoor.shadow.spooling import spool as spooling
 from tests.integration.common.net.conftest import FAST, Running, eventually, start  # noqa: F401
-from tests.integration.services.frontdoor.shadow_door import TRUSTING, ShadowDoor, shadow_door, talking
+from tests.integration.services.frontdoor.shadow_door import TRUSTING, Finder, ShadowDoor, shadow_door, talking
 from tests.integration.services.frontdoor.test_shadow import Bytes, aborts, never_answers
 from tests.support.archive import free_port
-from tests.support.wire import CT, EXPLICIT
+from tests.support.wire import CT, EXPLICIT, IMPLICIT
 
 ENOUGH = 5.0
+PATTERN = struct.pack(">1500000I", *range(1_500_000))
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +35,25 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadowing, "DELAYS", Delays(first=0.05, longest=0.2))
 
 
+class Counting(Bytes):
+    """A data set whose bytes say where they stand, so that one that is missing, or in another place, is seen."""
+
+    async def readinto(self, buffers: list[memoryview]) -> int:
+        filled = 0
+        for buffer in buffers:
+            some = PATTERN[-self.left :][: min(len(buffer), self.left)] if self.left else b""
+            buffer[: len(some)] = some
+            self.left -= len(some)
+            filled += len(some)
+        return filled
+
+
 async def store(peer: Peer, *lengths: int, first: int = 1) -> None:
     """Store objects of such lengths on one association; each is a Success, soon."""
     async with asyncio.timeout(ENOUGH), connect(peer, [(CT, (EXPLICIT,))]) as association:
         context = scu.need_context(association, CT)
         for number, length in enumerate(lengths, start=first):
-            answer = await scu.store(association, context, f"1.2.{number}", Bytes(length), length)
+            answer = await scu.store(association, context, f"1.2.{number}", Counting(length), length)
             assert answer.status == 0
 
 
@@ -108,6 +125,24 @@ async def test_what_is_stored_while_the_shadow_is_away_reaches_it_when_it_is_bac
         assert other.service.received == ours.service.received
         nothing_is_lost(door)
         assert door.counted("shadow_reached", "") == 1
+
+
+async def test_what_waits_for_gantry_before_the_switch_reaches_it_after_it(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    other, port, spool = await start(FAST), free_port(), tmp_path / "spool"
+    async with shadow_door(tmp_path, port, other.port, spool=spool, answers="other") as door:
+        await store(door.peer, 10, 20)
+        await eventually(lambda: len(files_in(spool)) == 2)
+    ours = await start(TRUSTING)
+    await ours.server.start("127.0.0.1", port)
+    async with shadow_door(tmp_path, port, other.port, spool=spool, answers="gantry") as door:
+        await eventually(lambda: door.counted("shadow_compared", "C-STORE", "same") == 2)
+        assert ours.service.received == other.service.received
+        # Gantry learns who the peer was from the door, which it trusts.
+        (association,) = ours.seen.opened_
+        assert (association.calling_ae_title, association.peer_address) == ("TEST", "127.0.0.1")
 
 
 async def test_a_shadow_that_breaks_off_in_the_middle_misses_nothing(
@@ -301,6 +336,30 @@ async def test_more_associations_than_are_mirrored_at_once_are_put_off(
         assert door.counted("shadow_put_off", "busy") == 1
         assert door.counted("shadow_given_up", "busy") == 0
         assert other.service.received == ours.service.received
+
+
+async def test_questions_that_have_no_room_end_the_comparison_and_lose_nothing_that_is_stored(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ours, other = await start(TRUSTING, [Finder()]), await start(FAST, [Finder()])
+    other.service.gate.clear()
+    question = encode_identifier({0x00080052: ["STUDY"], 0x0020000D: [], 0x00081030: ["x" * 100_000]}, IMPLICIT)
+    spool = tmp_path / "spool"
+    async with shadow_door(tmp_path, ours.port, other.port, memory=1, spool=spool, timeout=30.0) as door:
+        contexts = [(CT, (EXPLICIT,)), (STUDY_ROOT_FIND, (IMPLICIT,))]
+        async with asyncio.timeout(ENOUGH), connect(door.peer, contexts) as association:
+            context = scu.need_context(association, CT)
+            for number in range(1, 5):
+                await scu.store(association, context, f"1.2.{number}", Counting(1000), 1000)
+                for _ in range(5):
+                    assert [one.status async for one, _ in scu.find(association, STUDY_ROOT_FIND, question)] == [0]
+        await eventually(lambda: door.counted("shadow_put_off", "fell_behind") == 1)
+        other.service.gate.set()
+        await eventually(lambda: door.counted("shadow_compared", "C-STORE", "same") == 4)
+        assert list(dict(other.service.received)) == names(ours)
+        assert door.counted("shadow_given_up", "fell_behind") == 1
+        await eventually(lambda: door.shadow._room.used == 0)
 
 
 async def test_what_is_asked_beside_is_given_up_and_what_is_stored_is_not(

@@ -251,14 +251,16 @@ def stored(uid: str, message_id: int = 1) -> Command:
     return Command.decode(store_command(message_id, sop_instance=uid)[12:])
 
 
-def test_beyond_half_of_the_room_a_data_set_goes_to_the_spool_and_what_was_held_before_it() -> None:
+@pytest.mark.parametrize("piece", [500, 7, 1 << 20])
+def test_beyond_half_of_the_room_a_data_set_goes_to_the_spool_and_what_was_held_before_it(piece: int) -> None:
     shelf = Shelf()
-    line = Line(8000, 500, spool=shelf)
+    line = Line(8000, piece, spool=shelf)
+    long_one = bytes(range(250)) * 36
     (short,) = line.asked(message_pdus(1, stored("1.1").encode(data_set=True), b"s" * 100, 16384), 1.0)
-    (long,) = line.asked(message_pdus(1, stored("1.2", 2).encode(data_set=True), b"l" * 9000, 16384), 2.0)
+    (long,) = line.asked(message_pdus(1, stored("1.2", 2).encode(data_set=True), long_one, 1000), 2.0)
     assert (bytes(short.data), short.spilled, short.why_not) == (b"s" * 100, None, "")
     spilled = shelf.began[1]
-    assert (spilled.data, long.data, long.why_not, long.spilled) == (b"l" * 9000, b"", "", spilled)
+    assert (spilled.data, long.data, long.why_not, long.spilled) == (long_one, b"", "", spilled)
     assert spilled.answered is None
     line.answered(message_pdus(1, response_to(stored("1.2", 2), 0xB000).encode(), None, 16384), 3.0)
     assert spilled.answered == 0xB000

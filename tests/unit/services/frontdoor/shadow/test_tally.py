@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from gantry.services.frontdoor.shadow.tally import MOST_EXAMPLES, Example, Tally, added_up, verdict
+from gantry.services.frontdoor.shadow.tally import MOST_EXAMPLES, Example, Tally, Waiting, added_up, verdict
 
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -80,3 +82,20 @@ def test_much_that_was_given_up_speaks_against_it() -> None:
 def test_nothing_compared_is_no_success() -> None:
     assert verdict(Tally())[0] == "Nothing was compared yet."
     assert "given up" in " ".join(verdict(tally(1, 0, 0, unreachable=2)))
+
+
+def test_what_waits_is_what_each_door_said_last_but_for_those_whose_spools_were_taken_over() -> None:
+    first = Tally(waiting={"a": Waiting("a", 10, 5, 500, 3), "b": Waiting("b", 11, 1, 100, 9)})
+    then = Tally(waiting={"a": Waiting("a", 20, 2, 200, 4)})
+    assert added_up([first, then]).waits == Waiting("", 20, 3, 300, 4)
+    assert added_up([then, first]).waits == Waiting("", 20, 3, 300, 4)
+    last = Tally(waiting={"c": Waiting("c", 30)}, taken_over={"a", "b"})
+    assert added_up([first, then, last]).waits == Waiting("", 30)
+    for one in (first, last):
+        assert Tally.from_json(one.to_json()) == one
+
+
+def test_counts_of_a_release_before_the_spool_are_read() -> None:
+    saved = json.loads(Tally(first=1).to_json())
+    del saved["waiting"], saved["taken_over"]
+    assert Tally.from_json(json.dumps(saved).encode()).waits == Waiting("", 0)

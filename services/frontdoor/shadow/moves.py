@@ -1,0 +1,238 @@
+"""C-MOVE without moving: both archives are asked by C-FIND what they would send, and these sets are compared.
+
+Level by level, as any archive can be asked (PS3.4 C.4.1.2.2): studies of a patient, series of a study, instances of a
+series. Questions and answers are bounded: what asks for more is not compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.config.shadow_sections import ShadowSettings
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.model.json_writing import Attributes
+from gantry.common.dicom.query.identifiers import encode_identifier
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_MOVE,
+    STUDY_ROOT_FIND,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import ContextNotAccepted, GantryError, NotUnderstood, PeerError
+from gantry.common.ids import is_uid
+from gantry.common.net.association import Association
+from gantry.common.net.client import connect
+from gantry.common.net.proxy import Origin
+from gantry.common.statuses import SUCCESS, status_words
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
+from gantry.services.frontdoor.shadow.again import MOST_LOOKS, both
+from gantry.services.frontdoor.shadow.answers import level_of, read
+from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Side, ask, size_of
+from gantry.services.frontdoor.shadow.comparing import Difference, Kind, named_uids
+from gantry.services.frontdoor.shadow.overhearing import TOO_MANY, Room
+from gantry.services.frontdoor.shadow.recording import Recorder
+
+logger = get_logger("shadow")
+MOVE = "C-MOVE"
+MOST_QUESTIONS = 1_000
+"""Of one archive, for one C-MOVE."""
+MOST_INSTANCES = 100_000
+_LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
+_KEYS = {"PATIENT": 0x00100020, "STUDY": 0x0020000D, "SERIES": 0x0020000E, "IMAGE": 0x00080018}
+_LEVEL = 0x00080052
+_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
+_INSTANCE_BYTES = 128
+"""What a UID in a set holds, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a C-MOVE asks for: unique keys of the levels down to its own, which alone may have several values."""
+
+    model: str
+    level: str
+    keys: Mapping[str, tuple[str, ...]]
+
+
+def wanted(identifier: Attributes, model: str) -> Wanted:
+    """What an identifier asks for, of the information model of a C-MOVE. Raises `NotUnderstood`."""
+    level = level_of(identifier)
+    if level not in _LEVELS:
+        raise NotUnderstood("a C-MOVE without a level")
+    by_patient = model in (PATIENT_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE)
+    keys: dict[str, tuple[str, ...]] = {}
+    for name in _LEVELS[: _LEVELS.index(level) + 1]:
+        if name == "PATIENT" and not by_patient:
+            continue
+        values = identifier.get(f"{_KEYS[name]:08X}", {}).get("Value") or ()
+        found = tuple(text_of(value).strip(" \0") for value in values)
+        if not found or not all(found) or (name != "PATIENT" and not all(is_uid(one) for one in found)):
+            raise NotUnderstood("a C-MOVE without a unique key")
+        if len(found) > 1 and name != level:
+            raise NotUnderstood("a C-MOVE with several values above its level")
+        keys[name] = found
+    if not keys:
+        raise NotUnderstood("a C-MOVE of the Study Root for a patient")
+    return Wanted(PATIENT_ROOT_FIND if by_patient else STUDY_ROOT_FIND, level, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLook:
+    """A C-MOVE to be compared: whose it is, its context and its identifier."""
+
+    request: AssociateRequest
+    origin: Origin
+    context: AcceptedContext
+    question: bytes
+
+
+class Moves:
+    """Those that are compared."""
+
+    def __init__(
+        self, gantry: Side, other: Side, settings: ShadowSettings, room: Room, recorder: Recorder, clock: Clock
+    ) -> None:
+        self._gantry = gantry
+        self._other = other
+        self._settings = settings
+        self._room = room
+        self._recorder = recorder
+        self._clock = clock
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, look: MoveLook) -> bool:
+        """Whether it will be compared."""
+        if len(self.tasks) >= MOST_LOOKS or not self._room.take(len(look.question)):
+            return False
+        task = asyncio.get_running_loop().create_task(self._look(look))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return True
+
+    async def _look(self, look: MoveLook) -> None:
+        calling = look.request.calling_ae_title
+        why, words = "", ""
+        try:
+            differences = await self._compared(look)
+            if differences and self._settings.again_after:
+                await self._clock.sleep(self._settings.again_after)  # not indexed yet is not missing
+                differences = await self._compared(look)
+            self._recorder.compared(MOVE, calling, differences, {})
+        except asyncio.CancelledError:
+            why = "shutdown"
+            raise
+        except AnswersTooLong as error:
+            why, words = TOO_MANY, str(error)
+        except NotUnderstood as error:
+            why, words = "unreadable", str(error)
+        except (GantryError, TimeoutError) as error:
+            why, words = "no_find", str(error) or "no answer in time"
+        except Exception as error:
+            logger.error("shadow failed", error=error)
+            why = "fault"
+        finally:
+            self._room.give(len(look.question))
+            if why:
+                self._recorder.given_up(why, calling, words)
+
+    async def _compared(self, look: MoveLook) -> list[Difference]:
+        asked = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
+        rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
+        try:
+            sides = zip((self._gantry, self._other), rooms, strict=True)
+            gantry, other = await both(*(self._instances(side, look, asked, room) for side, room in sides))
+        finally:
+            for room in rooms:
+                room.close()
+        return [
+            Difference(kind, len(uids), "", named_uids(sorted(uids)))
+            for kind, uids in ((Kind.ONLY_GANTRY, gantry - other), (Kind.ONLY_OTHER, other - gantry))
+            if uids
+        ]
+
+    async def _instances(self, side: Side, look: MoveLook, asked: Wanted, room: Room) -> frozenset[str]:
+        request = AssociateRequest(
+            called_ae_title=look.request.called_ae_title,
+            calling_ae_title=look.request.calling_ae_title,
+            contexts=(ProposedContext(1, asked.model, _SYNTAXES),),
+        )
+        async with connect(side.peer(request, look.origin), [(asked.model, _SYNTAXES)]) as association:
+            context = association.context_for(asked.model)
+            if context is None:
+                raise ContextNotAccepted(f"{side.name} does not take C-FIND of this information model")
+            questions = _Questions(association, context, room, self._settings.timeout)
+            return await questions.instances(asked)
+
+
+class _Questions:
+    """The questions to one archive."""
+
+    def __init__(self, association: Association, context: AcceptedContext, room: Room, timeout: float) -> None:
+        self._association = association
+        self._context = context
+        self._room = room
+        self._timeout = timeout
+        self._asked = 0
+        self._found: set[str] = set()
+
+    async def instances(self, asked: Wanted) -> frozenset[str]:
+        """The SOP Instance UIDs of all that is asked for. Raises a `PeerError`, `NotUnderstood`."""
+        above = {name: values[0] for name, values in asked.keys.items() if name != asked.level}
+        if asked.level == "IMAGE":
+            await self._below(above, "IMAGE", asked.keys["IMAGE"])
+        else:
+            for value in asked.keys[asked.level]:
+                await self._descend({**above, asked.level: value}, asked.level)
+        return frozenset(self._found)
+
+    async def _descend(self, above: Mapping[str, str], level: str) -> None:
+        lower = _LEVELS[_LEVELS.index(level) + 1]
+        found = await self._below(above, lower, ())
+        if lower != "IMAGE":
+            for value in found:
+                await self._descend({**above, lower: value}, lower)
+
+    async def _below(self, above: Mapping[str, str], level: str, values: Sequence[str]) -> list[str]:
+        """The unique keys at a level, of these `values` or all; of instances they are the result."""
+        self._asked += 1
+        if self._asked > MOST_QUESTIONS:
+            raise AnswersTooLong(f"more than {MOST_QUESTIONS} questions for one C-MOVE")
+        key = _KEYS[level]
+        identifier = {_LEVEL: [level], key: list(values), **{_KEYS[name]: [one] for name, one in above.items()}}
+        command = Command(
+            {
+                Element.AFFECTED_SOP_CLASS_UID: self._context.abstract_syntax,
+                Element.COMMAND_FIELD: int(CommandField.C_FIND_RQ),
+                Element.PRIORITY: 0,
+                Element.COMMAND_DATA_SET_TYPE: 0,
+            }
+        )
+        data = encode_identifier(dict(sorted(identifier.items())), self._context.transfer_syntax)
+        async with asyncio.timeout(self._timeout):
+            final, matches = await ask(
+                self._association, self._context, command, bytearray(data), self._room, self._timeout
+            )
+        if final.status != SUCCESS:
+            raise NotFindable(f"C-FIND was answered {status_words(final.status)}")
+        found = [self._key_of(match, key) for match in matches]
+        self._room.give(size_of(matches))
+        kept = list(dict.fromkeys(one for one in found if is_uid(one)))
+        if level == "IMAGE":
+            self._found.update(kept)
+            if len(self._found) > MOST_INSTANCES or not self._room.take(len(kept) * _INSTANCE_BYTES):
+                raise AnswersTooLong("more instances than there is room for")
+        return kept
+
+    def _key_of(self, match: bytes, key: int) -> str:
+        values = read(match, self._context.transfer_syntax).get(f"{key:08X}", {}).get("Value") or [""]
+        return text_of(values[0]).strip(" \0")
+
+
+class NotFindable(PeerError):
+    """An archive does not answer the questions."""

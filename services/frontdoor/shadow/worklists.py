@@ -1,0 +1,79 @@
+"""What differs between two answers to a question to the worklist (PS3.4 K.4.1.1.3.1). Pure.
+
+A match is one scheduled procedure step; its sequence has one item, whose attributes are compared as if they stood
+beside the others. Two archives' matches are the same step when their Scheduled Procedure Step IDs are, and their Study
+Instance UIDs, or where not all of them have one, their Accession Numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from gantry.common.dicom.model.json_writing import Attributes
+from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_sets, compare_statuses
+
+_STEPS = "00400100"
+_STEP_ID, _STUDY, _ACCESSION = "00400009", "0020000D", "00080050"
+
+
+def compare_worklists(
+    question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
+) -> Steps[list[Difference]]:
+    """Two answers to a question to the worklist, by what was asked for, also within sequences. Raises
+    `NotUnderstood`."""
+    asked = dict(_flat(question))
+    whole = _STEPS in question and not any(_items(question))
+    sides: list[list[Attributes]] = []
+    for answer in (gantry, other):
+        side: list[Attributes] = []
+        for match in answer.matches:
+            if whole:  # a sequence without a key asks for all of it
+                asked.update({tag: {} for item in _items(match) for tag in item})
+            side.append(_flat(match))
+            yield
+        sides.append(side)
+    sides = [[_asked(match, asked, may_differ) for match in side] for side in sides]
+    yield
+    key = _key([*sides[0], *sides[1]])
+    sets = yield from compare_sets(key, asked.keys() - set(may_differ), *sides)
+    return [*compare_statuses(gantry.status, other.status), *sets]
+
+
+def _key(matches: Iterable[Attributes]) -> tuple[str, ...]:
+    """The attributes by which steps are told apart."""
+    matches = list(matches)
+    found = [_STEP_ID] if _all_have(matches, _STEP_ID) else []
+    found += [next((tag for tag in (_STUDY, _ACCESSION) if _all_have(matches, tag)), "")]
+    return tuple(tag for tag in found if tag)
+
+
+def _all_have(matches: list[Attributes], tag: str) -> bool:
+    return all(any(str(value).strip(" \0") for value in match.get(tag, {}).get("Value") or ()) for match in matches)
+
+
+def _flat(attributes: Attributes) -> Attributes:
+    """The attributes of its step beside the others."""
+    steps = _items(attributes)
+    if len(steps) != 1:
+        return attributes
+    outside = {tag: attribute for tag, attribute in attributes.items() if tag != _STEPS}
+    return {**steps[0], **outside}
+
+
+def _items(attributes: Attributes) -> list[Mapping[str, Any]]:
+    return [item for item in attributes.get(_STEPS, {}).get("Value") or () if isinstance(item, dict)]
+
+
+def _asked(match: Mapping[str, Any], asked: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
+    """Of a match, what was asked for. An item without attributes asks for all."""
+    found: dict[str, Any] = {}
+    for tag, attribute in match.items():
+        if tag not in asked or tag in may_differ:
+            continue
+        items: list[Any] = list(asked[tag].get("Value") or [])
+        values: list[Any] = list(attribute.get("Value") or [])
+        if items and isinstance(items[0], dict) and items[0] and all(isinstance(value, dict) for value in values):
+            attribute = {**attribute, "Value": [_asked(value, items[0], may_differ) for value in values]}
+        found[tag] = attribute
+    return found
