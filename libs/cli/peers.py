@@ -12,6 +12,7 @@ from typing import Any
 import click
 import uvloop
 
+from gantry.common.config.tls import usual
 from gantry.common.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -77,7 +78,7 @@ class PeerType(click.ParamType[tuple[str, str, int]]):
 def _tls_context(tls: bool, ca: str | None, cert: str | None, key: str | None, insecure: bool) -> ssl.SSLContext | None:
     if not (tls or ca or cert or insecure):
         return None
-    context = ssl.create_default_context(cafile=ca)
+    context = usual(ca)
     if cert:
         context.load_cert_chain(cert, key)
     if insecure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from gantry.common.config.tls import usual
 from gantry.common.errors import Conflicting, ConnectionFailed
 
 _BASE = "/dicom-web"
@@ -57,7 +57,7 @@ class PeersApi:
         self._headers = {"Accept": "application/json"}
         try:
             token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else ""
-            self._tls = ssl.create_default_context(cafile=ca)
+            self._tls = usual(ca)
         except (OSError, ValueError) as error:
             raise NotReached(f"token or certificates cannot be read: {error}") from None
         if not (token.isascii() and token.isprintable()):

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gantry.common.config.tls import usual
 from tests.support.archive import RunningArchive, free_port
 from tests.support.certificates import Authority
 from tests.support.door import FrontDoor
@@ -60,7 +61,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     archive.start()
     try:
         # A door adds to ports what it adds to the plain one: nothing.
-        yield Site(archive, port, dimse, authority, ssl.create_default_context(cafile=str(authority.ca)))
+        yield Site(archive, port, dimse, authority, usual(authority.ca))
         assert archive.alive, archive.log.read_text()
     finally:
         assert archive.stop() == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +24,7 @@ from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import json_option, print_csv, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
 from gantry.common.clock import Clock, SystemClock
+from gantry.common.config.tls import usual
 from gantry.common.net import Peer
 
 _HEAD = ("study", "kind", "series", "instance", "detail")
@@ -174,7 +174,7 @@ def _source(
     if "@" not in first:
         raise click.UsageError(f"{first!r} is no folder, no URL, and not of the form AETITLE@host:port")
     title, host, port = PeerType().convert(first, None, None)
-    context = (peer.tls or ssl.create_default_context()) if tls else None
+    context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
     return Archive(other, timeout, today, keys, most)
 

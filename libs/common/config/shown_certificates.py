@@ -18,6 +18,8 @@ _HANDSHAKE = 22
 _TLS_1_3 = 0x0304
 _LONGEST_CERTIFICATE, _LONGEST_TEXT, _LONGEST = 1 << 14, 200, 600
 _SHOWN = "shown_certificate"
+_NO_RX_CERTIFICATE_COMPRESSION = 1 << 33
+"""SSL_OP_NO_RX_CERTIFICATE_COMPRESSION, of which Python's ssl has no name."""
 
 
 def certificate_in(error: BaseException) -> str:
@@ -57,6 +59,9 @@ def watch(context: ssl.SSLContext, quiet: ssl.SSLContext) -> None:
         def do_handshake(self, block: bool = False) -> None:
             _watched(self, lambda: super(WatchedSocket, self).do_handshake(block), quiet)
 
+    # RFC 8879: since 3.2 OpenSSL lets a peer send its certificate compressed, which we would have to unpack.
+    if ssl.OPENSSL_VERSION_INFO >= (3, 2):
+        context.options |= _NO_RX_CERTIFICATE_COMPRESSION
     context.sslobject_class, context.sslsocket_class = WatchedObject, WatchedSocket
     context._msg_callback = _message  # type: ignore[attr-defined]
 

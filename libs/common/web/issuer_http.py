@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import ssl
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from gantry.common.config.access_sections import is_safe_url
+from gantry.common.config.tls import usual
 from gantry.common.errors import NotUnderstood
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -20,7 +20,7 @@ _LONGEST = 1 << 18
 def issuer_session(ca: Path | None) -> aiohttp.ClientSession:
     """A session for one errand; `ca` is a file of who signs the provider's certificate. Raises `OSError` where it
     cannot be read."""
-    tls = None if ca is None else ssl.create_default_context(cafile=str(ca))
+    tls = None if ca is None else usual(ca)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls) if tls is not None else None)
 
 

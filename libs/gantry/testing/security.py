@@ -7,6 +7,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from gantry.common.config.tls import usual
+
 
 @dataclass(frozen=True)
 class Security:
@@ -23,7 +25,7 @@ class Security:
 
     def client_context(self) -> ssl.SSLContext:
         """For a client that shows its certificate and trusts the archive's."""
-        context = ssl.create_default_context(cafile=str(self.authority))
+        context = usual(self.authority)
         context.load_cert_chain(self.client_certificate, self.client_key)
         return context
 

@@ -119,6 +119,7 @@ async def test_an_idle_association_is_aborted_after_its_time(start: Start) -> No
     running = await start(dataclasses.replace(FAST, idle=0.5))
     association = await associate(running.peer, ECHO)
     await asyncio.wait_for(association.ended.wait(), 5)
+    await eventually(lambda: bool(running.seen.outcomes))
     assert "idle" in running.seen.outcomes[0]
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from gantry.common.clock import SystemClock
+from gantry.common.config.tls import usual
 from gantry.services.auditing.repository import Repository
 from tests.support.certificates import Authority
 from tests.support.syslog_receiver import SyslogReceiver
@@ -19,7 +20,7 @@ async def test_every_connection_takes_what_is_written_at_once(tmp_path: Path) ->
     pair = authority.sign("gantry")
 
     def context() -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=str(authority.ca))
+        made = usual(authority.ca)
         made.load_cert_chain(pair.certificate, pair.key)
         return made
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.clock import SystemClock
-from gantry.common.config.tls import server_context
+from gantry.common.config.tls import server_context, usual
 from gantry.common.net import Peer
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.proxy import Origin, decode, expected_length
@@ -118,7 +118,7 @@ def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     pair = authority.sign("door")
     server = server_context(settings(pair, authority.ca, required=False))
     assert server is not None
-    client = ssl.create_default_context(cafile=str(authority.ca))
+    client = usual(authority.ca)
     caller = authority.sign(CALLER)
     client.load_cert_chain(caller.certificate, caller.key)
     client.check_hostname = False

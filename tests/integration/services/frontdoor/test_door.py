@@ -337,11 +337,12 @@ async def test_a_reset_is_passed_on_as_a_reset(door: Open, backend: Backend, sid
 async def test_closing_cuts_what_is_left(door: Open, backend: Backend) -> None:
     running = door({Pool.INGEST: [backend.port]})
     reader, _ = await running.raw(rq_bytes())
-    await backend.next()
+    behind = await backend.next()
     drained = asyncio.create_task(running.writer.drained())
     await asyncio.sleep(0.1)
     assert not drained.done()
     await running.writer.close()
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(), 5)
+    behind[2].close()
     await asyncio.wait_for(drained, 1)

@@ -23,6 +23,7 @@ from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.verification import VerificationService
 from gantry.services.retrieve.sources import BytesSource
 from gantry.services.whereabouts.associations import Recorded, associations
+from tests.integration.common.net.conftest import eventually
 from tests.integration.services.process.test_association_log import ECHO, STORE, Refusing
 from tests.support.wire import CT
 
@@ -45,6 +46,8 @@ class Site:
             for data in objects or ():
                 context = scu.need_context(association, CT)
                 await scu.store(association, context, "1.2.3", BytesSource(data), len(data))
+        # It has ended there, too.
+        await eventually(lambda: self.metrics.associations_open.labels("ingest")._value.get() == 0)
 
     async def recorded(self, **chosen: Any) -> list[Recorded]:
         await self.server.drain(5.0)

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from gantry.common.config.settings import Settings
-from gantry.common.config.tls import Certificates
+from gantry.common.config.tls import Certificates, usual
 from gantry.common.errors import ConfigError
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.process.http import HttpServer
@@ -38,7 +38,7 @@ class Site:
         self._metrics = metrics
         assert server.tls_port is not None
         self.port = server.tls_port
-        self.trust = ssl.create_default_context(cafile=str(authority.ca))
+        self.trust = usual(authority.ca)
 
     @property
     def failed(self) -> float:
