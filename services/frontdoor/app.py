@@ -168,6 +168,7 @@ class FrontDoor:
         self.lifecycle.watch(self._look_out(), "look-out")
         for behind in self._behind.values():
             if behind.shadow is not None:
+                await behind.shadow.open()
                 self.lifecycle.watch(behind.shadow.run(), "shadow")
         self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         dimse = self.settings.dimse

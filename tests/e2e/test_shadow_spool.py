@@ -9,11 +9,46 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from gantry.cli.files import DicomFile
 from tests.support.dcmtk import ok, run
 from tests.support.objects import study
 from tests.support.shadowed import CALLERS, Shadowed
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def admit(site: Shadowed) -> None:
+    """Tell an Orthanc that was started anew who its peers are."""
+    for caller in CALLERS:
+        one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
+        site.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+
+
+def test_processes_of_a_door_share_a_spool_and_the_next_ones_take_it_over(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+
+    def waiting() -> list[int]:
+        """Objects, of each process that has any."""
+        return sorted(count for owner in spool.iterdir() if (count := len(list(owner.glob("*/0*[0-9]")))))
+
+    with Shadowed(tmp_path, {}, {"spool": str(spool)}, "", "--workers", "2") as site:
+        site.orthanc.__exit__()
+        sent: list[DicomFile] = []
+        for number in range(8):
+            sent += study(tmp_path / f"sent{number}", 2, patient=f"W{number}", name="Work^Er")
+            address = "-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", site.door.port
+            ok("dcmsend", *address, "+sd", tmp_path / f"sent{number}")
+        site.wait(lambda: sum(waiting()) == len(sent), "spooled")
+        assert len(list(spool.iterdir())) == 2
+        site.door.kill()
+        site.door.start()
+        assert sum(waiting()) == len(sent)
+        site.orthanc.__enter__()
+        admit(site)
+        site.wait(lambda: not waiting(), "sent", 120.0)
+        assert len(list(spool.iterdir())) == 2  # those of the killed ones are gone
+        for file in sent:
+            assert site.orthanc.file_of(file.sop_instance_uid)
 
 
 def test_what_both_would_move_is_compared_and_moved_once(tmp_path: Path) -> None:
@@ -47,9 +82,7 @@ def test_what_is_sent_while_the_other_archive_is_away_and_the_door_dies_is_there
         site.door.kill()
         site.door.start()
         site.orthanc.__enter__()
-        for caller in CALLERS:
-            one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
-            site.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+        admit(site)
         site.wait(lambda: site.count("shadow_spool_objects") == 0, "sent", 120.0)
         for file in (*first, *second):
             assert site.orthanc.file_of(file.sop_instance_uid)

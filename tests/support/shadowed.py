@@ -22,19 +22,19 @@ CALLERS = ("MODALITY", "STRANGER")
 class Shadowed:
     """`door` is where peers call; `archive` stands behind it, and `orthanc` beside it."""
 
-    def __init__(self, folder: Path, stores: Mapping[str, str], shadow: Mapping[str, Any], more: str = ""):
-        """`more` are other sections of the settings."""
+    def __init__(self, folder: Path, stores: Mapping[str, str], shadow: Mapping[str, Any], more: str = "", *door: str):
+        """`more` are other sections of the settings, `door` arguments of the door's command."""
         self.folder = folder
         port = free_port()
         trusting = {"GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]", "GANTRY_HTTP__PROXY_FROM": "[127.0.0.1]"}
         self.archive = RunningArchive(folder, lab=False, environment={**stores, **trusting})
-        self.door = RunningArchive(folder, "--role", "door", lab=False, environment=stores)
+        self.door = RunningArchive(folder, "--role", "door", *door, lab=False, environment=stores)
         self.door.log = folder / "door.txt"
         self.orthanc = Orthanc(folder, port, self.archive.port, self.archive.http_port)
         shadow = {"dimse": f"127.0.0.1:{port}", "ae_title": "ORTHANC", "again_after": 1.0, "timeout": 10.0, **shadow}
         if shadow.get("answers") != "other":
             shadow["url"] = f"http://127.0.0.1:{self.orthanc.http_port}/dicom-web"
-        door = {
+        settings = {
             "mixed": [f"127.0.0.1:{self.archive.port}"],
             **{f"http_{role}": [f"127.0.0.1:{self.archive.http_port}"] for role in ROLES},
             "look_every": 0.5,
@@ -42,7 +42,7 @@ class Shadowed:
         }
         may = "[store, find, retrieve, commit, echo, worklist]"
         peers = [f"{{ae_title: MODALITY, host: 127.0.0.1, may: {may}}}"]
-        self.door.write_policy(peers, f"{more}door: {json.dumps(door)}\n")
+        self.door.write_policy(peers, f"{more}door: {json.dumps(settings)}\n")
 
     def __enter__(self) -> Self:
         self.orthanc.__enter__()

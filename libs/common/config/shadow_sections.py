@@ -41,7 +41,9 @@ class ShadowSettings(Section):
         32, "", "Mirrored at once, per process of the door; others are not, and are counted"
     )
     memory: Annotated[int, Field(ge=1, le=4096)] = setting(
-        64, "MiB", "Held of one association: an object that is longer is not mirrored, who falls behind is given up"
+        64,
+        "MiB",
+        "Held of one association. Without `spool` a longer object is not mirrored, and who falls behind is given up",
     )
     memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Held of all associations together")
     spool: Path | None = setting(

@@ -108,6 +108,7 @@ class Shadow:
         if self.spool is not None and self.web_stores is not None:
             self._catching_up.append(CatchingUp(self.spool, "http", self.web_stores, self.recorder, clock, DELAYS))
         self._owed = 0.0
+        self._is_open = False
 
     @property
     def other_answers(self) -> bool:
@@ -171,8 +172,8 @@ class Shadow:
     async def run(self) -> None:
         """Save the counts, and send what waits, for ever."""
         work = [self._keeper.run()]
+        await self.open()
         if self.spool is not None:
-            await self._open(self.spool)
             work += [self._look_after(self.spool), *(one.run() for one in self._catching_up)]
         tasks = [asyncio.ensure_future(one) for one in work]
         try:
@@ -180,7 +181,12 @@ class Shadow:
         finally:
             await end_tasks(*tasks)
 
-    async def _open(self, spool: Spool) -> None:
+    async def open(self) -> None:
+        """Open the spool, before the first association comes; the first time counts."""
+        spool = self.spool
+        if spool is None or self._is_open:
+            return
+        self._is_open = True
         try:
             await spool.open()
         except Exception as error:

@@ -8,6 +8,7 @@ FOLDER/OWNER/LINE/00000003    one object, whole; `.part` while it is written; 06
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -21,6 +22,7 @@ from gantry.services.frontdoor.shadow.spooling.heads import END_LENGTH, About, H
 _PART = ".part"
 _ABOUT = "about"
 _LOCK = "lock"
+_TRIES = 100
 _AHEAD = 1 << 20
 """Bytes that are read at once."""
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -119,10 +121,17 @@ def own_folder(folder: Path, owner: str) -> int:
     """Make a process's folder, and lock it: the descriptor of the lock. Raises `OSError`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = folder / owner
-    own.mkdir(mode=0o700, exist_ok=True)
-    fd = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fd
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            own.mkdir(mode=0o700, exist_ok=True)
+            fd = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
+            # Another process that begins may have taken it for one that was left, between these two lines. It is done
+            # with it soon, and the folder is gone then.
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if (own / _LOCK).exists() and os.path.samestat(os.fstat(fd), (own / _LOCK).stat()):
+                return fd
+            os.close(fd)
+    raise OSError(errno.EBUSY, "the folder is taken away again and again")
 
 
 def take_over(folder: Path, kind: str, owner: str) -> Found:
@@ -142,8 +151,8 @@ def take_over(folder: Path, kind: str, owner: str) -> Found:
                 _move(line, folder / owner, found)
             shutil.rmtree(theirs, ignore_errors=True)
             found.owners.append(theirs.name.removeprefix(kind))
-        except BlockingIOError:
-            continue  # its process lives
+        except OSError:
+            continue  # its process lives, or another one was faster
         finally:
             os.close(fd)
     return found

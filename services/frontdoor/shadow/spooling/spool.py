@@ -203,7 +203,7 @@ class Spool:
     @property
     def is_open(self) -> bool:
         """Whether anything can be put there."""
-        return self._writer is not None
+        return self._writer is not None and not self._writer.done()
 
     @property
     def oldest(self) -> int:
@@ -376,7 +376,11 @@ class Spool:
                 steps.append(self._steps.popleft())
                 count += steps[-1].count
             for step, error in zip(steps, await loop.run_in_executor(self._threads, _done, steps), strict=True):
-                self._after(step, error)
+                try:
+                    self._after(step, error)
+                except Exception as fault:
+                    # One object must not stop the others.
+                    logger.error("shadow failed", error=fault)
 
     def _after(self, step: _Step, error: OSError | None) -> None:
         if step.held is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,4 +111,26 @@ def test_what_lies_there_beside_is_not_believed(tmp_path: Path) -> None:
     assert [(one.about, [number for number, _, _ in one.entries]) for one in found.lines] == [(ABOUT, [1])]
     assert (tmp_path / "north.third").exists()
     assert not (tmp_path / "_.first").exists()
+    os.close(other)
+
+
+def test_a_folder_that_was_taken_for_one_that_was_left_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = files.fcntl.flock
+    times: list[int] = []
+
+    def slow(fd: int, how: int) -> None:
+        times.append(how)
+        if len(times) == 1:  # another process was faster, and has removed it
+            shutil.rmtree(tmp_path / "_.own")
+        lock(fd, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", slow)
+    fd = files.own_folder(tmp_path, "_.own")
+    monkeypatch.undo()
+    other = files.own_folder(tmp_path, "_.other")
+    assert files.take_over(tmp_path, "_.", "_.other") == files.Found()
+    assert (tmp_path / "_.own").exists()
+    os.close(fd)
     os.close(other)
