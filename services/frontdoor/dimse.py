@@ -14,10 +14,10 @@ from gantry.common.clock import Clock
 from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.net.incoming import Unassociated, handshake_words
 from gantry.common.net.proxy import Origin
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits
 from gantry.services.frontdoor.backends import Backend
 from gantry.services.frontdoor.behind import Behind

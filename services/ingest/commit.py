@@ -32,10 +32,10 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_finding import OrderFinder, answers_of
 from gantry.common.runtime.quota.watching import Quota
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, SUCCESS
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.telemetry.spans import step
 from gantry.services.ingest.checks import check_agreement
 from gantry.services.ingest.object_sink import Chunks, ObjectSink, Receipted

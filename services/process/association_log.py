@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from gantry.common.dimse import name_of
 from gantry.common.net import Association
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.telemetry.spans import Attributes, Span, Tracer
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.association_records import Answers, AssociationRecords

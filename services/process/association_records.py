@@ -13,9 +13,9 @@ from gantry.common.events import AssociationEnded, AssociationRefused, RequestAn
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import Association
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.runtime.record_queue import RecordQueue
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 
 _MOST_ANSWERS = 20
 _LONGEST_WHY = 200

@@ -13,9 +13,9 @@ from gantry.common.events import StudyDelivered
 from gantry.common.ids import DEFAULT_PARTITION, is_uid
 from gantry.common.ports.index import Location
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.runtime.record_queue import RecordQueue
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.services.retrieve.dimse.suboperations import Counters

@@ -296,7 +296,7 @@ def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) 
     def by_link() -> str:
         return gantry(ward, "list", "--by", f"share link {share}", "--json", command="audit")[1]
 
-    until(lambda: '"query"' in by_link())
+    until(lambda: {"login", "query"} <= {json.loads(line)["kind"] for line in by_link().splitlines()})
     rows = [json.loads(line) for line in by_link().splitlines()]
     assert {row["requestor"] for row in rows} == {f"share link {share}"}
     assert {"login", "query"} <= {row["kind"] for row in rows}
@@ -355,3 +355,9 @@ async def test_somebody_outside_sees_the_study_and_a_picture_on_a_phone(ward: Wa
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
         assert not await page.evaluate("document.cookie")
         assert path.rpartition("/")[2] not in await page.evaluate("document.referrer + location.href")
+
+
+def test_who_guesses_links_all_day_fills_no_log(ward: Ward) -> None:
+    before = ward.archive.log.read_text().count("link not opened")
+    assert {ward.enter(f"/s/{number:043d}").status for number in range(30)} == {404}
+    assert ward.archive.log.read_text().count("link not opened") - before <= 1

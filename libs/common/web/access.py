@@ -16,6 +16,7 @@ cannot be detected: a request through a proxy on this machine that is not config
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -38,6 +39,7 @@ from gantry.common.access.overrides import Override, widened
 from gantry.common.access.share_passes import Pass, Shown, visitor
 from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.headers import items
 from gantry.common.web.origins import PROOF, OriginCheck
@@ -153,6 +155,7 @@ class Access:
         self._overrides = overrides
         self._shares = shares
         self._logger = get_logger("access")
+        self._seldom = RateLimited()
 
     def check_origin(
         self, peer: str, headers: Mapping[str, str], method: str, target: str, here: tuple[str, int]
@@ -165,9 +168,15 @@ class Access:
         try:
             self._origins.check_request(method, target, forwarded, headers.get(PROOF, ""), here)
         except OriginRefused as refused:
-            self._logger.warning("X-Forwarded-For refused", peer=peer, kind=refused.kind, why=refused.reason)
+            if times := self._times("origin", peer, refused.kind):
+                why = {"kind": refused.kind, "why": refused.reason}
+                self._logger.warning("X-Forwarded-For refused", peer=peer, **why, count=times)
             line = f"X-Forwarded-For is taken from the front door alone: {refused.reason}"
             raise HttpProblem(400, line) from refused
+
+    def _times(self, what: str, peer: str, why: str) -> int:
+        """How often a refusal is to be logged now: whoever is refused all day must not fill the disk."""
+        return self._seldom.times((peer, what, why), asyncio.get_running_loop().time())
 
     def may_know(self, headers: Mapping[str, str]) -> bool:
         """Whether a request brings a token of ours, or one that says that it is of an issuer of ours."""
@@ -199,7 +208,8 @@ class Access:
         try:
             identity = await self._signed.identity(token)
         except TokenRefused as refused:
-            self._logger.warning("token refused", reason=refused.reason, peer=peer)
+            if times := self._times("token", peer, refused.reason):
+                self._logger.warning("token refused", reason=refused.reason, peer=peer, count=times)
             raise _unauthorised(refused.reason) from refused
         return self._known(self._caller(peer, headers), identity, headers)
 

@@ -22,6 +22,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.web.access import address_of
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.headers import combined
@@ -89,6 +90,7 @@ class Connections:
         self._limits = limits
         self._open: dict[object, str] = {}
         self._per_address: Counter[str] = Counter()
+        self._seldom = RateLimited()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -103,6 +105,10 @@ class Connections:
         if others < self._limits.max_connections + PROBE_RESERVE and held < _PROBES_OF_ONE:
             return Capacity.PROBES
         return Capacity.NONE
+
+    def times(self, connection: object, what: str) -> int:
+        """How often it is to be logged now that something came of the address of a connection; mostly not at all."""
+        return self._seldom.times((self._open.get(connection, ""), what), asyncio.get_running_loop().time())
 
     def leave(self, connection: object) -> None:
         """A connection has closed."""
@@ -204,7 +210,9 @@ class HttpConnection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer bytes that are not HTTP. Neither the answer nor the log repeats them: they may contain names."""
-        logger.warning("not an HTTP request", status=status, error=type(exc).__name__)
+        # An address that sends nothing else must not fill the disk.
+        if times := self._connections.times(self, type(exc).__name__):
+            logger.warning("not an HTTP request", status=status, error=type(exc).__name__, count=times)
         response = as_response(
             HttpProblem(status, "internal error" if status >= 500 else "this is not an HTTP request")
         )

@@ -12,8 +12,8 @@ from gantry.common.clock import Clock
 from gantry.common.errors import GantryError, NotFound
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore, read_whole
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.spool import Spool
 from gantry.services.frontdoor.shadow.tally import Tally, Waiting

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gantry.common.clock import Clock
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.comparing import Difference
 from gantry.services.frontdoor.shadow.tally import Example, Tally, Waiting
 

@@ -15,6 +15,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.bodies import body_of
 from gantry.common.web.errors import HttpProblem
@@ -49,6 +50,7 @@ class BackChannel:
         self._clock = clock
         self._metrics = metrics
         self._stall = stall
+        self._seldom = RateLimited()
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Raises `HttpProblem` 400 for what is no logout token for us, 503 where nobody can say, or nobody can be told:
@@ -57,7 +59,9 @@ class BackChannel:
             out = await self._reader.signed_out(await self._token(request), self._client)
         except TokenRefused as refused:
             self._count("refused")
-            logger.warning("logout token refused", reason=refused.reason, peer=str(request[CALLER].address))
+            peer = str(request[CALLER].address)
+            if times := self._seldom.times((peer, refused.reason), self._clock.monotonic()):
+                logger.warning("logout token refused", reason=refused.reason, peer=peer, count=times)
             raise HttpProblem(400, f"the logout token is refused: {refused.reason}", _NEVER_KEPT) from refused
         except DependencyUnavailable:
             self._count("away")

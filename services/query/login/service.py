@@ -12,6 +12,7 @@ POST /login/backchannel the provider ends it (`backchannel`)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from secrets import token_urlsafe
@@ -23,6 +24,7 @@ from gantry.common.access.sessions import Flow, Grant, Renewal, Session, renewal
 from gantry.common.errors import LoginRefused, NotUnderstood
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.web.cookies import CAME, GRANT, OVERRIDE, SESSION
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
@@ -75,6 +77,7 @@ class LoginService:
         self._client = client
         self._reader = reader
         self._metrics = metrics
+        self._seldom = RateLimited()
         self._reads: Mapping[tuple[str, ...], Answer] = {
             (): self._begin,
             ("callback",): self._callback,
@@ -222,7 +225,9 @@ class LoginService:
         return [self._sessions.cookies.gone(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
 
     def _refused(self, request: web.BaseRequest, refused: LoginRefused) -> web.Response:
-        logger.warning("login refused", kind=refused.kind, reason=refused.reason, peer=str(request[CALLER].address))
+        peer = str(request[CALLER].address)
+        if times := self._seldom.times((peer, refused.kind, refused.reason), asyncio.get_running_loop().time()):
+            logger.warning("login refused", kind=refused.kind, reason=refused.reason, peer=peer, count=times)
         self._metrics.logins.labels(refused.kind).inc()
         request[LOGIN_OUTCOME] = LoginOutcome("", refused.reason)
         return _page(refused.status, "You are not signed in", refused.reason, ("/login", "Try again"))

@@ -24,6 +24,7 @@ from gantry.common.runtime.deidentification_profiles import Profiles
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.common.web.bodies import body_of
 from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
@@ -91,6 +92,7 @@ class ShareService:
         self._may_operate = frozenset(may_operate)
         self._sessions = sessions
         self._entrance = Entrance(followed, clock)
+        self._seldom = RateLimited()
 
     def handlers(self) -> dict[Resource, Handler]:
         """For the HTTP server."""
@@ -188,7 +190,10 @@ class ShareService:
     async def _turned_away(self, request: web.BaseRequest, match: Match, why: Refused) -> web.StreamResponse:
         self._metrics.share_openings.labels(why.refusal.value).inc()
         peer = str(request[CALLER].address)
-        logger.warning("link not opened", share=why.share, kind=why.refusal.value, peer=peer)
+        # Each is on record; an address that guesses all day must not fill the log.
+        kind = (peer, why.share, why.refusal)
+        if times := self._seldom.times(kind, self._clock.monotonic()):
+            logger.warning("link not opened", share=why.share, kind=why.refusal.value, peer=peer, count=times)
         name = f"{NAME}{why.share}" if why.share else ""
         request[LOGIN_OUTCOME] = LoginOutcome(name, why.refusal.value, by="share link")
         share = await self._entrance.seen(match.rest[0])

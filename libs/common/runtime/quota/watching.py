@@ -13,9 +13,9 @@ from gantry.common.ids import FOLDER_MS, Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.runtime.quota.counts import bytes_by_folder, newest_count
 from gantry.common.runtime.quota.sums import StoredSums
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 
 EVERY_SECONDS = 30.0
 _FIRST_SECONDS = 1.0

@@ -297,3 +297,13 @@ async def test_answer_in_memory_that_is_not_taken_is_given_up(start: Start) -> N
         while len(server.connections):
             await asyncio.sleep(0.01)
     sock.close()
+
+
+async def test_what_is_no_http_is_logged_once_and_then_with_a_number(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address that sent nothing else filled the disk."""
+    server = await start(WebLimits())
+    for _ in range(20):
+        assert (await exchange(server, b"junk\r\n\r\n")).startswith(b"HTTP/1.")
+    assert capsys.readouterr().out.count("not an HTTP request") == 1

@@ -261,3 +261,13 @@ async def test_token_of_100_kilobytes_is_refused(site: Site) -> None:
     assert len(token) > 100_000
     assert (await site.ask(token))[0] in (400, 401, 431)
     assert (await site.ask(site.issuer.token(roles=["service"])))[0] == 200
+
+
+async def test_a_caller_whose_token_is_refused_all_day_fills_no_log(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await site.start()
+    for number in range(20):
+        assert (await site.ask(site.issuer.token(aud=f"other{number}")))[0] == 401
+    assert capsys.readouterr().out.count("token refused") == 1
+    assert site.refused("audience") == 20.0

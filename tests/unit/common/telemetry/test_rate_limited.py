@@ -1,9 +1,9 @@
-"""`gantry.common.runtime.rate_limited`: the first of a kind at once, then how many."""
+"""`gantry.common.telemetry.rate_limited`: the first of a kind at once, then how many."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.runtime.rate_limited import RateLimited
+from gantry.common.telemetry.rate_limited import RateLimited
 
 KIND = ("CT1", "C000")
 
