@@ -79,9 +79,11 @@ def encoded(syntax: str, folder: Path) -> Dataset | None:
 
 
 def by_dcmtk(ds: Dataset, folder: Path) -> Array | None:
-    """What DCMTK's decoder gives."""
+    """What DCMTK's decoder gives; None where there is none."""
     (folder / "stored.dcm").write_bytes(file_bytes(ds))
     tool = {"4.8": "dcmdjpls", "2.5": "dcmdrle"}.get(str(ds.file_meta.TransferSyntaxUID)[14:17], "dcmdjpeg")
+    if shutil.which(tool) is None:
+        return None
     subprocess.run([tool, folder / "stored.dcm", folder / "native.dcm"], check=False, capture_output=True)
     if not (folder / "native.dcm").exists():
         return None
