@@ -110,7 +110,10 @@ async def test_every_codec_that_is_promised_decodes(site: WebSite, tmp_path: Pat
             pytest.skip("nothing here encodes it")
         ds = found
         theirs = by_dcmtk(ds, tmp_path)
-        native = theirs if theirs is not None else ds.pixel_array
+        try:
+            native = theirs if theirs is not None else ds.pixel_array
+        except RuntimeError:
+            pytest.skip("without DCMTK nobody else here decodes it")
     ds.file_meta.TransferSyntaxUID = syntax if syntax != DEFLATED_IMAGE_FRAME else "1.2.840.10008.1.2.1.98"
     ds["PixelData"].is_undefined_length = True
     data = file_bytes(with_uids(ds))
