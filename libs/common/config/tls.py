@@ -138,8 +138,8 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
 
 def usual(ca: Path | str | None) -> ssl.SSLContext:
     """The context with which commands call whoever they are told to: as Python makes it, and the same on each of its
-    versions. Since 3.13 it refuses certificates of an authority that doesn't say what its key is for (RFC 5280
-    4.2.1.3), which is how OpenSSL's own commands have made them. Raises `OSError` where `ca` cannot be read."""
+    versions. Since 3.13 it refuses certificates of an authority that doesn't say what its key is for (RFC 5280,
+    Key Usage), which is how OpenSSL's own commands have made them. Raises `OSError` where `ca` cannot be read."""
     context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

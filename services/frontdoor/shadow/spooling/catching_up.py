@@ -8,8 +8,8 @@ from typing import Protocol
 
 from gantry.common.clock import Clock
 from gantry.common.runtime.backoff import Delays
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.spool import Line, Spool
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gantry.common.clock import Clock
 from gantry.common.ids import Receipt
-from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.overhearing import SPOOL_FULL, Room
 from gantry.services.frontdoor.shadow.spooling import files
 from gantry.services.frontdoor.shadow.spooling.heads import About, Head
