@@ -13,8 +13,11 @@ def main() -> None:
     bill.pop("serialNumber", None)
     bill["metadata"].pop("timestamp", None)
     parts = [part for part in bill["components"] if part["type"] != "file"]
-    count = Counter(part.get("purl") for part in parts)
-    refs = {part["bom-ref"]: part["purl"] if count[part.get("purl")] == 1 else part["bom-ref"] for part in parts}
+    count = Counter(part.get("purl", "") for part in parts)
+    refs = {
+        part["bom-ref"]: part["purl"] if part.get("purl") and count[part["purl"]] == 1 else part["bom-ref"]
+        for part in parts
+    }
     refs[bill["metadata"]["component"]["bom-ref"]] = "release"
     for part in [*parts, bill["metadata"]["component"]]:
         part["bom-ref"] = refs[part["bom-ref"]]

@@ -139,9 +139,10 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
 def usual(ca: Path | str | None) -> ssl.SSLContext:
     """The context with which commands call whoever they are told to: as Python makes it, and the same on each of its
     versions. Since 3.13 it refuses certificates of an authority that doesn't say what its key is for (RFC 5280,
-    Key Usage), which is how OpenSSL's own commands have made them. Raises `OSError` where `ca` cannot be read."""
+    Key Usage), which is how OpenSSL's own commands have made them, and takes an intermediate authority for a root.
+    Raises `OSError` where `ca` cannot be read."""
     context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
     return context
 
 

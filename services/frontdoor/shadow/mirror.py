@@ -367,7 +367,7 @@ class Mirror:
             self._recorder.given_up(why, self._calling, exchange.operation)
             return
         entry = spilled.entry
-        await entry.settled.wait()
+        await entry.settled()
         opened = await entry.line.spool.opened(entry) if entry.is_ready else None
         if opened is None:
             self._recorder.given_up(entry.why, self._calling, exchange.operation)

@@ -45,6 +45,7 @@ from gantry.services.frontdoor.shadow.web_stores import WebStores
 logger = get_logger("shadow")
 _DRAIN_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
+_TAKE_OVER_SECONDS = 60.0
 _FINDS = frozenset((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND))
 _GETS = frozenset((PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET))
 _MOVES = frozenset((PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE))
@@ -192,20 +193,31 @@ class Shadow:
         except Exception as error:
             # Peers are served with a spool or without.
             logger.error("shadow failed", error=error)
-        self.recorder.took_over(spool.owners)
-        for _ in range(spool.broken):
-            self.recorder.given_up(HALF_WRITTEN, "", "it was not whole when the door began")
 
     def _lost(self, entry: Entry) -> None:
         self.recorder.given_up(entry.why, entry.line.about.calling, "the disk of the spool")
 
     async def _look_after(self, spool: Spool) -> None:
+        take_over_at = self._clock.monotonic()
         while True:
+            if self._clock.monotonic() >= take_over_at:
+                take_over_at = self._clock.monotonic() + _TAKE_OVER_SECONDS
+                await spool.open()
+                await self._take_over(spool)
             before = self._clock.now_us() - int(self._settings.spool_hours * 3_600_000_000)
-            for entry in spool.expired(before):
+            for entry in await spool.look(before):
                 self.recorder.given_up("expired", entry.line.about.calling)
             spool.tick()
             await self._clock.sleep(_LOOK_SECONDS)
+
+    async def _take_over(self, spool: Spool) -> None:
+        """What a process left that was alive when this one began, as the last one does of a rolling update."""
+        found = await spool.take_over()
+        if found is None:
+            return
+        self.recorder.took_over(found.owners)
+        for _ in range(found.broken):
+            self.recorder.given_up(HALF_WRITTEN, "", "it was not whole when its door ended")
 
     async def drained(self) -> None:
         """Return when what peers asked was compared, or after a while: nobody waits long for it."""

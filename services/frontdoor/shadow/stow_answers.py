@@ -18,6 +18,8 @@ ANSWERED = (200, 202, 409)
 """Statuses with which a server has looked at the instances."""
 AWAY = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same may be sent again."""
+BUSY = (429, 502, 503, 504)
+"""Of them, those that are about the server, not about what was sent."""
 _REFERENCED, _FAILED, _OTHER_FAILURES = "00081199", "00081198", "0008119A"
 _INSTANCE, _REASON = "00081155", "00081197"
 

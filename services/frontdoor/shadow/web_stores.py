@@ -24,12 +24,22 @@ from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.catching_up import MOST_TRIES, Away
 from gantry.services.frontdoor.shadow.spooling.heads import About, Head
 from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
-from gantry.services.frontdoor.shadow.stow_answers import ANSWERED, AWAY, STOW, StowAnswer, compare_stow, read_stow
+from gantry.services.frontdoor.shadow.stow_answers import (
+    ANSWERED,
+    AWAY,
+    BUSY,
+    STOW,
+    StowAnswer,
+    compare_stow,
+    read_stow,
+)
 from gantry.services.frontdoor.shadow.web import CALLING, TooLong, WebShadow, unnoticed
 from gantry.services.frontdoor.shadow.web_answers import WebAnswer
 
 logger = get_logger("shadow")
 _PIECE = 1 << 18
+_MOST_ANSWER = 1 << 20
+"""Bytes of an answer that are held whether there is room or not, where the body is in the spool."""
 _COPIED = ("Content-Type", "Content-Encoding")
 
 
@@ -85,6 +95,7 @@ class WebStore:
         self._is_whole = self._has_ended = False
         self._head: tuple[int, str, bool] | None = None
         self._answer = bytearray()
+        self._answer_held = 0
 
     def heard_asking(self, data: bytes) -> None:
         """The next bytes of the request's body."""
@@ -96,7 +107,7 @@ class WebStore:
         self._is_whole = True
 
     def _heard_asking(self, data: bytes) -> None:
-        if self._why:
+        if self._why or self._has_ended:
             return
         if self.entry is None and not self._put_off and self.room.has(len(data), self.room.most // 2):
             self.room.take(len(data))
@@ -131,10 +142,16 @@ class WebStore:
     def heard(self, data: bytes) -> None:
         """The next bytes of its body."""
         with unnoticed():
-            if not self._why and self.room.take(len(data)):
+            if self._why:
+                return
+            # A body that is safe in the spool is not given up for the few bytes of its answer.
+            if self.entry is not None and len(self._answer) + len(data) <= _MOST_ANSWER:
                 self._answer += data
+            elif self.room.take(len(data)):
+                self._answer += data
+                self._answer_held += len(data)
             else:
-                self._why = self._why or TOO_LONG
+                self._why = TOO_LONG
 
     def ended(self, *, whole: bool) -> None:
         """The caller has it all, or somebody broke off: `whole` is False. The first time counts."""
@@ -158,8 +175,8 @@ class WebStore:
         except (NotUnderstood, HttpProblem):
             self._stores.gave_up(self, "unreadable")
             return
-        self.room.give(len(self._answer))
-        self._answer = bytearray()
+        self.room.give(self._answer_held)
+        self._answer, self._answer_held = bytearray(), 0
         self._stores.take(self, StowHead(self.target, self.headers, answer, seconds))
 
 
@@ -275,6 +292,7 @@ class WebStores:
             store.line.end()
             self._recorder.put_off(why, CALLING, words)
         else:
+            self._drop(store, why)
             self._recorder.given_up(why, CALLING, words)
 
     async def send(self, line: Line) -> None:
@@ -343,7 +361,8 @@ class WebStores:
             raise NotUnderstood("an answer that is too long") from None
         self._recorder.reached(True)
         if answer.status in AWAY:
-            raise Away(f"status {answer.status}", everywhere=False, reason="rejected")
+            # A gateway before it, or its own gate, speaks for all that waits; no object uses up its tries by that.
+            raise Away(f"status {answer.status}", everywhere=answer.status in BUSY, reason="rejected")
         took = {"gantry": head.seconds, "other": self.monotonic() - started}
         self._recorder.compared(STOW, CALLING, compare_stow(head.answer, read_stow(answer)), took)
 

@@ -74,10 +74,12 @@ class CatchingUp:
                     logger.info("the spool waits", why=str(away), objects=self._spool.objects, seconds=round(wait, 1))
                 if away.everywhere:
                     failures += 1
+                    # Another line is first then: it may be this one that the archive cannot take.
+                    self._spool.put_off(line, self._clock.monotonic() + wait)
                     await self._clock.sleep(wait)
                 else:
                     line.failures += 1
-                    line.not_before = self._clock.monotonic() + wait
+                    self._spool.put_off(line, self._clock.monotonic() + wait)
             except Exception as error:
                 # One line of the spool must not stop the others.
                 logger.error("shadow failed", error=error)

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from gantry.services.frontdoor.shadow.spooling.heads import END_LENGTH, About, H
 _PART = ".part"
 _ABOUT = "about"
 _LOCK = "lock"
-_TRIES = 100
+_TRIES, _TRY_SECONDS = 100, 0.02
 _AHEAD = 1 << 20
 """Bytes that are read at once."""
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -53,14 +54,19 @@ class Writing:
         self._path = path_of(line, number)
         self._part = self._path.with_name(self._path.name + _PART)
         self._fd = -1
+        self._has_failed = False
 
     def append(self, data: bytes | bytearray) -> None:
-        """The next bytes. Raises `OSError`."""
+        """The next bytes. Raises `OSError`, and from then on each time: an object with a hole is never whole."""
+        if self._has_failed:
+            raise OSError(errno.EIO, "what came before was not written")
+        self._has_failed = True
         if self._fd < 0:
             self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
         left = memoryview(data)
         while left:
             left = left[os.write(self._fd, left) :]
+        self._has_failed = False
 
     def finish(self, head: Head) -> None:
         """It is whole, and there after a failure of the power. Raises `OSError`."""
@@ -107,6 +113,10 @@ class SpooledSource:
         return count
 
     async def close(self) -> None:
+        self.close_now()
+
+    def close_now(self) -> None:
+        """As `close`."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -125,11 +135,18 @@ def own_folder(folder: Path, owner: str) -> int:
         with suppress(FileNotFoundError):
             own.mkdir(mode=0o700, exist_ok=True)
             fd = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
-            # Another process that begins may have taken it for one that was left, between these two lines. It is done
-            # with it soon, and the folder is gone then.
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if (own / _LOCK).exists() and os.path.samestat(os.fstat(fd), (own / _LOCK).stat()):
-                return fd
+            try:
+                # Another process that looks for what was left may have taken it for that, between these two lines. It
+                # is done with it soon, and the folder is gone then.
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (own / _LOCK).exists() and os.path.samestat(os.fstat(fd), (own / _LOCK).stat()):
+                    _sync(folder)
+                    return fd
+            except BlockingIOError:
+                time.sleep(_TRY_SECONDS)
+            except BaseException:
+                os.close(fd)
+                raise
             os.close(fd)
     raise OSError(errno.EBUSY, "the folder is taken away again and again")
 
@@ -195,6 +212,7 @@ def make_line(line: Path, about: About) -> None:
         os.close(fd)
     os.rename(part, told)
     _sync(line)
+    _sync(line.parent)
 
 
 def _sync(folder: Path) -> None:

@@ -23,13 +23,20 @@ from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.overhearing import SPOOL_FULL, Room
 from gantry.services.frontdoor.shadow.spooling import files
 from gantry.services.frontdoor.shadow.spooling.heads import About, Head
+from gantry.services.frontdoor.shadow.spooling.waiting import WaitingLines
 
 logger = get_logger("shadow")
 QUEUE_BYTES = 32 << 20
 """That wait for the disk, beside `memory_in_all`."""
 MOST_OBJECTS = 250_000
 LEAST_CHARGE = 4096
-"""Bytes that an object counts at least: a block of the disk."""
+"""Bytes that an object counts at least: a block of the disk. A line counts two more, for its folder and whose it is."""
+_LINE_CHARGE = 2 * LEAST_CHARGE
+_LEAST_HELD = 512
+"""Bytes of the queue that a piece counts at least, however short it is."""
+_OPEN_SECONDS, _CLOSE_SECONDS = 5.0, 10.0
+_AT_A_TIME = 2000
+"""Lines that are looked at before others have a turn on the loop."""
 FAILED = "spool_failed"
 HALF_WRITTEN = "half_written"
 _AT_ONCE = 8 << 20
@@ -54,10 +61,17 @@ class _Step:
 class Entry:
     """One object. It is whole when `is_ready`; when it is not there any more, `why` says it."""
 
-    def __init__(self, line: Line, number: int, size: int = 0, at: int = 0) -> None:
+    __slots__ = (
+        "_settling", "at", "is_finished", "is_ready", "is_told", "line", "number", "room", "size", "tries", "why",
+        "writing", "written",
+    )  # fmt: skip
+
+    def __init__(self, line: Line, number: int, size: int = 0, at: int = 0, room: int = 0) -> None:
         self.line = line
         self.number = number
         self.size = size
+        self.room = room
+        """Of `size`, what its first bytes take without being charged again."""
         self.at = at
         """When it was put there, in microseconds since the epoch."""
         self.is_ready = False
@@ -68,9 +82,19 @@ class Entry:
         """Whether its head is there, or on its way to the disk."""
         self.is_told = False
         """Whether it was counted as given up, after its mirror had passed it over."""
-        self.settled = asyncio.Event()
-        """Set when it is ready, or not there any more."""
+        self._settling: asyncio.Event | None = None
         self.writing: files.Writing | None = None
+
+    async def settled(self) -> None:
+        """Return when it is ready, or not there any more."""
+        if not self.is_ready and not self.why:
+            self._settling = self._settling or asyncio.Event()
+            await self._settling.wait()
+
+    def settle(self) -> None:
+        """It is ready now, or not there any more."""
+        if self._settling is not None:
+            self._settling.set()
 
     def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
         """The next bytes; False where they have no room. With `room` they are held there already, and are not any
@@ -90,6 +114,8 @@ class Line:
     """What one association, or one request, has there, in its order. While it is `live` a mirror sends it; while it
     is `open` more may come."""
 
+    __slots__ = ("about", "entries", "failures", "live", "name", "open", "spool")
+
     def __init__(self, spool: Spool, name: str, about: About) -> None:
         self.spool = spool
         self.name = name
@@ -98,7 +124,11 @@ class Line:
         self.live = True
         self.open = True
         self.failures = 0
-        self.not_before = 0.0
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether its first object is whole, and no mirror sends it."""
+        return not self.live and self.head() is not None
 
     def begin(self, number: int) -> Entry | None:
         """An object, None where there is no room."""
@@ -139,6 +169,7 @@ class Spool:
         self._partition = partition
         self._own = folder / self._owner
         self._lock = -1
+        self._opening: asyncio.Future[int] | None = None
         self._queue = Room(QUEUE_BYTES)
         self._taken = Room(room.most, room)
         self._steps: deque[_Step] = deque()
@@ -149,10 +180,9 @@ class Spool:
         self.used = 0
         self.objects = 0
         self.lines: dict[str, Line] = {}
-        self.owners: list[str] = []
-        """Processes whose spools were taken over."""
-        self.broken = 0
-        """Objects that were not whole when they were found."""
+        self.oldest = 0
+        """When the oldest object was put there, in microseconds since the epoch; 0 without any. As `look` saw it."""
+        self.waiting: dict[str, WaitingLines[Line]] = {kind: WaitingLines() for kind in KINDS}
         self.news = {kind: asyncio.Event() for kind in KINDS}
         """Set when there may be something of a kind to send."""
         self.lost: Callable[[Entry], None] = lambda _: None
@@ -160,16 +190,39 @@ class Spool:
         metrics.shadow_spool_limit_bytes.labels(partition).set(most)
 
     async def open(self) -> None:
-        """Lock our folder, and take over what processes left that are no more. Where that cannot be done there is no
-        spool, and a line in the log."""
+        """Lock our folder. Where that cannot be done, or the disk doesn't answer in time, there is no spool yet, and a
+        line in the log."""
         if self._lock >= 0:
             return
+        loop = asyncio.get_running_loop()
+        # A disk that hangs is asked once; what it says then is there for the next who opens.
+        if self._opening is None:
+            self._opening = loop.run_in_executor(self._threads, files.own_folder, self._folder, self._owner)
         try:
-            self._lock = await asyncio.to_thread(files.own_folder, self._folder, self._owner)
+            async with asyncio.timeout(_OPEN_SECONDS):
+                self._lock = await asyncio.shield(self._opening)
+        except (OSError, TimeoutError) as error:
+            if self._opening.done():
+                self._opening = None
+            times = self._seldom.times(("open", type(error).__name__), self._clock.monotonic())
+            if times:
+                why = str(error) or "the disk does not answer"
+                folder = str(self._folder)
+                logger.error("no spool: what has no room in memory is given up", folder=folder, error=why, count=times)
+            return
+        self._opening = None
+        self._writer = loop.create_task(self._write_all())
+
+    async def take_over(self) -> files.Found | None:
+        """What processes left that are no more is ours from now on; None where there is no spool."""
+        if not self.is_open:
+            return None
+        try:
             found = await asyncio.to_thread(files.take_over, self._folder, self._kind, self._owner)
         except OSError as error:
-            logger.error("no spool: what has no room in memory is given up", folder=str(self._folder), error=error)
-            return
+            if self._seldom.times(("take over", str(error.errno)), self._clock.monotonic()):
+                logger.error("what other processes left in the spool cannot be read", error=error)
+            return None
         for one in found.lines:
             line = Line(self, one.name, one.about)
             line.live = line.open = False
@@ -179,14 +232,13 @@ class Spool:
                 self.used += entry.size
                 self.objects += 1
             self.lines[one.name] = line
-        self.owners, self.broken = found.owners, found.broken
-        self._writer = asyncio.get_running_loop().create_task(self._write_all())
-        self.tick()
-        for line in self.lines.values():
             self.tell(line)
+            self._tidy(line)
+        return found
 
     def tell(self, line: Line) -> None:
         """There may be something of the line to send."""
+        self.waiting[line.about.kind].add(line)
         self.news[line.about.kind].set()
 
     async def close(self) -> None:
@@ -194,7 +246,14 @@ class Spool:
         writer, self._writer = self._writer, None
         if writer is not None:
             self._wanted.set()
-            await writer
+            # A disk that hangs must not keep the rest of the door from ending.
+            _, left = await asyncio.wait({writer}, timeout=_CLOSE_SECONDS)
+            if left:
+                logger.error("the spool was not written to its end", folder=str(self._folder), steps=len(self._steps))
+                writer.cancel()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.add_done_callback(_close_lock)
         self._threads.shutdown(wait=False)
         lock, self._lock = self._lock, -1
         if lock >= 0:
@@ -205,11 +264,21 @@ class Spool:
         """Whether anything can be put there."""
         return self._writer is not None and not self._writer.done()
 
-    @property
-    def oldest(self) -> int:
-        """When the oldest object was put there, in microseconds since the epoch; 0 without any."""
-        firsts = (next(iter(line.entries.values()), None) for line in self.lines.values())
-        return min((first.at for first in firsts if first is not None), default=0)
+    async def look(self, before: int) -> list[Entry]:
+        """What was put there before (microseconds since the epoch), and is dropped now; the age of the rest."""
+        found: list[Entry] = []
+        oldest = 0
+        for number, line in enumerate(list(self.lines.values())):
+            if number % _AT_A_TIME == _AT_A_TIME - 1:
+                await self._clock.sleep(0)
+            while not line.live and (first := line.head()) is not None and first.at < before:
+                self.drop(first, "expired")
+                found.append(first)
+            left = next(iter(line.entries.values()), None)
+            if left is not None:
+                oldest = min(oldest or left.at, left.at)
+        self.oldest = oldest
+        return found
 
     def tick(self) -> None:
         """Tell the metrics how it is."""
@@ -230,9 +299,10 @@ class Spool:
 
     def begin(self, line: Line, number: int) -> Entry | None:
         """An object of a line, None where there is no room."""
-        if not self.is_open or self.objects >= MOST_OBJECTS or not self._charge(LEAST_CHARGE):
+        charge = LEAST_CHARGE if line.name in self.lines else LEAST_CHARGE + _LINE_CHARGE
+        if not self.is_open or self.objects >= MOST_OBJECTS or not self._charge(charge):
             return None
-        entry = Entry(line, number, LEAST_CHARGE, self._clock.now_us())
+        entry = Entry(line, number, charge, self._clock.now_us(), LEAST_CHARGE)
         self.objects += 1
         line.entries[number] = entry
         self.lines[line.name] = line
@@ -250,15 +320,16 @@ class Spool:
             return False
         # What an association gives back is ours at once, so that it ends without waiting for the disk. A peer that is
         # faster than the disk for a while takes what the associations leave.
-        held = self._queue if room is None and self._queue.take(count) else None
-        if held is None and self._taken.take(count):
+        weight = max(count, _LEAST_HELD)
+        held = self._queue if room is None and self._queue.take(weight) else None
+        if held is None and self._taken.take(weight):
             held = self._taken
         if held is None or not self._grow(entry, count):
             if held is not None:
-                held.give(count)
+                held.give(weight)
             self.drop(entry, "fell_behind" if held is None else SPOOL_FULL)
             return False
-        self._do(_Step(entry, lambda: writing.append(data), None, held, count))
+        self._do(_Step(entry, lambda: writing.append(data), None, held, weight))
         return True
 
     def finish(self, entry: Entry, head: Head) -> None:
@@ -270,7 +341,7 @@ class Spool:
         def ready() -> None:
             if not entry.why:
                 entry.is_ready, entry.writing = True, None
-                entry.settled.set()
+                entry.settle()
                 self.tell(entry.line)
 
         entry.is_finished = True
@@ -282,11 +353,12 @@ class Spool:
             return
         entry.why = entry.why or why
         entry.is_ready = False
-        entry.settled.set()
+        entry.settle()
         self.used -= entry.size
         self.objects -= 1
         writing = entry.writing or files.Writing(self._own / entry.line.name, entry.number)
         self._do(_Step(entry, writing.drop, always=True))
+        self.waiting[entry.line.about.kind].add(entry.line)
         self._tidy(entry.line)
 
     def ended(self, line: Line) -> list[Entry]:
@@ -300,11 +372,12 @@ class Spool:
     # ---- what is sent
 
     def next(self, kind: str, now: float) -> Line | None:
-        """The first line whose first object can be sent now."""
-        for line in self.lines.values():
-            if line.about.kind == kind and not line.live and line.not_before <= now and line.head() is not None:
-                return line
-        return None
+        """A line whose first object can be sent now."""
+        return self.waiting[kind].next(now)
+
+    def put_off(self, line: Line, until: float) -> None:
+        """Nothing of the line is sent before `until`, in seconds of `Clock.monotonic`."""
+        self.waiting[line.about.kind].put_off(line, until)
 
     async def head_of(self, entry: Entry) -> Head | None:
         """What stands beside the bytes; None, and dropped, where that cannot be read."""
@@ -316,20 +389,16 @@ class Spool:
 
     async def opened(self, entry: Entry) -> tuple[files.SpooledSource, int] | None:
         """The bytes of an object, and how many they are; None, and dropped, where they cannot be read."""
+        path = self._own / entry.line.name
+        opening = asyncio.get_running_loop().run_in_executor(None, files.open_object, path, entry.number)
         try:
-            return await asyncio.to_thread(files.open_object, self._own / entry.line.name, entry.number)
+            return await asyncio.shield(opening)
         except (OSError, ValueError) as error:
             self._unreadable(entry, error)
             return None
-
-    def expired(self, before: int) -> list[Entry]:
-        """What was put there before (microseconds since the epoch), and is dropped now."""
-        found: list[Entry] = []
-        for line in list(self.lines.values()):
-            while not line.live and (first := line.head()) is not None and first.at < before:
-                self.drop(first, "expired")
-                found.append(first)
-        return found
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_source)
+            raise
 
     # ---- the disk
 
@@ -346,10 +415,11 @@ class Spool:
     def _grow(self, entry: Entry, count: int) -> bool:
         """The first bytes are charged with the entry."""
         entry.written = entry.written + count
-        more = max(0, entry.written - entry.size)
+        more = max(0, entry.written - entry.room)
         if not self._charge(more):
             return False
         entry.size += more
+        entry.room += more
         return True
 
     def _tidy(self, line: Line) -> None:
@@ -414,3 +484,13 @@ def _done(steps: list[_Step]) -> list[OSError | None]:
                 error = failed[id(step.entry)] = raised
         found.append(error)
     return found
+
+
+def _close_lock(opening: asyncio.Future[int]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())
+
+
+def _close_source(opening: asyncio.Future[tuple[files.SpooledSource, int]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close_now()

@@ -55,9 +55,10 @@ class ShadowDoor:
 
 @asynccontextmanager
 async def shadow_door(
-    folder: Path, ours: int, other: int, tls: ssl.SSLContext | None = None, **settings: object
+    folder: Path, ours: int, other: int, tls: ssl.SSLContext | None = None, is_open: bool = True, **settings: object
 ) -> AsyncIterator[ShadowDoor]:
-    """`ours` and `other` are ports of this machine; with `tls` the other one is called."""
+    """`ours` and `other` are ports of this machine; with `tls` the other one is called. It is there with its spool,
+    where `is_open`."""
     metrics, clock = Metrics(), SystemClock()
     given = {"dimse": f"127.0.0.1:{other}", "timeout": 1.0, "connect_timeout": 0.5, "again_after": 0.2, **settings}
     shadow = ShadowSettings.model_validate(given)
@@ -76,7 +77,7 @@ async def shadow_door(
     acceptor = Acceptor(sock, door.take, door.failed, trusted=(), deadline=LIMITS.artim)
     task = asyncio.create_task(archive.shadow.run()) if shadow.spool is not None else None
     try:
-        if archive.shadow.spool is not None:
+        if archive.shadow.spool is not None and is_open:
             await eventually(lambda: archive.shadow is not None and archive.shadow.spool.is_open)  # type: ignore[union-attr]
         yield ShadowDoor(archive.shadow, metrics, sock.getsockname()[1])
     finally:

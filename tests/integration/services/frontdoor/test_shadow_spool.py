@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import stat
 import struct
+import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from gantry.common.net import Peer, connect, scu
 from gantry.common.runtime.backoff import Delays
 from gantry.common.ul import AssociateReject
 from gantry.services.frontdoor.shadow import shadowing
+from gantry.services.frontdoor.shadow.spooling import files
 from gantry.services.frontdoor.shadow.spooling import spool as spooling
 from tests.integration.common.net.conftest import FAST, Running, eventually, start  # noqa: F401
 from tests.integration.services.frontdoor.shadow_door import TRUSTING, Finder, ShadowDoor, shadow_door, talking
@@ -245,6 +248,87 @@ async def test_what_waits_in_memory_when_the_door_ends_is_left_to_the_next_one(
         assert other.service.received == ours.service.received
 
 
+async def test_what_a_process_leaves_that_ends_after_the_next_one_began_is_taken_over(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shadowing, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(shadowing, "_TAKE_OVER_SECONDS", 0.02)
+    ours, spool = await start(TRUSTING), tmp_path / "spool"
+    other = await start(FAST)
+    async with AsyncExitStack() as first:
+        door = await first.enter_async_context(shadow_door(tmp_path / "a", ours.port, free_port(), spool=spool))
+        await store(door.peer, 10, 20)
+        await eventually(lambda: len(files_in(spool)) == 2)
+        async with shadow_door(tmp_path / "b", ours.port, other.port, spool=spool) as next_door:
+            await asyncio.sleep(0.2)
+            assert names(other) == []  # the first one lives
+            await first.aclose()
+            await eventually(lambda: next_door.counted("shadow_compared", "C-STORE", "same") == 2)
+            assert names(other) == ["1.2.1", "1.2.2"]
+            await eventually(lambda: not files_in(spool))
+
+
+async def test_a_disk_that_does_not_answer_holds_up_no_peer(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spooling, "_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(shadowing, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(shadowing, "_TAKE_OVER_SECONDS", 0.02)
+    hangs, own_folder = threading.Event(), files.own_folder
+
+    def hanging(*told: Any) -> int:
+        assert hangs.wait(5)
+        return own_folder(*told)
+
+    monkeypatch.setattr(files, "own_folder", hanging)
+    ours, other = await start(TRUSTING), await start(FAST)
+    async with shadow_door(tmp_path, ours.port, other.port, spool=tmp_path / "spool", is_open=False) as door:
+        assert door.shadow.spool is not None
+        for _ in range(3):
+            await asyncio.wait_for(door.shadow.spool.open(), 1)
+        assert not door.shadow.spool.is_open
+        await store(door.peer, 10)
+        await eventually(lambda: names(other) == ["1.2.1"])
+        hangs.set()
+        await eventually(lambda: door.shadow.spool.is_open)
+
+
+async def test_whoever_is_cancelled_while_a_file_is_opened_leaves_it_closed(
+    start: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = await start(TRUSTING)
+    async with shadow_door(tmp_path, ours.port, free_port(), spool=tmp_path / "spool") as door:
+        await store(door.peer, 10)
+        spool = door.shadow.spool
+        assert spool is not None
+        await eventually(lambda: len(files_in(tmp_path / "spool")) == 1)
+        (line,) = spool.lines.values()
+        (entry,) = line.entries.values()
+        begun, goes_on, open_object = threading.Event(), threading.Event(), files.open_object
+        sources = []
+
+        def slow(*told: Any) -> Any:
+            begun.set()
+            assert goes_on.wait(5)
+            sources.append(found := open_object(*told))
+            return found
+
+        monkeypatch.setattr(files, "open_object", slow)
+        opening = asyncio.create_task(spool.opened(entry))
+        await asyncio.to_thread(begun.wait, 5)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        goes_on.set()
+        await eventually(lambda: bool(sources) and sources[0][0]._fd < 0)
+
+
 async def test_a_spool_that_is_full_gives_up_and_the_peer_does_not_notice(
     start: Callable[..., Any],  # noqa: F811
     tmp_path: Path,
@@ -257,6 +341,7 @@ async def test_a_spool_that_is_full_gives_up_and_the_peer_does_not_notice(
         spool = door.shadow.spool
         assert spool is not None
         assert (spool.objects, spool.used <= most) == (2, True)
+        await spool.look(0)
         spool.tick()
         assert door.counted("shadow_spool_bytes", "") == spool.used
         assert door.counted("shadow_spool_limit_bytes", "") == most

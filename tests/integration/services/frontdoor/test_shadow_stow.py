@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gantry.common.runtime.backoff import Delays
 from gantry.services.frontdoor.shadow import shadowing
+from gantry.services.frontdoor.shadow.spooling.catching_up import MOST_TRIES
 from tests.integration.common.net.conftest import eventually
 from tests.integration.services.frontdoor.test_shadow_web import Opened, Shadowed, breaks_off, hangs, opened
 from tests.support.archive import free_port
@@ -131,6 +132,53 @@ async def test_what_is_too_long_for_the_memory_goes_by_the_spool(opened: Opened,
     assert theirs.headers[0]["Content-Type"] == KIND
     await eventually(lambda: not list((tmp_path / "spool").glob("*/*/*")))
     assert site.room.used == 0
+
+
+async def test_a_body_in_the_spool_is_not_given_up_for_the_few_bytes_of_its_answer(
+    opened: Opened, tmp_path: Path
+) -> None:
+    ours, theirs = Taking("1.1"), Taking("1.1")
+    site = await opened(lambda request: full(request), memory=1, spool=tmp_path / "spool")
+    site.old.answer = theirs
+
+    async def full(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await ours(request)
+        assert site.room.take(site.room.most - site.room.used)
+        return answer
+
+    assert await post(site, bytes(3_000_000)) == 200
+    site.room.give(site.room.used)
+    await eventually(lambda: site.counted("shadow_compared", "STOW-RS", "same") == 1)
+    assert site.counted("shadow_given_up", "too_long") == 0
+
+
+async def test_a_gateway_that_says_for_long_that_nobody_is_there_loses_nothing(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadowing, "DELAYS", Delays(first=0.005, longest=0.01))
+    site = await opened(Taking("1.1"), spool=tmp_path / "spool")
+    site.old.answer = refuses
+    for body in (b"one", b"two", b"three"):
+        assert await post(site, body) == 200
+    await eventually(lambda: len(site.old.asked) > 3 * (MOST_TRIES + 2), 20.0)
+    site.old.answer = theirs = Taking("1.1")
+    await eventually(lambda: site.counted("shadow_compared", "STOW-RS", "same") == 3)
+    assert sorted(theirs.bodies) == [b"one", b"three", b"two"]
+    assert site.counted("shadow_given_up", "rejected") == 0
+
+
+async def test_what_a_server_never_takes_does_not_keep_the_others_away(opened: Opened, tmp_path: Path) -> None:
+    site, theirs = await opened(Taking("1.1"), spool=tmp_path / "spool"), Taking("1.1")
+    site.old.answer = refuses
+    for body in (b"never", b"two", b"three"):
+        assert await post(site, body) == 200
+    await eventually(lambda: site.counted("shadow_put_off", "rejected") == 3)
+
+    async def picky(request: web.BaseRequest) -> web.StreamResponse:
+        return await refuses(request) if await request.read() == b"never" else await theirs(request)
+
+    site.old.answer = picky
+    await eventually(lambda: site.counted("shadow_compared", "STOW-RS", "same") == 2)
 
 
 async def refuses(request: web.BaseRequest) -> web.StreamResponse:
