@@ -2,33 +2,38 @@
 (its serial number, the time, references that hold digests of where a package was installed from) and without single
 files: packages are what somebody looks up."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections import Counter
+from typing import Any
 
 
-def main() -> None:
-    """Read one and write it."""
-    bill = json.load(sys.stdin)
-    bill.pop("serialNumber", None)
-    bill["metadata"].pop("timestamp", None)
+def steady(bill: dict[str, Any]) -> dict[str, Any]:
+    """One that is the same each time it is made of the same parts."""
+    metadata = {name: value for name, value in bill["metadata"].items() if name != "timestamp"}
     parts = [part for part in bill["components"] if part["type"] != "file"]
     count = Counter(part.get("purl", "") for part in parts)
-    refs = {
-        part["bom-ref"]: part["purl"] if part.get("purl") and count[part["purl"]] == 1 else part["bom-ref"]
-        for part in parts
+    refs = {part["bom-ref"]: _ref(part, count) for part in parts}
+    refs[metadata["component"]["bom-ref"]] = "release"
+    return {
+        **{name: value for name, value in bill.items() if name != "serialNumber"},
+        "metadata": {**metadata, "component": {**metadata["component"], "bom-ref": "release"}},
+        "components": [{**part, "bom-ref": refs[part["bom-ref"]]} for part in parts],
+        "dependencies": [
+            {"ref": refs[entry["ref"]], "dependsOn": sorted(refs[ref] for ref in entry["dependsOn"] if ref in refs)}
+            for entry in bill.get("dependencies", [])
+            if entry["ref"] in refs
+        ],
     }
-    refs[bill["metadata"]["component"]["bom-ref"]] = "release"
-    for part in [*parts, bill["metadata"]["component"]]:
-        part["bom-ref"] = refs[part["bom-ref"]]
-    bill["components"] = parts
-    bill["dependencies"] = [
-        {"ref": refs[entry["ref"]], "dependsOn": sorted(refs[ref] for ref in entry["dependsOn"] if ref in refs)}
-        for entry in bill.get("dependencies", [])
-        if entry["ref"] in refs
-    ]
-    json.dump(bill, sys.stdout, indent=1, sort_keys=True)
+
+
+def _ref(part: dict[str, Any], count: Counter[str]) -> str:
+    purl = part.get("purl", "")
+    return purl if purl and count[purl] == 1 else part["bom-ref"]
+
+
+if __name__ == "__main__":
+    json.dump(steady(json.load(sys.stdin)), sys.stdout, indent=1, sort_keys=True)
     print()
-
-
-main()
