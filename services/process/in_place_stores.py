@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gantry.common.clock import Clock
+from gantry.common.config.secret_files import secret_of
 from gantry.common.config.settings import Settings
 from gantry.common.config.store_sections import InPlace
 from gantry.common.config.tls import trusting
@@ -65,19 +66,10 @@ class InPlaceStores:
             region=named.region,
             addressing=named.addressing,
             access_key=named.access_key,
-            secret_key=_secret(named),
+            secret_key=secret_of(named.secret_key_file, "storage.in_place"),
             deadline=storage.deadline,
             connections=self._settings.s3.connections,
             tls=trusting(named.ca) if named.ca is not None else None,
             ca_file=str(named.ca) if named.ca is not None else None,
         )
         return await open_foreign_bucket(bucket, self._clock)
-
-
-def _secret(named: InPlace) -> str | None:
-    if named.secret_key_file is None:
-        return None
-    try:
-        return named.secret_key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError("storage.in_place", None, f"{named.secret_key_file} cannot be read") from error

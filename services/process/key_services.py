@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gantry.common.config.secret_files import secret_of
 from gantry.common.config.store_sections import Encryption
 from gantry.common.errors import ConfigError
 from gantry.common.ports.keys import KeyService
@@ -26,7 +27,7 @@ def key_service(encryption: Encryption) -> KeyService | None:
             encryption.region,
             encryption.endpoint,
             encryption.access_key,
-            _secret(encryption),
+            secret_of(encryption.secret_key_file, "encryption.secret_key_file"),
             encryption.deadline,
             str(encryption.ca) if encryption.ca is not None else None,
         )
@@ -50,13 +51,3 @@ def add_key(file: Path, name: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(anew, file)
-
-
-def _secret(encryption: Encryption) -> str | None:
-    file = encryption.secret_key_file
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError("encryption.secret_key_file", None, f"{file} cannot be read") from error

@@ -17,6 +17,7 @@ from gantry.common.adapters.sqlite.index.index import open_sqlite_index
 from gantry.common.adapters.sqlite.log.log import open_sqlite_log
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import Clock
+from gantry.common.config.secret_files import secret_of
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -300,15 +301,6 @@ def _path(url: SplitResult, setting: str) -> Path:
     return Path(url.path)
 
 
-def _secret(file: Path | None, setting: str) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(setting, None, f"{file} cannot be read") from error
-
-
 async def _files(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
     return await open_file_store(
         _path(url, "storage.objects"),
@@ -330,7 +322,7 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool)
         region=s3.region,
         addressing=s3.addressing,
         access_key=s3.access_key,
-        secret_key=_secret(s3.secret_key_file, "s3.secret_key_file"),
+        secret_key=secret_of(s3.secret_key_file, "s3.secret_key_file"),
         deadline=settings.storage.deadline,
         connections=s3.connections,
         part_size=s3.part_size,
@@ -376,7 +368,7 @@ def kafka_cluster(url: SplitResult, settings: Settings) -> KafkaCluster:
         tls=trusting(kafka.ca) if kafka.tls else None,
         sasl=kafka.sasl,
         username=kafka.username,
-        password=_secret(kafka.password_file, "kafka.password_file"),
+        password=secret_of(kafka.password_file, "kafka.password_file"),
     )
 
 
@@ -412,7 +404,7 @@ def opensearch_cluster(url: SplitResult, settings: Settings) -> OpenSearchCluste
         connections=opensearch.connections,
         tls=trusting(opensearch.ca) if opensearch.tls else None,
         username=opensearch.username,
-        password=_secret(opensearch.password_file, "opensearch.password_file"),
+        password=secret_of(opensearch.password_file, "opensearch.password_file"),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gantry.common.access import role_table
+from gantry.common.config.secret_files import secret_of, text_of
 from gantry.common.dicom.query.queries import FIND_INFORMATION
 from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
@@ -20,7 +21,6 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from gantry.common.errors import ConfigError
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.ids import IMPLEMENTATION_VERSION_NAME
 from gantry.common.net import Request, Service
@@ -142,7 +142,12 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
     provider = Provider(issuer, context.clock, access.keys_every, access.keys_deadline)
     from_id_token = login.claims_from == "id-token"
     reader = TokenReader(context.issuers, issuer.name, role_table(access.roles), from_id_token=from_id_token)
-    client = OurClient(login.client_id, context.sessions.url, login.scopes, _secret(login.client_secret_file))
+    client = OurClient(
+        login.client_id,
+        context.sessions.url,
+        login.scopes,
+        text_of(secret_of(login.client_secret_file, "login.client_secret_file")),
+    )
     assert context.followed_sessions is not None
     back_channel = BackChannel(
         context.followed_sessions,
@@ -193,13 +198,6 @@ def build_subscriptions(context: Context, systems: Systems) -> Mapping[Resource,
         settings.http.may_subscribe,
         settings.http.may_operate,
     ).handlers()
-
-
-def _secret(file: Path | None) -> str:
-    try:
-        return "" if file is None else file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(str(file), None, "cannot be read") from error
 
 
 def build_web(

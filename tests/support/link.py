@@ -36,6 +36,11 @@ class Link:
             self._server.close()
         self._drop()
 
+    def expect(self, told: bytes) -> None:
+        """From now on another password is asked for; connections that are open are ended."""
+        self._expected = told
+        self._drop()
+
     def cut(self) -> None:
         """Nothing passes any more and nobody is told, as when a cable is pulled."""
         self._passing.clear()

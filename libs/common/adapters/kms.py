@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gantry.common.adapters.aws_credentials import session_of
+from gantry.common.config.secret_files import Secret
 from gantry.common.errors import Corrupt, DependencyUnavailable, KeyWithheld
 from gantry.common.ports.keys import NewKey
 
@@ -38,7 +39,7 @@ class KmsKey:
     region: str
     endpoint: str | None = None
     access_key: str | None = None
-    secret_key: str | None = None
+    secret_key: Secret | None = field(default=None, repr=False)
     deadline: float = 10.0
     """Seconds for an answer."""
     ca_file: str | None = None
@@ -94,12 +95,10 @@ class Kms:
             if self._opened is None:
                 key = self._key
                 self._opened = await self._stack.enter_async_context(
-                    get_session().create_client(
+                    session_of(key.access_key, key.secret_key).create_client(
                         "kms",
                         region_name=key.region,
                         endpoint_url=key.endpoint,
-                        aws_access_key_id=key.access_key,
-                        aws_secret_access_key=key.secret_key,
                         verify=key.ca_file,
                         config=AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3),
                     )

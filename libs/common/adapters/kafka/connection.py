@@ -6,11 +6,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from gantry.common.config.secret_files import Secret, text_of
 from gantry.common.errors import DependencyUnavailable
 
 DEPENDENCY = "event log"
@@ -41,7 +43,7 @@ class KafkaCluster:
     tls: ssl.SSLContext | None = None
     sasl: Sasl | None = None
     username: str | None = None
-    password: str | None = None
+    password: Secret | None = field(default=None, repr=False)
 
     def topic(self, name: str) -> str:
         """The topic's name at the brokers."""
@@ -67,9 +69,15 @@ class KafkaCluster:
             options |= {
                 "sasl_mechanism": self.sasl,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
+                "sasl_plain_password": text_of(self.password),
             }
         return options
+
+    def renew(self, client: AIOKafkaClient) -> None:
+        """From now on a client that lives long signs in by the password as it is now. aiokafka asks for it once, when
+        the client is made."""
+        if self.sasl:
+            client._sasl_plain_password = text_of(self.password)
 
 
 def unavailable(error: BaseException) -> DependencyUnavailable:

@@ -157,6 +157,7 @@ class KafkaConsumer:
             if self._starting is starting:
                 self._starting = None  # the next call tries anew
             raise unavailable(error) from error
+        self._cluster.renew(consumer._client)
         if not self._placed:
             await self._mark_beginnings(consumer)
             self._placed = True
@@ -172,6 +173,7 @@ class KafkaConsumer:
 
     async def _next(self, consumer: AIOKafkaConsumer, count: int) -> list[ConsumerRecord[bytes, bytes]]:
         while not self._early:
+            self._cluster.renew(consumer._client)
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=count)
             if not self._placed:
                 await self._mark_beginnings(consumer)

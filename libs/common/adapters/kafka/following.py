@@ -40,6 +40,7 @@ async def follow(
                 committed |= await reached()
                 continue
             before = dict(following)
+            cluster.renew(consumer._client)
             async with within(cluster.deadline):
                 records = await _some(consumer, behind, following, committed)
             if following != before:  # without records where retention has removed them

@@ -109,6 +109,7 @@ class Producer:
                     await _stop(producer)
                     raise
                 self._producer = producer
+            self._cluster.renew(self._producer.client)
             return self._producer
 
     async def _give_up(self, error: BaseException | None) -> None:

@@ -89,11 +89,10 @@ class OpenSearchClient:
 
     def __init__(self, cluster: OpenSearchCluster) -> None:
         scheme = "https" if cluster.tls is not None else "http"
-        auth = (cluster.username, cluster.password or "") if cluster.username is not None else None
         options: dict[str, Any] = {"ssl_context": cluster.tls} if cluster.tls is not None else {}
+        self._cluster = cluster
         self._client = AsyncOpenSearch(
             hosts=[f"{scheme}://{host}" for host in cluster.hosts],
-            http_auth=auth,
             timeout=cluster.deadline,
             maxsize=cluster.connections,
             max_retries=2,
@@ -111,7 +110,9 @@ class OpenSearchClient:
         """The answer to a request; None for a status in `absent`. Raises `DependencyUnavailable`."""
         try:
             with step("OpenSearch", operation=path.rpartition("/")[2].lstrip("_") if "/_" in path else "document"):
-                return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
+                return await self._client.transport.perform_request(
+                    method, path, params=parameters or None, body=body, headers=self._cluster.signed_in()
+                )
         except TransportError as error:
             if error.status_code in absent:
                 return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from dataclasses import dataclass, field
+
+from gantry.common.config.secret_files import Secret, text_of
 
 LEVELS = ("patients", "studies", "series", "instances")
 """The levels that are searched, from the top."""
@@ -27,7 +30,14 @@ class OpenSearchCluster:
     connections: int = 32
     tls: ssl.SSLContext | None = None
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = field(default=None, repr=False)
+
+    def signed_in(self) -> dict[str, str]:
+        """The headers of a request that say who we are (RFC 7617), by the password as it is now."""
+        if self.username is None:
+            return {}
+        told = f"{self.username}:{text_of(self.password)}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(told).decode('ascii')}"}
 
     def alias(self, kind: str) -> str:
         """The name that is searched."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from gantry.common.config.secret_files import Secret
+
 AWS = "https://s3.{region}.amazonaws.com"
 
 
@@ -27,7 +29,7 @@ class S3Bucket:
     region: str = "us-east-1"
     addressing: Literal["path", "virtual"] = "path"
     access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
+    secret_key: Secret | None = field(default=None, repr=False)
     deadline: float = 30.0
     connections: int = 64
     part_size: int = 8 << 20

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gantry.common.adapters.aws_credentials import session_of
 from gantry.common.adapters.s3.bucket import S3Bucket
 from gantry.common.adapters.s3.errors import DEPENDENCY, S3Refusal, translated
 from gantry.common.adapters.s3.signing import Credentials
@@ -26,7 +26,7 @@ class Control:
 
     def __init__(self, bucket: S3Bucket) -> None:
         self._bucket = bucket
-        self._session = get_session()
+        self._session = session_of(bucket.access_key, bucket.secret_key)
         self._stack = AsyncExitStack()
         self._client: Any = None
         self._credentials: Any = None
@@ -34,10 +34,9 @@ class Control:
     async def start(self) -> None:
         """Find credentials, create the client. Raises `ConfigError` if there are no credentials."""
         bucket = self._bucket
-        if bucket.access_key is None:
-            self._credentials = await self._session.get_credentials()
-            if self._credentials is None:
-                raise ConfigError("s3", None, "no credentials: neither set nor where the AWS tools look for them")
+        self._credentials = await self._session.get_credentials()
+        if self._credentials is None:
+            raise ConfigError("s3", None, "no credentials: neither set nor where the AWS tools look for them")
         config = AioConfig(
             connect_timeout=5,
             read_timeout=15,
@@ -52,8 +51,6 @@ class Control:
                 "s3",
                 region_name=bucket.region,
                 endpoint_url=bucket.endpoint,
-                aws_access_key_id=bucket.access_key,
-                aws_secret_access_key=bucket.secret_key,
                 verify=bucket.ca_file,
                 config=config,
             )
@@ -65,9 +62,6 @@ class Control:
 
     async def credentials(self) -> Credentials:
         """The credentials to sign with now; temporary ones are renewed before they expire."""
-        bucket = self._bucket
-        if bucket.access_key is not None:
-            return Credentials(bucket.access_key, bucket.secret_key or "")
         frozen = await self._credentials.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
