@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from gantry.common.adapters.opensearch.schema import VERSION
 from gantry.common.config.policy import read_policy
 from gantry.common.config.settings import Settings
 
@@ -69,3 +70,15 @@ def test_unit_gives_the_files_that_the_defaults_need() -> None:
 )
 def test_settings_say_what_is_allowed(words: str) -> None:
     assert words in (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_releases_names_this_one() -> None:
+    lines = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8").splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("| chart | release | index version |"))
+    newest = [cell.strip() for cell in lines[head + 2].strip("|").split("|")]
+    chart = dict(
+        line.split(": ", 1)
+        for line in (ROOT / "deploy/helm/gantry/Chart.yaml").read_text().splitlines()
+        if ": " in line
+    )
+    assert newest[:3] == [chart["version"], chart["appVersion"].strip('"'), str(VERSION)]
