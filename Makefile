@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
+.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-newer test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: setup peers servers ohif axe atheris ## the tests, with foreign peers and 
 
 test-long: setup peers servers ohif axe atheris ## every test, and many more examples of property tests: two hours or more
 	@GANTRY_TESTS=long $(PY) -m tests.support.rerun
+
+test-newer: ## unit and integration tests on the Python of Debian 13 (root on Debian)
+	@sh tests/on_debian.sh trixie
 
 test-kubernetes: setup peers servers ## the Helm chart: its own suites, and on a real node, brought up for it (docs/kubernetes.md)
 	@sh deploy/images/artefacts.sh kubernetes
