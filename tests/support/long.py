@@ -147,6 +147,7 @@ LONG: Mapping[str, Sequence[str]] = {
     "e2e/test_fetching_through.py::test_what_only_orthanc": ["cluster"],
     "e2e/test_inventory.py::test_a_new_archive": ["cluster"],
     "e2e/test_inventory.py::test_writing_one": ["cluster"],
+    "e2e/test_leaks.py": ["cluster"],
     "e2e/test_other_languages.py::test_a_test_in_java_": ALL,
     "e2e/test_peers_api.py::test_the_api_adds": ["cluster"],
     "e2e/test_rates.py::test_a_peer_that_is_too_fast": ["cluster-THIN"],

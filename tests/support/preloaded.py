@@ -31,7 +31,10 @@ IMPORTS = os.pathsep.join((str(ROOT / "libs"), str(ROOT)))
 """PYTHONPATH of the processes that tests start: they run this tree, whichever is installed."""
 _LONGEST = 1 << 18
 _SHOWS_PATIENTS = frozenset(
-    ("audit", "coerce", "conflicts", "find", "history", "hl7", "import", "import-in-place", "orders", "workitems")
+    (
+        *("audit", "coerce", "conflicts", "find", "history", "hl7", "orders", "workitems"),
+        *("import", "import-in-place", "left-in-place"),
+    )
 )
 """Commands that are asked to show patients, or whose files are called by their names."""
 _MODULES = (
