@@ -1,5 +1,6 @@
 #!/bin/sh
-# Foreign peers that the tests talk to: DCMTK, Orthanc, a browser, Prometheus and sslscan. Installed as root on Debian; otherwise named.
+# Foreign peers that the tests talk to: DCMTK, Orthanc, a browser, Prometheus, sslscan and rsyslog. Installed as root on
+# Debian; otherwise named.
 set -eu
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
@@ -8,11 +9,13 @@ command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 command -v sslscan >/dev/null 2>&1 || missing="$missing sslscan"
+[ -x /usr/sbin/rsyslogd ] || command -v rsyslogd >/dev/null 2>&1 || missing="$missing rsyslog"
+ls /usr/lib*/rsyslog/lmnsd_ossl.so /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing="$missing rsyslog-openssl"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "set-up: installing$missing"
     apt-get update -qq
-    # Debian starts services for Orthanc and Prometheus when it can; the tests start their own on free ports.
+    # Debian starts services for Orthanc, Prometheus and rsyslog when it can; the tests start their own on free ports.
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
