@@ -10,7 +10,7 @@ command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 command -v sslscan >/dev/null 2>&1 || missing="$missing sslscan"
 [ -x /usr/sbin/rsyslogd ] || command -v rsyslogd >/dev/null 2>&1 || missing="$missing rsyslog"
-ls /usr/lib*/rsyslog/lmnsd_ossl.so /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing="$missing rsyslog-openssl"
+[ -n "$(find /usr/lib/*/rsyslog /usr/lib/rsyslog /usr/lib64/rsyslog -name lmnsd_ossl.so 2>/dev/null)" ] || missing="$missing rsyslog-openssl"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "set-up: installing$missing"
