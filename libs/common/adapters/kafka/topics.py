@@ -9,12 +9,15 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 
 from gantry.common.adapters.kafka.connection import KafkaCluster
+from gantry.common.clock import SystemClock
 from gantry.common.errors import ConfigError
 from gantry.common.events.topics import TOPICS, Topic
 from gantry.common.telemetry.logs import get_logger
 
 logger = get_logger("kafka")
 _FOR_EVER = str((1 << 63) - 1)
+_TIME = SystemClock()
+_LOOKS, _LOOK_AGAIN_SECONDS = 20, 0.1
 
 
 def configuration(cluster: KafkaCluster) -> dict[str, str]:
@@ -51,6 +54,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> No
     present = {cluster.topic(topic.name) for topic in table()} - missing.keys()
     if missing:
         await _make(admin, cluster, missing)
+        await _until_usable(admin, list(missing))
     if present:
         await _check(admin, cluster, sorted(present))
 
@@ -77,6 +81,16 @@ async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict
             )
         elif error is not TopicAlreadyExistsError:  # another process was first
             raise error(*rest[:1])
+
+
+async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Return once a broker knows topics that were just made, and who leads them, or after a while: a moment later than
+    it says that they are made."""
+    for _ in range(_LOOKS):
+        found = await admin.describe_topics(names)
+        if all(not one["error_code"] and all(p["leader"] >= 0 for p in one["partitions"]) for one in found):
+            return
+        await _TIME.sleep(_LOOK_AGAIN_SECONDS)
 
 
 async def _check(admin: AIOKafkaAdminClient, cluster: KafkaCluster, names: list[str]) -> None:
