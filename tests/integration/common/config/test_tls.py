@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gantry.common.config.network_sections import Tls
 from gantry.common.config.shown_certificates import certificate_in
-from gantry.common.config.tls import client_context, server_context
+from gantry.common.config.tls import client_context, server_context, usual
 from gantry.common.errors import ConfigError
 from tests.support.certificates import Authority, Pair, settings
 
@@ -194,3 +195,19 @@ def test_half_a_pair_and_mutual_tls_without_authority_are_refused(ours: Pair) ->
         Tls(certificate=ours.certificate)
     with pytest.raises(ValidationError, match="needs `ca`"):
         Tls(certificate=ours.certificate, key=ours.key)
+
+
+def test_authorities_that_do_not_say_what_their_key_is_for_are_believed_on_every_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = ssl.create_default_context
+
+    def as_since_3_13(**given: Any) -> ssl.SSLContext:
+        context = made(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_since_3_13)
+    context = usual(None)
+    assert not context.verify_flags & (ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -21,7 +21,6 @@ from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.client import Peer
 from gantry.common.net.proxy import LOCAL, Origin, encode
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import PduLimits
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.origins import PROOF
@@ -29,22 +28,15 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, WebServer
 from gantry.common.web.sockets import ServerSocket
 from gantry.services.frontdoor.backends import Backends
-from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
+from gantry.services.frontdoor.dimse import DimseDoor
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web import Forwarder
 from gantry.services.process.door_key import DoorKey, OriginProver, ProvenOrigins
 from tests.integration.common.net.conftest import FAST, Echo, Seen, eventually
 from tests.integration.services.frontdoor.behind import behind
+from tests.integration.services.frontdoor.open_door import LIMITS
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, VERIFICATION, rq_bytes
 
-LIMITS = DoorLimits(
-    artim=0.5,
-    associations=8,
-    associations_per_peer=6,
-    connect_timeout=0.5,
-    connect_deadline=2.0,
-    upper_layer=PduLimits(max_associate_length=1 << 20),
-)
 NEAR = ip_network("127.0.0.0/8")
 LIED = "192.0.2.7"
 STUDIES = "/dicom-web/studies"
