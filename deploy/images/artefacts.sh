@@ -177,15 +177,16 @@ node_programs() {
         ln -s node "$out/$program"
     done
 }
-keda() { # the operator and the server of metrics, from the module's own sources, with the kinds that they add to a cluster
-    have "keda-$KEDA" && return
+keda() { # operator, server of metrics and admission webhooks, from the module's own sources, with the kinds that they add to a cluster
+    have "keda-$KEDA/webhooks" && return
     need go KEDA
     echo "images: building KEDA $KEDA (ten minutes or more on two cores)"
     mkdir -p "$work/keda/out/kinds"
     (cd "$work/keda" && dir="$(go mod download -json "github.com/kedacore/keda/v2@v$KEDA" | sed -n 's/.*"Dir": "\(.*\)",*/\1/p')" &&
         [ -n "$dir" ] && cp -R "$dir" src && chmod -R u+w src && cp src/config/crd/bases/*.yaml out/kinds/ && cd src &&
-        CGO_ENABLED=0 go build -p "${GANTRY_BUILD_JOBS:-2}" -trimpath -ldflags "-s -w" -o ../out/ ./cmd/operator ./cmd/adapter) \
+        CGO_ENABLED=0 go build -p "${GANTRY_BUILD_JOBS:-2}" -trimpath -ldflags "-s -w" -o ../out/ ./cmd/operator ./cmd/adapter ./cmd/webhooks) \
         >"$work/keda/log" 2>&1 || { tail -n 3 "$work/keda/log" >&2; exit 1; }
+    rm -rf "$CACHE/keda-$KEDA" # one without webhooks, of before
     keep "$work/keda/out" "keda-$KEDA"
 }
 unittest() { # the plugin of helm: its module has a replace directive, which `go install` refuses

@@ -1,15 +1,21 @@
-"""KEDA on the node: its operator and its server of metrics as programs beside the kubelet, looking names up as pods do.
+"""KEDA on the node: its operator, its server of metrics and its admission webhooks as programs beside the kubelet,
+looking names up as pods do.
 
 Built from its own sources by `deploy/images/artefacts.sh keda`.
 """
 
 from __future__ import annotations
 
+import base64
+import json
+import socket
+from contextlib import closing
 from pathlib import Path
 
 from tests.kubernetes.api_group import serve_group
 from tests.kubernetes.leftovers import DNS
 from tests.kubernetes.node import Node
+from tests.support.answering import wait_for
 from tests.support.archive import free_port
 from tests.support.parts import parts, version_of
 
@@ -47,6 +53,41 @@ def begin(node: Node) -> None:
         *("--authentication-kubeconfig", config, "--authorization-kubeconfig", config),
     )
     serve_group(node, "keda-metrics-apiserver", _NAMESPACE, "external.metrics.k8s.io/v1beta1", secure)
+    _begin_webhooks(node, programs, certificates, names)
+
+
+def _begin_webhooks(node: Node, programs: Path, certificates: Path, names: tuple[str, ...]) -> None:
+    """What the API server asks before it takes a ScaledObject; without an answer it takes none."""
+    port, health = free_port(), free_port()
+    node.run_beside(
+        "keda-webhooks",
+        *(*names, str(programs / "webhooks"), "--cert-dir", str(certificates), "--port", str(port)),
+        *("--metrics-bind-address", f"127.0.0.1:{free_port()}", "--health-probe-bind-address", f"127.0.0.1:{health}"),
+    )
+    wait_for(lambda: _listens(port), 60, "KEDA's webhooks")
+    authority = base64.b64encode((certificates / "tls.crt").read_bytes()).decode()
+    path = "validate-keda-sh-v1alpha1-scaledobject"
+    rule = {
+        "apiGroups": ["keda.sh"],
+        "apiVersions": ["v1alpha1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["scaledobjects"],
+    }
+    webhook = {
+        "name": "vscaledobject.kb.io",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "rules": [rule],
+        "clientConfig": {"url": f"https://localhost:{port}/{path}", "caBundle": authority},
+    }
+    manifest = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "keda-admission"},
+        "webhooks": [webhook],
+    }
+    node.kubectl("apply", "-f", "-", given=json.dumps(manifest))
 
 
 def _certificates(node: Node) -> Path:
@@ -55,3 +96,11 @@ def _certificates(node: Node) -> Path:
     made = node.certificate("keda/tls", "localhost")
     (folder / "ca.crt").write_bytes(made.read_bytes())
     return folder
+
+
+def _listens(port: int) -> bool:
+    try:
+        with closing(socket.create_connection(("127.0.0.1", port), 1.0)):
+            return True
+    except OSError:
+        return False

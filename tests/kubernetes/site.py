@@ -25,7 +25,7 @@ CHART = ROOT / "deploy" / "helm" / "gantry"
 VALUES = ROOT / "tests" / "kubernetes" / "values.yaml"
 NAMESPACE, RELEASE = "gantry", "gantry"
 ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
-_DCMTK = "gantry-test-dcmtk:bookworm"
+DCMTK = "gantry-test-dcmtk:bookworm"
 _SECRET_KEY = "of-this-test-alone"
 
 
@@ -40,12 +40,12 @@ class Site:
         """Images, stores and namespaces."""
         self.image = required("gantry").address
         images = {name: version_of(f"{name.upper()}_IMAGE") for name in ("kafka", "s3", "opensearch")}
-        _make_dcmtk_image()
+        make_debian_image(DCMTK, "dcmtk")
         self.node.make_pause_image()
-        self.node.load(self.node.pause_image, self.image, _DCMTK, *images.values())
+        self.node.load(self.node.pause_image, self.image, DCMTK, *images.values())
         started = time.monotonic()
         text = (ROOT / "tests" / "kubernetes" / "stores.yaml").read_text()
-        for name, value in {**images, "dcmtk": _DCMTK, "secret_key": _SECRET_KEY}.items():
+        for name, value in {**images, "dcmtk": DCMTK, "secret_key": _SECRET_KEY}.items():
             text = text.replace(f'"{{{name}}}"', f'"{value}"')
         self.node.kubectl("apply", "-f", "-", given=text)
         self.node.kubectl("create", "namespace", NAMESPACE)
@@ -194,14 +194,16 @@ class Site:
         return output
 
 
-def _make_dcmtk_image() -> None:
+def make_debian_image(name: str, package: str) -> None:
+    """An image of Debian with one package more."""
     base = version_of("BASE_IMAGE")
     text = (
-        f"FROM {base}\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends dcmtk >/dev/null && "
+        f"FROM {base}\nRUN apt-get update -qq && "
+        f"apt-get install -y -qq --no-install-recommends {package} >/dev/null && "
         "rm -rf /var/lib/apt/lists/*\n"
     )
     subprocess.run(
-        ["docker", "build", "-q", "--network", "host", "-t", _DCMTK, "-"],
+        ["docker", "build", "-q", "--network", "host", "-t", name, "-"],
         input=text.encode(),
         check=True,
         capture_output=True,

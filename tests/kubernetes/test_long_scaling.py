@@ -4,6 +4,7 @@ under a continuous load of stores."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from gantry.common.net import Peer, connect
 from tests.kubernetes import keda
 from tests.kubernetes.load import Load
 from tests.kubernetes.scaling import ready, wait_wanted
-from tests.kubernetes.site import Site
+from tests.kubernetes.site import NAMESPACE, Site
 from tests.monitoring.prometheus import Prometheus, prometheus
 from tests.support.answering import wait_for
 from tests.support.server import Unavailable
@@ -42,7 +43,7 @@ def scaled(site: Site) -> Iterator[Site]:
 
 
 def _wait_wanted(site: Site, role: str, number: int, seconds: float) -> None:
-    wait_wanted(site, role, number, seconds, "keda", "keda-metrics")
+    wait_wanted(site, role, number, seconds, "keda", "keda-metrics", "keda-webhooks")
 
 
 def test_indexers_follow_the_lag_of_their_group_up_and_down(scaled: Site, tmp_path: Path) -> None:
@@ -114,3 +115,50 @@ def test_ingest_follows_open_associations_up_and_down(scaled: Site, tmp_path: Pa
         print("ingest by associations:", load.in_words())
         load.check()
         load.check_polite()
+
+
+def test_keda_takes_over_from_the_autoscaler_by_cpu_and_hands_back(scaled: Site) -> None:
+    """KEDA's webhooks refuse a workload that has another autoscaler; at that moment it has the chart's own still."""
+    by_cpu = "roles.query.autoscaling.enabled=true,roles.query.autoscaling.minReplicas=1,roles.query.autoscaling.cpu=70"
+    prometheus = "keda.associations.prometheus={}".format
+    before = scaled.uids("query")
+    try:
+        scaled.upgrade("--set", "roles.ingest.autoscaling.enabled=false")
+        for url, autoscaler in (("", "gantry-query"), ("http://127.0.0.1:9", "keda-hpa-gantry-query")):
+            scaled.upgrade("--set", by_cpu, "--set", prometheus(url))
+            wait_for(lambda: _autoscalers(scaled, "gantry-query") == [autoscaler], 60, autoscaler)
+        scaled.upgrade("--set", prometheus(""))
+        wait_for(lambda: _autoscalers(scaled, "gantry-query") == ["gantry-query"], 60, "the one by CPU")
+        second = _scaled_object(scaled, "gantry-query")
+        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(second))
+        assert done.returncode == 0, done.stderr
+        third = second | {"metadata": {"name": "another"}}
+        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(third))
+        assert "already managed by" in done.stderr
+    finally:
+        scaled.node.try_kubectl("-n", NAMESPACE, "delete", "scaledobject", "by-hand")
+        scaled.upgrade("--set", "roles.query.autoscaling.enabled=false")
+    assert scaled.uids("query") == before
+
+
+def _autoscalers(site: Site, workload: str) -> list[str]:
+    found = site.node.get("horizontalpodautoscalers", NAMESPACE)
+    return sorted(one["metadata"]["name"] for one in found if one["spec"]["scaleTargetRef"]["name"] == workload)
+
+
+def _scaled_object(site: Site, workload: str) -> dict[str, object]:
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "by-hand"},
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": workload},
+            "minReplicaCount": 1,
+            "triggers": [
+                {
+                    "type": "cron",
+                    "metadata": {"timezone": "UTC", "start": "0 6 * * *", "end": "0 20 * * *", "desiredReplicas": "1"},
+                }
+            ],
+        },
+    }

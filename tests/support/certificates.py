@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +42,12 @@ class Authority:
     def ca(self) -> Path:
         return self.pair.certificate
 
-    def sign(self, name: str, days: int = 2) -> Pair:
-        """A certificate for this machine."""
+    def sign(self, name: str, days: int = 2, hosts: Sequence[str] = ()) -> Pair:
+        """A certificate for this machine, and for more hosts."""
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        names = ["DNS:localhost", "IP:127.0.0.1", *(f"DNS:{host}" for host in hosts)]
+        extensions.write_text(f"subjectAltName={','.join(names)}\n")
         _openssl("req", "-new", *_EC, "-subj", f"/CN={name}", "-keyout", str(pair.key), "-out", str(request))
         _openssl(
             "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey", str(self.pair.key), "-CAcreateserial",
