@@ -23,7 +23,7 @@ def as_da(text: str, today: date) -> str:
         return f"{today - timedelta(days=days):%Y%m%d}-"
     found = _RANGE.fullmatch(text)
     if found is None or not (found[1] or found[3]) or (found[1] and found[3] and not found[2]):
-        raise ValueError(f"{text!r} is no date: 20240131, 2024-01-31, today, yesterday, -7d, or FROM-UNTIL")
+        raise ValueError(f"{text!r} is not a date: 20240131, 2024-01-31, today, yesterday, -7d, or FROM-UNTIL")
     first, dash, second = (_day(part, today) if part and part != "-" else part or "" for part in found.groups())
     return f"{first}{dash}{second}"
 
@@ -35,5 +35,5 @@ def _day(text: str, today: date) -> str:
     try:
         date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
-        raise ValueError(f"{text!r} is no day of the calendar") from None
+        raise ValueError(f"{text!r} is not a day of the calendar") from None
     return digits

@@ -30,7 +30,7 @@ def set_fields(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or name not in _NAMES:
-            raise ConfigError("--set", None, f"{name!r} is no field of a peer: NAME=VALUE, as docs/settings.md has it")
+            raise ConfigError("--set", None, f"{name!r} is not a field of a peer: NAME=VALUE, see docs/settings.md")
         value = plain(parse(f"value: {text}", f"--set {name}").tree.get("value")) if text.strip() else None
         fields[name] = value
     return fields

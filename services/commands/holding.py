@@ -147,7 +147,7 @@ def _one_of(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> N
     if bool(uids) == (patient is not None):
         raise click.UsageError("give Study Instance UIDs, or a patient with --patient")
     if patient is not None and not patient.strip():
-        raise click.BadParameter("a Patient ID that is empty is nobody's", param_hint="--patient")
+        raise click.BadParameter("the Patient ID is empty", param_hint="--patient")
     if issuer is not None and patient is None:
         raise click.UsageError("--issuer goes with --patient")
 

@@ -113,7 +113,7 @@ def add(config: Path | None, data: Path | None, as_json: bool, files: tuple[Any,
             raise click.BadParameter(f"{file.name}: {error}") from error
         uid = first(attributes, SOP_INSTANCE_UID) or new_uid()
         if not is_uid(uid):
-            raise click.BadParameter(f"{file.name}: SOPInstanceUID is no UID")
+            raise click.BadParameter(f"{file.name}: SOPInstanceUID is not a UID")
         made.append((uid, attributes))
 
     async def act(opened: OrderSession) -> None:
@@ -152,7 +152,7 @@ def erase(config: Path | None, data: Path | None, as_json: bool, uid: str, reaso
     async def act(opened: OrderSession) -> None:
         workitem = await _existing(opened, uid)
         if workitem.state is WorkitemState.IN_PROGRESS and not even_in_progress:
-            raise click.ClickException("somebody performs it; with --even-in-progress it is erased all the same")
+            raise click.ClickException("it is being performed; with --even-in-progress it is erased all the same")
         await _desk(opened).erase(uid, reason, _asker(opened))
         click.echo(f"workitem {uid} is erased")
 

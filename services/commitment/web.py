@@ -179,7 +179,7 @@ class CommitmentRequests:
 def _transaction(match: Match) -> str:
     (uid, *more) = match.rest
     if more or not is_uid(uid):
-        raise HttpProblem(400, "what stands for the transaction in the path is not a uid")
+        raise HttpProblem(400, "the transaction in the path is not a uid")
     return uid
 
 

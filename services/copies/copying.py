@@ -95,7 +95,7 @@ class Copier:
                 for share in (await self._followed.current()).all():
                     await self._clear(share)
             except DependencyUnavailable as error:
-                logger.warning("copies of links that are over are not removed yet", error=error)
+                logger.warning("copies of expired links are not removed yet", error=error)
             await self._clock.sleep(_CLEAR_EVERY)
 
     async def _clear(self, share: Share) -> None:
@@ -108,7 +108,7 @@ class Copier:
                 await self._objects.delete(key)
             self._cleared.add(made.share)
             if keys:
-                logger.info("copies of a link that is over were removed", share=made.share, copies=len(keys))
+                logger.info("copies of an expired link were removed", share=made.share, copies=len(keys))
         elif share.copied is not None:
             await self._purge(made)
 
@@ -117,7 +117,7 @@ class Copier:
         try:
             copies = unpack(await read_whole(self._objects, manifest_key(made.share)))
         except (NotFound, Corrupt) as error:
-            logger.error("what a link shows cannot be read", share=made.share, error=error)
+            logger.error("the contents of a link cannot be read", share=made.share, error=error)
             return
         there = {location.object_key for location in await self._locations(made)}
         gone = [one for one in copies if one.origin not in there and not await self._exists(one.origin)]
@@ -126,7 +126,7 @@ class Copier:
             await self._objects.put(manifest_key(made.share), [pack(left)])
             for one in gone:
                 await self._objects.delete(one.stored.object_key)
-            logger.info("copies of what is gone were removed", share=made.share, copies=len(gone))
+            logger.info("copies of deleted objects were removed", share=made.share, copies=len(gone))
 
     async def _exists(self, key: str) -> bool:
         try:

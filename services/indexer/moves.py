@@ -132,7 +132,7 @@ async def _apply(index: SearchIndex, entries: list[InstanceEntry]) -> list[Appli
             applied = await index.apply([entries[at] for at in left])
         except EntryRefused as error:
             refused = left.pop(error.position)
-            logger.error("what was moved cannot be applied", key=entries[refused].object_key, error=error)
+            logger.error("a move cannot be applied", key=entries[refused].object_key, error=error)
             continue
         for at, one in zip(left, applied, strict=True):
             results[at] = one

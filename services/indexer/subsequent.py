@@ -84,7 +84,7 @@ class Subsequent:
         for event in events:
             self._metrics.subsequent_occurrences.labels("hidden").inc(len(event.receipts))
             logger.warning(
-                "what was rejected or deleted came again, or its note came first: it is hidden",
+                "rejected or deleted instances were received again, or their note came first: they are hidden",
                 study_instance_uid=study,
                 code=event.code,
                 receipts=len(event.receipts),

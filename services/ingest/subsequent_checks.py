@@ -55,7 +55,7 @@ class SubsequentChecks:
                 refused = await self._is_refused(event)
         except (DependencyUnavailable, TimeoutError) as error:
             # It is taken, and hidden by the indexer if it must be.
-            logger.warning("whether an object was rejected before cannot be looked up", error=error)
+            logger.warning("earlier rejections cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return
         if refused:

@@ -82,7 +82,7 @@ class CorrectionService:
         asked = corrector_of(request, self._may_correct)
         body = await json_body(request)
         if not isinstance(body, Mapping):
-            raise HttpProblem(400, "the body is to be a JSON object")
+            raise HttpProblem(400, "the body must be a JSON object")
         patient = _identity(body.get("patient"), "patient")
         what = match.rest[0] if len(match.rest) == 1 else ""
         if what == "corrections":

@@ -49,7 +49,7 @@ class Expiry:
                 if result.studies or result.held:
                     logger.info("retention is over", deleted=result.studies, held=len(result.held))
             except GantryError as error:
-                logger.warning("deleting by retention broken off", error=error)
+                logger.warning("deleting by retention was interrupted", error=error)
             await self._clock.sleep(every)
 
     async def expire(self) -> BulkResult:

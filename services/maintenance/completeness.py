@@ -85,7 +85,7 @@ class Completeness:
         try:
             await self._look()
         except GantryError as error:
-            logger.warning("whether the index is complete is not known", error=error)
+            logger.warning("the completeness of the index cannot be determined", error=error)
 
     async def _is_known_to_be_behind(self) -> bool:
         try:

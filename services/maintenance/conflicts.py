@@ -109,5 +109,5 @@ async def report_aside(index: ReadIndex, clock: Clock, metrics: Metrics) -> None
         try:
             metrics.receipts_aside.set((await index.count(DEFAULT_PARTITION))["aside"])
         except GantryError as error:
-            logger.warning("what is kept aside was not counted", error=error)
+            logger.warning("objects kept aside could not be counted", error=error)
         await clock.sleep(_EVERY_SECONDS)

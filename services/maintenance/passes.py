@@ -102,7 +102,7 @@ class Passes(Generic[P]):
         try:
             await self._objects.put(key, [json.dumps(asdict(state)).encode()])
         except DependencyUnavailable as error:
-            self._logger.warning("how far a pass is was not saved", error=error)
+            self._logger.warning("the progress of a pass was not saved", error=error)
             return
         async for stat in self._objects.list(self.root):
             if stat.key < key:

@@ -64,7 +64,7 @@ class Sweeper:
                 raise
             except GantryError as error:
                 swept.unreadable += 1
-                logger.error("object without a event cannot be read", key=key, error=error)
+                logger.error("object without an event cannot be read", key=key, error=error)
                 continue
             await self._log.append(fact)
             swept.told += 1

@@ -117,7 +117,7 @@ class ConflictsPart:
 
     async def _sides(self, uid: str) -> Sequence[ConflictSide]:
         if not is_uid(uid):
-            raise HttpProblem(400, "what stands for the instance in the path is not a uid")
+            raise HttpProblem(400, "the instance in the path is not a uid")
         async for found in sides_of(self._index, DEFAULT_PARTITION, [uid]):
             if in_conflict(found):
                 return found

@@ -140,7 +140,7 @@ class HealthPart:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 self._found[name] = now, await ask(), ""
         except TimeoutError:
-            self._found[name] = now, None, f"not found out within {_PATIENCE_SECONDS:g} s"
+            self._found[name] = now, None, f"no answer within {_PATIENCE_SECONDS:g} s"
         except GantryError as error:
             self._found[name] = now, None, str(error)
 

@@ -138,7 +138,7 @@ class PeerChangesPart:
         self._audit.add(overtaken(event))
         if verdict is Verdict.TOO_MANY:
             raise HttpProblem(409, f"there are {MOST_PEERS} peers of the API already, or too many that were removed")
-        raise HttpProblem(412, "somebody has changed it meanwhile: get it again, and look")
+        raise HttpProblem(412, "it was changed meanwhile: get it again before changing it")
 
 
 def _require(request: web.BaseRequest, stands: AddedPeer | None) -> None:

@@ -102,7 +102,7 @@ class PeersPart:
             raise HttpProblem(404, "the policy names no such peer")
         peer = self._peers.contact(title, self._ours)
         if peer is None:
-            raise HttpProblem(409, "the policy names no host and port of it: nobody knows where to call it")
+            raise HttpProblem(409, "the policy names no host and port of it: it cannot be called")
         async with self._calling.turn():
             begun = self._clock.monotonic()
             why = await _verified(peer)

@@ -22,13 +22,13 @@ class Turns:
     async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
         """One of them. Raises `HttpProblem` 503 when there are too many, and when the time is over."""
         if not self._free:
-            raise HttpProblem(503, "too many look at operations at once: try again in a moment", _AGAIN)
+            raise HttpProblem(503, "too many requests for operations at once: try again in a moment", _AGAIN)
         self._free -= 1
         limit = self._seconds if seconds is None else seconds
         try:
             async with asyncio.timeout(limit):
                 yield
         except TimeoutError:
-            raise HttpProblem(503, f"not found out within {limit:g} s: ask for less, or later", _AGAIN) from None
+            raise HttpProblem(503, f"no answer within {limit:g} s: ask for less, or later", _AGAIN) from None
         finally:
             self._free += 1

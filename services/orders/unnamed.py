@@ -42,7 +42,7 @@ class UnnamedValues:
                 await self._follower.remove_erased()
                 await self.remove()
             except GantryError as error:
-                logger.warning("looking for values of orders broken off", error=error)
+                logger.warning("the search for values of orders was interrupted", error=error)
             await self._clock.sleep(every)
 
     async def remove(self) -> int:

@@ -141,7 +141,7 @@ class Locator:
                 records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
         except (DependencyUnavailable, TimeoutError) as error:
             # Indexed objects can still be retrieved while the log is unavailable or the index far behind.
-            logger.warning("what is not indexed yet cannot be looked up", error=error)
+            logger.warning("objects that are not indexed yet cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return Unindexed()
         events = [event for record in records if (event := _event(record.payload)) and event.partition == partition]
@@ -166,7 +166,7 @@ class Locator:
         try:
             return await with_coercion(self._objects, stored)
         except DependencyUnavailable as error:
-            logger.warning("what was coerced cannot be looked up", error=error)
+            logger.warning("coerced values cannot be looked up", error=error)
             return [event for event in stored if event.coercion is not None]
 
     async def _corrected(

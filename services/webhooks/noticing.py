@@ -101,7 +101,7 @@ class Noticing:
             found = await self._studies.find(one.study, wanted, identity.facts, sight)
         except NotUnderstood as error:
             # Who tells subscribers says so in its status.
-            logger.warning("nothing is noted for a subscription", subscription=name, why=str(error))
+            logger.warning("a notification could not be queued", subscription=name, why=str(error))
             return ""
         return kind_for(known, one, found, all_seen=sight.whole and not wanted.filters)
 

@@ -88,18 +88,18 @@ class Notifier:
                         await self._begin(consumer)
                         attempt = 0
             except DependencyUnavailable as error:
-                logger.warning("subscribers may be told later", error=error, attempt=attempt)
+                logger.warning("notifications may be delayed", error=error, attempt=attempt)
             await self._clock.sleep(self._delays.after(attempt))
             attempt += 1
 
     async def _begin(self, consumer: Consumer) -> None:
-        """Wait until this member is given records, and say that this process tells subscribers."""
+        """Wait until this member is given records, and say that this process notifies subscribers."""
         await consumer.poll()
         await consumer.commit([])
         if (await self._followed.latest()).notifier != self._name:
             begun = NotifierBegan(DEFAULT_PARTITION, "", "*", self._name, self._clock.now_us())
             await self._followed.tell(begun)
-            logger.info("this process tells subscribers")
+            logger.info("this process notifies subscribers")
 
     async def _look_after(self) -> None:
         """A task for each subscription that is on, while it is this process's turn."""
@@ -123,7 +123,7 @@ class Notifier:
                 await telling.run()
                 return
             except DependencyUnavailable as error:
-                logger.warning("a subscriber is told later", subscription=name, error=error, attempt=attempt)
+                logger.warning("a notification is delayed", subscription=name, error=error, attempt=attempt)
             except Exception as error:
                 # A fault here must not end the telling of others.
                 logger.error("a subscription failed", subscription=name, error=error)

@@ -121,8 +121,8 @@ def test_dates_narrow(archive: RunningArchive, key: str) -> None:
         ("patientname=DOE", "did you mean PatientName"),
         ("PatientNam=DOE", "did you mean PatientName"),
         ("Qwertzuiop=1", "neither a DICOM keyword nor a tag"),
-        ("StudyDate=2024-13-45", "StudyDate: '2024-13-45' is no day of the calendar"),
-        ("StudyDate=tomorrow", "is no date"),
+        ("StudyDate=2024-13-45", "StudyDate: '2024-13-45' is not a day of the calendar"),
+        ("StudyDate=tomorrow", "is not a date"),
     ],
 )
 def test_keys_that_are_none_are_said_in_words(archive: RunningArchive, key: str, words: str) -> None:

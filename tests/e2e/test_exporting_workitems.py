@@ -225,7 +225,7 @@ def test_one_bad_workitem_is_cancelled_alone_with_its_reason(tmp_path: Path) -> 
         "1.9.4": "COMPLETED",
     }, done
     assert "a query was answered with" in other.reasons["1.9.1"]
-    assert other.reasons["1.9.2"] == "'1.2.x' is no Study Instance UID"
+    assert other.reasons["1.9.2"] == "'1.2.x' is not a Study Instance UID"
     assert len(files(tmp_path / "to")) == 2
 
 

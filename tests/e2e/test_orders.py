@@ -90,7 +90,7 @@ def test_orders_are_found_by_what_they_and_their_steps_say(orders: OrdersClient)
         ("GET", "/A404", None, 404, "not found"),
         ("GET", "/A404/history", None, 404, "not found"),
         ("GET", "/A50/other", None, 404, "not found"),
-        ("GET", "?Colour=red", None, 400, "is no parameter of orders"),
+        ("GET", "?Colour=red", None, 400, "is not a parameter of orders"),
         ("GET", "?ScheduledProcedureStepStartDate=soon", None, 400, "ScheduledProcedureStepStartDate"),
         ("PUT", "/A50", PATIENT, 405, "PUT is not a method"),
     ],

@@ -23,7 +23,7 @@ def _hours(_: click.Context, __: click.Parameter, value: str) -> tuple[float, fl
     except ValueError:
         found = 0.0, 0.0
     if not 0 <= found[0] < found[1] <= 24:
-        raise click.BadParameter(f"{value!r} are no hours of a day: 0-24, 8-12")
+        raise click.BadParameter(f"{value!r} are not hours of a day: 0-24, 8-12")
     return found
 
 

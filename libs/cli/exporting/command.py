@@ -250,7 +250,7 @@ def _need_studies(
             "--worklist needs a folder: a ZIP file begins anew, and would replace what earlier runs have completed"
         )
     if wrong := [uid for uid in studies if not is_uid(uid)]:
-        raise click.UsageError(f"{wrong[0]!r} is no Study Instance UID")
+        raise click.UsageError(f"{wrong[0]!r} is not a Study Instance UID")
 
 
 def _deidentifier(

@@ -157,7 +157,7 @@ def not_performable(one: Claimed) -> str:
     """Why its input cannot be exported at all; "" where it can be tried."""
     if not one.studies:
         return "its input names no study"
-    return next((f"{uid!r} is no Study Instance UID" for uid in one.studies if not is_uid(uid)), "")
+    return next((f"{uid!r} is not a Study Instance UID" for uid in one.studies if not is_uid(uid)), "")
 
 
 def _why_not(one: Claimed, outcomes: Mapping[str, StudyExport]) -> str:

@@ -172,7 +172,7 @@ def _source(
         token = token_file.read_text().strip() if token_file is not None else ""
         return DicomWeb(first, timeout, keys, token)
     if "@" not in first:
-        raise click.UsageError(f"{first!r} is no folder, no URL, and not of the form AETITLE@host:port")
+        raise click.UsageError(f"{first!r} is neither a folder nor a URL, nor of the form AETITLE@host:port")
     title, host, port = PeerType().convert(first, None, None)
     context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)

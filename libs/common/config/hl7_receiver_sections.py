@@ -76,6 +76,6 @@ class Hl7ReceiverSettings(Section):
     def _check_link(self, link: str) -> None:
         parts = urlsplit(link)
         if parts.scheme not in ("http", "https") or not parts.hostname or any(sign.isspace() for sign in link):
-            raise ValueError(f"{self.name}: link is no address of a page")
+            raise ValueError(f"{self.name}: link is not the address of a page")
         if "{study}" not in link and "{accession}" not in link:
             raise ValueError(f"{self.name}: link names no study: write {{study}} or {{accession}} into it")

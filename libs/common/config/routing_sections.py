@@ -21,7 +21,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone that is known here") from None
+        raise ValueError(f"{name!r} is not a time zone that is known here") from None
     return name
 
 
@@ -37,7 +37,7 @@ def _output(value: str) -> str:
     if "://" not in value:
         return _AE_TITLE.validate_python(value)
     if _URL.fullmatch(value) is None:
-        raise ValueError(f"{value!r} is no URL of a web server")
+        raise ValueError(f"{value!r} is not the URL of a web server")
     return value
 
 

@@ -67,7 +67,7 @@ Count = Annotated[int, Field(ge=1)]
 def _text(value: Any) -> Any:
     """YAML makes a number of 00123, and a truth value of NO: what is not quoted may not be what was written."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text: write it in quotes")
+        raise ValueError(f"{value!r} is not text: write it in quotes")
     return value
 
 

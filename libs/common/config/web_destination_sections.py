@@ -38,7 +38,7 @@ class WebDestinationSettings(Section):
     def _is_reached(self) -> Self:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or any(sign.isspace() for sign in self.url):
-            raise ValueError(f"{self.name}: url is no https address")
+            raise ValueError(f"{self.name}: url is not an https address")
         if parts.query or parts.fragment or parts.username or parts.password is not None:
             raise ValueError(f"{self.name}: url has no user, query or fragment; a token belongs in token_file")
         if parts.scheme == "http" and not self.plain:

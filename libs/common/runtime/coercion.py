@@ -23,7 +23,7 @@ def coercion_of_meta(meta: bytes, key: str) -> bytes:
         private = parse_meta(meta).private
         unpack_coercion(private)
     except NotUnderstood as error:
-        logger.error("what was coerced of an object cannot be read: it shows its own values", key=key, error=error)
+        logger.error("coerced values cannot be read: the object is shown as it was stored", key=key, error=error)
         return b""
     return private
 

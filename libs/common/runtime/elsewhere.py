@@ -78,7 +78,7 @@ class CommittedElsewhere:
             try:
                 asked = unpack_asked(content)
             except Corrupt as error:
-                logger.error("what is committed elsewhere cannot be read", key=key, error=error)
+                logger.error("a commitment of another archive cannot be read", key=key, error=error)
                 continue
             uids = [reference.sop_instance_uid for reference in asked.references]
             committed.setdefault(asked.destination, set()).update(zip(uids, asked.digests, strict=True))

@@ -18,17 +18,18 @@ def require_condition(if_match: str, if_none_match: str, version: str) -> None:
     hold, 400 for one that is not understood."""
     if not if_match and not if_none_match:
         raise HttpProblem(
-            428, "say what it is to replace: If-Match with the ETag of a GET, or If-None-Match: * for what is new"
+            428,
+            "a precondition is missing: If-Match with the ETag of a GET to replace, or If-None-Match: * to create",
         )
     if if_none_match:
         if if_none_match.strip() != "*" or if_match:
             raise HttpProblem(400, "If-None-Match: only * is understood here, and without If-Match")
         if version:
-            raise HttpProblem(412, "it is there already: get it, and send its ETag as If-Match to change it")
+            raise HttpProblem(412, "it exists already: get it, and send its ETag as If-Match to change it")
     elif not version:
         raise HttpProblem(412, "it is not there any more")
     elif if_match.strip() != "*" and etag_of(version) not in _tags(if_match):
-        raise HttpProblem(412, "somebody has changed it meanwhile: get it again, and look")
+        raise HttpProblem(412, "it was changed meanwhile: get it again before changing it")
 
 
 def _tags(if_match: str) -> list[str]:

@@ -79,7 +79,7 @@ async def _look(event: asyncio.Event, still: Callable[[], Awaitable[bool]]) -> N
     try:
         if await still():
             return
-        logger.info("a stream ends, for its caller may not have it any more")
+        logger.info("a stream was ended: its caller no longer has permission")
     except Exception:
         # A fault of ours with one caller: his stream ends, and who watches the others goes on.
         logger.exception("a caller of a stream cannot be looked at")

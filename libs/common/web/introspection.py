@@ -61,7 +61,7 @@ class Introspection:
                 said = answered(await self._answer(token))
         except _FAULTS as error:
             reason = str(error) or type(error).__name__
-            logger.warning("a token cannot be asked about", issuer=self._settings.name, reason=reason)
+            logger.warning("the issuer cannot be asked about a token", issuer=self._settings.name, reason=reason)
             self._told("failed")
             raise DependencyUnavailable(_DEPENDENCY, f"{self._settings.name} cannot be asked about a token") from error
         self._told("inactive" if said is None else "active")

@@ -25,7 +25,7 @@ async def json_body(
     """JSON of one of these types, of at most so many bytes. Raises `HttpProblem` 400, 413, 415."""
     # A form on another site cannot send these media types without a preflight request (Fetch 3.2.2).
     if _type_of(request) not in types:
-        raise HttpProblem(415, f"the body is to be {' or '.join(types)}")
+        raise HttpProblem(415, f"the body must be {' or '.join(types)}")
     return _from_json(await _read(request, longest))
 
 
@@ -34,14 +34,14 @@ async def data_set_body(request: web.BaseRequest, longest: int = _LONGEST_BODY) 
     (XML, PS3.19 A.1). Raises `HttpProblem` 400, 413, 415."""
     kind = _type_of(request)
     if kind not in (JSON, DICOM_JSON, DICOM_XML):
-        raise HttpProblem(415, f"the body is to be {DICOM_JSON} or {DICOM_XML}")
+        raise HttpProblem(415, f"the body must be {DICOM_JSON} or {DICOM_XML}")
     body = await _read(request, longest)
     if kind != DICOM_XML:
         return data_set(_from_json(body))
     try:
         return await asyncio.to_thread(from_xml, body)
     except NotUnderstood:
-        raise HttpProblem(400, "the body is no data set of the native dicom model (xml)") from None
+        raise HttpProblem(400, "the body is not a data set of the native dicom model (xml)") from None
 
 
 def _type_of(request: web.BaseRequest) -> str:

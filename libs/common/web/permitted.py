@@ -26,7 +26,7 @@ def require(caller: Caller, resource: Resource) -> None:
 def _require_of_visitor(caller: Caller, resource: Resource) -> None:
     if resource in OF_DOWNLOADS:
         if not caller.downloads:
-            raise HttpProblem(403, "whoever sent the link does not let objects be taken away")
+            raise HttpProblem(403, "this link does not allow downloads")
     elif resource not in BY_SHARE:
         # As what is not seen: the page does without what is not there, and asks no more.
-        raise HttpProblem(404, "by a link there are images, and nothing else")
+        raise HttpProblem(404, "a link gives access to images only")

@@ -344,7 +344,7 @@ def _fit(shape: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str | tupl
 def _match(resource: Resource, found: Mapping[str, str | tuple[str, ...]], shape: tuple[str, ...]) -> Match:
     for name in _NAMES:
         if name in found and not is_uid(str(found[name])):
-            raise HttpProblem(400, f"what stands for the {name} in the path is not a uid")
+            raise HttpProblem(400, f"the {name} in the path is not a uid")
     return Match(resource, count=shape[-1:] == ("count",), **found)  # type: ignore[arg-type]  # by name
 
 

@@ -57,7 +57,7 @@ class ServerSocket:
         if not self._request.get(CORS) and not is_own_origin(self._request):
             raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
         if not self._socket.can_prepare(self._request):
-            raise HttpProblem(400, "this is no handshake of a WebSocket of version 13", {"Sec-WebSocket-Version": "13"})
+            raise HttpProblem(400, "not the handshake of a WebSocket of version 13", {"Sec-WebSocket-Version": "13"})
 
     async def open(self) -> web.StreamResponse:
         """Change the protocol. Returns the response that the handler returns in the end."""
@@ -105,7 +105,7 @@ async def serve_texts(socket: ServerSocket, texts: AsyncIterator[str], ending: a
     except DependencyUnavailable:
         await socket.close(TRY_AGAIN_LATER, "a store is away: go on with your cursor later")
     except GantryError as error:
-        logger.error("what a reader waits for cannot be read", error=error)
+        logger.error("the events for a WebSocket cannot be read", error=error)
         await socket.close(INTERNAL_ERROR, "it cannot be read: ask who runs the archive")
     except TimeoutError:
         logger.warning("a reader of a websocket is too slow")

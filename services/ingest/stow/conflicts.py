@@ -92,7 +92,7 @@ class ConflictReports:
                 known = await self._unfollowed(outcomes) if sees_all else []
                 known += await self._indexed(outcomes)
         except (DependencyUnavailable, TimeoutError) as error:
-            logger.warning("whether objects are in conflict cannot be looked up", error=error)
+            logger.warning("conflicts cannot be looked up", error=error)
             return None
         found = zip(outcomes, in_conflict(outcomes, known), strict=True)
         return [replace(one, warning=ANOTHER_OBJECT_OF_THIS_UID) if conflict else one for one, conflict in found]

@@ -45,7 +45,7 @@ class Correspondence:
             try:
                 await self._follow()
             except DependencyUnavailable as error:
-                logger.warning("what was answered before is not followed", error=error)
+                logger.warning("earlier answers cannot be followed", error=error)
                 await self._clock.sleep(_AGAIN_SECONDS)
 
     async def _follow(self) -> None:

@@ -81,7 +81,7 @@ def order_search(parameters: Iterable[tuple[str, str]]) -> OrderSearch:
         elif name in _OF_STEP:
             of_step.setdefault(TAGS[name], []).extend(value.split("\\"))
         else:
-            raise HttpProblem(400, f"{name[:64]!a} is no parameter of orders: docs/orders.md names them")
+            raise HttpProblem(400, f"{name[:64]!a} is not a parameter of orders: docs/orders.md names them")
     if offset > _MOST_OFFSET:
         raise HttpProblem(400, f"offset is more than {_MOST_OFFSET}: ask for a range of dates")
     conditions = worklist_conditions(with_step_keys(keys, of_step))

@@ -204,7 +204,7 @@ def _one(match: Match) -> tuple[str]:
 
 def _title(text: str) -> str:
     if not is_ae_title(text):
-        raise HttpProblem(400, "what stands for the subscriber in the path is not an ae title")
+        raise HttpProblem(400, "the subscriber in the path is not an ae title")
     return text
 
 

@@ -38,7 +38,7 @@ class EndedWorkitems:
             try:
                 await self.erase()
             except GantryError as error:
-                logger.warning("erasing workitems broken off", error=error)
+                logger.warning("erasing workitems was interrupted", error=error)
             await self._clock.sleep(every)
 
     async def erase(self) -> int:

@@ -105,7 +105,7 @@ def filter_in(parameters: Iterable[tuple[str, str]]) -> dict[int, list[object]]:
             if tags:
                 keys.put(tags, _split(tags[0], text))
             elif name == "filter":
-                raise HttpProblem(400, f"filter: {key[:64]!a} is no attribute")
+                raise HttpProblem(400, f"filter: {key[:64]!a} is not an attribute")
     try:
         return filter_of(keys.identifier())
     except NotUnderstood as error:
@@ -134,7 +134,7 @@ def _path(name: str) -> list[int]:
     if not all(tags) or not all(is_known(tag) for tag in tags):
         return []
     if any(vr_of(tag) != b"SQ" for tag in tags[:-1]):
-        raise HttpProblem(400, f"{name[:64]!a}: what is not last is a sequence")
+        raise HttpProblem(400, f"{name[:64]!a}: all but the last must be sequences")
     return tags
 
 

@@ -148,7 +148,7 @@ class WorkitemResource:
         even = request.query.get("even_in_progress") == "true"
         if (await self._standing(uid)).state is WorkitemState.IN_PROGRESS and not even:
             raise HttpProblem(
-                409, "somebody performs the workitem; with even_in_progress=true it is erased all the same"
+                409, "the workitem is being performed; with even_in_progress=true it is erased all the same"
             )
         await self._desk.erase(uid, reason, asker)
         return web.Response(status=204)
@@ -224,4 +224,4 @@ def _path(match: Match, parts: int) -> tuple[str, ...]:
 
 def _require_uid(uid: str) -> None:
     if not is_uid(uid):
-        raise HttpProblem(400, "what stands for the workitem in the path is not a uid")
+        raise HttpProblem(400, "the workitem in the path is not a uid")

@@ -70,7 +70,7 @@ class SendService:
         title = _destination(await _body(request))
         peer = self._peer_of(title)
         if peer is None:
-            raise HttpProblem(404, f"{title!a} is no destination: the AE policy names those that are")
+            raise HttpProblem(404, f"{title!a} is not a destination: the AE policy names those that are")
         locations = await self._locate(match.study)
         if self._gets_originals(title):
             locations = as_stored(locations)
@@ -109,7 +109,7 @@ class SendService:
 async def _body(request: web.BaseRequest) -> Any:
     # A form on another site cannot send this media type without a preflight request (Fetch 3.2.2).
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != JSON:
-        raise HttpProblem(415, "the body is to be application/json")
+        raise HttpProblem(415, "the body must be application/json")
     body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])
     try:
         return json.loads(body)
@@ -120,5 +120,5 @@ async def _body(request: web.BaseRequest) -> Any:
 def _destination(body: Any) -> str:
     title = body.get("destination") if isinstance(body, dict) else None
     if not isinstance(title, str) or not 0 < len(title.strip()) <= 16:
-        raise HttpProblem(400, 'the body is to be {"destination": "AE TITLE"}')
+        raise HttpProblem(400, 'the body must be {"destination": "AE TITLE"}')
     return title.strip()

@@ -41,7 +41,7 @@ class UriService:
         uids = {name: query.get(f"{name}UID", "") for name in ("study", "series", "object")}
         for name, uid in uids.items():
             if not is_uid(uid):
-                raise HttpProblem(400, f"{name}UID is missing, or is no uid")
+                raise HttpProblem(400, f"{name}UID is missing, or is not a uid")
         if query.get("anonymize"):
             raise HttpProblem(406, "anonymize is not supported")
         named = Match(Resource.WADO_URI, uids["study"], uids["series"], uids["object"], query.get("frameNumber", ""))

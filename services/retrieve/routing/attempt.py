@@ -115,7 +115,7 @@ class RouteSender:
         is_told = notifies or route.kind in STEP_KINDS or route.kind == PREFETCH
         peer = (self._contact_of if is_told else self._peer_of)(route.destination)
         if peer is None:
-            return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
+            return Attempted((), None, f"{route.destination} is not a destination: the AE policy names those that are")
         if route.kind == PREFETCH:
             if self._prefetcher is None:
                 return Attempted((), (), "there are no rules of prefetch any more")

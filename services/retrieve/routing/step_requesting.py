@@ -143,7 +143,7 @@ class StepRouting:
                 self._handler.since_us = self._begun_us - int(self._longest * 1e6) if joined else self._begun_us
                 break
             except DependencyUnavailable as error:
-                logger.warning("what is to be told on waits", error=error, attempt=attempt)
+                logger.warning("notifications about procedure steps wait", error=error, attempt=attempt)
                 await self._clock.sleep(Delays().after(attempt))
                 attempt += 1
         if not self._stopping:

@@ -95,7 +95,7 @@ def test_an_archive_that_does_not_answer_is_not_waited_for() -> None:
     [
         (("add", "CT9", "192.0.2.9:x"), 2, "not HOST or HOST:PORT"),
         (("add", "CT9"), 2, "`host` or `from` is needed"),
-        (("add", "CT9", "192.0.2.9", "--set", "colour=red"), 2, "is no field of a peer"),
+        (("add", "CT9", "192.0.2.9", "--set", "colour=red"), 2, "is not a field of a peer"),
         (("change", "CT9"), 2, "say what to change"),
         (("list", "--url", "archive.example"), 3, "is no address of an archive"),
     ],

@@ -38,7 +38,7 @@ def test_date_becomes_what_the_standard_has(text: str, value: str) -> None:
     "text", ["", "-", "2024", "2024-13-01", "20230229", "tomorrow", "-d", "2024-01-0120240102", "x-y"]
 )
 def test_what_is_no_date_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no date|no day"):
+    with pytest.raises(ValueError, match=r"not a date|not a day"):
         as_da(text, TODAY)
 
 

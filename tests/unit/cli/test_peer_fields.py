@@ -44,7 +44,7 @@ def test_any_field_can_be_set_as_the_file_has_it_and_taken_away() -> None:
 
 @pytest.mark.parametrize("assignment", ["colour=red", "view", "=1", "ae_title=CT8", "addresses=[192.0.2.1]"])
 def test_what_is_no_field_is_refused_by_name(assignment: str) -> None:
-    with pytest.raises(ConfigError, match="is no field of a peer"):
+    with pytest.raises(ConfigError, match="is not a field of a peer"):
         set_fields([assignment])
 
 

@@ -59,7 +59,7 @@ class Writing:
     def append(self, data: bytes | bytearray) -> None:
         """The next bytes. Raises `OSError`, and from then on each time: an object with a hole is never whole."""
         if self._has_failed:
-            raise OSError(errno.EIO, "what came before was not written")
+            raise OSError(errno.EIO, "earlier writes failed")
         self._has_failed = True
         if self._fd < 0:
             self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)

@@ -208,7 +208,12 @@ class Spool:
             if times:
                 why = str(error) or "the disk does not answer"
                 folder = str(self._folder)
-                logger.error("no spool: what has no room in memory is given up", folder=folder, error=why, count=times)
+                logger.error(
+                    "no spool: objects beyond memory are not mirrored",
+                    folder=folder,
+                    error=why,
+                    count=times,
+                )
             return
         self._opening = None
         self._writer = loop.create_task(self._write_all())
@@ -221,7 +226,7 @@ class Spool:
             found = await asyncio.to_thread(files.take_over, self._folder, self._kind, self._owner)
         except OSError as error:
             if self._seldom.times(("take over", str(error.errno)), self._clock.monotonic()):
-                logger.error("what other processes left in the spool cannot be read", error=error)
+                logger.error("the spool of other processes cannot be read", error=error)
             return None
         for one in found.lines:
             line = Line(self, one.name, one.about)

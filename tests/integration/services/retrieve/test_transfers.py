@@ -129,7 +129,7 @@ async def test_a_destination_that_is_away_is_said_in_words(sending: Sending) -> 
 @pytest.mark.parametrize(
     ("study", "body", "status", "line"),
     [
-        ("1.2", {"destination": "NOBODY"}, 404, "is no destination"),
+        ("1.2", {"destination": "NOBODY"}, 404, "is not a destination"),
         ("1.9", {"destination": "DEST"}, 404, "no such study"),
         ("1.2", {"destination": 7}, 400, "AE TITLE"),
         ("1.2", {"destination": "X" * 17}, 400, "AE TITLE"),

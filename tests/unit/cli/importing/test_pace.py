@@ -33,13 +33,13 @@ def test_a_rate_is_bytes_per_second(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "fast", "20X", "-5M"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no rate"):
+    with pytest.raises(ValueError, match="not a rate"):
         rate(text)
 
 
 @pytest.mark.parametrize("text", ["", "7-8", "25:00-06:00", "19:00"])
 def test_what_are_no_hours_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no hours"):
+    with pytest.raises(ValueError, match="not hours"):
         hours(text)
 
 

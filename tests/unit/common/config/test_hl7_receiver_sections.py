@@ -37,7 +37,7 @@ def test_every_character_set_can_be_written() -> None:
         pytest.param({"ca_file": "/x"}, "are for `tls: true`", id="trust without tls"),
         pytest.param({"tls": True, "key_file": "/x"}, "key_file needs cert_file", id="a key alone"),
         pytest.param({"charset": "UNICODE UTF-16"}, "charset", id="what cannot be framed"),
-        pytest.param({"link": "file:///x?{study}"}, "no address of a page", id="a file"),
+        pytest.param({"link": "file:///x?{study}"}, "not the address of a page", id="a file"),
         pytest.param({"link": "https://pacs.example/v"}, "names no study: write {study}", id="a link to nothing"),
         pytest.param({"application": "A\nB"}, "application", id="a line end"),
         pytest.param({"host": "a b"}, "host", id="no host"),

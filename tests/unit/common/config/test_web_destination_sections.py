@@ -27,9 +27,9 @@ def test_a_server_is_a_destination_of_a_rule() -> None:
     ("server", "words"),
     [
         pytest.param({"url": "http://pacs.example"}, "encrypts nothing", id="http"),
-        pytest.param({"url": "ftp://pacs.example"}, "no https address", id="another scheme"),
-        pytest.param({"url": "https://"}, "no https address", id="no host"),
-        pytest.param({"url": "https://pacs.example/a b"}, "no https address", id="a space"),
+        pytest.param({"url": "ftp://pacs.example"}, "not an https address", id="another scheme"),
+        pytest.param({"url": "https://"}, "not an https address", id="no host"),
+        pytest.param({"url": "https://pacs.example/a b"}, "not an https address", id="a space"),
         pytest.param({"url": "https://me:secret@pacs.example"}, "belongs in token_file", id="a password"),
         pytest.param({"url": "https://pacs.example?token=1"}, "belongs in token_file", id="a query"),
         pytest.param({"key_file": "/x"}, "key_file needs cert_file", id="a key alone"),

@@ -40,7 +40,7 @@ def test_uids_and_rules_exclude_each_other() -> None:
         ([], "give Study Instance UIDs, or a patient"),
         (["1.2", "--patient", "P1"], "give Study Instance UIDs, or a patient"),
         (["1.2", "--issuer", "I"], "--issuer goes with --patient"),
-        (["--patient", " "], "nobody's"),
+        (["--patient", " "], "is empty"),
     ],
 )
 def test_a_hold_is_of_studies_or_of_one_patient(arguments: list[str], words: str) -> None:

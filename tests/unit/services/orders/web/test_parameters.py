@@ -40,7 +40,7 @@ def test_a_limit_is_no_more_than_the_most() -> None:
         ("limit", "-1", "limit is no number"),
         ("offset", "x", "offset is no number"),
         ("offset", "999999", "ask for a range of dates"),
-        ("Rows", "1", "is no parameter of orders"),
+        ("Rows", "1", "is not a parameter of orders"),
         ("PatientName", "x" * 1025, "longer than 1024"),
     ],
 )
