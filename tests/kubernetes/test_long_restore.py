@@ -59,7 +59,9 @@ def test_log_and_index_that_are_lost_are_restored_by_the_job_from_the_bucket(sit
 async def _place_order(site: Site) -> None:
     with site.forwarded(f"service/{RELEASE}-hl7", 2575) as port:
         async with MllpClient("127.0.0.1", port, None, 60.0) as sender:
-            placed = order(orc={2: "P900^RIS", 3: "F900^RIS"}, obr={18: "A900", 19: "RP900", 20: "S900"})
+            placed = order(
+                orc={2: "P900^RIS", 3: "F900^RIS"}, obr={18: "A900", 19: "RP900", 20: "S900"}, control_id="MSG900"
+            )
             assert b"MSA|AA" in await sender.send(placed)
 
 

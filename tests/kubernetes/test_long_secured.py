@@ -24,6 +24,8 @@ from tests.support.objects import study
 
 pytestmark = pytest.mark.timeout(900)
 
+_REPLACED = '"setting": "opensearch.password_file", "event": "a secret was replaced"'
+
 
 @pytest.fixture(scope="module")
 def secured(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
@@ -139,7 +141,7 @@ def test_what_modalities_store_reaches_the_shadow_by_the_doors_pod(secured: Secu
     wait_for(lambda: len(asyncio.run(found(first, uid))) == 4, 60, "the study in the other archive")
     mounts = json.loads(secured.kubectl("get", f"deployment/{RELEASE}-door", "-o", "json"))
     volumes = {volume["name"]: volume for volume in mounts["spec"]["template"]["spec"]["volumes"]}
-    assert volumes["shadow-spool"]["emptyDir"]["sizeLimit"] == "64Mi"
+    assert volumes["shadow"]["emptyDir"]["sizeLimit"] == "64Mi"
 
 
 def test_shadow_that_is_away_is_caught_up_with_from_the_spool(secured: Secured, tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_password_that_is_replaced_is_used_under_load_without_a_restart(secured:
         secured.node.kubectl("-n", STORES, "rollout", "restart", "deployment/search")
         secured.node.kubectl("-n", STORES, "rollout", "status", "deployment/search", "--timeout=120s", seconds=140)
         for role in ("indexer", "mixed"):
-            wait_for(lambda: "a secret was read again" in secured.logs(role), 150, f"the new password in {role}")
+            wait_for(lambda: _REPLACED in secured.logs(role), 150, f"the new password in {role}")
         time.sleep(5)
     print("a password replaced:", load.in_words())
     load.check(180)

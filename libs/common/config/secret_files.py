@@ -27,8 +27,10 @@ class SecretFile:
         """What stands there now. Of a file that cannot be read, or is empty, what stood there before."""
         if self._files.have_changed():
             try:
-                self._text = self._read()
-                logger.info("a secret was read again", setting=self._setting)
+                before, self._text = self._text, self._read()
+                # A Secret of Kubernetes is written anew as a whole, whichever of its files changed.
+                if self._text != before:
+                    logger.info("a secret was replaced", setting=self._setting)
             except ConfigError as error:
                 logger.error("a secret cannot be read; the one before stays in use", reason=error.reason)
         return self._text

@@ -25,8 +25,17 @@ def test_a_secret_is_read_again_when_its_file_changes(tmp_path: Path) -> None:
     replace(file, "  second\n")
     with log_lines() as logged:
         assert [secret.text, secret.text] == ["second", "second"]
-    assert [line["setting"] for line in logged.of("a secret was read again")] == ["kafka.password_file"]
-    assert "second" not in str(logged.of("a secret was read again"))
+    assert [line["setting"] for line in logged.of("a secret was replaced")] == ["kafka.password_file"]
+    assert "second" not in str(logged.of("a secret was replaced"))
+
+
+def test_one_that_is_written_anew_as_it_was_is_not_called_replaced(tmp_path: Path) -> None:
+    (file := tmp_path / "secret").write_text("first\n")
+    secret = SecretFile(file, "kafka.password_file")
+    replace(file, "first\n")
+    with log_lines() as logged:
+        assert secret.text == "first"
+    assert logged.of("a secret was replaced") == []
 
 
 @pytest.mark.parametrize("become", ["", " \n", None], ids=["empty", "blank", "gone"])
