@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kubernetes import keda
 from tests.kubernetes.node import Node
 from tests.kubernetes.site import Site
 from tests.support.server import Unavailable
@@ -50,6 +51,18 @@ def site(node: Node) -> Site:
         installed.show()
         raise
     return installed
+
+
+@pytest.fixture(scope="session")
+def with_keda(node: Node) -> Node:
+    """The node, with KEDA."""
+    if os.environ.get("GANTRY_TEST_NODE"):
+        skip("keda", "a node that somebody holds ends without it")
+    try:
+        keda.begin(node)
+    except Unavailable as error:
+        skip("keda", str(error))
+    return node
 
 
 @pytest.fixture(autouse=True)

@@ -140,7 +140,7 @@ class Load:
 
     def check_polite(self) -> None:
         """Senders saw success, rejections for now (2/3/1), and releases by the archive, between images, as it ends."""
-        polite = r"cut: the association has ended|.*rejected.*temporary congestion.*"
+        polite = r"cut: the association has ended( \(released\))?|.*rejected.*temporary congestion.*"
         assert not [trouble for trouble in self.troubles if not re.fullmatch(polite, trouble)], self.troubles
         assert set(self.statuses) <= {"0000H", "A700H"}, self.statuses
 

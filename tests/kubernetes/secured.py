@@ -109,6 +109,11 @@ class Secured:
             *("--set", f"image.repository={repository},image.tag={tag}", "--wait", "--timeout", "5m"),
         )
 
+    def upgrade(self, *given: str) -> None:
+        """`helm upgrade` with values changed, until it is done."""
+        command = ("-n", NAMESPACE, "upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "5m")
+        self.node.helm(*command, *given)
+
     def _values(self) -> dict[str, Any]:
         here = ["127.0.0.0/8", "10.187.0.1/32"]  # this machine, at the node's end of the pods' network
         balancer = f"{self.address('balancer')}/32"

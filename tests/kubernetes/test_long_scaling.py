@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -15,14 +14,12 @@ import pytest
 
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from gantry.common.net import Peer, connect
-from tests.kubernetes import keda
 from tests.kubernetes.load import Load
+from tests.kubernetes.node import Node
 from tests.kubernetes.scaling import ready, wait_wanted
 from tests.kubernetes.site import NAMESPACE, Site
 from tests.monitoring.prometheus import Prometheus, prometheus
 from tests.support.answering import wait_for
-from tests.support.server import Unavailable
-from tests.support.servers import skip
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -30,14 +27,8 @@ _CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 @pytest.fixture(scope="module")
-def scaled(site: Site) -> Iterator[Site]:
+def scaled(with_keda: Node, site: Site) -> Iterator[Site]:
     """The release on a node that has KEDA."""
-    if os.environ.get("GANTRY_TEST_NODE"):
-        skip("keda", "a node that somebody holds ends without it")
-    try:
-        keda.begin(site.node)
-    except Unavailable as error:
-        skip("keda", str(error))
     yield site
     site.upgrade("--set", "keda.enabled=false,keda.associations.prometheus=,roles.ingest.autoscaling.enabled=false")
 

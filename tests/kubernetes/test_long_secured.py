@@ -15,6 +15,7 @@ import pydicom
 import pytest
 
 from tests.kubernetes.load import Load, found
+from tests.kubernetes.node import Node
 from tests.kubernetes.secured import NAMESPACE, RELEASE, STORES, Secured
 from tests.kubernetes.site import Site
 from tests.support import waiting
@@ -215,3 +216,36 @@ def test_stores_that_are_killed_one_after_the_other_lose_and_double_nothing(secu
     print("stores killed one after the other:", load.in_words())
     load.check(240)
     load.check_polite()
+
+
+def test_keda_asks_the_brokers_by_tls_and_with_a_password_and_scales_the_indexers(
+    with_keda: Node, secured: Secured, tmp_path: Path
+) -> None:
+    keda = "keda.enabled=true,keda.maxReplicas=3,keda.lagThreshold=25,keda.pollingInterval=5,keda.cooldownPeriod=20"
+    secured.upgrade("--set", keda)
+    try:
+        _wait_indexers(secured, 1)
+        with Load(secured.peer, tmp_path) as load:
+            (only,) = secured.node.get("pods", NAMESPACE, "-l", "app.kubernetes.io/component=indexer")
+            secured.node.pause_container(only["metadata"]["uid"])
+            try:
+                _wait_indexers(secured, 3)
+            finally:
+                secured.node.pause_container(only["metadata"]["uid"], resume=True)
+        print("indexers by lag, the brokers secured:", load.in_words())
+        load.check(180)
+        _wait_indexers(secured, 1, 300)
+    finally:
+        secured.upgrade("--set", "keda.enabled=false")
+
+
+def _wait_indexers(secured: Secured, number: int, seconds: float = 180) -> None:
+    def wanted() -> str:
+        return secured.kubectl("get", f"statefulset/{RELEASE}-indexer", "-o", "jsonpath={.spec.replicas}")
+
+    try:
+        wait_for(lambda: wanted() == str(number), seconds, f"KEDA, which is to want {number} indexers")
+    except AssertionError:
+        print(secured.node.try_kubectl("-n", NAMESPACE, "describe", "scaledobject").stdout)
+        print(*(secured.node.folder / "keda.log").read_text().splitlines()[-30:], sep="\n")
+        raise
