@@ -73,7 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.obj = _within(test, seconds * 0.9)
         # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
         # A test that is no coroutine may run a loop of its own: one that never ended held up a run for half an hour.
-        item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
+        # The thread that sees to it costs as much as a small test: a unit test waits for nothing, so a signal does.
+        method = "signal" if item.nodeid.startswith("tests/unit/") else "thread"
+        item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method=method), append=False)
 
 
 def _turn(item: pytest.Item) -> tuple[bool, int]:
