@@ -1,6 +1,9 @@
 # The two commands a newcomer needs are `make run` and `make test`; `make help` lists the rest.
 PY := .venv/bin/python
 
+# Without its bytecode, pytest rewrites every module again in each worker: seconds of each run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-newer test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
 

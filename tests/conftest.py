@@ -8,6 +8,7 @@ no test is begun any more: it is skipped, and the closing lines say how many wer
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import sys
@@ -73,7 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.obj = _within(test, seconds * 0.9)
         # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
         # A test that is no coroutine may run a loop of its own: one that never ended held up a run for half an hour.
-        item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
+        # The thread that sees to it costs as much as a small test: a unit test waits for nothing, so a signal does.
+        method = "signal" if item.nodeid.startswith("tests/unit/") else "thread"
+        item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method=method), append=False)
+
+
+def pytest_collection_finish() -> None:
+    """Nothing of what was collected is garbage until the end: it need not be looked through again and again."""
+    gc.freeze()
 
 
 def _turn(item: pytest.Item) -> tuple[bool, int]:

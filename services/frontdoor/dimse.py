@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from gantry.common.clock import Clock
 from gantry.common.config.shown_certificates import certificate_in
-from gantry.common.net.incoming import Unassociated, handshake_words
+from gantry.common.net.incoming import handshake_words
 from gantry.common.net.proxy import Origin
+from gantry.common.net.unassociated import Unassociated
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics

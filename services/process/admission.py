@@ -1,4 +1,4 @@
-"""Admission by the AE policy: `gantry.common.net.server.Admission` from `gantry.common.config.policy`."""
+"""Admission by the AE policy: `gantry.common.net.server_state.Admission` from `gantry.common.config.policy`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class PolicyAdmission:
     def admit(
         self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
     ) -> AssociateReject | frozenset[str] | None:
-        """See `gantry.common.net.server.Admission`."""
+        """See `gantry.common.net.server_state.Admission`."""
         policy = self._policy()
         answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls, certificate)
         if isinstance(answer, Rejection):

@@ -22,7 +22,7 @@ from gantry.common.config.tls import Certificates
 from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.net import Server, ServerLimits, Service
-from gantry.common.net.server import Admission, ServerObserver
+from gantry.common.net.server_state import Admission, ServerObserver
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders

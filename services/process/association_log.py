@@ -28,7 +28,7 @@ _MOST_COMMENTS = 100
 
 
 class NetworkObserver:
-    """`gantry.common.net.server.ServerObserver` for a process."""
+    """`gantry.common.net.server_state.ServerObserver` for a process."""
 
     def __init__(
         self,

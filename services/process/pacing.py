@@ -38,7 +38,7 @@ class PeerPaces:
 
 
 class PeerPace:
-    """`gantry.common.net.server.Pace` of one peer."""
+    """`gantry.common.net.server_state.Pace` of one peer."""
 
     def __init__(self, limits: tuple[float | None, float | None], waited: Callable[[float], object]) -> None:
         """`limits` are operations and bytes a second, None for none."""

@@ -28,7 +28,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.policy import Policy, UserIdentityRule
 from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError, DependencyUnavailable, TokenRefused, UserRefused
-from gantry.common.net.server import Identified
+from gantry.common.net.server_state import Identified
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest, UserIdentity
@@ -65,7 +65,7 @@ class UserFile:
 
 
 class UserIdentities:
-    """`gantry.common.net.server.UserCheck` for a process."""
+    """`gantry.common.net.server_state.UserCheck` for a process."""
 
     def __init__(
         self,
@@ -96,15 +96,15 @@ class UserIdentities:
         for each object, and hashing takes 50 ms."""
 
     def applies(self, request: AssociateRequest) -> bool:
-        """See `gantry.common.net.server.UserCheck`."""
+        """See `gantry.common.net.server_state.UserCheck`."""
         rule = self._policy().user_identity(request.calling_ae_title)
         if rule is UserIdentityRule.ALLOWED:
             return request.user_identity is not None
         return rule is UserIdentityRule.REQUIRED
 
     async def identify(self, request: AssociateRequest, peer_address: str) -> Identified | AssociateReject:
-        """See `gantry.common.net.server.UserCheck`. PS3.8 table 9-21 has no reason for users: 1/1/1 for who is not
-        accepted, 2/3/1 where nobody can say now."""
+        """See `gantry.common.net.server_state.UserCheck`. PS3.8 table 9-21 has no reason for users: 1/1/1 for who is
+        not accepted, 2/3/1 where nobody can say now."""
         item = request.user_identity
         if item is None:
             return AssociateReject(1, 1, 1, "this peer must say who its user is (user_identity: required)")

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from gantry.common.access.views import showing, view_of_roles
 from gantry.common.net import Service
-from gantry.common.net.service import Request, Sink
+from gantry.common.net.service import Request
+from gantry.common.net.sinks import Sink
 from gantry.common.ul import Abilities
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, Handler

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from random import Random
 from struct import pack
+
+import numpy
 
 from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
@@ -14,11 +15,8 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 def samples(count: int, width: int, seed: int = 1) -> bytes:
     """Little endian samples that change slowly, as those of images do."""
-    source, value, out = Random(seed), 1000 % 256**width, bytearray()
-    for _ in range(count):
-        value = (value + source.randint(-2, 2)) % 256**width
-        out += value.to_bytes(width, "little")
-    return bytes(out)
+    values = 1000 + numpy.cumsum(numpy.random.default_rng(seed).integers(-2, 3, count))
+    return values.astype(f"<u{width}").tobytes()
 
 
 def image_file(

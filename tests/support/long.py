@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 HOW_MUCH = os.environ.get("GANTRY_TESTS", "short")
 """`quick`, `short` or `long` (tests/conftest.py)."""
@@ -164,9 +165,14 @@ LONG: Mapping[str, Sequence[str]] = {
 }
 
 
+@cache
+def _entries_of(file: str) -> tuple[str, ...]:
+    return tuple(entry for entry in LONG if file.startswith(f"tests/{entry.partition('::')[0]}"))
+
+
 def is_long(nodeid: str) -> bool:
     """Of a test by pytest's name for it."""
-    return any(entry_is_of(entry, nodeid) for entry in LONG)
+    return any(entry_is_of(entry, nodeid) for entry in _entries_of(nodeid.partition("::")[0]))
 
 
 def entry_is_of(entry: str, nodeid: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 _FORBIDDEN = {"socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen", "os.fork", "time.sleep"}
 _running: list[str] = []
+_sleep = asyncio.sleep
 _seen: list[str] = []
 
 
@@ -23,19 +24,19 @@ def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(_audit)
 
 
+async def _no_waiting(delay: float, result: Any = None) -> Any:
+    if delay > 0:
+        _seen.append("asyncio.sleep")
+    return await _sleep(delay, result)
+
+
 @pytest.fixture(autouse=True)
-def is_pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def is_pure(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that is none of ours to keep here."""
-    sleep = asyncio.sleep
-
-    async def no_waiting(delay: float, result: object = None) -> object:
-        if delay > 0:
-            _seen.append("asyncio.sleep")
-        return await sleep(delay, result)
-
-    monkeypatch.setattr(asyncio, "sleep", no_waiting)
     _seen.clear()
     _running.append(request.node.nodeid)
+    asyncio.sleep = _no_waiting
     yield
+    asyncio.sleep = _sleep
     _running.clear()
     assert not _seen, f"a unit test used {', '.join(sorted(set(_seen)))}: it belongs in tests/integration"

@@ -7,8 +7,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 _TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 _ROW = re.compile(r"^\| (?!found |---)(.*) \|$", re.MULTILINE)
@@ -21,11 +19,16 @@ def names_in(path: Path) -> frozenset[str]:
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-@pytest.mark.parametrize(("path", "name"), sorted(set(_TEST.findall(PAGE))))
-def test_every_test_that_the_page_names_is_there(path: str, name: str) -> None:
-    file = ROOT / "tests" / path
-    assert file.is_file()
-    assert not name or name in names_in(file)
+def test_every_test_that_the_page_names_is_there() -> None:
+    named = sorted(set(_TEST.findall(PAGE)))
+    assert len(named) > 100
+    files = {path for path, _ in named if (ROOT / "tests" / path).is_file()}
+    missing = [
+        (path, name)
+        for path, name in named
+        if path not in files or (name and name not in names_in(ROOT / "tests" / path))
+    ]
+    assert missing == []
 
 
 def test_every_row_names_a_test_and_says_what_was_seen() -> None:

@@ -6,8 +6,10 @@ neither stores nor the event log, nor any particular service.
 
 from gantry.common.net.association import Association
 from gantry.common.net.client import Peer, connect
-from gantry.common.net.server import Server, ServerLimits
-from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
+from gantry.common.net.server import Server
+from gantry.common.net.server_state import ServerLimits
+from gantry.common.net.service import Request, Service
+from gantry.common.net.sinks import MemorySink, Sink, Source
 
 __all__ = [
     "Association",

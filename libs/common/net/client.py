@@ -15,6 +15,7 @@ from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from gantry.common.net.association import Association
 from gantry.common.net.connection import Connection, tls_words
 from gantry.common.net.service import Service
+from gantry.common.net.serving import ServingAssociation
 from gantry.common.ul import (
     Aborted,
     Accepted,
@@ -51,7 +52,7 @@ class _Calling:
 
     def __init__(self, peer: Peer) -> None:
         self.answered: asyncio.Future[AssociateAccept] = asyncio.get_running_loop().create_future()
-        self.association: Association | None = None
+        self.association: ServingAssociation | None = None
         self.early: list[Indication] = []
         self.connection = Connection(
             requestor=True,
@@ -88,7 +89,7 @@ class _Calling:
         if self.association is not None:
             self.association.on_lost()
 
-    def established(self, association: Association) -> None:
+    def established(self, association: ServingAssociation) -> None:
         """Hand over to the association, with the indications that arrived meanwhile, in order."""
         self.association = association
         self.connection.established()
@@ -174,13 +175,13 @@ async def associate(
 
 def _established(
     calling: _Calling, request: AssociateRequest, accept: AssociateAccept, services: Sequence[Service]
-) -> Association:
+) -> ServingAssociation:
     accepted = accepted_by_peer(request, accept.results, accept.roles, accept.extended)
     by_syntax: Mapping[str, Service] = {syntax: service for service in services for syntax in service.abilities}
     # PS3.7 D.3.3.3: without an answer the operations are synchronous.
     window = accept.async_window[0] if accept.async_window is not None else 1
     asked = request.async_window[0] if request.async_window is not None else 1
-    return Association(
+    return ServingAssociation(
         calling.connection,
         calling=request.calling_ae_title,
         called=request.called_ae_title,

@@ -1,17 +1,17 @@
-"""One connection of an acceptor, from its first byte to its end, and the bounds of those without an association."""
+"""One connection of an acceptor, from its first byte to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
 
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gantry.common.net.association import Association
 from gantry.common.net.connection import Connection, tls_words
 from gantry.common.net.proxy import Origin
+from gantry.common.net.server_state import Identified, ServerState, UserCheck
 from gantry.common.net.service import Service
+from gantry.common.net.serving import ServingAssociation
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import (
     Aborted,
@@ -26,65 +26,7 @@ from gantry.common.ul import (
 )
 from gantry.common.ul.pdu import APPLICATION_CONTEXT_NAME
 
-if TYPE_CHECKING:
-    from gantry.common.net.server import Identified, Server, UserCheck
-
 logger = get_logger("net")
-
-_TIME_TO_ASK = 1.0
-
-
-class GivesWay(Protocol):
-    """A connection without an association."""
-
-    def give_way(self) -> None:
-        """Close: there are too many connections."""
-
-
-class Unassociated:
-    """Connections without an association: each holds only a descriptor. Silent connections must not shut others out, so
-    the oldest is closed: one of an address with too many, if it had a second to ask for an association, else one of the
-    address with the most."""
-
-    def __init__(self, most: int, most_of_one: int) -> None:
-        self._most = most
-        self._most_of_one = most_of_one
-        self._by_address: dict[str, dict[GivesWay, float]] = {}
-        self._total = 0
-
-    def enter(self, one: GivesWay, address: str) -> None:
-        """A connection was accepted."""
-        now = asyncio.get_running_loop().time()
-        theirs = self._by_address.setdefault(address, {})
-        theirs[one] = now
-        self._total += 1
-        if self._total > self._most:
-            self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
-        elif len(theirs) > self._most_of_one and now - next(iter(theirs.values())) > _TIME_TO_ASK:
-            self._end_oldest(address)  # a burst of senders gets time to ask
-
-    def _end_oldest(self, address: str) -> None:
-        oldest = next(iter(self._by_address[address]))
-        self.leave(oldest, address)  # at once: closing it may take a while
-        oldest.give_way()
-
-    def leave(self, one: GivesWay, address: str) -> None:
-        """The connection has an association now, or has ended. May be called again."""
-        theirs = self._by_address.get(address, {})
-        if theirs.pop(one, None) is not None:
-            self._total -= 1
-            if not theirs:
-                del self._by_address[address]
-
-
-class TlsHandshake:
-    """A connection whose TLS handshake is in progress."""
-
-    def __init__(self, task: asyncio.Task[None]) -> None:
-        self._task = task
-
-    def give_way(self) -> None:
-        self._task.cancel()
 
 
 def handshake_words(error: OSError | TimeoutError) -> str:
@@ -97,12 +39,12 @@ def handshake_words(error: OSError | TimeoutError) -> str:
 
 
 class Incoming:
-    """A connection from its first byte to its end; it becomes an `Association` once it is admitted."""
+    """A connection from its first byte to its end; it becomes a `ServingAssociation` once it is admitted."""
 
-    def __init__(self, server: Server, origin: Origin | None = None) -> None:
+    def __init__(self, server: ServerState, origin: Origin | None = None) -> None:
         self._server = server
         self._is_local = origin is not None and origin.local
-        self._association: Association | None = None
+        self._association: ServingAssociation | None = None
         self.connection = Connection(
             requestor=False,
             limits=server.limits.upper_layer,
@@ -240,7 +182,7 @@ class Incoming:
             if (request.async_window is not None)
             else 1
         )
-        self._association = Association(
+        self._association = ServingAssociation(
             self.connection,
             calling=request.calling_ae_title,
             called=request.called_ae_title,

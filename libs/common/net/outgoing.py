@@ -11,7 +11,7 @@ import asyncio
 from gantry.common.dimse import Command, PduFrame, message_pdus
 from gantry.common.errors import AssociationAborted, Corrupt, PeerTimeout
 from gantry.common.net.connection import Connection
-from gantry.common.net.service import Source
+from gantry.common.net.sinks import Source
 
 
 class Staged:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from gantry.common.dimse import Command, DataReceived, DimseError
 from gantry.common.errors import PeerTimeout
-from gantry.common.net.service import MemorySink
+from gantry.common.net.sinks import MemorySink
 
 Answer = tuple[Command, bytes]
 """A response and its data set, empty if it has none."""

@@ -11,7 +11,7 @@ from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import ContextNotAccepted
 from gantry.common.net.association import Association
-from gantry.common.net.service import Source
+from gantry.common.net.sinks import Source
 from gantry.common.ul import AcceptedContext
 
 _MEDIUM = 0
@@ -31,6 +31,18 @@ def _request(association: Association, field: CommandField, sop_class: str) -> C
             Element.AFFECTED_SOP_CLASS_UID: sop_class,
             Element.COMMAND_FIELD: int(field),
             Element.MESSAGE_ID: association.next_message_id(),
+        }
+    )
+
+
+def _request_of(association: Association, field: CommandField, sop_class: str, sop_instance_uid: str) -> Command:
+    """Of an instance that is there (PS3.7 10.3): requested, not affected."""
+    return Command(
+        {
+            Element.REQUESTED_SOP_CLASS_UID: sop_class,
+            Element.COMMAND_FIELD: int(field),
+            Element.MESSAGE_ID: association.next_message_id(),
+            Element.REQUESTED_SOP_INSTANCE_UID: sop_instance_uid,
         }
     )
 
@@ -122,14 +134,7 @@ async def set_attributes(
     """N-SET (PS3.7 10.1.3); `over` is the abstract syntax of the context, where that is another one than the SOP class.
     Returns the response."""
     context = need_context(association, over or sop_class)
-    command = Command(
-        {
-            Element.REQUESTED_SOP_CLASS_UID: sop_class,
-            Element.COMMAND_FIELD: int(CommandField.N_SET_RQ),
-            Element.MESSAGE_ID: association.next_message_id(),
-            Element.REQUESTED_SOP_INSTANCE_UID: sop_instance_uid,
-        }
-    )
+    command = _request_of(association, CommandField.N_SET_RQ, sop_class, sop_instance_uid)
     response, _ = await association.request(context.id, command, data_set, timeout=timeout)
     return response
 
@@ -146,15 +151,8 @@ async def act(
 ) -> Command:
     """N-ACTION (PS3.7 10.1.4); `over` as for `set_attributes`. Returns the response."""
     context = need_context(association, over or sop_class)
-    command = Command(
-        {
-            Element.REQUESTED_SOP_CLASS_UID: sop_class,
-            Element.COMMAND_FIELD: int(CommandField.N_ACTION_RQ),
-            Element.MESSAGE_ID: association.next_message_id(),
-            Element.REQUESTED_SOP_INSTANCE_UID: sop_instance_uid,
-            Element.ACTION_TYPE_ID: action_type,
-        }
-    )
+    command = _request_of(association, CommandField.N_ACTION_RQ, sop_class, sop_instance_uid)
+    command.elements[Element.ACTION_TYPE_ID] = action_type
     response, _ = await association.request(context.id, command, action_information, timeout=timeout)
     return response
 

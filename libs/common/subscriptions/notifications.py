@@ -38,24 +38,30 @@ def notification(
     """The Bundle. `unique` is a UUID, the Bundle's id; `now` in microseconds."""
     named = content is not Content.EMPTY
     said = status_parameters(name, known, kind, urls, [(one.noted, named and one.seen) for one in events], status)
-    said["id"] = unique
-    first = {
-        "fullUrl": f"urn:uuid:{unique}",
-        "resource": said,
-        "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
-        "response": {"status": "200"},
-    }
     return {
         "resourceType": "Bundle",
         "id": unique,
         "meta": {"profile": [f"{GUIDE}backport-subscription-notification-r4"]},
         "type": "history",
         "timestamp": instant(now),
-        "entry": [first, *entries_of(events, content, urls)],
+        "entry": entries_of(name, said, unique, events, content, urls),
     }
 
 
-def entries_of(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[str, Any]]:
+def entries_of(
+    name: str, said: Resource, unique: str, events: Sequence[Told], content: Content, urls: Urls
+) -> list[dict[str, Any]]:
+    """What a Bundle has of a subscription: first how it stands, as `said`, then its studies."""
+    first = {
+        "fullUrl": f"urn:uuid:{unique}",
+        "resource": {**said, "id": unique},
+        "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
+        "response": {"status": "200"},
+    }
+    return [first, *_studies(events, content, urls)]
+
+
+def _studies(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[str, Any]]:
     """An entry for each study that is named: one that several events are about is there once, as it is now."""
     if content is Content.EMPTY:
         return []

@@ -133,18 +133,12 @@ def notification_r5(
     they are, in R4 (`gantry.common.fhir.r5`)."""
     named = content is not Content.EMPTY
     said = status_r5(name, known, kind, urls, [(one.noted, named and one.seen) for one in events], status)
-    first = {
-        "fullUrl": f"urn:uuid:{unique}",
-        "resource": {**said, "id": unique},
-        "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
-        "response": {"status": "200"},
-    }
     return {
         "resourceType": "Bundle",
         "id": unique,
         "type": "subscription-notification",
         "timestamp": instant(now),
-        "entry": [first, *entries_of(events, content, urls)],
+        "entry": entries_of(name, said, unique, events, content, urls),
     }
 
 

@@ -14,7 +14,7 @@ from gantry.common.clock import Clock
 from gantry.common.dimse import CommandField
 from gantry.common.errors import AssociationAborted
 from gantry.common.net import Association, MemorySink, Request, Service, Sink
-from gantry.common.net.server import Admission, ServerObserver
+from gantry.common.net.server_state import Admission, ServerObserver
 from gantry.common.ul import Abilities, AssociateReject, AssociateRequest
 from gantry.testing.records import AssociationRecord, Operation, Received
 

@@ -6,7 +6,7 @@ Where two answers to a question differ, both archives are asked once more, side 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import read
 from gantry.services.frontdoor.shadow.asking import Side, ask
 from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
+from gantry.services.frontdoor.shadow.looks import Looks, both
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.worklists import compare_worklists
@@ -30,8 +31,6 @@ from gantry.services.frontdoor.shadow.worklists import compare_worklists
 T = TypeVar("T")
 logger = get_logger("shadow")
 WORKLIST = "C-FIND worklist"
-MOST_LOOKS = 256
-"""That wait at once, in a process; beyond it the first look counts."""
 Raw = tuple[int, Sequence[bytes | bytearray]]
 """A final status, and the identifiers of the matches."""
 
@@ -86,18 +85,8 @@ async def in_turns(steps: Steps[T]) -> T:
         await turn()
 
 
-async def both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
-    """Both side by side, to their ends. Raises what the first of them raised that did."""
-    mine, theirs = await asyncio.gather(gantry, other, return_exceptions=True)
-    if isinstance(mine, BaseException):
-        raise mine
-    if isinstance(theirs, BaseException):
-        raise theirs
-    return mine, theirs
-
-
-class SecondLooks:
-    """Those that wait, or are under way."""
+class SecondLooks(Looks):
+    """Questions that are asked again."""
 
     def __init__(
         self,
@@ -109,27 +98,16 @@ class SecondLooks:
         recorder: Recorder,
         clock: Clock,
     ) -> None:
-        self._gantry = gantry
-        self._other = other
-        self._settings = settings
-        self._room = room
-        self._recorder = recorder
-        self._clock = clock
+        super().__init__(gantry, other, settings, room, recorder, clock)
         self.may_differ = may_differ
         """Tags that are not compared."""
-        self.tasks: set[asyncio.Task[None]] = set()
 
     def take(self, look: Look, seconds: Mapping[str, float]) -> bool:
         """Whether there will be a second look, which then counts; `seconds` is what the first answers took."""
-        if not self._settings.again_after or len(self.tasks) >= MOST_LOOKS or not self._room.take(len(look.question)):
-            return False
-        task = asyncio.get_running_loop().create_task(self._look(look, seconds))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return True
+        return bool(self._settings.again_after) and self._begin(look.question, lambda: self._look(look, seconds))
 
     async def _look(self, look: Look, seconds: Mapping[str, float]) -> None:
-        rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
+        rooms = self._rooms()
         calling, operation = look.request.calling_ae_title, operation_in(look.context, name_of(look.command.field))
         try:
             await self._clock.sleep(self._settings.again_after)

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gantry.common.clock import Clock
-from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.model.json_writing import Attributes
 from gantry.common.dicom.query.identifiers import encode_identifier
@@ -31,12 +29,11 @@ from gantry.common.net.proxy import Origin
 from gantry.common.statuses import SUCCESS, status_words
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
-from gantry.services.frontdoor.shadow.again import MOST_LOOKS, both
 from gantry.services.frontdoor.shadow.answers import level_of, read
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Side, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import Difference, Kind, named_uids
+from gantry.services.frontdoor.shadow.looks import Looks, both
 from gantry.services.frontdoor.shadow.overhearing import TOO_MANY, Room
-from gantry.services.frontdoor.shadow.recording import Recorder
 
 logger = get_logger("shadow")
 MOVE = "C-MOVE"
@@ -92,28 +89,12 @@ class MoveLook:
     question: bytes
 
 
-class Moves:
+class Moves(Looks):
     """Those that are compared."""
-
-    def __init__(
-        self, gantry: Side, other: Side, settings: ShadowSettings, room: Room, recorder: Recorder, clock: Clock
-    ) -> None:
-        self._gantry = gantry
-        self._other = other
-        self._settings = settings
-        self._room = room
-        self._recorder = recorder
-        self._clock = clock
-        self.tasks: set[asyncio.Task[None]] = set()
 
     def take(self, look: MoveLook) -> bool:
         """Whether it will be compared."""
-        if len(self.tasks) >= MOST_LOOKS or not self._room.take(len(look.question)):
-            return False
-        task = asyncio.get_running_loop().create_task(self._look(look))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return True
+        return self._begin(look.question, lambda: self._look(look))
 
     async def _look(self, look: MoveLook) -> None:
         calling = look.request.calling_ae_title
@@ -143,7 +124,7 @@ class Moves:
 
     async def _compared(self, look: MoveLook) -> list[Difference]:
         asked = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
-        rooms = [Room(self._settings.memory << 20, self._room) for _ in range(2)]
+        rooms = self._rooms()
         try:
             sides = zip((self._gantry, self._other), rooms, strict=True)
             gantry, other = await both(*(self._instances(side, look, asked, room) for side, room in sides))

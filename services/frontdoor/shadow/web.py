@@ -15,8 +15,9 @@ from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.routes import BASE, Match
-from gantry.services.frontdoor.shadow.again import MOST_LOOKS, both, in_turns
+from gantry.services.frontdoor.shadow.again import in_turns
 from gantry.services.frontdoor.shadow.comparing import Difference
+from gantry.services.frontdoor.shadow.looks import MOST_LOOKS, both
 from gantry.services.frontdoor.shadow.overhearing import TOO_LONG, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.web_answers import SEARCH, WebAnswer, compare_web, operation_of

@@ -403,7 +403,7 @@ async def test_first_look_counts_where_there_is_no_room_for_a_second_one(
 ) -> None:
     ours, other = await start(TRUSTING, [Finder(_1_1="a")]), await start(FAST, [Finder()])
     if lacking == "looks":
-        monkeypatch.setattr("gantry.services.frontdoor.shadow.again.MOST_LOOKS", 0)
+        monkeypatch.setattr("gantry.services.frontdoor.shadow.looks.MOST_LOOKS", 0)
     async with shadow_door(tmp_path, ours.port, other.port, again_after=600) as door:
         if lacking == "room":
             door.shadow._looks._room = Room(0)

@@ -35,10 +35,10 @@ def test_matrix_is_whole() -> None:
     assert len(CELLS) == 90
 
 
-@pytest.mark.parametrize(("role", "verb", "allowed"), CELLS)
 @pytest.mark.parametrize("means", [Means.ISSUER, Means.TOKEN])
-def test_identity_may_what_its_role_may(role: str, verb: str, allowed: bool, means: Means) -> None:
-    assert decide(RoleTable(), of(role, means=means), Verb(verb)) is allowed
+def test_identity_may_what_its_role_may(means: Means) -> None:
+    decided = [(role, verb, decide(RoleTable(), of(role, means=means), Verb(verb))) for role, verb, _ in CELLS]
+    assert decided == CELLS
 
 
 @pytest.mark.parametrize(("verb", "sign"), list(zip(VERBS, FORMER.split(), strict=True)))

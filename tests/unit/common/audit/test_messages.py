@@ -14,7 +14,6 @@ from tests.support.audit_schema import require_valid
 from tests.support.audits import audit_record
 
 
-@pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.word)
 @pytest.mark.parametrize(
     "more",
     [
@@ -32,8 +31,14 @@ from tests.support.audits import audit_record
         {"deidentified_by": "research", "outcome": 8},
     ],
 )
-def test_every_message_is_valid(kind: Kind, more: dict[str, object]) -> None:
-    require_valid(audit_message(replace(audit_record(kind), **more)))
+def test_a_message_of_every_kind_is_valid(more: dict[str, object]) -> None:
+    wrong = dict[str, str]()
+    for kind in Kind:
+        try:
+            require_valid(audit_message(replace(audit_record(kind), **more)))
+        except AssertionError as error:
+            wrong[kind.word] = str(error)
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(

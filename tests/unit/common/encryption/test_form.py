@@ -40,11 +40,22 @@ def test_every_byte_lies_in_one_segment_and_segments_lie_one_behind_the_other(si
     assert numbers.start * SEGMENT <= begin
     assert end <= numbers.stop * SEGMENT
     assert segments.place(numbers.stop) - segments.place(numbers.start) <= len(numbers) * (SEGMENT + TAG)
-    assert sum(map(segments.length, range(segments.count))) == size
-    assert all(segments.place(at + 1) - segments.place(at) == segments.length(at) + TAG for at in range(segments.count))
+    last = segments.count - 1
+    assert last * SEGMENT + segments.length(last) == size
+    for at in {0, 1, numbers.start - 1, numbers.start, numbers.stop, last - 1, last} & set(range(segments.count)):
+        assert segments.length(at) == SEGMENT or at == last
+        assert segments.place(at + 1) - segments.place(at) == segments.length(at) + TAG
     assert segments.place(0) == HEAD
     assert segments.place(segments.count) == segments.stored
     assert [segments.is_last(number) for number in (segments.count - 1, segments.count)] == [True, False]
+
+
+@given(st.integers(0, 20 * SEGMENT))
+def test_the_segments_together_are_the_object(size: int) -> None:
+    segments = Segments(size)
+    every = range(segments.count)
+    assert sum(map(segments.length, every)) == size
+    assert all(segments.place(at + 1) - segments.place(at) == segments.length(at) + TAG for at in every)
 
 
 def test_a_head_is_read_as_it_was_written() -> None:

@@ -14,11 +14,12 @@ from gantry.common.dicom.packing.cutting import Cut, Strip
 from gantry.common.dicom.packing.form import Block, Coding
 from gantry.common.errors import Corrupt
 from tests.support.image_files import samples
+from tests.support.long import examples
 
 STRIPS = st.builds(Strip, st.integers(1, 20), st.sampled_from([1, 3, 2]), st.sampled_from([1, 2]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(STRIPS, st.integers(1, 20), st.data())
 def test_whatever_the_samples_the_same_bytes_come_back(strip: Strip, lines: int, data: st.DataObject) -> None:
     length = strip.line * lines

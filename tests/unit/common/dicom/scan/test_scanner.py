@@ -63,10 +63,10 @@ def element(tag: int, vr: bytes, value: bytes, length: int | None = None) -> byt
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, size) + value
 
 
-def item(value: bytes, undefined: bool = False) -> bytes:
+def item(value: bytes, undefined: bool = False, length: int | None = None) -> bytes:
     if undefined:
         return b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value + b"\xfe\xff\x0d\xe0\0\0\0\0"
-    return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(value)) + value
+    return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(value) if length is None else length) + value
 
 
 UIDS = to_bytes(instance(), EXPLICIT)
@@ -227,13 +227,14 @@ def test_a_uid_that_contradicts_itself_is_not_understood() -> None:
 
 
 def nested(depth: int, undefined: bool) -> bytes:
-    value = b""
+    if undefined:
+        begin, end = item(b"", True)[:8], item(b"", True)[8:]
+        return (element(0x00081140, b"SQ", b"", 0xFFFFFFFF) + begin) * depth + (end + END_OF_SEQUENCE) * depth
+    heads, length = list[bytes](), 0
     for _ in range(depth):
-        if undefined:
-            value = element(0x00081140, b"SQ", item(value, True) + END_OF_SEQUENCE, 0xFFFFFFFF)
-        else:
-            value = element(0x00081140, b"SQ", item(value))
-    return value
+        heads.append(element(0x00081140, b"SQ", b"", length + 8) + item(b"", length=length))
+        length += len(heads[-1])
+    return b"".join(reversed(heads))
 
 
 @pytest.mark.parametrize("undefined", [True, False])
@@ -244,15 +245,17 @@ def test_nesting_is_refused_past_a_limit(undefined: bool) -> None:
             scan(UIDS + nested(depth, undefined))
 
 
-def test_a_million_items_are_refused() -> None:
-    begin = UIDS + element(0x00081140, b"SQ", b"", 0xFFFFFFFF)
+def test_items_are_refused_past_a_limit() -> None:
+    begin, limits = UIDS + element(0x00081140, b"SQ", b"", 0xFFFFFFFF), ScanLimits(max_items=20_000)
+    assert scan([begin, *[item(b"") * 10_000] * 2, END_OF_SEQUENCE], limits=limits).header is not None
     with pytest.raises(NotUnderstood, match="too many items"):
-        scan([begin, *[item(b"") * 10_000] * 100])
+        scan([begin, *[item(b"") * 10_000] * 2, item(b"")], limits=limits)
+    assert ScanLimits().max_items < 1_000_000
 
 
 def test_a_deflate_bomb_is_refused_within_its_limit() -> None:
     deflate = zlib.compressobj(9, wbits=-15)
-    bomb = deflate.compress(UIDS + element(0x7FE00010, b"OB", bytes(64 << 20))) + deflate.flush()
+    bomb = deflate.compress(UIDS + element(0x7FE00010, b"OB", bytes(24 << 20))) + deflate.flush()
     assert len(bomb) < 100_000
     with pytest.raises(NotUnderstood, match="too large"):
         scan(bomb, DEFLATED, ScanLimits(max_inflated=16 << 20))

@@ -20,20 +20,22 @@ def test_every_transfer_syntax_that_pydicom_knows_is_in_the_table() -> None:
     assert set(THEIRS) - set(TRANSFER_SYNTAXES) <= {PAPYRUS, "1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2"}
 
 
-@pytest.mark.parametrize("uid", sorted(THEIRS.keys() & TRANSFER_SYNTAXES.keys()))
-def test_a_row_has_the_keyword_that_the_standard_has(uid: str) -> None:
-    assert TRANSFER_SYNTAXES[uid].keyword == THEIRS[uid][4]
+def test_a_row_has_the_keyword_that_the_standard_has() -> None:
+    both = sorted(THEIRS.keys() & TRANSFER_SYNTAXES.keys())
+    assert len(both) > 50
+    assert {uid: TRANSFER_SYNTAXES[uid].keyword for uid in both} == {uid: THEIRS[uid][4] for uid in both}
 
 
-@pytest.mark.parametrize("uid", STANDARD)
-def test_an_encoding_is_what_pydicom_says(uid: str) -> None:
-    if uid not in THEIRS:
-        pytest.skip("newer than pydicom's dictionary")
-    theirs, ours = UID(uid), encoding_of(uid)
-    assert ours.explicit is not theirs.is_implicit_VR
-    assert ours.big_endian is not theirs.is_little_endian
-    # PS3.5 A.7: JPIP Referenced Deflate, of which pydicom knows only the UIDs.
-    assert ours.deflated is (theirs.is_deflated or uid in JPIP_DEFLATE)
+def test_an_encoding_is_what_pydicom_says() -> None:
+    """Of those that are not newer than its dictionary."""
+    known = [uid for uid in STANDARD if uid in THEIRS]
+    assert len(known) > 50
+    for uid in known:
+        theirs, ours = UID(uid), encoding_of(uid)
+        assert ours.explicit is not theirs.is_implicit_VR, uid
+        assert ours.big_endian is not theirs.is_little_endian, uid
+        # PS3.5 A.7: JPIP Referenced Deflate, of which pydicom knows only the UIDs.
+        assert ours.deflated is (theirs.is_deflated or uid in JPIP_DEFLATE), uid
 
 
 def test_only_one_is_implicit_and_one_is_big_endian_of_those_in_the_standard() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gantry.common.ids import FOLDER_MS
 from gantry.common.runtime.quota.sums import StoredCount, StoredSums, covered_to, folder_of
+from tests.support.long import examples
 
 FOLDER_US = FOLDER_MS * 1000
 NOW = 1_700_000_000_000_000
@@ -198,7 +199,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(STEPS, max_size=60))
 def test_what_is_used_is_never_less_than_what_lies_there(steps: list[tuple[object, ...]]) -> None:
     """After a look, of what was there at the look, whoever stored it; but for slow objects of others, which the listing

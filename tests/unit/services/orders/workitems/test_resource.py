@@ -16,7 +16,7 @@ from gantry.services.orders.workitems.resource import WorkitemResource
 
 
 def naming(uid: str, instances: int) -> Workitem:
-    references = [{TAGS["ReferencedSOPInstanceUID"]: [f"{uid}.{number}"]} for number in range(instances)]
+    references = [{TAGS["ReferencedSOPInstanceUID"]: [f"{uid}.1"]}] * instances
     return Workitem("default", uid, WorkitemState.SCHEDULED, {TAGS["ReferencedSOPSequence"]: references})
 
 
