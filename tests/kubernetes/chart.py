@@ -23,6 +23,8 @@ from tests.support.servers import skip
 
 CHART = ROOT / "deploy" / "helm" / "gantry"
 EXAMPLES = sorted((ROOT / "deploy" / "helm" / "examples").glob("*.yaml"))
+PLAIN = ROOT / "deploy" / "helm" / "examples" / "plain.yaml"
+ROLES = {"door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed"}
 Manifest = dict[str, Any]
 
 
@@ -145,3 +147,20 @@ def _needed(name: str, definitions: Manifest) -> set[str]:
             found.add(name)
             left += re.findall(r'"#/definitions/([^"]+)"', json.dumps(definitions[name]))
     return found
+
+
+def mounted_files(rendered: Rendered, role: str) -> set[str]:
+    """The paths of all files that a role's container gets."""
+    places = {one["name"]: one["mountPath"] for one in rendered.container(role)["volumeMounts"]}
+    files = {f"{places['peers']}/peers.yaml"}
+    for volume in rendered.pod(role)["volumes"]:
+        sources = volume.get("projected", {}).get("sources", [])
+        items = [item for source in sources for one in source.values() for item in one["items"]]
+        items += volume.get("secret", {}).get("items", [])
+        files |= {f"{places[volume['name']]}/{item['path']}" for item in items}
+    return files
+
+
+def ports_of(rules: list[dict[str, Any]]) -> set[int]:
+    """The ports that rules of a network policy name."""
+    return {port["port"] for rule in rules for port in rule.get("ports", ())}

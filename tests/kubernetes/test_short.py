@@ -120,7 +120,7 @@ def _reached(site: Site, namespace: str, pod: str, places: dict[str, tuple[str, 
 
 @pytest.mark.parametrize("values", EXAMPLES, ids=lambda path: path.stem)
 def test_the_api_server_takes_every_manifest_of_the_examples(node: Node, values: Path) -> None:
-    # Operators' own kinds, which this server does not know, are looked at in test_chart.py.
+    # Operators' own kinds, which this server does not know, are looked at in test_chart*.py.
     foreign = ("keda", "serviceMonitor", "prometheusRule")
     manifests = try_render(values, *(f"{kind}.enabled=false" for kind in foreign)).stdout
     node.kubectl("apply", "--dry-run=server", "-n", "default", "-f", "-", given=manifests.replace("namespace: ns", ""))

@@ -17,7 +17,7 @@ from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET
 from gantry.common.dimse import Command, CommandField, Element
-from gantry.common.net import MemorySink, Peer, Request
+from gantry.common.net import MemorySink, Peer, Request, connect, scu
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
@@ -30,7 +30,7 @@ from gantry.services.frontdoor.sides import GantrySide, OtherSide
 from tests.integration.common.net.conftest import FAST, eventually
 from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.frontdoor.open_door import LIMITS
-from tests.support.wire import CT
+from tests.support.wire import CT, EXPLICIT, IMPLICIT, USER_ABORT, VERIFICATION
 
 TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -198,3 +198,60 @@ class Finder:
             ]
         )
         await request.respond(0)
+
+
+CONTEXTS = [(CT, (EXPLICIT,)), (VERIFICATION, (IMPLICIT,)), (STUDY_ROOT_FIND, (IMPLICIT,))]
+QUESTION = encode_identifier({0x00080052: ["STUDY"], 0x0020000D: [], 0x00081030: []}, IMPLICIT)
+ENOUGH = 3.0
+"""Seconds within which a peer is served, whatever the other archive does."""
+
+
+class Bytes:
+    """A data set of so many bytes."""
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+
+    async def readinto(self, buffers: list[memoryview]) -> int:
+        filled = 0
+        for buffer in buffers:
+            count = min(len(buffer), self.left)
+            self.left -= count
+            filled += count
+        return filled
+
+    async def close(self) -> None: ...
+
+
+async def a_day_of(peer: Peer, objects: int = 2, length: int = 100_000) -> list[int]:
+    """What a peer hears of an echo, some objects and a question."""
+    async with asyncio.timeout(ENOUGH), connect(peer, CONTEXTS) as association:
+        heard = [await scu.echo(association)]
+        context = scu.need_context(association, CT)
+        for number in range(objects):
+            heard.append((await scu.store(association, context, f"1.2.{number + 1}", Bytes(length), length)).status)
+        async for response, _ in scu.find(association, STUDY_ROOT_FIND, QUESTION):
+            heard.append(response.status)
+        return heard
+
+
+DAY = [0, 0, 0, 0xFF00, 0]
+
+
+# ---- what the other archive may do
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def aborts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await accept(reader, writer)
+    await command_of(reader)
+    writer.write(USER_ABORT)
+
+
+async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await accept(reader, writer)
+    while await reader.read(65536):
+        pass

@@ -23,8 +23,16 @@ from gantry.services.frontdoor.shadow import shadowing
 from gantry.services.frontdoor.shadow.spooling import files
 from gantry.services.frontdoor.shadow.spooling import spool as spooling
 from tests.integration.common.net.conftest import FAST, Running, eventually, start  # noqa: F401
-from tests.integration.services.frontdoor.shadow_door import TRUSTING, Finder, ShadowDoor, shadow_door, talking
-from tests.integration.services.frontdoor.test_shadow import Bytes, aborts, never_answers
+from tests.integration.services.frontdoor.shadow_door import (
+    TRUSTING,
+    Bytes,
+    Finder,
+    ShadowDoor,
+    aborts,
+    never_answers,
+    shadow_door,
+    talking,
+)
 from tests.support.archive import free_port
 from tests.support.wire import CT, EXPLICIT, IMPLICIT
 
