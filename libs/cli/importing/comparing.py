@@ -15,7 +15,7 @@ from gantry.cli.importing.job import Job, Outcome
 from gantry.cli.importing.listed import Listed
 from gantry.cli.importing.model import Finding, compare_counts
 from gantry.cli.importing.pace import Pace
-from gantry.cli.output import json_option, print_csv, print_json
+from gantry.cli.output import json_option, print_csv, print_json, writable
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.inventory.records import InventoryLevel
@@ -47,6 +47,7 @@ async def compare(
     \b
         gantry inventory compare NEW@192.0.2.20:104 inventory.dcm --report differences.csv
     """
+    writable(report_path)
     clock = SystemClock()
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
     with (
@@ -63,7 +64,7 @@ async def compare(
         if not listed.limited:
             await _note_extra(job, listed, target)
         if report_path is not None:
-            with report_path.open("w", newline="") as report:
+            with report_path.open("w", newline="", encoding="utf-8") as report:
                 print_csv(REPORT_HEAD, job.report(), report)
         return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
 
