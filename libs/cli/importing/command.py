@@ -26,6 +26,7 @@ from gantry.cli.importing.pace import Hours, Pace
 from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import json_option, print_csv, print_json, printable, progress_bar, writable
 from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
+from gantry.cli.tokens import read_token
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.config.tls import usual
 from gantry.common.errors import ConfigError
@@ -33,6 +34,9 @@ from gantry.common.ids import is_ae_title
 from gantry.common.net import Peer
 
 _FILES = {"unreadable": "files or folders unreadable", "skipped": "files skipped"}
+_NO_STUDIES = "the source lists no studies at all: is the folder mounted, is the --key right?"
+_NOBODYS = "1.2"
+"""A Study Instance UID to ask for, to see whether the archive answers."""
 _HEAD = ("study", "kind", "series", "instance", "detail")
 
 
@@ -171,7 +175,7 @@ def _check(
 ) -> None:
     """Options that go together, before there is a job file that says so. Raises `click.UsageError`."""
     first = sources[0]
-    folders = all(Path(one).exists() for one in sources)
+    folders = all(map(_is_path, sources))
     if folders and keys:
         raise click.UsageError("--key is for archives and DICOMweb servers: a folder is taken as a whole")
     if not folders and len(sources) > 1:
@@ -191,6 +195,15 @@ def _check(
         )
 
 
+def _is_path(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except PermissionError:
+        return True  # it will be said so
+    except OSError:
+        return False  # too long a name
+
+
 def _is_url(source: str) -> bool:
     return source.startswith(("http://", "https://"))
 
@@ -207,11 +220,10 @@ def _source(
     timeout: float,
 ) -> Source:
     first = sources[0]
-    if all(Path(one).exists() for one in sources):
+    if all(map(_is_path, sources)):
         return Folders([Path(one) for one in sources], job, partial(_skip, job))
     if _is_url(first):
-        token = token_file.read_text().strip() if token_file is not None else ""
-        return DicomWeb(first, timeout, keys, token)
+        return DicomWeb(first, timeout, keys, read_token(token_file))
     title, host, port = PeerType().convert(first, None, None)
     context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
@@ -235,10 +247,13 @@ async def _run(
     again: bool,
     as_json: bool,
 ) -> Totals:
+    await target.study(_NOBODYS)
     if not as_json:
         click.echo("listing the studies of the source", err=True)
     job.list_anew()
-    await note_studies(job, source)
+    if not await note_studies(job, source):
+        job.note(Finding("failed", "", "", _NO_STUDIES))
+        click.echo(f"gantry: {_NO_STUDIES}", err=True)
     # A comparison that came to its end begins anew; one that was broken off goes on.
     if again or (options.dry_run and not any(job.left(compared=True))):
         job.again()

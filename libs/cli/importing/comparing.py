@@ -66,7 +66,7 @@ async def compare(
         if report_path is not None:
             with report_path.open("w", newline="", encoding="utf-8") as report:
                 print_csv(REPORT_HEAD, job.report(), report)
-        return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
+        return _conclude(job, listed.count, [*listed.doubts, *target.complete.doubts], as_json)
 
 
 async def _compare_counts(job: Job, target: Archive) -> None:
@@ -85,14 +85,14 @@ async def _note_extra(job: Job, listed: Listed, target: Archive) -> None:
             job.tell(study.uid, "compared", Outcome(0, study.instances or 0, findings=extra))
 
 
-def _conclude(job: Job, doubts: list[str], as_json: bool) -> int:
+def _conclude(job: Job, listed: int, doubts: list[str], as_json: bool) -> int:
     totals = job.totals()
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     if as_json:
-        print_json({"studies": totals.states, "findings": kinds, "instances": totals.source, "doubts": doubts})
+        print_json({"studies": totals.states, "listed": listed, "findings": kinds, "instances": totals.source, "doubts": doubts})
     else:
         found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
-        click.echo(f"{sum(totals.states.values())} studies, {totals.source} instances in the inventory: {found}")
+        click.echo(f"{listed} studies, {totals.source} instances in the inventory: {found}")
         if not any(kinds.values()) and not failed:
             click.echo("equal: the archive has what the inventory lists")
         for doubt in doubts:

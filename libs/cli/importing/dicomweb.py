@@ -150,6 +150,8 @@ class DicomWeb:
 
 def _failure(path: str, error: Exception) -> PeerError:
     """The server is away for now, or does not give what is asked for."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return NotGiven(f"no address of a server: {error}")
     slow = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
     away = isinstance(error, aiohttp.ClientConnectionError) and not slow
     return (ConnectionFailed if away else NotGiven)(f"{path}: {str(error) or type(error).__name__}")

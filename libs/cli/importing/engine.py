@@ -22,6 +22,10 @@ from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS
 T = TypeVar("T")
 _LONGEST_PAUSE = 60.0
 _LOOK_AGAIN = 0.5
+_NOT_SHOWN = (
+    "the target took it, and does not show it: it may have another object of this UID (in Gantry: gantry conflicts), or"
+    " be behind with its index"
+)
 Tell = Callable[[Study, Outcome], None]
 
 
@@ -55,10 +59,14 @@ class _Transfer:
         return uid in self.stored or uid in self.failures
 
 
-async def note_studies(job: Job, source: Source) -> None:
-    """Note all studies of the source in the job. Raises `GantryError` where they cannot be listed."""
+async def note_studies(job: Job, source: Source) -> bool:
+    """Note all studies of the source in the job. Returns whether there are any. Raises `GantryError` where they cannot
+    be listed."""
+    some = False
     async for study in source.studies():
         job.see(study)
+        some = True
+    return some
 
 
 class Import:
@@ -118,11 +126,11 @@ class Import:
         now, same = await self._found(study.uid, moved.stored)
         left = compare(here, now, study, same)
         for uid in moved.stored & set(left.missing):
-            moved.failures[uid] = "the target took it, and does not show it"
+            moved.failures[uid] = _NOT_SHOWN
         failed = [Finding("failed", here[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
         findings = [one for one in left.findings() if one.kind != "missing" or one.instance not in moved.failures]
-        stored = len(moved.stored) if not self._options.destination else len(set(now) & set(found.missing))
-        return Outcome(len(here), len(there), stored, moved.bytes, [*failed, *findings])
+        taken = set(now) & set(found.missing) if self._options.destination else moved.stored - set(moved.failures)
+        return Outcome(len(here), len(there), len(taken), moved.bytes, [*failed, *findings])
 
     async def _there(self, uid: str) -> tuple[Instances, Study | None]:
         same = await self._patiently(lambda: self._target.study(uid))

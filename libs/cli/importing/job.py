@@ -72,13 +72,20 @@ class Job:
             for name, value in (("source", source), ("target", target)):
                 self.db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
                 [(kept,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
-                if kept != value:
+                if kept != value and self._is_empty():
+                    # Of a command that was mistyped, as a rule.
+                    self.db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
+                elif kept != value:
                     reason = f"it is of an import with the {name} {kept}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
         except sqlite3.OperationalError as error:
             raise ConfigError(str(path), None, f"the job file cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
             raise ConfigError(str(path), None, f"it is no job file: {error}") from None
+
+    def _is_empty(self) -> bool:
+        [(some,)] = self.db.execute("SELECT EXISTS (SELECT 1 FROM studies) OR EXISTS (SELECT 1 FROM files)")
+        return not some
 
     def close(self) -> None:
         self.db.close()

@@ -80,6 +80,12 @@ class Listed:
         """Whether it has a record of a study."""
         return self._db.execute("SELECT 1 FROM listed_studies WHERE uid = ?", (study,)).fetchone() is not None
 
+    @property
+    def count(self) -> int:
+        """Studies of which it has a record."""
+        [(count,)] = self._db.execute("SELECT count(*) FROM listed_studies")
+        return int(count)
+
     # ---- reading
 
     def _read(self) -> None:
