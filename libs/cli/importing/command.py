@@ -251,7 +251,7 @@ async def _run(
     if not as_json:
         click.echo("listing the studies of the source", err=True)
     job.list_anew()
-    if not await note_studies(job, source):
+    if not await note_studies(job, source, clock, options.patience):
         job.note(Finding("failed", "", "", _NO_STUDIES))
         click.echo(f"gantry: {_NO_STUDIES}", err=True)
     # A comparison that came to its end begins anew; one that was broken off goes on.

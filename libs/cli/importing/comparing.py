@@ -55,7 +55,7 @@ async def compare(
         closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
     ):
         target, listed = Archive(peer, timeout, today), Listed(file, job, None)
-        await note_studies(job, listed)
+        await note_studies(job, listed, clock, patience)
         options = Options(dry_run=True, patience=patience)
         if listed.level is InventoryLevel.INSTANCE:
             await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
@@ -89,7 +89,15 @@ def _conclude(job: Job, listed: int, doubts: list[str], as_json: bool) -> int:
     totals = job.totals()
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     if as_json:
-        print_json({"studies": totals.states, "listed": listed, "findings": kinds, "instances": totals.source, "doubts": doubts})
+        print_json(
+            {
+                "studies": totals.states,
+                "listed": listed,
+                "findings": kinds,
+                "instances": totals.source,
+                "doubts": doubts,
+            }
+        )
     else:
         found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
         click.echo(f"{listed} studies, {totals.source} instances in the inventory: {found}")

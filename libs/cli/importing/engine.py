@@ -59,14 +59,22 @@ class _Transfer:
         return uid in self.stored or uid in self.failures
 
 
-async def note_studies(job: Job, source: Source) -> bool:
-    """Note all studies of the source in the job. Returns whether there are any. Raises `GantryError` where they cannot
-    be listed."""
+async def note_studies(job: Job, source: Source, clock: Clock, patience: float) -> bool:
+    """Note all studies of the source in the job. Returns whether there are any. A source that goes away while it is
+    listed is listed again, for `patience` seconds. Raises `GantryError` where it cannot be, or never answered."""
     some = False
-    async for study in source.studies():
-        job.see(study)
-        some = True
-    return some
+    until, pause = clock.monotonic() + patience, 1.0
+    while True:
+        try:
+            async for study in source.studies():
+                job.see(study)
+                some = True
+            return some
+        except (ConnectionFailed, AssociationRejected) as error:
+            if not some or _lasting(error) or clock.monotonic() + pause > until:
+                raise
+        await clock.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Import:
