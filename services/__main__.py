@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from errno import EPIPE
 from importlib import import_module
 from keyword import iskeyword
+from typing import Any
 
 import click
 
@@ -139,9 +141,33 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Whoever reads the output may stop (`| head -1`), and a file or folder may refuse: neither is a fault of
+        ours that a stack trace would help with. A process of the archive itself logs what happens to it."""
+        try:
+            return super().invoke(ctx)
+        except (ExceptionGroup, OSError) as error:
+            if ctx.invoked_subcommand == "serve":
+                raise
+            _, rest = ExceptionGroup("", [error]).split(OSError)
+            if rest is not None:
+                raise
+            failed = _first(error)
+            if failed.errno == EPIPE:
+                raise failed from None  # click ends without a word
+            where = f"{failed.filename}: " if failed.filename else ""
+            raise click.ClickException(f"{where}{failed.strerror or failed}") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+def _first(error: Exception) -> OSError:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, OSError)
+    return error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

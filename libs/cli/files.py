@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gantry.common.dicom.encoding.part10 import needed, parse_meta
+from gantry.common.dicom.encoding.part10 import PREAMBLE_LENGTH, needed, parse_meta
 from gantry.common.errors import NotUnderstood
 
 _HEAD = 2048
@@ -28,17 +29,29 @@ class DicomFile:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that cannot be sent."""
+    """A file that cannot be sent. `unreadable`: it, or a folder, could not be read, so that nobody knows what it is."""
 
     path: Path
     reason: str
+    unreadable: bool = False
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for a writer, as a FIFO would."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def look(path: Path) -> DicomFile | Skipped:
     """Read the head of a file."""
     try:
-        with path.open("rb") as file:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return Skipped(path, "no regular file")
+        with open(path, "rb", opener=_at_once) as file:
             head = file.read(_HEAD)
+            if not head:
+                return Skipped(path, "empty")
+            if len(head) < PREAMBLE_LENGTH + 4:
+                return Skipped(path, "not a part 10 file: too short")
             while (want := needed(head)) > len(head) and len(head) < _MOST:
                 more = file.read(want - len(head))
                 if not more:
@@ -49,7 +62,7 @@ def look(path: Path) -> DicomFile | Skipped:
     except NotUnderstood as error:
         return Skipped(path, str(error))
     except OSError as error:
-        return Skipped(path, error.strerror or str(error))
+        return Skipped(path, error.strerror or str(error), unreadable=True)
     return DicomFile(
         path,
         meta.sop_class_uid,
@@ -60,14 +73,22 @@ def look(path: Path) -> DicomFile | Skipped:
     )
 
 
-def walk(paths: Iterable[Path]) -> Iterator[Path]:
-    """All regular files: those named, and those below folders that are named, in order of names."""
+def walk(paths: Iterable[Path], skipped: Callable[[Skipped], None] = lambda _skipped: None) -> Iterator[Path]:
+    """All files: those named, and those below folders that are named, in order of names. `skipped` is told of folders
+    below them that cannot be read, and of links to folders, which are not followed: they may lead in a circle."""
+
+    def failed(error: OSError) -> None:
+        skipped(Skipped(Path(error.filename or ""), error.strerror or str(error), unreadable=True))
+
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        for folder, subfolders, names in os.walk(path):
+        for folder, subfolders, names in os.walk(path, onerror=failed):
             subfolders.sort()
+            for name in subfolders:
+                if (below := Path(folder, name)).is_symlink():
+                    skipped(Skipped(below, "a link to a folder, which is not followed"))
             for name in sorted(names):
                 if name != "DICOMDIR" and not name.startswith("."):
                     yield Path(folder, name)

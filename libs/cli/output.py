@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import click
@@ -20,7 +21,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    # The name of a file need not be text: what UTF-8 cannot say is escaped.
+    click.echo(line if _is_text(line) else json.dumps(value, default=str))
+
+
+def _is_text(line: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in line)
 
 
 def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,6 +46,16 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: TextI
     writer.writerow(columns)
     writer.writerows(rows)
     click.echo(out.getvalue(), nl=False, file=file)
+
+
+def writable(path: Path | None) -> None:
+    """See that a report can be written, before the hours of work that it is about. Raises `click.UsageError`."""
+    if path is None:
+        return
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise click.UsageError(f"the report {printable(str(path))} cannot be written: {error.strerror}") from None
 
 
 def printable(cell: str) -> str:

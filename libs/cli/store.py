@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from gantry.cli.files import DicomFile, FileSource, Skipped, look, walk
-from gantry.cli.output import json_option, print_json, progress_bar
+from gantry.cli.output import json_option, print_json, printable, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
@@ -127,7 +127,7 @@ async def _send(
         sent.statuses[status] += 1
         sent.bytes += file.length
         if status and status >> 12 != 0xB:
-            sent.failures.append((file.path, status_words(status)))
+            sent.failures.append((file.path, ": ".join(filter(None, (status_words(status), response.comment)))))
     except (AssociationAborted, PeerTimeout) as error:
         sent.failures.append((file.path, str(error)))
     except GantryError as error:
@@ -144,11 +144,12 @@ async def _send(
 @json_option
 async def store(peer: Peer, paths: tuple[Path, ...], window: int, as_json: bool, timeout: float) -> int:
     """Send files and folders to an archive (C-STORE)."""
-    looked = [look(path) for path in walk(paths)]
+    skipped: list[Skipped] = []
+    looked = [look(path) for path in walk(paths, skipped.append)]
     files = [f for f in looked if isinstance(f, DicomFile)]
-    skipped = [f for f in looked if isinstance(f, Skipped)]
+    skipped += [f for f in looked if isinstance(f, Skipped)]
     for skip in skipped:
-        click.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+        click.echo(f"skipped {printable(str(skip.path))}: {skip.reason}", err=True)
     if not files:
         click.echo("gantry: no DICOM files to send", err=True)
         return EXIT_FAILED
@@ -166,9 +167,10 @@ async def store(peer: Peer, paths: tuple[Path, ...], window: int, as_json: bool,
     seconds = max(loop.time() - started, 1e-6)
     if not as_json:
         for path, why in sent.failures:
-            click.echo(f"failed {path}: {why}", err=True)
+            click.echo(f"failed {printable(str(path))}: {printable(why)}", err=True)
         click.echo(
             f"{sent.stored} of {len(files)} stored, {len(sent.failures)} failed, {len(skipped)} skipped; "
             f"{sent.bytes / 1e6:.1f} MB in {seconds:.1f} s ({sent.stored / seconds:.0f}/s)"
         )
-    return EXIT_FAILED if sent.failures or sent.stored < len(files) else 0
+    unreadable = any(skip.unreadable for skip in skipped)
+    return EXIT_FAILED if sent.failures or sent.stored < len(files) or unreadable else 0

@@ -137,6 +137,16 @@ def _say_what_goes(settings: Settings) -> None:
         rows.append(("keys", str(settings.encryption.key_file)))
     for name, value in rows:
         click.echo(f"  {name:<20} {value}", err=True)
+    click.echo(_not_reached(settings), err=True)
+
+
+def _not_reached(settings: Settings) -> str:
+    """What lies at the doors: they have no stores, and may run on other machines with settings of their own."""
+    spool = settings.door.shadow.spool
+    named = f": {spool}, and likewise" if spool is not None else ""
+    return (
+        f"not reached, remove it yourself: images that wait at doors for another archive{named} (`door.shadow.spool`)"
+    )
 
 
 def _require_name(settings: Settings, confirmed: str | None) -> None:

@@ -14,7 +14,7 @@ import click
 
 from gantry.cli.importing.pace import Hours, Pace
 from gantry.cli.importing.throttling import throttled
-from gantry.cli.output import print_csv, print_json, printable, progress_bar
+from gantry.cli.output import print_csv, print_json, printable, progress_bar, writable
 from gantry.common.amounts import in_bytes
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
@@ -103,6 +103,7 @@ def import_in_place(
     """
     if not is_ae_title(calling):
         raise click.BadParameter(f"{calling!r} is no AE title", param_hint="--calling")
+    writable(report_path)
     path = job_path or Path(f"import-{name}-{sha256(f'{name} {prefix}'.encode()).hexdigest()[:8]}.db")
     code = 0
 

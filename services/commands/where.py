@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gantry.cli.output import print_columns, print_json
+from gantry.cli.output import print_columns, print_json, printable
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.events import AssociationRefused
@@ -33,6 +33,9 @@ def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> N
     TERM is an accession number, a Patient ID, or the UID of a study, a series or an instance. Reads the stores of the
     archive, beside its services. Exit code 1 where nothing is known of it.
     """
+    term = term.strip()
+    if not term or not term.isprintable():
+        raise click.UsageError("give an accession number, a Patient ID, or the UID of a study, a series or an instance")
 
     async def work(stores: Stores, settings: Settings) -> None:
         grace = settings.lifecycle.grace
@@ -41,14 +44,16 @@ def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> N
         if as_json:
             print_json({**asdict(found), "advice": {a.study_instance_uid: advice(a) for a in found.accounts}})
         else:
-            _say(found)
+            _say(found, term)
         if not found.accounts:
             sys.exit(1)
 
     run(config, data, work)
 
 
-def _say(found: Found) -> None:
+def _say(found: Found, term: str) -> None:
+    if found.merged:
+        click.echo(f"Patient ID {term} has become {', then '.join(map(printable, found.merged))}")
     for account in found.accounts:
         print_columns(("study", account.study_instance_uid), told(account))
         for step in advice(account):
@@ -63,6 +68,8 @@ def _say(found: Found) -> None:
         click.echo(f"the index is {found.behind} records behind the log: it may be among these; ask again")
     if found.dead:
         click.echo(f"{found.dead} instances could not be made searchable: it may be one of them; gantry dlq list")
+    if "*" in term or "?" in term:
+        click.echo("a term is taken as it stands, without wildcards: gantry find -k AccessionNumber=… takes them")
     click.echo("did its sender reach the archive? gantry associations --refused")
 
 

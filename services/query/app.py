@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gantry.common.access import role_table
-from gantry.common.config.secret_files import secret_of, text_of
+from gantry.common.config.secret_files import secret_of
 from gantry.common.dicom.query.queries import FIND_INFORMATION
 from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
@@ -146,7 +146,7 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
         login.client_id,
         context.sessions.url,
         login.scopes,
-        text_of(secret_of(login.client_secret_file, "login.client_secret_file")),
+        secret_of(login.client_secret_file, "login.client_secret_file") or "",
     )
     assert context.followed_sessions is not None
     back_channel = BackChannel(

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gantry.common.clock import Clock
+from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import (
@@ -30,6 +31,7 @@ from gantry.common.events import (
     decode,
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
+from gantry.common.lifecycle.patients import patient_key, values_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
@@ -52,6 +54,8 @@ from gantry.services.whereabouts.onward import OnwardOf
 from gantry.services.whereabouts.reported import ReportsOf
 
 MOST_STUDIES = 20
+_MOST_MERGES = 10
+_PATIENT_ID = f"{PATIENT_ID:08X}"
 _BY_UID = (
     (STUDY_INSTANCE_UID, Level.STUDY),
     (SERIES_INSTANCE_UID, Level.SERIES),
@@ -62,12 +66,14 @@ _BY_UID = (
 @dataclass(frozen=True, slots=True)
 class Found:
     """The studies that a term means, `MOST_STUDIES` at most, and whether there are `more`. `behind` is how many records
-    the indexers have not read, `dead` how many events they could not apply: either may be what was asked for."""
+    the indexers have not read, `dead` how many events they could not apply: either may be what was asked for. `merged`
+    are the Patient IDs that a Patient ID was merged into, one after the other: their studies are meant, too."""
 
     accounts: tuple[Account, ...]
     more: bool
     behind: int
     dead: int
+    merged: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -137,8 +143,9 @@ class Whereabouts:
     async def search(self, term: str) -> Found:
         """What is known of the studies with this accession number, Patient ID, or UID of study, series or instance."""
         letters = [letter for letter in (await self._letters.ledger()).open() if letter.event == "InstanceStored"]
+        merged = await self._merged(term)
         studies: dict[str, None] = {}
-        async for study in self._studies(term, letters):
+        async for study in self._studies(term, merged, letters):
             studies[study] = None
             if len(studies) > MOST_STUDIES:
                 break
@@ -151,9 +158,22 @@ class Whereabouts:
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
-        return Found(known, len(studies) > MOST_STUDIES, behind, len(letters))
+        return Found(known, len(studies) > MOST_STUDIES, behind, len(letters), merged)
 
-    async def _studies(self, term: str, letters: Sequence[Letter]) -> AsyncIterator[str]:
+    async def _merged(self, patient_id: str) -> tuple[str, ...]:
+        """The Patient IDs that one without an issuer was merged into, one after the other."""
+        found: list[str] = []
+        patient: str | None = patient_id
+        while patient and patient not in found[:-1] and len(found) < _MOST_MERGES:
+            key = patient_key({PATIENT_ID: [patient]}, "")
+            made = (await self._index.corrections(DEFAULT_PARTITION, patient=key)).standing()
+            values = next((one.values for one in reversed(made) if one.into), None) or {}
+            patient = next((text_of(value) for value in values_of(values.get(_PATIENT_ID, {}))), None)
+            if patient:
+                found.append(patient)
+        return tuple(found)
+
+    async def _studies(self, term: str, merged: Sequence[str], letters: Sequence[Letter]) -> AsyncIterator[str]:
         if is_uid(term):
             for tag, level in _BY_UID:
                 async for places in self._index.locate(Query(DEFAULT_PARTITION, level, {tag: Single((term,))})):
@@ -162,16 +182,16 @@ class Whereabouts:
             for letter in letters:
                 if term in (letter.study_instance_uid, letter.sop_instance_uid):
                     yield letter.study_instance_uid
-            async for fated in self._index.fated(DEFAULT_PARTITION):
-                for one in fated:
-                    key = one.instance
-                    if term in (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid):
-                        yield key.study_instance_uid
             yield term  # it may be on its way to the index
-        for tag in (ACCESSION_NUMBER, PATIENT_ID):
-            async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, {tag: Single((term,))})):
+        for tag, value in ((ACCESSION_NUMBER, term), *((PATIENT_ID, patient) for patient in (term, *merged))):
+            async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, {tag: Single((value,))})):
                 for document in page:
                     yield str(document.attributes[STUDY_INSTANCE_UID][0])
+        # What is deleted or rejected is found by nobody else.
+        async for fated in self._index.fated(DEFAULT_PARTITION):
+            for one in fated:
+                if _means(term, one):
+                    yield one.instance.study_instance_uid
 
     async def _gather(self, study: str, letters: Sequence[Letter]) -> _Gathered:
         indexed = await self._indexed(study)
@@ -290,3 +310,12 @@ def _with(account: Account, reported: Sequence[Happened]) -> Account:
     if not reported:
         return account
     return replace(account, happened=tuple(sorted((*account.happened, *reported), key=lambda it: it.at)))
+
+
+def _means(term: str, one: FatedReceipt) -> bool:
+    """Whether a UID, accession number or Patient ID is that of a receipt that something was decided about."""
+    key = one.instance
+    if term in (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid):
+        return True
+    attributes = one.entry.attributes if one.entry is not None else {}
+    return any(term == text_of(value) for tag in (ACCESSION_NUMBER, PATIENT_ID) for value in attributes.get(tag, ()))

@@ -106,6 +106,7 @@ async def test_an_archive_is_gone_whatever_is_killed_and_its_neighbour_lost_noth
     assert "not the AE title of this archive; nothing was destroyed" in refused.stderr
     tried = await asyncio.to_thread(destroyed, north, "--dry-run")
     assert (tried.returncode, "1 study of 1 patient" in tried.stderr) == (0, True), tried.stderr
+    assert "not reached, remove it yourself: images that wait at doors" in tried.stderr
     assert await lying(north) == stolen
     killed = await asyncio.to_thread(destroyed, north, "--yes", "GANTRY", failpoints="after-keys=kill")
     assert killed.returncode != 0

@@ -95,11 +95,34 @@ async def test_a_study_is_found_by_any_of_its_names_with_who_sent_it_and_what_be
         assert "to do" not in said
     deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "sent twice")
     assert deleted.returncode == 0
-    code, found, said = await where(archive, uid)
-    (account,) = found["accounts"]
-    assert (account["searchable"], account["deleted"], account["restorable"]) == (0, 3, 3)
-    assert "sent twice" in said
-    assert f"to do: it can be brought back: gantry undelete {uid}" in said
+    for term in (uid, files[1].sop_instance_uid, "PID7", " A1 "):
+        code, found, said = await where(archive, term)
+        (account,) = found["accounts"]
+        assert (account["searchable"], account["deleted"], account["restorable"]) == (0, 3, 3)
+        assert "sent twice" in said
+        assert f"to do: it can be brought back: gantry undelete {uid}" in said
+    code, _, said = await where(archive, "PID*")
+    assert (code, "without wildcards" in said) == (1, True)
+    assert archive.stop() == 0
+
+
+async def test_a_patient_whose_id_was_changed_is_found_by_every_id_he_had(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive(lab=False)
+    archive.write_policy([*PEERS], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 1, name=NAME, patient="PID7")
+    await Modality(named(archive, "CT1"), files).send_all()
+    await wait_for(archive, 1)
+    for prior, into in (("PID7", "PID8"), ("PID8", "PID9")):
+        merged = await asyncio.to_thread(gantry, archive, "change-id", prior, "--to", into, "--reason", "mistyped")
+        assert merged.returncode == 0, merged.stderr
+    for term, ids in (("PID7", ["PID8", "PID9"]), ("PID8", ["PID9"]), ("PID9", [])):
+        code, found, said = await where(archive, term)
+        assert (code, found["merged"]) == (0, ids)
+        assert [one["study_instance_uid"] for one in found["accounts"]] == [uids_of(files[0])[0]]
+        assert (f"Patient ID {term} has become PID" in said) == bool(ids)
     assert archive.stop() == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import socket
 import threading
@@ -23,7 +24,7 @@ from gantry.testing import InProcessGantry
 from tests.support import waiting as asking
 from tests.support.archive import RunningArchive, free_port
 from tests.support.certificates import Authority
-from tests.support.objects import data_set, study, write
+from tests.support.objects import data_set, file_bytes, study, write
 from tests.support.pynetdicom_peers import Scp
 
 UID = "1.2.826.0.1.3680043.8.498.10000000000000000000000000000000000001"
@@ -306,3 +307,39 @@ def test_peer_that_is_there_already_is_named_with_its_own_line(tmp_path: Path) -
     done = gantry("ae", "--config", config, "add", "CT1", "--host", "192.0.2.3")
     assert done.returncode == 2
     assert f"{config}:3: AE title CT1 is there already" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_or_a_token_that_is_none_is_said_in_words(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    (token := tmp_path / "token").write_bytes(b"\xff\xfe")
+    done = gantry("import", archive.address, "--from", "http://127.0.0.1:1", "--from-token-file", token, "--job", token)
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    done = gantry(
+        "import", archive.address, "--aet", "CT1", "--from", "http://127.0.0.1:1", "--from-token-file", token,
+        "--job", tmp_path / "job.db",
+    )  # fmt: skip
+    assert (done.returncode, f"{token} cannot be read" in done.stderr) == (2, True), done.stderr
+    done = gantry("import", archive.address, "--from", "x" * 5000, "--job", tmp_path / "job.db")
+    assert (done.returncode, "is no folder" in done.stderr) == (2, True), done.stderr
+    done = gantry("get", archive.address, "--aet", "CT1", "-k", f"StudyInstanceUID={UID}", "--out", "/proc/1/x")
+    assert (done.returncode, "/proc/1/x: No such file or directory" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_term_that_is_nothing_is_refused(tmp_path: Path) -> None:
+    for term in ("", "  ", "A\n1"):
+        done = gantry("where", "--data", tmp_path, term)
+        assert (done.returncode, "give an accession number" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_file_whose_name_is_no_text_is_stored_and_told(archive: RunningArchive, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.dcm"))
+    path.write_bytes(file_bytes(data_set()))
+    done = gantry("store", archive.address, tmp_path, "--aet", "CT1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert os.fsencode(json.loads(done.stdout)["path"]) == os.fsencode(path)
+    path.unlink()
+    path.symlink_to("nowhere")
+    write(tmp_path, data_set())
+    done = gantry("store", archive.address, tmp_path, "--aet", "CT1")
+    assert (done.returncode, "1 of 1 stored" in done.stdout) == (1, True), done.stderr

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def test_an_import_that_is_killed_goes_on_and_nothing_is_doubled(
     words, environment = command(archive, tmp_path, "--from", old.address, "--rate", size / 6, "--parallel", 1)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
-    while "gantry_objects_received_total{" not in archive.http("/metrics")[1]:
+    while not archive.metric("gantry_objects_received_total"):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.1)
@@ -184,6 +184,8 @@ def test_a_job_file_of_another_import_and_a_source_that_is_away_are_said_in_word
 ) -> None:
     away = run(archive, tmp_path, "--from", f"OLD@127.0.0.1:{free_port()}", "--patience", 0)
     assert (away.returncode, "no connection" in away.stderr) == (3, True)
+    study(tmp_path / "disk", 1)
+    assert run(archive, tmp_path, "--from", tmp_path / "disk").returncode == 0
     other = run(archive, tmp_path, "--from", tmp_path)
     assert (other.returncode, "name another file with --job" in other.stderr) == (3, True)
     wrong = run(archive, tmp_path / "target", "--from", "nowhere", "--job", "x.db")
@@ -202,3 +204,120 @@ def test_bytes_are_the_same_that_the_other_archive_had(
     assert run(archive, tmp_path, "--from", web).returncode == 0
     [(_, got)] = ask_parts(archive, f"/dicom-web/studies/{uid_of(file)}", AS_STORED)
     assert got.endswith(bytes_of(file))
+
+
+def until(true: Callable[[], bool], words: str) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.1)
+
+
+def report(path: Path) -> list[tuple[str, str]]:
+    with path.open(newline="") as file:
+        return [(row["kind"], row["detail"]) for row in csv.DictReader(file)]
+
+
+def test_what_lies_on_a_disk_and_could_not_be_read_is_no_success(archive: RunningArchive, tmp_path: Path) -> None:
+    files = study(source := tmp_path / "disk", 2)
+    Path(os.fsdecode(os.fsencode(source) + b"/M\xfcller\n.txt")).write_text("no image")
+    done = run(archive, tmp_path, "--from", source, "--report", tmp_path / "report.csv")
+    assert done.returncode == 0, done.stderr
+    assert report(tmp_path / "report.csv") == [
+        ("skipped", f"{source}/M?ller?.txt: not a part 10 file: too short"),
+    ]
+    (source / "lost.dcm").symlink_to("nowhere")
+    done = run(archive, tmp_path, "--from", source, "--report", tmp_path / "report.csv")
+    assert done.returncode == 1, done.stdout
+    assert ("unreadable", f"{source}/lost.dcm: No such file or directory") in report(tmp_path / "report.csv")
+    assert "1 files or folders unreadable" in done.stdout
+    asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
+
+
+def test_a_source_with_nothing_in_it_is_no_success(archive: RunningArchive, tmp_path: Path) -> None:
+    (source := tmp_path / "not mounted").mkdir()
+    done = run(archive, tmp_path, "--from", source)
+    assert (done.returncode, "is the folder mounted" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("way", ["get", "dicomweb"])
+def test_a_source_that_is_started_anew_is_waited_for(
+    way: str, archive: RunningArchive, old: RunningArchive, tmp_path: Path
+) -> None:
+    files = [file for _ in range(8) for file in study(tmp_path / "made", 3)]
+    waiting.store(old.peer, files)
+    asyncio.run(expect_exactly(old, files, tmp_path / "at first"))
+    source = old.address if way == "get" else f"http://127.0.0.1:{old.http_port}/dicom-web"
+    rate = sum(file.length for file in files) / 6
+    words, environment = command(archive, tmp_path, "--from", source, "--rate", rate, "--report", tmp_path / "r.csv")
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until(lambda: archive.metric("gantry_objects_received_total") > 0, "nothing came")
+    old.kill()
+    time.sleep(3)  # it finds nobody for a while
+    old.start()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "failed " not in output, output
+    asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
+
+
+def test_the_reason_of_a_source_that_gives_nothing_is_in_the_report(
+    archive: RunningArchive, old: RunningArchive, tmp_path: Path
+) -> None:
+    files = study(tmp_path / "made", 2)
+    waiting.store(old.peer, files)
+    asyncio.run(expect_exactly(old, files, tmp_path / "at first"))
+    old.write_policy(["{ae_title: LOOKER, from: [127.0.0.1], may: [find, echo]}"])
+    until(lambda: run_find(old) == 0, "the policy is not in force")
+    done = run(
+        archive, tmp_path, "--from", old.address, "--aet", "LOOKER", "--patience", 0, "--report", tmp_path / "r.csv"
+    )
+    assert done.returncode == 1, done.stdout
+    reasons = {detail for kind, detail in report(tmp_path / "r.csv") if kind == "failed"}
+    assert all(reason.startswith("the source: C-GET: ") for reason in reasons), reasons
+
+
+def run_find(archive: RunningArchive) -> int:
+    words = [sys.executable, "-m", "gantry", "echo", archive.address, "--aet", "LOOKER"]
+    return subprocess.run(words, env={**os.environ, "PYTHONPATH": IMPORTS}, check=False, capture_output=True).returncode
+
+
+def test_what_cannot_work_is_said_before_the_first_study(archive: RunningArchive, tmp_path: Path) -> None:
+    study(tmp_path / "disk", 1)
+    nowhere = run(archive, tmp_path, "--from", tmp_path / "disk", "--report", "/no/such/folder/report.csv")
+    assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (2, True)
+    rate = run(archive, tmp_path, "--from", archive.address, "--by-move", "GANTRY", "--rate", "1M")
+    assert (rate.returncode, "as fast as it likes" in rate.stderr) == (2, True)
+    assert not (tmp_path / "job.db").exists()
+    archive.stop()
+    away = run(archive, tmp_path, "--from", tmp_path / "disk")
+    assert (away.returncode, "no connection" in away.stderr) == (3, True)
+    assert "Traceback" not in away.stderr
+
+
+def test_whoever_stops_it_is_told_how_it_goes_on_and_finds_a_report(archive: RunningArchive, tmp_path: Path) -> None:
+    for _ in range(6):
+        study(tmp_path / "disk", 1)
+    words, environment = command(
+        archive, tmp_path, "--from", tmp_path / "disk", "--rate", 5000, "--parallel", 1, "--report", tmp_path / "r.csv"
+    )
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until(lambda: archive.metric("gantry_objects_received_total") > 0, "nothing came")
+    (tmp_path / "r.csv").unlink()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "the same command goes on where it was" in output
+    assert "Traceback" not in output
+    assert report(tmp_path / "r.csv") == []
+
+
+def test_whoever_reads_only_the_first_line_gets_no_stack_trace(archive: RunningArchive, tmp_path: Path) -> None:
+    for _ in range(3):
+        study(tmp_path / "disk", 1)
+    words, environment = command(archive, tmp_path, "--from", tmp_path / "disk", "--dry-run", "--json")
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""

@@ -14,6 +14,7 @@ from gantry.cli.canary.phantom import phantom
 from gantry.cli.canary.round import STEPS, Round, Took, Web
 from gantry.cli.output import json_option, print_json, print_table
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.cli.tokens import read_token
 from gantry.common.clock import SystemClock
 from gantry.common.net import Peer
 
@@ -114,8 +115,7 @@ async def canary(
         raise click.UsageError("without the store there is nothing to look for")
     clock, shown = SystemClock(), Shown()
     shown.begin(steps, clock.now_us() / 1e6)
-    token = token_file.read_text().strip() if token_file is not None else ""  # noqa: ASYNC240 - nothing else runs yet
-    web = None if url is None else Web(url, token)
+    web = None if url is None else Web(url, read_token(token_file))
     done = failed = 0
     async with AsyncExitStack() as open_ports:
         try:

@@ -16,7 +16,7 @@ from gantry.cli.exporting.names import Exported, Names
 from gantry.cli.exporting.target import Target
 from gantry.cli.files import DicomFile
 from gantry.cli.importing.archive import Archive
-from gantry.cli.importing.model import Instances
+from gantry.cli.importing.model import Instances, Withheld
 from gantry.common.deidentify.objects import Deidentifier
 from gantry.common.deidentify.options import Option
 from gantry.common.dicom.encoding.part10 import file_meta
@@ -102,13 +102,16 @@ class Export:
         wanted = await self._wanted(outcome)
         came: set[str] = set()
         with TemporaryDirectory(prefix="gantry-export-", dir=self.spool) as folder:
-            async for files in self.archive.fetch(outcome.study, wanted, Path(folder)):
-                for file in files:
-                    came.add(file.sop_instance_uid)
-                    await asyncio.to_thread(self._put, file, outcome)
+            async for some in self.archive.fetch(outcome.study, wanted, Path(folder)):
+                for one in some:
+                    if isinstance(one, Withheld):
+                        outcome.failed[one.sop_instance_uid] = f"the archive did not send it: {one.reason}"
+                        continue
+                    came.add(one.sop_instance_uid)
+                    await asyncio.to_thread(self._put, one, outcome)
         for uid in wanted:
             if uid not in came:
-                outcome.failed[uid] = "the archive did not send it"
+                outcome.failed.setdefault(uid, "the archive did not send it")
 
     def _put(self, file: DicomFile, outcome: StudyExport) -> None:
         """One object from the spool into the target; nothing of one that is refused is written."""

@@ -11,13 +11,14 @@ from pydicom.dataset import Dataset
 
 from gantry.cli.files import DicomFile, look
 from gantry.cli.identifiers import BOTH, encode, identifier, text
-from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, by_series, in_portions
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld, by_series, in_portions
 from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studies
 from gantry.cli.query import FindResult, ask
 from gantry.cli.retrieve import FolderService, get_to
 from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
-from gantry.common.errors import AssociationAborted, PeerError
+from gantry.common.dimse import Command
+from gantry.common.errors import AssociationAborted, ContextNotAccepted, PeerError, PeerTimeout
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.getting import get_contexts, usual_classes
 from gantry.common.statuses import SUCCESS, status_words
@@ -81,17 +82,20 @@ class Archive:
 
     # ---- what it gives
 
-    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`: by C-GET, each series by itself, in the transfer syntaxes in which they are stored."""
         for level, keys, classes in self._requests(study, wanted):
             service = FolderService(folder, classes)
             contexts = get_contexts(classes)
             try:
-                await get_to(self.peer, service, contexts, STUDY_ROOT_GET, level, keys, timeout=self.timeout)
-            except AssociationAborted:
-                if not service.received:
-                    raise
-            yield [file for path in service.received if isinstance(file := look(path), DicomFile)]
+                final = await get_to(self.peer, service, contexts, STUDY_ROOT_GET, level, keys, timeout=self.timeout)
+                why = _why(final)
+            except (AssociationAborted, PeerTimeout, ContextNotAccepted) as error:
+                why = str(error)
+            files = [file for path in service.received if isinstance(file := look(path), DicomFile)]
+            came = {file.sop_instance_uid for file in files}
+            asked = keys[-1].partition("=")[2].split("\\")
+            yield [*files, *(Withheld(uid, f"C-GET: {why}") for uid in asked if uid not in came)]
 
     async def move(self, study: str, wanted: Instances, destination: str) -> str:
         """Have it send these instances to an AE title that it knows, by C-MOVE. Returns what went wrong, in words."""
@@ -104,8 +108,7 @@ class Archive:
                 async for response, _ in responses:
                     final = response
                 if final.status != SUCCESS:
-                    comment = final.comment
-                    failures.append(": ".join(filter(None, (status_words(final.status), comment))))
+                    failures.append(_why(final))
         return "; ".join(dict.fromkeys(failures))
 
     # ---- inside
@@ -158,6 +161,15 @@ def _need(answer: FindResult) -> FindResult:
         said = ": ".join(filter(None, (status_words(answer.status), answer.comment)))
         raise NotListed(f"a query was answered with {said}")
     return answer
+
+
+def _why(final: Command | None) -> str:
+    """What the last response of a retrieval says of what did not come."""
+    if final is None:
+        return "no final response"
+    if final.status == SUCCESS:
+        return "it answered with success, and did not send it"
+    return ": ".join(filter(None, (status_words(final.status), final.comment)))
 
 
 def _studies(matches: Sequence[Dataset]) -> list[Study]:

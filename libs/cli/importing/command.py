@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,15 +21,22 @@ from gantry.cli.importing.engine import Import, Options, note_studies
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job, Outcome, Totals
 from gantry.cli.importing.listed import Listed
-from gantry.cli.importing.model import Source, Study
+from gantry.cli.importing.model import Finding, Source, Study
 from gantry.cli.importing.pace import Hours, Pace
 from gantry.cli.importing.throttling import throttled
-from gantry.cli.output import json_option, print_csv, print_json, progress_bar
+from gantry.cli.output import json_option, print_csv, print_json, printable, progress_bar, writable
 from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
+from gantry.cli.tokens import read_token
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.config.tls import usual
+from gantry.common.errors import ConfigError
+from gantry.common.ids import is_ae_title
 from gantry.common.net import Peer
 
+_FILES = {"unreadable": "files or folders unreadable", "skipped": "files skipped"}
+_NO_STUDIES = "the source lists no studies at all: is the folder mounted, is the --key right?"
+_NOBODYS = "1.2"
+"""A Study Instance UID to ask for, to see whether the archive answers."""
 _HEAD = ("study", "kind", "series", "instance", "detail")
 
 
@@ -124,6 +134,8 @@ async def import_(
     gantry import GANTRY@127.0.0.1 --from /mnt/cds
     gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --inventory inventory.dcm
     """
+    _check(sources, keys, inventory, destination, bytes_per_second)
+    writable(report_path)
     clock = SystemClock()
     target = f"{peer.called_ae_title}@{peer.host}:{peer.port}"
     named = " ".join([*sources, *([f"as in {inventory}"] if inventory is not None else [])])
@@ -132,22 +144,68 @@ async def import_(
     with closing(Job(path, f"{named} {' '.join(sorted(keys))}".strip(), target)) as job:
         source = _source(peer, sources, keys, job, most, from_tls, from_token_file, today, timeout)
         if inventory is not None:
-            if keys or destination:
-                raise click.UsageError("--inventory says which studies: it goes neither with --key nor with --by-move")
             source = Listed(inventory, job, source)
-        if destination and not isinstance(source, Archive):
-            raise click.UsageError("--by-move is for an archive: AETITLE@HOST[:PORT]")
         options = Options(dry_run, parallel, patience=patience, destination=destination or "", spool=spool)
         pace = Pace(clock, bytes_per_second, within)
         started = clock.monotonic()
         try:
             totals = await _run(job, source, Archive(peer, timeout, today), pace, clock, options, again, as_json)
+        except (ExceptionGroup, sqlite3.Error) as error:
+            failed = next(iter(error.exceptions)) if isinstance(error, ExceptionGroup) else error
+            if not isinstance(failed, sqlite3.Error):
+                raise
+            raise ConfigError(str(path), None, f"the job file cannot be used: {failed}") from None
+        except asyncio.CancelledError:
+            click.echo(f"gantry: stopped; the same command goes on where it was (job file {path})", err=True)
+            raise
         finally:
             await source.close()
-        if report_path is not None:
-            with report_path.open("w", newline="") as file:
-                print_csv(_HEAD, job.report(), file)
+            if report_path is not None:
+                with report_path.open("w", newline="", encoding="utf-8") as file:
+                    print_csv(_HEAD, job.report(), file)
         return _conclude(totals, source, dry_run, path, clock.monotonic() - started, as_json)
+
+
+def _check(
+    sources: Sequence[str],
+    keys: Sequence[str],
+    inventory: Path | None,
+    destination: str | None,
+    bytes_per_second: float | None,
+) -> None:
+    """Options that go together, before there is a job file that says so. Raises `click.UsageError`."""
+    first = sources[0]
+    folders = all(map(_is_path, sources))
+    if folders and keys:
+        raise click.UsageError("--key is for archives and DICOMweb servers: a folder is taken as a whole")
+    if not folders and len(sources) > 1:
+        raise click.UsageError("only folders may be several: run the command once for each archive")
+    if inventory is not None and (keys or destination):
+        raise click.UsageError("--inventory says which studies: it goes neither with --key nor with --by-move")
+    if not folders and not _is_url(first) and "@" not in first:
+        raise click.UsageError(f"{first!r} is no folder, no URL, and not of the form AETITLE@host:port")
+    if destination and (folders or _is_url(first)):
+        raise click.UsageError("--by-move is for an archive: AETITLE@HOST[:PORT]")
+    if destination and not is_ae_title(destination):
+        raise click.UsageError(f"--by-move: {destination!r} is not an AE title (1 to 16 characters)")
+    if destination and bytes_per_second is not None:
+        raise click.UsageError(
+            "--rate is for what passes through here; with --by-move the source sends as fast as it likes: "
+            "leave --rate out, and give --hours and --parallel 1"
+        )
+
+
+def _is_path(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except PermissionError:
+        return True  # it will be said so
+    except OSError:
+        return False  # too long a name
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _source(
@@ -162,25 +220,21 @@ def _source(
     timeout: float,
 ) -> Source:
     first = sources[0]
-    if all(Path(one).exists() for one in sources):
-        if keys:
-            raise click.UsageError("--key is for archives and DICOMweb servers: a folder is taken as a whole")
-        return Folders([Path(one) for one in sources], job, _say_skipped)
-    if len(sources) > 1:
-        raise click.UsageError("only folders may be several: run the command once for each archive")
-    if first.startswith(("http://", "https://")):
-        token = token_file.read_text().strip() if token_file is not None else ""
-        return DicomWeb(first, timeout, keys, token)
-    if "@" not in first:
-        raise click.UsageError(f"{first!r} is neither a folder nor a URL, nor of the form AETITLE@host:port")
+    if all(map(_is_path, sources)):
+        return Folders([Path(one) for one in sources], job, partial(_skip, job))
+    if _is_url(first):
+        return DicomWeb(first, timeout, keys, read_token(token_file))
     title, host, port = PeerType().convert(first, None, None)
     context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
     return Archive(other, timeout, today, keys, most)
 
 
-def _say_skipped(file: Skipped) -> None:
-    click.echo(f"skipped {file.path}: {file.reason}", err=True)
+def _skip(job: Job, file: Skipped) -> None:
+    """Say that a file is left out, and note it for the report. One that could not be read may be an image."""
+    path = printable(str(file.path))
+    job.note(Finding("unreadable" if file.unreadable else "skipped", "", "", f"{path}: {file.reason}"))
+    click.echo(f"{'cannot read' if file.unreadable else 'skipped'} {path}: {printable(file.reason)}", err=True)
 
 
 async def _run(
@@ -193,9 +247,13 @@ async def _run(
     again: bool,
     as_json: bool,
 ) -> Totals:
+    await target.study(_NOBODYS)
     if not as_json:
         click.echo("listing the studies of the source", err=True)
-    await note_studies(job, source)
+    job.list_anew()
+    if not await note_studies(job, source, clock, options.patience):
+        job.note(Finding("failed", "", "", _NO_STUDIES))
+        click.echo(f"gantry: {_NO_STUDIES}", err=True)
     # A comparison that came to its end begins anew; one that was broken off goes on.
     if again or (options.dry_run and not any(job.left(compared=True))):
         job.again()
@@ -246,12 +304,16 @@ def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds
     else:
         states = ", ".join(f"{count} {state}" for state, count in sorted(totals.states.items())) or "none"
         found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in ("missing", "different", "extra", "failed"))
+        found += "".join(f", {kinds[kind]} {words}" for kind, words in _FILES.items() if kinds.get(kind))
         click.echo(f"studies: {states}")
         click.echo(f"instances: {totals.source} at the source, {totals.stored} stored by this job, {found}")
         if not dry_run:
-            click.echo(f"{totals.bytes / 1e6:.1f} MB in all; this run {seconds:.1f} s; job file {path}")
+            size = f"{totals.bytes / 1e6:.1f} MB in all; " if totals.bytes or not totals.stored else ""
+            click.echo(f"{size}this run {seconds:.1f} s; job file {path}")
         for doubt in doubts:
             click.echo(f"gantry: perhaps not all: {doubt}", err=True)
         if failed and not dry_run:
             click.echo("gantry: run it again to try what failed once more", err=True)
-    return EXIT_FAILED if failed or kinds.get("missing") or kinds.get("failed") else 0
+        if kinds.get("unreadable"):
+            click.echo("gantry: what could not be read may be an image; --report names it", err=True)
+    return EXIT_FAILED if failed or any(kinds.get(kind) for kind in ("missing", "failed", "unreadable")) else 0

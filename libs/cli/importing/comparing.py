@@ -15,7 +15,7 @@ from gantry.cli.importing.job import Job, Outcome
 from gantry.cli.importing.listed import Listed
 from gantry.cli.importing.model import Finding, compare_counts
 from gantry.cli.importing.pace import Pace
-from gantry.cli.output import json_option, print_csv, print_json
+from gantry.cli.output import json_option, print_csv, print_json, writable
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.inventory.records import InventoryLevel
@@ -47,6 +47,7 @@ async def compare(
     \b
         gantry inventory compare NEW@192.0.2.20:104 inventory.dcm --report differences.csv
     """
+    writable(report_path)
     clock = SystemClock()
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
     with (
@@ -54,7 +55,7 @@ async def compare(
         closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
     ):
         target, listed = Archive(peer, timeout, today), Listed(file, job, None)
-        await note_studies(job, listed)
+        await note_studies(job, listed, clock, patience)
         options = Options(dry_run=True, patience=patience)
         if listed.level is InventoryLevel.INSTANCE:
             await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
@@ -63,9 +64,9 @@ async def compare(
         if not listed.limited:
             await _note_extra(job, listed, target)
         if report_path is not None:
-            with report_path.open("w", newline="") as report:
+            with report_path.open("w", newline="", encoding="utf-8") as report:
                 print_csv(REPORT_HEAD, job.report(), report)
-        return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
+        return _conclude(job, listed.count, [*listed.doubts, *target.complete.doubts], as_json)
 
 
 async def _compare_counts(job: Job, target: Archive) -> None:
@@ -84,14 +85,22 @@ async def _note_extra(job: Job, listed: Listed, target: Archive) -> None:
             job.tell(study.uid, "compared", Outcome(0, study.instances or 0, findings=extra))
 
 
-def _conclude(job: Job, doubts: list[str], as_json: bool) -> int:
+def _conclude(job: Job, listed: int, doubts: list[str], as_json: bool) -> int:
     totals = job.totals()
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     if as_json:
-        print_json({"studies": totals.states, "findings": kinds, "instances": totals.source, "doubts": doubts})
+        print_json(
+            {
+                "studies": totals.states,
+                "listed": listed,
+                "findings": kinds,
+                "instances": totals.source,
+                "doubts": doubts,
+            }
+        )
     else:
         found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
-        click.echo(f"{sum(totals.states.values())} studies, {totals.source} instances in the inventory: {found}")
+        click.echo(f"{listed} studies, {totals.source} instances in the inventory: {found}")
         if not any(kinds.values()) and not failed:
             click.echo("equal: the archive has what the inventory lists")
         for doubt in doubts:

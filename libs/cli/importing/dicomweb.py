@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 import aiohttp
 from pydicom.datadict import tag_for_keyword
 
-from gantry.cli.files import DicomFile, look
-from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, in_portions
+from gantry.cli.files import DicomFile, Skipped, look
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld, in_portions
 from gantry.common.dicom.encoding.values import whole_number
-from gantry.common.errors import GantryError, PeerError
+from gantry.common.errors import ConnectionFailed, PeerError
 from gantry.common.ids import is_uid
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
@@ -23,6 +23,10 @@ _PAGE = 500
 _MOST_PAGES = 100_000
 _AT_ONCE = 4
 _PORTION = 50
+_LATER = (429, 502, 503, 504)
+"""Answers of a server that is away, or has too much to do, for now."""
+_SOON = 600
+"""Seconds of Retry-After; beyond it the object is not to be had in this run, as one that lies in an archive class."""
 _COUNT = "NumberOfStudyRelatedInstances"
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _Json = Mapping[str, Mapping[str, Any]]
@@ -59,23 +63,33 @@ class DicomWeb:
                 found[_text(match, "SOPInstanceUID")] = place
         return found
 
-    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`."""
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(uid: str) -> DicomFile | None:
+        async def one(uid: str) -> DicomFile | Withheld:
             path = folder / f"{uid}.dcm"
-            async with limit:
-                await self._retrieve(f"/studies/{study}/series/{wanted[uid].series}/instances/{uid}", path)
+            try:
+                async with limit:
+                    await self._retrieve(f"/studies/{study}/series/{wanted[uid].series}/instances/{uid}", path)
+            except NotGiven as error:
+                return Withheld(uid, str(error))
             file = look(path)
-            return file if isinstance(file, DicomFile) else None
+            if isinstance(file, DicomFile) and file.sop_instance_uid == uid:
+                return file
+            return Withheld(uid, file.reason if isinstance(file, Skipped) else "it gave another instance")
 
         for portion in in_portions(list(wanted), _PORTION):
             came = await asyncio.gather(*map(one, portion), return_exceptions=True)
+            away = None
             for error in came:
-                if isinstance(error, BaseException) and not isinstance(error, GantryError | aiohttp.ClientError):
+                if isinstance(error, ConnectionFailed):
+                    away = error
+                elif isinstance(error, BaseException):
                     raise error
-            yield [file for file in came if isinstance(file, DicomFile)]
+            yield [found for found in came if not isinstance(found, BaseException)]
+            if away is not None:
+                raise away
 
     async def close(self) -> None:
         """See `Source`."""
@@ -103,7 +117,7 @@ class DicomWeb:
                 self._need(response)
                 found = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise NotGiven(f"{path}: {str(error) or type(error).__name__}") from None
+            raise _failure(path, error) from None
         if not isinstance(found, list):
             raise NotGiven(f"{path}: no list of matches")
         return [match for match in found if isinstance(match, dict)]
@@ -116,7 +130,7 @@ class DicomWeb:
                     await _write_first_part(response, file)
         except (aiohttp.ClientError, TimeoutError, HttpProblem) as error:
             to.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
-            raise NotGiven(f"{path}: {str(error) or type(error).__name__}") from None
+            raise _failure(path, error) from None
 
     def _get(
         self, path: str, headers: Mapping[str, str], query: Sequence[tuple[str, str]] = ()
@@ -127,9 +141,20 @@ class DicomWeb:
     def _need(self, response: aiohttp.ClientResponse) -> None:
         if 300 <= response.status < 400:
             raise NotGiven(f"{response.url.path}: the server sends on to another address: give that one")
+        if response.status in _LATER and (whole_number(response.headers.get("Retry-After", "")) or 0) <= _SOON:
+            raise ConnectionFailed(f"{response.url.path}: the server answered {response.status}")
         if response.status != 200:
             advice = " (give --from-token-file?)" if response.status in (401, 403) else ""
             raise NotGiven(f"{response.url.path}: the server answered {response.status}{advice}")
+
+
+def _failure(path: str, error: Exception) -> PeerError:
+    """The server is away for now, or does not give what is asked for."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return NotGiven(f"no address of a server: {error}")
+    slow = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
+    away = isinstance(error, aiohttp.ClientConnectionError) and not slow
+    return (ConnectionFailed if away else NotGiven)(f"{path}: {str(error) or type(error).__name__}")
 
 
 async def _write_first_part(response: aiohttp.ClientResponse, file: BinaryIO) -> None:

@@ -12,15 +12,20 @@ from typing import TypeVar
 from gantry.cli.files import DicomFile
 from gantry.cli.importing.archive import Archive
 from gantry.cli.importing.job import Job, Outcome
-from gantry.cli.importing.model import Finding, Instance, Instances, Source, Study, compare
+from gantry.cli.importing.model import Finding, Instance, Instances, Source, Study, Withheld, compare
 from gantry.cli.importing.pace import Pace
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError
+from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS
 
 T = TypeVar("T")
 _LONGEST_PAUSE = 60.0
 _LOOK_AGAIN = 0.5
+_NOT_SHOWN = (
+    "the target took it, and does not show it: it may have another object of this UID (in Gantry: gantry conflicts), or"
+    " be behind with its index"
+)
 Tell = Callable[[Study, Outcome], None]
 
 
@@ -47,12 +52,29 @@ class _Transfer:
     stored: set[str] = field(default_factory=set)
     bytes: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    no_room: bool = False
+
+    def has(self, uid: str) -> bool:
+        """Whether it is known what became of an instance."""
+        return uid in self.stored or uid in self.failures
 
 
-async def note_studies(job: Job, source: Source) -> None:
-    """Note all studies of the source in the job. Raises `GantryError` where they cannot be listed."""
-    async for study in source.studies():
-        job.see(study)
+async def note_studies(job: Job, source: Source, clock: Clock, patience: float) -> bool:
+    """Note all studies of the source in the job. Returns whether there are any. A source that goes away while it is
+    listed is listed again, for `patience` seconds. Raises `GantryError` where it cannot be, or never answered."""
+    some = False
+    until, pause = clock.monotonic() + patience, 1.0
+    while True:
+        try:
+            async for study in source.studies():
+                job.see(study)
+                some = True
+            return some
+        except (ConnectionFailed, AssociationRejected) as error:
+            if not some or _lasting(error) or clock.monotonic() + pause > until:
+                raise
+        await clock.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Import:
@@ -69,6 +91,7 @@ class Import:
         self._clock = clock
         self._options = options
         self._tell = tell
+        self._refusals = 0
 
     async def run(self) -> None:
         """Look at every study that is left; those that fail are tried again at the end."""
@@ -98,20 +121,24 @@ class Import:
         here = await self._patiently(lambda: self._source.instances(study.uid))
         there, same = await self._there(study.uid)
         found = compare(here, there, study, same)
+        if study.instances is not None and len(here) < study.instances:
+            detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(here)}"
+            found.different.append(Finding("different", "", "", detail))
         if self._options.dry_run or not found.missing:
             return Outcome(len(here), len(there), findings=found.findings())
         if self._options.destination:
             moved = await self._move(study, found.missing)
         else:
             moved = await self._through(study, found.missing)
+            await self._make_room(moved)
         now, same = await self._found(study.uid, moved.stored)
         left = compare(here, now, study, same)
         for uid in moved.stored & set(left.missing):
-            moved.failures[uid] = "the target took it, and does not show it"
+            moved.failures[uid] = _NOT_SHOWN
         failed = [Finding("failed", here[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
         findings = [one for one in left.findings() if one.kind != "missing" or one.instance not in moved.failures]
-        stored = len(moved.stored) if not self._options.destination else len(set(now) & set(found.missing))
-        return Outcome(len(here), len(there), stored, moved.bytes, [*failed, *findings])
+        taken = set(now) & set(found.missing) if self._options.destination else moved.stored - set(moved.failures)
+        return Outcome(len(here), len(there), len(taken), moved.bytes, [*failed, *findings])
 
     async def _there(self, uid: str) -> tuple[Instances, Study | None]:
         same = await self._patiently(lambda: self._target.study(uid))
@@ -127,31 +154,54 @@ class Import:
             await self._clock.sleep(_LOOK_AGAIN)
 
     async def _through(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
-        """Fetch files of these instances and send them, some at a time."""
+        """Fetch files of these instances and send them, some at a time. A source that goes away is waited for."""
         transfer = _Transfer()
+        until, pause = self._clock.monotonic() + self._options.patience, 1.0
+        while rest := {uid: one for uid, one in missing.items() if not transfer.has(uid)}:
+            before = len(rest)
+            try:
+                await self._fetch(study.uid, rest, transfer)
+                break
+            except (ConnectionFailed, AssociationRejected) as error:
+                if sum(not transfer.has(uid) for uid in missing) < before:
+                    until, pause = self._clock.monotonic() + self._options.patience, 1.0
+                if _lasting(error) or self._clock.monotonic() + pause > until:
+                    for uid in rest:
+                        if not transfer.has(uid):
+                            transfer.failures[uid] = f"the source: {error}"
+                    break
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        for uid in missing:
+            if not transfer.has(uid):
+                transfer.failures[uid] = "the source did not give it"
+        return transfer
+
+    async def _fetch(self, study: str, wanted: Mapping[str, Instance], transfer: _Transfer) -> None:
         with TemporaryDirectory(prefix="gantry-import-", dir=self._options.spool) as name:
-            fetched = self._source.fetch(study.uid, missing, Path(name))
+            fetched = self._source.fetch(study, wanted, Path(name))
             while True:
                 await self._pace.begin()
-                files = await anext(fetched, None)
-                if files is None:
-                    break
-                await self._send([file for file in files if file.sop_instance_uid in missing], transfer)
-                for file in files:
-                    if file.path.parent == Path(name):
-                        file.path.unlink(missing_ok=True)
-        for uid in missing:
-            if uid not in transfer.stored:
-                transfer.failures.setdefault(uid, "the source did not give it")
-        return transfer
+                came = await anext(fetched, None)
+                if came is None:
+                    return
+                files = [one for one in came if isinstance(one, DicomFile)]
+                await self._send([file for file in files if file.sop_instance_uid in wanted], transfer)
+                for one in came:
+                    if isinstance(one, Withheld):
+                        transfer.failures.setdefault(one.sop_instance_uid, f"the source: {one.reason}")
+                    elif one.path.parent == Path(name):
+                        one.path.unlink(missing_ok=True)
 
     async def _send(self, files: list[DicomFile], transfer: _Transfer) -> None:
         if not files:
             return
 
         def done(file: DicomFile, status: int | None) -> None:
-            if status is not None and (status == 0 or status >> 12 == 0xB):
+            if status is not None and (status == SUCCESS or status >> 12 == 0xB):
                 transfer.stored.add(file.sop_instance_uid)
+            elif status is not None and status >> 8 == OUT_OF_RESOURCES >> 8:
+                transfer.no_room = True
 
         target, window, timeout = self._target.peer, self._options.window, self._target.timeout
         sent = await self._patiently(lambda: send_files(target, files, window=window, timeout=timeout, done=done))
@@ -159,6 +209,12 @@ class Import:
         transfer.failures |= {names[path]: f"the target: {why}" for path, why in sent.failures}
         transfer.bytes += sent.bytes
         self._pace.passed(sent.bytes)
+
+    async def _make_room(self, transfer: _Transfer) -> None:
+        """Wait for a target that has no room, less and less often: the source shall not give all it has for nothing."""
+        self._refusals = self._refusals + 1 if transfer.no_room and not transfer.stored else 0
+        if self._refusals and self._options.patience:
+            await self._clock.sleep(min(_LONGEST_PAUSE, 2.0**self._refusals))
 
     async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         source = self._source
@@ -176,8 +232,11 @@ class Import:
             try:
                 return await ask()
             except (ConnectionFailed, AssociationRejected) as error:
-                lasting = isinstance(error, AssociationRejected) and not error.retryable
-                if lasting or self._clock.monotonic() + pause > until:
+                if _lasting(error) or self._clock.monotonic() + pause > until:
                     raise
             await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _lasting(error: ConnectionFailed | AssociationRejected) -> bool:
+    return isinstance(error, AssociationRejected) and not error.retryable

@@ -1,22 +1,24 @@
-"""Folders of Part 10 files as a source. What was found stays in the job file; a file that has changed is read again."""
+"""Folders of Part 10 files as a source. What was found stays in the job file, so that each study is sent whole."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from gantry.cli.files import DicomFile, Skipped, look, walk
 from gantry.cli.importing.job import Job
-from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld
+from gantry.cli.output import printable
 
 _AT_ONCE = 200
 _PORTION = 100
+_CHUNK = 1 << 18
 _HEADS = ("StudyInstanceUID", "SeriesInstanceUID", *ATTRIBUTES)
 _Looked = tuple[DicomFile, dict[str, str], int]
 
@@ -32,49 +34,96 @@ class Folders:
     async def studies(self) -> AsyncIterator[Study]:
         """See `Source`: all files are looked at first, so that each study is listed whole."""
         attributes: dict[str, dict[str, str]] = {}
-        files = walk(self._paths)
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (path PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("DELETE FROM seen")
+        files = walk(self._paths, self._skipped)
         while some := list(islice(files, _AT_ONCE)):
-            for looked in await asyncio.to_thread(self._look_at, some):
-                if isinstance(looked, Skipped):
-                    self._skipped(looked)
+            looked = await asyncio.to_thread(self._look_at, some)
+            self._db.execute("BEGIN")
+            for one in looked:
+                if isinstance(one, Skipped):
+                    self._skipped(one)
                     continue
-                file, head, changed = looked
+                file, head, changed = one
                 attributes.setdefault(head["StudyInstanceUID"], head)
                 self._keep(file, head, changed)
+            self._db.execute("COMMIT")
+        # A file that was moved or removed since an earlier run is not what its instance is taken from.
+        self._db.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM seen)")
         counts = "SELECT study, count(DISTINCT instance) FROM files GROUP BY study ORDER BY study"
         for study, count in self._db.execute(counts).fetchall():
-            if study in attributes:
-                yield Study(study, {name: attributes[study].get(name, "") for name in ATTRIBUTES}, count)
+            yield Study(study, {name: attributes[study].get(name, "") for name in ATTRIBUTES}, count)
 
     async def instances(self, study: str) -> Instances:
         """See `Source`. Of several files of one instance the first by name counts."""
-        of_study = (
-            "SELECT path, series, instance, class, syntax, start, length FROM files WHERE study = ? ORDER BY path DESC"
-        )
-        rows = self._db.execute(of_study, (study,)).fetchall()
-        return {
-            uid: Instance(series, sop_class, DicomFile(Path(path), sop_class, uid, syntax, start, length))
-            for path, series, uid, sop_class, syntax, start, length in rows
-        }
+        rows = self._db.execute(
+            "SELECT path, series, instance, class, syntax, start, length FROM files WHERE study = ? ORDER BY path",
+            (study,),
+        ).fetchall()
+        found: dict[str, Instance] = {}
+        for path, series, uid, sop_class, syntax, start, length in rows:
+            file = DicomFile(Path(os.fsdecode(path)), sop_class, uid, syntax, start, length)
+            first = found.get(uid)
+            if first is None:
+                found[uid] = Instance(series, sop_class, file)
+            elif not first.clash and first.file is not None and not await asyncio.to_thread(_same, first.file, file):
+                clash = f"{_shown(file.path)} has its UID and other bytes: {_shown(first.file.path)} counts"
+                found[uid] = Instance(first.series, first.sop_class_uid, first.file, clash)
+        return found
 
-    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`: the files where they lie."""
         files = [one.file for one in wanted.values() if one.file is not None]
         for start in range(0, len(files), _PORTION):
-            yield [file for file in files[start : start + _PORTION] if file.path.exists()]
+            yield [
+                file if file.path.exists() else Withheld(file.sop_instance_uid, f"{_shown(file.path)} is gone")
+                for file in files[start : start + _PORTION]
+            ]
 
     async def close(self) -> None:
         """See `Source`."""
 
-    def _look_at(self, paths: list[Path]) -> list[_Looked | Skipped]:
+    def _look_at(self, paths: Sequence[Path]) -> list[_Looked | Skipped]:
         return [look_into(path) for path in paths]
 
     def _keep(self, file: DicomFile, head: dict[str, str], changed: int) -> None:
+        path = _kept(file.path)
         values = (
-            str(file.path), head["StudyInstanceUID"], head["SeriesInstanceUID"], file.sop_instance_uid,
+            path, head["StudyInstanceUID"], head["SeriesInstanceUID"], file.sop_instance_uid,
             file.sop_class_uid, file.transfer_syntax_uid, file.offset, file.length, changed,
         )  # fmt: skip
+        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (path,))
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def _kept(path: Path) -> str | bytes:
+    """A path as the job file keeps it: the name of a file need not be text."""
+    name = os.fsencode(path)
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
+def _same(one: DicomFile, other: DicomFile) -> bool:
+    """Whether two files have the same data set, byte for byte, in the same transfer syntax. A file that cannot be read
+    is not the same."""
+    if (one.length, one.transfer_syntax_uid) != (other.length, other.transfer_syntax_uid):
+        return False
+    try:
+        with one.path.open("rb") as here, other.path.open("rb") as there:
+            here.seek(one.offset)
+            there.seek(other.offset)
+            while chunk := here.read(_CHUNK):
+                if chunk != there.read(_CHUNK):
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def look_into(path: Path) -> _Looked | Skipped:
@@ -90,16 +139,10 @@ def look_into(path: Path) -> _Looked | Skipped:
             said = {name: str(head.get(name, "") or "") for name in _HEADS}
             uid = str(head.get("SOPInstanceUID", "") or file.sop_instance_uid)
         changed = path.stat().st_mtime_ns
-    except (
-        OSError,
-        InvalidDicomError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        NotImplementedError,
-        EOFError,
-    ) as error:
+    except OSError as error:
+        return Skipped(path, error.strerror or str(error), unreadable=True)
+    except Exception as error:
+        # pydicom raises whatever a damaged file makes it stumble over: zlib.error, struct.error, RecursionError …
         return Skipped(path, f"{type(error).__name__}: {error}")
     if not said["StudyInstanceUID"] or not uid:
         return Skipped(path, "it names no study or no instance")

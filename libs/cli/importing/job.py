@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from gantry.cli.importing.model import Finding, Study
@@ -60,7 +62,9 @@ class Job:
     """An import that goes on where it was. States of a study: new, done, failed, compared (by a dry run)."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
-        """Raises `ConfigError` where the file is that of an import from or to somewhere else, or no job file."""
+        """Raises `ConfigError` where the file is that of an import from or to somewhere else, of one that runs, or
+        no job file."""
+        self._lock = _locked(path)
         try:
             self.db = sqlite3.connect(path, isolation_level=None)
             self.db.execute("PRAGMA journal_mode=WAL")
@@ -68,14 +72,24 @@ class Job:
             for name, value in (("source", source), ("target", target)):
                 self.db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
                 [(kept,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
-                if kept != value:
+                if kept != value and self._is_empty():
+                    # Of a command that was mistyped, as a rule.
+                    self.db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
+                elif kept != value:
                     reason = f"it is of an import with the {name} {kept}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
+        except sqlite3.OperationalError as error:
+            raise ConfigError(str(path), None, f"the job file cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
             raise ConfigError(str(path), None, f"it is no job file: {error}") from None
 
+    def _is_empty(self) -> bool:
+        [(some,)] = self.db.execute("SELECT EXISTS (SELECT 1 FROM studies) OR EXISTS (SELECT 1 FROM files)")
+        return not some
+
     def close(self) -> None:
         self.db.close()
+        os.close(self._lock)  # last: closing it earlier would end SQLite's own locks on the file
 
     def see(self, study: Study) -> None:
         """The source lists this study. One that was done and has another count now is to be looked at again."""
@@ -85,6 +99,17 @@ class Job:
             " state = CASE WHEN instances IS excluded.instances THEN state ELSE 'new' END,"
             " attributes = excluded.attributes, instances = excluded.instances",
             (study.uid, attributes, study.instances),
+        )
+
+    def list_anew(self) -> None:
+        """Forget what was noted of the source when it was listed before."""
+        self.db.execute("DELETE FROM findings WHERE study = ''")
+
+    def note(self, finding: Finding) -> None:
+        """Something of the source that belongs to no study."""
+        self.db.execute(
+            "INSERT INTO findings VALUES ('', ?, ?, ?, ?)",
+            (finding.kind, finding.series, finding.instance, finding.detail),
         )
 
     def again(self) -> None:
@@ -130,3 +155,17 @@ class Job:
             "SELECT uid, 'failed', '', '', reason FROM studies WHERE reason <> ''"
             " UNION ALL SELECT study, kind, series, instance, detail FROM findings ORDER BY 1, 2, 3, 4"
         )
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the job file for this process; of one that was killed nothing stays."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise ConfigError(str(path), None, f"the job file cannot be used: {error.strerror}") from None
+    try:
+        flock(lock, LOCK_EX | LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ConfigError(str(path), None, "another import is running with this job file") from None
+    return lock

@@ -11,7 +11,7 @@ from pydicom.datadict import tag_for_keyword
 from gantry.cli.files import DicomFile, Skipped, look
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job
-from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Source, Study
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Source, Study, Withheld
 from gantry.common.dicom.encoding.values import text_of, whole_number
 from gantry.common.dicom.inventory.reading import InventoryReader
 from gantry.common.dicom.inventory.records import InventoriedStudy, InventoryLevel
@@ -61,12 +61,13 @@ class Listed:
         rows = self._db.execute("SELECT instance, series, class FROM listed WHERE study = ?", (study,))
         return {uid: Instance(series, sop_class) for uid, series, sop_class in rows}
 
-    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`: what the source below has of it."""
         if self._under is None:
             raise GantryError("an inventory lists instances, and has none")
         there = await self._under.instances(study)
         found = {uid: there[uid] for uid in wanted if uid in there}
+        yield [Withheld(uid, "it does not have it") for uid in wanted if uid not in there]
         async for files in self._under.fetch(study, found, folder):
             yield files
 
@@ -78,6 +79,12 @@ class Listed:
     def lists(self, study: str) -> bool:
         """Whether it has a record of a study."""
         return self._db.execute("SELECT 1 FROM listed_studies WHERE uid = ?", (study,)).fetchone() is not None
+
+    @property
+    def count(self) -> int:
+        """Studies of which it has a record."""
+        [(count,)] = self._db.execute("SELECT count(*) FROM listed_studies")
+        return int(count)
 
     # ---- reading
 

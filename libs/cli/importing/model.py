@@ -24,11 +24,21 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Where an instance is on one side; `file` where it is a file."""
+    """Where an instance is on one side; `file` where it is a file. `clash` says in words that the side has another
+    object under the same UID, too."""
 
     series: str
     sop_class_uid: str = ""
     file: DicomFile | None = None
+    clash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """An instance that a source does not give, and why."""
+
+    sop_instance_uid: str
+    reason: str
 
 
 Instances = Mapping[str, Instance]
@@ -37,7 +47,8 @@ Instances = Mapping[str, Instance]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not the same on both sides, or that went wrong. `kind`: missing, extra, different, failed."""
+    """One thing that is not the same on both sides, or that went wrong. `kind`: missing, extra, different, failed; of
+    the files of a source also unreadable and skipped."""
 
     kind: str
     series: str
@@ -69,9 +80,10 @@ class Source(Protocol):
     async def instances(self, study: str) -> Instances:
         """The instances of a study. Raises `GantryError`."""
 
-    def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+    def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """Files of these instances, some at a time; those in `folder` may be deleted after each step. What does not
-        come was not to be had."""
+        come was not to be had; `Withheld` says why. Raises `ConnectionFailed` where the source is away, and
+        `AssociationRejected`: the rest may be asked for later."""
 
     async def close(self) -> None:
         """End what is open."""
@@ -86,6 +98,8 @@ def compare(source: Instances, target: Instances, study: Study, same: Study | No
             found.missing[uid] = one
         elif one.series and other.series and one.series != other.series:
             found.different.append(Finding("different", one.series, uid, f"SeriesInstanceUID: target {other.series}"))
+        if one.clash:
+            found.different.append(Finding("different", one.series, uid, one.clash))
     found.extra = {uid: one for uid, one in target.items() if uid not in source}
     if same is not None:
         found.different += [

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from gantry.common.access.introspection import basic
 from gantry.common.access.sessions import Flow
 from gantry.common.access.signatures import LONGEST
+from gantry.common.config.secret_files import Secret, text_of
 from gantry.common.errors import LoginRefused, NotUnderstood
 from gantry.services.query.login.metadata import ProviderMetadata
 
@@ -37,7 +38,7 @@ class OurClient:
     client_id: str
     url: str
     scopes: Sequence[str]
-    secret: str = field(default="", repr=False)
+    secret: Secret = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,10 @@ def authenticated(
     form: Mapping[str, str], client: OurClient, provider: ProviderMetadata
 ) -> tuple[dict[str, str], dict[str, str]]:
     """A form and headers with what shows that we are the client (RFC 6749 2.3.1)."""
-    if client.secret and provider.basic:
-        return dict(form), {"Authorization": basic(client.client_id, client.secret)}
-    secret = {"client_secret": client.secret} if client.secret else {}
-    return {**form, "client_id": client.client_id, **secret}, {}
+    secret = text_of(client.secret)  # as it is now: it may have been replaced
+    if secret and provider.basic:
+        return dict(form), {"Authorization": basic(client.client_id, secret)}
+    return {**form, "client_id": client.client_id, **({"client_secret": secret} if secret else {})}, {}
 
 
 def tokens_of(answer: bytes) -> GivenTokens:

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from gantry.cli.importing.dicomweb import DicomWeb, NotGiven
-from gantry.cli.importing.model import Instance
+from gantry.cli.importing.model import Instance, Withheld
+from gantry.common.errors import ConnectionFailed
 
 
 @asynccontextmanager
@@ -41,7 +42,9 @@ async def test_nobody_else_is_asked_though_the_server_sends_on(tmp_path: Path) -
             with pytest.raises(NotGiven, match="sends on to another address"):
                 _ = [study async for study in source.studies()]
             wanted = {"1.2.3": Instance("1.2", "1.2.840.10008.5.1.4.1.1.2")}
-            assert [files async for files in source.fetch("1.1", wanted, tmp_path)] == [[]]
+            [[withheld]] = [files async for files in source.fetch("1.1", wanted, tmp_path)]
+            assert isinstance(withheld, Withheld)
+            assert "sends on to another address" in withheld.reason
         finally:
             await source.close()
     assert len(heard) == 2
@@ -58,3 +61,42 @@ async def test_what_is_no_count_is_none(count: str) -> None:
         finally:
             await source.close()
     assert [(one.uid, one.instances) for one in found] == [("1.2", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "error"),
+    [(503, "5", ConnectionFailed), (502, "", ConnectionFailed), (503, "3600", NotGiven), (500, "", NotGiven)],
+)
+async def test_a_server_that_is_away_for_now_is_told_from_one_that_does_not_give_it(
+    status: int, retry_after: str, error: type[Exception], tmp_path: Path
+) -> None:
+    answer = web.Response(status=status, headers={"Retry-After": retry_after} if retry_after else {})
+    async with serving(answer, []) as url:
+        source = DicomWeb(url, 10.0)
+        try:
+            with pytest.raises(error, match=f"answered {status}"):
+                _ = [study async for study in source.studies()]
+            wanted = {"1.2.3": Instance("1.2", "1.2.840.10008.5.1.4.1.1.2")}
+            fetched = source.fetch("1.1", wanted, tmp_path)
+            first = await anext(fetched)
+            if error is ConnectionFailed:
+                assert first == []
+                with pytest.raises(ConnectionFailed):
+                    await anext(fetched)
+            else:
+                assert [one.reason for one in first if isinstance(one, Withheld)] == [
+                    f"/studies/1.1/series/1.2/instances/1.2.3: the server answered {status}"
+                ]
+        finally:
+            await source.close()
+
+
+async def test_nobody_listening_is_away(tmp_path: Path) -> None:
+    async with serving(web.Response(), []) as url:
+        pass
+    source = DicomWeb(url, 10.0)
+    try:
+        with pytest.raises(ConnectionFailed, match="Cannot connect"):
+            _ = [study async for study in source.studies()]
+    finally:
+        await source.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from gantry.common.access.sessions import Flow
+from gantry.common.config.secret_files import SecretFile
 from gantry.common.errors import LoginRefused, NotUnderstood
 from gantry.services.query.login.exchange import (
     OurClient,
@@ -76,6 +78,16 @@ def test_client_shows_its_secret_as_the_provider_wants_it() -> None:
     posting = ProviderMetadata("", "", basic=False)
     assert authenticated(form, known, posting)[0]["client_secret"] == "s:é"
     assert "s:é" not in repr(known)
+
+
+def test_a_secret_that_was_replaced_is_shown_from_then_on(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old\n")
+    known = OurClient("gantry", CLIENT.url, CLIENT.scopes, SecretFile(file, "login.client_secret_file"))
+    posting, form = ProviderMetadata("", "", basic=False), form_of_code(CLIENT, "c", FLOW)
+    assert authenticated(form, known, posting)[0]["client_secret"] == "old"
+    file.write_text("the new one\n")
+    assert authenticated(form, known, posting)[0]["client_secret"] == "the new one"
 
 
 def test_tokens_are_read() -> None:
