@@ -189,7 +189,7 @@ def test_a_job_file_of_another_import_and_a_source_that_is_away_are_said_in_word
     other = run(archive, tmp_path, "--from", tmp_path)
     assert (other.returncode, "name another file with --job" in other.stderr) == (3, True)
     wrong = run(archive, tmp_path / "target", "--from", "nowhere", "--job", "x.db")
-    assert (wrong.returncode, "no folder, no URL" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "neither a folder nor a URL" in wrong.stderr) == (2, True)
     assert "Traceback" not in away.stderr + other.stderr + wrong.stderr
 
 

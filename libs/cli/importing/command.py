@@ -183,7 +183,7 @@ def _check(
     if inventory is not None and (keys or destination):
         raise click.UsageError("--inventory says which studies: it goes neither with --key nor with --by-move")
     if not folders and not _is_url(first) and "@" not in first:
-        raise click.UsageError(f"{first!r} is no folder, no URL, and not of the form AETITLE@host:port")
+        raise click.UsageError(f"{first!r} is neither a folder nor a URL, nor of the form AETITLE@host:port")
     if destination and (folders or _is_url(first)):
         raise click.UsageError("--by-move is for an archive: AETITLE@HOST[:PORT]")
     if destination and not is_ae_title(destination):
