@@ -47,7 +47,8 @@ def _placed(release: Large) -> int:
 def test_zones_have_as_many_of_each_role(large: Large) -> None:
     skew = large.skew()
     print("more in one zone than in another:", skew)
-    assert max(skew.values()) <= 2, skew
+    # `ScheduleAnyway` is a wish, which the scheduler weighs against others.
+    assert max(skew.values()) <= 3, skew
 
 
 def test_a_node_is_emptied_within_the_budget_of_each_role(large: Large) -> None:
