@@ -31,7 +31,7 @@ _ANSWER_SECONDS = 2.0
 """How long a move waits for the log."""
 _SAID_EVERY = 2.0
 _RENEWALS = 5
-"""Records of a move within the time after which it is taken over."""
+"""How often a move is recorded within the time after which it is taken over."""
 _MOST_WAITING = 10_000
 """Records that wait while the log is unavailable; beyond that, moves under way are not recorded any more, and are sent
 twice."""

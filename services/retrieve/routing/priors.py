@@ -44,7 +44,7 @@ Answer = Mapping[int, Sequence[str]]
 """A match of C-FIND: texts by tag."""
 _WILDCARDS = frozenset("*?\\")
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-"""The character set of queries to other archives."""
+"""The transfer syntaxes proposed to other archives."""
 MOVE, GET = "move", "get"
 OF_ORDER = "from order"
 """In place of a body part: that of the order."""

@@ -36,7 +36,7 @@ _SETTLED = 0.3
 """Seconds without records after which everything on the log has been read, so that all ended routes are known."""
 _RECENT_US = 2_000_000
 _READ_BY_US = 30_000_000
-"""By then, what was appended has been read."""
+"""After this many microseconds, what was appended has been read."""
 _IDLE = 5.0
 _LONGEST_WHY = 200
 _MOST_NAMED = 2_000
