@@ -7,7 +7,7 @@ from gantry.services.context import Context, RoleParts
 
 
 async def build(context: Context) -> RoleParts:
-    """The watcher; nothing where `completion.quiet` is 0."""
+    """The watcher; nothing if `completion.quiet` is 0."""
     settings = context.settings.completion
     if not settings.quiet:
         return RoleParts()

@@ -1,9 +1,9 @@
 """Publishes when studies are complete.
 
-The order of effects: an object arrives, its study is open; nothing comes for the quiet period; the indexers have passed
-what came; `StudyCompleted` is published; only then the offsets are committed. So a watcher that dies reads the arrivals
-of open studies anew, and publishes at worst the same once more, under the same id. Whoever reads anew what was
-complete (also what a restore appended) passes it over when it reads that it was.
+The order of effects: an object arrives, its study is open; nothing arrives for the quiet period; the indexers have read
+the arrivals; `StudyCompleted` is published; only then the offsets are committed. So after a crash the arrivals of open
+studies are read again, and at worst the same event is published once more, under the same id. Arrivals of a study that
+was complete already (also those that a restore appended) are ignored as soon as its completion is read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gantry.common.telemetry.metrics import Metrics
 GROUP = "completion"
 _TOPIC = TOPICS[InstanceStored].name
 _SETTLED = 0.3
-"""Seconds without records after which all there is has been read: before that, old arrivals look quiet."""
+"""Seconds without records after which everything on the log has been read: before that, old arrivals look quiet."""
 _RECENT_US = 2_000_000
 _PATIENCE = 30.0
 _LONGEST_WAIT = 5.0
@@ -39,7 +39,7 @@ logger = get_logger("completion")
 
 
 class CompletionWatcher:
-    """One member of the group. `quiet` and `longest` in seconds, as the settings have them."""
+    """One member of the group. `quiet` and `longest` in seconds, as in the settings."""
 
     def __init__(
         self, log: EventLog, index: ReadIndex, clock: Clock, metrics: Metrics, *, quiet: float, longest: float
@@ -54,7 +54,8 @@ class CompletionWatcher:
         self._stopping = False
 
     async def run(self) -> None:
-        """Watch until `stop`; while a dependency is away it waits, and begins anew at what is committed."""
+        """Watch until `stop`; while a dependency is unavailable, wait, and then start again from the committed
+        offset."""
         attempt = 0
         while not self._stopping:
             self._running = asyncio.ensure_future(self._watch())
@@ -70,7 +71,7 @@ class CompletionWatcher:
                 attempt += 1
 
     def stop(self) -> None:
-        """End `run`: what is open is taken up by the next member."""
+        """End `run`: the next member takes up the open studies."""
         self._stopping = True
         if self._running is not None:
             self._running.cancel()
@@ -86,12 +87,12 @@ class CompletionWatcher:
                     if polling.done():
                         read, polling = polling.result(), None
                         self._take(arrivals, read)
-                        # Nothing is promised for them yet, but a member that hands over must not wait for them.
+                        # A member that hands over must not wait for studies for which nothing is promised yet.
                         await consumer.commit([])
                         settled = _is_recent(read, self._clock.now_us())
                     else:
                         settled = True
-                    # Also while something comes all the time: an archive is never quiet, a study is.
+                    # Also while objects arrive all the time: a study becomes quiet, an archive never does.
                     if settled:
                         await self._complete(arrivals)
                     self._metrics.studies_open.set(len(arrivals))
@@ -107,7 +108,7 @@ class CompletionWatcher:
     def _take(self, arrivals: Arrivals, records: Sequence[Record]) -> None:
         for record in records:
             event = _event(record)
-            # One that a procedure step made complete is so once more when it is quiet.
+            # A study that a procedure step made complete is published again when it is quiet.
             if isinstance(event, StudyCompleted) and event.reason in _OWN_REASONS:
                 counted = event.first_receipt, event.last_receipt, event.added
                 arrivals.was_complete(event.partition, event.study_instance_uid, *counted)
@@ -164,7 +165,7 @@ class CompletionWatcher:
 
 
 def _is_recent(records: Sequence[Record], now_us: int) -> bool:
-    """Whether records were appended just now, so that no more than those are left to be read."""
+    """Whether records were appended just now, so that only those are left to read."""
     return all(record.appended_at >= now_us - _RECENT_US for record in records)
 
 
@@ -172,7 +173,7 @@ def _event(record: Record) -> Event | None:
     try:
         return decode(record.payload)
     except UndecodableEvent:
-        return None  # the indexer puts it with the dead letters
+        return None  # the indexer puts it among the dead letters
 
 
 def _arrival(record: Record, event: InstanceStored) -> Arrival:

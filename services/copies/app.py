@@ -1,4 +1,4 @@
-"""Wiring of copies for links, in processes that play retrieve."""
+"""Wiring of copies for links, in processes of the retrieve role."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.services.retrieve.reading import Objects
 
 
 async def build(context: Context) -> RoleParts:
-    """What makes copies; nothing without links, or without profiles. Raises `ConfigError`."""
+    """The maker of copies; nothing without links, or without profiles. Raises `ConfigError`."""
     profiles = read_profiles(context.settings.deidentification.profiles, {})
     if context.followed_shares is None or not profiles.known:
         return RoleParts()

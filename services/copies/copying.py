@@ -1,7 +1,7 @@
-"""Copies are made: of each link that wants them, by one process, and again from the beginning where that is cut off.
+"""Makes the copies of each link that wants them, in one process, and again from the beginning after an interruption.
 
 The order of effects: the copies are durable, then their list, then `ShareCopied` is on the log, and only then the link
-opens. What a link left behind that is over is removed.
+opens. The copies of ended links are removed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gantry.services.retrieve.opening import Openings
 
 GROUP = "share-copies"
 MOST_COPIES = 20_000
-"""Instances of one link."""
+"""Most instances of one link."""
 _CLEAR_EVERY = 600.0
 _AT_ONCE = 4
 """Instances that are copied at the same time."""
@@ -46,7 +46,7 @@ logger = get_logger("shares")
 
 
 class Copier:
-    """The handler of the consumer loop that reads what is told of links."""
+    """The handler of the consumer loop that reads events of links."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class Copier:
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Make the copies of links that were made, and remove those of links that were revoked. Raises
-        `DependencyUnavailable`: then the batch comes again; `Poison` for a profile that is not there any more."""
+        `DependencyUnavailable`: then the batch comes again; `Poison` for a profile that no longer exists."""
         for delivery in batch:
             event = delivery.event
             if not isinstance(event, ShareCreated | ShareRevoked):
                 continue
-            # What was read here may not be known there yet.
+            # The fold of this process may not have read these events yet.
             share = (await self._followed.latest()).named(event.share)
             if share is None:
                 continue
@@ -83,13 +83,13 @@ class Copier:
                 await self._clear(share)
             elif event.deidentified_by and share.copied is None and not share.is_over(self._clock.now_us()):
                 if event.deidentified_by not in self._profiles.known:
-                    # It would hold up all links behind it; whoever brings the profile back replays the letter.
+                    # It would delay all links behind it; an operator who restores the profile replays the letter.
                     raise Poison(delivery, f"no profile {event.deidentified_by} in deidentification.profiles any more")
                 await self._copy(event, self._profiles.known[event.deidentified_by])
                 self._cleared.discard(event.share)
 
     async def clear(self) -> None:
-        """Remove, now and then, for ever, what links left behind that are over, and copies of what is gone for good."""
+        """Remove, now and then, for ever, the copies of ended links, and copies of objects that are gone for good."""
         while True:
             try:
                 for share in (await self._followed.current()).all():
@@ -113,7 +113,7 @@ class Copier:
             await self._purge(made)
 
     async def _purge(self, made: ShareCreated) -> None:
-        """What was deleted comes back with its study while that can be restored; not once its object is gone."""
+        """Copies of deleted objects stay while the study can be restored; not once its object is gone."""
         try:
             copies = unpack(await read_whole(self._objects, manifest_key(made.share)))
         except (NotFound, Corrupt) as error:
@@ -185,5 +185,5 @@ class Copier:
         finally:
             await opened.source.close()
         stored = await fact_of(self._objects, key, DEFAULT_PARTITION, receipt, made.trace)
-        # The header is in the object; here it would be in memory as long as anybody looks.
+        # The header is in the object; here it would stay in memory as long as the link is used.
         return Copy(location.object_key, replace(stored, header=None))

@@ -1,7 +1,7 @@
-"""The index for somebody who came by a link to de-identified copies: one that has these copies and nothing else.
+"""The index for visitors of a link to de-identified copies: it has these copies and nothing else.
 
-It is made when it is first asked, in a file of this process. What is no longer in the archive (deleted, rejected,
-another object in its place) is not in it: that is compared every two seconds while somebody asks.
+It is made at the first request, in a file of this process. Copies whose original is no longer in the archive (deleted,
+rejected, replaced) are not in it: that is checked every two seconds while there are requests.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from gantry.services.indexer.heads import entries_of
 
 _FRESH_SECONDS = 2.0
 _MOST_OPEN = 8
-"""Links whose indices a process has open."""
+"""Most links whose indices a process has open."""
 _AT_ONCE = 500
-"""Copies that are taken into an index together."""
+"""Copies that are added to an index together."""
 _RETIRED_SECONDS = 60.0
-"""Requests that began with an index that was replaced have so long to end."""
+"""Seconds that requests on a replaced index have to end."""
 OpenIndex = Callable[[Path], Awaitable[SearchIndex]]
 
 
 @dataclass(slots=True, eq=False)
 class _Side:
-    """The copies of one link, and the index of those that stand."""
+    """The copies of one link, and the index of those still valid."""
 
     copies: list[Copy]
     index: SearchIndex | None = None
@@ -62,7 +62,7 @@ class _Side:
 
 
 class CopiesIndex:
-    """`ReadIndex`: the one behind it, except for who came by a link to copies."""
+    """`ReadIndex`: the underlying one, except for visitors of a link to copies."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class CopiesIndex:
             await _close(side.index, side.folder)
 
     async def _asked(self) -> ReadIndex:
-        """The index for whom something is asked now. Raises `DependencyUnavailable`."""
+        """The index for the current requester. Raises `DependencyUnavailable`."""
         share = SIGHT.get().copies
         return self._index if not share else await self._of(share)
 

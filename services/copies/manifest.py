@@ -1,4 +1,4 @@
-"""Where the copies of a link lie, and the list of them, which is written last (pure).
+"""The keys of the copies of a link, and the list of them, which is written last (pure).
 
 shared-copies/LINK/RECEIPT.dcm    a copy, as a Part 10 file
 shared-copies/LINK/manifest       all of them
@@ -31,22 +31,22 @@ class Copy:
 
 
 def folder_of(share: str) -> str:
-    """What the keys of a link begin with."""
+    """The prefix of the keys of a link."""
     return f"{ROOT}{share}/"
 
 
 def manifest_key(share: str) -> str:
-    """Where the list lies."""
+    """The key of the list."""
     return f"{folder_of(share)}manifest"
 
 
 def receipt_of(share: str, number: int, at_us: int) -> Receipt:
-    """The receipt of a copy: the same when copying was cut off and begins again. Nothing follows from it."""
+    """The receipt of a copy: the same if copying was interrupted and begins again. Nothing depends on it."""
     return Receipt(f"{at_us // 1000:012x}{blake3(f'{share} {number}'.encode()).hexdigest()[:20]}")
 
 
 def copy_key(share: str, receipt: Receipt) -> str:
-    """Where a copy lies."""
+    """The key of a copy."""
     return f"{folder_of(share)}{receipt.id}.dcm"
 
 

@@ -21,7 +21,7 @@ __all__ = ["GROUP", "ConsumerLoop", "build", "build_consumer"]
 
 GROUP = INDEXERS
 _LINGER = 0.1
-"""Seconds. Under load an object becomes searchable that much later, and ingest has the processor meanwhile."""
+"""Seconds. Under load an object becomes searchable that much later, which leaves the processor to ingest."""
 
 
 async def build(context: Context) -> RoleParts:
@@ -58,6 +58,7 @@ def build_consumer(
     tracer: Tracer | None = None,
 ) -> ConsumerLoop:
     """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`.
-    `rejections` is what rejection notes do; nothing without it, as in a restore, where that is on the log already."""
+    `rejections` carries out rejection notes; without it they have no effect, as in a restore, where their events are on
+    the log already."""
     handler = Indexer(objects, log, index, clock, metrics, attributes, rejections, tracer)
     return ConsumerLoop(log, GROUP, list(INDEXED), handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

@@ -1,4 +1,4 @@
-"""Corrections of studies and patients, with the values that their events do not carry."""
+"""Corrections of studies and patients, with the values that are not in their events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ logger = get_logger("indexer")
 
 
 async def changes_of(objects: BlobStore, events: Iterable[Event]) -> list[CorrectionChange]:
-    """What events add to the corrections of studies and patients. Raises `DependencyUnavailable`."""
+    """The corrections of studies and patients that events add. Raises `DependencyUnavailable`."""
     said = [event for event in events if isinstance(event, CorrectionEvent)]
     changes: list[CorrectionChange] = []
     for start in range(0, len(said), _AT_ONCE):
@@ -46,7 +46,7 @@ async def changes_of(objects: BlobStore, events: Iterable[Event]) -> list[Correc
 
 
 async def _corrections(objects: BlobStore, event: CorrectionEvent) -> Corrections | None:
-    """What an event adds; None where its values cannot be read."""
+    """The correction that an event adds; None if its values cannot be read."""
     if isinstance(event, _Made):
         made = await _made(objects, event)
         return None if made is None else Corrections({made.id: made})
@@ -63,8 +63,7 @@ def _change(event: CorrectionEvent, corrections: Corrections) -> CorrectionChang
 
 
 async def _made(objects: BlobStore, event: _Made) -> Correction | None:
-    """The correction of an event. One whose values were erased meanwhile has none; one whose values cannot be read does
-    not apply."""
+    """The correction of an event: None if its values were erased meanwhile; not applied if they cannot be read."""
     key = Receipt(_name(event)).values_key(event.partition)
     values: Values | None = None
     try:

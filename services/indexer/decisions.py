@@ -1,4 +1,4 @@
-"""What events say became of receipts, studies and patients, as an index is told of it."""
+"""Decisions about receipts, studies and patients, taken from events and applied to an index."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def accesses_of(events: Iterable[Event]) -> list[Access]:
 
 
 async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts, holds, corrections, accesses, relocations and moves. Raises what the stores
-    do."""
+    """Apply the decisions of events about receipts, holds, corrections, accesses, relocations and moves. Passes on the
+    errors of the stores."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
@@ -59,8 +59,8 @@ async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) 
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:
-    """For each event whether it is to be applied. What is collected is not: its object is gone, and its header with
-    it."""
+    """For each event, whether it is to be applied. Events of collected objects are not: the object is gone, and its
+    header with it."""
     asked: dict[str, list[str]] = {}
     for event in events:
         if event.header is None:

@@ -44,9 +44,8 @@ def head_length(event: InstanceStored) -> int:
 
 
 def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
-    """The entry of an event, with `attributes`; `head` is the joined `head_parts` of the data set if the event
-    carries no header. What was coerced is in the place of what the object says; the event must tell of it
-    (`gantry.common.runtime.coercion`).
+    """The entry of an event, with `attributes`; `head` is the joined `head_parts` of the data set if the event carries
+    no header. Coerced values replace those of the object; the event must carry them (`gantry.common.runtime.coercion`).
 
     Raises `NotUnderstood` if the header cannot be read.
     """

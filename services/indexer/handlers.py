@@ -49,8 +49,8 @@ class Indexer:
         rejections: RejectionRules | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        """`attributes` are read from the headers; the index stores those that its schema has. `rejections` is what
-        rejection notes do; nothing without it."""
+        """`attributes` are read from the headers; the index stores those that its schema has. `rejections` carries out
+        rejection notes; without it they have no effect."""
         rules = rejections or RejectionRules()
         self._rejections = Rejections(objects, log, index, clock, rules)
         self._subsequent = Subsequent(log, index, clock, metrics, rules.policy)
@@ -67,7 +67,7 @@ class Indexer:
         """Make a batch searchable. Raises `Poison` for an event that can never be applied, and passes on the errors of
         its dependencies."""
         begun = self._clock.now_us()
-        # First: what is already deleted need not show up for a moment.
+        # First, so that deleted objects do not show up even for a moment.
         await tell(self._objects, self._index, [delivery.event for delivery in batch])
         arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         there = await without_collected(self._index, [event for _, event in arrived])

@@ -1,5 +1,5 @@
-"""The claim check: what an event does not carry of a header, and of what was coerced, is read from the object, many at
-a time."""
+"""The claim check: parts of a header or coercion that an event does not carry are read from the object, many at a
+time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOGETHER = 512
 async def entries_of(
     objects: BlobStore, events: Sequence[InstanceStored], attributes: AttributeTable
 ) -> list[InstanceEntry | GantryError]:
-    """The entry of each event, or why it can never have one: its header cannot be read, or its object is not there.
+    """The entry of each event, or why it can never have one: its header cannot be read, or its object is missing.
     Raises `DependencyUnavailable`."""
     found: list[InstanceEntry | GantryError] = []
     async for some in _runs(events):
@@ -56,7 +56,7 @@ async def _heads(objects: BlobStore, events: Sequence[InstanceStored]) -> list[b
     except GantryError as error:
         if error.retryable:
             raise
-    # One that is not there fails all of them: which one it is is found by asking for each.
+    # One missing object fails the whole read: reading each by itself shows which one it is.
     return [await _head(objects, some) for some in parts]
 
 

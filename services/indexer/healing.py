@@ -15,7 +15,7 @@ from gantry.common.runtime.integrity import examine
 from gantry.common.runtime.losses import Losses, losses_of
 
 _MOST = 16
-"""Receipts of one instance that are examined in one go; the next time it is sent, the next ones are examined."""
+"""Receipts of one instance that are examined together; the next time it is sent, the next ones are examined."""
 
 
 class Healing:

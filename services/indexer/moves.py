@@ -1,4 +1,4 @@
-"""Instances that were moved to another study: their receipts there, which follow from those that they had."""
+"""Instances that were moved to another study: their receipts there, which are derived from the earlier ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = get_logger("indexer")
 
 
 async def apply_moves(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply the receipts that follow from moves, of objects that the index has heard of already. Raises
+    """Apply the receipts that moves create, for objects that the index knows already. Raises
     `DependencyUnavailable`."""
     asked: dict[str, list[str]] = {}
     for event in events:
@@ -35,7 +35,7 @@ async def apply_moves(objects: BlobStore, index: SearchIndex, events: Iterable[E
 async def apply_moved(
     objects: BlobStore, index: SearchIndex, entries: Sequence[InstanceEntry], applied: Sequence[Applied]
 ) -> None:
-    """The same of objects that the index hears of only now, after their moves. Raises `DependencyUnavailable`."""
+    """The same for objects that the index learns of only now, after their moves. Raises `DependencyUnavailable`."""
     hidden: dict[str, list[InstanceEntry]] = {}
     for entry, one in zip(entries, applied, strict=True):
         if one.outcome is Outcome.DELETED:
@@ -46,7 +46,7 @@ async def apply_moved(
 
 
 async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[InstanceEntry, Fate]]) -> None:
-    """Apply what follows, and what follows from that."""
+    """Apply the receipts of moves, and those of further moves from there."""
     waiting, corrections = list(known), dict[str, Correction | None]()
     while waiting:
         entries: list[InstanceEntry] = []
@@ -98,8 +98,8 @@ def moved_entry(entry: InstanceEntry, move: str, correction: Correction) -> Inst
 
 
 def _moved_layout(entry: InstanceEntry, correction: Correction) -> bytes:
-    """The layout of an entry that is moved: what would be shown there, had nothing been coerced of it, is what the move
-    makes of what the object itself says."""
+    """The layout of a moved entry. Its uncoerced values are those of the object itself with the correction of the move
+    applied."""
     coercion = unpack_coercion(coercion_in(entry.layout))
     if coercion is None:
         return entry.layout
@@ -108,7 +108,7 @@ def _moved_layout(entry: InstanceEntry, correction: Correction) -> bytes:
 
 
 async def _correction(objects: BlobStore, key: str) -> Correction | None:
-    """What a move makes of a header; None once it was erased, with all that was moved."""
+    """The correction that a move applies to a header; None once it was erased, with all that was moved."""
     try:
         _, values = await read_values(objects, key)
     except NotFound:

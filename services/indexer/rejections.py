@@ -1,9 +1,10 @@
-"""What a rejection note does: the receipts there were when it came are hidden, by an event (`InstancesDeleted`).
+"""The effect of a rejection note: the receipts that existed when it arrived are hidden, by an event
+(`InstancesDeleted`).
 
-The deletion has the name of the note's receipt, and names only receipts that are not younger: the same note read again,
-after a crash or in a rebuild, publishes the same deletion, and what was sent again since stays. What is rejected
-already is rejected anew where the policy lets its code follow, and what stood before is withdrawn; a note that revokes
-only withdraws. Either way nothing is withdrawn that is younger than the note.
+The deletion is named by the note's receipt, and covers only receipts that are not younger: the same note read again,
+after a crash or in a rebuild, publishes the same deletion, and objects sent again since remain. An instance that is
+rejected already is rejected anew if the policy lets this code follow, and the earlier rejection is withdrawn; a note
+that revokes only withdraws. Nothing younger than the note is ever withdrawn.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from gantry.common.telemetry.logs import get_logger
 _AT_ONCE = 2000
 """Receipts that one event names."""
 _ASKED = 1000
-"""Instances that are asked about together."""
+"""Instances of one query."""
 logger = get_logger("indexer")
 
 
 @dataclass(slots=True)
 class _Study:
-    """What a note does to one study: receipts that it rejects, and rejections that are withdrawn, with their
+    """The effect of a note on one study: receipts that it rejects, and rejections that it withdraws, with their
     receipts."""
 
     rejected: list[ReceiptReference] = field(default_factory=list)
@@ -46,7 +47,7 @@ class _Study:
 
 
 class Rejections:
-    """Follows the notes among the objects that were indexed."""
+    """Carries out the notes among the indexed objects."""
 
     def __init__(
         self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock, rules: RejectionRules
@@ -119,7 +120,7 @@ class Rejections:
             study.withdraw(one)
             at = one.instance.series_instance_uid, one.instance.sop_instance_uid
             waits = any(is_waiting(one.receipt, deletion, *at) for deletion in one.fate.standing)
-            # What an earlier note waits for, this one does.
+            # If an earlier note waits for this instance, so does this one.
             receipt = waiting_receipt(event.receipt, *at) if waits else one.receipt
             study.rejected.append(_reference(one.instance, receipt))
 
@@ -139,7 +140,7 @@ class Rejections:
     ) -> None:
         reason, now = f"{note.code} {note.meaning}, note {event.sop_instance_uid}", self._clock.now_us()
         at, by = (event.partition, event.trace, study), event.calling_ae_title
-        # Rejected anew before what stood is withdrawn: nothing shows up in between.
+        # Rejected anew before the earlier rejection is withdrawn: nothing shows up in between.
         for start in range(0, len(one.rejected), _AT_ONCE):
             some = tuple(one.rejected[start : start + _AT_ONCE])
             await self._log.append(
@@ -167,8 +168,7 @@ def _older(event: InstanceStored, receipts: Sequence[KnownReceipt]) -> list[str]
 
 
 def _is_older(event: InstanceStored, fated: FatedReceipt) -> bool:
-    """Whether all that stands on a receipt was decided before the note came: names of deletions begin with their
-    time."""
+    """Whether all decisions in force on a receipt are older than the note: names of deletions begin with their time."""
     begun = Receipt(event.receipt).milliseconds
     return all(one.id != event.receipt and Receipt(one.id).milliseconds <= begun for one in fated.fate.standing)
 

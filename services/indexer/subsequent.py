@@ -1,7 +1,8 @@
-"""What comes after it was rejected or deleted, or after a note that waits for it: hidden as the policy says.
+"""Objects that arrive after they were rejected or deleted, or after a note that waits for them: hidden as the policy
+says.
 
-Asked before objects become searchable: what is rejected already does not show up for a moment. What is decided is
-published first, and then told to the index: a crash in between comes to the same when the batch is read again.
+This runs before objects become searchable, so that rejected ones do not show up even for a moment. A decision is
+published first, and then applied to the index: after a crash in between, reading the batch again has the same result.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 
 _AT_ONCE = 1000
-"""Instances that are asked about together."""
+"""Instances of one query."""
 BY = "gantry"
 logger = get_logger("indexer")
 
 
 @dataclass(slots=True)
 class _Study:
-    """What a batch says of the instances of one study."""
+    """The events of a batch about the instances of one study."""
 
     arrived: defaultdict[InstanceKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     rejected: set[InstanceKey] = field(default_factory=set)
@@ -41,7 +42,7 @@ class _Study:
 
 
 class Subsequent:
-    """Asked with each batch of the indexer."""
+    """Runs for each batch of the indexer."""
 
     def __init__(
         self, log: EventLog, index: SearchIndex, clock: Clock, metrics: Metrics, policy: RejectionPolicy
@@ -53,8 +54,8 @@ class Subsequent:
         self._policy = policy
 
     async def __call__(self, stored: Iterable[InstanceStored], deleted: Iterable[InstancesDeleted]) -> None:
-        """Hide what must be, of receipts that just came and of instances that were just rejected. What was deleted in
-        this batch is known to the index, what came is not yet. Raises `DependencyUnavailable`."""
+        """Hide what must be hidden, among new receipts and newly rejected instances. The index already knows the
+        deletions of this batch, but not its new receipts. Raises `DependencyUnavailable`."""
         if not self._policy.follows:
             return
         for (partition, study), said in _by_study(stored, deleted).items():
@@ -94,7 +95,7 @@ class Subsequent:
     async def _fated(
         self, partition: str, study: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, Mapping[str, Fate]]:
-        """What was decided about receipts of instances, of those about which something was."""
+        """The decisions about receipts of instances, for those that have any."""
         asked = set(instances)
         found: defaultdict[InstanceKey, dict[str, Fate]] = defaultdict(dict)
         uids = sorted({one.sop_instance_uid for one in instances})

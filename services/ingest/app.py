@@ -39,7 +39,7 @@ async def build(context: Context) -> RoleParts:
 
 
 async def watched_quota(context: Context) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-    """What runs for the quota: once in a process, for whichever role asks first."""
+    """The background task of the quota: once in a process, for whichever role asks first."""
     if context.quota is None or context.quota.begun:
         return []
     await context.quota.start()
@@ -47,7 +47,7 @@ async def watched_quota(context: Context) -> list[tuple[str, Coroutine[Any, Any,
 
 
 def build_writer(context: Context) -> InstanceWriter:
-    """What commits objects. Where coercion takes values from orders, somebody must run these."""
+    """The writer that commits objects. If coercion takes values from orders, the process must run these."""
     settings = context.settings
     rules = rejection_rules(settings.lifecycle)
     retention = retention_rules(settings.lifecycle.retention, context.attributes)
@@ -76,8 +76,8 @@ def build_writer(context: Context) -> InstanceWriter:
 
 
 def build_intake(context: Context) -> Intake:
-    """What takes the sub-operations of our C-GET, in a process that need not have this role: the same checks, coercion
-    and commit, for a sender that the policy must let store."""
+    """The storage service for sub-operations of our C-GET, in a process that need not have this role: the same checks,
+    coercion and commit, for a sender that the policy must allow to store."""
     peers, writer = context.peers, build_writer(context)
     abilities = {uid: Ability() for uid in StorageClasses(context.settings.dimse.private_sop_classes)}
 

@@ -26,8 +26,8 @@ class StorageService:
         rejects: Callable[[Association], Container[str]] = lambda _: (),
         sent_by: tuple[str, str] | None = None,
     ) -> None:
-        """`rejects` are the codes with which rejection notes may be stored on an association. On one that we opened,
-        for C-GET, `sent_by` is the AE title of the sender and the trace of what is fetched."""
+        """`rejects` are the codes with which rejection notes may be stored on an association. On an association that we
+        opened for C-GET, `sent_by` is the AE title of the sender and the trace of the fetch."""
         self.abilities = abilities
         self._writer = writer
         self._may_store = may_store
@@ -64,6 +64,6 @@ class StorageService:
     def _sender(self, association: Association, rejects: Container[str]) -> Sender:
         calling, called, trace = association.calling_ae_title, association.called_ae_title, association.trace
         if self._sent_by is not None:
-            # Who sends is whom we called, as if it had called us.
+            # The sender is the peer that we called, as if it had called us.
             called, (calling, trace) = calling, self._sent_by
         return Sender(trace, calling, called, association.peer_address, rejects)

@@ -1,4 +1,4 @@
-"""The promise, in its order: receive, store, publish; then the caller answers the sender.
+"""The order of the promise: receive, store, publish; then the caller answers the sender.
 
 C-STORE and STOW-RS share this. PS3.4 B.2.3: Success is sent only after the bytes of the object are durable in the
 object store and the log has acknowledged its event. A crash before that leaves at most an object without an event,
@@ -64,7 +64,7 @@ class Sender:
     called_ae_title: str
     peer_address: str
     may_reject: Container[str] = ()
-    """The codes with which it may reject, and "revoke"."""
+    """The codes with which the sender may reject, and "revoke"."""
 
 
 class RejectionGuard(Protocol):
@@ -116,10 +116,10 @@ class InstanceSink(ObjectSink):
         self._rules = rules
         self._orders = orders
         self._answers: Answers = NO_ANSWERS
-        # What a deflated object inflates to is 4 MiB: nobody else waits for that.
+        # In a worker thread: a deflated object may inflate to 4 MiB, and other work must not wait for that.
         self.reads_beginning = rules is not None
         self.coercion: Coercion | None = None
-        """What they make of the object; known when its bytes are durable."""
+        """The result of the coercion rules for the object; known when its bytes are durable."""
         self.changes: Changes | None = None
         self.sender = sender
         self.announced = announced
@@ -127,7 +127,7 @@ class InstanceSink(ObjectSink):
         self.stored_at = stored_at
         self.partition = DEFAULT_PARTITION
         self.beyond_quota = False
-        """Whether it is stored though the quota is reached, as a rejection note."""
+        """Whether the object is stored although the quota is reached, as a rejection note."""
         key_of = self.receipt.object_key if in_place is None else self.receipt.reference_key
         self.key = key_of(self.partition)
         self.names = announced.sop_class_uid, announced.sop_instance_uid
@@ -179,7 +179,7 @@ class InstanceSink(ObjectSink):
 
     @property
     def may_be_note(self) -> bool:
-        """Whether it is announced as a rejection note, by somebody who may reject."""
+        """Whether it is announced as a rejection note, by a sender that may reject."""
         return bool(self.sender.may_reject) and self.announced.sop_class_uid == KEY_OBJECT_SELECTION
 
 
@@ -200,15 +200,15 @@ class InstanceWriter:
         orders: OrderFinder | None = None,
         quota: Quota | None = None,
     ) -> None:
-        """Without `rejections` a rejection note is an object as any other; `coercion` has the rules of what is changed
-        on the way in, `orders` finds those that they take values from; without `subsequent` nothing is refused because
-        it was rejected before. Beyond the `quota`, rejection notes alone are stored: they make room."""
+        """Without `rejections` a rejection note is an object like any other; `coercion` has the rules for changes on
+        receipt, `orders` finds the orders that they take values from; without `subsequent` nothing is refused for an
+        earlier rejection. Beyond the `quota`, only rejection notes are stored: they make room."""
         self._quota = quota
         self._coercion = coercion
         self._orders = orders
         self._orders_said = RateLimited()
         self._unfit: set[tuple[str, int]] = set()
-        """Rules and attributes of which it was logged that a value does not fit."""
+        """Rules and attributes for which it was logged that a value does not fit."""
         self._rejections = rejections
         self._subsequent = subsequent
         self._siblings: dict[str, dict[int, asyncio.Future[None]]] = {}
@@ -230,7 +230,7 @@ class InstanceWriter:
         in_place: Receipt | None = None,
     ) -> InstanceSink:
         """A sink for the bytes of an object that begins to arrive now; with `refused` they are read and dropped. With
-        `in_place`, the receipt that it was given, it stays where it is (`gantry.services.ingest.in_place`)."""
+        `in_place`, the receipt assigned to the object, it stays where it is (`gantry.services.ingest.in_place`)."""
         now = self._clock.now_us()
         rules = None
         if self._coercion is not None:
@@ -293,7 +293,7 @@ class InstanceWriter:
         self._metrics.blob_put_seconds.observe(put - begun)
         self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
         if rejects and self._rejections is not None:
-            # Beyond the deadline: the note is on the log, so nothing that comes now may be told as a failure.
+            # Outside the deadline: the note is on the log, so nothing from here on may be reported as a failure.
             await self._rejections.settle()
         return event
 
@@ -319,12 +319,12 @@ class InstanceWriter:
     async def _check_rejections(
         self, event: InstanceStored, sink: InstanceSink, earlier: Sequence[asyncio.Future[None]]
     ) -> bool:
-        """Whether the object is a rejection note that hides something. One that is refused is removed, and so is what
-        was rejected before: nobody was told that it is stored."""
+        """Whether the object is a rejection note that hides something. A refused note is removed, and so is an object
+        that was rejected before: neither was acknowledged."""
         try:
             rejects = False
             if event.sop_class_uid == KEY_OBJECT_SELECTION and self._rejections is not None:
-                # Images that came before the note, on its association or in its request, are on the log first.
+                # Images that arrived before the note, on its association or in its request, are published first.
                 if earlier:
                     await asyncio.wait(earlier)
                 rejects = await self._rejections.check(event, may_reject=sink.sender.may_reject)
@@ -354,8 +354,8 @@ class InstanceWriter:
                 logger.warning("stored without values of an order", rule=rule, outcome=outcome.value, **sender)
 
     def status_of(self, sink: InstanceSink) -> int:
-        """With what the sender of an object is answered that is stored: PS3.4 B.2.3, Success, or the warning that data
-        elements were coerced."""
+        """The status for the sender of a stored object: PS3.4 B.2.3, Success, or the warning that data elements were
+        coerced."""
         warns = sink.coercion is not None and self.settings.warns_of_coercion
         return COERCION_OF_DATA_ELEMENTS if warns else SUCCESS
 

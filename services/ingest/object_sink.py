@@ -59,7 +59,7 @@ class ObjectSink:
     """A `Sink` for the data set of one C-STORE request.
 
     A fault in the data set does not end the transfer: the remaining bytes are read and dropped, then `finish` raises
-    the fault. So the peer gets a status, and can go on with its next object.
+    the fault. So the peer gets a status, and can continue with its next object.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ObjectSink:
 
     @property
     def failed(self) -> bool:
-        """Whether it is refused already, whatever comes."""
+        """Whether the object is refused already, whatever follows."""
         return self._error is not None
 
     def refuse(self, error: GantryError) -> None:
@@ -154,7 +154,7 @@ class ObjectSink:
     """Whether `head` and `needs_more` read `beginning`: then they are called in a worker thread, else on the loop."""
 
     async def prepare(self, beginning: Sequence[memoryview]) -> None:
-        """Called once before `head` where that reads the beginning, on the loop: for what has to be awaited."""
+        """Called once, on the loop, before `head` if that reads the beginning: for work that has to be awaited."""
 
     def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
@@ -162,8 +162,8 @@ class ObjectSink:
         raise NotImplementedError
 
     def needs_more(self, beginning: Sequence[memoryview]) -> bool:
-        """Whether `head` needs more of the data set than this beginning of it. It may have to do with less: no more
-        than `_MOST_HELD` chunks wait in memory."""
+        """Whether `head` needs more of the data set than this beginning of it. It may get less: at most `_MOST_HELD`
+        chunks wait in memory."""
         return False
 
     def check(self, scan: Scan) -> None:
@@ -218,7 +218,7 @@ class ObjectSink:
     async def _spill_chunks(self, queue: asyncio.Queue[tuple[memoryview, int]]) -> None:
         while True:
             chunk, filled = await queue.get()
-            # Where it fails, the chunk is not used again: a thread may still read it, or it is among those held.
+            # After a failure the chunk is not reused: a thread may still read it, or it is among those held.
             free = []
             try:
                 free = await self._store_chunk(chunk, filled) if self._error is None else [chunk]

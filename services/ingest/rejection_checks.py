@@ -1,7 +1,7 @@
-"""A rejection note is taken if it says what can be done (IHE IOCM): every instance is there, of that class, and not
-rejected yet, or with a code that this one may follow, or may come within the time; its code is allowed, and so is its
-sender. A note that revokes is taken if what it names was rejected with codes that may be revoked. Otherwise it is
-refused whole, and nothing is stored."""
+"""A rejection note is accepted if it can be carried out (IHE IOCM): every instance is stored, with that class, and not
+yet rejected (or with a code that this one may follow), or may still arrive within the time; its code and its sender are
+allowed. A note that revokes is accepted if the instances that it names were rejected with codes that may be revoked.
+Otherwise the whole note is refused, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from gantry.common.telemetry.logs import get_logger
 logger = get_logger("ingest")
 _LOOK_AGAIN_SECONDS = 0.02
 _PATIENCE_SECONDS = 8.0
-"""Senders of notes wait half a minute for an answer, some of them."""
+"""Some senders of notes wait only half a minute for an answer."""
 _AT_ONCE = 1000
 
 
 class RejectionChecks:
-    """Checks of one process, and the wait for what a note does."""
+    """Checks of one process, and the wait for the effect of a note."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class RejectionChecks:
         retention: Sequence[RetentionRule] = (),
         grace: float = 0.0,
     ) -> None:
-        """`rules` say what a code does and what follows, `retention` what must not be deleted yet. What was rejected to
-        be deleted for longer than `grace` (seconds) may be collected at any moment, and is not revoked."""
+        """`rules` define the effect of each code, `retention` what must not be deleted yet. Objects rejected for
+        deletion longer ago than `grace` (seconds) may be collected at any moment; such a rejection is not revoked."""
         self._protection = Protection(log, index, clock, retention, CommittedElsewhere(objects))
         self._objects = objects
         self._index = index
@@ -64,9 +64,9 @@ class RejectionChecks:
         self._grace_us = int(grace * 1e6)
 
     async def check(self, event: InstanceStored, *, may_reject: Container[str]) -> bool:
-        """Whether the object hides something, or brings it back, when it is published. `may_reject` are the codes with
-        which its sender may. Raises `RejectionRefused`, `NotAuthorised`, and `DependencyUnavailable` while the index
-        cannot tell."""
+        """Whether the object, once published, hides something or brings it back. `may_reject` are the codes that its
+        sender may use. Raises `RejectionRefused`, `NotAuthorised`, and `DependencyUnavailable` while the index cannot
+        answer."""
         note = await note_in(self._objects, event, self._rules.revoking)
         if note is None:
             return False
@@ -88,8 +88,8 @@ class RejectionChecks:
         return True
 
     async def settle(self) -> None:
-        """Wait until the indexers have read the note and followed what it does; not for ever, and never in vain: what
-        fails here is done later."""
+        """Wait, for a limited time, until the indexers have read the note and applied its effect. Never raises: after a
+        failure here, the effect follows later."""
         with suppress(DependencyUnavailable):
             if await self._followed() and await self._followed():
                 return
@@ -106,7 +106,7 @@ class RejectionChecks:
             for start in range(0, len(instances), _AT_ONCE):
                 await self._check_some(event, note.code, study, instances[start : start + _AT_ONCE])
             try:
-                # What only hides keeps its objects: that is no matter of retention.
+                # A note that only hides keeps the objects, so retention does not matter.
                 await self._protection.check(event.partition, study, bytes_stay=action is not RejectionAction.DELETE)
             except Held as error:
                 words = "a hold or its retention keeps a study that the note names"
@@ -149,8 +149,8 @@ class RejectionChecks:
                 raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
 
     async def _check_receipts(self, event: InstanceStored, code: str, known: Mapping[InstanceKey, Location]) -> None:
-        """What a note rejects is older than the note. One that came while the note did would stay, and nobody be told;
-        but where the policy hides it, too."""
+        """A note rejects only older instances. Raises `DependencyUnavailable` if one arrived at the same time: it would
+        silently stay, unless the policy hides it, too."""
         if self._policy.again.get(code, SentAgain.ACCEPT) is not SentAgain.ACCEPT:
             return
         begun = Receipt(event.receipt).milliseconds
@@ -160,7 +160,8 @@ class RejectionChecks:
                 raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
 
     async def _check_revoked(self, event: InstanceStored, note: RejectionNote) -> None:
-        """Something that the note names is rejected, all of that with codes that may be revoked, and can come back."""
+        """Require that some of the named instances are rejected, all of these with codes that may be revoked, and can
+        come back."""
         now, revoked = self._clock.now_us(), 0
         for study, instances in _by_study(note).items():
             keys = [_key(study, one) for one in instances]
@@ -194,7 +195,7 @@ class RejectionChecks:
         return dict(found)
 
     async def _followed(self) -> bool:
-        """Wait until the indexers have passed what is on the log now; False if they did not in time."""
+        """Wait until the indexers have read the log up to now; False if they did not in time."""
         return await has_followed(self._log, self._clock, _PATIENCE_SECONDS, look_again=_LOOK_AGAIN_SECONDS)
 
 

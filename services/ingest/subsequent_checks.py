@@ -1,8 +1,8 @@
-"""What is sent again after it was rejected or deleted is refused where the policy says so (A771H).
+"""Objects sent again after they were rejected or deleted are refused if the policy says so (A771H).
 
-This is asked once for each object, of the index and of what the indexers have not read yet. It does not decide: where
-it cannot tell, or a note comes at the same moment, the object is taken, and the indexer hides it. So neither a store
-that is away nor an index that is behind stops a modality.
+Each object is checked once, against the index and the events not indexed yet. The check is not final: if it cannot be
+made, or a note arrives at the same moment, the object is accepted, and the indexer hides it. So neither an unavailable
+store nor an index that is behind stops a modality.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gantry.common.telemetry.logs import get_logger
 
 _PATIENCE_SECONDS = 2.0
 _FRESH_SECONDS = 1.0
-"""What the log was found to hold of a study is believed for so long: a series is sent one object after the other."""
+"""Seconds for which a log lookup of a study is reused: a series is sent one object after the other."""
 _AWAY_SECONDS = 10.0
-"""Before stores that did not answer are asked again."""
+"""Seconds before stores that did not answer are asked again."""
 _MOST_STUDIES = 256
 logger = get_logger("ingest")
 
@@ -47,14 +47,14 @@ class SubsequentChecks:
         self._away_until = 0.0
 
     async def check(self, event: InstanceStored) -> None:
-        """Raises `RejectionRefused` for what is sent again and not wanted; nothing else."""
+        """Raises `RejectionRefused` for an object that is sent again and not wanted; nothing else."""
         if not self._policy.refuses or self._clock.monotonic() < self._away_until:
             return
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 refused = await self._is_refused(event)
         except (DependencyUnavailable, TimeoutError) as error:
-            # It is taken, and hidden by the indexer if it must be.
+            # The object is accepted, and hidden by the indexer if it must be.
             logger.warning("earlier rejections cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return
@@ -66,7 +66,7 @@ class SubsequentChecks:
     async def _is_refused(self, event: InstanceStored) -> bool:
         key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
         at = key.series_instance_uid, key.sop_instance_uid
-        # The log first: what the indexers commit in between is in the index when it is asked.
+        # The log first: events that the indexers commit in between are in the index when it is asked.
         recent = await self._unfollowed(event.partition, key.study_instance_uid)
         fated: dict[str, Fate] = {}
         async for page in self._index.fated(event.partition, key.study_instance_uid, (key.sop_instance_uid,)):

@@ -1,4 +1,4 @@
-"""Wiring of what changes studies over HTTP, in processes of the ingest role, and by rules, beside the indexer."""
+"""Wiring of changes to studies: over HTTP, in processes of the ingest role, and by rules, beside the indexer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def build(context: Context) -> RoleParts:
 
 
 async def build_expiry(context: Context) -> RoleParts:
-    """Deleting what retention rules let go, on a schedule, where the settings ask for it."""
+    """Scheduled deletion of studies whose retention is over, if the settings ask for it."""
     lifecycle = context.settings.lifecycle
     rules = retention_rules(lifecycle.retention, context.attributes)
     if not lifecycle.expire_every or not any(rule.deletes for rule in rules):

@@ -1,6 +1,6 @@
-"""Deleting many studies by a rule: listed first, then at a rate that leaves the archive to others.
+"""Deleting many studies by a rule: listed first, then deleted at a rate that does not slow the archive for others.
 
-What was deleted matches no more, so a run that broke off is continued by another one.
+Deleted studies no longer match, so another run continues an interrupted one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Deletions, Target
 
 _AT_ONCE = 500
-"""Receipts that are deleted before the indexers are waited for: what they have not heard of is read again by each
-deletion."""
+"""Receipts that are deleted before the run waits for the indexers: each deletion reads again all events that they have
+not read."""
 _LOOK_AGAIN_SECONDS = 1.0
 
 
@@ -75,7 +75,7 @@ class BulkDeletion:
 
     async def run(self, studies: Sequence[str], asked: Asked, advance: Callable[[], None] = lambda: None) -> BulkResult:
         """Delete; `advance` is called after each study. Returns when the indexers have followed. Raises
-        `DependencyUnavailable`: what is deleted by then stays deleted."""
+        `DependencyUnavailable`: studies deleted by then stay deleted."""
         result, waiting, begin = BulkResult(), 0, self._clock.monotonic()
         for study in studies:
             try:
@@ -99,7 +99,7 @@ class BulkDeletion:
         return result
 
     async def _settle(self) -> None:
-        """Wait for the indexers for as long as they move."""
+        """Wait for the indexers as long as they make progress."""
         behind = await self._deletions.behind()
         while behind:
             if await self._deletions.settle():

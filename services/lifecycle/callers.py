@@ -1,4 +1,4 @@
-"""Who corrects or moves studies over HTTP, and why."""
+"""The callers that correct or move studies over HTTP, and their reasons."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gantry.services.asked import Asked
 
 
 def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Asked:
-    """Who corrects or moves something, and why: a reason is needed. Raises `HttpProblem` 400, and 403 for a caller that
-    may not."""
+    """The caller that corrects or moves something, and its reason, which is required. Raises `HttpProblem` 400, and 403
+    for a caller that may not."""
     if not may(request, Verb.CORRECT, may_correct):
         raise HttpProblem(403, "this caller may not correct; http.may_correct names those that may")
     reason = reason_of(request)

@@ -1,7 +1,7 @@
-"""Objects of one instance that are more than it takes: what was sent twice, and the sides of a conflict.
+"""Superfluous objects of one instance: those sent twice, and the sides of a conflict.
 
-Nothing of this happens by itself. What is given up is deleted by receipt (`Deletions`): it can be brought back until
-the grace time is over, and then its object is collected with a certificate.
+Nothing here happens automatically. Objects are deleted by receipt (`Deletions`): they can be restored until the grace
+time is over, and are then collected with a certificate.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from gantry.services.lifecycle.deletions import Deletions, Done
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """An instance whose object was received more than once: `location` is what is read, `redundant` what is not
-    needed beside it."""
+    """An instance whose object was received more than once: `location` is the object that is read, `redundant` are the
+    unneeded ones beside it."""
 
     location: Location
     redundant: Sequence[KnownReceipt]
 
     @property
     def bytes(self) -> int:
-        """What the redundant ones take, about: their data sets are as long as that of the one that is read."""
+        """The approximate size of the redundant objects: their data sets are as long as the one that is read."""
         return len(self.redundant) * self.location.data_set_length
 
 
 @dataclass(slots=True)
 class Redundancy:
-    """What was found and given up. `spared`: instances of which the object that would stay is missing, damaged, or in
-    an archive."""
+    """What was found and deleted. `spared`: instances whose remaining object would be missing, damaged, or in an
+    archive tier."""
 
     instances: int = 0
     receipts: int = 0
@@ -52,8 +52,8 @@ class Redundancy:
 
 
 def redundant_of(location: Location, receipts: Sequence[KnownReceipt]) -> Sequence[KnownReceipt]:
-    """The receipts of the current bytes beside the one that is read. None where other bytes are kept aside: which side
-    is right is not decided, and who sent what is told by receipts. Pure."""
+    """The receipts of the current bytes beside the one that is read. None if there are conflicting objects aside: the
+    conflict is not decided, and the receipts show who sent what. Pure."""
     current = location.digest, location.transfer_syntax_uid
     if any((one.digest, one.transfer_syntax_uid) != current for one in receipts):
         return ()
@@ -80,7 +80,7 @@ async def every_study(index: ReadIndex) -> AsyncIterator[str]:
 
 
 class RedundantCopies:
-    """Gives up what is not needed, one study after another."""
+    """Deletes redundant objects, one study after another."""
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class RedundantCopies:
         clock: Clock,
         rate: float,
     ) -> None:
-        """Objects that stay are read again, and compared, at most at `rate` bytes a second; 0: no limit. Those that are
-        lost become `losses`, so that a copy takes their place."""
+        """Objects that stay are read again, and compared, at most at `rate` bytes a second; 0: no limit. Lost ones are
+        reported as `losses`, so that a copy replaces them."""
         self._objects = objects
         self._losses = losses
         self._index = index
@@ -103,8 +103,8 @@ class RedundantCopies:
     async def run(
         self, asked: Asked | None, studies: Sequence[str] = (), advance: Callable[[Redundancy], None] = lambda _: None
     ) -> Redundancy:
-        """Count what is redundant in `studies`, or in all of them, and give it up where somebody `asked`. Raises
-        `DependencyUnavailable`; what was given up by then stays so, and another run goes on."""
+        """Count the redundant objects in `studies`, or in all of them, and delete them if a person `asked`. Raises
+        `DependencyUnavailable`; objects deleted by then stay deleted, and another run continues."""
         result = Redundancy()
         # Listed first: a listing must not stay open for as long as objects are read.
         for study in studies or [uid async for uid in every_study(self._index)]:
@@ -149,7 +149,7 @@ class RedundantCopies:
 
 async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
     """Of the objects of a SOP Instance UID that were received with different bytes, make one the current one: those
-    with other bytes in its series are deleted. Raises `NotFound` for a receipt that is none of them, `Held`,
+    with other bytes in its series are deleted. Raises `NotFound` for a receipt that is not one of them, `Held`,
     `DependencyUnavailable`."""
     for location in (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, []):
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
@@ -168,7 +168,7 @@ async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str,
 
 async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
     """Of several objects of a SOP Instance UID, delete one: all receipts of its bytes in its series. Raises `NotFound`
-    for a receipt that is none of them, and where nothing else has this UID; `Held`, `DependencyUnavailable`."""
+    for a receipt that is not one of them, and if no other object has this UID; `Held`, `DependencyUnavailable`."""
     locations = (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
     for location in locations:
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))

@@ -54,21 +54,21 @@ class CorrectionService:
         }
 
     async def correct(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the correction's id when everybody sees it, 202 when everybody will. 400 for what may not be
-        corrected, 403, 404."""
+        """200 with the correction's id when it is visible everywhere, 202 when it will be. 400 for an attribute that
+        may not be corrected, 403, 404."""
         asked = corrector_of(request, self._may_correct)
         values = data_set(await json_body(request))
         return await _made(request, self._desk.correct_study(match.study, values, asked, match.series))
 
     async def withdraw(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 or 202 when the correction is taken back; 404 where none of this id stands."""
+        """200 or 202 when the correction is withdrawn; 404 if none with this id is in force."""
         asked = corrector_of(request, self._may_correct)
         if len(match.rest) != 1:
             raise HttpProblem(404, "no such correction")
         return await _made(request, self._desk.withdraw_from_study(match.study, match.rest[0], asked))
 
     async def history(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What was corrected, and what the study is shown as; 404 for a study that is not there."""
+        """The corrections of a study, and its shown values; 404 if it does not exist."""
         until = _moment(request.query.get("at", ""))
         study = await study_at(self._index, DEFAULT_PARTITION, match.study, until)
         if study is None:
@@ -76,9 +76,9 @@ class CorrectionService:
         return await answer(request, to_json(history_of(match.study, study, until).as_json()), JSON, _FRESH)
 
     async def patients(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """`patient` in the body is whom it is about, as Patient ID and issuer in the DICOM JSON model: `corrections`
-        with `values`, `merges` and `identifiers` (a change of ID) with `into`, `withdrawals` with the id of a
-        `correction`, or of the last merge without one."""
+        """`patient` in the body is the patient concerned, as Patient ID and issuer in the DICOM JSON model:
+        `corrections` with `values`, `merges` and `identifiers` (a change of ID) with `into`, `withdrawals` with the id
+        of a `correction`, or of the last merge without one."""
         asked = corrector_of(request, self._may_correct)
         body = await json_body(request)
         if not isinstance(body, Mapping):
@@ -126,7 +126,7 @@ def _text(body: Mapping[str, Any], tag: int) -> str:
 
 
 def _moment(text: str) -> int | None:
-    """A time as ISO 8601 writes it, in microseconds since the epoch; UTC where it names no zone."""
+    """A time in ISO 8601, as microseconds since the epoch; UTC if it names no zone."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What is appended when a person deletes, restores or holds, and what stands in the way."""
+"""Deletions, restorations and holds: the events that they append, and what prevents them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from gantry.services.asked import Asked
 
 _INSTANCES = TOPICS[InstancesDeleted].name
 _AT_ONCE = 2000
-"""Receipts that one event names; a deletion of more is several events of one name."""
+"""Most receipts of one event; a larger deletion is several events with one name."""
 logger = get_logger("lifecycle")
 
 
@@ -50,12 +50,12 @@ class Target:
     instance: str = ""
 
     def covers(self, series: str, instance: str) -> bool:
-        """Whether an instance of the study is meant."""
+        """Whether it includes an instance of the study."""
         return self.series in ("", series) and self.instance in ("", instance)
 
     @property
     def query(self) -> Query:
-        """What it is in the index."""
+        """The query for it in the index."""
         uids = {STUDY_INSTANCE_UID: self.study, SERIES_INSTANCE_UID: self.series, SOP_INSTANCE_UID: self.instance}
         level = Level.IMAGE if self.instance else Level.SERIES if self.series else Level.STUDY
         return Query(DEFAULT_PARTITION, level, {tag: Single((uid,)) for tag, uid in uids.items() if uid})
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many receipts were named, and whether the indexers have followed: if not, they will."""
+    """How many receipts were named, and whether the indexers have followed yet."""
 
     receipts: int
     settled: bool
@@ -82,9 +82,9 @@ class Deletions:
         rules: Sequence[RetentionRule] = (),
         elsewhere: CommittedElsewhere | None = None,
     ) -> None:
-        """What was deleted for longer than `grace` may be collected at any moment, and is not restored. Indexers are
-        waited for as long as `patience`. What `rules` keep is not deleted; where they wait for other archives,
-        `elsewhere` knows what these committed."""
+        """Objects deleted longer ago than `grace` may be collected at any moment, and are not restored. `patience` is
+        how long to wait for indexers. Studies that `rules` retain are not deleted; if these wait for other archives,
+        `elsewhere` knows what those have committed."""
         self._protection = Protection(log, index, clock, rules, elsewhere)
         self._log = log
         self._index = index
@@ -93,9 +93,9 @@ class Deletions:
         self._patience = patience
 
     async def delete(self, target: Target, asked: Asked, *, final: bool = False, settle: bool = True) -> Done:
-        """Delete what there is; with `final` what was deleted before, too, and for good. Without `settle` the indexers
-        are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold or while a rule keeps the study,
-        `DependencyUnavailable`."""
+        """Delete everything present; with `final` also what was deleted before, and for good. Without `settle` it does
+        not wait for the indexers. Raises `NotFound` if there is nothing, `Held` under a hold or while a rule retains
+        the study, `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, target.study)
         await self._protection.check(DEFAULT_PARTITION, target.study, recent)
         receipts = await self._there(target, recent)
@@ -120,8 +120,8 @@ class Deletions:
         settle: bool = True,
         bytes_stay: bool = False,
     ) -> Done:
-        """Delete some receipts of a study, and leave the others. With `bytes_stay` others of the same bytes are left:
-        that is no matter of retention. Raises `Held` and `DependencyUnavailable`."""
+        """Delete some receipts of a study, and leave the others. With `bytes_stay`, other receipts of the same bytes
+        remain, so that retention does not matter. Raises `Held` and `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, study)
         await self._protection.check(DEFAULT_PARTITION, study, recent, bytes_stay=bytes_stay)
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
@@ -132,9 +132,10 @@ class Deletions:
         return await self._append(events, settle=settle)
 
     async def restore(self, target: Target, asked: Asked) -> Done:
-        """Bring back what was deleted and can be. What a note rejected stays so, unless nothing was deleted, or the
-        instance is named: then the rejection is revoked. Raises `NotFound` where there is nothing of that,
-        `Conflicting` where what was deleted is back already, or can no longer be, and the rest is rejected."""
+        """Restore what was deleted and can be restored. Instances that a note rejected stay rejected, unless nothing
+        was deleted, or the instance is named: then the rejection is revoked. Raises `NotFound` if there is nothing to
+        restore, `Conflicting` if what was deleted is restored already, or can no longer be, and the rest is
+        rejected."""
         await self.settle()
         now = self._clock.now_us()
         found: list[FatedReceipt] = []
@@ -149,7 +150,7 @@ class Deletions:
         # Images that were rejected for a patient's safety must not come back with a study that was deleted by mistake.
         deleted = [one for one in found if not all(deletion.rejects for deletion in one.fate.standing)]
         if not deleted and not target.instance:
-            # A copy that was given up is no loss: its instance is there.
+            # Deleting a copy was not a loss: its instance is still present.
             gone -= {one.instance for one in found} | (await self._index.current(DEFAULT_PARTITION, list(gone))).keys()
             _refuse(len(found), was_restored=was_restored, too_late=bool(gone))
         if not found:
@@ -166,8 +167,8 @@ class Deletions:
         )
 
     async def restore_rejected(self, study: str, note: str, asked: Asked) -> Done:
-        """Bring back what one rejection note hides, and nothing else; the note stays hidden. What something else hides,
-        too, stays hidden by that. Raises `NotFound` where the note hides nothing that can be restored."""
+        """Restore what one rejection note hides, and nothing else; the note stays hidden. Instances that are also
+        hidden for another reason stay hidden. Raises `NotFound` if the note hides nothing that can be restored."""
         await self.settle()
         now = self._clock.now_us()
         fated = [one async for one in self._fated(Target(study))]
@@ -193,14 +194,14 @@ class Deletions:
         )
 
     async def place_hold(self, study: str, asked: Asked) -> str:
-        """Place a hold on a study, known or not; its name. Raises `DependencyUnavailable`."""
+        """Place a hold on a study, known or not. Returns its name. Raises `DependencyUnavailable`."""
         name = Receipt.at(self._clock.now_us()).id
         at = DEFAULT_PARTITION, asked.trace, study
         await self._append([HoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
         return name
 
     async def release_holds(self, study: str, asked: Asked) -> Done:
-        """Release all holds on a study. Raises `NotFound` where there is none."""
+        """Release all holds on a study. Raises `NotFound` if there is none."""
         await self.settle()
         names = await self._index.holds(DEFAULT_PARTITION, study)
         if not names:
@@ -210,8 +211,8 @@ class Deletions:
         return Done(len(names), done.settled)
 
     async def release_hold(self, holder: str, hold: str, asked: Asked) -> Done:
-        """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), on which it
-        stands. Raises `NotFound` where it does not."""
+        """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), that it is on.
+        Raises `NotFound` if there is no such hold."""
         await self.settle()
         if hold not in await self._index.holds(DEFAULT_PARTITION, holder):
             raise NotFound("no such hold stands: it was released before")
@@ -221,15 +222,15 @@ class Deletions:
         return await self._append([release(*at, hold, asked.reason, asked.by, now)])
 
     async def place_patient_hold(self, patient_id: str, issuer: str, asked: Asked) -> str:
-        """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID whatever its
-        issuer where that is "". Returns its name. Raises `DependencyUnavailable`."""
+        """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID with any issuer if
+        that is "". Returns its name. Raises `DependencyUnavailable`."""
         name, patient = Receipt.at(self._clock.now_us()).id, held_patient(patient_id, issuer)
         at = DEFAULT_PARTITION, asked.trace, patient
         await self._append([PatientHoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
         return name
 
     async def release_patient_holds(self, patient_id: str, issuer: str, asked: Asked) -> Done:
-        """Release the holds that were placed on this very ID and issuer. Raises `NotFound` where there is none."""
+        """Release the holds that were placed on this very ID and issuer. Raises `NotFound` if there is none."""
         await self.settle()
         patient = held_patient(patient_id, issuer)
         names = await self._index.holds(DEFAULT_PARTITION, holder_of(patient))
@@ -239,7 +240,7 @@ class Deletions:
         return await self._append([PatientHoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
 
     async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
-        """All receipts that are there, those that are kept aside or redundant included, and those not indexed yet."""
+        """All receipts that are present, including those aside or redundant, and those not indexed yet."""
         found: dict[str, ReceiptReference] = {}
         fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
         for receipt, one in recent.receipts.items():
@@ -261,8 +262,8 @@ class Deletions:
         ]
 
     async def _hidden(self, target: Target) -> list[ReceiptReference]:
-        """What was deleted and is not collected."""
-        # What was moved away is another study's.
+        """The receipts that were deleted and are not collected."""
+        # Receipts that were moved away belong to another study.
         return [
             _reference(one)
             async for one in self._fated(target)
@@ -289,17 +290,17 @@ class Deletions:
         await reach(FailPoint.AFTER_PUBLISH)
         count = sum(len(event.receipts) for event in every if isinstance(event, InstancesDeleted | InstancesRestored))
         for event in every:
-            # Whose hold it is does not belong in a log line, not even as a digest.
+            # The patient of a hold does not belong in a log line, not even as a digest.
             study = "" if isinstance(event, PatientHoldPlaced | PatientHoldReleased) else event.study_instance_uid
             logger.info(_WORDS[type(event)], study_instance_uid=study, by=event.by, receipts=count)
         return Done(count, settle and await self.settle())
 
     async def behind(self) -> int:
-        """How many records the indexers have not followed."""
+        """How many records the indexers have not read."""
         return (await self._log.lag(INDEXERS)).get(_INSTANCES, 0)
 
     async def settle(self) -> bool:
-        """Wait for the indexers; whether they have passed what is on the log now."""
+        """Wait for the indexers. Returns whether they have read the log up to now."""
         return await has_followed(self._log, self._clock, self._patience)
 
 
@@ -318,8 +319,8 @@ def _reference(one: FatedReceipt) -> ReceiptReference:
 
 
 def _refuse(rejected: int, *, was_restored: bool, too_late: bool) -> None:
-    """Of what was deleted nothing is left to be restored. Raises `Conflicting` if something was deleted before, and
-    there are rejected receipts: whoever asks means that, and not these."""
+    """Nothing deleted is left to restore. Raises `Conflicting` if something was deleted before, and there are rejected
+    receipts: the request means the former, not these."""
     if rejected and (was_restored or too_late):
         was = "what was deleted can no longer be restored" if too_late else "what was deleted is back"
         rest = f"{counted(rejected, 'rejected object')} can come back one by one, by SOP Instance UID"
@@ -331,8 +332,8 @@ def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReferen
 
 
 async def target_of(index: ReadIndex, uid: str) -> Target:
-    """What a UID is: a study, a series or an instance, there or deleted. Raises `NotFound`, and `Ambiguous` for one
-    that means several (modalities that number badly exist)."""
+    """What a UID names: a study, a series or an instance, present or deleted. Raises `NotFound`, and `Ambiguous` if it
+    names several (some modalities assign UIDs badly)."""
     found: dict[Target, None] = {}
     for tag, level in (
         (STUDY_INSTANCE_UID, Level.STUDY),
@@ -361,7 +362,7 @@ async def target_of(index: ReadIndex, uid: str) -> Target:
 
 
 class Ambiguous(NotFound):
-    """A UID that means several studies, series or instances."""
+    """A UID that names several studies, series or instances."""
 
 
 def _ambiguous(found: Iterable[Target]) -> Ambiguous:

@@ -1,7 +1,7 @@
-"""Deleting what retention rules let go: studies whose longest rule is over and says `then: delete`.
+"""Deletion after retention: studies whose longest rule has ended and says `then: delete`.
 
-What was deleted is found no more, so a run that broke off is continued by the next one. Each deletion asks once more
-what stands in its way, and can be undone until the grace time is over.
+Deleted studies are no longer found, so the next run continues an interrupted one. Each deletion checks again what may
+prevent it, and can be undone until the grace time is over.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = get_logger("lifecycle")
 
 
 class Expiry:
-    """Looks for studies that may go, and deletes them."""
+    """Finds studies that may be deleted, and deletes them."""
 
     def __init__(
         self, index: ReadIndex, deletions: Deletions, protection: Protection, clock: Clock, rate: float
@@ -41,7 +41,8 @@ class Expiry:
         self._rate = rate
 
     async def run(self, every: float) -> None:
-        """For ever, a look each `every` seconds. One that meets a dependency away is left to the next one."""
+        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
+        the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:
@@ -53,7 +54,7 @@ class Expiry:
             await self._clock.sleep(every)
 
     async def expire(self) -> BulkResult:
-        """Delete what may go today. Raises `DependencyUnavailable`; what is deleted by then stays deleted."""
+        """Delete what may be deleted today. Raises `DependencyUnavailable`; studies deleted by then stay deleted."""
         result = BulkResult()
         async for page in self._going(day_of(self._clock.now_us())):
             for rule, studies in groupby(page, lambda one: one.retention.rule):
@@ -76,7 +77,7 @@ class Expiry:
                     yield study
 
     async def _going(self, by: date) -> AsyncIterator[list[RetainedStudy]]:
-        """In pages, ordered by rule; a study that several rules would delete may come again."""
+        """The same in pages, ordered by rule; a study that several rules would delete may be repeated."""
         for rule in self._protection.rules:
             if rule.deletes:
                 async for page in self._index.find(rule.studies):

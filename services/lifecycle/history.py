@@ -1,4 +1,4 @@
-"""What was corrected of a study, when, by whom and why, and what it is shown as; also as of an earlier time (pure)."""
+"""The corrections of a study, when, by whom and why, and its shown values; also as of an earlier time (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gantry.common.ports.index import CorrectedStudy
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One correction of the study, or of a patient on its walk (`patient` is True), and what became of it."""
+    """One correction of the study, or of a patient on its walk (`patient` is True), and its state."""
 
     correction: Correction
     patient: bool
@@ -21,7 +21,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What was corrected, in a word."""
+        """The kind of correction, in one word."""
         if self.correction.into:
             return "merge"
         if self.correction.moves:
@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All versions of a study's attributes: as its objects say them, what was corrected, and what that comes to."""
+    """All versions of a study's attributes: those of its objects, the corrections, and the result."""
 
     received: Attributes
     entries: tuple[Entry, ...]
@@ -63,10 +63,10 @@ class History:
 
 
 def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) -> History:
-    """The history of a study; with `until` (microseconds since the epoch) as it was at that time: what was made by
-    then, and what it was shown as."""
+    """The history of a study; with `until` (microseconds since the epoch) as it was at that time: corrections made by
+    then, and the values shown."""
     effect = effect_of(study.own, study_uid, study.corrections, study.patients, until)
-    # The walk of an earlier time may have passed a patient that it does not pass now: nothing is known of that one.
+    # An earlier walk may have included a patient that it does not include now: nothing is known of that one.
     applied = effect.applied if isinstance(effect, Effect) else ()
     entries = [*_entries([study.corrections], False), *_entries(study.patients.values(), True)]
     made = sorted(entries, key=lambda entry: entry.correction.id)
@@ -78,7 +78,7 @@ def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) 
 
 
 def patient_entries(corrections: Corrections, until: int | None = None) -> list[Entry]:
-    """What was corrected of a patient, and whom it was merged into, the earliest first; with `until` as it was then."""
+    """The corrections of a patient, and its merges into others, the earliest first; with `until` as it was then."""
     made = sorted(_entries([corrections], True), key=lambda entry: entry.correction.id)
     return [_as_of(entry, until) for entry in made if until is None or entry.correction.at <= until]
 

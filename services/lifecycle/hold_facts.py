@@ -1,5 +1,5 @@
-"""Who placed a hold, when and why. An index knows a hold by its name alone, which begins with its time: the event is
-read where it must be, in the segments sealed then, or on the log."""
+"""Who placed a hold, when and why. An index knows only the name of a hold, which begins with its time: so the event is
+found in the segments sealed at that time, or on the log."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.sealed_events import segments
 
 _AROUND_MS = 10 * 60 * 1000
-"""An event is sealed within seconds, and within that time where the archiver was behind."""
+"""Milliseconds. An event is sealed within seconds, and within this time if the archiver was behind."""
 _RECENT_MS = 60 * 1000
 _MOST = 5000
-"""Facts that a process remembers: none of them ever changes."""
+"""Most facts that a process caches: they never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class HoldFact:
 
 
 class HoldFacts:
-    """For one process."""
+    """Finds the facts of holds, for one process."""
 
     def __init__(self, objects: BlobStore, log: EventLog, clock: Clock) -> None:
         self._objects = objects
@@ -41,7 +41,7 @@ class HoldFacts:
         self._known: dict[str, HoldFact] = {}
 
     async def of(self, holds: Collection[str], seconds: float = 8.0) -> dict[str, HoldFact]:
-        """What is found of some holds within a time. Raises `DependencyUnavailable`, `Corrupt`."""
+        """The facts of some holds, as far as they are found in time. Raises `DependencyUnavailable`, `Corrupt`."""
         until = self._clock.monotonic() + seconds
         for name in sorted(set(holds) - self._known.keys(), reverse=True):
             if name in self._known:
@@ -91,8 +91,8 @@ _TOPICS: Sequence[str] = (TOPICS[HoldPlaced].name, TOPICS[PatientHoldPlaced].nam
 
 
 def placed_at(hold: str) -> int:
-    """When a hold was placed by its name, in microseconds since the epoch, to the millisecond; 0 for a name that does
-    not say it."""
+    """When a hold was placed, from its name, in microseconds since the epoch, to the millisecond; 0 if the name does
+    not show it."""
     try:
         return Receipt(hold).milliseconds * 1000
     except ValueError:

@@ -1,8 +1,8 @@
-"""What is written and appended when a person moves series or instances to another study, or takes that back.
+"""Moves of series or instances to another study, and their withdrawal: what is written and appended.
 
-The order is that of corrections: what becomes of the headers is durable in an object of its own, then one event is
-acknowledged by the log. It hides what is moved in the one study and shows it in the other, when the indexers have
-followed. Objects are neither copied nor changed.
+The order is that of corrections: the changes of the headers are durable in an object of their own, then one event is
+acknowledged by the log. When the indexers have followed, it hides the instances in the one study and shows them in the
+other. Objects are neither copied nor changed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Target
 
 _AT_ONCE = 2000
-"""Receipts that one event names; a move of more is several events of one name."""
+"""Most receipts of one event; a larger move is several events with one name."""
 NEW = "new"
-"""Into a study that is made by the move."""
+"""The target is a study that the move creates."""
 logger = get_logger("lifecycle")
 
 
@@ -62,7 +62,7 @@ class SeriesMoved:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What was moved into which study, and whether the indexers have followed: if not, they will."""
+    """What was moved into which study, and whether the indexers have followed yet."""
 
     into: str
     series: tuple[SeriesMoved, ...]
@@ -76,7 +76,7 @@ class _Series:
 
 
 class MoveDesk:
-    """For one process; `patience` in seconds is how long indexers are waited for."""
+    """Moves, for one process; `patience` is how long to wait for indexers, in seconds."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class MoveDesk:
         patience: float = 10.0,
         rules: Sequence[RetentionRule] = (),
     ) -> None:
-        """What `rules` of retention keep in one study is not moved to where they keep it shorter."""
+        """Instances are not moved to a study where the retention `rules` keep them for a shorter time."""
         self._objects = objects
         self._log = log
         self._index = index
@@ -96,12 +96,12 @@ class MoveDesk:
         self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
 
     async def move(self, targets: Sequence[Target], into: str, asked: Asked, values: Values | None = None) -> Moved:
-        """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or a UID that
-        nobody has), whose attributes `values` may correct.
+        """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or an unused
+        UID), whose attributes `values` may correct.
 
-        A whole series keeps its UID where the other study has none of it; what is moved otherwise becomes a series of
-        its own. Raises `NotUnderstood`, `NotFound`, `Held` under a hold or where retention would be shorter,
-        `Conflicting` where the other study has one of the instances already or was deleted, `DependencyUnavailable`."""
+        A whole series keeps its UID if the other study has no part of it; otherwise the instances become a new series.
+        Raises `NotUnderstood`, `NotFound`, `Held` under a hold or if retention would be shorter, `Conflicting` if the
+        other study has one of the instances already or was deleted, `DependencyUnavailable`."""
         study = targets[0].study
         if into != NEW and not is_uid(into):
             raise NotUnderstood(f"into: a Study Instance UID, or {NEW!r}")
@@ -128,8 +128,8 @@ class MoveDesk:
         return await self._move(study, into, series, origin, known, values or {}, asked)
 
     async def move_back(self, study: str, asked: Asked, move: str = "") -> Moved:
-        """Take a move out of `study` back, or all moves of the last request where none is named. Raises `NotFound`
-        where nothing was moved away, `Conflicting` where what was moved was deleted or moved on since, `Held`,
+        """Withdraw a move out of `study`, or all moves of the last request if none is named. Raises `NotFound` if
+        nothing was moved away, `Conflicting` if the instances were deleted or moved on since, `Held`,
         `DependencyUnavailable`."""
         await self._must_settle()
         away: dict[str, list[FatedReceipt]] = {}
@@ -183,7 +183,7 @@ class MoveDesk:
         return await self._append(events)
 
     async def _series(self, targets: Sequence[Target]) -> dict[str, _Series]:
-        """All receipts of what is to be moved, those that are redundant or kept aside included, by series."""
+        """All receipts to be moved, including those redundant or aside, by series."""
         found: dict[str, _Series] = {}
         seen: set[str] = set()
         for target in targets:
@@ -200,7 +200,7 @@ class MoveDesk:
         return found
 
     async def _series_of(self, study: str) -> set[str]:
-        """The series of a study, those included that were deleted or moved away: a series keeps its meaning."""
+        """The series of a study, including those deleted or moved away: the meaning of a series UID never changes."""
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         found = {at.series_instance_uid async for page in self._index.locate(query) for at in page}
         async for fated in self._index.fated(DEFAULT_PARTITION, study):
@@ -256,7 +256,7 @@ class MoveDesk:
         return Moved(first.into_study, tuple(moved.values()), await self._settle())
 
     async def _must_settle(self) -> None:
-        """What is moved is what there is, by all that was decided before."""
+        """Wait until all earlier decisions are applied, so that the move covers what is really present."""
         if not await self._settle():
             raise DependencyUnavailable("index", "it is behind: try again when the indexers have followed")
 
@@ -265,14 +265,14 @@ class MoveDesk:
 
 
 def _header_values(series: str, origin: CorrectedStudy, known: CorrectedStudy | None) -> dict[str, Mapping[str, Any]]:
-    """What the move changes in the headers of a series besides the UIDs. In a study that is there, the series says of
-    patient and study what that one's objects say, and corrections of that one apply on top. In a new one it says what
-    it said before."""
+    """The header values that a move of a series changes besides the UIDs. In an existing study, the series gets the
+    patient and study values of that study's objects, and its corrections apply on top. In a new one they do not
+    change."""
     standing = sorted(origin.corrections.standing(), key=lambda one: (not one.moves, one.id))
     if known is None:
         return _joined(one for one in standing if one.series in ("", series))
     own = keys_as_attributes({tag: said for tag, said in known.own.items() if tag in OF_ITS_STUDY})
-    # What is said of the other study and its patient must not stay.
+    # Values of the previous study and its patient must not stay.
     emptied = {f"{tag:08X}": {"vr": vr_of(tag).decode("ascii")} for tag in OF_ITS_STUDY}
     of_series = _joined(one for one in standing if one.series == series)
     kept = {name: said for name, said in of_series.items() if int(name, 16) in OF_SERIES}

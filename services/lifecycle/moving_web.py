@@ -27,7 +27,7 @@ from gantry.services.lifecycle.moves import Moved, MoveDesk
 
 _FRESH = {"Cache-Control": "no-store"}
 _MOST = 10_000
-"""Series or instances that one request names."""
+"""Most series or instances of one request."""
 
 
 class MoveService:
@@ -43,9 +43,9 @@ class MoveService:
         return {Resource.MOVE: self.move, Resource.MOVE_BACK: self.move_back}
 
     async def move(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the names of the moves when everybody sees it, 202 when everybody will. `into` in the body is a
-        Study Instance UID, or "new"; `series` or `instances` names some of those in the path; `values` are attributes
-        of a new study. 400, 403, 404; 409 under a hold, or where the other study has one of the instances."""
+        """200 with the names of the moves when they are visible everywhere, 202 when they will be. `into` in the body
+        is a Study Instance UID, or "new"; `series` or `instances` names some of those in the path; `values` are
+        attributes of a new study. 400, 403, 404; 409 under a hold, or if the other study has one of the instances."""
         asked = corrector_of(request, self._may_correct)
         body = await json_body(request)
         if not isinstance(body, Mapping) or not isinstance(body.get("into"), str):
@@ -54,8 +54,8 @@ class MoveService:
         return await _answer(request, self._desk.move(_targets(match, body), body["into"], asked, values))
 
     async def move_back(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 or 202 when the move is withdrawn, or all of the last request where none is named; 404 where there is
-        none; 409 where what was moved was deleted or moved on since."""
+        """200 or 202 when the move is withdrawn, or all of the last request if none is named; 404 if there is none; 409
+        if the instances were deleted or moved on since."""
         asked = corrector_of(request, self._may_correct)
         if len(match.rest) > 1:
             raise HttpProblem(404, "no such move")

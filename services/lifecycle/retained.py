@@ -1,4 +1,4 @@
-"""Studies whose retention is over by a day: in pages that each look at a bounded number of studies."""
+"""Studies whose retention ends by a given day: in pages that each examine a bounded number of studies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gantry.common.runtime.study_facts import KnownStudy
 
 @dataclass(frozen=True, slots=True)
 class RetainedStudy:
-    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him;
-    `uncommitted` says which archive has not committed it that must have."""
+    """A study that a rule matches, without patient identity; `holds` counts those on the study or its patient;
+    `uncommitted` names the archive that still has to commit it."""
 
     uid: str
     instances: int
@@ -30,7 +30,8 @@ class RetainedStudy:
 
 @dataclass(frozen=True, slots=True)
 class RetainedPage:
-    """Studies that may go, each once over all pages; how many were looked at; and where to go on, None at the end."""
+    """Studies that may be deleted, each once over all pages; how many were examined; and where to continue, None at the
+    end."""
 
     studies: Sequence[RetainedStudy]
     examined: int
@@ -45,7 +46,7 @@ class RetainedStudies:
         self._protection = protection
 
     async def known(self, document: Document) -> RetainedStudy | None:
-        """What a study is kept by; None where no rule is about it."""
+        """The rule that retains a study; None if no rule matches."""
         uid = str(document.attributes[STUDY_INSTANCE_UID][0])
         known = KnownStudy(DEFAULT_PARTITION, uid, document.attributes)
         retention = await self._protection.retention(known)
@@ -56,8 +57,8 @@ class RetainedStudies:
         return RetainedStudy(uid, instances, retention, holds, await self._protection.uncommitted(known))
 
     async def page(self, by: date, start: Cursor, most: int, look_at: int) -> RetainedPage:
-        """Studies that may be deleted by a day, held ones included: `most` at most, of `look_at` studies that are
-        looked at. It begins at `start`, () for the beginning."""
+        """Studies that may be deleted by a day, including held ones: at most `most`, out of `look_at` studies examined.
+        It begins at `start`, () for the beginning."""
         found: list[RetainedStudy] = []
         examined = 0
         deleting = [rule for rule in self._protection.rules if rule.deletes]
@@ -76,13 +77,14 @@ class RetainedStudies:
         self, before: Sequence[RetentionRule], rule: RetentionRule, document: Document, by: date
     ) -> RetainedStudy | None:
         if any(other.may_match(document.attributes) for other in before):
-            return None  # it was looked at under that rule: a study goes by all of its rules, or stays
+            return None  # it was examined under that rule: all rules of a study must allow its deletion
         study = await self.known(document) if may_be_over(rule, document, by) else None
         return study if study is not None and goes(study.retention, by) else None
 
 
 def may_be_over(rule: RetentionRule, document: Document, by: date) -> bool:
-    """False where the Study Date alone says that the rule keeps it: nothing else is read of the many that stay."""
+    """False if the Study Date alone shows that the rule retains it: nothing else is read of the many studies that
+    stay."""
     dated = date_in(document.attributes, STUDY_DATE) if rule.since is Since.STUDY else None
     return rule.period is not None and (dated is None or rule.period.after(dated) <= by)
 

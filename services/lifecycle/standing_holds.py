@@ -1,4 +1,4 @@
-"""Which holds stand, on what, and who placed them, when and why."""
+"""Which holds are in force, on what, and who placed them, when and why."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gantry.common.runtime.study_facts import KnownStudy, known_study
 from gantry.services.lifecycle.hold_facts import HoldFacts, placed_at
 
 _MOST_STUDIES = 20
-"""Of a Patient ID: its studies say under which issuers holds may stand."""
+"""Most studies of a Patient ID that are read: they show the issuers of possible holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold that stands: `holder` is a Study Instance UID, or a digest of who is `on` it as a patient; `at` in
-    microseconds since the epoch; who placed it and why, None where the event was not found in time."""
+    """A hold in force: `holder` is a Study Instance UID, or a digest of the patient `on` whom it is; `at` in
+    microseconds since the epoch; who placed it and why, None if the event was not found in time."""
 
     holder: str
     on: str
@@ -41,16 +41,17 @@ class ReadHolds:
         self._facts = facts
 
     async def of(self, term: str) -> list[Hold]:
-        """Those on a study, known or not, and on its patient; or on a Patient ID of any issuer, and his studies."""
+        """The holds on a study, known or not, and on its patient; or on a Patient ID of any issuer, and the patient's
+        studies."""
         return await self._described(await self.standing(term))
 
     async def standing(self, term: str) -> list[StandingHolds]:
-        """The same by their names alone."""
+        """The same, with only their names."""
         keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
         return [one async for one in self._those(keys)]
 
     async def page(self, after: str, limit: int) -> tuple[list[Hold], str | None]:
-        """Those of so many holders that follow one, "" for the first; and the last holder, where there are more."""
+        """The holds of the next holders after a given one, "" for the first; and the last holder, if there are more."""
         found: list[StandingHolds] = []
         async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
             async for page in pages:

@@ -1,4 +1,4 @@
-"""Deleting and restoring over HTTP, an extension to DICOMweb: the path is that of what is retrieved.
+"""Deleting and restoring over HTTP, an extension to DICOMweb: the path is the same as for retrieval.
 
 DELETE /dicom-web/studies/1.2.3?reason=sent+twice
 POST   /dicom-web/studies/1.2.3/restore?reason=a+mistake
@@ -31,7 +31,7 @@ _LATER = "the index is behind, and follows as soon as it has caught up\n"
 
 
 class DeletionService:
-    """DELETE, restore, and who may."""
+    """DELETE, restore, and the caller's permissions."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class DeletionService:
         profiles: Collection[str] = (),
         may_share: Collection[str] = (),
     ) -> None:
-        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`; `may_reject` has the
-        codes of each, `hiding` those that hide something here. `overrides` says whether anybody can open here what he
-        does not see, `confidential` whether there are studies that not everybody sees; by `profiles` those who
-        `may_share` download de-identified copies."""
+        """`may_delete` and the callers in `others` are names of tokens, and `LOOPBACK`; `may_reject` has the codes of
+        each, `hiding` those that hide something here. `overrides` is whether callers can open studies that they do not
+        see, `confidential` whether there are studies that not every caller sees; `profiles` are those by which callers
+        in `may_share` download de-identified copies."""
         self._profiles = sorted(profiles)
         self._may_share = frozenset(may_share)
         self._deletions = deletions
@@ -69,12 +69,12 @@ class DeletionService:
         }
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What this caller may do, by name; with which codes it may reject. Orders are seen by no name: a role says so,
-        and every study is seen."""
+        """What this caller may do, by name, and the codes with which it may reject. Reading orders depends on no name:
+        it requires a role, and sight of every study."""
         said: dict[str, Any] = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         caller = request[CALLER]
         said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
-        # Who marks a study must be able to see it afterwards.
+        # A caller that marks a study must be able to see it afterwards.
         said["confidential"] = self._confidential and said.get("correct", False) and caller.sight.whole
         opens = self._overrides and not caller.sight.whole
         said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
@@ -88,7 +88,7 @@ class DeletionService:
         return await self._change(request, match, "DELETE over HTTP", self._deletions.delete)
 
     async def restore(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """204 when it is found again, 202 when it is certain to be; with `note` what that rejection note of the study
+        """204 when it is found again, 202 when it is certain to be; with `note`, what that rejection note of the study
         hides. 403; 404 if nothing of it can be restored."""
         note = request.query.get("note", "")
         if not note:

@@ -1,5 +1,5 @@
-"""Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, moves between
-object stores, sealing and statements of what was sealed, and the counts of conflicts and of what is stored."""
+"""Wiring of the tasks beside the indexer: sweeper, collector, verification, comparison with the index, moves between
+object stores, sealing and statements about it, and the counts of conflicts and of stored objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAY_SECONDS = 24 * 3600
 
 
 async def build(context: Context) -> RoleParts:
-    """What the settings of `upkeep` ask for."""
+    """The tasks that the settings of `upkeep` ask for."""
     upkeep = context.settings.upkeep
     objects, log, index = context.objects, context.log, context.index
     clock, metrics = context.clock, context.metrics
@@ -68,7 +68,7 @@ async def build(context: Context) -> RoleParts:
         background.append(("tiers", tiering.run(tiers.every)))
     lifecycle = context.settings.lifecycle
     if lifecycle.collect_every:
-        # What is removed was seen by every indexer, and is sealed where this archive seals.
+        # Before an object is removed, every indexer has read its deletion, and it is sealed if this archive seals.
         followers = (INDEXERS, sealing.GROUP) if upkeep.archive else (INDEXERS,)
         collector = Collector(
             objects,

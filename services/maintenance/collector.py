@@ -1,9 +1,9 @@
-"""Objects of what was deleted are removed when their grace time is over, and a certificate says so.
+"""Removes the objects of deleted instances when their grace time is over, and publishes a certificate.
 
-The order: the deletion is on the log and every indexer has passed it; the grace time is over, and no hold and no
-retention stands in the way; the object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt
-that is still due: removing an object again is satisfied, and a certificate that comes twice is the same. So it does no
-harm either where two processes collect at once; what stays for ever is the fate of the receipt.
+The order: the deletion is on the log and every indexer has read it; the grace time is over, and no hold or retention
+prevents it; the object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt that is still
+due: removing an object again succeeds, and a repeated certificate is the same. So two processes may collect at once;
+the fate of the receipt is stored for ever.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from gantry.services.maintenance.families import Families
 from gantry.services.maintenance.lapsing import Lapsing
 
 _MARGIN_SECONDS = 300.0
-"""Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
+"""Restoring is refused when the grace time is over; collecting begins this many seconds later, since clocks differ and
+appends wait."""
 _AT_ONCE = 500
 _LOOK_AGAIN_SECONDS = 0.5
 _START_SECONDS = 10.0
-"""Indexers have joined by then."""
+"""Seconds after a start by which the indexers have joined."""
 logger = get_logger("collector")
 
 
 @dataclass(slots=True)
 class Collected:
-    """What a look found: objects removed, and receipts that are due and stay, by a hold, a retention or a
+    """The result of a run: objects removed, and receipts that are due but stay, because of a hold, a retention or a
     restoration."""
 
     objects: int = 0
@@ -70,13 +71,12 @@ class Collector:
         rules: Sequence[RetentionRule] = (),
         note_first: float = 0.0,
     ) -> None:
-        """`grace` in seconds. Nothing is collected that `rules` keep, also where it was deleted before there was such a
-        rule. `followers` are the consumer groups that must have heard of everything first: indexers,
-        and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
-        as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
-        is how long nothing of a study or patient must be left before the values of its corrections go, `await_images`
-        (seconds) how long they wait where there never was one, `note_first`
-        (seconds) how long rejection notes wait for what they name."""
+        """`grace` in seconds. Objects that `rules` retain are not collected, even if they were deleted before there was
+        such a rule. `followers` are the consumer groups that must have read everything first: indexers, and archivers
+        if there are any, so that a restored bucket shows why an object is gone. They are waited for up to `patience`
+        seconds: while objects arrive they are always a little behind. `erase_after` is for how many seconds nothing of
+        a study or patient must be left before the values of its corrections are erased, `await_images` how long they
+        wait if there never was a study, `note_first` how long rejection notes wait for the instances that they name."""
         self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
         self._followers = followers
         self._patience = patience
@@ -92,7 +92,7 @@ class Collector:
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 
     async def run(self, every: float) -> None:
-        """For ever. A look that meets a dependency away is left to the next one."""
+        """Run for ever. After a run that fails because of a dependency, the next one does the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:
@@ -104,8 +104,8 @@ class Collector:
             await self._clock.sleep(every)
 
     async def collect(self) -> Collected:
-        """Collect what is due now. Raises `DependencyUnavailable`, also where the indexers are behind: what they have
-        not heard of may be a restoration."""
+        """Collect what is due now. Raises `DependencyUnavailable`, also if the indexers are behind: an event that they
+        have not read may be a restoration."""
         done = Collected()
         await self._followed()
         async for study, due in self._due():
@@ -116,7 +116,7 @@ class Collector:
         return done
 
     async def _followed(self) -> None:
-        """Return when everybody has passed what is on the log now."""
+        """Return when all followers have read the log up to now."""
         until = self._clock.monotonic() + self._patience
         for group in self._followers:
             left = until - self._clock.monotonic()
@@ -124,7 +124,7 @@ class Collector:
                 raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
 
     async def _due(self) -> AsyncIterator[tuple[str, list[FatedReceipt]]]:
-        """By study, receipts whose objects may be collected."""
+        """The receipts whose objects may be collected, by study."""
         now = self._clock.now_us()
         async for page in self._index.fated(self._partition):
             due = [one for one in page if one.fate.is_due(now, self._grace_us)]
@@ -143,13 +143,13 @@ class Collector:
             await self._remove(study, allowed, families, done)
 
     async def _is_held(self, study: str) -> bool:
-        """Whether a hold stands on a study that something was moved from, or was moved back to."""
+        """Whether a study from which an instance was moved, or to which it was moved back, is under a hold."""
         recent = await unfollowed(self._log, self._partition, study)
         known = await known_study(self._index, self._partition, study, deleted=True)
         return bool(await self._protection.holds(self._partition, study, known, recent))
 
     async def _not_held(self, study: str, recent: StudyState, due: list[FatedReceipt]) -> list[FatedReceipt]:
-        """Those that no hold and no retention keeps, and that no other archive must commit first."""
+        """The receipts under no hold and no retention, and for which no other archive has to commit first."""
         known = await known_study(self._index, self._partition, study, deleted=True)
         if await self._protection.holds(self._partition, study, known, recent):
             return []
@@ -158,7 +158,7 @@ class Collector:
             free = {one.receipt for one in await self._protection.may_be_collected(self._partition, study, due)}
         if len(free) == len(due):
             return due
-        # A copy is no loss: the same bytes of the same instance stay.
+        # Removing a copy is not a loss: the same bytes of the same instance remain.
         there = await self._index.receipts_of(self._partition, list({one.instance for one in due}))
         return [
             one
@@ -170,15 +170,15 @@ class Collector:
     async def _remove(
         self, study: str, due: Sequence[FatedReceipt], families: Mapping[str, Sequence[FatedReceipt]], done: Collected
     ) -> None:
-        """Remove objects, and publish what is gone. Of an object that other receipts still need, the receipt alone is
-        forgotten."""
+        """Remove objects, and publish what was removed. If other receipts still need an object, only the receipt is
+        dropped."""
         now, elsewhere, objects, in_place = self._clock.now_us(), list[FatedReceipt](), 0, 0
         for one in due:
             others = [member for member in families[one.receipt] if member.receipt != one.receipt]
             if any(_needs_object(member, now, self._grace_us) for member in others):
                 continue
             receipt = Receipt(one.receipt)
-            # Where the index does not know it, it lies here, or is in place.
+            # If the index does not know the key, the object is in our store, or in place.
             either = receipt.object_key(self._partition), receipt.reference_key(self._partition)
             for key in (one.object_key,) if one.object_key else either:
                 await self._objects.delete(key)
@@ -188,7 +188,7 @@ class Collector:
         if in_place:
             logger.warning("bytes in place stay with their owner: `gantry left-in-place` lists them", objects=in_place)
         await reach(FailPoint.AFTER_COLLECT)
-        # Those that were moved away first: as long as this one is due, all of it comes again.
+        # Receipts that were moved away come first: while this one is due, a crash repeats all of it.
         for other, some in groupby(
             sorted(elsewhere, key=lambda one: one.instance.study_instance_uid),
             lambda one: one.instance.study_instance_uid,
@@ -212,7 +212,7 @@ def _other_studies(study: str, families: Mapping[str, Sequence[FatedReceipt]]) -
 
 
 def _needs_object(member: FatedReceipt, now: int, grace: int) -> bool:
-    """Whether a receipt still answers for its object, or may again. One that was moved away answers through the one
-    that followed from it."""
+    """Whether a receipt still needs its object, or may again. If it was moved away, the receipt that replaced it counts
+    instead."""
     fate = member.fate
     return not (fate.collected or fate.moved_away or fate.is_due(now, grace))

@@ -1,4 +1,4 @@
-"""Two objects compared, for a person who must choose between them: which attributes differ, and do the pixels?"""
+"""Compares two objects, for a person who must choose between them: which attributes differ, and do the pixels?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One attribute: its `path` of keywords (tags, where there is none) and item numbers, from 1; None where an object
+    """One attribute: its `path` of keywords (or tags, without a keyword) and item numbers, from 1; None if an object
     has no such attribute. A sequence that one of them lacks is named once, without what is in it."""
 
     path: str
@@ -32,7 +32,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`same_pixels` is None where that cannot be said: `pixels` says it in words, and why."""
+    """`same_pixels` is None if that cannot be determined; `pixels` gives the result in words, and why."""
 
     differences: list[Difference] = field(default_factory=list)
     same_pixels: bool | None = None
@@ -41,13 +41,13 @@ class Comparison:
 
 def compare(one: Path, other: Path) -> Comparison:
     """Compare two Part 10 files. Pixels are compared as samples, a frame of each at a time: the same picture may be
-    encoded in two ways. Raises `OSError`, and `ValueError` for what cannot be read as DICOM."""
+    encoded in two ways. Raises `OSError`, and `ValueError` for a file that cannot be read as DICOM."""
     try:
         sets = pydicom.dcmread(one, force=True), pydicom.dcmread(other, force=True)
         differences = list(_syntaxes(*sets)) + list(_data_sets(*sets, ""))
     except OSError:
         raise
-    except Exception as error:  # values that are none of their VR, in every way there is
+    except Exception as error:  # values may be invalid for their VR in any way
         raise ValueError(f"cannot be read: {error}") from error
     return Comparison(differences, *_pixels(one, other, *sets))
 
@@ -96,7 +96,7 @@ def _pixels(one: Path, other: Path, first: Dataset, second: Dataset) -> tuple[bo
         return True, "the same bytes"
     try:
         return _samples(iter_pixels(one), iter_pixels(other))
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise exceptions of any type
         return None, f"other bytes; whether the picture is the same cannot be said: {error}"
 
 

@@ -1,4 +1,4 @@
-"""Two objects compared in a process of their own, with limits: what a peer sent is read with pydicom and decoded there.
+"""Compares two objects in a separate process, with limits: data from peers is read with pydicom and decoded there.
 
 python -m gantry.services.maintenance.comparing_apart ONE.dcm OTHER.dcm
 """
@@ -17,7 +17,7 @@ from typing import Any
 from gantry.common.errors import RefusedDataSet
 
 LARGEST = 512 << 20
-"""Bytes of an object that is compared here; `gantry conflicts --compare` takes larger ones."""
+"""Most bytes of an object that is compared here; `gantry conflicts --compare` takes larger ones."""
 _MEMORY = 4 << 30
 _MOST_DIFFERENCES = 2000
 _LONGEST_VALUE = 300
@@ -25,8 +25,8 @@ _LONGEST_VALUE = 300
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """What came of it, as JSON has it: `differences` with `path`, `one` and `other`, whether there are `more`,
-    `same_pixels` (None where that cannot be said), and `pixels` in words."""
+    """The result, as in its JSON: `differences` with `path`, `one` and `other`, whether there are `more`, `same_pixels`
+    (None if that cannot be determined), and `pixels` in words."""
 
     differences: list[dict[str, Any]]
     more: bool
@@ -35,7 +35,8 @@ class Apart:
 
 
 async def compare_apart(one: Path, other: Path) -> Apart:
-    """Compare two Part 10 files; cancelling it ends the process. Raises `RefusedDataSet` for what cannot be read."""
+    """Compare two Part 10 files; cancelling it ends the process. Raises `RefusedDataSet` for a file that cannot be
+    read."""
     command = sys.executable, "-m", "gantry.services.maintenance.comparing_apart", str(one), str(other)
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
@@ -63,7 +64,7 @@ def _main(one: str, other: str) -> dict[str, Any]:
     try:
         compared = compare(Path(one), Path(other))
     except (OSError, ValueError, MemoryError) as error:
-        # Messages may quote what the objects say.
+        # Messages may quote values of the objects.
         return {"error": f"one of them cannot be read as DICOM ({type(error).__name__})"}
     shown = compared.differences[:_MOST_DIFFERENCES]
     return {

@@ -106,7 +106,7 @@ class Completeness:
         for partition, events in committed.items():
             known = await self._index.current(partition, list(events))
             missing = {event.receipt: event for instance, event in events.items() if instance not in known}
-            # What was deleted is known by its fate.
+            # A deleted instance is known by its fate.
             fates = await self._index.fates(partition, list(missing)) if missing else {}
             unknown |= {receipt: event for receipt, event in missing.items() if receipt not in fates}
         if unknown:
@@ -129,7 +129,7 @@ class Completeness:
         async for _ in self._index.fated(DEFAULT_PARTITION):
             return False  # all of them were deleted
         passed = await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES))
-        # An indexer that has not joined a log without events is about to index nothing: the log was lost, too.
+        # If the log has no events, an indexer that has not joined will not fill the index: the log was lost, too.
         if not passed and await self._has_events():
             return False  # they are about to be indexed
         now_ms = self._clock.now_us() // 1000
@@ -187,14 +187,14 @@ class CompleteIndex:
             yield page
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
-        """See `SearchIndex`. What is known can be had in any case."""
+        """See `SearchIndex`. Known instances are returned in any case."""
         known = await self._index.current(partition, instances)
         if len(known) < len(instances):
             await self._completeness.check()
         return known
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
-        """See `SearchIndex`. What is known can be had in any case."""
+        """See `SearchIndex`. Known instances are returned in any case."""
         known = await self._index.resolve(partition, sop_instance_uids)
         if len(known) < len(set(sop_instance_uids)):
             await self._completeness.check()

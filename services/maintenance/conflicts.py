@@ -23,8 +23,8 @@ logger = get_logger("conflicts")
 
 @dataclass(frozen=True, slots=True)
 class ConflictSide:
-    """One of the objects to which a SOP Instance UID refers. `current`: it is the one that is found and retrieved in
-    its series; otherwise it is aside, or redundant: sent again with the bytes of the current one."""
+    """One of the objects to which a SOP Instance UID refers. `current`: it is the one that queries and retrievals
+    return in its series; otherwise it is aside, or redundant: sent again with the bytes of the current one."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -47,7 +47,7 @@ async def sides(index: ReadIndex, partition: str) -> AsyncIterator[list[Conflict
 
 
 async def sides_of(index: ReadIndex, partition: str, uids: Sequence[str]) -> AsyncIterator[list[ConflictSide]]:
-    """The same of some SOP Instance UIDs, in conflict or not; those that are not known are left out."""
+    """The same for some SOP Instance UIDs, in conflict or not; unknown ones are left out."""
     located = await index.resolve(partition, uids)
     for uid in uids:
         found: list[ConflictSide] = []
@@ -59,7 +59,8 @@ async def sides_of(index: ReadIndex, partition: str, uids: Sequence[str]) -> Asy
 
 
 def in_conflict(found: Sequence[ConflictSide]) -> bool:
-    """Whether the sides of a SOP Instance UID are more than one object that was sent more than once. Pure."""
+    """Whether the sides of a SOP Instance UID are different objects, and not one object that was sent more than once.
+    Pure."""
     return any(side.aside for side in found) or sum(1 for side in found if side.current) > 1
 
 

@@ -34,8 +34,8 @@ logger = get_logger("dead letters")
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of a replay: `handled` if the group has passed the event; `again` is the new letter if it failed once
-    more. Neither where the group is behind or not running: it handles the event when it comes to it."""
+    """The result of a replay: `handled` if the group has passed the event; `again` is the new letter if it failed once
+    more. Neither if the group is behind or not running: it will handle the event in its turn."""
 
     letter: str
     handled: bool
@@ -46,7 +46,7 @@ class DeadLetters:
     """The dead letters of a log. Everything may be repeated, also after a crash in the middle."""
 
     def __init__(self, log: EventLog, clock: Clock, patience: float = 10.0) -> None:
-        """A group is waited for as long as `patience`, in seconds."""
+        """`patience` is how long to wait for a group, in seconds."""
         self._log = log
         self._clock = clock
         self._patience = patience
@@ -58,9 +58,9 @@ class DeadLetters:
         return ledger
 
     async def replay(self, letter: DeadLetter, by: str) -> Replayed:
-        """Publish the event again, where it was: under its own topic and key, behind what is there. Every group of the
-        topic hears of it, and to those that have applied it that changes nothing. Raises `NotFound` for a letter that
-        holds no event of this release, `DependencyUnavailable`."""
+        """Publish the event again under its own topic and key, at the end. Every group of the topic reads it; for those
+        that have applied it, nothing changes. Raises `NotFound` for a letter without an event of this release,
+        `DependencyUnavailable`."""
         event = event_of(letter)
         if event is None:
             raise NotFound(
@@ -77,13 +77,13 @@ class DeadLetters:
         return Replayed(name, handled=True, again=await self._failed_again(letter))
 
     async def discard(self, letter: DeadLetter, reason: str, by: str) -> None:
-        """Note that the event is not to be applied; the object it tells of stays. Raises `DependencyUnavailable`."""
+        """Record that the event is not to be applied; its object stays. Raises `DependencyUnavailable`."""
         name, at = letter_id(letter), self._now(letter)
         await self._log.append(DeadLetterDiscarded(letter.partition, letter.trace, letter.group, name, reason, by, at))
         logger.info("dead letter discarded", letter=name, group=letter.group, by=by)
 
     def _now(self, letter: DeadLetter) -> int:
-        """A decision is never older than its letter, whatever the clock of the other machine says."""
+        """A decision is never older than its letter, whatever the other machine's clock shows."""
         return max(self._clock.now_us(), letter.failed_at)
 
     async def _has_passed(self, group: str, topic: str) -> bool:
@@ -107,7 +107,7 @@ class DeadLetters:
 
 
 async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
-    """Which of the receipts have events that the indexers could not apply: no index holds them. Raises
+    """Which of the receipts have events that the indexers could not apply: they are in no index. Raises
     `DependencyUnavailable`."""
     found: set[str] = set()
     async for record in log.replay(_TOPIC):
@@ -120,7 +120,7 @@ async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
 
 
 async def read_into(ledger: Ledger, log: EventLog, since_us: int = 0) -> int:
-    """Take in what was appended since a time; the time of the newest record, to go on from."""
+    """Read what was appended since a time. Returns the time of the newest record, to continue from."""
     async for record in log.replay(_TOPIC, since_us):
         ledger.take(_event(record.payload))
         since_us = max(since_us, record.appended_at)

@@ -1,8 +1,8 @@
-"""The end of an archive: its keys first, then its objects, its log and its index.
+"""Destroys an archive: its keys first, then its objects, its log and its index.
 
-Once the keys are gone nobody reads an object again, whoever has a copy of the bucket; so they go first. A mark in the
-object store says from the beginning that the archive is being destroyed: no process starts on it any more, and whoever
-runs the command again goes on where it was broken off. The mark goes last.
+The keys go first, since without them no copy of the bucket can ever be read. From the beginning, a mark in the object
+store shows that the archive is being destroyed: no process starts on it any more, and a repeated command continues
+where the last one was interrupted. The mark is removed last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.services.asked import Asked
 
 AT_ONCE = 32
-"""Objects that are removed at once."""
+"""Objects that are removed at the same time."""
 _PASSES = 5
 Removal = Callable[[], Awaitable[int]]
 Told = Callable[[str, int], None]
@@ -36,7 +36,7 @@ Told = Callable[[str, int], None]
 
 @dataclass(slots=True)
 class Destroyed:
-    """What was there and is gone, since the command was given first."""
+    """What was removed since the command was first given."""
 
     begun_at: str = ""
     ended_at: str = ""
@@ -50,7 +50,7 @@ class Destroyed:
 
 
 class Destruction:
-    """One archive's end. `stores` are its object stores, as their objects lie."""
+    """The destruction of one archive. `stores` are its object stores, as the objects are stored there."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Destruction:
         clock: Clock,
         told: Told = lambda *_: None,
     ) -> None:
-        """`spool` is the folder of audit records that the log never got; they name patients."""
+        """`spool` is the folder of audit records that never reached the log; they name patients."""
         self._stores = stores
         self._remove_log = remove_log
         self._remove_index = remove_index
@@ -72,7 +72,7 @@ class Destruction:
         self._told = told
 
     async def run(self, asked: Asked, mark: str) -> Destroyed:
-        """Destroy everything, or go on with it; `mark` is the key of the mark. Raises `DependencyUnavailable`."""
+        """Destroy everything, or continue to; `mark` is the key of the mark. Raises `DependencyUnavailable`."""
         done = await self._begin(asked, mark)
         for name, store in self._stores.items():
             done.data_keys += await self._empty(name, store, DATA_KEYS)
@@ -100,8 +100,8 @@ class Destruction:
         return Destroyed(begun_at=said["at"], by=said["by"], reason=said["reason"])
 
     async def _empty(self, name: str, store: BlobStore, prefix: str, but: str = "") -> int:
-        """Remove the objects below a prefix, until a listing shows none. Raises `DependencyUnavailable` where some do
-        not go."""
+        """Remove the objects below a prefix, until a listing shows none. Raises `DependencyUnavailable` if some cannot
+        be removed."""
         gone = 0
         for _ in range(_PASSES):
             before = gone
@@ -133,8 +133,8 @@ async def _batches(store: BlobStore, prefix: str, but: str) -> AsyncGenerator[li
 
 
 def _overwrite(file: Path) -> None:
-    """Overwrite a file of keys and remove it; one that is gone is satisfied. What a disk or a file system keeps of what
-    was there before is beyond us."""
+    """Overwrite a file of keys and remove it; succeeds if it is gone. Earlier content that a disk or file system
+    retains is beyond our reach."""
     try:
         with file.open("r+b") as opened:
             opened.write(secrets.token_bytes(os.fstat(opened.fileno()).st_size))

@@ -1,12 +1,12 @@
 """The values of corrections are removed when nothing of the study, or of the patient, is left.
 
-The order: everything of it is collected, and has been for a while; the values are removed; `StudyCorrectionsErased` or
-`PatientCorrectionsErased` is published, and the index forgets them. A crash anywhere leaves values that are looked at
-again. The while is for a restore, in which a study may be heard of later than what was decided about it.
+The order: everything of it is collected, and has been for some time; the values are removed; `StudyCorrectionsErased`
+or `PatientCorrectionsErased` is published, and the index drops them. After a crash anywhere, the values are examined
+again. The delay is for a restore, in which a study may appear later than the decisions about it.
 
-A patient of whom nothing was there when a message corrected or merged it has a longer while: images that a modality
-took under the old name or ID may be on their way. When a study has come, that while is over: if it is deleted, the
-values go as all others do.
+For a patient without studies when a message corrected or merged it, the delay is longer: images that a modality took
+under the old name or ID may be on their way. It ends when a study arrives: if that is deleted, the values are erased
+like all others.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from gantry.common.telemetry.traces import new_trace
 
 _ON_ITS_WAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _ON_ITS_WAY_MS
-"""How old values may be, and are no longer looked at: each is several times."""
+"""Age in milliseconds beyond which values are not examined any more; by then each was, several times."""
 _READ_TOGETHER = 16
 logger = get_logger("collector")
 
 
 class Eraser:
-    """Erases in one partition. Times in seconds: `after` since nothing is left, and where there was nothing yet
-    `awaited` since the correction."""
+    """Erases in one partition. Times in seconds: `after` since nothing is left, or `awaited` since the correction if
+    there was nothing yet."""
 
     def __init__(
         self,
@@ -63,8 +63,8 @@ class Eraser:
         self._began = False
 
     async def erase(self) -> int:
-        """Erase what is due now; the caller knows that the indexers have followed. How many corrections that were.
-        Raises `DependencyUnavailable`."""
+        """Erase what is due now; the caller has made sure that the indexers have followed. Returns how many corrections
+        that were. Raises `DependencyUnavailable`."""
         now, erased = self._clock.monotonic(), 0
         since: dict[Forsaken, float] = {}
         waiting: dict[str, bool] = {}
@@ -98,8 +98,8 @@ class Eraser:
         return known
 
     async def _waited_for(self, waiting: dict[str, bool]) -> list[str]:
-        """Corrections that waited and do no longer, since a study has come. The first time all of that age are looked
-        at: it may have come while no process was there."""
+        """Corrections that no longer wait, since a study has arrived. The first time all of that age are examined: a
+        study may have arrived while no process was running."""
         if self._began:
             return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
         now_ms, found, several = self._clock.now_us() // 1000, list[str](), list[tuple[str, str]]()
@@ -123,7 +123,7 @@ class Eraser:
         ]
 
     async def _had_its_study(self, key: str, correction: str) -> bool:
-        """Whether a correction, which is none that waits now, says that it does."""
+        """Whether a correction that does not wait now was made to wait."""
         try:
             subject, _ = await read_values(self._objects, key)
         except (NotFound, NotUnderstood):
@@ -131,11 +131,11 @@ class Eraser:
         if not subject.awaited:
             return False
         known = await self._index.corrections(self._partition, subject.study, subject.patient)
-        # One whose event is still on its way waits, too.
+        # A correction whose event is still on its way waits, too.
         return correction in known.made
 
     async def _remove_unheard_of(self) -> None:
-        """Remove values that no event names: whoever wrote them died before it was on the log."""
+        """Remove values that no event names: their writer died before the event was on the log."""
         now_ms = self._clock.now_us() // 1000
         async for key, receipt in keys(self._objects, "corrections", self._partition, now_ms - _LOOKED_AT_MS, now_ms):
             if receipt.milliseconds > now_ms - _ON_ITS_WAY_MS:

@@ -10,15 +10,15 @@ from gantry.common.ports.index import FatedReceipt, SearchIndex
 
 
 class Families:
-    """For one partition."""
+    """The families of one partition."""
 
     def __init__(self, index: SearchIndex, partition: str) -> None:
         self._index = index
         self._partition = partition
 
     async def of(self, members: Sequence[FatedReceipt]) -> dict[str, list[FatedReceipt]]:
-        """By receipt, all that share its object, itself included: the receipt that the object came with, and those that
-        followed from it by moves. A member that nothing was decided about is there. Raises `DependencyUnavailable`."""
+        """For each receipt, all that share its object, including itself: the receipt that the object came with, and
+        those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
         first = {one.receipt: _first(one) for one in members}
         known: dict[str, FatedReceipt] = {}
         children: dict[str, list[str]] = {}
@@ -43,7 +43,7 @@ def _below(
     found, waiting = {one.receipt: one}, [first]
     while waiting:
         receipt = waiting.pop()
-        # Of one that was never decided about, there is its name alone: it is there, and needs its object.
+        # Without any decision only its name is known: it is present, and needs its object.
         found.setdefault(receipt, known.get(receipt) or FatedReceipt(one.instance, receipt, ALIVE))
         waiting += children.get(receipt, ())
     return list(found.values())

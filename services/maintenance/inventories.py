@@ -1,5 +1,5 @@
-"""What the archive shows of its studies, as records of an inventory: hidden instances are not among them, and what was
-corrected is as it is shown."""
+"""The studies that the archive shows, as records of an inventory: without hidden instances, and with corrections
+applied."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gantry.common.errors import DependencyUnavailable, NotUnderstood
 from gantry.common.ports.index import Location, ReadIndex
 
 _TOGETHER = 100
-"""Studies of one question: a listing must not stay open for as long as an inventory takes."""
+"""Studies of one query: a listing must not stay open for as long as an inventory takes."""
 _OF_STUDIES = frozenset(
     tag
     for tag, one in ATTRIBUTES.items()
@@ -40,7 +40,7 @@ INVENTORIED = _OF_STUDIES | _OF_SERIES
 
 
 class InventoriedStudies:
-    """The studies that match `query`, down to `level`. With `keys`, where the objects are in the store."""
+    """The studies that match `query`, down to `level`; with `keys`, also the keys of the objects in the store."""
 
     def __init__(self, index: ReadIndex, clock: Clock, query: Query, level: InventoryLevel, *, keys: bool) -> None:
         self._index = index
@@ -50,8 +50,8 @@ class InventoriedStudies:
         self._keys = keys
 
     async def all(self) -> AsyncIterator[InventoriedStudy]:
-        """Each study as it is when its turn comes. One that comes or goes meanwhile may be missed, and none is listed
-        twice. Raises `DependencyUnavailable`, also where another index took the place of this one."""
+        """Each study as it is when its turn comes. One that is added or removed meanwhile may be missed; none is listed
+        twice. Raises `DependencyUnavailable`, also if another index replaced this one."""
         place: Cursor = ()
         while True:
             try:
@@ -67,7 +67,7 @@ class InventoriedStudies:
             place = page[-1].place
 
     async def _study(self, document: Document) -> InventoriedStudy | None:
-        """None where the last instance of a study has gone since it was listed."""
+        """None if the last instance of a study was removed since it was listed."""
         moment = f"{datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC):%Y%m%d%H%M%S}+0000"
         uid = str(document.attributes[STUDY_INSTANCE_UID][0])
         attributes = _only(document.attributes, _OF_STUDIES)

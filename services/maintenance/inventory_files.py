@@ -1,6 +1,6 @@
-"""Inventories as files: one, or a root and its parts where there are more instances than one object should have.
+"""Inventories as files: one, or a root and its parts if there are more instances than one object should have.
 
-A file has its name when it is whole, and the root has its name last: where the root is, everything is.
+A file gets its name when it is complete, and the root gets its name last: if the root exists, everything does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gantry.common.ids import new_uid
 
 @dataclass(frozen=True, slots=True)
 class InventoryPart:
-    """A whole Inventory SOP Instance that has not its name yet."""
+    """A complete Inventory SOP Instance without its final name."""
 
     path: Path
     uid: str
@@ -25,8 +25,8 @@ class InventoryPart:
 
 
 class InventoryFiles:
-    """Takes studies one by one. `most` instances are in one file, and those of the study that reaches it; a study
-    counts as one more."""
+    """Takes studies one by one. A file has up to `most` instances, plus the rest of the study that reaches this; a
+    study counts as one more."""
 
     def __init__(self, path: Path, scope: Scope, most: int) -> None:
         """`path` is that of the root; parts are beside it, `NAME-0001.dcm` and so on."""
@@ -53,7 +53,7 @@ class InventoryFiles:
         self.instances += instances
 
     def finish(self) -> list[Path]:
-        """Everything is durable and has its name; the root comes first. Raises `OSError`."""
+        """Make everything durable and give it its name. Returns the paths, the root first. Raises `OSError`."""
         self._close()
         if len(self._parts) != 1:
             uids = [part.uid for part in self._parts]
@@ -67,7 +67,7 @@ class InventoryFiles:
         return [self._path, *names]
 
     def discard(self) -> None:
-        """Remove what has no name yet."""
+        """Remove the files without a final name."""
         self._close()
         for part in self._parts:
             part.path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Rejection notes that came first and waited in vain: reported, and no longer waited for.
+"""Rejection notes that arrived before their instances and waited in vain: reported, and withdrawn.
 
-Where nothing came within the time, the rejection is withdrawn, by an event as any other: so what comes later is not
-rejected, whatever the settings are by then.
+If nothing arrived in time, the rejection is withdrawn by an ordinary event: so later arrivals are not rejected,
+whatever the settings are by then.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ logger = get_logger("collector")
 
 @dataclass(slots=True)
 class StudyRejections:
-    """What stands in a study of notes that came first: what they wait for, and what came."""
+    """The early notes of a study that are in force: what they wait for, and what arrived."""
 
     waiting: list[tuple[Deletion, FatedReceipt]] = field(default_factory=list)
     came: set[tuple[str, InstanceKey]] = field(default_factory=set)
 
     def add(self, one: FatedReceipt) -> None:
-        """One more receipt about which something was decided."""
+        """Add a receipt with decisions."""
         at = one.instance.series_instance_uid, one.instance.sop_instance_uid
         for deletion in one.fate.standing:
             if is_waiting(one.receipt, deletion, *at):
@@ -41,7 +41,7 @@ class StudyRejections:
                 self.came.add((deletion.id, one.instance))
 
     def lapsed(self, now_ms: int, note_first_ms: int) -> list[tuple[Deletion, FatedReceipt]]:
-        """What was waited for in vain; times in milliseconds."""
+        """The instances that were awaited in vain; times in milliseconds."""
         return [
             (deletion, one)
             for deletion, one in self.waiting
@@ -51,12 +51,12 @@ class StudyRejections:
 
 
 class Lapsing:
-    """In one partition."""
+    """Withdraws rejections in one partition."""
 
     def __init__(
         self, log: EventLog, index: SearchIndex, clock: Clock, metrics: Metrics, partition: str, note_first: float
     ) -> None:
-        """`note_first` in seconds: so long before its objects a note may come."""
+        """`note_first` in seconds: how long before its objects a note may arrive."""
         self._log = log
         self._index = index
         self._clock = clock
@@ -65,8 +65,8 @@ class Lapsing:
         self._note_first_ms = int(note_first * 1000)
 
     async def lapse(self) -> int:
-        """Withdraw what waited in vain; how many instances. To be called when the indexers have passed what is on the
-        log: what came in time is known then. Raises `DependencyUnavailable`."""
+        """Withdraw rejections that waited in vain. Returns for how many instances. To be called when the indexers have
+        read the whole log: then all arrivals in time are known. Raises `DependencyUnavailable`."""
         count = 0
         async for study, rejections in self._studies():
             now = self._clock.now_us()
@@ -81,7 +81,7 @@ class Lapsing:
         return count
 
     async def _studies(self) -> AsyncIterator[tuple[str, StudyRejections]]:
-        """By study, in order: pages are ordered by it."""
+        """The rejections by study, in order: pages are ordered by study."""
         study, known = "", StudyRejections()
         async for page in self._index.fated(self._partition):
             for one in page:

@@ -1,7 +1,7 @@
-"""Bytes in a bucket or folder of somebody else that Gantry does not need any more: their owner may remove them.
+"""Bytes in a foreign bucket or folder that Gantry does not need any more: their owner may remove them.
 
-They were of what was deleted for good, or were copied into a store of ours. A note lies in the object store for each
-(`gantry.common.runtime.in_place`), for as long as the bytes are there.
+They belonged to objects that were deleted for good, or were copied into a store of ours. The object store has a note
+for each (`gantry.common.runtime.in_place`), for as long as the bytes are there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.runtime.losses import instance_of
 
 _BEHIND = bytes(8)
-"""The element behind file meta information shows where that ends (PS3.10 7.1)."""
+"""The element after the file meta information shows where that ends (PS3.10 7.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An object that its owner may remove; `seen` is False where its store cannot be asked whether it is there."""
+    """An object that its owner may remove; `seen` is False if its store cannot be asked whether it exists."""
 
     store: str
     key: str
@@ -39,8 +39,8 @@ class LeftInPlace:
         self._index = index
 
     async def all(self) -> AsyncIterator[Left]:
-        """What may be removed, each once. Notes of what is gone, or was written anew by its owner, are removed. The
-        index must have heard of everything that is on the log. Raises `DependencyUnavailable`."""
+        """The objects that may be removed, each once. Notes of objects that are gone, or were rewritten by their owner,
+        are removed. The index must have followed the whole log. Raises `DependencyUnavailable`."""
         told: set[tuple[str, str]] = set()
         async for note, reference in self._objects.left():
             place = reference.store, reference.key
@@ -54,7 +54,7 @@ class LeftInPlace:
             yield Left(*place, reference.size, bool(there))
 
     async def _is_there(self, reference: Reference) -> bool | None:
-        """None where that cannot be said."""
+        """Whether the object exists; None if that cannot be determined."""
         try:
             store = await self._objects.foreign.get(reference.store)
             await store.stat(reference.key, reference.tag)
@@ -65,8 +65,8 @@ class LeftInPlace:
         return True
 
     async def _is_needed(self, reference: Reference) -> bool:
-        """Whether another receipt of the instance, also one that is deleted and could be brought back, is of these very
-        bytes."""
+        """Whether another receipt of the instance has these very bytes, including a deleted one that could be
+        restored."""
         try:
             uid = parse_meta(reference.head + _BEHIND).sop_instance_uid
         except NotUnderstood:

@@ -1,4 +1,4 @@
-"""Dead letters and what was decided about them: the pure fold of the topic `dead-letters`."""
+"""Dead letters and the decisions about them: the pure fold of the topic `dead-letters`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORTEST = 4
 
 
 class LetterState(StrEnum):
-    """What became of a dead letter."""
+    """The state of a dead letter."""
 
     OPEN = "open"
     REPLAYED = "replayed"
@@ -30,9 +30,8 @@ class LetterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter as people see it; nothing of a patient is in it. Times are microseconds since the epoch. `event` is
-    the kind of event that could not be applied, "" for what this release cannot read; UIDs are "" where the event has
-    none."""
+    """A dead letter as people see it, without patient data. Times are microseconds since the epoch. `event` is the kind
+    of event that could not be applied, "" if this release cannot read it; UIDs are "" if the event has none."""
 
     id: str
     group: str
@@ -53,7 +52,7 @@ class Letter:
 
 
 def event_of(letter: DeadLetter) -> Event | None:
-    """The event that could not be applied; None for what this release cannot read."""
+    """The event that could not be applied; None if this release cannot read it."""
     try:
         return decode(letter.payload)
     except UndecodableEvent:
@@ -61,7 +60,7 @@ def event_of(letter: DeadLetter) -> Event | None:
 
 
 def described(dead: DeadLetter) -> Letter:
-    """A letter that nothing was decided about."""
+    """A letter without a decision."""
     event = event_of(dead)
     sender = event.calling_ae_title if isinstance(event, InstanceStored) else ""
     return Letter(
@@ -100,16 +99,16 @@ class Ledger:
                 self.decisions[event.letter] = event
 
     def all(self) -> list[Letter]:
-        """Every letter with what was decided about it, the oldest first."""
+        """Every letter with its decision, the oldest first."""
         found = [self._decided(name, described(dead)) for name, dead in self.letters.items()]
         return sorted(found, key=lambda letter: (letter.failed_at, letter.id))
 
     def open(self) -> list[Letter]:
-        """Those that nothing was decided about."""
+        """The letters without a decision."""
         return [letter for letter in self.all() if letter.state is LetterState.OPEN]
 
     def named(self, prefix: str) -> DeadLetter:
-        """The letter whose name begins so. Raises `NotFound` for none and for more than one."""
+        """The letter whose name begins like this. Raises `NotFound` for none and for more than one."""
         names = [name for name in self.letters if name.startswith(prefix)] if len(prefix) >= _SHORTEST else []
         if len(names) != 1:
             why = (

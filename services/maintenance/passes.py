@@ -1,5 +1,5 @@
-"""Passes over everything there is that take hours, and begin again after a while: how far one is lies in the bucket, so
-that a pass that was broken off goes on there, and of several processes one makes it.
+"""Passes over the whole archive, which take hours and are repeated: their progress is stored in the bucket, so that an
+interrupted pass is continued, and only one of several processes makes it.
 
     state/NAME/RECEIPT.json: the newest counts.
 """
@@ -25,7 +25,8 @@ _LOOK_SECONDS = 600.0
 
 @dataclass(slots=True)
 class Pass:
-    """When a pass was begun, saved and ended (0 before), in microseconds since the epoch, and who makes it."""
+    """When a pass was begun, saved and ended (0 before), in microseconds since the epoch, and which process makes
+    it."""
 
     begun_at: int = 0
     saved_at: int = 0
@@ -59,7 +60,7 @@ class Passes(Generic[P]):
         return None
 
     async def run(self, every: float, work: Callable[[P | None], Awaitable[object]]) -> None:
-        """Run for ever: `work` begins a pass, or goes on with one, `every` seconds after the one before ended."""
+        """Run for ever: `work` begins a pass, or continues one, `every` seconds after the one before ended."""
         while True:
             try:
                 state = await self.latest()
@@ -70,7 +71,8 @@ class Passes(Generic[P]):
             await self._clock.sleep(min(every, _LOOK_SECONDS))
 
     def is_due(self, state: P, every: float) -> bool:
-        """Whether a pass is to begin or to go on here: `every` seconds are over, or whoever made it is gone."""
+        """Whether a pass is to begin or continue here: `every` seconds are over, or the process that made it is
+        gone."""
         now = self._clock.now_us()
         if state.finished_at:
             return now - state.finished_at >= every * 1e6
@@ -95,7 +97,7 @@ class Passes(Generic[P]):
         await self.save(state)
 
     async def save(self, state: P) -> None:
-        """Make the state durable, and remove older ones. Where the store is away it is logged."""
+        """Make the state durable, and remove older ones. If the store is unavailable, that is logged."""
         state.saved_at = self._clock.now_us()
         self._saved = self._clock.monotonic()
         key = f"{self.root}{Receipt.at(state.saved_at).id}.json"
@@ -110,7 +112,7 @@ class Passes(Generic[P]):
 
 
 class Pace:
-    """No more than `rate` units a second; 0 for as many as there are."""
+    """At most `rate` units a second; 0 for no limit."""
 
     def __init__(self, clock: Clock, rate: float) -> None:
         self._clock = clock

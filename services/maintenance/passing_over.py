@@ -1,4 +1,5 @@
-"""Consumer groups that begin behind what a restore appended: those for whom it was history before the log was lost."""
+"""Consumer groups that start after the events that a restore appended, since these were history for them before the log
+was lost."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ from gantry.common.ports.log import EventLog, Record
 from gantry.common.telemetry.logs import get_logger
 
 _PLACE_SECONDS = 30.0
-"""How long to wait for a place in a group: a new Kafka makes its topic of offsets first, and waits for more members.
-One that is running does not leave its place."""
+"""How long to wait for a place in a group: a new Kafka makes its topic of offsets first, and waits for more members. A
+running member does not leave its place."""
 logger = get_logger("restore")
 
 
 async def pass_over(log: EventLog, groups: Mapping[str, Sequence[str]]) -> None:
-    """For each of `groups` with its topics, commit what is on the log now. Where a process is a member already, it
-    reads what is left. Raises `DependencyUnavailable`."""
+    """For each of `groups` with its topics, commit what is on the log now. If a process is a member already, it reads
+    the rest. Raises `DependencyUnavailable`."""
     passed = await asyncio.gather(*(_pass_over(log, *one) for one in groups.items()))
     for group, done in zip(groups, passed, strict=True):
         if not done:
@@ -27,7 +28,7 @@ async def pass_over(log: EventLog, groups: Mapping[str, Sequence[str]]) -> None:
 
 
 async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
-    """Whether it was done."""
+    """Whether it was committed."""
     ends = {topic: await log.ends(topic) for topic in topics}
     behind = [
         Record(topic, partition, end - 1, "", b"", 0)
@@ -44,5 +45,5 @@ async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
         except TimeoutError:
             return False
         await consumer.commit(behind)
-    # Beside another member of a Kafka group only what is ours is committed.
+    # Beside another member of a Kafka group only our own partitions are committed.
     return all([await log.has_passed(group, topic, some) for topic, some in ends.items()])

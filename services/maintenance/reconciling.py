@@ -1,11 +1,10 @@
-"""Whether the index knows what the archive was told: every sealed event, compared with the index, in passes.
+"""Whether the index agrees with the events: every sealed event is compared with the index, in passes.
 
-Objects without an event are the sweeper's, and objects that are missing or damaged those of verification; together all
-three say whether objects, events and index are one archive. What the index lacks is published again, as it was: the
-indexers apply it as they would have, and an index that has it already does not change. That happens after a second look
-only, when the indexers have passed what is on the log: an event that is only late is no drift. It is for what fell
-through: where an index is behind as a whole nothing is compared, and of more than a few thousand events nothing more
-is published; `gantry reindex` is for that.
+The sweeper handles objects without an event, verification those that are missing or damaged; together the three show
+whether objects, events and index agree. Events that the index lacks are published again unchanged: the indexers apply
+them as usual, and an index that has them already does not change. That happens only after a second comparison, when the
+indexers have read the whole log: a late event is not drift. This is for single lost events: if the whole index is
+behind, nothing is compared, and at most a few thousand events are published; `gantry reindex` is for the rest.
 
 Not compared: holds, corrections and places (`gantry reindex` builds the index anew from all events).
 """
@@ -32,14 +31,14 @@ from gantry.services.maintenance.dead_letters import buried
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 KINDS = ("unindexed", "undecided", "missing")
-"""Of drift: an instance that is not found; a deletion, restoration or move that the index did not hear of; and an
-instance that is not found and whose object is gone."""
+"""Kinds of drift: an instance that is not in the index; a deletion, restoration or move that the index missed; and an
+instance that is not in the index and whose object is gone."""
 _INSTANCES = TOPICS[InstanceStored].name
 _NAMED = 1000
-"""Events that a state names; all of them are counted."""
+"""Most events that a state names; all of them are counted."""
 _TOGETHER = 500
 _MOST_HEALED = 10_000
-"""Events that a pass publishes again: the log is not for filling an index."""
+"""Most events that a pass publishes again: the log is not for filling an index."""
 _PATIENCE_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 1.0
 logger = get_logger("reconcile")
@@ -62,7 +61,7 @@ class Reconciled(Pass):
 
     @property
     def drift(self) -> int:
-        """How many events the index did not know, of every kind."""
+        """How many events the index lacked, of all kinds."""
         return self.unindexed + self.undecided + self.missing
 
 
@@ -81,8 +80,8 @@ class Reconciler:
         rate: float,
         heal: bool = True,
     ) -> None:
-        """`index` is one that refuses to count while it is behind as a whole, where there is such a one. `rate` is in
-        events per second; 0 for no limit. Without `heal` nothing is published, and no pass is noted as made."""
+        """`index` is, if there is one, an index that refuses to count while the whole of it is behind. `rate` is in
+        events per second; 0 for no limit. Without `heal` nothing is published, and the pass is not recorded."""
         self._objects = objects
         self._log = log
         self._index = index
@@ -110,7 +109,7 @@ class Reconciler:
         self, state: Reconciled | None = None, progress: Callable[[Reconciled], None] = lambda _: None
     ) -> Reconciled:
         """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`, also while the indexers
-        are behind: what they have not read is not known yet. The pass can be continued then."""
+        are behind: the index cannot have events that they have not read. The pass can then be continued."""
         state = self.passes.begun(state)
         now_ms = self._clock.now_us() // 1000
         await self._followed()
@@ -152,7 +151,7 @@ class Reconciler:
         state.segments += 1
 
     async def _unknown(self, events: Sequence[Event]) -> list[Event]:
-        """Those that the index does not know."""
+        """The events that the index lacks."""
         stored = {event.receipt: event for event in events if isinstance(event, InstanceStored)}
         expected = _expected(events)
         receipts = await self._index.receipts_of(self._partition, list({_key(event) for event in stored.values()}))
@@ -204,7 +203,7 @@ def _key(event: InstanceStored) -> InstanceKey:
 
 
 def _expected(events: Sequence[Event]) -> dict[str, Fate]:
-    """What the events decide, by receipt."""
+    """The decisions of the events, by receipt."""
     found: dict[str, Fate] = {}
     for one in decisions_of(events):
         found[one.receipt] = found.get(one.receipt, ALIVE) | one.fate
@@ -223,7 +222,7 @@ def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) 
 
 
 def _is_put_away(one: FatedReceipt) -> bool:
-    """Whether what is not found is not to be found, and could be brought back."""
+    """Whether a receipt is rightly not found: it was collected, or is hidden and could be restored."""
     return one.fate.collected or (one.fate.hidden and bool(one.object_key))
 
 

@@ -86,7 +86,7 @@ class Reindex:
         return done
 
     async def _decided(self, apply: Apply) -> None:
-        """First what became of receipts: the objects of those that are collected are not looked for."""
+        """First the decisions about receipts: collected objects are not read."""
         unread = Reindexed()
         waiting: list[Event] = []
         for facts in (self._sealed(unread), self._logged(0, unread)):

@@ -1,12 +1,12 @@
-"""Segments of earlier releases sealed anew, without the headers that those hold, and without what orders and procedure
-steps say of patients: that is moved into objects, from which it can be erased.
+"""Seals segments of earlier releases anew, without headers, and without patient data of orders and procedure steps:
+that is moved into objects, from which it can be erased.
 
     facts/PARTITION/TTTTTTT/RECEIPT.seg  becomes  facts/PARTITION/TTTTTTT/RECEIPT.bare.seg
-    state/resealed-orders/RECEIPT         how far a run came; the newest counts. Earlier releases, which knew of headers
+    state/resealed-orders/RECEIPT the progress of a run; the newest counts. Earlier releases, which knew of headers
                                           alone, counted below state/resealed/
 
-First the new segment is durable, then the old one goes. A run that was cut short is run again: it goes on where the
-other one was, and a segment that lies there twice holds the same facts twice, which changes nothing.
+First the new segment is durable, then the old one is removed. An interrupted run is repeated: it continues where the
+other one was, and a segment that exists twice holds the same events twice, which changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = get_logger("resealing")
 
 @dataclass(slots=True)
 class Resealed:
-    """How far it is: segments read, those of them that were sealed anew, and the records in these."""
+    """The progress: segments read, those of them that were sealed anew, and the records in these."""
 
     segments: int = 0
     resealed: int = 0
@@ -50,7 +50,7 @@ class Resealing:
         self._partition = partition
 
     async def run(self, progress: Callable[[Resealed], None] = lambda _: None) -> Resealed:
-        """All segments, from where the last run was. Raises `Corrupt` where one is damaged, which stays as it is, and
+        """All segments, from where the last run was. Raises `Corrupt` if one is damaged (it stays as it is), and
         `DependencyUnavailable`."""
         done = Resealed()
         last, since = None, await self._since()
@@ -88,7 +88,7 @@ class Resealing:
         return replace(record, payload=await sealed_payload(self._objects, event, record.payload))
 
     async def _since(self) -> int:
-        """When the last segment was sealed that a run has been at; 0 before the first run."""
+        """When the last segment that a run has processed was sealed; 0 before the first run."""
         known = [stat.key async for stat in self._objects.list(_STATE)]
         receipt = receipt_in_key(known[-1]) if known else None
         return receipt.milliseconds if receipt is not None else 0

@@ -1,8 +1,8 @@
 """From the bucket alone: the events are appended to an empty log, missing ones are recovered, the index is built.
 
-What others know of us goes on. Who tells others what happens passes over what was sealed before a day that the caller
-says: it was told, or was given up. The events of a subscription are numbered on from its age in milliseconds, which is
-more than ever happened to it. The bucket says that places on the log from before are none on this one.
+Other systems see no break. The consumer groups that notify others skip events sealed before a day that the caller
+names: these were sent, or abandoned. The events of a subscription are numbered from its age in milliseconds, which
+exceeds the number that it ever had. The bucket records that positions on the old log are invalid on this one.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Restore:
         telling: Mapping[str, Sequence[str]],
         told_before_ms: int,
     ) -> None:
-        """`indexing` is a member of the indexers' consumer `group`; `decided` tells the index what became of receipts,
-        before it hears of them: nothing that was deleted is there for a moment, and what is collected is not looked
-        for. `telling` are the consumer groups, with their topics, that tell others what happens: of what was sealed
-        before `told_before_ms` (milliseconds since the epoch) they tell nothing."""
+        """`indexing` is a member of the indexers' consumer `group`; `decided` applies the decisions about receipts to
+        the index before the receipts themselves: deleted instances do not appear even for a moment, and collected
+        objects are not read. `telling` are the consumer groups, with their topics, that notify others: not about events
+        sealed before `told_before_ms` (milliseconds since the epoch)."""
         self._telling = telling
         self._told_before_ms = told_before_ms
         self._restored = RestoredLog(objects, clock)
@@ -78,8 +78,8 @@ class Restore:
         self._clock = clock
 
     async def run(self, again: bool, progress: Callable[[Restored], None]) -> Restored:
-        """Restore. Raises `ConfigError` if the log is not empty, and neither `again` nor a run that was broken off says
-        why, `Corrupt` for a damaged segment, `DependencyUnavailable` if a store is unavailable."""
+        """Restore. Raises `ConfigError` if the log is not empty, and neither `again` nor an interrupted run explains
+        that, `Corrupt` for a damaged segment, `DependencyUnavailable` if a store is unavailable."""
         if not again and not await self._restored.broken_off():
             await self._require_empty()
         await self._restored.note(begun=True)
@@ -146,7 +146,7 @@ class Restore:
             progress(done)
 
     def _numbers(self, events: Sequence[Event]) -> list[SubscriptionEventsCounted]:
-        """Where the numbers of subscriptions go on: whoever is told knows those that were, and the log does not."""
+        """The numbers at which subscriptions continue: their receivers know the earlier ones, the log does not."""
         now = self._clock.now_us()
         return [
             SubscriptionEventsCounted(

@@ -1,4 +1,4 @@
-"""What leaves the house in a support bundle: text without what names a patient's study, and without secrets."""
+"""Scrubbing for support bundles, which leave the site: no identifiers of a patient's study, and no secrets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from blake3 import blake3
 
-# PS3.5 9.1: components without leading zeros, dots between. Five at least: an address of IPv4 has four.
+# PS3.5 9.1: components without leading zeros, separated by dots. At least five: an IPv4 address has four.
 _UID = re.compile(r"(?<![\w.])[0-2](?:\.(?:0|[1-9]\d*)){4,}(?![\w.]*\d)")
 _STANDARD = "1.2.840.10008."
-"""Beginning of UIDs that DICOM itself gives: classes and transfer syntaxes, which say nothing of anybody."""
+"""Prefix of UIDs that DICOM itself assigns: classes and transfer syntaxes, which identify no one."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _QUERY = re.compile(r"(?<=://)([^\s?\"']+)\?[^\s\"']*")
 _SECRETS = re.compile(r"access_key|kms_key|username|password$|secret$|token$", re.IGNORECASE)
 _CONDITIONS = "where"
-"""Of rules: their values may name a patient."""
+"""The conditions of rules: their values may name a patient."""
 
 
 class Scrubber:
-    """One UID becomes one name throughout a bundle, which nobody else can turn back: the `salt` goes nowhere."""
+    """Each UID becomes the same name throughout a bundle, and cannot be recovered: the `salt` is not stored."""
 
     def __init__(self, salt: bytes) -> None:
         self._key = blake3(salt).digest()
@@ -31,7 +31,7 @@ class Scrubber:
         return _QUERY.sub(r"\1?***", _CREDENTIALS.sub("***@", _UID.sub(self._named, text)))
 
     def value(self, value: Any, key: str = "") -> Any:
-        """The same for plain values, at any depth; those under the name of a secret are taken out whole."""
+        """The same for plain values, at any depth; those under the name of a secret are removed completely."""
         if isinstance(value, Mapping):
             return {self.text(str(name)): self.value(one, str(name)) for name, one in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):

@@ -21,7 +21,7 @@ _BATCH = 2000
 
 
 def topics() -> list[str]:
-    """Every topic of facts about what is in the archive."""
+    """Every topic with events about the content of the archive."""
     return sorted({topic.name for topic in TOPICS.values() if topic.sealed})
 
 

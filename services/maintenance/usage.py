@@ -1,7 +1,7 @@
-"""What lies in the archive, by modality and by who sent it, and in which month it came: counted in passes (`passes`).
+"""The content of the archive by modality, by sender and by month of arrival: counted in passes (`passes`).
 
-Counted are current objects, with the bytes of their data sets: what somebody would have to keep room for. Redundant
-receipts, and other bytes that are kept aside, are not in it.
+Counted are current objects, with the bytes of their data sets. Redundant receipts, and conflicting ones aside, are not
+included.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 OTHERS = "others"
-"""Counts together whatever comes after the first `_MOST_NAMES` modalities or senders: who sends may invent names."""
+"""The sum for all after the first `_MOST_NAMES` modalities or senders: senders may invent names."""
 _MOST_NAMES = 200
 _TOGETHER = 50
 logger = get_logger("usage")
@@ -38,11 +38,10 @@ Amount = list[int]
 
 @dataclass(slots=True)
 class Usage(Pass):
-    """The progress of a count. Amounts by modality, by sender (the calling AE title, or the name of who stored over
-    HTTP; "" where an earlier release did not keep it) and by the month of arrival, as 2026-11. `place` is its position
-    in the listing of studies. `settled` is what a quota counts (`gantry.common.runtime.quota`): the bytes of what
-    came before its folder `since`, without what lies in place at somebody else's; None in a pass that an earlier
-    release began."""
+    """The progress of a count. Amounts by modality, by sender (the calling AE title, or the caller's name over HTTP; ""
+    if an earlier release did not record it) and by the month of arrival, as 2026-11. `place` is its position in the
+    listing of studies. `settled` is what a quota counts (`gantry.common.runtime.quota`): the bytes of what arrived
+    before its folder `since`, without foreign objects in place; None in a pass that an earlier release began."""
 
     studies: int = 0
     instances: int = 0
@@ -116,10 +115,10 @@ class Counter:
         return state
 
     def _show(self, state: Usage | None) -> None:
-        """Set the gauges to a pass that is over."""
+        """Set the gauges to the result of a finished pass."""
         if state is None or not state.finished_at:
             return
-        self._metrics.counted_bytes.clear()  # of a modality of which nothing is left
+        self._metrics.counted_bytes.clear()  # for modalities of which nothing is left
         for modality, (_, size) in state.modalities.items():
             self._metrics.counted_bytes.labels(modality).set(size)
 
@@ -152,7 +151,7 @@ class Counter:
             await self._pace(len(page))
 
     async def _senders(self, locations: list[Location]) -> dict[str, str]:
-        """Who sent the current objects, by their keys."""
+        """The senders of the current objects, by object key."""
         instances = [
             InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in locations
         ]

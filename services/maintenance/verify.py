@@ -1,8 +1,8 @@
-"""Objects read again and compared with what was acknowledged: slowly, all of them, over and over (`passes`).
+"""Reads all objects again and compares them with what was acknowledged: slowly, over and over (`passes`).
 
-Read are the current objects, and other bytes of the same instances that are kept aside. For a missing or damaged object
-an event is published (`ObjectLost`): another receipt of the same bytes, if there is one, becomes current; otherwise the
-sender's next attempt does (`gantry.services.indexer.healing`).
+It reads the current objects, and the conflicting ones aside. For a missing or damaged object an event is published
+(`ObjectLost`): another receipt of the same bytes, if there is one, becomes current; otherwise the sender's next attempt
+does (`gantry.services.indexer.healing`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 _NAMED = 1000
-"""Damaged objects that a state names; all of them are counted, and published as events."""
+"""Most damaged objects that a state names; all of them are counted, and published as events."""
 _TOGETHER = 20
 logger = get_logger("verify")
 
@@ -118,7 +118,7 @@ class Verifier:
                         await self._aside(location, receipt, state)
 
     async def _aside(self, current: Location, receipt: KnownReceipt, state: Verified) -> None:
-        """Verify other bytes of an instance, which are kept until somebody decides."""
+        """Verify the conflicting objects of an instance, which are kept aside until an operator decides."""
         there = replace(current, object_key=receipt.object_key, digest=receipt.digest, layout=b"", aside=0)
         try:
             offset = receipt.data_set_offset

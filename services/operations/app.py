@@ -1,4 +1,4 @@
-"""Wiring of operations, in processes of the ingest role, as all that is changed over HTTP."""
+"""Wiring of operations, in processes of the ingest role, like all changes over HTTP."""
 
 from __future__ import annotations
 

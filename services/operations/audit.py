@@ -1,4 +1,4 @@
-"""GET operations/audit: who saw a patient or a study, and what else is on record."""
+"""GET operations/audit: who saw a patient or a study, and other audit records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DAY_US = 24 * 3600 * 1_000_000
 
 
 class AuditPart:
-    """Asks `AuditReader`. That somebody asked is on record, too (PS3.15 A.5.3.2, Audit Log Used)."""
+    """Asks `AuditReader`. The request itself is recorded, too (PS3.15 A.5.3.2, Audit Log Used)."""
 
     def __init__(self, reader: AuditReader, clock: Clock, turns: Turns) -> None:
         self._reader = reader
@@ -60,14 +60,14 @@ class AuditPart:
 
 
 def as_json(record: AuditRecorded) -> dict[str, Any]:
-    """A record for machines; the bytes of a query as text, where they are text."""
+    """A record as JSON; the bytes of a query as text, if they are text."""
     made = asdict(record)
     made["query"] = record.query.decode("utf-8", "replace")
     return made
 
 
 def bundle(records: tuple[AuditRecorded, ...]) -> dict[str, Any]:
-    """A FHIR Bundle of what was found."""
+    """A FHIR Bundle of the records found."""
     entries = [{"resource": audit_event(record)} for record in records]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
 

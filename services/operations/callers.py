@@ -1,4 +1,4 @@
-"""Who may look at operations and act there: named in the settings, nobody until somebody is."""
+"""The callers that may view operations and act there: only those that the settings name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Operators:
     hold: Collection[str] = ()
 
     def viewer(self, request: web.BaseRequest) -> str:
-        """The caller, who may look."""
+        """The caller, who may view operations."""
         if not may(request, Verb.OPERATE, self.operate):
             raise HttpProblem(403, "this caller may not look at operations; http.may_operate names those that may")
         return caller_of(request)

@@ -1,4 +1,4 @@
-"""Conflicts as a worklist: listed in pages, two sides compared, one made current, either given up."""
+"""Conflicts as a worklist: listed in pages, two sides compared, one made current, either deleted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import Parts, number, said
 
 _MOST = 10_000
-"""SOP Instance UIDs that are counted and paged through."""
+"""Most SOP Instance UIDs that are counted and listed."""
 _COUNT_SECONDS = 5.0
 _COMPARE_SECONDS = 120.0
 
@@ -56,7 +56,7 @@ class ConflictsPart:
         }
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """A page of them, and how many there are: `complete` is whether all were looked for."""
+        """A page of conflicts, and how many there are: `complete` is whether all were counted."""
         limit, offset = number(request, "limit", 50, 200), number(request, "offset", 0, _MOST, 0)
         async with self._turns.turn():
             uids, complete = await self._uids(offset + limit)
@@ -79,7 +79,7 @@ class ConflictsPart:
         return uids, True
 
     async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """The sides of one SOP Instance UID; 404 where there is one object of it, or none."""
+        """The sides of one SOP Instance UID; 404 if it has one object, or none."""
         async with self._turns.turn():
             return await said(request, _conflict(await self._sides(path[0])))
 
@@ -103,14 +103,14 @@ class ConflictsPart:
             raise HttpProblem(409, f"the object of receipt {side.receipt} is missing") from None
 
     async def choose(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """Make the object of `receipt` the current one: those with other bytes in its series are deleted. 200, 202
-        until everybody sees it; 404, 409 under a hold."""
+        """Make the object of `receipt` the current one: those with other bytes in its series are deleted. 200, or 202
+        if it is not visible everywhere yet; 404, 409 under a hold."""
         asked = self._operators.deleter(request)
         done = choose(self._index, self._deletions, path[0], _receipt(await json_body(request)), asked)
         return await _decided(request, await _found(done))
 
     async def remove(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """Delete the object of `receipt`, of several of one UID. As `choose`."""
+        """Delete the object of `receipt`, one of several with one UID. As `choose`."""
         asked = self._operators.deleter(request)
         done = give_up(self._index, self._deletions, path[0], _receipt(await json_body(request)), asked)
         return await _decided(request, await _found(done))

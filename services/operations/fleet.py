@@ -1,4 +1,4 @@
-"""The processes of the archive as they report themselves: the newest report of each, and what it says by now. Pure."""
+"""The processes of the archive as they report themselves: the newest report of each, and its state by now. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from gantry.common.events import Event, ProcessReported
 
 FORGOTTEN_SECONDS = 3600.0
-"""A process that was not heard of for so long is listed no more."""
+"""A process without reports for this long is not listed any more."""
 
 
 @dataclass(slots=True)
@@ -19,16 +19,16 @@ class Fleet:
     newest: dict[str, ProcessReported] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
-        """Take in a report."""
+        """Add a report."""
         if isinstance(event, ProcessReported):
             known = self.newest.get(event.process)
             if known is None or event.at >= known.at:
                 self.newest[event.process] = event
 
     def listed(self, now: int, silent_after: float) -> list[dict[str, Any]]:
-        """Processes that are there, and those that went without a word, by role and host: "ready", "troubled" (it said
-        why) or "silent" for more than `silent_after` seconds. Those that ended in order are not listed, nor those in
-        whose place another one began on the same host."""
+        """Running processes, and those that disappeared, by role and host: "ready", "troubled" (with its reason) or
+        "silent" for more than `silent_after` seconds. Those that ended normally, or were replaced on the same host, are
+        not listed."""
         old = now - int(FORGOTTEN_SECONDS * 1e6)
         for name in [name for name, report in self.newest.items() if report.at < old]:
             del self.newest[name]
@@ -45,7 +45,7 @@ class Fleet:
 
 
 def missing(processes: Collection[dict[str, Any]], roles: Collection[str]) -> list[str]:
-    """Those of `roles` that no process that is heard of plays."""
+    """The `roles` that no reporting process has."""
     played = {role for one in processes if one["state"] != "silent" for role in one["roles"]}
     return sorted(set(roles) - played)
 

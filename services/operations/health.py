@@ -1,8 +1,8 @@
 """GET operations/health: roles and dependencies, lag, drift, verification, counts, storage; once, or as it changes
 (text/event-stream).
 
-What is said is that of the whole archive: processes report themselves on the log, consumer groups and dead letters are
-the log's, counts the index's, passes the bucket's. What cannot be found out is named in `unknown`, with the reason.
+The values are those of the whole archive: reports of processes, consumer groups and dead letters are read from the log,
+counts from the index, passes from the bucket. Values that cannot be determined are named in `unknown`, with the reason.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from gantry.services.operations.web import Parts, said
 from gantry.services.roles import EVERY
 
 EVERY_SECONDS = 5.0
-"""Between two looks that listeners get."""
+"""Seconds between two reports to listeners."""
 _SELDOM_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
 _MOST_LISTENERS = 32
 _INSIDE = ("place", "found", "by", "settled")
-"""Of a pass, what is not shown."""
+"""Fields of a pass that are not shown."""
 _STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSources:
-    """Where health is found out."""
+    """The sources of health data."""
 
     log: EventLog
     index: ReadIndex
@@ -61,10 +61,10 @@ class HealthSources:
 
 
 class HealthPart:
-    """One look for all who ask at about the same time."""
+    """One check for all requests at about the same time."""
 
     def __init__(self, sources: HealthSources, clock: Clock, silent_after: float) -> None:
-        """A process is silent when it was not heard of for `silent_after` seconds."""
+        """A process is silent after `silent_after` seconds without a report."""
         self._sources = sources
         self._clock = clock
         self._silent_after = silent_after
@@ -77,7 +77,7 @@ class HealthPart:
         return {("GET", "health"): self.health}
 
     async def health(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """200 with how the archive is, as far as it could be found out."""
+        """200 with the health of the archive, as far as it could be determined."""
         if "text/event-stream" not in request.headers.get("Accept", ""):
             return await said(request, await self.look())
         if self._listeners >= _MOST_LISTENERS:
@@ -109,7 +109,7 @@ class HealthPart:
             await self._clock.sleep(EVERY_SECONDS)
 
     async def look(self) -> dict[str, Any]:
-        """How the archive is."""
+        """The health of the archive."""
         async with self._turn:
             found: dict[str, Any] = {"at": self._clock.now_us()}
             parts: list[tuple[str, float, Callable[[], Awaitable[Any]]]] = [

@@ -1,4 +1,4 @@
-"""Holds over HTTP: of a study, for whoever sees it; placed and released; and all that stand, in pages.
+"""Holds over HTTP: of a study, for callers that see it; placed and released; and all holds in force, in pages.
 
 GET    /dicom-web/studies/1.2.3/holds
 POST   /dicom-web/studies/1.2.3/holds?reason=…      {} or {"on": "patient"}
@@ -35,7 +35,7 @@ _LONGEST_TERM = 64
 
 
 class HoldsPart:
-    """Over what is read of them, and `Deletions`, which place and release them."""
+    """Reads holds, and uses `Deletions` to place and release them."""
 
     def __init__(
         self, index: ReadIndex, deletions: Deletions, holds: ReadHolds, operators: Operators, turns: Turns
@@ -47,21 +47,21 @@ class HoldsPart:
         self._turns = turns
 
     def handlers(self) -> dict[Resource, Handler]:
-        """Those below a study."""
+        """The handlers below a study."""
         return {Resource.HOLDS: self.of_study, Resource.HOLD: self.place, Resource.RELEASE: self.release}
 
     def parts(self) -> Parts:
-        """Those of operations."""
+        """The handlers of operations."""
         return {("GET", "holds"): self.listed, ("POST", "holds/release"): self.release_listed}
 
     async def of_study(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """The holds that stand on a study, known or not, and on its patient."""
+        """The holds on a study, known or not, and on its patient."""
         async with self._turns.turn():
             return await said(request, {"holds": _told(await self._holds.of(match.study))})
 
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """201 with the hold's name when everybody heeds it, 202 when everybody will: on a study, known or not, or `on`
-        its patient, with all of his studies. 403; 404 for the patient of a study that is not known."""
+        """201 with the hold's name when it is in force everywhere, 202 when it will be: on a study, known or not, or
+        `on` its patient, with all the patient's studies. 403; 404 for the patient of an unknown study."""
         asked = self._operators.holder(request)
         body = await json_body(request) if request.body_exists else {}
         on = body.get("on", "study") if isinstance(body, Mapping) else ""
@@ -84,7 +84,7 @@ class HoldsPart:
         return patient_id, issuer
 
     async def release(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Release one `hold` of a study or its patient, or all on the study; 404 where none stands."""
+        """Release one `hold` of a study or its patient, or all on the study; 404 if there is none."""
         asked = self._operators.holder(request)
         hold = request.query.get("hold", "")
         if not hold:
@@ -95,7 +95,7 @@ class HoldsPart:
         raise HttpProblem(404, "no such hold stands on this study or its patient")
 
     async def release_listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """Release one hold by the names that the list gives."""
+        """Release one hold by the names in the list."""
         asked = self._operators.holder(request)
         body = await json_body(request)
         names = [body.get(name) for name in ("holder", "hold")] if isinstance(body, Mapping) else []
@@ -107,7 +107,7 @@ class HoldsPart:
         return await _released(request, self._deletions.release_hold(holder, hold, asked))
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """All holds in pages of so many holders; with `term` those of a study, or of a Patient ID of any issuer."""
+        """All holds in pages of `limit` holders; with `term` those of a study, or of a Patient ID of any issuer."""
         limit, term = number(request, "limit", 25, 100), request.query.get("term", "").strip()
         if len(term) > _LONGEST_TERM or not term.isprintable():
             raise HttpProblem(400, "term: a Study Instance UID or a Patient ID")

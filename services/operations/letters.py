@@ -1,4 +1,4 @@
-"""Dead letters over HTTP, as `gantry dlq` has them: listed, shown, replayed, discarded."""
+"""Dead letters over HTTP, as in `gantry dlq`: listed, shown, replayed, discarded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LettersPart:
         }
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """A page of them, the newest first: those that are open, or with `state=all` all that are retained."""
+        """A page of letters, the newest first: the open ones, or with `state=all` all that are retained."""
         state, group = request.query.get("state", "open"), request.query.get("group", "")
         if state not in ("open", "all"):
             raise HttpProblem(400, "state: open or all")
@@ -57,14 +57,14 @@ class LettersPart:
         )
 
     async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """One letter, by its name or the beginning of it; 404 where none, or several, begin so."""
+        """One letter, by its name or the beginning of it; 404 if none, or several, match."""
         async with self._turns.turn():
             ledger = await self._letters.ledger()
         return await said(request, asdict(_described(ledger, _named(ledger, path[0]))))
 
     async def replay(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """Publish the event again. 200: `handled` by its group, or `again` a letter; 202: the group comes to it later.
-        404; 409 for a letter that this release cannot read."""
+        """Publish the event again. 200: `handled` by its group, or `again` a letter; 202: the group will handle it
+        later. 404; 409 for a letter that this release cannot read."""
         by = self._operators.viewer(request)
         async with self._turns.turn():
             letter = _named(await self._letters.ledger(), path[0])

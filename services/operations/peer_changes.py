@@ -1,5 +1,5 @@
-"""Peers changed over HTTP: those of the policy in force with all their fields, and added, changed and removed beside
-those of the policy file. What the file names is the file's: it prevails, and is not changed here."""
+"""Peers over HTTP: listed from the policy in force, with all fields; added, changed and removed beside those of the
+policy file. Peers that the file names take precedence, and are not changed here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _IN_FILE = "the policy file names this peer, and prevails: change it there"
 
 
 class PeerChangesPart:
-    """Answers from the log, whichever process is asked, and from the policy file of this process."""
+    """Answers from the log, the same at every process, and from the policy file of this process."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class PeerChangesPart:
         return await said(request, body)
 
     async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """One peer; its ETag where the API added it. 404."""
+        """One peer; with an ETag if the API added it. 404."""
         title = path[0]
         async with self._turns.turn():
             stands = (await self._added.latest()).of(title)
@@ -83,7 +83,7 @@ class PeerChangesPart:
         return await said(request, _described(title, in_file, stands), headers=_tagged(stands))
 
     async def set(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """Add a peer (201) or replace all of it (200), with a body of the fields of `peers:`. 400, and which field; 409
+        """Add a peer (201) or replace all of it (200), with a body of the fields of `peers:`. 400, with the field; 409
         for a title of the policy file, or too many peers; 412, 428 by the condition."""
         by, reason, title = self._operators.viewer(request), reason_of(request), path[0]
         if not is_ae_title(title):
@@ -131,7 +131,7 @@ class PeerChangesPart:
         return peer
 
     async def _told(self, event: PeerSet | PeerRemoved) -> None:
-        """Raises `HttpProblem` where the change was not taken."""
+        """Raises `HttpProblem` if the change was not accepted."""
         verdict = await self._added.tell(event)
         if verdict is Verdict.TAKEN:
             return
@@ -156,7 +156,8 @@ def _all_described(in_file: Mapping[str, KnownPeer], added: Mapping[str, AddedPe
 
 
 def _described(title: str, in_file: KnownPeer | None, stands: AddedPeer | None) -> dict[str, Any]:
-    """A peer: from where, its entry, and for one of the API who changed it last. What the file hides is told beside."""
+    """A peer: its origin, its entry, and, if from the API, who changed it last. Whether the file hides it is shown,
+    too."""
     of_api = None if stands is None else _of_api(stands)
     if in_file is None:
         return {"ae_title": title, "source": "api", **(of_api or {})}

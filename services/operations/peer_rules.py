@@ -1,4 +1,4 @@
-"""What an entry of `peers:` may not say beside the other settings of the archive. Pure."""
+"""What an entry of `peers:` must not contain, given the other settings of the archive. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gantry.common.errors import ConfigError, Conflicting
 
 @dataclass(frozen=True, slots=True)
 class PeerRules:
-    """`views` are those of `lifecycle.views`; `taken` are names of destinations that are no peers."""
+    """`views` are those of `lifecycle.views`; `taken` are names of destinations other than peers."""
 
     views: Collection[str]
     taken: Collection[str]

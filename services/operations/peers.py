@@ -1,5 +1,5 @@
-"""Peers: those that the policy names with their last contact and error, and callers that were refused; a C-ECHO to one
-that is named."""
+"""Peers: those of the policy, with their last contact and error, and refused callers; and a C-ECHO to one of the
+policy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ECHO_SECONDS = 15.0
 
 
 class PeersPart:
-    """Reads the recorded associations; calls only whom the policy names."""
+    """Reads the recorded associations; calls only peers of the policy."""
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class PeersPart:
         return await said(request, body)
 
     async def echo(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
-        """Call a peer of the policy and verify (PS3.4 A): 200 with what came of it, from which host; 404 for one that
-        the policy does not name, 409 for one without host and port."""
+        """Call a peer of the policy and verify (PS3.4 A): 200 with the result, and the host that made the call; 404 for
+        one that the policy does not name, 409 for one without host and port."""
         self._operators.viewer(request)
         title = path[0]
         if title not in {peer.ae_title for peer in self._peers.known()}:

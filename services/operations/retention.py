@@ -1,4 +1,5 @@
-"""GET operations/retention?by=2030-12-31: what retention rules would let go, as `gantry retention --dry-run` has it."""
+"""GET operations/retention?by=2030-12-31: studies that retention rules would delete, as in `gantry retention
+--dry-run`."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from gantry.services.operations.web import Parts, number, said
 from gantry.services.query.qido_parameters import cursor_of, place_of
 
 _LOOK_AT = 2000
-"""Studies that a request looks at."""
+"""Most studies that a request examines."""
 _SIZE_SECONDS = 3.0
 
 
@@ -51,8 +52,8 @@ class RetentionPart:
         return {("GET", "retention"): self.listed}
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """The rules, and a page of studies that may go by a day, held ones included. A page may be short, and `next` is
-        where to go on."""
+        """The rules, and a page of studies that may be deleted by a day, including held ones. A page may be short;
+        `next` is where to continue."""
         by, limit = self._day(request.query.get("by", "")), number(request, "limit", 50, 200)
         start = place_of(request.query.get("cursor", ""))
         if start and not (isinstance(start[0], int) and 0 <= start[0] < max(len(self._settings), 1)):
@@ -90,7 +91,7 @@ class RetentionPart:
                     )
         except TimeoutError:
             if found:
-                found.popitem()  # it may be half
+                found.popitem()  # it may be incomplete
         return found
 
 

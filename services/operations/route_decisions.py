@@ -1,4 +1,4 @@
-"""What a person decides about routes: to give them up, or to send again. By the command and by the page."""
+"""Decisions of a person about routes: to cancel them, or to send again. For the command and for the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from gantry.common.ports.log import EventLog
 
 
 async def give_up(log: EventLog, clock: Clock, states: Iterable[RouteState], by: str) -> list[str]:
-    """Cancel routes that wait or are under way; their names. Raises `DependencyUnavailable`: some may be cancelled."""
+    """Cancel routes that wait or are under way. Returns their names. Raises `DependencyUnavailable`: some may be
+    cancelled."""
     names = []
     at = clock.now_us()
     for state in states:
@@ -27,13 +28,13 @@ async def give_up(log: EventLog, clock: Clock, states: Iterable[RouteState], by:
 
 
 async def send_again(log: EventLog, clock: Clock, states: Iterable[RouteState], by: str) -> list[str]:
-    """Request again what ended, as new routes, with what is not known to have been taken; the names of these. Raises
+    """Request ended routes again, as new routes, with what is not known to have been taken. Returns their names. Raises
     `DependencyUnavailable`: nothing is requested."""
     made: list[Event] = []
     for state in states:
         at = clock.now_us()
         name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
-        # Whoever sends it reads first what was taken.
+        # The sender reads first what was taken.
         until = at + READ_US if state.taken else 0
         requested = replace(state.requested, route=name, at=at, by=by, until=until)
         made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]

@@ -12,39 +12,39 @@ from gantry.services.whereabouts.words import moment
 
 @dataclass(frozen=True, slots=True)
 class WaitingTimes:
-    """For what open routes wait, by the settings."""
+    """Why and until when open routes wait, by the settings."""
 
     times: RouteTimes
     now_us: int
 
     def opens(self, state: RouteState) -> int:
-        """When the time of its rule comes, in microseconds since 1970; 0 where it is now."""
+        """When the time of its rule begins, in microseconds since 1970; 0 if it is now."""
         return 0 if state.outcome else self.times.opens_us(state.requested, self.now_us)
 
     def next_us(self, state: RouteState) -> int:
-        """When it is tried next, 0 where that is now."""
+        """When it is tried next, 0 if that is now."""
         return 0 if state.outcome else max(state.again, self.opens(state))
 
     def next(self, state: RouteState) -> str:
-        """The same in words, "" where that is now."""
+        """The same in words, "" if that is now."""
         at = self.next_us(state)
         return moment(at) if at else ""
 
 
 def what_goes(one: RouteRequested) -> str:
-    """What goes to the destination."""
+    """What is sent to the destination."""
     return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
 
 
 def because_of(one: RouteRequested) -> str:
-    """The rule, or whose C-MOVE it was."""
+    """The rule, or the requester of the C-MOVE."""
     if one.kind == PREFETCH:
         return f"{one.rule}, order {one.requestor}"
     return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
 
 
 def open_state(state: RouteState, opens: int) -> str:
-    """What an open route does. `opens` is when its time comes, 0 where it is now."""
+    """The state of an open route. `opens` is when its time begins, 0 if it is now."""
     if opens:
         return "waits for its time"
     if state.attempts or state.again:
@@ -53,7 +53,7 @@ def open_state(state: RouteState, opens: int) -> str:
 
 
 def as_json(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
-    """All that is said of a route."""
+    """All details of a route."""
     one = state.requested
     return {
         "route": one.route,

@@ -1,4 +1,4 @@
-"""Routes over HTTP, as `gantry routes` has them: what waits and what failed, by destination; given up, sent again."""
+"""Routes over HTTP, as in `gantry routes`: waiting and failed ones, by destination; cancelled, sent again."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class RoutesPart:
         }
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """A page of those that wait, the oldest first, or with `state=ended` of those that failed, were cancelled, or
-        withheld something, the latest first; and how each destination does."""
+        """A page of waiting routes, the oldest first, or with `state=ended` of those that failed, were cancelled, or
+        withheld something, the latest first; and the state of each destination."""
         state, destination = request.query.get("state", "waiting"), request.query.get("destination", "")
         if state not in ("waiting", "ended"):
             raise HttpProblem(400, "state: waiting or ended")
@@ -81,14 +81,14 @@ class RoutesPart:
         )
 
     async def cancel(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """Give up routes that wait: `routes` by their names, or all of a `destination`. 404 where none does."""
+        """Cancel waiting routes: `routes` by their names, or all of a `destination`. 404 if there are none."""
         by = self._operators.viewer(request)
         chosen = await self._chosen(request, self._board.waiting)
         return await said(request, {"cancelled": await give_up(self._log, self._clock, chosen, by)})
 
     async def retry(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
         """Send again what failed or was cancelled: `routes` by their names, or all of a `destination` that failed. 404
-        where none did."""
+        if there are none."""
         by = self._operators.viewer(request)
         chosen = await self._chosen(
             request, lambda to: self._board.failed(to) if to else list(filter(may_be_retried, self._board.ended()))

@@ -13,7 +13,7 @@ from gantry.common.events import AssociationEnded, AssociationRefused, Event
 from gantry.common.statuses import is_failure
 
 DAYS = 14
-"""For so many days associations are recorded."""
+"""Days for which associations are recorded."""
 _DAY_US = 24 * 3600 * 1_000_000
 _MOST_TITLES = 2000
 _MOST_REFUSED = 500
@@ -46,7 +46,7 @@ class RefusedCaller:
 
 @dataclass(slots=True)
 class Seen:
-    """What the associations of the last days come to."""
+    """A summary of the associations of the last days."""
 
     callers: dict[str, SeenCaller] = field(default_factory=dict)
     refused: dict[tuple[str, str, str, str], RefusedCaller] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Seen:
             del self.refused[min(self.refused, key=lambda one: self.refused[one].at)]
 
     def forget(self, now: int) -> None:
-        """What is older than the records are kept goes."""
+        """Drop everything older than the retention of the records."""
         first = now - DAYS * _DAY_US
         self.callers = {title: one for title, one in self.callers.items() if one.at >= first}
         self.refused = {key: one for key, one in self.refused.items() if one.at >= first}
@@ -88,8 +88,8 @@ class Seen:
                 del caller.bytes_by_day[day]
 
     def received(self, now: int) -> list[dict[str, Any]]:
-        """Bytes that came over associations by AE title, most first: today so far, and of the seven whole days before
-        it."""
+        """Bytes received over associations by AE title, most first: today so far, and in the seven whole days
+        before."""
         today = now // _DAY_US
         week = range(today - 7, today)
         found = [

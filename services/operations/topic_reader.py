@@ -1,4 +1,4 @@
-"""A topic read bit by bit: each record once for this process, however often it is asked."""
+"""A topic read step by step: this process reads each record once, however often it is asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gantry.common.ports.log import EventLog
 
 
 class TopicReader:
-    """Takes in what was appended since it was last asked; at first what is not older than `seconds`."""
+    """Reads what was appended since the last call; at first what is not older than `seconds`."""
 
     def __init__(self, log: EventLog, topic: str, clock: Clock, seconds: float, take: Callable[[Event], None]) -> None:
         self._log = log
@@ -25,7 +25,7 @@ class TopicReader:
         self._turn = asyncio.Lock()
 
     async def read(self) -> None:
-        """Take in what is new. Where it is cancelled, the next one goes on. Raises `DependencyUnavailable`."""
+        """Read what is new. After a cancellation, the next call continues. Raises `DependencyUnavailable`."""
         async with self._turn:
             since = self._since if self._since is not None else self._clock.now_us() - int(self._seconds * 1e6)
             newest = since

@@ -1,4 +1,4 @@
-"""Bounds of what a look at operations may cost a process that has other work to do."""
+"""Bounds on the cost of operations requests for a process with other work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AGAIN = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 class Turns:
-    """So many requests at once, each for so long."""
+    """A limit on concurrent requests, and on the time of each."""
 
     def __init__(self, at_once: int = 4, seconds: float = 30.0) -> None:
         self._free = at_once
@@ -20,7 +20,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
-        """One of them. Raises `HttpProblem` 503 when there are too many, and when the time is over."""
+        """Run as one of them. Raises `HttpProblem` 503 if there are too many, and when the time is over."""
         if not self._free:
             raise HttpProblem(503, "too many requests for operations at once: try again in a moment", _AGAIN)
         self._free -= 1

@@ -16,13 +16,13 @@ from gantry.services.operations.callers import Operators
 
 FRESH = {"Cache-Control": "no-store"}
 Part = Callable[[web.BaseRequest, tuple[str, ...]], Awaitable[web.StreamResponse]]
-"""Answers a request; what stood for `{}` in its path is given in order."""
+"""Answers a request; the parts of its path at `{}` are passed in order."""
 Parts = Mapping[tuple[str, str], Part]
 """By method and path below `operations`."""
 
 
 class OperationsService:
-    """Asks who looks, then the part that knows."""
+    """Checks the caller, then calls the responsible part."""
 
     def __init__(self, operators: Operators, parts: Iterable[Parts]) -> None:
         self._operators = operators
@@ -57,7 +57,7 @@ def _fit(shape: list[str], path: tuple[str, ...]) -> tuple[str, ...] | None:
 async def said(
     request: web.BaseRequest, body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
-    """An answer in JSON that nobody keeps."""
+    """An answer in JSON that is not cached."""
     return await answer(request, to_json(body), JSON, {**FRESH, **(headers or {})}, status)
 
 

@@ -1,4 +1,4 @@
-"""GET operations/where?term=…: where a study is, in the words of `gantry where`."""
+"""GET operations/where?term=…: where a study is, as in `gantry where`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.services.whereabouts.search import Found, Whereabouts
 from gantry.services.whereabouts.words import advice, told
 
 _LONGEST_TERM = 64
-"""Characters: the longest of an accession number (16), a Patient ID and a UID (PS3.5 6.2)."""
+"""Characters: as long as the longest of an accession number (16), a Patient ID and a UID (PS3.5 6.2)."""
 
 
 class WherePart:
@@ -30,7 +30,7 @@ class WherePart:
         return {("GET", "where"): self.where}
 
     async def where(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """What is known of the studies that `term` means; 400 without one."""
+        """What is known of the studies that `term` matches; 400 without one."""
         term = request.query.get("term", "").strip()
         if not term or len(term) > _LONGEST_TERM or not term.isprintable():
             raise HttpProblem(400, "term: an accession number, a Patient ID, or the UID of a study, series or instance")
@@ -40,7 +40,7 @@ class WherePart:
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """As `gantry where --json`, with the lines and the advice of each study."""
+    """As in `gantry where --json`, with the lines and the advice of each study."""
     accounts = [_account(account) for account in found.accounts]
     return {"accounts": accounts, "more": found.more, "behind": found.behind, "dead": found.dead}
 

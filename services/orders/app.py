@@ -49,8 +49,8 @@ TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 
 async def build(context: Context) -> RoleParts:
-    """Orders and workitems over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what
-    there is."""
+    """Orders and workitems over HTTP, the worklist, and procedure steps. Waits until the log has been read to its
+    present end."""
     settings = context.settings.orders
     orders, follower = context.orders.begin()
     await follower.caught_up()
@@ -109,7 +109,7 @@ async def build(context: Context) -> RoleParts:
 
 
 def _telling(context: Context, happenings: Happenings, receives: Callable[[str], bool]) -> RoleParts:
-    """What makes routes to who is told of workitems by DIMSE, where that is wanted."""
+    """Makes the routes to subscribers of workitems over DIMSE, if that is configured."""
     settings = context.settings.routing
     if not settings.workitems:
         return RoleParts()
@@ -122,7 +122,7 @@ def _telling(context: Context, happenings: Happenings, receives: Callable[[str],
 
 
 def _receives(context: Context, ae_title: str) -> bool:
-    """Whether an AE title may be told of workitems, and the policy says where it is."""
+    """Whether an AE title may be notified of workitems, and the policy has its address."""
     known = next((peer for peer in context.peers.known() if peer.ae_title == ae_title), None)
     may = known is not None and Permission.UPS in known.may and context.peers.sight_of(ae_title).whole
     return may and context.peers.contact(ae_title, context.settings.dimse.ae_title) is not None
@@ -131,7 +131,7 @@ def _receives(context: Context, ae_title: str) -> bool:
 def _upkeep(
     context: Context, follower: Follower, orders: OrderIndex, erasing: OrderErasing, workitems: WorkitemDesk
 ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """What removes orders and workitems, and what is left of them, by itself."""
+    """The tasks that automatically remove orders and workitems, and their remains."""
     settings, clock = context.settings.orders, context.clock
     yield "values of orders", UnnamedValues(context.objects, context.log, orders, follower, clock).run(_UNNAMED_SECONDS)
     if settings.erase_every:

@@ -1,4 +1,4 @@
-"""Where orders, performed steps and workitems are changed: append, follow, answer what the fold decided."""
+"""Changes orders, performed steps and workitems: append, follow, answer with the decision of the fold."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderReport, Order
 
 
 class OrderDesk:
-    """One event for each call, durable before the call returns; what it says of a patient is durable before the event,
-    in an object of its own. All calls raise `DependencyUnavailable` where a store is away, or the log is not followed
-    within the deadline: then the event may be on the log or not, and calling again with the same `change` makes sure
-    of it."""
+    """One event for each call, durable before the call returns; its patient data is durable before the event, in an
+    object of its own. All calls raise `DependencyUnavailable` if a store is unavailable, or the log is not followed
+    within the deadline: then the event may or may not be on the log, and calling again with the same `change` ensures
+    that it is."""
 
     def __init__(self, objects: BlobStore, log: EventLog, follower: Follower, clock: Clock, deadline: float) -> None:
         """`deadline`: how long a verdict may take, in seconds."""
@@ -61,42 +61,42 @@ class OrderDesk:
         self._deadline = deadline
 
     async def place(self, order: PlacedOrder) -> Verdict[Order]:
-        """Place an order, in the place of what stood under its key."""
+        """Place an order; it replaces any earlier one with its key."""
         packed = pack(order.attributes)
         return await self._of_order(OrderPlaced(*self._about(order), attributes=packed))
 
     async def change(self, change: OrderChange) -> Verdict[Order]:
-        """Set attributes of an order and of its steps. Refused for an order that is not there, or cancelled."""
+        """Set attributes of an order and of its steps. Refused if the order does not exist or is cancelled."""
         steps = {step: None if some is None else dict(some) for step, some in change.steps.items()}
         event = OrderChanged(*self._about(change), attributes=pack(change.attributes), step_attributes=pack(steps))
         return await self._of_order(event)
 
     async def cancel(self, cancellation: OrderCancellation) -> Verdict[Order]:
-        """Cancel steps, or the whole order. Refused for an order that is not there, or cancelled already."""
+        """Cancel steps, or the whole order. Refused if the order does not exist or is cancelled already."""
         steps, reason = tuple(cancellation.steps), cancellation.reason
         return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
 
     async def report(self, report: OrderReport) -> Verdict[Order]:
-        """A report came on what was made for an order. Refused for an order that is not there, and for a draft where
-        the report is final already."""
+        """Add a report on an order. Refused if the order does not exist, and for a draft if the report is final
+        already."""
         packed, studies = pack(report.attributes), tuple(report.studies)
         event = OrderReported(*self._about(report), attributes=packed, status=report.status.value, studies=studies)
         return await self._of_order(event)
 
     async def erase(self, erasure: OrderErasure) -> Verdict[Order]:
-        """All that was said of an order is gone when this returns, and what these performed steps said. Refused where
-        something was asked of it after what was known."""
+        """Erase an order: all its data, and that of these performed steps, is gone when this returns. Refused if the
+        order was changed after the known state."""
         event = OrderErased(*self._about(erasure), erasure.known, tuple(erasure.performed), erasure.reason)
         return await self._of_order(event)
 
     async def link(self, link: StudyLink) -> Verdict[Order]:
-        """A study was made for an order. Refused for an order that is not there, or cancelled, and for a study that is
-        linked to it already."""
+        """Link a study to an order. Refused if the order does not exist or is cancelled, and for a study that is linked
+        to it already."""
         event = StudyLinked(*self._about(link), link.study, link.correction, link.reason)
         return await self._of_order(event)
 
     async def unlink(self, unlink: StudyUnlink) -> Verdict[Order]:
-        """It was not. Refused for a study that is not linked to the order."""
+        """Undo a link. Refused for a study that is not linked to the order."""
         return await self._of_order(StudyUnlinked(*self._about(unlink), unlink.study, unlink.reason))
 
     async def perform(self, event: StepEvent) -> Verdict[PerformedStep]:
@@ -125,11 +125,11 @@ class OrderDesk:
         return Receipt.at(self._clock.now_us()).id
 
     def now_us(self) -> int:
-        """The time that events of now have."""
+        """The time of events that are made now."""
         return self._clock.now_us()
 
     def _about(self, command: C) -> tuple[str, str, str, str, str, str, int]:
-        """What all events of orders begin with."""
+        """The fields that all events of orders begin with."""
         change = command.change or self.new_change()
         at = self._clock.now_us()
         return command.partition, command.trace, command.order, change, command.source, command.message, at

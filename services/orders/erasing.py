@@ -1,7 +1,7 @@
-"""Erasing orders: all that was said of a patient in them, and in what was performed for them.
+"""Erasing orders: all patient data in them, and in the steps performed for them.
 
-The order: `OrderErased` is on the log; every process that follows it drops the order, and removes the objects with what
-was said. A crash anywhere leaves objects that the next process removes when it reads the log.
+The order: `OrderErased` is on the log; every process that follows it drops the order, and removes the objects with its
+data. After a crash, the next process that reads the log removes the remaining objects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = get_logger("orders")
 
 
 class OrderErasing:
-    """For one process."""
+    """Erases orders, for one process."""
 
     def __init__(self, desk: OrderDesk, orders: OrderIndex, protection: Protection, metrics: Metrics) -> None:
         self._desk = desk
@@ -35,11 +35,11 @@ class OrderErasing:
         self._metrics = metrics
 
     async def erase(self, key: str, source: str, reason: str, trace: str = "", *, even_started: bool = False) -> None:
-        """Nothing is left of what was said of an order when this returns, and of what was performed for it alone.
+        """Erase all data of an order, and of the steps performed for it alone; done when this returns.
 
-        Raises `NotFound` where nothing was, `Conflicting` while a step is in progress (unless `even_started`) and where
-        something is asked of the order meanwhile, `Held` under a hold on one of its studies or its patient, and
-        `DependencyUnavailable`: then it may be erased or not."""
+        Raises `NotFound` if there is no such order, `Conflicting` while a step is in progress (unless `even_started`)
+        and if the order is changed meanwhile, `Held` under a hold on one of its studies or its patient, and
+        `DependencyUnavailable`: then it may or may not be erased."""
         known = await self._orders.last_change(DEFAULT_PARTITION, key)
         history = await self._orders.history(DEFAULT_PARTITION, key)
         if all(isinstance(change.event, OrderErased) for change in history):
@@ -60,8 +60,8 @@ class OrderErasing:
         logger.info("order erased", order=key, by=source, performed=len(uids), reason=reason)
 
     async def erase_performed(self, uid: str, source: str, reason: str) -> None:
-        """The same of a performed procedure step. Raises `NotFound` where there is none, `Conflicting` for one that
-        performs a step of an order, `Held`, `DependencyUnavailable`."""
+        """The same for a performed procedure step. Raises `NotFound` if there is no such step, `Conflicting` for one
+        that performs a step of an order, `Held`, `DependencyUnavailable`."""
         performed = await self._orders.performed(DEFAULT_PARTITION, uid)
         if performed is None:
             raise NotFound("there is no such performed procedure step")

@@ -1,8 +1,8 @@
-"""Linking a study to an order, and taking that back: images that were made before their order, without one, or with the
-wrong entry of the worklist (IHE Patient Information Reconciliation).
+"""Linking a study to an order, and undoing it: images that were made before their order, without one, or with the wrong
+worklist entry (IHE Patient Information Reconciliation).
 
-The order: the study is corrected (its values are durable, then the event), then the order is told. A crash in between
-leaves a study that says what the order says, and an order that does not know; asked again, the rest is done.
+The sequence: the study is corrected (its values are durable, then the event), then the link is published. A crash in
+between leaves a study with the values of the order, and an order without the link; a repeated request does the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COPIED = OF_ITS_STUDY | {REQUEST_ATTRIBUTES}
 
 
 class StudyLinking:
-    """For one process."""
+    """Links studies, for one process."""
 
     def __init__(self, desk: OrderDesk, corrections: CorrectionDesk, orders: OrderIndex) -> None:
         self._desk = desk
@@ -34,8 +34,8 @@ class StudyLinking:
         self._orders = orders
 
     async def link(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
-        """The study shows patient, accession number and request of the order from now on, and the order's steps are in
-        the state of what was performed for the study. Raises `NotFound` where one of them is not there, `Conflicting`
+        """From now on the study shows patient, accession number and request of the order, and the order's steps have
+        the state of the steps performed for the study. Raises `NotFound` if one of them does not exist, `Conflicting`
         for a study that is linked to another order or an order that is cancelled, `NotUnderstood` for an order without
         a patient, `DependencyUnavailable`."""
         order = await self._order(key)
@@ -50,18 +50,18 @@ class StudyLinking:
         made = await self._corrections.assign_study(study, patient, asked, _said(order))
         link = StudyLink(key, study, source, made.correction, asked.reason, trace=asked.trace)
         verdict = await self._desk.link(link)
-        if not verdict.accepted:  # somebody cancelled it, or was quicker, while we corrected
+        if not verdict.accepted:  # it was cancelled or linked while we corrected the study
             await self._corrections.withdraw_from_study(study, made.correction, asked)
             raise Conflicting(verdict.reason)
         return verdict
 
     async def unlink(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
-        """The study says again what it said before, and so does the order. Raises `NotFound` for a study that is not
-        linked to the order, `DependencyUnavailable`."""
+        """The study and the order have their previous values again. Raises `NotFound` for a study that is not linked to
+        the order, `DependencyUnavailable`."""
         order = await self._order(key)
         if study not in order.linked:
             raise NotFound("the study is not linked to this order")
-        # It may be taken back already: by `gantry uncorrect`, by us before a crash, or erased with the study.
+        # The correction may be undone already: by `gantry uncorrect`, by us before a crash, or erased with the study.
         with suppress(NotFound):
             await self._corrections.withdraw_from_study(study, order.linked[study], asked)
         verdict = await self._desk.unlink(StudyUnlink(key, study, source, asked.reason, trace=asked.trace))

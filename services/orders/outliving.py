@@ -1,8 +1,8 @@
-"""Orders that go by themselves: by their age (`orders.keep_days`), and after their studies, which are deleted for good.
+"""Automatic erasure of orders: by their age (`orders.keep_days`), and after their studies were deleted for good.
 
-What became of a study is asked of the index, which knows it for ever: no event can be missed, whatever was away. A
-restored index may hear of a receipt later than of the collection of another one, so a study must be gone twice, with
-`lifecycle.erase_after` in between.
+The state of a study is read from the index, which retains it for ever: no event can be missed, whatever was
+unavailable. A restored index may learn of a receipt later than of the collection of another one, so a study must be
+found gone twice, `lifecycle.erase_after` apart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = get_logger("orders")
 
 
 class Outliving:
-    """Looks in one process; of several each does, and what one erased the others do not find."""
+    """Checks in every process; orders that one has erased the others do not find."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class Outliving:
         self._erase_after = erase_after
 
     async def run(self, every: float) -> None:
-        """For ever, a look each `every` seconds. One that meets a dependency away is left to the next one."""
+        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
+        the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:
@@ -69,7 +70,8 @@ class Outliving:
             await self._clock.sleep(every)
 
     async def look(self) -> int:
-        """Erase what is due now; how many orders and performed steps that were. Raises `DependencyUnavailable`."""
+        """Erase what is due now. Returns how many orders and performed steps that were. Raises
+        `DependencyUnavailable`."""
         erased = await self._by_age() if self._keep_days else 0
         forsaken = [one async for one in self._forsaken(self._all())]
         if forsaken:
@@ -94,7 +96,7 @@ class Outliving:
             else:
                 await self._erasing.erase_performed(one.performed, SOURCE, reason)
         except (Held, Conflicting, NotFound):
-            return False  # it stays as long as the hold stands; or another process was here before
+            return False  # it stays as long as the hold is in force; or another process erased it first
         return True
 
     async def _all(self) -> AsyncIterator[Aged]:
@@ -109,7 +111,7 @@ class Outliving:
                 yield Aged(performed=step.uid)
 
     async def _forsaken(self, some: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
-        """Those that are over, and of whose studies one is gone and none is there."""
+        """Finished orders and steps with at least one study that is gone, and none that is stored."""
         if not await has_followed(self._log, self._clock, _PATIENCE):
             raise DependencyUnavailable("index", "the indexers are behind")
         async for one in some:
@@ -120,7 +122,7 @@ class Outliving:
                     yield one
 
     async def _studies_of(self, one: Aged) -> Sequence[str]:
-        """The studies of what is over; none of what is not."""
+        """The studies of a finished order or step; empty if it is not finished."""
         if one.performed:
             step = await self._orders.performed(DEFAULT_PARTITION, one.performed)
             return studies_of(None, [step]) if step is not None and step.state in FINAL else ()

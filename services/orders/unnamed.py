@@ -1,4 +1,4 @@
-"""Values of orders that no event names are removed: whoever wrote them died before the event was on the log."""
+"""Removes values of orders that no event names: their writer died before the event was on the log."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gantry.common.telemetry.logs import get_logger
 
 _DAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _DAY_MS
-"""How old values may be, and are no longer looked at: each is several times."""
+"""Age in milliseconds beyond which values are not examined any more; by then each was, several times."""
 _START_SECONDS = 60.0
 _PATIENCE = 60.0
 logger = get_logger("orders")
 
 
 class UnnamedValues:
-    """Looks in one process that follows orders; it may be done by several."""
+    """Runs in a process that follows orders; several may run at once."""
 
     def __init__(self, objects: BlobStore, log: EventLog, orders: OrderIndex, follower: Follower, clock: Clock) -> None:
         self._objects = objects
@@ -35,7 +35,8 @@ class UnnamedValues:
         self._clock = clock
 
     async def run(self, every: float) -> None:
-        """For ever, a look each `every` seconds. One that meets a dependency away is left to the next one."""
+        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
+        the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:
@@ -46,8 +47,8 @@ class UnnamedValues:
             await self._clock.sleep(every)
 
     async def remove(self) -> int:
-        """Remove those that are older than a day; how many there were. None while this process does not know all that
-        is on the log. Raises `DependencyUnavailable`, `Corrupt` for a damaged segment."""
+        """Remove values that are older than a day. Returns how many there were. Removes none while this process has not
+        read the whole log. Raises `DependencyUnavailable`, `Corrupt` for a damaged segment."""
         now_ms = self._clock.now_us() // 1000
         found = keys(self._objects, ORDER_VALUES, DEFAULT_PARTITION, now_ms - _LOOKED_AT_MS, now_ms)
         old = [key async for key, receipt in found if receipt.milliseconds <= now_ms - _DAY_MS]
@@ -70,7 +71,7 @@ class UnnamedValues:
         return self._follower.reads_everything
 
     async def _not_sealed(self, unnamed: Sequence[str], now_ms: int) -> list[str]:
-        """Those that no sealed event names either: a log that was lost and is not restored yet knows of none."""
+        """Values that no sealed event names either: a log that was lost and is not restored yet has no events."""
         if not unnamed:
             return []
         left = dict.fromkeys(unnamed)

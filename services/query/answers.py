@@ -30,7 +30,7 @@ class Answers:
     def __init__(
         self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str, *, keyed: bool = False
     ) -> None:
-        """`query` is that of the identifier. With `keyed` each answer has its Record Key (PS3.4 C.6.4.5.2)."""
+        """`query` is compiled from the identifier. With `keyed` each answer has its Record Key (PS3.4 C.6.4.5.2)."""
         self._keyed = keyed
         level = query.level
         self._attributes = query.attributes
@@ -44,7 +44,7 @@ class Answers:
             RETRIEVE_AE_TITLE: [ae_title],
         }
         self.tells_availability = INSTANCE_AVAILABILITY in asked
-        """Whether `encode` is asked for Instance Availability."""
+        """Whether Instance Availability is requested of `encode`."""
         unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
         self._from_document = tuple(sorted((supported | unique) - set(self._constant) - {INSTANCE_AVAILABILITY}))
         self._constant |= creators_of(self._from_document, query.attributes)
@@ -52,8 +52,8 @@ class Answers:
         self._items = {tag: ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
     def encode(self, document: Document, availability: str = "") -> bytes:
-        """One response identifier; a key for which the document has no value is returned empty. `availability` is where
-        the document lies, in the standard's words."""
+        """One response identifier; a key for which the document has no value is returned empty. `availability` is the
+        Instance Availability of the document's objects."""
         attributes = in_zone(document.attributes, self._zone) if self._zone else document.attributes
         values = {tag: attributes.get(tag, ()) for tag in self._from_document}
         for tag, item in self._items.items():

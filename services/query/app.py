@@ -105,7 +105,7 @@ async def build(context: Context) -> RoleParts:
 
 
 def build_federation(context: Context) -> Federation | None:
-    """The other archives that queries may span; None without any."""
+    """The other archives that queries may span; None if there are none."""
     settings = context.settings.federation
     if not settings.archives:
         return None
@@ -128,13 +128,13 @@ def build_page(
     *,
     lab: bool = False,
 ) -> dict[Resource, Handler]:
-    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to,
-    `quiet` and `lab` as `Page` has them."""
+    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are the address to send images to,
+    `quiet` and `lab` as in `Page`."""
     return {Resource.PAGE: Page(ohif, ae_title, port, quiet, sessions, shares, lab=lab)}
 
 
 def build_login(context: Context) -> Mapping[Resource, Handler]:
-    """Login of people in a browser, where it is set up. Raises `ConfigError`."""
+    """Login of people in a browser, if it is configured. Raises `ConfigError`."""
     login, access = context.settings.login, context.settings.access
     if context.sessions is None or context.issuers is None:
         return dict.fromkeys((Resource.LOGIN, Resource.SESSION), no_login)
@@ -162,7 +162,7 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
 
 
 def build_sharing(context: Context) -> Mapping[Resource, Handler]:
-    """Links for people outside, where they are set up."""
+    """Links for people outside, if they are configured."""
     sealed, followed, http = context.shares, context.followed_shares, context.settings.http
     if sealed is None or followed is None:
         return dict.fromkeys(OF_SHARES, no_shares)
@@ -182,7 +182,7 @@ def build_sharing(context: Context) -> Mapping[Resource, Handler]:
 
 
 def build_subscriptions(context: Context, systems: Systems) -> Mapping[Resource, Handler]:
-    """Subscriptions over FHIR, where addresses are named that may be told. Raises `ConfigError`."""
+    """Subscriptions over FHIR, if the settings name addresses that may be notified. Raises `ConfigError`."""
     settings, followed = context.settings, context.followed_subscriptions
     if followed is None:
         return NO_SUBSCRIPTIONS
@@ -207,8 +207,8 @@ def build_web(
     availability: Availability | None = None,
     federation: Federation | None = None,
 ) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
-    nobody is told of them."""
+    """The DICOMweb half of this role. `public_url` is the URL by which clients reach us, if known; without `changes`
+    there is no change stream."""
     streams = ChangeService(changes).handlers() if changes is not None else {}
     searches = SearchService(index, public_url, availability, federation).handlers()
     return {**searches, **StudyStates(index).handlers(), **streams}
@@ -224,7 +224,7 @@ def build_services(
     *,
     strict: bool = False,
 ) -> list[Service]:
-    """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
+    """The services of this role. `ae_title` is the one to retrieve from; `strict` as in `FindService`."""
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     classes = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, REPOSITORY_QUERY)
     abilities = dict.fromkeys(classes, ability)

@@ -55,8 +55,8 @@ class FindService:
         federation: Federation | None = None,
     ) -> None:
         """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient.
-        Without `availability` everything is in one store. `asked` is called when a request is over, with why it failed.
-        `federation` has the archives that some are answered from, too.
+        Without `availability` everything is in one store. `asked` is called when a request ends, with why it failed.
+        `federation` has the archives that some requests span.
         """
         self._federation = federation
         self._asked = asked
@@ -114,7 +114,7 @@ class FindService:
             return await self._pages(request, answers, query.level, self._index.find(query), lambda: status), comment
         try:
             pages = others.pages(self._index, query)
-            # PS3.4 C.4.1.1.4 has no status for that another archive is away: FF01H is the one with a warning.
+            # PS3.4 C.4.1.1.4 has no status for an unavailable other archive: FF01H is the one with a warning.
             final = await self._pages(
                 *(request, answers, query.level, pages, lambda: PENDING_WARNING if others.troubles else status)
             )
@@ -123,7 +123,7 @@ class FindService:
             others.cancel()
 
     def _others(self, request: Request, model: Model, query: Query, identifier: Identifier) -> Asking | None:
-        """The other archives, asked the same, where the query spans them."""
+        """The same query to the other archives, if it spans them."""
         association = request.association
         if self._federation is None or query.level is Level.PATIENT or model is Model.PATIENT_STUDY_ONLY:
             return None
@@ -139,7 +139,7 @@ class FindService:
         pages: AsyncIterator[list[Document]],
         status: Callable[[], int],
     ) -> int:
-        """Send what was found, with the `status` of pending responses. Returns the final status."""
+        """Send the matches, with the `status` of pending responses. Returns the final status."""
         async for page in pages:
             for start in range(0, len(page), _AT_ONCE):
                 await turn()

@@ -10,7 +10,7 @@ import msgpack
 
 INTERVAL_SECONDS = 1.0
 MOST_PENDING = 10_000
-"""Studies that may wait for their second to be over; beyond this number the oldest are published at once."""
+"""Studies that may wait for their second to end; beyond this number the oldest are published at once."""
 _MOST_PARTITIONS = 4096
 _LONGEST = 1 << 16
 
@@ -37,7 +37,7 @@ class Coalescing:
         self._told: dict[str, float] = {}
 
     def add(self, studies: Iterable[str], ends: Offsets, now: float) -> None:
-        """These studies changed before `ends`."""
+        """Add studies that changed before `ends`."""
         for study in studies:
             if study not in self._pending:
                 self._pending[study] = (self._told.get(study, now - INTERVAL_SECONDS) + INTERVAL_SECONDS, self._ends)

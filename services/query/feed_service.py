@@ -34,7 +34,7 @@ _LOOK_AGAIN_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 15.0
 _STALL_SECONDS = 30.0
 _AT_ONCE = 100
-"""Changes between two ids of a stream: so many may come again after a reconnection."""
+"""Most changes between two ids of a stream: they may be repeated after a reconnection."""
 _JSON = "application/json"
 _STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _FRESH = {"Cache-Control": "no-store"}
@@ -44,7 +44,7 @@ class FeedService:
     """Answers with pages, and streams."""
 
     def __init__(self, feed: Feed, clock: Clock, stall: float = _STALL_SECONDS) -> None:
-        """A reader of a stream that takes nothing for `stall` seconds is given up."""
+        """A reader of a stream that accepts nothing for `stall` seconds is disconnected."""
         self._feed = feed
         self._clock = clock
         self._stall = stall
@@ -55,7 +55,7 @@ class FeedService:
         return {Resource.CHANGE_FEED: self.changes}
 
     async def changes(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with a page, or a stream where text/event-stream is accepted, or 101 and a WebSocket; 400 for what is no
+        """200 with a page, or a stream if text/event-stream is accepted, or 101 and a WebSocket; 400 for an invalid
         cursor."""
         socket = ServerSocket(request, self._clock, self._stall) if is_websocket(request) else None
         if socket is not None:
@@ -80,7 +80,7 @@ class FeedService:
             self._readers -= 1
 
     async def _since(self, request: web.BaseRequest) -> FeedCursor:
-        # A browser that reconnects says where it was, under the URL with which it began.
+        # A browser that reconnects sends its last position, with the URL with which it began.
         text = request.headers.get("Last-Event-ID") or request.query.get("since", "")
         if text == "now":
             return await self._feed.now()
@@ -90,7 +90,7 @@ class FeedService:
         return cursor
 
     async def _awaited(self, cursor: FeedCursor, limit: int, wait: float, ending: asyncio.Event) -> FeedPage:
-        """A page that is not empty, or the one there is when the time is over or this process drains."""
+        """A page that is not empty; or whatever there is when the time is over or this process drains."""
         until = self._clock.monotonic() + wait
         page = await self._feed.page(cursor, limit)
         while not page.changes and not ending.is_set() and self._clock.monotonic() < until:
@@ -115,7 +115,7 @@ class FeedService:
         return await out.end()
 
     async def _follow(self, out: BodyWriter, cursor: FeedCursor) -> None:
-        """Send what there is and what comes. Returns where a store is away: the client reconnects, and goes on."""
+        """Send past and new changes. Returns if a store is unavailable: the client reconnects, and continues."""
         try:
             async for changes, at in self._pages(cursor, begin=False):
                 await out.write(_events(changes, at) if changes else f"id: {at.text}\n\n".encode())
@@ -123,8 +123,8 @@ class FeedService:
             return
 
     async def _pages(self, cursor: FeedCursor, *, begin: bool = True) -> AsyncIterator[tuple[list[Json], FeedCursor]]:
-        """What there is and what comes, with the cursor behind it; nothing with a cursor in silence, and at the
-        `begin`."""
+        """Past and new changes, with the cursor after them; an empty page with a cursor at the `begin`, and when there
+        is no news."""
         if begin:
             yield [], cursor
         silent_since = self._clock.monotonic()
@@ -147,7 +147,7 @@ async def _answered(request: web.BaseRequest, page: FeedPage) -> web.Response:
 
 
 def _events(changes: Sequence[Json], cursor: FeedCursor) -> bytes:
-    """The last of them has the id: who is cut off in between gets all of them again."""
+    """Only the last event has an id: a client that is cut off in between gets all of them again."""
     texts = [f"event: {change['type']}\ndata: {json.dumps(change)}\n\n" for change in changes]
     texts[-1] = f"id: {cursor.text}\n{texts[-1]}"
     return "".join(texts).encode()

@@ -1,8 +1,8 @@
 """The change feed over a WebSocket, beside server-sent events: the same changes under the same cursors.
 
-Each message is one page, `{"changes": […], "next": CURSOR}`; the first has no changes, and so has one that comes in
-silence, so that a reader always knows where it is. One page at a time is on its way to a reader: what waits for a slow
-one is the log.
+Each message is one page, `{"changes": […], "next": CURSOR}`; the first is empty, and so are those sent when there is no
+news, so that a reader always knows its position. One page at a time is in transit to a reader: changes for a slow one
+wait on the log.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Pages = AsyncIterator[tuple[Sequence[Json], FeedCursor]]
 
 
 async def serve_pages(socket: ServerSocket, pages: Pages, ending: asyncio.Event) -> web.StreamResponse:
-    """Send pages until the reader leaves or is too slow, a store is away, or this process drains (`ending`)."""
+    """Send pages until the reader disconnects or is too slow, a store is unavailable, or this process drains
+    (`ending`)."""
     return await serve_texts(socket, _texts(pages), ending)
 
 

@@ -14,14 +14,14 @@ COUNT_SECONDS = 20.0
 """If the index cannot count by itself, matches are counted one by one for at most this time."""
 
 FAR = 500
-"""Matches before a page that are passed over by the index rather than read."""
+"""More matches than this before a page are skipped by the index rather than read."""
 
 
 async def page_of(
     index: ReadIndex, query: Query, limit: int, offset: int = 0, after: Cursor = ()
 ) -> tuple[list[Document], bool]:
-    """At most `limit` matches, and whether there are more after them. Raises `NotUnderstood` for a place that is not of
-    this query."""
+    """At most `limit` matches, and whether there are more after them. Raises `NotUnderstood` for a position of another
+    query."""
     found: list[Document] = []
     skip = offset
     if offset >= FAR and not after and (place := await index.place_behind(query, offset)) is not None:
@@ -35,7 +35,7 @@ async def page_of(
 async def federated_page(
     index: ReadIndex, query: Query, limit: int, offset: int, others: Asking
 ) -> tuple[list[Document], bool]:
-    """The same of one list: what is ours, and after it what only other archives have."""
+    """The same for one list: our matches, followed by those that only other archives have."""
     ours, more = await page_of(index, query, limit, offset)
     foreign = await others.foreign()
     documents = others.joined(foreign, ours)
@@ -48,7 +48,7 @@ async def federated_page(
 
 
 async def count_of(index: ReadIndex, query: Query) -> int:
-    """How many there are. Raises `HttpProblem` 503 where that takes too long."""
+    """The number of matches. Raises `HttpProblem` 503 if counting takes too long."""
     try:
         async with asyncio.timeout(COUNT_SECONDS):
             return await index.total(query)

@@ -1,11 +1,11 @@
-"""Breaking the glass: who sees some studies opens one study or one patient for a time, with a reason.
+"""Breaking the glass: a caller who sees only some studies opens one more study or patient for a time, with a reason.
 
 GET     /dicom-web/overrides   what is open now for this caller, and until when
 POST    /dicom-web/overrides   {"study": UID} or {"patient": ID, "issuer": ISSUER}, with "reason": it begins
 DELETE  /dicom-web/overrides   this browser forgets its overrides
 
-Nothing here asks whether there is such a study or patient: the answer is the same. Each override is on record, counted
-(an alert looks at it) and in the log.
+The answer does not depend on whether the study or patient exists. Each override is recorded, counted (an alert watches
+it) and logged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = get_logger("access")
 
 
 class OverrideService:
-    """The handlers of overrides; without `overrides` they are not there."""
+    """The handlers of overrides; without `overrides` they refuse every request."""
 
     def __init__(self, overrides: SealedOverrides | None, metrics: Metrics) -> None:
         self._overrides = overrides
@@ -47,7 +47,7 @@ class OverrideService:
         }
 
     async def _standing(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Those that the request brings and that are not over, the latest first."""
+        """The overrides of the request that have not expired, the latest first."""
         if self._overrides is None:
             raise _NOT_HERE
         rows = [{**opened_by(one), "until": _moment(one.until)} for one in request[CALLER].overrides]
@@ -71,7 +71,7 @@ class OverrideService:
         return web.json_response(answer, status=201, headers={**_NEVER_KEPT, "Set-Cookie": begun.cookie})
 
     async def _end(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A token that somebody has elsewhere goes on until its time: nothing remembers it."""
+        """An override token that is stored elsewhere is valid until it expires: the archive does not store it."""
         if self._overrides is None:
             raise _NOT_HERE
         return web.Response(status=204, headers={**_NEVER_KEPT, "Set-Cookie": self._overrides.gone()})

@@ -98,7 +98,7 @@ class SearchService:
         return await _said(request, found, offer, headers)
 
     async def _found(self, request: web.BaseRequest, search: Search) -> tuple[list[Document], bool, tuple[str, ...]]:
-        """The matches that are wanted, whether there are more, and what is to be said of other archives."""
+        """The wanted matches, whether there are more, and warnings about other archives."""
         query = search.query
         if not search.federated:
             return *await page_of(self._index, query, search.limit, search.offset, search.after), ()
@@ -142,7 +142,7 @@ def _next(request: web.BaseRequest, url: str, last: Document, after: int = 0) ->
     """The URL of the matches after the last one (RFC 8288)."""
     kept = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
     path = request.rel_url.raw_path[len(BASE) :]
-    # What other archives have has no place in our index.
+    # Matches of other archives have no position in our index.
     place = ("offset", str(after)) if after else ("cursor", cursor_of(last.place))
     return f"{url}{path}?{urlencode([*kept, place])}"
 

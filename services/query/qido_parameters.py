@@ -45,9 +45,9 @@ _FLAGS = {
     "multiplevaluematching": "multiple_values",
 }
 _ALWAYS = Extended(relational=True, combined_date_time=True, timezone=True)
-"""PS3.18 10.6.1: QIDO-RS is relational; the other two suit a client that gives times with dates, or a zone."""
+"""PS3.18 10.6.1: QIDO-RS is relational; the other two suit clients that send times with dates, or a time zone."""
 
-# PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
+# PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being requested.
 _RETURNED = {
     Level.STUDY: """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName PatientName PatientID
         PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription NumberOfStudyRelatedSeries

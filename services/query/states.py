@@ -1,4 +1,4 @@
-"""What stands out of studies, for the page: an extension to DICOMweb.
+"""Special states of studies, for the page: an extension to DICOMweb.
 
 GET /dicom-web/studies/states?StudyInstanceUID=1.2.3,1.2.4    {"1.2.3": ["held", "conflict"]}
 """
@@ -25,14 +25,14 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 
 MOST = 200
-"""Studies that are asked about at a time."""
+"""Most studies of one request."""
 
 
 class StudyStates:
     """The handler of `Resource.STATES`."""
 
     def __init__(self, index: ReadIndex) -> None:
-        """`index` shows each caller what is his to see."""
+        """`index` shows each caller only what the caller may see."""
         self._index = index
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -40,7 +40,7 @@ class StudyStates:
         return {Resource.STATES: self.of}
 
     async def of(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """The states of those of the studies that are there for the caller and have any."""
+        """The states of the studies that the caller sees and that have any."""
         uids = uids_of(request.query.getall("StudyInstanceUID", []))
         held_by: dict[str, list[str]] = {}
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: UidList(uids)})
@@ -63,7 +63,7 @@ def uids_of(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def _holders(attributes: Mapping[int, Any]) -> list[str]:
-    """On what a hold keeps a study: itself, and the patient that it shows."""
+    """The holders whose hold protects a study: the study itself, and the patient that it names."""
     patients = holders(_text(attributes, PATIENT_ID), _text(attributes, ISSUER_OF_PATIENT_ID))
     return [_text(attributes, STUDY_INSTANCE_UID), *map(holder_of, patients)]
 

@@ -1,7 +1,7 @@
 """When studies were accessed, for retention that counts from it: at most one event a day for each study.
 
-Retrieval only notes a name in memory and goes on; the events are published beside it. An access of the last moment
-before a crash may be lost; the next one of that study is published.
+Retrieval only notes a name in memory and goes on; the events are published beside it. An access noted just before a
+crash may be lost; the next access of that study is published.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _AGAIN_SECONDS = 5.0
 MOST_WAITING = 10_000
 """Studies that wait to be published; more are noted at their next access."""
 MOST_KNOWN = 100_000
-"""Studies of which this process knows that they were accessed today; of others the index is asked again."""
+"""Studies that this process knows were accessed today; for any other, it asks the index again."""
 _READING = frozenset(
     (
         *(Resource.OBJECTS, Resource.RENDERED, Resource.FRAMES, Resource.BULK_DATA, Resource.WADO_URI),
         *(Resource.SEND, Resource.DEIDENTIFIED),
     )
 )
-"""What is an access. Metadata and thumbnails are not: lists show them of studies that nobody opens."""
+"""The resources that count as an access. Metadata and thumbnails do not: lists show them for studies that are never
+opened."""
 logger = get_logger("retrieve")
 
 
@@ -62,14 +63,14 @@ class Accesses:
         self._news.set()
 
     def noted(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
-        """The handlers, those that give something of a study noting its access."""
+        """The handlers; those that return part of a study note its access."""
         return {
             resource: self._around(handler) if resource in _READING else handler
             for resource, handler in handlers.items()
         }
 
     async def run(self) -> None:
-        """Publish, for ever. What cannot be published now is tried again."""
+        """Publish, for ever. What cannot be published now is retried."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -81,9 +82,9 @@ class Accesses:
                 self._news.set()
 
     async def publish(self) -> None:
-        """Publish what was noted. Raises `DependencyUnavailable`; what is left then is still noted."""
+        """Publish what was noted. Raises `DependencyUnavailable`; what was not published stays noted."""
         for study, at in list(self._waiting.items()):
-            # After a restart, and beside other processes: it may be known of today already.
+            # After a restart, or beside other processes, today's access may have been published already.
             last = await self._index.last_access(DEFAULT_PARTITION, study)
             if last // _DAY_US < at // _DAY_US:
                 await self._log.append(StudyAccessed(DEFAULT_PARTITION, new_trace(), study, at))

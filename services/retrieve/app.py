@@ -75,10 +75,10 @@ _ASKED = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRI
 
 
 async def build(context: Context) -> RoleParts:
-    """C-GET, C-MOVE, WADO, and sending at the word of the page. In storage contexts we are SCU: that is how C-GET sends
-    (PS3.4 C.5.3)."""
+    """C-GET, C-MOVE, WADO, and transfers requested on the page. In storage contexts we are the SCU: that is how C-GET
+    sends (PS3.4 C.5.3)."""
     settings, retrieve = context.settings, context.settings.retrieve
-    # Whoever retrieves wants it: what lies in an archive is asked for, by nobody else.
+    # Only retrieval asks for objects in an archive tier to be restored: here a requester wants them.
     objects = context.objects
     if context.tiers is not None:
         objects = WantedStore(
@@ -195,7 +195,7 @@ def _report_loss(losses: Losses, location: Location, reason: str) -> None:
 
 
 def _picture_cache(settings: Settings) -> PictureCache:
-    """Beside embedded objects; else in a temporary folder."""
+    """Beside the embedded object store; otherwise in a temporary folder."""
     beside = settings.data / "thumbnails" if settings.objects_url.startswith("file:") else None
     return PictureCache(settings.retrieve.thumbnails or beside, settings.retrieve.thumbnail_space)
 
@@ -236,8 +236,8 @@ def build_mover(
     read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
     parallel: tuple[int, int] = (32, 4),
 ) -> Mover:
-    """What sends to destinations. `read_ahead` is in bytes, per association and per process; `parallel` is how many
-    associations to destinations may be open, in all and to one."""
+    """The sender to destinations. `read_ahead` is in bytes, per association and per process; `parallel` is how many
+    associations to destinations may be open, in all and to one destination."""
     objects = Objects(store, reports)
     per_association, per_process = read_ahead
     sub_operations = SubOperations(

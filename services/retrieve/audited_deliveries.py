@@ -1,4 +1,4 @@
-"""What was sent over DIMSE, on record twice: for `gantry where` (`Deliveries`), and for audits."""
+"""What was sent over DIMSE, recorded twice: for `gantry where` (`Deliveries`), and for audits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 
 
 class DeliveryAudit:
-    """Is told when a request begins to send, and when it is over."""
+    """Records when a request begins to send, and when it ends."""
 
     def __init__(self, trail: AuditTrail, deliveries: Deliveries) -> None:
         self._trail = trail

@@ -37,8 +37,8 @@ class Budget:
         return True
 
     def take_spare(self, count: int) -> None:
-        """Take `count` bytes ahead of their turn. Half of the budget is reserved for requests whose turn it is, or two
-        that hold bytes for later would wait for each other. Raises `Unavailable`."""
+        """Take `count` bytes ahead of their turn. Half of the budget is reserved for requests whose turn it is;
+        otherwise two that hold bytes for later would wait for each other. Raises `Unavailable`."""
         if self._waiting or self.taken + count > self.limit // 2 or not self.take(count):
             raise Unavailable(f"no room for {count} bytes ahead of their turn")
 
@@ -80,7 +80,7 @@ class Budget:
             self.give_back(count)
 
     def _admit(self) -> None:
-        """First come, first served: large requests are not overtaken for ever by small ones."""
+        """First come, first served, so that small requests do not overtake a large one for ever."""
         while self._waiting:
             count, turn = self._waiting[0]
             if not turn.done() and not self.take(count):

@@ -1,8 +1,9 @@
-"""Objects of which parts are sent: the digest covers the whole, so the whole is read before, or beside.
+"""Checks of objects that are sent in part: the digest covers the whole object, so all of it is read, before or
+meanwhile.
 
-An object of up to `BEFORE` bytes is read whole before the first of its parts leaves, and again after some minutes; a
-longer one while its first parts leave, and from damage found on nothing of it does. Frames of one object are asked for
-by the hundred: it is read once for all of them.
+An object of up to `BEFORE` bytes is read whole before its first part is sent, and again after some minutes. A longer
+one is read while its first parts are sent; once damage is found, nothing more of it is sent. Clients request hundreds
+of frames of one object: it is read once for all of them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from gantry.common.ports.index import Location
 
 BEFORE = 64 << 20
 GOOD_FOR = 600.0
-"""Seconds for which an object that was read well is trusted."""
+"""Seconds for which an object that was found intact is trusted."""
 _REMEMBERED = 10_000
 _BESIDE = 2
-"""Long objects that are read at once; parts of others go out meanwhile, and their objects are looked at later."""
+"""Long objects that are read at the same time; parts of others are sent meanwhile, and those objects are checked
+later."""
 
 
 class Checks:
-    """Which objects were read well, and when; and those that are being read."""
+    """Which objects were found intact, and when; and those that are being read."""
 
     def __init__(self, read_through: Callable[[Location], Awaitable[None]], before: int = BEFORE) -> None:
         """`read_through` reads an object whole and raises `Damaged`; `before` is in bytes."""
@@ -32,19 +34,19 @@ class Checks:
         self._reading: dict[str, asyncio.Task[None]] = {}
 
     def is_known(self, location: Location) -> bool:
-        """Whether the object was read well in the last minutes."""
+        """Whether the object was found intact in the last minutes."""
         read = self._well.get(location.object_key)
         return read is not None and asyncio.get_running_loop().time() - read < GOOD_FOR
 
     def note(self, location: Location) -> None:
-        """The object was read whole, and is well."""
+        """The object was read whole, and is intact."""
         self._well.pop(location.object_key, None)
         self._well[location.object_key] = asyncio.get_running_loop().time()
         while len(self._well) > _REMEMBERED:
             self._well.popitem(last=False)
 
     async def require(self, location: Location, *, suspect: bool) -> None:
-        """Return when a part may leave. One that is `suspect` is read before, however long it is. Raises `Damaged`."""
+        """Return when a part may be sent. A `suspect` object is read first, however long it is. Raises `Damaged`."""
         if suspect:
             self._well.pop(location.object_key, None)
         if self.is_known(location):
@@ -68,6 +70,6 @@ class Checks:
 
 
 def _heard(task: asyncio.Task[None]) -> None:
-    """Damage was reported where it was found; whoever waits hears of it."""
+    """Damage was reported where it was found; the waiting callers get the error."""
     if not task.cancelled():
         task.exception()

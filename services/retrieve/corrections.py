@@ -1,5 +1,5 @@
-"""What was coerced on the way in, and corrections of a study, make of the headers of its objects. The stored bytes are
-not touched."""
+"""Headers of objects with what was coerced on receipt, and with the corrections of their study, applied. The stored
+bytes are not touched."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NO_TAIL = StoredPart(b"", 0)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The parts of a header as they are sent; `was` is its character set where it is in UTF-8 now and was not."""
+    """The parts of a header as they are sent; `was` is its former character set if it was converted to UTF-8."""
 
     parts: Sequence[StoredPart]
     was: CharacterSet | None = None
 
 
 def corrected_parts(location: Location, pieces: Sequence[bytes]) -> Header:
-    """The header of an object as it is sent, of its pieces as they are stored. Raises `NotUnderstood`."""
+    """The header of an object as it is sent, from its pieces as they are stored. Raises `NotUnderstood`."""
     if not location.is_modified:
         return Header(parts_of(pieces))
     encoding = encoding_of(location.transfer_syntax_uid)
@@ -44,12 +44,12 @@ def corrected_behind(location: Location, tail: bytes, header: Header) -> StoredP
 
 
 def as_stored(locations: Sequence[Location]) -> list[Location]:
-    """The same objects as they came."""
+    """The same objects as they were received."""
     return [replace(one, original=True) if one.is_modified else one for one in locations]
 
 
 def version_of(location: Location) -> str:
-    """What tells an object as it is sent now from what it was before, and will be."""
+    """A key for an object as it is sent now; it changes with every correction."""
     if location.original:
         return location.object_key
     coerced = location.coercion

@@ -51,7 +51,7 @@ class DamageReports:
         return Damaged(reason)
 
     def is_suspect(self, location: Location) -> bool:
-        """Whether the object was found damaged before: then it is read whole before any byte of it is sent."""
+        """Whether the object was found damaged before; if so, it is read whole before any byte of it is sent."""
         return location.object_key in self._suspects
 
     def is_well(self, location: Location) -> None:

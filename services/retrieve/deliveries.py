@@ -27,7 +27,8 @@ _READING = frozenset(
         *(Resource.WADO_URI, Resource.DEIDENTIFIED),
     )
 )
-"""What a viewer or client gets of a study. Thumbnails are not: lists show them of studies that nobody opens."""
+"""The resources that count as a delivery to a viewer or client. Thumbnails do not: lists show them for studies that are
+never opened."""
 
 
 class Deliveries:
@@ -39,11 +40,11 @@ class Deliveries:
         self._seldom = RateLimited()
 
     async def run(self, log: EventLog) -> None:
-        """Publish what was noted, once a second, for ever."""
+        """Publish the noted deliveries, once a second, for ever."""
         await self._queue.run(log)
 
     async def flush(self, log: EventLog) -> None:
-        """Publish what waits, if the log is there."""
+        """Publish what waits, if the log is available."""
         await self._queue.flush(log)
 
     def sent(
@@ -68,8 +69,8 @@ class Deliveries:
             self._add(trace, study, calling_ae_title, receiver, over, numbers, why)
 
     def noted(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
-        """The handlers, those that give something of a study noting who got it: one event a minute at most for each
-        study and receiver."""
+        """The handlers; those that return part of a study note who got it: at most one event a minute for each study
+        and receiver."""
         return {
             resource: self._around(handler) if resource in _READING else handler
             for resource, handler in handlers.items()

@@ -59,8 +59,8 @@ class Openings:
     async def part10(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
         """The object as a Part 10 file; `ahead` of its turn it does not wait for room. Raises the errors of
         `data_set`."""
-        # The file meta information of one that was coerced says what was made of it (PS3.10 7.1, Private Information),
-        # which is nobody else's business.
+        # The file meta information of a coerced object says what was coerced (PS3.10 7.1, Private Information), which
+        # must not be sent.
         if syntax == location.transfer_syntax_uid and not location.is_modified and location.coercion is None:
             size = location.data_set_offset + location.data_set_length
             return Opened(location, syntax, size, await self.objects.verified_file(location))
@@ -88,7 +88,7 @@ class Openings:
             raise ConversionFailed(str(error)) from error
 
     async def _copied(self, location: Location) -> Opened:
-        """In its own encoding, with its header corrected."""
+        """The object in its own encoding, with its header corrected."""
         layout = await self.objects.layout(location)
         header = corrected_parts(location, await self.objects.pieces(location, layout))
         tail = corrected_behind(location, await self.objects.tail(location, layout), header) if header.was else NO_TAIL

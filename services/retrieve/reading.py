@@ -146,11 +146,11 @@ class Objects:
         return inflated
 
     async def open_checked(self, location: Location, offset: int, length: int) -> Source:
-        """A part of a data set that is to be sent as it is, of an object that was read whole not long ago, or is read
-        now (`gantry.services.retrieve.checks`). Raises `Damaged`, now or while it is read."""
+        """A part of a data set that is to be sent as it is, of an object that was read whole a short while ago, or is
+        read now (`gantry.services.retrieve.checks`). Raises `Damaged`, now or while it is read."""
         deflated = encoding_of(location.transfer_syntax_uid).deflated
         if location.data_set_length <= OPEN_AHEAD and not deflated and not self._checks.is_known(location):
-            # It is read at once, and its part is in what was read.
+            # The object is read at once, and the part is taken from what was read.
             whole = await self.verified(location)
             data = await read_buffer(whole, location.data_set_length)
             self._checks.note(location)
@@ -161,7 +161,7 @@ class Objects:
         return await self.open(location, offset, length)
 
     async def check(self, location: Location) -> None:
-        """Return when parts of an object may be sent, as of `open_checked`. Raises `Damaged`."""
+        """Return when parts of an object may be sent, as in `open_checked`. Raises `Damaged`."""
         await self._checks.require(location, suspect=self.reports.is_suspect(location))
 
     async def _read_whole(self, location: Location) -> None:

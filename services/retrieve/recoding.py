@@ -55,8 +55,8 @@ class Recoding:
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part of a data set as it is read: `stored` bytes of it lie in the object. Behind a piece of the header a long
-    value follows, but where `keeps_value` is False: then it is passed over."""
+    """A part of a data set as it is read: `stored` bytes of it lie in the object. A long value follows each piece of
+    the header; if `keeps_value` is False, it is skipped."""
 
     data: bytes
     stored: int
@@ -88,8 +88,8 @@ def recoding(
 
 
 def copying(layout: Layout, pieces: Sequence[StoredPart], tail: StoredPart, length: int) -> Recoding:
-    """The same encoding with another header, and another tail where that is given: everything else is copied. `length`
-    is that of the data set, inflated if it is deflated."""
+    """The same encoding with another header, and another tail if one is given: everything else is copied. `length` is
+    that of the data set, inflated if it is deflated."""
     bulk = [one.length for one in layout.bulk if one.offset < layout.header_length]
     steps = [
         _header_step(piece, piece.data, bulk[place] if place < len(bulk) else 0) for place, piece in enumerate(pieces)

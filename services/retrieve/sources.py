@@ -55,7 +55,7 @@ class Digest:
 
     @property
     def fits(self) -> bool:
-        """Whether the bytes that passed are those that were acknowledged."""
+        """Whether the bytes read are those that were acknowledged."""
         return self._expected in (None, self._blake3.hexdigest())
 
 
@@ -172,7 +172,7 @@ class InflatedSource:
 
 _STORED_BLOCK = 0xFFFF
 _BLOCK = Struct("<?HH")
-"""Whether it is the last one, its length, and the complement of that."""
+"""The head of a stored block: whether it is the last one, its length, and the complement of that."""
 
 
 def deflated_length(length: int) -> int:

@@ -32,5 +32,5 @@ async def in_thread(call: Callable[P, R], *arguments: P.args, **named: P.kwargs)
 
 async def give_way() -> None:
     """Give other tasks a turn: reads from the page cache and writes into a socket's buffer complete at once, so a loop
-    over them would keep the event loop to itself."""
+    over them would block the event loop."""
     await _TIME.sleep(0)

@@ -61,7 +61,7 @@ class Transfers:
     """The transfers of this process."""
 
     def __init__(self, mover: Mover, clock: Clock, metrics: Metrics, delivered: Delivered = lambda *_: None) -> None:
-        """`delivered` is told what became of each transfer."""
+        """`delivered` is called with the outcome of each transfer."""
         self._delivered = delivered
         self._mover = mover
         self._clock = clock

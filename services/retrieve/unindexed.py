@@ -1,8 +1,8 @@
-"""Acknowledged objects can be retrieved at once: those the indexers have not passed yet are looked up on the event log.
+"""Acknowledged objects can be retrieved at once: those that are not indexed yet are looked up on the event log.
 
-A sender that received Success, or a viewer that received the Retrieve URL of a STOW response, may ask within the tenth
-of a second that the index is behind, or in the minutes that it is behind after an outage. Only requests that name a
-Study Instance UID are looked up, since the log is keyed by it.
+A sender that received Success, or a viewer that received the Retrieve URL of a STOW response, may ask while the index
+is behind: for a tenth of a second, or for minutes after an outage. Only requests that name a Study Instance UID are
+looked up, since the log is keyed by it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Locator:
     """Locates objects, by the index and the log together."""
 
     def __init__(self, index: ReadIndex, log: EventLog, objects: BlobStore, clock: Clock) -> None:
-        """`objects` is asked for what was coerced of the few whose events are too long to say so themselves."""
+        """`objects` has what was coerced in the few objects whose events are too long to carry it."""
         self._objects = objects
         self._index = index
         self._log = log
@@ -162,7 +162,8 @@ class Locator:
         return found
 
     async def _whole(self, stored: list[InstanceStored]) -> list[InstanceStored]:
-        """The events with what was coerced; without those that nobody can tell it of while the objects are away."""
+        """The events with what was coerced; without those whose coercion cannot be read while the object store is
+        unavailable."""
         try:
             return await with_coercion(self._objects, stored)
         except DependencyUnavailable as error:
@@ -172,7 +173,7 @@ class Locator:
     async def _corrected(
         self, partition: str, study: str, stored: dict[InstanceKey, Location]
     ) -> dict[InstanceKey, Location]:
-        """What applies to a study that is indexed in part applies to the rest of it."""
+        """The corrections of a study that is partly indexed, applied to the rest of it."""
         known = await self._index.corrected(partition, study)
         effect = None if known is None else effect_of(known.own, study, known.corrections, known.patients)
         if not isinstance(effect, Effect) or not effect.applied:
@@ -207,7 +208,7 @@ def _location(event: InstanceStored) -> Location:
 
 
 def _coercion(event: InstanceStored) -> bytes:
-    """What was coerced; b"" where it is damaged, as the indexer sees it."""
+    """What was coerced; b"" if that is damaged, as in the indexer."""
     try:
         unpack_coercion(event.coercion or b"")
     except NotUnderstood:

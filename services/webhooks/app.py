@@ -39,7 +39,7 @@ async def build(context: Context) -> RoleParts:
 
 
 def group_of(settings: WebhookSettings) -> str:
-    """The consumer group of a webhook: another name is another group, which begins with what the log has."""
+    """The consumer group of a webhook: a new name is a new group, which begins at the start of the log."""
     return f"webhook-{settings.name}"
 
 

@@ -1,4 +1,4 @@
-"""Posting a batch of changes to one webhook: accepted whole, or tried again whole until it is given up."""
+"""Posting a batch of changes to one webhook: accepted whole, or retried whole until it is abandoned."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class Webhook:
         self._poster = Poster(limit=1)
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Post what the batch says. Raises `Backoff` where it was not accepted: the loop waits, longer each time, and
-        comes with the same batch, also after a restart."""
+        """Post the changes of the batch. Raises `Backoff` if it was not accepted: the loop waits, longer each time, and
+        passes the same batch again, also after a restart."""
         oldest = self._clock.now_us() - int(self._settings.give_up * _DAY_US)
         young = [delivery for delivery in batch if delivery.record.appended_at >= oldest]
         if len(young) < len(batch):
-            # The log must not wait for ever for a receiver that is gone: it keeps what nobody else needs any more.
+            # The log must not wait for ever for a receiver that is gone: it would retain events that nothing else
+            # needs.
             logger.error("changes given up", webhook=self._settings.name, events=len(batch) - len(young))
             self._count("given_up")
         changes = [change for delivery in young if (change := self._change(delivery)) is not None]

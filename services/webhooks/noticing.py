@@ -1,8 +1,8 @@
-"""What happens to studies, noted for each subscription that is to be told of it.
+"""Changes of studies, recorded for each subscription that is to be notified.
 
-The order of effects: something happens; the indexers have passed it; each subscription is asked whether the study is
-one of those that its subscriber sees and wants; `SubscribedStudyNoted` is on the log; only then the offsets are
-committed. What is noted twice is one event (`gantry.common.subscriptions.fold`).
+The order of effects: a change is on the log; the indexers have read it; for each subscription it is checked whether its
+subscriber sees and wants the study; `SubscribedStudyNoted` is on the log; only then the offsets are committed. A change
+that is noted twice is one event (`gantry.common.subscriptions.fold`).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ logger = get_logger("subscriptions")
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Something happened to a study: it is complete (`kind` created, or updated where it was before), or was changed
-    (""). `event` is the change's id in the feed."""
+    """A change of a study: it is complete (`kind` created, or updated if it was complete before), or was changed ("").
+    `event` is the change's id in the feed."""
 
     event: str
     study: str
@@ -72,7 +72,7 @@ class Noticing:
         self._clock = clock
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Note what happened. Raises `Backoff` while indexers are behind, `DependencyUnavailable`."""
+        """Record the changes. Raises `Backoff` while indexers are behind, `DependencyUnavailable`."""
         happened = list(_latest(batch))
         if not happened:
             return
@@ -92,7 +92,7 @@ class Noticing:
             await self._log.append(*notes)
 
     async def _kind(self, known: Subscription, one: Happened, name: str) -> str:
-        """What a subscriber is to be told; "" for nothing."""
+        """The kind of notification for a subscriber; "" for none."""
         if known.created is None or one.at < known.created.at:
             return ""
         try:
@@ -100,27 +100,26 @@ class Noticing:
             sight = self._subscribers.sight(identity)
             found = await self._studies.find(one.study, wanted, identity.facts, sight)
         except NotUnderstood as error:
-            # Who tells subscribers says so in its status.
+            # The process that notifies subscribers reports it in its status.
             logger.warning("a notification could not be queued", subscription=name, why=str(error))
             return ""
         return kind_for(known, one, found, all_seen=sight.whole and not wanted.filters)
 
 
 def kind_for(known: Subscription, one: Happened, found: Attributes | None, *, all_seen: bool) -> str:
-    """What a subscriber is to be told of a study that he sees (`found`) or not; "" for nothing. `all_seen`: he is told
-    of every study, so one that is not found is gone."""
+    """The kind of notification about a study that the subscriber sees (`found`) or not; "" for none. `all_seen`: the
+    subscriber is notified of every study, so one that is not found is gone."""
     before = known.last_of(one.study)
     was_there = before is not None and before.kind != DELETED
     if found is not None:
         back = before is not None and not was_there
         return CREATED if back or (one.kind == CREATED and not was_there) else UPDATED
-    # Nobody learns of a study that he was never told of that it was there.
+    # Subscribers must not learn of the existence of a study of which they were never notified.
     return DELETED if not one.kind and (was_there or (all_seen and before is None)) else ""
 
 
 def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
-    """What happened to each study of the batch, once: of several things the last, and that it is complete before that
-    it was changed."""
+    """The change of each study of the batch, once: the last of several, with completion preferred to other changes."""
     by_study: dict[str, Happened] = {}
     for delivery in batch:
         if delivery.event.partition == DEFAULT_PARTITION:
@@ -135,7 +134,7 @@ def _with(complete: Happened, later: Happened) -> Happened:
 
 
 def happened_in(event: Event, payload: bytes, at: int) -> Iterator[Happened]:
-    """What an event says of studies that subscribers are told."""
+    """The changes of studies in an event that subscribers are notified of."""
     if not isinstance(event, (StudyCompleted, *_CHANGES, *_MOVES)):
         return
     change = change_of(event, payload)

@@ -1,10 +1,11 @@
-"""Who tells subscribers: one process of all, which the others replace when it is gone.
+"""Notifies subscribers: one process of all does, and another one takes over when it is gone.
 
-Members of a consumer group wait for the one partition of the topic of subscriptions. Whoever gets records of it says so
-on the log (`NotifierBegan`), and tells subscribers until another one says the same: so there is one at a time, whatever
-the group does meanwhile. It commits nothing, so the next member is given records at once.
+Members of a consumer group wait for the one partition of the topic of subscriptions. The one that gets its records
+publishes this (`NotifierBegan`), and notifies subscribers until another one publishes the same: so there is one at a
+time, whatever the group does meanwhile. It commits nothing, so the next member gets records at once.
 
-What its subscriber accepted is on the log before the next notification is made; whoever dies in between tells it again.
+What a subscriber accepted is on the log before the next notification is made; after a crash in between it is sent
+again.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Notifier:
             await end_tasks(*self._running, *self._telling.values())
 
     async def stop(self) -> None:
-        """End `run`: what is not told yet is told by whoever comes next."""
+        """End `run`: the next process sends the remaining notifications."""
         self._stopping = True
         await end_tasks(*self._running, *self._telling.values())
 
@@ -93,7 +94,7 @@ class Notifier:
             attempt += 1
 
     async def _begin(self, consumer: Consumer) -> None:
-        """Wait until this member is given records, and say that this process notifies subscribers."""
+        """Wait until this member gets records, and publish that this process notifies subscribers."""
         await consumer.poll()
         await consumer.commit([])
         if (await self._followed.latest()).notifier != self._name:
@@ -102,7 +103,7 @@ class Notifier:
             logger.info("this process notifies subscribers")
 
     async def _look_after(self) -> None:
-        """A task for each subscription that is on, while it is this process's turn."""
+        """Run a task for each active subscription, while it is this process's turn."""
         while True:
             known = self._followed.known
             on = {name for name, one in known.all() if one.status is not Status.OFF}
@@ -125,7 +126,7 @@ class Notifier:
             except DependencyUnavailable as error:
                 logger.warning("a notification is delayed", subscription=name, error=error, attempt=attempt)
             except Exception as error:
-                # A fault here must not end the telling of others.
+                # A fault here must not end the notification of others.
                 logger.error("a subscription failed", subscription=name, error=error)
             await self._clock.sleep(self._delays.after(attempt))
             attempt += 1

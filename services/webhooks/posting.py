@@ -1,4 +1,4 @@
-"""A post to somebody outside: one try, within a deadline, to the address that was given and to no other."""
+"""A post to an external receiver: one try, within a deadline, to the given address and no other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Poster:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> int:
         """The status of the answer, which comes within `timeout` seconds. Redirects and proxies of the environment are
-        not followed, and cookies not kept. Raises `Unreachable`."""
+        not followed, and cookies are not stored. Raises `Unreachable`."""
         deadline = aiohttp.ClientTimeout(total=timeout)
         try:
             async with self._connected().post(

@@ -1,4 +1,4 @@
-"""Who subscribed: what a subscription says, and whether he may be told, by the settings of now."""
+"""Subscribers: the content of a subscription, and whether its subscriber may be notified by the current settings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MOST_OPENED = 2000
 
 
 class Subscribers:
-    """What is known of subscribers. Rules are those of now; what they compare (roles and patients that an identity
-    provider told) is what was known when the subscription was made. Whoever is not known any more sees nothing."""
+    """What is known of subscribers. The rules are the current ones; what they compare (roles and patients from an
+    identity provider) was recorded when the subscription was made. An unknown subscriber sees nothing."""
 
     def __init__(self, settings: Settings, seal: SubscriptionSeal) -> None:
         """Raises `ConfigError`."""
@@ -30,7 +30,7 @@ class Subscribers:
         self._opened: dict[str, tuple[Wanted, Identity]] = {}
 
     def opened(self, known: Subscription) -> tuple[Wanted, Identity]:
-        """What a subscription says, and who wants it. Raises `NotUnderstood`."""
+        """The content of a subscription, and its subscriber. Raises `NotUnderstood`."""
         assert known.created is not None
         sealed = known.created.sealed
         found = self._opened.get(sealed)
@@ -41,7 +41,7 @@ class Subscribers:
         return found
 
     def sight(self, identity: Identity) -> Sight:
-        """What he sees. Raises `NotUnderstood`, in words, where he may not be told any more."""
+        """What the subscriber sees. Raises `NotUnderstood`, in words, if it may not be notified any more."""
         now = self._now(identity)
         verbs = self._table.verbs_of(now)
         by_name = now.means is not Means.ISSUER and (now.name or LOOPBACK) in self._may_subscribe

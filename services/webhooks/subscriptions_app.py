@@ -1,4 +1,4 @@
-"""Wiring of subscriptions over FHIR, in processes of the indexer role: who notes what happens, and who tells it."""
+"""Wiring of subscriptions over FHIR, in processes of the indexer role: recording changes, and notifying subscribers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH = 200
 
 
 async def build(context: Context) -> RoleParts:
-    """Nothing where no address is named that may be told. Raises `ConfigError`."""
+    """Nothing if the settings name no address that may be notified. Raises `ConfigError`."""
     settings, followed = context.settings, context.followed_subscriptions
     if followed is None:
         return RoleParts()

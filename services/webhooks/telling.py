@@ -1,5 +1,5 @@
-"""One subscriber is told: a handshake first, then what happens, in order, one notification at a time; heartbeats when
-nothing does."""
+"""Notifies one subscriber: a handshake first, then the changes, in order, one notification at a time; heartbeats if
+there are none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from gantry.services.webhooks.subscribers import Subscribers
 
 _DAY_US = 24 * 3600 * 1_000_000
 _COUNT_US, _COUNT_AGAIN_US = _DAY_US, 14 * _DAY_US
-"""Numbers are told to the log after so long, and once more, since it forgets (30 days)."""
+"""How long after its last publication the number of events is published again: with new events, and without, since the
+log drops it after 30 days."""
 _LOOK_AGAIN = 30.0
 logger = get_logger("subscriptions")
 
@@ -48,7 +49,7 @@ class _Subscriber:
 
 
 class Telling:
-    """Of one subscription."""
+    """The notifications of one subscription."""
 
     def __init__(
         self,
@@ -75,13 +76,13 @@ class Telling:
         self._attempt = 0
         self._failing: float | None = None
         self._said = clock.monotonic()
-        """When its subscriber was told something last."""
+        """When its subscriber was last notified."""
 
     async def run(self) -> None:
-        """Tell until the subscription is off. Raises `DependencyUnavailable`: nothing is lost then."""
+        """Notify until the subscription is off. Raises `DependencyUnavailable`: nothing is lost then."""
         await self._followed.latest()
         while True:
-            # What this process told itself was read before it went on.
+            # Notifications of this process were read back before it continued.
             known = self._followed.known.named(self._name)
             if known is None or known.status is Status.OFF:
                 return
@@ -91,7 +92,7 @@ class Telling:
             try:
                 opened = self._subscribers.opened(known)
             except NotUnderstood as error:
-                # Another process may have the secret, and this one tomorrow.
+                # Another process may have the secret, and this one may get it later.
                 if known.status is not Status.ERROR:
                     await self._become(Status.ERROR, str(error))
                 await self._followed.until_changed(_LOOK_AGAIN)
@@ -109,12 +110,12 @@ class Telling:
             await self._tell(known, subscriber, *due)
 
     def _subscriber(self, wanted: Wanted, identity: Identity) -> _Subscriber:
-        """Who is told. Raises `NotUnderstood`, in words, where nobody may be."""
+        """The subscriber. Raises `NotUnderstood`, in words, if it may not be notified."""
         allowed_endpoint(wanted.endpoint, self._settings.endpoints)
         return _Subscriber(wanted, identity, self._subscribers.sight(identity))
 
     def _over(self, known: Subscription) -> str:
-        """Why it is over; "" where it is not."""
+        """Why the subscription has ended; "" if it has not."""
         now = self._clock.now_us()
         if known.created is not None and now >= known.created.ends_at:
             return "its end is reached"
@@ -123,12 +124,12 @@ class Telling:
         return ""
 
     def _due(self, known: Subscription, wanted: Wanted) -> tuple[NotificationType, Sequence[Noted]] | None:
-        """What is to be told now; None for nothing."""
+        """The notification that is due now; None if there is none."""
         if not known.greeted:
             return NotificationType.HANDSHAKE, ()
         if events := known.waiting(wanted.most):
             return NotificationType.EVENTS, events
-        # In error, whether it takes something again.
+        # In error: try whether the subscriber accepts notifications again.
         silent = self._clock.monotonic() - self._said
         if known.status is Status.ERROR or (wanted.heartbeat and silent >= wanted.heartbeat):
             return NotificationType.HEARTBEAT, ()
@@ -155,7 +156,7 @@ class Telling:
             await self._become(Status.ACTIVE, "")
 
     async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, told: Sequence[Told]) -> str:
-        """Why it was not accepted; "" where it was."""
+        """Why the notification was not accepted; "" if it was."""
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._studies.urls.of(wanted.release), FORMS[wanted.release].notification
         bundle = tell(self._name, known, wanted.content, kind, urls, told, now, unique)
@@ -176,7 +177,7 @@ class Telling:
         return failed
 
     def _record(self, known: Subscription, wanted: Wanted, told: Sequence[Told], failed: str) -> None:
-        """Of each study that was named it is on record who was told."""
+        """Record, for each named study, who was notified."""
         if known.created is None or wanted.content is Content.EMPTY:
             return
         receiver = known.created.by, urlsplit(wanted.endpoint).hostname or ""
@@ -204,7 +205,7 @@ class Telling:
         log("subscription changed", subscription=self._name, status=status.value, why=why)
 
     async def _count(self, known: Subscription) -> None:
-        """Tell the log how many events there were, now and then."""
+        """Publish the number of events now and then."""
         now = self._clock.now_us()
         begun = known.counted_at or (known.created.at if known.created is not None else now)
         after = _COUNT_US if known.number > known.counted else _COUNT_AGAIN_US

@@ -1,8 +1,8 @@
-"""Who asks, and what they may: identities, the table of roles and verbs, what is read from a token's claims, and which
+"""Callers and their permissions: identities, the table of roles and verbs, identities from a token's claims, and which
 studies an identity sees.
 
-What belongs here: frozen values and pure decisions. What does not: keys, sockets, clocks, settings; those who admit
-callers (`gantry.common.web`) bring them.
+What belongs here: frozen values and pure decisions. What does not: keys, sockets, clocks, settings; the code that
+admits callers (`gantry.common.web`) provides them.
 """
 
 from gantry.common.access.claims import ClaimNames, IssuerRules, claims_of, identity_of

@@ -1,8 +1,8 @@
-"""Peers that were added by the API: what became of each, from the events of the log. Pure.
+"""Peers that were added by the API: the state of each, from the events of the log. Pure.
 
-Every process folds the same events in the order of the log, so all of them have the same peers. A change says which
-change it was made after; one that was made after another than the last one of its AE title is not taken. So of two
-administrators at two processes the first on the log is right, and an event that comes twice changes nothing.
+Every process folds the same events in the order of the log, so all of them have the same peers. A change names the
+change before it; if that is not the last one of its AE title, it is rejected. So of two administrators at two processes
+the first on the log prevails, and a repeated event changes nothing.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from gantry.common.events import PeerRemoved, PeerSet
 MOST_PEERS = 10_000
 """At once."""
 MOST_TITLES = 100_000
-"""AE titles that were ever added: what is removed is remembered by its last change, for ever."""
+"""Most AE titles ever added: the last change of a removed one is stored for ever."""
 
 
 class Verdict(Enum):
-    """What became of a change."""
+    """The outcome of a change."""
 
     TAKEN = "taken"
     OVERTAKEN = "overtaken"
     TOO_MANY = "too many"
     UNREADABLE = "unreadable"
-    """The entry is of a newer release: it is the last change of its title, and the peer does not get in here."""
+    """The entry is of a newer release: it is the last change of its title, and the peer is not admitted here."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddedPeer:
-    """The last change of an AE title: who made it when (microseconds since the epoch), and why. `peer` is None where
-    it was removed, or this release does not understand its `entry`."""
+    """The last change of an AE title: who made it when (microseconds since the epoch), and why. `peer` is None if it
+    was removed, or this release does not understand its `entry`."""
 
     change: str
     peer: KnownPeer | None
@@ -45,7 +45,7 @@ class AddedPeer:
 
 
 class AddedPeers:
-    """All that events told of."""
+    """All added peers, from the events."""
 
     def __init__(self, most_peers: int = MOST_PEERS, most_titles: int = MOST_TITLES) -> None:
         self._most_peers = most_peers
@@ -56,21 +56,21 @@ class AddedPeers:
 
     @property
     def peers(self) -> Mapping[str, KnownPeer]:
-        """Those that are there and understood, by AE title. It changes with the events."""
+        """The existing peers that are understood, by AE title. It changes with the events."""
         return self._peers
 
     def version(self, ae_title: str) -> str:
-        """The name of the last change of an AE title, also where it was removed; "" if there was none."""
+        """The name of the last change of an AE title, even if that was a removal; "" if there was none."""
         last = self._last.get(ae_title)
         return "" if last is None else last.change
 
     def of(self, ae_title: str) -> AddedPeer | None:
-        """What stands for an AE title; None where nothing does."""
+        """The entry in force for an AE title; None if there is none."""
         last = self._last.get(ae_title)
         return last if last is not None and last.entry else None
 
     def standing(self) -> Mapping[str, AddedPeer]:
-        """All that stand, by AE title."""
+        """All entries in force, by AE title."""
         return {title: last for title, last in self._last.items() if last.entry}
 
     def apply(self, event: PeerSet | PeerRemoved) -> Verdict:

@@ -1,4 +1,4 @@
-"""What somebody wants to share with people outside, as it came. Pure. Times are microseconds since the epoch."""
+"""A request to share studies with people outside. Pure. Times are microseconds since the epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.ids import is_uid
 
 MOST_OPENINGS = 1000
-"""Of a link that says no number."""
+"""The limit for a link without one."""
 MOST_STUDIES = 50
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
 """Characters."""
@@ -23,7 +23,7 @@ _KEYS = frozenset(("studies", "expires", "password", "openings", "download", "re
 
 @dataclass(frozen=True, slots=True)
 class AskedShare:
-    """What somebody wants to share. `openings` is 0 where it says no number."""
+    """A request to share. `openings` is 0 if it states no limit."""
 
     studies: tuple[str, ...]
     expires_at: int
@@ -32,12 +32,12 @@ class AskedShare:
     openings: int = 0
     download: bool = False
     deidentify: str = ""
-    """The name of a profile; "" where studies are shown as they are."""
+    """The name of a profile; "" if studies are shown as they are."""
 
 
 def asked_share(content: Any, now: int, longest_us: int) -> AskedShare:
-    """What somebody wants to share, of JSON as it came; `longest_us` is how far off its end may be. Raises
-    `NotUnderstood` in words that repeat nothing of it."""
+    """A request to share from JSON; `longest_us` is the longest time until its end. Raises `NotUnderstood` in words
+    that do not echo it."""
     if not isinstance(content, dict) or not content.keys() <= _KEYS:
         raise NotUnderstood(f"a share is an object with some of {', '.join(sorted(_KEYS))}")
     studies, password, openings = content.get("studies"), content.get("password", ""), content.get("openings", 0)
@@ -72,7 +72,7 @@ def password_bytes(password: str) -> bytes:
 
 def _end(expires: Any, now: int, longest_us: int) -> int:
     try:
-        # A time without a zone is nobody's time.
+        # A time without a zone is ambiguous.
         told = datetime.fromisoformat(expires) if isinstance(expires, str) and len(expires) <= 40 else None
         if told is None or told.tzinfo is None:
             raise ValueError

@@ -1,4 +1,4 @@
-"""The claims of a token whose signature holds become an identity (RFC 7519 4.1, RFC 9068 2.2). Pure."""
+"""The claims of a token with a valid signature become an identity (RFC 7519 4.1, RFC 9068 2.2). Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LONGEST_FACT = 256
 
 @dataclass(frozen=True, slots=True)
 class ClaimNames:
-    """Which claims say what. A name with dots is a path (`realm_access.roles`), unless a claim is called so; "" is no
-    claim. `patient_issuer` is the issuer of all Patient IDs of the claim."""
+    """The names of claims. A name with dots is a path (`realm_access.roles`), unless a claim has this name; "" means
+    none. `patient_issuer` is the issuer of all Patient IDs of the claim."""
 
     name: str = "preferred_username"
     roles: str = "roles"
@@ -34,8 +34,8 @@ class ClaimNames:
 
 @dataclass(frozen=True, slots=True)
 class IssuerRules:
-    """What the tokens of an issuer must be. `name` is what we call it; `roles` maps its roles to ours; `leeway` is in
-    seconds."""
+    """The requirements for tokens of an issuer. `name` is our name for it; `roles` maps its roles to ours; `leeway` is
+    in seconds."""
 
     name: str
     url: str
@@ -45,7 +45,7 @@ class IssuerRules:
     claims: ClaimNames = ClaimNames()
     roles: Mapping[str, CallerRole] = field(default_factory=dict)
     fhir_url: str = ""
-    """Of the health record that the patient claim is an id of; "" where it holds Patient IDs."""
+    """The URL of the health record whose id is in the patient claim; "" if the claim holds Patient IDs."""
 
 
 def claims_of(claims: Mapping[str, Any], rules: IssuerRules, now: float) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ def claims_of(claims: Mapping[str, Any], rules: IssuerRules, now: float) -> Mapp
 
 
 def identity_of(claims: Mapping[str, Any], rules: IssuerRules) -> Identity:
-    """Who the claims are about. Raises `TokenRefused` where they do not say."""
+    """The identity in the claims. Raises `TokenRefused` if there is none."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject or len(subject) > 256 or not subject.isprintable():
         raise TokenRefused("subject", "it names nobody")
@@ -92,14 +92,14 @@ def _moment(claims: Mapping[str, Any], name: str, *, needed: bool) -> float:
     value = claims.get(name)
     if value is None and not needed:
         return -math.inf
-    # In Python a truth value is a number, and JSON as Python reads it has infinities.
+    # In Python a boolean is a number, and its JSON parser accepts infinities.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1 << 53:
         raise TokenRefused("malformed", f"its {name} is not a time")
     return float(value)
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """RFC 8693 4.2: `scope`, words with spaces between; some issuers write a list, or call it `scp`."""
+    """RFC 8693 4.2: `scope`, words separated by spaces; some issuers write a list, or call it `scp`."""
     return frozenset(_words(claims.get("scope"))) | frozenset(_words(claims.get("scp")))
 
 

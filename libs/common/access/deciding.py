@@ -1,4 +1,4 @@
-"""May they? Pure: one table of roles and verbs, and one decision."""
+"""Permissions. Pure: one table of roles and verbs, and one decision."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class RoleTable:
     verbs: Mapping[CallerRole, frozenset[Verb]] = field(default_factory=lambda: DEFAULT_VERBS)
 
     def verbs_of(self, identity: Identity) -> frozenset[Verb]:
-        """All that an identity may: what any of its roles may. Without a role, those whom we know ourselves may what
-        they always could, and somebody whom an issuer sends may nothing."""
+        """All verbs of an identity: those of any of its roles. Without a role, callers known to us have the verbs of
+        earlier releases, and an issuer's identity has none."""
         if identity.roles:
             return frozenset().union(*(self.verbs.get(role, frozenset()) for role in identity.roles))
         return FORMER_VERBS if identity.means in _OF_OURS else frozenset()
 
 
 def decide(table: RoleTable, identity: Identity, verb: Verb) -> bool:
-    """Whether an identity may do something at all; which studies it may do it to is said by `sight_of`."""
+    """Whether an identity may do something at all; `sight_of` decides to which studies."""
     return verb in table.verbs_of(identity)
 
 
 def role_table(overrides: Iterable[str]) -> RoleTable:
-    """The default table with `ROLE=VERB,VERB` in place of some rows; `ROLE=` may nothing. Raises `NotUnderstood`."""
+    """The default table with some rows replaced by `ROLE=VERB,VERB`; `ROLE=` has no verbs. Raises `NotUnderstood`."""
     verbs = dict(DEFAULT_VERBS)
     for line in overrides:
         name, equals, words = line.partition("=")

@@ -8,7 +8,7 @@ _MOST_ADDRESSES = 10_000
 
 
 class FailedTries:
-    """Tries that failed or are under way, by address, of the last `within` seconds; `most` of them may be."""
+    """Tries that failed or are under way, by address, in the last `within` seconds; at most `most`."""
 
     def __init__(self, most: int = 10, within: float = 60.0) -> None:
         self._most = most
@@ -18,7 +18,7 @@ class FailedTries:
     def begin(self, address: str, now: float) -> bool:
         """Whether there may be another try, which counts until it `succeeded`."""
         tries = self._tries.pop(address, deque())
-        self._tries[address] = tries  # the latest stand last
+        self._tries[address] = tries  # the latest are last
         while tries and now - tries[0] >= self._within:
             tries.popleft()
         if len(tries) >= self._most:
@@ -29,7 +29,7 @@ class FailedTries:
         return True
 
     def succeeded(self, address: str, begun: float) -> None:
-        """The try that began then was none of a stranger."""
+        """The try that began then succeeded, and does not count."""
         tries = self._tries.get(address)
         if tries is not None and begun in tries:
             tries.remove(begun)

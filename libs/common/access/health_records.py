@@ -1,7 +1,7 @@
-"""Patients of a health record for whom an app was opened (SMART App Launch 2.2): who they are here. Pure.
+"""Patients of a health record for whom an app was opened (SMART App Launch 2.2): their Patient IDs here. Pure.
 
-A token names a Patient by an id of the health record, which is no Patient ID: what identifiers he has there says under
-which Patient IDs he is known here.
+A token names a Patient by an id of the health record, which is not a Patient ID: the Patient's identifiers there show
+the Patient IDs here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST = 64
 
 
 def record_url(base: str, name: str) -> str:
-    """The URL of a Patient; "" for what is no id, as one that would lead elsewhere."""
+    """The URL of a Patient; "" for an invalid id, such as one that would lead elsewhere."""
     is_id = _ID.fullmatch(name) is not None and name.strip(".") != ""
     return f"{base.rstrip('/')}/Patient/{name}" if is_id else ""
 
@@ -31,7 +31,7 @@ def systems_of(lines: Iterable[str]) -> dict[str, str]:
 
 
 def patients_of(body: bytes, url: str, systems: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Patient IDs with their issuers, of the Patient at a URL. Raises `NotUnderstood` for what is no such resource."""
+    """Patient IDs with their issuers, of the Patient at a URL. Raises `NotUnderstood` for anything but a Patient."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):

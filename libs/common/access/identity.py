@@ -1,4 +1,4 @@
-"""Who asks, as the archive knows them once they are admitted. Pure."""
+"""The identity of an admitted caller. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Means(Enum):
     USER = "user"
     """By a name, with a passcode or without, of `access.users_file`, on an association."""
     SHARE = "share"
-    """By a link that somebody made for it (`gantry.common.access.shares`)."""
+    """By a link for people outside (`gantry.common.access.shares`)."""
     NONE = "none"
-    """Not at all: a page is being read that everybody gets."""
+    """Not at all: for pages that every caller gets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules about studies compare (`gantry.common.access.sight`): names of a referring physician as DICOM writes
-    them (PS3.5 6.2, PN), his identifications, Patient IDs with their issuer ("" where it does not matter), names of
+    """The values that rules about studies compare (`gantry.common.access.sight`): names of a referring physician in
+    DICOM's form (PS3.5 6.2, PN), the physician's identifications, Patient IDs with their issuer ("" for any), names of
     institutions and of their departments."""
 
     referrers: tuple[str, ...] = ()
@@ -42,8 +42,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody, or a machine. `subject` never changes and is unique with `issuer`; `name` is what logs and events call
-    it. The name of one from an issuer has a colon in it, which no name of a token has."""
+    """A person or a machine. `subject` never changes and is unique with `issuer`; `name` is the one in logs and events.
+    An issuer's identity has a colon in its name, which no token's name has."""
 
     subject: str
     name: str

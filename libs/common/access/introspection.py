@@ -1,4 +1,4 @@
-"""Asking an issuer about a token (RFC 7662): what is sent, and what the answer says. Pure."""
+"""Asking an issuer about a token (RFC 7662): the request, and its answer. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def question(token: str) -> dict[str, str]:
 
 
 def answered(body: bytes) -> Mapping[str, Any] | None:
-    """What the answer says of the token (RFC 7662 2.2); None where it is not active. Raises `NotUnderstood`."""
+    """The answer's data about the token (RFC 7662 2.2); None if it is not active. Raises `NotUnderstood`."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -37,8 +37,8 @@ def answered(body: bytes) -> Mapping[str, Any] | None:
 
 
 def as_claims(answer: Mapping[str, Any], issuer: str) -> Mapping[str, Any]:
-    """The answer as the claims of a token. What RFC 7662 lets an issuer leave out is filled in: the token is its own,
-    for and of the client that it was given to, and lives as long as it is active."""
+    """The answer as the claims of a token. What RFC 7662 lets an issuer omit is filled in: it is the issuer's own
+    token, for and from the client that got it, and is valid as long as it is active."""
     client = answer.get("client_id")
     filled = {
         "iss": issuer,

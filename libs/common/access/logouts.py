@@ -1,7 +1,7 @@
-"""Whom an identity provider signed out: OpenID Connect Back-Channel Logout 1.0. Pure.
+"""Persons signed out by an identity provider: OpenID Connect Back-Channel Logout 1.0. Pure.
 
-A session here knows the session at the provider (`sid`) that it is from, where the provider names one, and when it
-began. Times are seconds since the epoch.
+A session here has the `sid` of its session at the provider, if the provider names one, and the time when it began.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _LONGEST = 256
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """Who is signed out: of one session at the provider, or of all where `sid` is ""; `token` names what said so."""
+    """A person signed out of one session at the provider, or of all if `sid` is ""; `token` is the id of the logout
+    token."""
 
     subject: str
     sid: str
@@ -29,7 +30,7 @@ class SignedOut:
 def signed_out_of(claims: Mapping[str, Any]) -> SignedOut:
     """The claims of a logout token, which is genuine and for us (2.4, 2.6). Raises `TokenRefused`."""
     events = claims.get("events")
-    # An ID token names the same issuer, client and person, and anybody who signed in has one.
+    # An ID token names the same issuer, client and person, and everyone who signed in has one.
     if not isinstance(events, Mapping) or not isinstance(events.get(_EVENT), Mapping) or "nonce" in claims:
         raise TokenRefused("malformed", "it is no logout token")
     found = SignedOut(_text(claims, "sub"), _text(claims, "sid"), _text(claims, "jti"))
@@ -46,7 +47,7 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 
 
 class EndedSessions:
-    """What was told of sessions that may still be in some browser: those that began in the last `longest` seconds."""
+    """The ended sessions that some browser may still have: those that began in the last `longest` seconds."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
@@ -59,7 +60,7 @@ class EndedSessions:
         return len(self._tokens)
 
     def apply(self, event: SessionsEnded) -> None:
-        """Take in that sessions ended."""
+        """Record the end of sessions."""
         token, at = (event.issuer, event.token), event.at / 1e6
         if token in self._tokens:
             return
@@ -72,8 +73,8 @@ class EndedSessions:
             self._subjects[subject] = max(at, self._subjects.get(subject, at))
 
     def has(self, issuer: str, subject: str, sid: str, began: float) -> bool:
-        """Whether a session is over that `began` then. One that does not know its `sid` is over with any of its
-        subject's: it may be that one."""
+        """Whether a session that `began` then has ended. One without a `sid` ends with any session of its subject,
+        since it may be that one."""
         if began <= self._subjects.get((issuer, subject), -1.0):
             return True
         if sid:
@@ -81,7 +82,7 @@ class EndedSessions:
         return began <= self._of_some.get((issuer, subject), -1.0)
 
     def forget(self, now: float) -> None:
-        """Forget what no session can be from any more."""
+        """Drop entries too old for any session."""
         for told in (self._sids, self._subjects, self._of_some, self._tokens):
             for key in [key for key, at in told.items() if at < now - self._longest]:
                 del told[key]

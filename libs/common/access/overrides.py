@@ -1,7 +1,7 @@
-"""Overrides: somebody who sees some studies only opens another study or patient, for a time, with a reason. Pure.
+"""Overrides: a caller who sees only some studies opens another study or patient, for a time, with a reason. Pure.
 
-What is sealed into a token says for whom it is, what it opens and until when, and nothing of whether there is such a
-study or patient. Times are seconds since the epoch.
+A sealed token has its owner, what it opens and until when, and does not reveal whether such a study or patient exists.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEYS = frozenset(("study", "patient", "issuer", "reason"))
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A study, or else a patient: an ID and its issuer, or the ID of any issuer ("")."""
+    """A study, or a patient: an ID and its issuer, or the ID with any issuer ("")."""
 
     study: str = ""
     patient: str = ""
@@ -37,17 +37,17 @@ class Override:
 
     @property
     def kind(self) -> str:
-        """What it opens, in a word."""
+        """What it opens, in one word."""
         return "study" if self.study else "patient"
 
     def is_of_same(self, other: Override) -> bool:
-        """Whether both open the same."""
+        """Whether both open the same study or patient."""
         return (self.study, self.patient, self.issuer) == (other.study, other.patient, other.issuer)
 
 
 def asked_for(content: Any) -> tuple[Override, str]:
-    """What somebody wants to have opened, which counts for no time yet, and the reason. `content` is JSON as it came.
-    Raises `NotUnderstood` in words that repeat nothing of it."""
+    """The requested override, which has no duration yet, and the reason. `content` is the JSON of the request. Raises
+    `NotUnderstood` in words that do not echo it."""
     if not isinstance(content, dict) or not content.keys() <= _KEYS:
         raise NotUnderstood('an override is {"study": UID} or {"patient": ID, "issuer": ISSUER}, with a "reason"')
     if not all(isinstance(value, str) for value in content.values()):
@@ -72,26 +72,27 @@ def opened_by(override: Override) -> dict[str, str]:
 
 
 def widened(sight: Sight, overrides: Sequence[Override]) -> Sight:
-    """What is seen with them besides; of who sees everything, everything."""
+    """The sight extended by the overrides; unrestricted sight stays so."""
     if sight.alternatives is None or not overrides:
         return sight
     return Sight((*sight.alternatives, *_alternatives(overrides)))
 
 
 def with_further(standing: Iterable[Override], further: Override) -> tuple[Override, ...]:
-    """The latest first. What opened the same before is replaced, and what is too many is dropped, the oldest first."""
+    """Add an override; the latest are first. One that opens the same is replaced; beyond the limit, the oldest are
+    dropped."""
     return (further, *(one for one in standing if not one.is_of_same(further)))[:MOST_AT_ONCE]
 
 
 def of_overrides(overrides: Iterable[Override], identity: Identity) -> Mapping[str, Any]:
-    """Overrides of somebody, as JSON has them."""
+    """Overrides of an identity, as JSON."""
     rows = [[one.study, one.patient, one.issuer, one.until] for one in overrides]
     return {"for": _mark(identity), "opened": rows}
 
 
 def overrides_of(content: Mapping[str, Any], identity: Identity, now: float) -> tuple[Override, ...] | None:
-    """Those that are not over, of what `of_overrides` wrote; None where they are somebody else's. What another release
-    wrote opens nothing."""
+    """The unexpired overrides that `of_overrides` wrote; None if they belong to another identity. Those of another
+    release open nothing."""
     if content.get("for") != _mark(identity):
         return None
     try:
@@ -112,11 +113,11 @@ def _alternatives(overrides: Sequence[Override]) -> Iterable[Alternative]:
 
 
 def _is_id(text: str) -> bool:
-    # PS3.5 6.2: a backslash stands between values.
+    # PS3.5 6.2: a backslash separates values.
     return len(text) <= _LONGEST_ID and text.isprintable() and "\\" not in text
 
 
 def _mark(identity: Identity) -> str:
-    """The same for one identity whenever it comes, another for every other."""
+    """A mark that is constant for one identity, and differs between identities."""
     who = [identity.means.value, identity.issuer, identity.subject]
     return hashlib.sha256(json.dumps(who).encode()).hexdigest()

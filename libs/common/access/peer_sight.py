@@ -31,12 +31,12 @@ _SINGLE = {
 
 
 def sight_of_peer(entries: Iterable[SeenStudies] | None) -> Sight:
-    """What a peer sees: everything where the policy says nothing (None), nothing where it has no entry."""
+    """What a peer sees: everything if the policy does not restrict it (None), nothing if its restriction is empty."""
     return EVERYTHING if entries is None else Sight(tuple(_alternative(entry) for entry in entries))
 
 
 def both(one: Sight, other: Sight) -> Sight:
-    """What is seen by both: a user sees no more than the peer that he works at, and it no more than he."""
+    """What both see: a user sees no more than the peer in use, and the peer no more than its user."""
     if one.alternatives is None:
         return other
     if other.alternatives is None:
@@ -49,7 +49,7 @@ def _alternative(entry: SeenStudies) -> Alternative:
         tag: Single(values) for name, tag in _SINGLE.items() if (values := getattr(entry, name))
     }
     if entry.referrer_id:
-        # PS3.3 table 10-1: who somebody is, as codes.
+        # PS3.3 table 10-1: a person's identification as codes.
         code = Item({CODE_VALUE: Single(entry.referrer_id)})
         conditions[REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE] = Item({PERSON_IDENTIFICATION_CODE_SEQUENCE: code})
     return conditions

@@ -1,7 +1,8 @@
-"""What a browser keeps for us and cannot read or change: sealed JSON, as JWE (RFC 7516, `dir` with A256GCM). Pure.
+"""Data that a browser stores for us but cannot read or change: sealed (encrypted) JSON, as JWE (RFC 7516, `dir` with
+A256GCM). Pure.
 
-Each use has a key of its own, derived (HKDF, RFC 5869) from a secret, the use and the place. So what was sealed for one
-use opens for no other, and what another installation sealed does not open, even if somebody copied its secrets.
+Each use has a key of its own, derived (HKDF, RFC 5869) from a secret, the use and the place. So data sealed for one use
+cannot be opened for another, nor can that of another installation, even with copied secrets.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gantry.common.errors import NotUnderstood
 SHORTEST_SECRET = 32
 """Characters of a secret."""
 LONGEST = 4096
-"""Characters of what is sealed: browsers keep no longer cookie (RFC 6265 6.1)."""
+"""Most characters of sealed data: browsers do not store longer cookies (RFC 6265 6.1)."""
 _ALGORITHMS = ["dir", "A256GCM"]
 
 
@@ -30,14 +31,14 @@ class Seal:
     """The first of the secrets seals, and any of them opens."""
 
     def __init__(self, secrets: Sequence[bytes], use: str, place: str, longest: int = LONGEST) -> None:
-        """`place` is the URL of this installation; what is sealed is at most `longest` characters."""
+        """`place` is the URL of this installation; sealed data has at most `longest` characters."""
         self._longest = longest
         keys = [_derived(secret, use, place) for secret in secrets]
         self._keys = {_name(key): OctKey.import_key(key) for key in keys}
         self._first = _name(keys[0])
 
     def seal(self, content: Mapping[str, Any]) -> str:
-        """The content for a cookie. Raises `NotUnderstood` where it is too long for one."""
+        """Seal the content for a cookie. Raises `NotUnderstood` if it is too long for one."""
         plain = json.dumps(content, separators=(",", ":")).encode()
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._first}
         sealed = jwe.encrypt_compact(header, plain, self._keys[self._first], algorithms=_ALGORITHMS)
@@ -46,7 +47,7 @@ class Seal:
         return sealed
 
     def open(self, sealed: str) -> Mapping[str, Any] | None:
-        """The content; None for what was not sealed here for this use."""
+        """Open sealed content; None if it was not sealed here for this use."""
         if len(sealed) > self._longest:
             return None
         try:

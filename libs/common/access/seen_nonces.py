@@ -6,8 +6,8 @@ _SECOND_US = 1_000_000
 
 
 class SeenNonces:
-    """Bounded: where there are more than `most`, the seconds whose nonces had to be forgotten count as over, so that a
-    full memory refuses claims and never believes one twice."""
+    """Bounded: beyond `most`, seconds whose nonces had to be dropped count as past, so that a full memory refuses
+    claims but never accepts one twice."""
 
     def __init__(self, skew_us: int, most: int) -> None:
         self._skew = skew_us
@@ -21,8 +21,8 @@ class SeenNonces:
         return self._held
 
     def is_new(self, nonce: bytes, at_us: int, now_us: int) -> bool:
-        """Whether this nonce of this time was not seen before; it has been from now on. The caller has checked that
-        `at_us` is within the skew of `now_us`."""
+        """Whether this nonce of this time is new; from now on it counts as seen. The caller has checked that `at_us` is
+        within the skew of `now_us`."""
         self._forget(now_us)
         second = at_us // _SECOND_US
         if second <= self._over:

@@ -1,11 +1,11 @@
-"""Sessions of people in a browser: what is sealed into their cookies, how long it counts, and when it is renewed. Pure.
+"""Sessions of people in a browser: the content of their cookies, how long it is valid, and when it is renewed. Pure.
 
-    session   who somebody is, as the issuer's token said; comes with every request
-    grant     what the session is renewed by: a refresh token, and the limits
-    flow      a login that is under way: what has to come back from the issuer
+    session the identity from the issuer's token; sent with every request
+    grant the means to renew the session: a refresh token, and the limits
+    flow a login that is under way: the values that the issuer must return
 
-Times are seconds since the epoch. A session ends with the token that it is from, when nobody used the page for too
-long, or too long after the login, whichever comes first.
+Times are seconds since the epoch. A session ends with its token, when the page was not used for too long, or too long
+after the login, whichever comes first.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from gantry.common.access.identity import Facts, Identity, Means
 from gantry.common.access.verbs import CallerRole
 
 FLOW_SECONDS = 600.0
-"""Somebody may take so long to sign in at the issuer."""
+"""Seconds that signing in at the issuer may take."""
 RENEW_BEFORE = 60.0
-"""A token is renewed so long before it expires."""
+"""Seconds before its expiry at which a token is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`number` is random, and the same in the grant. `began`: the login; `sid` is the session at the issuer, ""
-    where it names none."""
+    """`number` is random, and the same in the grant. `began`: the login; `sid` is the session at the issuer, "" if it
+    names none."""
 
     identity: Identity
     number: str
@@ -38,8 +38,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`began`: the login; `idle_until`: nobody used the page; `token_until`: the token of the session expires. Without
-    a refresh token ("") the session cannot outlast it. `sid` is that of the session."""
+    """`began`: the login; `idle_until`: when it ends if the page is not used; `token_until`: when the session's token
+    expires. Without a refresh token ("") the session cannot outlast it. `sid` is that of the session."""
 
     subject: str
     number: str
@@ -52,7 +52,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`target` is the path to come back to."""
+    """`target` is the path to return to."""
 
     state: str = field(repr=False)
     nonce: str = field(repr=False)
@@ -69,19 +69,19 @@ class SessionLimits:
     longest: float
 
     def until(self, grant: Grant, now: float) -> float:
-        """When a session ends that is used now."""
+        """When a session that is used now ends."""
         return min(now + self.idle, grant.began + self.longest, grant.token_until)
 
 
 class Renewal(Enum):
-    """What is done for somebody who goes on."""
+    """How a session is continued."""
 
     ANEW = "anew"
     """The session is sealed anew, with a later end."""
     REFRESH = "refresh"
     """The issuer is asked for a new token."""
     OVER = "over"
-    """He has to sign in."""
+    """A new sign-in is required."""
 
 
 def renewal(session: Session | None, grant: Grant | None, limits: SessionLimits, now: float) -> Renewal:
@@ -97,7 +97,7 @@ def renewal(session: Session | None, grant: Grant | None, limits: SessionLimits,
 
 
 def of_session(session: Session) -> Mapping[str, Any]:
-    """A session as JSON has it; what is empty is left out."""
+    """A session as JSON, without empty fields."""
     one, facts = session.identity, session.identity.facts
     content = {
         "sub": one.subject,
@@ -136,7 +136,7 @@ def session_of(content: Mapping[str, Any]) -> Session | None:
 
 
 def of_grant(grant: Grant) -> Mapping[str, Any]:
-    """A grant as JSON has it."""
+    """A grant as JSON."""
     return {name: getattr(grant, name) for name in Grant.__slots__}
 
 
@@ -149,7 +149,7 @@ def grant_of(content: Mapping[str, Any]) -> Grant | None:
 
 
 def of_flow(flow: Flow) -> Mapping[str, Any]:
-    """A flow as JSON has it."""
+    """A flow as JSON."""
     return {name: getattr(flow, name) for name in Flow.__slots__}
 
 

@@ -1,4 +1,4 @@
-"""Who came by a link: what a browser keeps of it, and what is seen. Pure."""
+"""Visitors of a link: what their browser stores, and what they see. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gantry.common.dicom.query.matching import UidList
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 
 NAME = "share link "
-"""Begins the name of whoever came by a link. No token and no issuer gives a name with a space before its end."""
+"""Prefix of a visitor's name. Names from tokens and issuers have no inner space."""
 
 
 def visitor(share: str) -> Identity:
-    """Whoever came by a link."""
+    """The identity of a visitor of a link."""
     return Identity(share, f"{NAME}{share}", Means.SHARE)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is seen by a link now; `download`: whole objects may be taken away. `copies_of` are the studies of the
-    archive by the UIDs under which they are seen, where those are others: copies, `deidentified_by` a profile."""
+    """What a link shows now; `download`: whole objects may be downloaded. `copies_of` maps the shown UIDs to the
+    studies of the archive if they differ: copies, `deidentified_by` a profile."""
 
     sight: Sight
     download: bool
@@ -32,13 +32,13 @@ class Shown:
 
 
 def sight_of_share(studies: Iterable[str], copies: str = "") -> Sight:
-    """What is seen by a link; `copies`: the copies that were made for the link of this name."""
+    """What a link shows; `copies`: the copies that were made for the link of this name."""
     return Sight(({STUDY_INSTANCE_UID: UidList(tuple(studies))},), copies)
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a browser keeps, sealed, once a link let it in. `until` is in seconds since the epoch."""
+    """What the browser of an admitted visitor stores, sealed. `until` is in seconds since the epoch."""
 
     share: str
     opening: str
@@ -46,7 +46,7 @@ class Pass:
 
 
 def of_pass(one: Pass) -> Mapping[str, Any]:
-    """A pass as JSON has it."""
+    """A pass as JSON."""
     return {name: getattr(one, name) for name in Pass.__slots__}
 
 

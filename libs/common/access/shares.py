@@ -1,8 +1,8 @@
-"""Links by which somebody outside sees some studies: what became of each. Pure.
+"""Links by which people outside see some studies: the state of each. Pure.
 
-Every process folds the same events in the order of the log, so all of them say the same of who was let in: of two who
-come at once for the last opening, the first on the log, and of tries at a password no more than there may be, however
-many processes are asked. Times are microseconds since the epoch.
+Every process folds the same events in the order of the log, so all of them agree on who was admitted: of two visitors
+at once for the last opening, the first on the log; and the limit on password tries holds, however many processes are
+asked. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from gantry.common.access.asked_shares import MOST_OPENINGS
 from gantry.common.events import Event, ShareCopied, ShareCreated, ShareOpened, ShareRevoked, ShareTried
 
 TOKEN_BYTES = 32
-"""Random bytes of a token: nobody guesses 256 bits."""
+"""Random bytes of a token: 256 bits cannot be guessed."""
 MOST_TRIES, TRIES_WITHIN = 5, 900 * 1_000_000
-"""So many wrong passwords in so many microseconds, and the link waits."""
+"""After this many wrong passwords within this many microseconds, the link waits."""
 MOST_WRONG = 50
-"""So many wrong passwords in all, and the link opens no more."""
+"""After this many wrong passwords in all, the link does not open any more."""
 _DAY_US = 24 * 3600 * 1_000_000
 _REMEMBERED_US = 90 * _DAY_US
-"""A link that is over is listed for so long."""
+"""How long an ended link is listed."""
 
 
 class Refusal(Enum):
@@ -41,19 +41,19 @@ class Refusal(Enum):
 
 @dataclass(slots=True)
 class Share:
-    """A link, as far as events tell of it. `openings` are those that were let in, by name, with their times."""
+    """A link, from its events. `openings` are the admitted ones, by name, with their times."""
 
     created: ShareCreated | None = None
     copied: ShareCopied | None = None
-    """What was made for it, where it shows copies that are de-identified."""
+    """The copies that were made for it, if it shows de-identified ones."""
     revoked_at: int = 0
     openings: dict[str, int] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    """Openings that were not let in: an event that comes twice changes nothing."""
+    """Openings that were refused: a repeated event changes nothing."""
     tries: dict[str, int] = field(default_factory=dict)
-    """Tries that were let through, and after which nobody was let in: wrong ones, and those under way."""
+    """Permitted tries that did not admit a visitor: wrong ones, and those under way."""
     right: set[str] = field(default_factory=set)
-    """Tries after which somebody was let in."""
+    """Tries that admitted a visitor."""
 
     @property
     def most(self) -> int:
@@ -61,7 +61,7 @@ class Share:
         return MOST_OPENINGS if self.created is None or not self.created.openings else self.created.openings
 
     def refusal(self, now: int) -> Refusal | None:
-        """Why it does not let anybody in now; None where it does."""
+        """Why it does not admit visitors now; None if it does."""
         if self.created is None:
             return Refusal.UNKNOWN
         if self.is_over(now):
@@ -75,7 +75,7 @@ class Share:
         return None
 
     def is_over(self, now: int) -> bool:
-        """Whether whoever is in is out now."""
+        """Whether its visitors have lost access."""
         return self.created is None or bool(self.revoked_at) or now >= self.created.expires_at
 
     def waits_for(self, now: int) -> int:
@@ -85,7 +85,7 @@ class Share:
 
 
 class Shares:
-    """All links that events told of."""
+    """All links, from the events."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Share] = {}
@@ -95,7 +95,7 @@ class Shares:
         return len(self._by_name)
 
     def apply(self, event: Event) -> None:
-        """Take an event. One that came before changes nothing."""
+        """Take an event. A repeated one changes nothing."""
         if not isinstance(event, ShareCreated | ShareCopied | ShareTried | ShareOpened | ShareRevoked):
             return
         share = self._by_name.setdefault(event.share, Share())
@@ -121,12 +121,12 @@ class Shares:
         return self._by_digest.get(digest_of(token))
 
     def all(self) -> list[Share]:
-        """Those that were created, the latest first."""
+        """The created links, the latest first."""
         made = [(share.created.at, name, share) for name, share in self._by_name.items() if share.created is not None]
         return [share for *_, share in sorted(made, key=lambda one: one[:2], reverse=True)]
 
     def forget(self, now: int) -> None:
-        """Forget what has been over for long."""
+        """Drop links that ended long ago."""
         for name, share in list(self._by_name.items()):
             made = share.created
             # Not before its end, or a try at a link that was revoked would begin it anew.
@@ -145,7 +145,7 @@ def _open(share: Share, event: ShareOpened) -> None:
     if event.opening in share.openings or event.opening in share.refused:
         return
     needs_password = share.created is not None and bool(share.created.password)
-    # A try that was not let through, or that somebody came in by already, lets nobody in.
+    # A try that was not permitted, or was used already, admits no visitor.
     if share.refusal(event.at) is not None or (needs_password and event.trial not in share.tries):
         share.refused.add(event.opening)
         return
@@ -156,10 +156,10 @@ def _open(share: Share, event: ShareOpened) -> None:
 
 
 def digest_of(token: str) -> str:
-    """What is kept of a token. It is as random as a key, so that a plain SHA-256 tells nothing of it."""
+    """The stored digest of a token. A token is as random as a key, so that a plain SHA-256 reveals nothing of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def token_of(random: bytes) -> str:
-    """A token, as it stands in a link."""
+    """A token as it appears in a link."""
     return urlsafe_b64encode(random).rstrip(b"=").decode()

@@ -1,16 +1,16 @@
 """Which studies an identity sees, as conditions for the index (PS3.4 C.2.2.2). Pure.
 
-    referrals    Referring Physician's Name, or an identification of him, is that of the identity
-    record       Patient ID, and its issuer where the identity has one, are those of the identity
+    referrals Referring Physician's Name, or an identification of the physician, is that of the identity
+    record Patient ID, and its issuer if the identity has one, are those of the identity
     institution  Institution Name is one of the identity's
     department   Institutional Department Name of a series is one of the identity's: the whole study
 
-Beside these rules, roles may be kept from studies that are confidential: those with a Confidentiality Constraint on
-Patient Data Description (0040,3001), whatever it says (PS3.3 C.2.3).
+Beside these rules, roles may be excluded from confidential studies: those with any Confidentiality Constraint on
+Patient Data Description (0040,3001) (PS3.3 C.2.3).
 
-What may not be seen is not counted either, so sight is part of each question to the index, and `SIGHT` carries it from
-where a caller is admitted to where the index is asked (`gantry.common.runtime.restricted_index`), through every task
-that is begun for the request.
+Invisible studies are not counted either, so sight is part of each query to the index, and `SIGHT` carries it from the
+admission of a caller to the index (`gantry.common.runtime.restricted_index`), through every task that is started for
+the request.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ Alternative = Mapping[int, Condition]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Studies that meet one of the alternatives; every study where there is no restriction (None). With `copies`, the
-    name of a link, they are those that were de-identified for it, and nothing of the archive itself is seen."""
+    """Studies that meet one of the alternatives; every study if there is no restriction (None). With `copies`, the name
+    of a link, they are those that were de-identified for it, and nothing of the archive itself is seen."""
 
     alternatives: tuple[Alternative, ...] | None = None
     copies: str = ""
@@ -66,12 +66,12 @@ class Sight:
 
     @property
     def all_ordinary(self) -> bool:
-        """Whether everything is seen but what is confidential, or that, too."""
+        """Whether everything is seen, with or without confidential studies."""
         return self.alternatives is None or ORDINARY in self.alternatives
 
 
 ORDINARY: Alternative = {CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION: Empty()}
-"""What is not confidential."""
+"""The condition of studies that are not confidential."""
 EVERYTHING = Sight()
 NOTHING = Sight(())
 
@@ -84,7 +84,7 @@ DEFAULT_RULES: Mapping[CallerRole, frozenset[Rule]] = {
 
 @dataclass(frozen=True, slots=True)
 class SightRules:
-    """What roles see. Where `confidential` is given, it names the roles that see confidential studies, too."""
+    """What roles see. If `confidential` is given, it names the roles that also see confidential studies."""
 
     of_roles: Mapping[CallerRole, frozenset[Rule]] = field(default_factory=lambda: DEFAULT_RULES)
     confidential: frozenset[CallerRole] | None = None
@@ -96,7 +96,7 @@ class SightRules:
 
 def sight_of(identity: Identity, rules: SightRules) -> Sight:
     """What an identity sees: everything if one of its roles does, else what any rule of any of its roles shows. A rule
-    that the identity has no facts for shows nothing. Whoever has no role is no person whom rules are about."""
+    for which the identity has no facts shows nothing. Rules do not restrict an identity without a role."""
     if not identity.roles:
         return EVERYTHING
     found: list[Alternative] = []
@@ -112,7 +112,7 @@ def sight_of(identity: Identity, rules: SightRules) -> Sight:
 
 
 def without_confidential(sight: Sight) -> Sight:
-    """What is left of it without confidential studies."""
+    """The sight without confidential studies."""
     if sight.alternatives is None:
         return Sight((ORDINARY,), sight.copies)
     return Sight(tuple(conjoined(one, ORDINARY) for one in sight.alternatives), sight.copies)
@@ -123,7 +123,7 @@ def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
         if facts.referrers:
             yield {REFERRING_PHYSICIAN_NAME: Single(facts.referrers)}
         if facts.referrer_ids:
-            # PS3.3 table 10-1: who somebody is, as codes.
+            # PS3.3 table 10-1: a person's identification as codes.
             code = Item({CODE_VALUE: Single(facts.referrer_ids)})
             yield {REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE: Item({PERSON_IDENTIFICATION_CODE_SEQUENCE: code})}
     elif rule is Rule.RECORD:
@@ -152,7 +152,7 @@ def _each(condition: Condition) -> tuple[Condition, ...]:
 
 def rules_of(overrides: Iterable[str], confidential: Iterable[str] = ()) -> SightRules:
     """The default rules with `ROLE=RULE,RULE` in place of some; `ROLE=all` sees everything. `confidential` are the
-    roles that see confidential studies, all where none is named. Raises `NotUnderstood`."""
+    roles that see confidential studies, all roles if none is named. Raises `NotUnderstood`."""
     rules = dict(DEFAULT_RULES)
     for line in overrides:
         name, _, words = line.partition("=")
@@ -175,12 +175,12 @@ def rules_of(overrides: Iterable[str], confidential: Iterable[str] = ()) -> Sigh
 
 
 SIGHT: ContextVar[Sight] = ContextVar("gantry_sight", default=EVERYTHING)
-"""What the caller sees for whom something is done; everything for what the archive does by itself."""
+"""What the current caller sees; everything for the archive's own work."""
 
 
 @contextmanager
 def restricted(sight: Sight) -> Iterator[None]:
-    """Whatever is done inside is done for somebody who sees so much."""
+    """Code inside this block has the given sight."""
     token = SIGHT.set(sight)
     try:
         yield

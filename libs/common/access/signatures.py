@@ -1,8 +1,8 @@
-"""Signatures of bearer tokens (RFC 7515, RFC 7519, RFC 8725): what a token says of itself, the keys of an issuer, and
-whether one of them signed it. Pure.
+"""Signatures of bearer tokens (RFC 7515, RFC 7519, RFC 8725): a token's own header, the keys of an issuer, and whether
+one of them signed it. Pure.
 
 Only asymmetric algorithms are known here. A key is taken from the issuer's set by its `kid`, never from the token, and
-it must be of the kind that the algorithm is for: a public key is no secret to sign with (RFC 8725 2.1).
+it must be of the kind that the algorithm is for: a public key must not serve as an HMAC secret (RFC 8725 2.1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_KEYS = 64
 _LEAST_BITS = 2048
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
 TYPES = frozenset(("", "jwt", "at+jwt", "application/jwt", "application/at+jwt"))
-"""Of tokens that say who somebody is (RFC 9068 2.1); ID tokens have "JWT" or nothing."""
+"""Types of tokens that identify a person (RFC 9068 2.1); ID tokens have "JWT" or nothing."""
 LOGOUT_TYPES = frozenset(("", "jwt", "logout+jwt", "application/jwt", "application/logout+jwt"))
 """OpenID Connect Back-Channel Logout 1.0 2.4."""
 
@@ -33,7 +33,7 @@ SigningKey = RSAKey | ECKey
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """A token that nobody vouches for yet: what it says of its key, algorithm and issuer."""
+    """A token that is not verified yet: the key, algorithm and issuer that it states."""
 
     kid: str
     algorithm: str
@@ -43,7 +43,7 @@ class PresentedToken:
 
 @dataclass(frozen=True, slots=True)
 class IssuerKey:
-    """A public key. `kid` is "" where the set does not name it, `algorithm` where it may be used with any."""
+    """A public key. `kid` is "" if the set does not name it, `algorithm` is "" if it may be used with any."""
 
     kid: str
     kind: str
@@ -52,12 +52,12 @@ class IssuerKey:
 
 
 def is_signed(token: str) -> bool:
-    """Whether a token has the three parts of a signed one (RFC 7515 7.1); others say nothing of themselves."""
+    """Whether a token has the three parts of a signed one (RFC 7515 7.1); other tokens are opaque."""
     return token.count(".") == 2
 
 
 def presented(token: str, types: frozenset[str] = TYPES) -> PresentedToken:
-    """What a token of one of these types says of itself. Raises `TokenRefused`."""
+    """The unverified statements of a token of one of these types. Raises `TokenRefused`."""
     if len(token) > LONGEST:
         raise TokenRefused("malformed", "it is too long")
     try:
@@ -69,7 +69,7 @@ def presented(token: str, types: frozenset[str] = TYPES) -> PresentedToken:
     kind = header.get("typ", "")
     if not isinstance(kid, str) or not isinstance(algorithm, str) or not isinstance(kind, str):
         raise TokenRefused("malformed", "its header is not understood")
-    # RFC 9068 4, RFC 7515 4.1.11: another kind of token is not meant for us, and what is critical is not known here.
+    # RFC 9068 4, RFC 7515 4.1.11: other kinds of token are not meant for us, and critical extensions are not supported.
     if kind.lower() not in types or header.keys() & {"crit", "b64"}:
         raise TokenRefused("malformed", "it is another kind of token")
     issuer = claims.get("iss")
@@ -81,7 +81,7 @@ def verified(token: PresentedToken, key: IssuerKey, algorithms: Collection[str])
     if not fits(token, key, algorithms):
         raise TokenRefused("algorithm", "its algorithm is not allowed")
     try:
-        # Parameters of the header that are not known are passed over (RFC 7515 4).
+        # Unknown header parameters are ignored (RFC 7515 4).
         registry = jws.JWSRegistry(algorithms=[token.algorithm], strict_check_header=False)
         valid = jws.validate_compact(token.signature, key.key, registry=registry)
     except (JoseError, ValueError):
@@ -92,13 +92,13 @@ def verified(token: PresentedToken, key: IssuerKey, algorithms: Collection[str])
 
 
 def fits(token: PresentedToken, key: IssuerKey, algorithms: Collection[str]) -> bool:
-    """Whether a key may have signed a token by what both say of the algorithm."""
+    """Whether a key may have signed a token, by the algorithms that both state."""
     allowed = token.algorithm in algorithms and _KEY_TYPES.get(token.algorithm[:2]) == key.kind
     return allowed and key.algorithm in ("", token.algorithm)
 
 
 def key_for(token: PresentedToken, keys: Sequence[IssuerKey], algorithms: Collection[str]) -> IssuerKey | None:
-    """The key that a token names. One that names none may mean the only key there is of its kind."""
+    """The key that a token names. A token that names none may mean the only key of its kind."""
     if token.kid:
         return next((key for key in keys if key.kid == token.kid), None)
     possible = [key for key in keys if fits(token, key, algorithms)]
@@ -106,8 +106,8 @@ def key_for(token: PresentedToken, keys: Sequence[IssuerKey], algorithms: Collec
 
 
 def keys_in(document: bytes) -> tuple[IssuerKey, ...]:
-    """The signing keys of a JWK set (RFC 7517 5). Keys that are secret, short, for something else or not understood are
-    left out. Raises `NotUnderstood` for what is not such a set, and where nothing is left."""
+    """The signing keys of a JWK set (RFC 7517 5). Keys that are secret, short, for another use or not understood are
+    left out. Raises `NotUnderstood` for anything but such a set, and if no key is left."""
     try:
         entries = _object(document).get("keys")
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""The users of `access.users_file`, and their passcodes as scrypt (RFC 7914) leaves them. Pure.
+"""The users of `access.users_file`, and their passcodes hashed by scrypt (RFC 7914). Pure.
 
     NAME:scrypt$16384$8$1$SALT$HASH roles=technologist   # `gantry passcode NAME` makes such a line
     NAME:- roles=radiologist                             # without a passcode: whoever says the name is the user
 
-A user without roles may what a token without roles may (`FORMER_VERBS`), if his peer may it too.
+A user without roles has the permissions of a token without roles (`FORMER_VERBS`), as far as the peer has them, too.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ _LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class PasscodeHash:
-    """A passcode that cannot be read back."""
+    """The hash of a passcode."""
 
     cost: tuple[int, int, int]
     salt: bytes = field(repr=False)
     digest: bytes = field(repr=False)
 
     def is_of(self, passcode: bytes) -> bool:
-        """Whether it is of this passcode. Takes tens of milliseconds of a processor: not for the event loop."""
+        """Whether it is the hash of this passcode. Takes tens of milliseconds of processor time: not for the event
+        loop."""
         return hmac.compare_digest(_scrypt(passcode, self.salt, self.cost), self.digest)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownUser:
-    """A line of the file. `passcode` is None for a user who has none."""
+    """A line of the file. `passcode` is None for a user without one."""
 
     name: str
     passcode: PasscodeHash | None
@@ -52,7 +53,7 @@ class KnownUser:
 
 
 NOBODY_S_PASSCODE = PasscodeHash(_COST, bytes(16), bytes(_LENGTH))
-"""What a passcode is compared with where the user is not known: it takes as long."""
+"""Compared with the passcode of an unknown user, so that it takes as long."""
 
 
 def line_of(name: str, passcode: bytes, salt: bytes, roles: Iterable[CallerRole] = ()) -> str:
@@ -63,14 +64,14 @@ def line_of(name: str, passcode: bytes, salt: bytes, roles: Iterable[CallerRole]
 
 
 def hashed(passcode: bytes, salt: bytes) -> str:
-    """What is kept of a passcode, as a line of the file has it. Takes tens of milliseconds of a processor."""
+    """The hash of a passcode, as in a line of the file. Takes tens of milliseconds of processor time."""
     n, r, p = _COST
     made = _scrypt(passcode, salt, _COST)
     return f"scrypt${n}${r}${p}${b64encode(salt).decode()}${b64encode(made).decode()}"
 
 
 def hash_of(text: str) -> PasscodeHash:
-    """What `hashed` made. Raises `ValueError` for anything else."""
+    """Parse the result of `hashed`. Raises `ValueError` for anything else."""
     found = _LINE.fullmatch(f"any:{text}")
     if found is None or not found["n"] or found["roles"] is not None:
         raise ValueError("not what scrypt leaves of a passcode")

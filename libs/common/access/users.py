@@ -1,7 +1,7 @@
-"""Users of associations (PS3.7 D.3.3.7): what a peer says of its user, and what is admitted then. Pure.
+"""Users of associations (PS3.7 D.3.3.7): what a peer states about its user, and who is admitted. Pure.
 
-A name alone and a name with a passcode are compared with a file of ours, a JSON Web Token is looked at as over HTTP.
-Kerberos tickets and SAML assertions are refused: nobody here could tell whether they are genuine.
+A name alone and a name with a passcode are compared with a file of ours, a JSON Web Token is checked as over HTTP.
+Kerberos tickets and SAML assertions are refused: they cannot be verified here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UserIdentityType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PresentedUser:
-    """A user for whom nobody vouches yet: a name, with a passcode or without (None), or else a token."""
+    """A user who is not verified yet: a name, with a passcode or without (None), or a token."""
 
     name: str
     passcode: bytes | None = field(default=None, repr=False)
@@ -41,7 +41,7 @@ class PresentedUser:
 
 @dataclass(frozen=True, slots=True)
 class AdmittedUser:
-    """The user of an association: what he may and sees there, if his peer may and sees it too."""
+    """The user of an association: the user's permissions and sight there, as far as the peer has them, too."""
 
     identity: Identity
     verbs: frozenset[Verb]
@@ -54,7 +54,7 @@ def word_of(kind: int) -> str:
 
 
 def presented_user(kind: int, primary: bytes, secondary: bytes) -> PresentedUser:
-    """What the fields of a user identity item say. Raises `UserRefused`, in words that repeat nothing of them."""
+    """The user in the fields of a user identity item. Raises `UserRefused`, in words that do not echo them."""
     if kind == UserIdentityType.KERBEROS:
         raise UserRefused("a Kerberos ticket is not accepted here: a name and passcode or a JSON Web Token is")
     if kind == UserIdentityType.SAML:

@@ -1,7 +1,7 @@
-"""Views: who sees instances that are rejected, and for which reasons. Pure.
+"""Views: who sees rejected instances, and for which rejection reasons. Pure.
 
-Everybody else sees the archive without them. `VIEW` carries the name of a view from where a caller is admitted to where
-the index is asked (`gantry.common.runtime.viewed_index`), as `SIGHT` does for studies.
+All others see the archive without them. `VIEW` carries the name of a view from the admission of a caller to the index
+(`gantry.common.runtime.viewed_index`), as `SIGHT` does for studies.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from gantry.common.access.verbs import CallerRole
 Views = Mapping[str, frozenset[str]]
 """Views by name, with the codes of the rejections that they show."""
 VIEW: ContextVar[str] = ContextVar("gantry_view", default="")
-"""The view for which something is asked; "" is what everybody sees."""
+"""The view of the current caller; "" is the ordinary one."""
 
 
 def views_of(lines: Iterable[str]) -> Views:
-    """Views as the settings write them, `NAME=CODE,CODE`."""
+    """Views from the settings, `NAME=CODE,CODE`."""
     pairs = (line.partition("=") for line in lines)
     return {name: frozenset(codes.split(",")) for name, _, codes in pairs}
 
 
 def view_of_roles(lines: Iterable[str], roles: Iterable[CallerRole]) -> str:
-    """The view of somebody with these roles; `lines` are `ROLE=VIEW`, the first that fits counts."""
+    """The view of an identity with these roles; `lines` are `ROLE=VIEW`, the first that fits counts."""
     held = {role.value for role in roles}
     return next((view for role, _, view in (line.partition("=") for line in lines) if role in held), "")
 
 
 @contextmanager
 def showing(view: str) -> Iterator[None]:
-    """Whatever is asked inside is asked for this view."""
+    """Code inside this block uses this view."""
     token = VIEW.set(view)
     try:
         yield

@@ -31,7 +31,7 @@ class _Provider:
 
 
 def session_of(access_key: str | None, secret: Secret | None) -> AioSession:
-    """A session that signs as `access_key`; without one, as whom AWS's tools find."""
+    """A session that signs with `access_key`; without one, with the credentials that AWS's tools find."""
     session = get_session()
     if access_key is not None:
         resolver = session.get_component("credential_provider")

@@ -1,6 +1,6 @@
 """Which receipt of an instance is current: the earliest, in whatever order the receipts are applied (pure).
 
-Of an instance that was received a hundred thousand times two receipts decide: the earliest one, which is current, and
+Even if an instance was received a hundred thousand times, two receipts decide: the earliest one, which is current, and
 the earliest with other bytes, which is the other side of the conflict. Both stay until an earlier receipt arrives, and
 then the old current one is among the two. So an index reads those two, and of the others only those in the batch.
 """

@@ -1,8 +1,9 @@
-"""What both indices keep of receipts that answer for nothing now, and may again: hidden ones, and other bytes (pure).
+"""What both indices store of receipts that are not current now, but may be again: hidden ones, and those with other
+bytes (pure).
 
-Receipts of the same bytes differ only in where their objects are, and in what was coerced of them. A receipt of which
-something was coerced has its own entry: it is current, or its entry was kept. That of any other follows from any entry
-of its bytes, which tells what the object itself says.
+Receipts of the same bytes differ only in the place of their objects, and in their coercion. A coerced receipt has its
+own entry: it is current, or its entry was stored. The entry of any other follows from any entry of its bytes, which has
+the object's own values.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ logger = get_logger("index")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A receipt as it is in the index, or was."""
+    """A receipt as it is or was in the index."""
 
     entry: InstanceEntry
     lost: bool
@@ -37,7 +38,7 @@ def pack_entry(entry: InstanceEntry) -> bytes:
 
 
 def unpack_entry(packed: bytes) -> InstanceEntry:
-    """The other way round."""
+    """The inverse."""
     return InstanceEntry(*msgpack.unpackb(packed, strict_map_key=False))
 
 
@@ -48,19 +49,19 @@ def pack_fate(fate: Fate) -> bytes:
 
 
 def unpack_fate(packed: bytes) -> Fate:
-    """The other way round."""
+    """The inverse."""
     return Fate.unpacked(msgpack.unpackb(packed))
 
 
 def bytes_of(entry: InstanceEntry) -> tuple[str, str]:
-    """What tells the bytes of an entry from others: digest and transfer syntax."""
+    """The key of the bytes of an entry: digest and transfer syntax."""
     return entry.digest, entry.transfer_syntax_uid
 
 
 def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEntry]) -> list[Known]:
-    """Receipts of one instance, each with the entry that it came with. `contents` are the entries of those that have
-    their own, and of its bytes. One whose bytes are not among them, or of which an earlier release did not write where
-    its object is, is left out."""
+    """Receipts of one instance, each with its original entry. `contents` are the entries of those that have their own,
+    and of its bytes. A receipt whose bytes are not among them, or for which an earlier release did not store the place
+    of the object, is left out."""
     every = list(contents)
     of_bytes = {bytes_of(content): uncoerced(content) for content in every}
     own = {(content.receipt, *bytes_of(content)): content for content in every}
@@ -77,12 +78,12 @@ def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEn
 
 
 def is_coerced(entry: InstanceEntry) -> bool:
-    """Whether something was coerced of a receipt: its entry follows from no other one."""
+    """Whether a receipt was coerced, so that its entry does not follow from another one."""
     return bool(coercion_in(entry.layout))
 
 
 def uncoerced(entry: InstanceEntry) -> InstanceEntry:
-    """The entry that the same bytes would have, had nothing been coerced of them."""
+    """The entry that the same bytes would have without coercion."""
     coercion = unpack_coercion(coercion_in(entry.layout))
     if coercion is None:
         return entry

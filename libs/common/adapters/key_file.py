@@ -1,7 +1,7 @@
 """A key service that is a file: for a site without one, and for tests.
 
-A line has a name and a key of 32 bytes in base64; the last one is the current one, the others open what they wrapped.
-# begins a comment. The file is read again when it changes; one with a mistake is refused, and the keys in force stay.
+A line has a name and a key of 32 bytes in base64; the last one is current, the others unwrap what they wrapped. #
+begins a comment. The file is read again when it changes; one with a mistake is refused, and the keys in force stay.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class KeyFile:
             nonce, sealed = wrapped[:_NONCE], wrapped[_NONCE:]
             return AESGCM(keys[wrapping_key]).decrypt(nonce, sealed, purpose.encode())
         except (InvalidTag, ValueError) as error:
-            # Another key of the same name does this, too: what it wraps may not look damaged.
+            # A different key with the same name leads here, too: its data must not count as damaged.
             raise KeyWithheld(f"key {wrapping_key} is not the one that wrapped it") from error
 
     async def wrap_anew(self, wrapped: bytes, wrapping_key: str, purpose: str) -> tuple[bytes, str]:

@@ -32,7 +32,8 @@ _WITHHELD = {
 
 @dataclass(frozen=True, slots=True)
 class KmsKey:
-    """Which key wraps, where, and as whom. Without `access_key`, credentials come from where AWS's tools look."""
+    """The wrapping key, its service and the credentials. Without `access_key`, credentials are those that AWS's tools
+    find."""
 
     id: str
     """Key id, ARN, or `alias/NAME`."""
@@ -46,8 +47,8 @@ class KmsKey:
 
 
 class Kms:
-    """`KeyService` by GenerateDataKey, Decrypt and ReEncrypt. A key that AWS rotates under its id opens what it wrapped
-    before by itself; an alias that points to another key makes that one current."""
+    """`KeyService` by GenerateDataKey, Decrypt and ReEncrypt. A key that AWS rotates under its id still unwraps older
+    data; an alias that points to another key makes that one current."""
 
     def __init__(self, key: KmsKey) -> None:
         self._key = key

@@ -1,1 +1,1 @@
-"""What keeps a service going: the consumer loop, lifecycle, fail points. No drivers."""
+"""The machinery of a running service: the consumer loop, lifecycle, fail points. No drivers."""

@@ -1,6 +1,6 @@
-"""Instance Availability (0008,0056) of what was found: that of the object stores that it lies in (PS3.3 C.4.23.1.1).
+"""Instance Availability (0008,0056) of matches: that of the object stores of their objects (PS3.3 C.4.23.1.1).
 
-Of a study or series it is that of its farthest instance. Where everything is in one store nothing is asked.
+For a study or series it is that of its farthest instance. If everything is in one store, the index is not asked.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Availability:
     """Asks the index."""
 
     def __init__(self, index: ReadIndex, stores: Mapping[str, str] | None = None) -> None:
-        """`stores` are those beside the first one, by name, each with the availability of what lies in it."""
+        """`stores` are those beside the first one, by name, each with the availability of its objects."""
         self._index = index
         self._stores = {name: word.upper() for name, word in (stores or {}).items()}
 
     async def of(self, level: Level, documents: Sequence[Document]) -> list[str]:
-        """One word for each document; "" for patients, of whom the standard has none, where it may be any. Raises
+        """One value for each document; "" for patients, for which the standard has none, if it may differ. Raises
         `DependencyUnavailable`."""
         if not self._stores or not documents:
             return [ONLINE] * len(documents)
@@ -39,7 +39,7 @@ class Availability:
         return await self.of_keys(level, keys)
 
     async def of_keys(self, level: Level, keys: Sequence[tuple[str, ...]]) -> list[str]:
-        """The same by UIDs, from the study's down to that of the level, which is none of patients. Raises
+        """The same by UIDs, from the study's down to that of the level; not for patients. Raises
         `DependencyUnavailable`."""
         if not self._stores or not keys:
             return [ONLINE] * len(keys)

@@ -1,4 +1,4 @@
-"""An archive that failed is not asked again at once, so that it does not cost its deadline on each query (pure)."""
+"""A failed archive is not asked again at once, so that it does not cost its deadline on each query (pure)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ LONGEST_SECONDS = 300.0
 
 
 class Breaker:
-    """Of one archive. After a failure nobody asks for a time that doubles with each further failure; then one query
-    tries. Times in seconds, of any one clock."""
+    """The breaker of one archive. After a failure there are no queries for a time that doubles with each further
+    failure; then one query tries. Times in seconds, of any one clock."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -16,7 +16,7 @@ class Breaker:
         self._is_tried = False
 
     def may_ask(self, now: float) -> bool:
-        """Whether to ask now. Where the archive failed before, others wait until this one knows more."""
+        """Whether to ask now. If the archive failed before, other queries wait for the result of this one."""
         if not self._failures:
             return True
         if now < self._until:
@@ -26,14 +26,14 @@ class Breaker:
         return True
 
     def failed(self, now: float) -> None:
-        """It did not answer. What was asked before an earlier failure was known counts once with that."""
+        """The archive did not answer. Queries that began before an earlier failure was known count as one with it."""
         if self._is_tried or not self._failures:
             self._failures += 1
         self._is_tried = False
         self._until = now + self._wait()
 
     def answered(self) -> None:
-        """It did."""
+        """The archive answered."""
         self._failures = 0
         self._is_tried = False
 
@@ -42,11 +42,11 @@ class Breaker:
 
 
 class Breakers:
-    """Of the archives that one process asks, by AE title: its roles share what each learns."""
+    """The breakers of the archives that one process asks, by AE title, shared by its roles."""
 
     def __init__(self) -> None:
         self._of: dict[str, Breaker] = {}
 
     def of(self, ae_title: str) -> Breaker:
-        """The one of an archive."""
+        """The breaker of an archive."""
         return self._of.setdefault(ae_title, Breaker())

@@ -1,4 +1,4 @@
-"""What was coerced of objects whose events do not say it any more: it is read from the objects themselves."""
+"""The coercion of objects whose events do not carry it any more: it is read from the objects themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = get_logger("coercion")
 
 def coercion_of_meta(meta: bytes, key: str) -> bytes:
     """What was coerced of the object under `key` whose file begins with `meta`, its file meta information and the first
-    bytes of its data set; b"" where that is damaged: its own values are there, then, and the log says so."""
+    bytes of its data set; b"" if that is damaged: then the object's own values apply, which is logged."""
     try:
         private = parse_meta(meta).private
         unpack_coercion(private)
@@ -29,8 +29,7 @@ def coercion_of_meta(meta: bytes, key: str) -> bytes:
 
 
 async def with_coercion(objects: BlobStore, events: Sequence[InstanceStored]) -> list[InstanceStored]:
-    """The events, each with what was coerced of it. One whose object is not there has nothing coerced. Raises
-    `DependencyUnavailable`."""
+    """The events, each with its coercion. One whose object is missing has none. Raises `DependencyUnavailable`."""
     asked = [event for event in events if event.coercion is None]
     if not asked:
         return list(events)
@@ -51,7 +50,7 @@ async def _metas(objects: BlobStore, events: Sequence[InstanceStored]) -> list[b
     except GantryError as error:
         if error.retryable:
             raise
-        # One that is not there, or is too short, fails all of them: which one it is is found by asking for each.
+        # One that is missing, or too short, fails the whole read: reading each by itself shows which one it is.
         return [await _meta(objects, event) for event in events]
 
 
@@ -66,5 +65,5 @@ async def _meta(objects: BlobStore, event: InstanceStored) -> bytes | None:
 
 
 def _part(event: InstanceStored) -> Part:
-    # The first element behind it shows where file meta information ends (PS3.10 7.1).
+    # The first element after it shows where file meta information ends (PS3.10 7.1).
     return Part(event.object_key, 0, event.data_set_offset + _ELEMENT_BYTES)

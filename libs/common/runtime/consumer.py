@@ -192,7 +192,7 @@ class ConsumerLoop:
             offset=record.offset,
             reason=reason,
             failed_at=self._clock.now_us(),
-            # What is no event is kept as it is, for as long as the topic keeps it.
+            # An undecodable record is stored as it is, as long as the topic retains it.
             payload=without_header(record.payload) or record.payload,
         )
         await self._persist(lambda: self._log.append(letter))

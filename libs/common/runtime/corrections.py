@@ -1,7 +1,7 @@
 """The values of corrections in the object store: JSON in the DICOM JSON model (PS3.18 F.2), one object for each.
 
-They name a patient, so that they are not on the log, which is kept for ever; they are removed when nothing of the study
-or the patient is there any more.
+They name a patient, so they are not on the log, which is kept for ever; they are removed when nothing of the study or
+the patient is left.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TAG = re.compile("[0-9A-F]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a correction is of: a study, or a patient (`gantry.common.lifecycle.patient_key`). `awaited`: there was no
-    study of the patient yet, and the values wait for one."""
+    """The subject of a correction: a study, or a patient (`gantry.common.lifecycle.patient_key`). `awaited`: there was
+    no study of the patient yet, and the values wait for one."""
 
     study: str = ""
     patient: str = ""
@@ -36,8 +36,8 @@ class Subject:
 async def write_values(
     objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values, whose: Values | None = None
 ) -> None:
-    """Write the values of a correction; `whose` are ID and issuer of the patient that it is of. Durable when it
-    returns. Raises `DependencyUnavailable`."""
+    """Write the values of a correction; `whose` are ID and issuer of its patient. Durable when this returns. Raises
+    `DependencyUnavailable`."""
     content: dict[str, object] = {"study": subject.study, "patient": subject.patient, "values": values}
     content |= {} if whose is None else {"whose": whose}
     content |= {"awaited": True} if subject.awaited else {}
@@ -45,8 +45,8 @@ async def write_values(
 
 
 async def read_whose(objects: BlobStore, key: str) -> tuple[PatientIdentity, Values] | None:
-    """The patient that a correction is of, and its values; None where an earlier release did not write who that is.
-    Raises as `read_values`."""
+    """The patient of a correction, and its values; None if an earlier release did not record the patient. Raises as
+    `read_values`."""
     said = await _read(objects, key)
     whose = said.get("whose")
     return None if whose is None else (identity_in(whose), said["values"])
@@ -59,7 +59,7 @@ def identity_in(values: Values) -> PatientIdentity:
 
 
 async def end_waiting(objects: BlobStore, key: str) -> None:
-    """A study has come that the values of a correction waited for: they are not `awaited` any more. Raises as
+    """A study has arrived for which the values of a correction waited: they are not `awaited` any more. Raises as
     `read_values`."""
     said = await _read(objects, key)
     said.pop("awaited", None)
@@ -67,20 +67,21 @@ async def end_waiting(objects: BlobStore, key: str) -> None:
 
 
 async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
-    """Raises `NotFound` for what was removed, `NotUnderstood` for what are no values, and `DependencyUnavailable`."""
+    """The subject and values of a correction. Raises `NotFound` if they were removed, `NotUnderstood` if they are
+    invalid, and `DependencyUnavailable`."""
     said = await _read(objects, key)
     return Subject(str(said["study"]), str(said["patient"]), said.get("awaited") is True), said["values"]
 
 
 async def _read(objects: BlobStore, key: str) -> dict[str, Any]:
-    """All that is in it, looked at. Raises as `read_values`."""
+    """The whole content, checked. Raises as `read_values`."""
     content = await read_whole(objects, key)
     try:
         said: dict[str, Any] = json.loads(content)
         values, _ = said["values"], (said["study"], said["patient"])
         if not all(isinstance(element, dict) and _TAG.fullmatch(name) for name, element in values.items()):
             raise ValueError
-        msgpack.packb(values)  # as an index holds them: text that is none (lone surrogates) cannot be
+        msgpack.packb(values)  # as in an index: invalid text (lone surrogates) cannot be packed
         return said
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None

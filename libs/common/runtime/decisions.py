@@ -1,4 +1,4 @@
-"""What events decide about receipts, as an index is told of it."""
+"""The decisions of events about receipts, as an index applies them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gantry.common.ports.index import Decision, InstanceKey, Relocation
 
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
-    """A decision for each receipt that an event names, and for those that followed from it by a move."""
+    """A decision for each receipt that an event names, and for those that moves derived from it."""
     found: list[Decision] = []
     for event in events:
         if not isinstance(event, Fating):
@@ -26,7 +26,7 @@ def decisions_of(events: Iterable[Event]) -> list[Decision]:
 
 
 def relocations_of(events: Iterable[Event]) -> list[Relocation]:
-    """Where the objects of receipts lie, for each receipt that an event names."""
+    """The store of the object, for each receipt that an event names."""
     return [
         Relocation(
             event.partition,

@@ -1,4 +1,4 @@
-"""The profiles of the settings, and which destination gets objects by which."""
+"""The profiles of the settings, and the destinations that get objects by them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _WHERE = "deidentification.profiles"
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """`by_destination` are names of profiles by AE title, as the rules say now."""
+    """`by_destination` are names of profiles by AE title, from the current rules."""
 
     known: Mapping[str, Deidentifier] = field(default_factory=dict)
     by_destination: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, destination: str, recorded: str = "") -> tuple[str, Deidentifier] | None:
-        """The profile by which a destination gets objects: by the rules of now, else the `recorded` one of a route that
-        was requested under others; None where they go as they are. Raises `DependencyUnavailable` where the settings
-        do not have that profile any more: never is anything sent as it is for want of it."""
+        """The profile by which a destination gets objects: by the current rules, else the `recorded` one of a route
+        requested under earlier rules; None if they are sent as they are. Raises `DependencyUnavailable` if that profile
+        is no longer in the settings: a missing profile never lets identified objects pass."""
         name = self.by_destination.get(destination, recorded)
         if not name:
             return None
@@ -36,7 +36,7 @@ class Profiles:
 
 
 def read_profiles(settings: Sequence[DeidentificationProfileSettings], by_destination: Mapping[str, str]) -> Profiles:
-    """The profiles with their keys. Raises `ConfigError`; no key is ever in it."""
+    """The profiles with their keys. Raises `ConfigError`, which never contains a key."""
     return Profiles({one.name: _deidentifier(one) for one in settings}, by_destination)
 
 

@@ -1,14 +1,14 @@
 """What other archives committed of our instances (PS3.4 J, as service class user), in the object store.
 
     state/elsewhere/asked/DIGEST        a transaction, durable before it is asked
-    state/elsewhere/answered/DIGEST     what the report on it said, written when all that follows is on the log
-    state/elsewhere/committed/PARTITION/DIGEST/DIGEST    of a study, by transaction: what is committed, and by whom
+    state/elsewhere/answered/DIGEST     the report on it, written when all its consequences are on the log
+    state/elsewhere/committed/PARTITION/DIGEST/DIGEST    for a study, by transaction: what is committed, and by whom
 
-A digest is that of the Transaction UID or the Study Instance UID: nothing that a peer sends becomes a key. Objects name
+The digests are of the Transaction UID or the Study Instance UID: nothing that a peer sends becomes a key. Objects name
 UIDs, digests of objects and AE titles, and no patient. They are in the bucket, so a restored archive knows them.
 
-The order of effects of a report: what is committed is durable, the events are on the log, then the transaction is
-answered, and then the peer. Whatever is cut off is asked, or reported, once more.
+The order of effects of a report: the commitments are durable, the events are on the log, then the transaction is marked
+as answered, and then the peer gets its response. After an interruption, the request or the report is repeated.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ logger = get_logger("commitment")
 
 
 class UnknownTransaction(PeerError):
-    """A report on what we did not ask its sender for (PS3.7 C.4.13: invalid argument value)."""
+    """A report for which we did not ask its sender (PS3.7 C.4.13: invalid argument value)."""
 
     dicom_status = INVALID_ARGUMENT_VALUE
 
@@ -62,7 +62,7 @@ class Before:
 
 
 class CommittedElsewhere:
-    """Reads what is committed of a study."""
+    """Reads the commitments for a study."""
 
     def __init__(self, objects: BlobStore) -> None:
         self._objects = objects
@@ -86,7 +86,7 @@ class CommittedElsewhere:
 
 
 class Elsewhere:
-    """Asks, and takes reports: of one process."""
+    """Records requests and reports, in one process."""
 
     def __init__(self, objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics) -> None:
         self._objects = objects
@@ -95,8 +95,7 @@ class Elsewhere:
         self._metrics = metrics
 
     async def ask(self, asked: Asked) -> None:
-        """Make a transaction durable; whoever reports on it from now on is understood. Raises
-        `DependencyUnavailable`."""
+        """Make a transaction durable; reports on it are accepted from now on. Raises `DependencyUnavailable`."""
         await self._objects.put(_asked_key(asked.transaction_uid), [pack_asked(asked)])
 
     async def before(self, transaction_uid: str) -> Before | None:
@@ -111,8 +110,8 @@ class Elsewhere:
             raise DependencyUnavailable("objects", str(error)) from error
 
     async def reported(self, sender: str, report: EventInformation) -> Answered:
-        """Take a report of the AE title `sender`, once. Raises `UnknownTransaction`, also where somebody else was
-        asked, and `DependencyUnavailable`: then it is to be sent again."""
+        """Process a report of the AE title `sender`, once. Raises `UnknownTransaction`, also if another AE title was
+        asked, and `DependencyUnavailable`: then the sender has to repeat it."""
         before = await self.before(report.transaction_uid)
         if before is None or before.asked.destination != sender:
             logger.warning("report on a transaction that its sender was not asked for", sender=sender)
@@ -121,7 +120,7 @@ class Elsewhere:
             return before.answered
         asked = before.asked
         answered = answer_of(asked, report)
-        # A de-identified copy elsewhere is on record, and no reason to let the object go.
+        # A commitment for a de-identified copy is recorded, but does not permit the deletion of the object.
         if answered.committed and not asked.sent_as:
             await self._objects.put(_committed_key(asked), [pack_asked(_only(asked, answered))])
         now = self._clock.now_us()
@@ -160,7 +159,7 @@ def _facts(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
 
 
 def _of_route(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
-    """What becomes of the route: it has ended, or is tried again with what is not committed."""
+    """The event for the route: it has ended, or is retried with what is not committed."""
     of = asked.partition, asked.trace, asked.study_instance_uid, asked.route
     uids = [reference.sop_instance_uid for reference in answered.committed]
     slices: list[Event] = [
@@ -173,7 +172,7 @@ def _of_route(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
         return [*slices, RouteEnded(*of, DELIVERED, len(uids), 0, "", now_us)]
     if failed and asked.is_last:
         return [*slices, RouteEnded(*of, FAILED, len(uids), failed, why, now_us)]
-    # Two more than its try: also where that says later that it waits, this counts.
+    # Two more than its try, so that this event prevails even if the try reports later that it waits.
     again = now_us + (asked.again if failed else 0)
     return [*slices, RouteDelayed(*of, asked.number + 2, why, now_us, again)]
 

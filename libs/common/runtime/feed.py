@@ -1,8 +1,8 @@
-"""The whole change feed, in pages: what the bucket has sealed, and then what is on the log.
+"""The whole change feed, in pages: first sealed events from the bucket, then those on the log.
 
-Everything is given at least once, and what is of one study in the order of the log. A reader begins where the archivers
-are: all before that lies in segments, which are given first. A cursor that is older than the log's memory goes back to
-the segments; what it was given before may come again then, under the same ids.
+Every change is returned at least once, and those of one study in the order of the log. A reader begins at the
+archivers' position: everything before that is in segments, which are returned first. A cursor older than the log's
+retention goes back to the segments; changes returned before may then be repeated, under the same ids.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ FEED_TOPICS = tuple(
     )
 )
 MOST_CHANGES = 1000
-"""In one page."""
+"""Most changes in one page."""
 _MOST_READ = 20_000
-"""Records that are read for one page, however few of them are changes."""
+"""Most records that are read for one page, however few of them are changes."""
 _SKEW_MS = 3600 * 1000
-"""How far clocks of machines may differ, and how late a segment may be visible."""
+"""How far the clocks of machines may differ, and how late a segment may become visible."""
 _REMEMBERED_MS = 6 * 24 * 3600 * 1000
-"""The log keeps what happened to instances a day longer than this."""
+"""The log retains events of instances a day longer than this."""
 
 
 @dataclass(slots=True)
 class FeedPage:
-    """Changes, where to go on, and whether there is more at once."""
+    """Changes, where to continue, and whether there is more already."""
 
     cursor: FeedCursor
     changes: list[Json] = field(default_factory=list)
@@ -65,7 +65,7 @@ class FeedPage:
     read: int = 0
 
     def take(self, payload: bytes) -> None:
-        """Add a record. What cannot be read is passed over: it is among the dead letters."""
+        """Add a record. An unreadable one is skipped: it is among the dead letters."""
         self.read += 1
         try:
             event = decode(payload)
@@ -76,12 +76,12 @@ class FeedPage:
             self.changes.append(change)
 
     def is_full(self, limit: int) -> bool:
-        """Whether nothing more belongs here."""
+        """Whether the page is complete."""
         return len(self.changes) >= limit or self.read >= _MOST_READ
 
 
 class Feed:
-    """Reads for whoever has a cursor."""
+    """Reads the feed from a cursor."""
 
     def __init__(self, objects: BlobStore, log: EventLog, clock: Clock) -> None:
         self._objects = objects
@@ -94,7 +94,7 @@ class Feed:
         now = self._now_ms()
         offsets: dict[str, Mapping[int, int]] = {}
         for topic in FEED_TOPICS:
-            # First where the archivers are, then the list of segments: all before that place is in them.
+            # First the archivers' position, then the list of segments: everything before that position is in them.
             async with aclosing(self._log.follow(topic, ARCHIVERS)) as following:
                 async for passed in following:
                     offsets[topic] = dict(passed.ends)
@@ -102,16 +102,16 @@ class Feed:
         return FeedCursor(now, offsets, SealedPlace(max(0, since_ms), now + _SKEW_MS))
 
     async def now(self) -> FeedCursor:
-        """The cursor behind everything that is there."""
+        """The cursor after everything that exists now."""
         return FeedCursor(self._now_ms(), {topic: await self._log.ends(topic) for topic in FEED_TOPICS})
 
     async def page(self, cursor: FeedCursor, limit: int = MOST_CHANGES) -> FeedPage:
-        """What comes after a cursor, at most `limit` changes. Raises `DependencyUnavailable`, `Corrupt` for a damaged
-        segment."""
+        """The page after a cursor, with at most `limit` changes. Raises `DependencyUnavailable`, `Corrupt` for a
+        damaged segment."""
         if cursor.sealed is None and await self._is_forgotten(cursor):
             cursor = await self.beginning(cursor.read_ms - _SKEW_MS)
         elif cursor.sealed is not None and cursor.read_ms < await self._restored.last_ms():
-            # What was sealed is where it was; the places on the log are those of another one.
+            # Positions in sealed segments stay valid; those on the log belong to another log.
             anew = await self.beginning(cursor.sealed.since_ms)
             until_ms = max(cursor.sealed.until_ms, self._now_ms() + _SKEW_MS)
             cursor = replace(anew, sealed=replace(cursor.sealed, until_ms=until_ms))
@@ -123,7 +123,7 @@ class Feed:
         return page
 
     async def has_news(self, cursor: FeedCursor) -> bool:
-        """Whether something lies behind a cursor. Raises `DependencyUnavailable`."""
+        """Whether there are changes after a cursor. Raises `DependencyUnavailable`."""
         if cursor.sealed is not None:
             return True
         for topic in FEED_TOPICS:
@@ -133,7 +133,7 @@ class Feed:
         return False
 
     async def _is_forgotten(self, cursor: FeedCursor) -> bool:
-        """Whether the log may have removed what comes next, or is another one than the cursor's."""
+        """Whether the log may have removed what comes next, or is not the log of the cursor."""
         if cursor.read_ms < max(self._now_ms() - _REMEMBERED_MS, await self._restored.last_ms()):
             return True
         for topic in FEED_TOPICS:
@@ -175,7 +175,7 @@ class Feed:
     async def _of_topic(
         self, page: FeedPage, topic: str, offsets: dict[int, int], ends: Mapping[int, int], limit: int
     ) -> None:
-        """Take what lies between `offsets`, which are advanced, and `ends`."""
+        """Take the records between `offsets`, which are advanced, and `ends`."""
         if all(offsets[partition] >= end for partition, end in ends.items()):
             return
         async with aclosing(self._log.follow(topic, None, dict(offsets))) as following:

@@ -1,6 +1,6 @@
-"""Where a reader of the change feed goes on (pure): first in the sealed segments, then on the log.
+"""Where a reader of the change feed continues (pure): first in the sealed segments, then on the log.
 
-A cursor is the reader's own: nothing of it is stored here, so it survives restarts, and readers share nothing.
+The reader holds its cursor: nothing of it is stored here, so it survives restarts, and readers share nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _FORM = 1
 
 @dataclass(frozen=True, slots=True)
 class SealedPlace:
-    """Behind the first `records` records of the segment whose receipt is `segment` ("": before them all), of those that
-    were sealed from `since_ms` to `until_ms`, in milliseconds since the epoch."""
+    """The position after the first `records` records of the segment whose receipt is `segment` ("": before all
+    segments), among those sealed from `since_ms` to `until_ms`, in milliseconds since the epoch."""
 
     since_ms: int
     until_ms: int
@@ -29,8 +29,8 @@ class SealedPlace:
 
 @dataclass(frozen=True, slots=True)
 class FeedCursor:
-    """`read_ms`: everything that was appended before this time was given, or will be by this cursor. `offsets` are the
-    next ones on the log, by topic and partition. `sealed` is None once the segments are behind."""
+    """`read_ms`: everything that was appended before this time was returned, or will be from this cursor. `offsets` are
+    the next ones on the log, by topic and partition. `sealed` is None once the segments have been read."""
 
     read_ms: int
     offsets: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class FeedCursor:
 
 
 def feed_cursor(text: str) -> FeedCursor | None:
-    """The cursor in a text; None if it is none."""
+    """The cursor in a text; None if it is not one."""
     if len(text) > _LONGEST:
         return None
     try:

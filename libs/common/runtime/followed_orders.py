@@ -1,4 +1,4 @@
-"""The orders of one process: one projection for all roles that ask it, and what follows the log into it."""
+"""The orders of one process: one projection for all its roles, and the follower that feeds it from the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 class FollowedOrders:
-    """Nothing is read before somebody asks: a process without a role that needs orders has none."""
+    """Nothing is read before the first call: a process without a role that needs orders has none."""
 
     def __init__(
         self, open_: Callable[[], OrderIndex], objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics
@@ -28,7 +28,7 @@ class FollowedOrders:
         self._begun: tuple[OrderIndex, Follower, asyncio.Task[None]] | None = None
 
     def begin(self) -> tuple[OrderIndex, Follower]:
-        """The projection, which is read from now on if it was not before, and what reads it."""
+        """The projection and its follower, which is started if it was not before."""
         if self._begun is None:
             index = self._open()
             follower = Follower(self._objects, self._log, index, self._clock, self._metrics)
@@ -37,7 +37,8 @@ class FollowedOrders:
         return index, follower
 
     async def run(self) -> None:
-        """Follow until cancelled, or closed; raises what ends the reading. For each role that began it."""
+        """Follow until cancelled, or closed; raises the error that ends the reading. Each role that called `begin` runs
+        this."""
         if self._begun is not None:
             await asyncio.shield(self._begun[2])
 

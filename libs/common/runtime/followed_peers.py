@@ -1,4 +1,4 @@
-"""The peers of the API, as one process knows them: the log is followed into them."""
+"""The peers of the API, as one process knows them by following the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOPIC = TOPICS[PeerSet].name
 
 class FollowedPeers:
     """Follows the topic from its beginning: the log keeps it for ever, and `gantry restore` brings it back from the
-    bucket. While the log is away the peers that were known last go on."""
+    bucket. While the log is unavailable, the peers known last stay in force."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class FollowedPeers:
         delays: Delays | None = None,
     ) -> None:
         """`publish` is called after each change with all peers, and whether everything was read that was on the log
-        when this process began: until then a peer that is missing may be there."""
+        when this process began: until then a missing peer may exist."""
         self._log = log
         self._clock = clock
         self._publish = publish
@@ -53,7 +53,7 @@ class FollowedPeers:
         return self._whole
 
     async def can_ask(self) -> bool:
-        """Whether the log can be asked now."""
+        """Whether the log is available now."""
         try:
             await self._log.ends(TOPIC)
         except DependencyUnavailable:
@@ -71,7 +71,8 @@ class FollowedPeers:
         return self._added
 
     async def tell(self, event: PeerSet | PeerRemoved) -> Verdict:
-        """Append a change, and say what became of it. Raises `DependencyUnavailable`; it may be taken then."""
+        """Append a change. Returns its outcome. Raises `DependencyUnavailable`; the change may be accepted even
+        then."""
         self._verdicts[event.change] = None
         try:
             await self._log.append(event)

@@ -1,7 +1,7 @@
-"""The sessions that identity providers ended, as one process knows them: the log is followed into them.
+"""The sessions that identity providers ended, as one process knows them by following the log.
 
-The log keeps them as long as sessions last, and the bucket does not: after a restore nobody knows who was signed out,
-so every session from before it is over.
+The log retains them as long as sessions last, and the bucket does not: after a restore it is unknown who was signed
+out, so all sessions from before it have ended.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _LOOK_AGAIN_SECONDS = 30.0
 
 
 class FollowedSessions:
-    """Whoever asks is answered at once, by what was read: while the log is away sessions go on, and end with their
-    tokens at the latest (docs/access.md#login)."""
+    """Answers at once from what was read: while the log is unavailable, sessions continue, and end with their tokens at
+    the latest (docs/access.md#login)."""
 
     def __init__(
         self, log: EventLog, clock: Clock, longest: float, restored: RestoredLog, delays: Delays | None = None
@@ -59,11 +59,11 @@ class FollowedSessions:
                 attempt += 1
 
     def has(self, issuer: str, subject: str, sid: str, began: float) -> bool:
-        """Whether the provider ended a session, as `EndedSessions` says, or may have."""
+        """Whether the provider ended a session, according to `EndedSessions`, or may have."""
         return began <= self._restored_at or self._ended.has(issuer, subject, sid, began)
 
     async def end(self, event: SessionsEnded) -> None:
-        """Let every process know. Raises `DependencyUnavailable`; it may be on the log then."""
+        """Publish the end to every process. Raises `DependencyUnavailable`; the event may be on the log even then."""
         await self._log.append(event)
         await self._topic.caught_up()
 

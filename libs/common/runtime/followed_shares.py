@@ -1,4 +1,4 @@
-"""The links of one process: the log is followed into them, and what is asked of them is no older than two seconds."""
+"""The links as one process knows them by following the log; answers are at most two seconds old."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gantry.common.runtime.followed_topic import FollowedTopic
 
 TOPIC = TOPICS[ShareCreated].name
 FRESH_SECONDS = 2.0
-"""A link that was revoked shows nothing after so long, at any process."""
+"""After this time a revoked link shows nothing, at any process."""
 NEWS_SECONDS = 0.2
-"""What nobody here has heard of is looked for on the log, so often at most: another process made it a moment ago."""
+"""How often, at most, an unknown link is looked for on the log: another process may have made it a moment ago."""
 
 
 class FollowedShares:
     """Follows the topic from its beginning: the log keeps it for ever, and `gantry restore` brings it back from the
-    bucket. Who asks while the log cannot be read is told so, and not what was known before."""
+    bucket. While the log cannot be read, requests fail, and do not get older answers."""
 
     def __init__(self, log: EventLog, clock: Clock, delays: Delays | None = None) -> None:
         self._log = log
@@ -49,16 +49,17 @@ class FollowedShares:
         return self._shares
 
     async def tell(self, *events: Event) -> Shares:
-        """Append events, and give the links with them. Raises `DependencyUnavailable`; the events may then be there."""
+        """Append events, and return the links with them. Raises `DependencyUnavailable`; the events may be on the log
+        even then."""
         await self._log.append(*events)
         await self._confirm()
         return self._shares
 
     async def standing(self, one: Pass) -> Shown | None:
-        """What whoever was let in by a link sees now; None where that is over. Raises `DependencyUnavailable`."""
+        """What a visitor of a link sees now; None if the visit has ended. Raises `DependencyUnavailable`."""
         share = (await self.current()).named(one.share)
         if not _has_let_in(share, one):
-            # Another process did so just now: what nobody here has heard of yet is not over.
+            # Another process may have admitted the visitor just now: an unknown visit has not ended.
             share = (await self.latest()).named(one.share)
         if share is None or share.created is None or one.opening not in share.openings:
             return None

@@ -1,5 +1,4 @@
-"""The subscriptions of one process: the log is followed into them, and what is asked of them is no older than two
-seconds."""
+"""The subscriptions as one process knows them by following the log; answers are at most two seconds old."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ _FRESH_SECONDS = 2.0
 
 
 class FollowedSubscriptions:
-    """Follows both topics from their beginnings. Who asks while the log cannot be read is told so."""
+    """Follows both topics from their beginnings. While the log cannot be read, requests fail."""
 
     def __init__(self, log: EventLog, clock: Clock, delays: Delays | None = None) -> None:
         self._log = log
         self._clock = clock
         self.known = Subscriptions()
-        """As far as the log was read."""
+        """The subscriptions as far as the log was read."""
         self._topics = [
             FollowedTopic(log, topic, self._take, clock, "subscriptions", delays)
             for topic in (SUBSCRIPTIONS, NOTIFICATIONS)
@@ -40,7 +39,7 @@ class FollowedSubscriptions:
                 tasks.create_task(topic.run())
 
     async def current(self) -> Subscriptions:
-        """As they were two seconds ago or later. Raises `DependencyUnavailable`."""
+        """The subscriptions as they were two seconds ago or later. Raises `DependencyUnavailable`."""
         if self._clock.monotonic() - self._confirmed > _FRESH_SECONDS:
             async with self._confirming:
                 if self._clock.monotonic() - self._confirmed > _FRESH_SECONDS:
@@ -48,7 +47,7 @@ class FollowedSubscriptions:
         return self.known
 
     async def latest(self) -> Subscriptions:
-        """With all that is on the log now. Raises `DependencyUnavailable`."""
+        """The subscriptions with all that is on the log now. Raises `DependencyUnavailable`."""
         begun = self._clock.monotonic()
         for topic in self._topics:
             await topic.caught_up()
@@ -56,13 +55,13 @@ class FollowedSubscriptions:
         return self.known
 
     async def tell(self, *events: Event) -> Subscriptions:
-        """Append events, and give the subscriptions with them. Raises `DependencyUnavailable`; the events may then be
-        there."""
+        """Append events, and return the subscriptions with them. Raises `DependencyUnavailable`; the events may be on
+        the log even then."""
         await self._log.append(*events)
         return await self.latest()
 
     async def until_changed(self, seconds: float) -> None:
-        """Return when something was read, or after so long."""
+        """Return when something was read, or after the given time."""
         changed = asyncio.ensure_future(self._changed.wait())
         waited = asyncio.ensure_future(self._clock.sleep(seconds))
         try:

@@ -1,4 +1,4 @@
-"""A topic that every process follows from its beginning, and folds into something small that it asks at any time."""
+"""A topic that every process follows from its beginning, and folds into a small state for immediate answers."""
 
 from __future__ import annotations
 

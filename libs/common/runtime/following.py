@@ -1,4 +1,5 @@
-"""What consumer groups have not read yet of the topics that are indexed: waiting until they have, and looking at it."""
+"""Events of the indexed topics that consumer groups have not read yet: waiting for the groups, and reading these
+events."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ _INSTANCES, _PATIENTS = TOPICS[InstanceStored].name, TOPICS[PatientHoldPlaced].n
 async def has_followed(
     log: EventLog, clock: Clock, patience: float, group: str = INDEXERS, look_again: float = 0.05
 ) -> bool:
-    """Wait until a group has passed what is on the log now; False if it has not within `patience` seconds. Looks again
-    soon at first, since an indexer mostly needs milliseconds, then every `look_again` seconds. Raises
+    """Wait until a group has read the log up to now; False if it has not within `patience` seconds. Checks often at
+    first, since an indexer mostly needs milliseconds, then every `look_again` seconds. Raises
     `DependencyUnavailable`."""
     pause = min(_FIRST_LOOK_SECONDS, look_again)
     ends = {topic: await log.ends(topic) for topic in INDEXED}
@@ -31,7 +32,7 @@ async def has_followed(
 
 
 async def unfollowed(log: EventLog, partition: str, study: str) -> StudyState:
-    """What happened to a study that the indexers have not read yet. Raises `DependencyUnavailable`."""
+    """The changes of a study that the indexers have not read yet. Raises `DependencyUnavailable`."""
     return fold(await unfollowed_events(log, partition, study))
 
 
@@ -42,7 +43,7 @@ async def unfollowed_holds(log: EventLog, partition: str, patient: str) -> Study
 
 
 async def unfollowed_events(log: EventLog, partition: str, key: str, topic: str = _INSTANCES) -> list[Event]:
-    """What the indexers have not read yet of a key, as events, in order. Raises `DependencyUnavailable`."""
+    """The events of a key that the indexers have not read yet, in order. Raises `DependencyUnavailable`."""
     events: list[Event] = []
     for record in await log.uncommitted(INDEXERS, topic, key):
         try:

@@ -17,7 +17,7 @@ from gantry.common.ports.index import Location
 _CHUNK = 1 << 20
 
 Pace = Callable[[int], Awaitable[None]]
-"""Called with the number of bytes that were read; returns when more may be read."""
+"""Called with the number of bytes read; returns when more may be read."""
 
 
 class Damage(StrEnum):
@@ -61,8 +61,8 @@ async def examine(
 
 
 async def data_set_offset_in(store: BlobStore, key: str) -> int:
-    """Where the data set of an object begins, as the object says. Raises `NotFound`, `Corrupt` where it is no DICOM
-    file any more, `DependencyUnavailable`."""
+    """Where the data set of an object begins, according to the object. Raises `NotFound`, `Corrupt` if it is no longer
+    a DICOM file, `DependencyUnavailable`."""
     reader = await store.open(key, 0, MAX_META_LENGTH + 1024)
     try:
         head = bytearray(min(reader.size, MAX_META_LENGTH + 1024))

@@ -33,7 +33,7 @@ async def losses_of(index: ReadIndex, events: Iterable[Event]) -> list[Loss]:
         if isinstance(event, ObjectLost):
             instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
             found.append(Loss(event.partition, instance, event.receipt))
-            # An instance that was moved here has a receipt of its own, and the object of the one that it had.
+            # An instance that was moved here has a receipt of its own, but the object of its original receipt.
             known = await index.receipts(event.partition, instance)
             others = [one.receipt for one in known if one.object_key == event.object_key != ""]
             found += [Loss(event.partition, instance, one) for one in others if one != event.receipt]

@@ -1,4 +1,4 @@
-"""Looking for the order of an object that arrives, among those that this process follows."""
+"""Finding the order of an arriving object among those that this process follows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from gantry.common.ports.orders import OrderIndex
 _LOOKUP_SECONDS = 5.0
 _NOT_CANCELLED = frozenset(StepState) - {StepState.CANCELLED}
 _WITHOUT_STEPS = (OrderKey.STUDY, OrderKey.ACCESSION)
-"""What finds an order that has no steps, too."""
+"""The keys that also find an order without steps."""
 
 
 class OrderFinder:
-    """Never raises for an order that cannot be looked for: no object is lost, or refused, because of its order."""
+    """Never raises if an order cannot be looked up: no object is lost, or refused, because of its order."""
 
     def __init__(
         self, orders: OrderIndex, caught_up: Callable[[], Awaitable[None]], clock: Clock, within: float
     ) -> None:
-        """`caught_up` returns when all orders were read that there were at the start. Objects wait for that until
+        """`caught_up` returns when all orders that existed at the start have been read. Objects wait for that until
         `within` seconds from now, and not at all afterwards."""
         self._orders = orders
         self._caught_up = caught_up
@@ -43,8 +43,7 @@ class OrderFinder:
         self._ready = False
 
     async def find(self, partition: str, question: OrderQuestion) -> OrderAnswer:
-        """The one order that the first of the question's keys finds that finds a single one. Cancelled ones are not
-        among them."""
+        """The order found by the first key of the question that finds exactly one. Cancelled orders are ignored."""
         try:
             await self._wait()
             async with asyncio.timeout(_LOOKUP_SECONDS):
@@ -68,9 +67,9 @@ class OrderFinder:
         return OrderAnswer(OrderOutcome.SEVERAL if several else OrderOutcome.NONE)
 
     async def _keys(self, partition: str, question: OrderQuestion, key: OrderKey) -> set[str]:
-        """Of the orders that one key finds; two stand for more."""
-        # The wrong entry of the worklist was chosen, and somebody has said so (IHE PIR): that counts for what still
-        # comes of the study.
+        """The keys of the orders that one key finds; two stand for any larger number."""
+        # The wrong worklist entry was chosen, and a person has corrected that (IHE PIR): this also applies to later
+        # images of the study.
         if key is OrderKey.STUDY and question.study:
             linked = await self._orders.linked_to(partition, question.study)
             if linked:
@@ -93,7 +92,7 @@ def _values(order: Order, question: OrderQuestion) -> Attributes:
 
 
 async def answers_of(rules: SenderRules, attributes: Attributes, partition: str, finder: OrderFinder) -> Answers:
-    """What rules have to know of orders about an object with these attributes."""
+    """The values of orders that rules need for an object with these attributes."""
     answers: dict[OrderQuestion, OrderAnswer] = {}
     while (question := rules.changes(attributes, answers).unanswered) is not None:
         answers[question] = await finder.find(partition, question)

@@ -1,4 +1,4 @@
-"""Reading the log into the projection, and telling those who wait what was decided on their events."""
+"""Reading the log into the projection, and returning verdicts to the callers that wait for them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ logger = get_logger("orders")
 
 class Follower:
     """Follows the topics from their beginning: the log keeps them for ever, and `gantry restore` brings them back from
-    the bucket, so the log is all that a projection needs, with the objects that its events name. A store that is away
-    is waited for."""
+    the bucket, so the log is all that a projection needs, with the objects that its events name. While a store is
+    unavailable, it waits."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Follower:
         self._own: dict[str, ValuedEvent] = {}
         self._places: dict[str, dict[int, int]] = {topic: {} for topic in FOLLOWED}
         self.reads_everything = True
-        """Whether all events so far could be read: none is of a newer release."""
+        """Whether all events so far could be read, so that none is of a newer release."""
         self._behind: dict[str, asyncio.Event] = {topic: asyncio.Event() for topic in FOLLOWED}
 
     async def run(self) -> None:
@@ -83,17 +83,17 @@ class Follower:
         )
 
     def expect(self, event: FoldedEvent) -> asyncio.Future[AnyVerdict]:
-        """The verdict on an event that is about to be appended. Call `forget` when nobody waits for it any more."""
+        """The verdict on an event that is about to be appended. Call `forget` when it is no longer needed."""
         future: asyncio.Future[AnyVerdict] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(event.change, []).append(future)
         return future
 
     def remember(self, event: ValuedEvent) -> None:
-        """What an event says that is about to be appended, so that it need not be read back."""
+        """Cache the values of an event that is about to be appended, so that they need not be read back."""
         self._own[event.values_key] = event
 
     def forget(self, event: FoldedEvent, future: asyncio.Future[AnyVerdict]) -> None:
-        """Nobody waits for this verdict."""
+        """This verdict is no longer awaited."""
         futures = self._waiting.get(event.change, [])
         if future in futures:
             futures.remove(future)
@@ -140,8 +140,8 @@ class Follower:
                     future.set_result(verdicts[event.change])
 
     async def remove_erased(self) -> None:
-        """Remove the objects with values of what is erased; whoever died before it did so leaves them to the next
-        process. Raises `DependencyUnavailable`."""
+        """Remove the objects with erased values; if a process dies before it does so, the next one does. Raises
+        `DependencyUnavailable`."""
         while keys := await self._orders.erased_objects(_REMOVED_AT_ONCE):
             await reach(FailPoint.BEFORE_ERASE)
             await asyncio.gather(*map(self._objects.delete, keys))
@@ -151,7 +151,7 @@ class Follower:
         try:
             event = decode(record.payload)
         except UndecodableEvent as error:
-            # Of a newer release. It is not lost: that release reads it when it runs here.
+            # An event of a newer release. It is not lost: that release reads it when it runs here.
             logger.error("event of an order cannot be read", topic=record.topic, offset=record.offset, error=error)
             self.reads_everything = False
             return None

@@ -1,6 +1,6 @@
-"""What orders and procedure steps say of patients, in the object store: one object for each event, durable before it.
+"""Patient data of orders and procedure steps, in the object store: one object for each event, durable before it.
 
-An object that is gone was erased: its event says nothing any more, in every process alike.
+A missing object was erased: its event has no values any more, in any process.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gantry.common.telemetry.logs import get_logger
 
 _AT_ONCE = 64
 MOST_BYTES = 16 << 20
-"""Of values that are in memory at once; one event may have more."""
+"""Most bytes of values in memory at once; one event may have more."""
 MOST_EVENTS = 512
 E = TypeVar("E", bound=Event)
 logger = get_logger("orders")
 
 
 async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt) -> ValuedEvent:
-    """Write what an event says to an object of its own; the event as it is to be appended. The object is durable when
+    """Write the values of an event to an object of their own. Returns the event to append. The object is durable when
     this returns. Raises `DependencyUnavailable`."""
     content = values_in(event)
     key = receipt.order_values_key(event.partition)
@@ -35,7 +35,7 @@ async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt)
 
 
 async def kept_apart(objects: BlobStore, event: ValuedEvent) -> ValuedEvent:
-    """The event as it is without what it says: what an earlier release wrote into it lies in an object then, which is
+    """The event without its values: those that an earlier release wrote into it are moved to an object, which is
     durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
     if event.values_key:
         return event
@@ -45,16 +45,16 @@ async def kept_apart(objects: BlobStore, event: ValuedEvent) -> ValuedEvent:
 
 
 async def sealed_payload(objects: BlobStore, event: Event, payload: bytes) -> bytes:
-    """The payload of an event as it is sealed: what an earlier release wrote into it lies in an object then, which is
-    durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
+    """The payload of an event for sealing: values that an earlier release wrote into it are moved to an object, which
+    is durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
     if not isinstance(event, ValuedEvent) or event.values_key:
         return payload
     return encode(await kept_apart(objects, event))
 
 
 async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
-    """The events with what they say, those that carry it themselves as they are. One whose object is gone, or is not
-    what was written, stays apart from it (`is_apart`); of one that is gone, `values_size` is 0. Raises
+    """The events with their values; those that carry them already are unchanged. An event whose object is missing or
+    damaged stays apart from its values (`is_apart`); if it is missing, `values_size` is 0. Raises
     `DependencyUnavailable`."""
     apart = [event for event in events if is_apart(event)]
     read: dict[int, E] = {}
@@ -66,11 +66,11 @@ async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
 
 
 async def _contents(objects: BlobStore, parts: Sequence[Part]) -> list[bytes | None]:
-    """None for an object that is gone."""
+    """The contents of the objects; None for a missing one."""
     try:
         return list(await objects.read(parts))
     except (NotFound, Corrupt):
-        # One of them, or some: each is asked for by itself.
+        # One of them, or some, are missing: each is read by itself.
         return list(await asyncio.gather(*(_content(objects, part) for part in parts)))
     except Archived as error:
         raise DependencyUnavailable("objects", "values of an order are in an archive of the store") from error
@@ -103,7 +103,7 @@ def _told(event: E, content: bytes | None) -> E:
 
 
 def by_size(events: Iterable[E]) -> Iterator[list[E]]:
-    """The events in runs, whose values fit into memory together."""
+    """The events in runs whose values fit into memory together."""
     run: list[E] = []
     size = 0
     for event in events:

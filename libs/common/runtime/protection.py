@@ -1,5 +1,5 @@
-"""What stands in the way of deleting a study, whoever asks: holds on it and on its patient, its retention, and archives
-that have not committed it yet."""
+"""Protection of a study from deletion by any caller: holds on it and on its patient, its retention, and archives that
+have not committed it yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gantry.common.runtime.study_facts import KnownStudy, as_received, day_of, f
 
 
 async def is_held(index: ReadIndex, partition: str, study: str) -> bool:
-    """Whether a hold stands on a study or its patient, as far as the index knows. Raises `DependencyUnavailable`."""
+    """Whether a study or its patient is under a hold, as far as the index knows. Raises `DependencyUnavailable`."""
     known = await known_study(index, partition, study, deleted=True)
     patients = [] if known is None else await known.patients(index)
     keys = [study, *map(holder_of, patients)]
@@ -49,8 +49,8 @@ class Protection:
         rules: Sequence[RetentionRule] = (),
         elsewhere: CommittedElsewhere | None = None,
     ) -> None:
-        """`rules` are those of `lifecycle.retention`. Where one of them waits for other archives, `elsewhere` knows
-        what they have committed; without it nothing counts as committed."""
+        """`rules` are those of `lifecycle.retention`. If one of them waits for other archives, `elsewhere` knows what
+        these have committed; without it nothing counts as committed."""
         self._elsewhere = elsewhere
         self._log = log
         self._index = index
@@ -60,9 +60,9 @@ class Protection:
     async def check(
         self, partition: str, study: str, recent: StudyState | None = None, *, bytes_stay: bool = False
     ) -> None:
-        """Return if something of the study may be deleted. Raises `Held` in words, and `DependencyUnavailable` while it
-        cannot be told. `recent` is what `unfollowed` said of it. Where the same `bytes_stay` in another receipt, only
-        holds stand in the way."""
+        """Return if parts of the study may be deleted. Raises `Held` in words, and `DependencyUnavailable` while that
+        cannot be determined. `recent` is the result of `unfollowed`. If the same `bytes_stay` in another receipt, only
+        holds prevent it."""
         recent = recent if recent is not None else await unfollowed(self._log, partition, study)
         known = await self._known(partition, study, recent)
         holds = await self.holds(partition, study, known, recent)
@@ -76,8 +76,8 @@ class Protection:
             raise Held(f"{why}; see `gantry routes list`")
 
     async def uncommitted(self, known: KnownStudy, recent: StudyState | None = None) -> str:
-        """Which archive that a rule of a study waits for has not committed all that is there of it (PS3.4 J), and how
-        much of it, in words; "" where none stands in the way. Raises `DependencyUnavailable`."""
+        """Which of the archives that a study's rules wait for has not committed all of it (PS3.4 J), and how much is
+        lacking, in words; "" if there is none. Raises `DependencyUnavailable`."""
         waits_for = await self._committers(known, recent)
         if not waits_for:
             return ""
@@ -92,8 +92,8 @@ class Protection:
     async def may_be_collected(
         self, partition: str, study: str, receipts: Sequence[FatedReceipt]
     ) -> list[FatedReceipt]:
-        """Those of some deleted receipts of a study that every archive has committed which a rule of it waits for; all
-        of them where no rule does. Raises `DependencyUnavailable`."""
+        """The deleted receipts of a study, of those given, that all archives have committed for which its rules wait;
+        all of them if no rule waits. Raises `DependencyUnavailable`."""
         known = await known_study(self._index, partition, study, deleted=True)
         waits_for = {} if known is None else await self._committers(known)
         if known is None or not waits_for:
@@ -106,7 +106,7 @@ class Protection:
         ]
 
     async def _committers(self, known: KnownStudy, recent: StudyState | None = None) -> dict[str, str]:
-        """The archives that rules of a study wait for, with the rules: as it is shown, and as it was received."""
+        """The archives that rules of a study wait for, with the rules: by its shown values, and by those received."""
         waiting = [rule for rule in self.rules if rule.committed_by]
         if not waiting:
             return {}
@@ -120,7 +120,7 @@ class Protection:
         return {} if self._elsewhere is None else await self._elsewhere.of_study(known.partition, known.uid)
 
     async def _there(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
-        """Each object that is there, by SOP Instance UID and digest; what the index has not heard of has none, and is
+        """Each stored object, by SOP Instance UID and digest; objects that are not indexed yet have no digest, and are
         committed nowhere."""
         deleted = set() if recent is None else {name for name, one in recent.receipts.items() if one.fate.hidden}
         found: set[tuple[str, str]] = set()
@@ -143,7 +143,7 @@ class Protection:
     async def holds(
         self, partition: str, study: str, known: KnownStudy | None, recent: StudyState | None = None
     ) -> int:
-        """How many holds stand on a study and its patient. Raises `DependencyUnavailable`."""
+        """The number of holds on a study and its patient. Raises `DependencyUnavailable`."""
         recent = recent if recent is not None else await unfollowed(self._log, partition, study)
         held = await self._standing(partition, study, recent)
         for patient in [] if known is None else await known.patients(self._index):
@@ -152,8 +152,8 @@ class Protection:
         return len(held)
 
     async def holds_on(self, partition: str, studies: Iterable[str], patients: Iterable[str]) -> int:
-        """How many holds stand on any of some studies, or on any of some patients (`gantry.common.lifecycle.holders`).
-        Raises `DependencyUnavailable`."""
+        """The number of holds on any of some studies, or of some patients (`gantry.common.lifecycle.holders`). Raises
+        `DependencyUnavailable`."""
         held: set[str] = set()
         for study in studies:
             held |= await self._standing(partition, study, await unfollowed(self._log, partition, study))
@@ -163,8 +163,8 @@ class Protection:
         return len(held)
 
     async def retention(self, known: KnownStudy, recent: StudyState | None = None) -> Retention | None:
-        """How long a study is kept, as it is shown or as it was received, whichever is longer: nobody shortens it by a
-        correction. None where no rule is about it. Raises `DependencyUnavailable`."""
+        """How long a study is retained, by its shown or its received values, whichever is longer: a correction cannot
+        shorten it. None if no rule matches. Raises `DependencyUnavailable`."""
         if not self.rules:
             return None
         received = await as_received(self._index, known)
@@ -172,9 +172,9 @@ class Protection:
         return longest([retention_of(await facts_of(self._index, one, self.rules, recent), self.rules) for one in both])
 
     async def check_move(self, partition: str, study: str, into: str, values: Mapping[int, Sequence[Any]]) -> None:
-        """Return if something of a study may be moved `into` another one, or into a new one that has the attributes
-        `values` in place of this one's. Raises `Held` where a hold stands on it, or its retention would be shorter
-        there, and `DependencyUnavailable`."""
+        """Return if parts of a study may be moved `into` another one, or into a new one with the attributes `values` in
+        place of this one's. Raises `Held` if it is under a hold, or its retention would be shorter there, and
+        `DependencyUnavailable`."""
         recent = await unfollowed(self._log, partition, study)
         known = await known_study(self._index, partition, study)
         if holds := await self.holds(partition, study, known, recent):
@@ -189,7 +189,7 @@ class Protection:
             raise Held(f"its retention would be shorter there: rule {before.rule!r} keeps this study")
 
     async def retained(self, partition: str, study: str) -> bool:
-        """Whether the retention of a study is not over. Raises `DependencyUnavailable`."""
+        """Whether a study is still under retention. Raises `DependencyUnavailable`."""
         if not self.rules:
             return False
         known = await known_study(self._index, partition, study)

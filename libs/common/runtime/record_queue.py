@@ -1,4 +1,4 @@
-"""Records of what happened, on their way to the log: adding one never waits, and never fails what it is about."""
+"""Records of events on their way to the log: adding one never waits, and never fails the recorded work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ logger = get_logger("records")
 
 
 class RecordQueue:
-    """The records of a process. What waits is limited: more are counted and dropped while the log is away."""
+    """The records of a process. The queue is limited: while the log is unavailable, further records are counted and
+    dropped."""
 
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
@@ -25,20 +26,20 @@ class RecordQueue:
         self._waiting: deque[Event] = deque()
 
     def add(self, record: Event) -> None:
-        """Append it soon. Returns at once."""
+        """Append a record soon. Returns at once."""
         if len(self._waiting) >= _MOST_WAITING:
             self._metrics.association_records_dropped.inc()
             return
         self._waiting.append(record)
 
     async def run(self, log: EventLog) -> None:
-        """Append what was recorded, once a second, for ever."""
+        """Append the recorded events, once a second, for ever."""
         while True:
             await self._clock.sleep(_FLUSH_SECONDS)
             await self.flush(log)
 
     async def flush(self, log: EventLog) -> None:
-        """Append what waits; it goes on waiting while the log is unavailable."""
+        """Append waiting records; they stay waiting while the log is unavailable."""
         batch = list(self._waiting)
         if not batch:
             return

@@ -1,5 +1,5 @@
-"""Rejection notes as they are stored: read from the event, or from the object where the event has no header; and what a
-note of a code does, and what follows from it, by configuration."""
+"""Rejection notes as they are stored: read from the event, or from the object if the event has no header; and the
+configured effect of each code."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from gantry.common.lifecycle import RejectionPolicy, SentAgain
 from gantry.common.ports.blobs import BlobStore, Part
 
 _LONGEST = 64 << 20
-"""Bytes of a note that are read: some hundred thousand references."""
+"""Most bytes of a note that are read: some hundred thousand references."""
 
 
 class RejectionAction(StrEnum):
-    """What a rejection does."""
+    """The effect of a rejection."""
 
     HIDE = "hide"
     NOTE = "note"
-    """Hides the instances, and not the note itself."""
+    """Hides the instances, but not the note itself."""
     DELETE = "delete"
-    """Hides, and objects are collected when the grace time is over."""
+    """Hides the instances, and their objects are collected when the grace time is over."""
     SHOW = "show"
-    """The note is an object as any other."""
+    """The note is an object like any other."""
 
 
 def rules_of(rules: Sequence[str]) -> dict[str, RejectionAction]:
-    """By code, of `lifecycle.rejections`. The last of two rules for one code counts."""
+    """The rules of `lifecycle.rejections` by code. Of two rules for one code the last counts."""
     return {code: RejectionAction(action) for code, _, action in (rule.partition("=") for rule in rules)}
 
 
@@ -49,7 +49,7 @@ class RejectionRules:
 
 
 def rejection_rules(settings: LifecycleSettings) -> RejectionRules:
-    """What the settings say."""
+    """The rules of the settings."""
     actions = rules_of(settings.rejections)
     again = {code: SentAgain(rule) for code, _, rule in (one.partition("=") for one in settings.sent_again)}
     overwrites = frozenset((new, old) for new, _, old in (one.partition(">") for one in settings.overwrites))
@@ -60,7 +60,7 @@ def rejection_rules(settings: LifecycleSettings) -> RejectionRules:
 
 async def note_in(objects: BlobStore, event: InstanceStored, revoking: Collection[str] = ()) -> RejectionNote | None:
     """The rejection note that was stored; None for any other object, and for one that cannot be read. Raises
-    `DependencyUnavailable` where the object store is asked and away."""
+    `DependencyUnavailable` if the object store is needed and unavailable."""
     if event.sop_class_uid != KEY_OBJECT_SELECTION:
         return None
     encoding = encoding_of(event.transfer_syntax_uid)

@@ -1,7 +1,7 @@
-"""When the log was filled anew from the bucket: a place on the log that somebody keeps from before is none on this one.
+"""When the log was restored from the bucket: positions on the old log are invalid on this one.
 
-state/restored/RECEIPT.begun, state/restored/RECEIPT: of each restore its beginning and its end; the name says when. A
-beginning after which no end came is that of a restore that was broken off.
+state/restored/RECEIPT.begun, state/restored/RECEIPT: the beginning and the end of each restore; the name is the time. A
+beginning without an end is that of an interrupted restore.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RestoredLog:
         self._asked = float("-inf")
 
     async def note(self, *, begun: bool = False) -> None:
-        """The log is being restored now, which has just `begun` or is done. Raises `DependencyUnavailable`."""
+        """Record that a restore has just `begun`, or is done. Raises `DependencyUnavailable`."""
         name = f"{_ROOT}{Receipt.at(self._clock.now_us()).id}{_BEGUN if begun else ''}"
         await self._objects.put(name, [b"restored\n"])
 
@@ -37,7 +37,7 @@ class RestoredLog:
         return last.endswith(_BEGUN)
 
     async def last_ms(self) -> int:
-        """When that was last, in milliseconds since the epoch; 0 where it never was. Raises
+        """When the log was last restored, in milliseconds since the epoch; 0 if never. Raises
         `DependencyUnavailable`."""
         now = self._clock.monotonic()
         if now - self._asked > _BELIEVED_SECONDS:

@@ -1,13 +1,14 @@
-"""The index for one who sees some studies only: whatever is asked, nothing else is found, counted, listed or located.
+"""The index for a requester that sees only some studies: nothing else is ever found, counted, listed or located.
 
-`gantry.common.access.SIGHT` says for whom something is asked. For one who sees everything, and for the archive itself,
-each call is passed on as it is. For others the restriction becomes a further condition of the query, so that pages,
-orders, totals and places are those of a smaller archive; what is asked by UIDs is answered for studies that are seen.
+`gantry.common.access.SIGHT` is the sight of the current requester. For a requester that sees everything, and for the
+archive itself, each call is passed on as it is. For others the restriction becomes a further condition of the query, so
+that pages, orders, totals and positions are those of a smaller archive; requests by UIDs are answered for visible
+studies.
 
-Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's: they are what a query has
-beside its conditions (`one_of`). Where they name patients or studies these are few, and where one is a department it is
-of series while sight is of studies: then the studies that are seen are looked up first, and the query is for these.
-Patients are those of the studies that are seen, and show what these say of them.
+Several alternatives (a person's referrals, or their own record) cannot be a DICOM condition: a query has them beside
+its conditions (`one_of`). If they name patients or studies, these are few; a department is an attribute of series,
+while sight is by study: in that case the visible studies are looked up first, and the query is for these. Patients are
+those of the visible studies, with the values of these.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from gantry.common.ports.index import (
 from gantry.common.statuses import OUT_OF_RESOURCES
 
 MOST_STUDIES = 10_000
-"""That may be looked up."""
+"""Most studies that may be looked up."""
 _COUNTS = frozenset(
     (NUMBER_OF_PATIENT_RELATED_STUDIES, NUMBER_OF_PATIENT_RELATED_SERIES, NUMBER_OF_PATIENT_RELATED_INSTANCES)
 )
@@ -50,7 +51,7 @@ _OF_PATIENTS = STANDARD.stored_of[Level.PATIENT]
 
 
 class RestrictedIndex:
-    """`ReadIndex`, as far as the one sees for whom it is asked."""
+    """`ReadIndex`, restricted to the sight of the current requester."""
 
     def __init__(self, index: ReadIndex) -> None:
         self._index = index
@@ -82,7 +83,7 @@ class RestrictedIndex:
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
         if query.level is Level.PATIENT and not SIGHT.get().whole:
-            # All objects of a patient are those of his studies: these can be restricted.
+            # All objects of a patient are those of the patient's studies: these can be restricted.
             query = replace(query, level=Level.STUDY)
         seen = await self._restricted(query)
         if seen is not None:
@@ -114,7 +115,7 @@ class RestrictedIndex:
         return await self._index.receipts_of(partition, await self._seen(partition, instances))
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        """See `SearchIndex`. Whoever knows a receipt may know that it is deleted."""
+        """See `SearchIndex`. A caller that knows a receipt may know that it is deleted."""
         return await self._index.fates(partition, receipts)
 
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
@@ -128,7 +129,7 @@ class RestrictedIndex:
     async def fated(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
     ) -> AsyncIterator[list[FatedReceipt]]:
-        """See `SearchIndex`. A study of which everything is deleted is there for nobody with a restriction."""
+        """See `SearchIndex`. A fully deleted study does not exist for a restricted requester."""
         if await self._sees(partition, study_instance_uid):
             async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
                 yield page
@@ -139,7 +140,7 @@ class RestrictedIndex:
         return await self._index.holds(partition, study_instance_uid) if seen else []
 
     async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
-        """See `SearchIndex`. Holds of all studies are for one who sees all."""
+        """See `SearchIndex`. Holds of all studies are for requesters that see all."""
         if SIGHT.get().whole:
             async for page in self._index.held(partition, after):
                 yield page
@@ -159,7 +160,7 @@ class RestrictedIndex:
         return await self._index.last_access(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
-        """See `SearchIndex`. Conflicts of all studies are for one who sees all."""
+        """See `SearchIndex`. Conflicts of all studies are for requesters that see all."""
         if SIGHT.get().whole:
             async for page in self._index.conflicts(partition):
                 yield page
@@ -188,7 +189,7 @@ class RestrictedIndex:
         return await self._index.attributes()
 
     async def _restricted(self, query: Query) -> Query | None:
-        """The query for what is seen; None where nothing is. Raises `IdentifierError` for more studies than can be
+        """The query for visible studies; None if there are none. Raises `IdentifierError` for more studies than can be
         looked up."""
         alternatives = SIGHT.get().alternatives
         if alternatives is None:
@@ -208,7 +209,7 @@ class RestrictedIndex:
         return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
 
     async def _patients(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
-        """The patients of the studies that are seen and match. A place is that of a patient's first study."""
+        """The patients of the visible studies that match. A position is that of a patient's first study."""
         of_studies = replace(query, level=Level.STUDY, limit=None, order=())
         known: set[str] = set()
         left, passing = query.limit, bool(after)
@@ -227,7 +228,7 @@ class RestrictedIndex:
                 left = None if left is None else max(0, left - len(found))
 
     async def _studies(self, query: Query, alternatives: Iterable[Alternative]) -> tuple[str, ...]:
-        """The studies that meet what a query asks of studies and patients, and one of the alternatives."""
+        """The studies that meet the study and patient conditions of a query, and one of the alternatives."""
         table = query.attributes
         asked = {t: c for t, c in query.conditions.items() if table.level_of(t).depth <= Level.STUDY.depth}
         found: dict[str, None] = {}
@@ -250,7 +251,7 @@ class RestrictedIndex:
         return SIGHT.get().whole or bool(study and await self._visible(partition, {study}))
 
     async def _visible(self, partition: str, studies: Collection[str]) -> frozenset[str]:
-        """Those of some studies that are seen."""
+        """The visible ones of some studies."""
         if not studies:
             return frozenset()
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: UidList(tuple(sorted(studies)))})
@@ -261,18 +262,18 @@ class RestrictedIndex:
 
 
 def _counts_are_seen() -> bool:
-    """Whether all studies of each patient are seen of whom one is."""
+    """Whether each patient with a visible study has only visible ones."""
     alternatives = SIGHT.get().alternatives
     return alternatives is None or all(one.keys() <= _OF_PATIENTS for one in alternatives)
 
 
 def _uncounted(document: Document) -> Document:
-    """Without what is counted over all studies of the patient (PS3.4 C.3.4)."""
+    """The query without counts over all studies of the patient (PS3.4 C.3.4)."""
     return replace(document, attributes={t: v for t, v in document.attributes.items() if t not in _COUNTS})
 
 
 def _is_of_patients() -> bool:
-    """Whether patients have all that decides on what is seen."""
+    """Whether patients have all attributes that decide about sight."""
     alternatives = SIGHT.get().alternatives
     return alternatives is None or (len(alternatives) <= 1 and _counts_are_seen())
 
@@ -283,7 +284,7 @@ def _are_many(alternatives: Iterable[Alternative]) -> bool:
 
 
 def _is_of_studies(alternative: Alternative, query: Query) -> bool:
-    """Whether studies have what an alternative compares; else one of their series must."""
+    """Whether studies have the attributes that an alternative compares; otherwise one of their series must match."""
     return all(query.attributes.level_of(tag).depth <= Level.STUDY.depth for tag in alternative)
 
 

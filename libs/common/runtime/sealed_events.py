@@ -13,9 +13,9 @@ from gantry.common.ids import FOLDER_MS, Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 _DIGITS = 7
-"""Of the name of a folder."""
+"""Digits in the name of a folder."""
 ROOT = FACTS
-"""Where the segments lie that everything is rebuilt from."""
+"""The root of the segments from which everything is rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ async def keys(
 
 
 def covering(first: int, last: int) -> list[str]:
-    """The beginnings of names that all folders from `first` to `last` have, and no other, in order: few listings also
-    for years."""
+    """The prefixes that cover exactly the folders from `first` to `last`, in order: few listings even for years."""
     prefixes = []
     while first <= last:
         digits = 0
@@ -66,11 +65,11 @@ async def _content(objects: BlobStore, key: str) -> bytes:
     try:
         return await read_whole(objects, key)
     except NotFound:
-        # It was listed, and has been sealed anew meanwhile (`resealing`).
+        # It was sealed anew since it was listed (`resealing`).
         return await read_whole(objects, resealed_key(key))
 
 
 def resealed_key(key: str) -> str:
-    """Where a segment lies that an earlier release sealed with headers, once it was sealed anew without them. Its
-    place in the order of segments is the same."""
+    """The key of an earlier release's segment after it was sealed anew, without headers. Its position in the order of
+    segments is the same."""
     return f"{key.removesuffix('.seg')}.bare.seg"

@@ -1,4 +1,5 @@
-"""What retention asks about a study, read from the index: what is there, and what is deleted and not collected."""
+"""The facts about a study that retention needs, read from the index: what is present, and what is deleted and not
+collected."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from gantry.common.runtime.walks import corrected_attributes, patients_of
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One receipt that is in no answer of the index: deleted and not collected, or not indexed yet."""
+    """A receipt that queries of the index do not show: deleted and not collected, or not indexed yet."""
 
     receipt: str
     sender: str
@@ -35,8 +36,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class KnownStudy:
-    """A study as far as it is known. `attributes` are those of its document, or where nothing of it can be found those
-    of its other receipts, `beside`."""
+    """A study as far as it is known. `attributes` are those of its document or, if nothing of it can be found, of its
+    other receipts, `beside`."""
 
     partition: str
     uid: str
@@ -44,8 +45,8 @@ class KnownStudy:
     beside: Sequence[Received] = field(default=(), repr=False)
 
     async def patients(self, index: ReadIndex) -> list[str]:
-        """The keys under which holds on its patient may stand; those of all patients that its receipts name, before and
-        after corrections and merges. Raises `DependencyUnavailable`."""
+        """The keys of possible holds on its patient: those of all patients that its receipts name, before and after
+        corrections and merges. Raises `DependencyUnavailable`."""
         known = await index.corrected(self.partition, self.uid)
         owns = [one.attributes for one in self.beside]
         owns.append(known.own if known is not None else {} if owns else self.attributes)
@@ -56,7 +57,8 @@ class KnownStudy:
 
 
 async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bool = False) -> KnownStudy | None:
-    """A study; with `deleted` what is deleted and not collected of it, too. None where the index knows of nothing."""
+    """A study; with `deleted` including its deleted receipts that are not collected. None if the index has nothing of
+    it."""
     query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((uid,))})
     document = [one async for page in index.find(query) for one in page]
     beside: list[Received] = []
@@ -69,12 +71,12 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     known = _without_document(partition, uid, beside)
     if known is None:
         return None
-    # What was deleted counts as it was shown before.
+    # Deleted instances count with the values that were shown before.
     return replace(known, attributes=await corrected_attributes(index, partition, uid, known.attributes))
 
 
 async def as_received(index: ReadIndex, study: KnownStudy) -> KnownStudy:
-    """A study without what was corrected of it: the attributes of its earliest instance in their place. Raises
+    """A study without its corrections: with the attributes of its earliest instance instead. Raises
     `DependencyUnavailable`."""
     known = await index.corrected(study.partition, study.uid)
     if known is None:
@@ -86,8 +88,8 @@ async def as_received(index: ReadIndex, study: KnownStudy) -> KnownStudy:
 
 
 def unindexed_study(partition: str, uid: str, events: Iterable[Event]) -> KnownStudy | None:
-    """A study of which the index has heard nothing, by the headers in its events. None where there are none. Raises
-    `DependencyUnavailable` for a header that is too long to be in its event: whose study it is, the index will know."""
+    """A study that is not indexed yet, from the headers in its events. None if there are none. Raises
+    `DependencyUnavailable` for a header that is too long for its event: the patient is known once it is indexed."""
     beside = []
     for event in events:
         if isinstance(event, InstanceStored):
@@ -111,8 +113,8 @@ def _without_document(partition: str, uid: str, beside: Sequence[Received]) -> K
 async def facts_of(
     index: ReadIndex, study: KnownStudy, rules: Iterable[RetentionRule], recent: StudyState | None = None
 ) -> StudyFacts:
-    """What `rules` ask about a study. Receipts and accesses are read where one of them asks for them. `recent` is what
-    the index has not heard of yet (`gantry.common.runtime.following.unfollowed`)."""
+    """The facts about a study that `rules` need. Receipts and accesses are read only if a rule asks for them. `recent`
+    is what is not indexed yet (`gantry.common.runtime.following.unfollowed`)."""
     recent = recent if recent is not None else StudyState()
     asking = [rule for rule in rules if rule.may_match(study.attributes)]
     receipts = [(one.receipt, one.sender) for one in study.beside] + [(receipt, "") for receipt in recent.receipts]
@@ -123,7 +125,7 @@ async def facts_of(
         accessed = max(recent.accessed, await index.last_access(study.partition, study.uid))
     return StudyFacts(
         study.attributes,
-        # Where it is not asked for, it decides nothing.
+        # If no rule asks for it, it decides nothing.
         max((day_of(Receipt(receipt).milliseconds * 1000) for receipt, _ in receipts), default=date.min),
         frozenset(sender for _, sender in receipts if sender),
         day_of(accessed) if accessed else None,
@@ -136,7 +138,7 @@ def day_of(at_us: int) -> date:
 
 
 async def _receipts(index: ReadIndex, study: KnownStudy) -> list[tuple[str, str]]:
-    """The receipts of what is there, with their senders."""
+    """The receipts of what is present, with their senders."""
     found: list[tuple[str, str]] = []
     query = Query(study.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study.uid,))})
     async for page in index.locate(query):

@@ -1,4 +1,4 @@
-"""Studies as a subscriber sees them: whether one is among those that he wants to be told of, and what it says."""
+"""Studies as a subscriber sees them: whether the subscriber is to be notified of a study, and its values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Attributes = Mapping[int, Any]
 
 
 class SubscribedStudies:
-    """Asks the index, which is restricted to what somebody sees."""
+    """Asks the index, which is restricted to what the subscriber sees."""
 
     def __init__(self, index: ReadIndex, systems: Systems, urls: Urls) -> None:
         self._index = index
@@ -27,7 +27,7 @@ class SubscribedStudies:
         self.urls = urls
 
     async def find(self, study: str, wanted: Wanted, facts: Facts, sight: Sight) -> Attributes | None:
-        """A study, if it meets the filters of what is wanted and is seen; None otherwise. Raises
+        """A study, if it meets the filters of the subscription and is visible; None otherwise. Raises
         `DependencyUnavailable`, `NotUnderstood` for filters of another release."""
         search = search_of_filters(wanted.filters, self._systems, facts, self.urls.of(wanted.release).fhir)
         question = question_of(search, study)
@@ -40,10 +40,10 @@ class SubscribedStudies:
         return None
 
     async def told(self, one: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
-        """An event, as somebody may know it now. Raises `DependencyUnavailable`."""
+        """An event, with what the subscriber may know now. Raises `DependencyUnavailable`."""
         found = await self.find(one.study_instance_uid, wanted, facts, sight)
         if found is None:
-            # What was noted as gone is known to have been seen before; anything else is hidden from him by now.
+            # A study noted as gone was visible before; any other is hidden from the subscriber by now.
             return Told(one, seen=is_deletion(one), gone=is_deletion(one))
         if wanted.content is not Content.FULL:
             return Told(one, seen=True)

@@ -1,4 +1,4 @@
-"""What a subscription says lies sealed on the log: endpoint, headers, filters, and who wants it."""
+"""The content of a subscription is encrypted on the log: endpoint, headers, filters, and its subscriber."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST = 48 << 10
 
 
 class SubscriptionSeal:
-    """Seals by the first secret of `subscriptions.key_file`, and opens by each."""
+    """Encrypts with the first secret of `subscriptions.key_file`, and decrypts with any of them."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises `ConfigError`."""
@@ -30,14 +30,14 @@ class SubscriptionSeal:
         self._seal = Seal(secrets, _USE, url, longest=LONGEST)
 
     def seal(self, wanted: Wanted, identity: Identity) -> str:
-        """Both, for the log. Raises `NotUnderstood` where that is too much."""
+        """Encrypt both, for the log. Raises `NotUnderstood` if that is too long."""
         try:
             return self._seal.seal(sealed_content(wanted, identity))
         except NotUnderstood:
             raise NotUnderstood("the subscription is too long") from None
 
     def open(self, sealed: str) -> tuple[Wanted, Identity]:
-        """What was sealed. Raises `NotUnderstood` where no secret opens it."""
+        """Decrypt both. Raises `NotUnderstood` if no secret fits."""
         content = self._seal.open(sealed)
         if content is None:
             raise NotUnderstood("it was sealed by a secret that is not in subscriptions.key_file any more")

@@ -1,9 +1,9 @@
-"""One object store made of several: what arrives goes to the first one, and an object is read where it is.
+"""One object store made of several: new objects go to the first one, and each object is read from where it is.
 
-An object keeps its key wherever it lies, and is removed from a store only a while after it lies whole in another one
-(`gantry.services.maintenance.tiers`). So nobody has to know where it is: the stores are asked one after the other,
-the nearest first, and at last the first one again, where an object may have come back meanwhile. While it is moved it
-is in two of them, with the same bytes.
+An object has the same key in every store, and is removed from a store only a while after it is complete in another one
+(`gantry.services.maintenance.tiers`). So its place need not be known: the stores are asked one after the other, the
+nearest first, and finally the first one again, to which an object may have returned meanwhile. During a move it is in
+two of them, with the same bytes.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWrite
 
 T = TypeVar("T")
 OBJECTS = "objects/"
-"""Where received objects lie; nothing else is ever moved (`gantry.common.ids.Receipt.object_key`)."""
+"""The prefix of received objects; nothing else is ever moved (`gantry.common.ids.Receipt.object_key`)."""
 _MARKS = "state/stores/"
-"""An empty object for each store, beside the first one, in which objects lie: whoever opens the stores needs it."""
+"""An empty object for each store, beside the first one, that holds objects: a process that opens the stores needs that
+store."""
 _COMPRESSED = ".compressed"
-"""At the end of a second such name: what lies there can only be read by whoever knows that it is compressed."""
+"""The suffix of a second such name: the objects there can only be read by a process that knows of their compression."""
 _AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """The names of the stores in which objects lie beside the first one, and of those in which they lie compressed."""
+    """The names of the stores, beside the first one, that hold objects, and of those that hold compressed ones."""
 
     stores: frozenset[str]
     compressed: frozenset[str]
 
 
 async def marked(hot: BlobStore) -> Needed:
-    """What whoever opens the stores needs. Raises `DependencyUnavailable`."""
+    """The stores that are needed to read all objects. Raises `DependencyUnavailable`."""
     marks = [stat.key.removeprefix(_MARKS) async for stat in hot.list(_MARKS)]
     compressed = frozenset(mark.removesuffix(_COMPRESSED) for mark in marks if mark.endswith(_COMPRESSED))
     return Needed(frozenset(mark.removesuffix(_COMPRESSED) for mark in marks), compressed)
@@ -54,7 +55,7 @@ class TieredStore:
         self._marked: set[str] = set()
 
     async def where(self, key: str) -> dict[str, BlobStat]:
-        """The stores that have an object, by name; none where it is nowhere."""
+        """The stores that have an object, by name; empty if none has."""
         found: dict[str, BlobStat] = {}
         for name, store in self.stores.items():
             try:
@@ -64,7 +65,7 @@ class TieredStore:
         return found
 
     async def mark(self, name: str, *, needed: bool) -> None:
-        """Note whether a store is needed: before the first object is put there, and when none is left."""
+        """Record whether a store is needed: before the first object is put there, and when none is left."""
         if needed and name not in self._marked:
             await self.hot.put(f"{_MARKS}{name}", [b""])
             if name in self._compressing:
@@ -91,7 +92,7 @@ class TieredStore:
             return await self._read_by_key(parts)
 
     async def _read_by_key(self, parts: Sequence[Part]) -> list[bytes]:
-        """The parts of each object from where that is."""
+        """The parts of each object, from the store that has it."""
         places: dict[str, list[int]] = {}
         for at, part in enumerate(parts):
             places.setdefault(part.key, []).append(at)
@@ -121,8 +122,8 @@ class TieredStore:
 
     async def delete(self, key: str) -> None:
         stores = list(self.stores.values()) if key.startswith(OBJECTS) else [self.hot]
-        # Whoever copies looks for the original afterwards, and takes the copy back where it is gone. So each store is
-        # asked after each other one: from wherever to wherever it is copied now, one side sees the other.
+        # After copying, a move looks for the original, and removes the copy if it is gone. So each store is asked after
+        # each other one: whichever way the object is being copied now, one side sees the other.
         for store in (*stores, *stores[:-1]):
             await store.delete(key)
 
@@ -144,8 +145,8 @@ class TieredStore:
         return sum([await store.sweep_unfinished(older_than) for store in self.stores.values()])
 
     async def check(self) -> None:
-        """Return if an object could be stored now. Whether old ones can be read is not asked: what arrives must not
-        wait for that."""
+        """Return if an object could be stored now. Whether old ones can be read is not checked: arriving objects must
+        not wait for that."""
         await self.hot.check()
 
     async def close(self) -> None:
@@ -154,8 +155,8 @@ class TieredStore:
                 closing.push_async_callback(store.close)
 
     async def _first(self, key: str, ask: Callable[[BlobStore], Awaitable[T]]) -> T:
-        """The answer of the first store that has the object. Raises `NotFound` if none does, and what a store raises
-        that cannot say."""
+        """The answer of the first store that has the object. Raises `NotFound` if none does, and the error of a store
+        that cannot answer."""
         others = list(self.stores.values()) if key.startswith(OBJECTS) else []
         for store in (*others, self.hot):
             try:
@@ -169,7 +170,7 @@ class TieredStore:
 
 
 async def _together(listings: Mapping[str, AsyncIterator[BlobStat]]) -> AsyncGenerator[dict[str, BlobStat], None]:
-    """Listings in the order of keys as one."""
+    """Merge listings in the order of keys."""
     heads = {name: await anext(listing, None) for name, listing in listings.items()}
     while keys := [head.key for head in heads.values() if head is not None]:
         key = min(keys)

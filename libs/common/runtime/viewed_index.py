@@ -1,11 +1,11 @@
 """An index that holds, for each view, an archive in which the rejections that the view shows never happened.
 
-Each view is a partition beside that of the archive: what is applied to the archive is applied to each of its views, but
-for the rejections that the view shows. So whatever is asked of a view (matches, pages, orders, counts, places) is
-answered as for any archive, and agrees. `VIEW` says for which view something is asked.
+Each view is a partition beside that of the archive: what is applied to the archive is applied to each of its views,
+except the rejections that the view shows. So all answers of a view (matches, pages, orders, counts, positions) are
+those of an ordinary archive, and agree. `VIEW` is the view of the current request.
 
-A view is as whole as what it was given. An index that was empty when the view came, and one that was built anew since
-then, is marked as whole for it; until then, whoever has the view sees what everybody does.
+A view is only as complete as the events applied to it. An index that was empty when the view was added, or was rebuilt
+since then, is marked as complete for it; until then, requesters with the view see what all others see.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from gantry.common.ports.index import (
 from gantry.common.telemetry.logs import get_logger
 
 MARKS = "~"
-"""The partition of the marks: a hold on the name of a view says that it is whole."""
+"""The partition of the marks: a hold on the name of a view means that it is complete."""
 Change = TypeVar("Change", bound=InstanceEntry | Loss | HoldChange | CorrectionChange | Access | Relocation)
 logger = get_logger("index")
 
 
 def partition_of(partition: str, view: str, codes: Iterable[str]) -> str:
-    """The partition of a view; other codes are another one."""
+    """The partition of a view; different codes make a different view."""
     return f"{partition}~{view}~{'+'.join(sorted(codes))}"
 
 
@@ -59,9 +59,9 @@ class ViewedIndex:
         self._index = index
         self._views = views
         self._whole: set[str] = set()
-        """Views that are known to be whole."""
+        """Views that are known to be complete."""
         self._marked = False
-        """Whether marks of views that are no more were taken away."""
+        """Whether marks of former views were removed."""
 
     # ---- what is asked
 
@@ -153,7 +153,7 @@ class ViewedIndex:
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
         await self._take_marks_away()
         try:
-            # The archive's own come last: whoever has a view never sees less than others.
+            # The archive's own come last: a view never shows less than the archive does.
             applied = await self._index.apply(self._all(entries))
         except EntryRefused as error:
             reason = str(error).partition(": ")[2]
@@ -205,7 +205,7 @@ class ViewedIndex:
         await self._index.close()
 
     async def begin(self, partition: str) -> None:
-        """Mark the views as whole if nothing was applied to the index yet; say which ones are not."""
+        """Mark the views as complete if nothing was applied to the index yet. Returns those that are not."""
         missing = [view for view in self._views if not await self._is_whole(view)]
         if missing and not any((await self._index.count(partition)).values()):
             await self.mark_whole()
@@ -213,8 +213,8 @@ class ViewedIndex:
             logger.warning("views are not built: run `gantry reindex`", views=", ".join(missing))
 
     async def mark_whole(self) -> None:
-        """From now on everything is applied to all views. Marks have names, since a hold that was released once is
-        released for ever."""
+        """Mark all views as complete: from now on everything is applied to them. Marks have names, since a released
+        hold is released for ever."""
         await self._index.hold([HoldChange(MARKS, self._mark(view), uuid4().hex, True) for view in self._views])
 
     # ---- inside
@@ -228,7 +228,7 @@ class ViewedIndex:
         return view in self._whole
 
     async def _take_marks_away(self) -> None:
-        """What is applied here is not applied to views that are not named here: they are not whole any more."""
+        """Events applied here do not reach views that are not named here: these are no longer complete."""
         if self._marked:
             return
         named = {self._mark(view) for view in self._views}
@@ -249,7 +249,7 @@ class ViewedIndex:
         return query if partition == query.partition else replace(query, partition=partition)
 
     def _all(self, changes: Sequence[Change]) -> list[Change]:
-        """For each view, and for the archive, in this order."""
+        """Each view, and then the archive."""
         shown: list[Change] = []
         for view, codes in self._views.items():
             shown += [replace(one, partition=partition_of(one.partition, view, codes)) for one in changes]
@@ -257,7 +257,7 @@ class ViewedIndex:
 
 
 def _without(fate: Fate, codes: Collection[str]) -> Fate | None:
-    """A fate without the rejections that a view shows; None where nothing else was decided."""
+    """A fate without the rejections that a view shows; None if nothing else was decided."""
     left = frozenset(one for one in fate.deletions if one.code not in codes)
     if not left and not fate.collected and fate.deletions:
         return None

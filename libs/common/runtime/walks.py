@@ -1,4 +1,4 @@
-"""The walk of a study from its own identity along the merges that stand (`gantry.common.lifecycle.effect_of`)."""
+"""The walk of a study from its own identity along the merges in force (`gantry.common.lifecycle.effect_of`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gantry.common.ports.index import CorrectedStudy, ReadIndex
 
 
 async def study_at(index: ReadIndex, partition: str, study: str, until: int | None = None) -> CorrectedStudy | None:
-    """What makes a study what it is shown as, or with `until` (microseconds since the epoch) was then: its walk may
-    have passed other patients. None where it is not there. Raises `DependencyUnavailable`."""
+    """The corrections behind the shown values of a study, now or at `until` (microseconds since the epoch), when its
+    walk may have included other patients. None if it does not exist. Raises `DependencyUnavailable`."""
     found = await index.corrected(partition, study)
     if found is None:
         return None
@@ -22,15 +22,15 @@ async def study_at(index: ReadIndex, partition: str, study: str, until: int | No
 
 
 async def corrected_attributes(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> dict[int, Any]:
-    """What a study that says `own` of itself, there or deleted, is shown as. Raises `DependencyUnavailable`."""
+    """The shown values of a study, present or deleted, whose own values are `own`. Raises `DependencyUnavailable`."""
     of_study = await index.corrections(partition, study)
     effect, _ = await _walked(index, partition, study, own, of_study, {})
     return corrected(own, effect.applied)
 
 
 async def patients_of(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> list[str]:
-    """The keys under which holds on the patient of a study may stand: of every patient on its walk, and of the Patient
-    IDs that it had and has, whatever their issuer. Raises `DependencyUnavailable`."""
+    """The keys of possible holds on the patient of a study: of every patient on its walk, and of the Patient IDs that
+    it had and has, with any issuer. Raises `DependencyUnavailable`."""
     of_study = await index.corrections(partition, study)
     effect, known = await _walked(index, partition, study, own, of_study, {})
     merges = [one for patient in effect.walk for one in known[patient].standing() if one.into]
@@ -48,7 +48,7 @@ async def _walked(
     known: dict[str, Corrections],
     until: int | None = None,
 ) -> tuple[Effect, dict[str, Corrections]]:
-    """What applies, and the corrections of the patients that were asked for on the way."""
+    """The effect, and the corrections of the patients that were read on the way."""
     while True:
         found = effect_of(own, study, of_study, known, until)
         if isinstance(found, Effect):

@@ -1,9 +1,9 @@
-"""Objects that lie in an archive of their store and that somebody wants: each is asked for once, and who wants it is
-told to come again.
+"""Requested objects in an archive tier of their store: the restoration of each is requested once, and its requester is
+told to retry later.
 
-    state/wanted/RECEIPT.json: its key, and when it was asked for.
+    state/wanted/RECEIPT.json: its key, and when it was requested.
 
-A wish is forgotten when the time is over for which the store keeps it readable: then it is asked for again.
+A wish is dropped when the store no longer keeps the object readable: then it is requested again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = get_logger("tiers")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """An object that was asked for at a time (microseconds since the epoch); `readable`: it is there."""
+    """An object that was requested at a time (microseconds since the epoch); `readable`: it is restored."""
 
     key: str
     at: int
@@ -37,7 +37,7 @@ class Wish:
 
     @property
     def since(self) -> str:
-        """When it was asked for, in words."""
+        """When it was requested, in words."""
         return f"since {datetime.fromtimestamp(self.at / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -45,7 +45,7 @@ class Wanted:
     """The wishes of one archive."""
 
     def __init__(self, tiers: TieredStore, clock: Clock, metrics: Metrics, lasts_us: int) -> None:
-        """What is brought back stays readable for `lasts_us` microseconds."""
+        """Restored objects stay readable for `lasts_us` microseconds."""
         self._tiers = tiers
         self._clock = clock
         self._metrics = metrics
@@ -53,7 +53,8 @@ class Wanted:
         self._known: OrderedDict[str, int] = OrderedDict()
 
     async def ask(self, key: str) -> None:
-        """Ask for an object, if nobody has. Never fails: whoever comes next asks again then."""
+        """Request an object, unless it was requested before. Never fails: after an error, the next caller requests it
+        again."""
         now = self._clock.now_us()
         if now - self._known.get(key, -self._lasts_us) < self._lasts_us:
             return
@@ -81,7 +82,7 @@ class Wanted:
         logger.info("object asked for from an archive", key=key)
 
     async def asked(self) -> Sequence[Wish]:
-        """What is wanted, with what is there of it; what is over is removed. Raises `DependencyUnavailable`."""
+        """The wishes, and whether each is readable; expired ones are removed. Raises `DependencyUnavailable`."""
         wishes = []
         for place in [stat.key async for stat in self._tiers.list(_ROOT)]:
             wish = await self._wish(place)
@@ -108,7 +109,7 @@ class Wanted:
 
 
 class WantedStore(TieredStore):
-    """The same stores for who wants what is read: what lies in an archive is asked for."""
+    """The same stores, for callers whose reads request objects from archive tiers."""
 
     def __init__(self, tiers: TieredStore, wanted: Wanted) -> None:
         super().__init__(tiers.hot, dict(list(tiers.stores.items())[1:]))
@@ -125,7 +126,7 @@ class WantedStore(TieredStore):
         try:
             return await super().read(parts)
         except Archived:
-            # The others of these, too: one after the other would take a day each.
+            # The other objects of the read, too: one after the other would take a day each.
             for key in dict.fromkeys(part.key for part in parts):
                 try:
                     await (await super().open(key, 0, 1)).close()

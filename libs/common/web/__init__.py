@@ -1,4 +1,4 @@
-"""The HTTP skin of every role: one server per process, who may ask, what is understood of Accept, multipart bodies.
+"""The HTTP skin of every role: one server per process, access control, content negotiation, multipart bodies.
 
 It has the asyncio skin on aiohttp (`server`, `bodies`), access control (`access`), and pure modules: which role answers
 which path (`routes`), negotiation (PS3.18 8.7), multipart (RFC 2046), errors as HTTP statuses. It knows neither stores

@@ -4,14 +4,14 @@
     tokens         requests with `Authorization: Bearer TOKEN`; others 401
     tokens, --lab  loopback peers as well
 
-A token is one of `http.tokens_file`, or one that an identity provider of `access.issuers` signed. What its holder may
-follows from roles (`gantry.common.access`), and is part of the caller. A browser whose user logged in has a session in
-place of a token, in a cookie; one that came by a link has a pass.
+A token is one of `http.tokens_file`, or one that an identity provider of `access.issuers` signed. The permissions of
+its holder follow from roles (`gantry.common.access`), and are part of the caller. The browser of a logged-in user has a
+session in a cookie in place of a token; a visitor of a link has a pass.
 
 The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
 caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. With a key between
-door and services, a caller is named with a proof alone; a request that names one without it is answered 400. One case
-cannot be detected: a request through a proxy on this machine that is not configured here and adds no header.
+door and services, only a caller named with a proof counts; a request that names one without a proof is answered 400.
+One case cannot be detected: a request through a proxy on this machine that is not configured here and adds no header.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ _PAGES = frozenset((Verb.READ,))
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
-    "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
-    in `http.may_*` allow it, and `sight` which studies it sees, with its `overrides`.
-    `by_cookie`: a browser said so by itself. `downloads`: it may take objects away. `copies_of` are the studies of the
-    archive by the UIDs under which it sees them, where those are others: copies, `deidentified_by` a profile."""
+    """The caller: its address (None if a proxy hides it) and its name, from its token or an issuer, "" for this
+    machine. `here`: it is this machine, connected directly. `verbs` are its permissions besides those by name in
+    `http.may_*`, and `sight` is which studies it sees, with its `overrides`.
+    `by_cookie`: identified by a cookie that its browser sent. `downloads`: it may download objects. `copies_of` maps
+    the UIDs that it sees to the studies of the archive if they differ: copies, `deidentified_by` a profile."""
 
     address: Address | None
     name: str = ""
@@ -78,47 +78,47 @@ class Caller:
 
 
 class SessionCookies(Protocol):
-    """Knows whose session a request brings (`gantry.common.web.sessions`)."""
+    """Knows the session of a request (`gantry.common.web.sessions`)."""
 
     def identity(self, headers: Mapping[str, str]) -> Identity | None:
-        """None where it brings none that counts."""
+        """The identity of the session; None if there is no valid one."""
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Whether a session may speak for a request."""
+        """Whether a session may authorise a request."""
 
 
 class SharePasses(Protocol):
-    """Knows who came by a link (`gantry.common.web.shares`)."""
+    """Knows the visitors of links (`gantry.common.web.shares`)."""
 
     def brought(self, headers: Mapping[str, str]) -> Pass | None:
-        """The pass of a request, also one that is over; None where it brings none."""
+        """The pass of a request, even an expired one; None if it has none."""
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Whether a pass may speak for a request."""
+        """Whether a pass may authorise a request."""
 
     async def shown(self, one: Pass) -> Shown:
-        """What is seen with it now. Raises `HttpProblem` 403 where that is over, `DependencyUnavailable` while nobody
-        knows whether it is."""
+        """What it shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
+        determined."""
 
 
 class OverrideTokens(Protocol):
-    """Knows which overrides a request brings (`gantry.common.web.overrides`)."""
+    """Knows the overrides of a request (`gantry.common.web.overrides`)."""
 
     def of(self, headers: Mapping[str, str], identity: Identity) -> tuple[Override, ...]:
-        """Those of this caller that are in force."""
+        """The overrides of this caller that are in force."""
 
 
 class Signed(Protocol):
-    """Knows whom signed tokens name (`gantry.common.web.issuers`)."""
+    """Knows the identities in signed tokens (`gantry.common.web.issuers`)."""
 
     def __bool__(self) -> bool:
-        """Whether there is any issuer."""
+        """Whether any issuer is configured."""
 
     def may_know(self, token: str) -> bool:
-        """Whether a token can be one of an issuer's."""
+        """Whether a token can be from an issuer."""
 
     def names_an_issuer(self, token: str) -> bool:
-        """Whether it says that one of the issuers made it, genuine or not."""
+        """Whether a token states one of the issuers, genuine or not."""
 
     async def identity(self, token: str) -> Identity:
         """Raises `TokenRefused`, `DependencyUnavailable`."""
@@ -141,9 +141,9 @@ class Access:
         overrides: OverrideTokens | None = None,
         shares: SharePasses | None = None,
     ) -> None:
-        """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see; `sessions` are those of
-        people who logged in; `origins` checks who names callers; `overrides` widen what somebody sees who may; `shares`
-        are links for people outside."""
+        """`signed` are tokens of issuers, `table` has the permissions of roles, and `rules` their sight; `sessions` are
+        those of logged-in users; `origins` checks proxies that name callers; `overrides` extend a caller's sight;
+        `shares` are links for people outside."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
@@ -160,8 +160,8 @@ class Access:
     def check_origin(
         self, peer: str, headers: Mapping[str, str], method: str, target: str, here: tuple[str, int]
     ) -> None:
-        """Before the caller is taken for the one that X-Forwarded-For names: whether `peer` may name it. Raises
-        `HttpProblem` 400. `here` is the address that the request came to, `target` what it asks for, as sent."""
+        """Check, before X-Forwarded-For is believed, that `peer` may name a caller. Raises `HttpProblem` 400. `here` is
+        the address that the request came to, `target` its target as sent."""
         forwarded = headers.get("X-Forwarded-For", "")
         if self._origins is None or not forwarded or not self._is_trusted(address_of(peer)):
             return
@@ -175,11 +175,11 @@ class Access:
             raise HttpProblem(400, line) from refused
 
     def _times(self, what: str, peer: str, why: str) -> int:
-        """How often a refusal is to be logged now: whoever is refused all day must not fill the disk."""
+        """How often a refusal is to be logged now: a caller that is refused all day must not fill the disk."""
         return self._seldom.times((peer, what, why), asyncio.get_running_loop().time())
 
     def may_know(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request brings a token of ours, or one that says that it is of an issuer of ours."""
+        """Whether a request has a token of ours, or one that states an issuer of ours."""
         token = _bearer(headers)
         if not token:
             return False
@@ -188,10 +188,10 @@ class Access:
         )
 
     async def identify(self, peer: str, headers: Mapping[str, str], method: str = "GET") -> Caller:
-        """The caller, also by a token that an issuer signed, or by a session. Raises as `admit`, and
-        `DependencyUnavailable` while nobody can say whether a token is genuine."""
+        """The caller, also by an issuer's token, or by a session. Raises as `admit`, and `DependencyUnavailable` while
+        a token cannot be verified."""
         token = _bearer(headers)
-        # What is sent on purpose counts before what a browser sends by itself.
+        # Credentials sent on purpose take precedence over those that a browser sends by itself.
         if self._sessions is not None and not token:
             identity = self._sessions.identity(headers)
             if identity is not None:
@@ -202,7 +202,7 @@ class Access:
             brought = self._shares.brought(headers)
             if brought is not None:
                 return await self._visitor(self._shares, brought, peer, headers, method)
-        # One of ours may look like an issuer's.
+        # A token of ours may look like an issuer's.
         if self._signed is None or not self._signed.may_know(token) or self._tokens.find(token) is not None:
             return self.admit(peer, headers)
         try:
@@ -289,7 +289,7 @@ def _identity_of(known: KnownToken) -> Identity:
 
 
 def _unauthorised(reason: str) -> HttpProblem:
-    """RFC 6750 3: a request without a token is told that one is needed, one with a bad token why it is bad."""
+    """RFC 6750 3: without a token, the answer says that one is needed; with a bad token, why it is bad."""
     challenge = 'Bearer realm="gantry"'
     if not reason:
         return HttpProblem(401, "a bearer token is needed", {"WWW-Authenticate": challenge})

@@ -1,4 +1,4 @@
-"""Bodies with limits and deadlines: a request's body in, parts and bytes out."""
+"""Bodies with limits and deadlines: reading requests, writing parts and bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gantry.common.web.inflate import Gunzip
 from gantry.common.web.progress import SLOWEST, Progress
 
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
-"""Headers that every answer to this request has."""
+"""Headers for every answer to this request."""
 BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 """The head of the answer has been sent: an error from now on can only cut the answer."""
 _WORTH_IT = 1024

@@ -1,4 +1,4 @@
-"""Who asks over HTTP to change something, whether they may, and why."""
+"""The callers of changes over HTTP, their permissions, and their reasons."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def caller_of(request: web.BaseRequest) -> str:
 
 
 def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
-    """Whether the caller may: by a role, or, with a token of ours or on this machine, by its name. Somebody whom an
-    issuer sends, or a link, is not known by name: there he may choose it himself."""
+    """Whether the caller may: by a role, or, with a token of ours or on this machine, by its name. Names from an issuer
+    or a link do not count: their owners may choose them."""
     caller = request[CALLER]
     if verb in caller.verbs:
         return True
@@ -33,15 +33,15 @@ def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
 
 
 def picture_caching(request: web.BaseRequest, seconds: int) -> str:
-    """Cache-Control of a picture with an ETag. Whoever uses this browser next may not see it: it is asked for again
-    each time, which costs an answer without a body. Where this machine needs no token it is kept for `seconds`."""
+    """Cache-Control of a picture with an ETag. The next user of this browser must not see it: so it is revalidated each
+    time, with an answer without a body. On this machine without tokens it is cached for `seconds`."""
     is_anybody = request[CALLER].identity.means is Means.MACHINE
     return f"private, max-age={seconds}" if is_anybody else "private, no-cache"
 
 
 def rejecting_codes(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]]) -> Collection[str]:
-    """The codes with which the caller may reject: all by a role, or those of its name. None for who sees some studies
-    only: a rejection note says of any instance whether it is there."""
+    """The codes with which the caller may reject: all by a role, or those of its name. None for a caller that sees only
+    some studies: a rejection note reveals whether an instance exists."""
     caller = request[CALLER]
     if not caller.sight.whole:
         return ()
@@ -51,7 +51,7 @@ def rejecting_codes(request: web.BaseRequest, may_reject: Mapping[str, Collectio
 
 
 def reason_of(request: web.BaseRequest) -> str:
-    """What the caller gives as its reason: it is kept for ever, and shown on one line. Raises `HttpProblem` 400."""
+    """The caller's reason: it is stored for ever, and shown on one line. Raises `HttpProblem` 400."""
     reason = request.query.get("reason", "").strip()
     if len(reason) > LONGEST_REASON or not reason.isprintable():
         raise HttpProblem(400, f"reason: one line of at most {LONGEST_REASON} characters")

@@ -1,4 +1,4 @@
-"""Conditions of a change (RFC 9110 13.1): that something is as its caller saw it, or is not there. Pure."""
+"""Conditions of a change (RFC 9110 13.1): that something is as its caller saw it, or does not exist. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def etag_of(version: str) -> str:
 
 
 def require_condition(if_match: str, if_none_match: str, version: str) -> None:
-    """Whether a change may be made to what has `version` ("" if it is not there), by the values of If-Match and
-    If-None-Match ("" where they are not sent). Raises `HttpProblem`: 428 without a condition, 412 where it does not
-    hold, 400 for one that is not understood."""
+    """Returns if a change may be made to `version` ("" if nothing exists), by the values of If-Match and If-None-Match
+    ("" if they are not sent). Raises `HttpProblem`: 428 without a condition, 412 if it does not hold, 400 for an
+    invalid one."""
     if not if_match and not if_none_match:
         raise HttpProblem(
             428,

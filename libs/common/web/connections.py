@@ -38,10 +38,11 @@ _PROBE_SECONDS = 5.0
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # RFC 9111 4.2.2: a cache between may keep what says nothing, and what a cookie opened is for one reader alone.
+    # RFC 9111 4.2.2: a shared cache may store answers without directives, but those by a cookie are for one reader
+    # only.
     "Cache-Control": "no-store",
 }
-"""What an answer says that does not say otherwise."""
+"""Default headers of answers."""
 _FULL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 28\r\n"
     f"Cache-Control: no-store\r\nRetry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n"
@@ -107,7 +108,7 @@ class Connections:
         return Capacity.NONE
 
     def times(self, connection: object, what: str) -> int:
-        """How often it is to be logged now that something came of the address of a connection; mostly not at all."""
+        """How often to log now about the address of a connection; mostly not at all."""
         return self._seldom.times((self._open.get(connection, ""), what), asyncio.get_running_loop().time())
 
     def leave(self, connection: object) -> None:
@@ -134,11 +135,11 @@ class HttpRequest(web.BaseRequest):
     problem: HttpProblem | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        """Set the headers of every answer: browsers must not guess media types, nor other sites' pages show our
-        answers, nor caches keep what does not say that they may."""
+        """Set the headers of every answer: browsers must not guess media types, pages of other sites must not show our
+        answers, and caches must not store them without permission."""
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
-        # aiohttp put the versions of itself and of Python there, which are nobody's business.
+        # aiohttp puts its version and Python's there, which must not be disclosed.
         response.headers["Server"] = "Gantry"
 
 
@@ -166,8 +167,8 @@ def request_of(
 
 
 def _unclear_length(message: RawRequestMessage) -> HttpProblem | None:
-    """What is wrong with how a request says the length of its body, where a proxy before us may read it otherwise
-    (request smuggling): RFC 9112 6.1 has no codings in HTTP/1.0, and one that is not known cannot be taken off."""
+    """What is wrong with the stated body length of a request, if a proxy before us may read it differently (request
+    smuggling): RFC 9112 6.1 has no codings in HTTP/1.0, and an unknown one cannot be decoded."""
     coding = message.headers.get("Transfer-Encoding")
     if coding is None:
         return None

@@ -1,4 +1,4 @@
-"""By which profile somebody was given de-identified copies, and what for: for who keeps the record of it."""
+"""The profile and the reason of a download of de-identified copies, for the audit record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Answers that go on until somebody ends them: each ends when this process drains, and soon after its caller may not
-have it any more. A token that expired, a session that ended, a name that was taken out of a file: what began before
-goes on no longer than that.
+"""Endless answers: each ends when this process drains, and soon after its caller loses access: when a token expires, a
+session ends, or a name is removed from a file.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from gantry.common.clock import Clock
 from gantry.common.telemetry.logs import get_logger
 
 LOOK_AGAIN_SECONDS = 5.0
-"""A caller is looked at so often."""
+"""Seconds between two checks of a caller."""
 logger = get_logger("web")
 
 
@@ -25,12 +24,12 @@ def is_websocket(request: web.BaseRequest) -> bool:
 
 
 def is_stream(request: web.BaseRequest) -> bool:
-    """Whether a request asks for what goes on until somebody ends it."""
+    """Whether a request asks for an endless answer."""
     return "text/event-stream" in request.headers.get("Accept", "") or is_websocket(request)
 
 
 class Endings:
-    """`set` is what all of them end by; each has an event of its own."""
+    """`set` ends all answers; each also has an event of its own."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -50,7 +49,7 @@ class Endings:
 
     @contextmanager
     def begun(self) -> Iterator[asyncio.Event]:
-        """The event of an answer, as long as it goes on."""
+        """The event of an answer, while it lasts."""
         event = asyncio.Event()
         if self._all:
             event.set()
@@ -61,17 +60,17 @@ class Endings:
             del self._open[event]
 
     def watch(self, event: asyncio.Event, still: Callable[[], Awaitable[bool]]) -> None:
-        """Set the event of an answer that goes on once `still` says that its caller may not have it."""
+        """Set the event of a running answer once `still` returns that its caller has lost access."""
         self._open[event] = still
 
     async def run(self) -> None:
-        """Look after those that are watched, until cancelled."""
+        """Check the watched answers, until cancelled."""
         while True:
             await self._clock.sleep(LOOK_AGAIN_SECONDS)
             watched = [
                 (event, still) for event, still in self._open.items() if still is not None and not event.is_set()
             ]
-            # All at once: an issuer that is slow to answer for one caller makes no other stream wait.
+            # All at once, so that an issuer that is slow for one caller does not delay other streams.
             await asyncio.gather(*(_look(event, still) for event, still in watched))
 
 
@@ -81,6 +80,6 @@ async def _look(event: asyncio.Event, still: Callable[[], Awaitable[bool]]) -> N
             return
         logger.info("a stream was ended: its caller no longer has permission")
     except Exception:
-        # A fault of ours with one caller: his stream ends, and who watches the others goes on.
+        # A fault of ours with one caller ends that caller's stream, but not the checks of others.
         logger.exception("a caller of a stream cannot be looked at")
     event.set()

@@ -1,5 +1,4 @@
-"""How FHIR is answered (https://hl7.org/fhir/R4/http.html): in JSON, and what is wrong as an OperationOutcome; below
-/fhir/r5 in R5."""
+"""Answers in FHIR (https://hl7.org/fhir/R4/http.html): in JSON, errors as an OperationOutcome; below /fhir/r5 in R5."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ class Made:
 
 
 async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> web.StreamResponse:
-    """The resource that is made. What is wrong with the request is said as an OperationOutcome (R4 3.1.0.1.8)."""
+    """The resource as a response. Errors of the request become an OperationOutcome (R4 3.1.0.1.8)."""
     try:
         found = await made
         if not isinstance(found, Made):
@@ -59,7 +58,7 @@ async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> we
 
 
 def base_of(request: web.BaseRequest) -> str:
-    """The path below which a request asks: that of R4 or of R5."""
+    """The base path of a request: that of R4 or of R5."""
     return fhir_base(request.rel_url.raw_path) or FHIR
 
 
@@ -69,14 +68,14 @@ def link(relation: str, url: str, parameters: Sequence[tuple[str, str]]) -> Body
 
 
 def check_format(request: web.BaseRequest) -> None:
-    """R4 3.1.0.1.11: `_format` counts before Accept. There is JSON alone. Raises `HttpProblem` 406."""
+    """R4 3.1.0.1.11: `_format` takes precedence over Accept. Only JSON is supported. Raises `HttpProblem` 406."""
     wanted = request.query.get("_format", "").lower().replace(" ", "+")
     if wanted and "json" not in wanted:
         raise HttpProblem(406, f"{FHIR_JSON} is all there is")
 
 
 def is_strict(request: web.BaseRequest) -> bool:
-    """Whether what is not understood is to be refused (R4 3.1.1.3)."""
+    """Whether unknown parameters are to be refused (R4 3.1.1.3)."""
     return "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
 
 

@@ -15,7 +15,7 @@ LONGEST = 16384
 LONGEST_ITEM = 1024
 """Characters of one media type with its parameters: the longest that clients send have some 200."""
 
-# RFC 9110 5.3: these have one value. With a second line it would be left to chance which one counts.
+# RFC 9110 5.3: these have one value. With a second line it would be undefined which one counts.
 _SINGLE = frozenset(
     (
         *("authorization", "content-encoding", "content-length", "content-location", "content-type", "host"),

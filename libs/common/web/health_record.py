@@ -1,9 +1,9 @@
-"""The Patient of a token is asked for at the health record that gave it (SMART App Launch), and remembered for a while.
+"""Reads the Patient of a token from the health record that issued it (SMART App Launch), and caches it for a while.
 
-the same token, asked about by many at once     one question
-a token that was asked about before             the answer counts for `every` seconds
-the record does not let the token read him      the token names no patient: refused
-the record is away, or answers what is none     503: nobody can tell who he is
+the same token, in many requests at once one query
+a known token the answer is valid for `every` seconds
+the record does not let the token read it the token names no patient: refused
+the record is unavailable, or answers nonsense 503: the patient cannot be identified
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gantry.common.web.remembered import RememberedAnswers
 _DEPENDENCY = "health record"
 _REFUSED = frozenset((401, 403, 404, 410))
 _FAULTS = (aiohttp.ClientError, OSError, ValueError, NotUnderstood)
-"""Among them a deadline that is over, and a file that cannot be read (OSError)."""
+"""These include an expired deadline, and a file that cannot be read (OSError)."""
 Patients = tuple[tuple[str, str], ...]
 logger = get_logger("access")
 
@@ -40,8 +40,8 @@ class HealthRecord:
         self._answers: RememberedAnswers[Patients] = RememberedAnswers(clock, every, deadline)
 
     async def known(self, identity: Identity, token: str) -> Identity:
-        """Whoever has the token, with the Patient IDs of the patient that it is about. Raises `TokenRefused`, and
-        `DependencyUnavailable` where nobody can say."""
+        """The identity of the token, with the Patient IDs of its patient. Raises `TokenRefused`, and
+        `DependencyUnavailable` if these cannot be read."""
         url = identity.facts.record
         if not url:
             return identity
@@ -49,7 +49,7 @@ class HealthRecord:
         return replace(identity, facts=replace(identity.facts, patients=said))
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the queries under way."""
         await self._answers.close()
 
     async def _ask(self, url: str, token: str) -> Patients:

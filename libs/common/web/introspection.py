@@ -1,8 +1,8 @@
-"""What an issuer says of tokens that it is asked about (RFC 7662), remembered for a short time.
+"""An issuer's answers about tokens (RFC 7662), cached for a short time.
 
-the same token, asked about by many at once      one question
-a token that was asked about before              the answer counts for `every` seconds, a no as well
-the issuer is away, or refuses our client        503: nobody can tell a good token from a bad one
+the same token, in many requests at once one query
+a known token the answer, even a no, is valid for `every` seconds
+the issuer is unavailable, or refuses our client 503: the token cannot be verified
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gantry.common.web.remembered import RememberedAnswers
 
 _DEPENDENCY = "identity provider"
 _FAULTS = (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood)
-"""Among them a deadline that is over, and a file that cannot be read (OSError)."""
+"""These include an expired deadline, and a file that cannot be read (OSError)."""
 Claims = Mapping[str, Any]
 logger = get_logger("access")
 
@@ -35,13 +35,14 @@ class Introspection:
     def __init__(
         self, settings: IssuerSettings, clock: Clock, every: float, deadline: float, told: Callable[[str], None]
     ) -> None:
-        """`every` and `deadline` in seconds; `told` hears "active", "inactive" or "failed" for each question."""
+        """`every` and `deadline` in seconds; `told` is called with "active", "inactive" or "failed" for each query."""
         self._settings = settings
         self._told = told
         self._answers: RememberedAnswers[Claims | None] = RememberedAnswers(clock, every, deadline)
 
     async def claims(self, token: str) -> Claims:
-        """The claims of an active token. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say."""
+        """The claims of an active token. Raises `TokenRefused`, and `DependencyUnavailable` if it cannot be
+        verified."""
         if len(token) > LONGEST:
             raise TokenRefused("malformed", "it is too long")
         if not token.isascii():  # RFC 6750 2.1
@@ -52,7 +53,7 @@ class Introspection:
         return said
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the queries under way."""
         await self._answers.close()
 
     async def _ask(self, token: str) -> Claims | None:
@@ -69,7 +70,7 @@ class Introspection:
 
     async def _answer(self, token: str) -> bytes:
         one = self._settings
-        assert one.client_secret_file is not None  # the settings see to that
+        assert one.client_secret_file is not None  # the settings require it
         secret = one.client_secret_file.read_text(encoding="utf-8").strip()
         headers = {"Accept": "application/json", "Authorization": basic(one.client_id, secret)}
         async with issuer_session(one.ca) as session:

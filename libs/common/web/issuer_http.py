@@ -1,4 +1,4 @@
-"""What is asked of an identity provider over HTTP: without redirections, and answers of a limited length."""
+"""HTTP requests to an identity provider: without redirections, and with answers of limited length."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gantry.common.config.tls import usual
 from gantry.common.errors import NotUnderstood
 
 DISCOVERY = "/.well-known/openid-configuration"
-"""OpenID Connect Discovery 1.0 4: behind the issuer's URL."""
+"""OpenID Connect Discovery 1.0 4: appended to the issuer's URL."""
 _LONGEST = 1 << 18
 
 
 def issuer_session(ca: Path | None) -> aiohttp.ClientSession:
-    """A session for one errand; `ca` is a file of who signs the provider's certificate. Raises `OSError` where it
-    cannot be read."""
+    """A client session for one task; `ca` is a file with the authorities for the provider's certificate. Raises
+    `OSError` if it cannot be read."""
     tls = None if ca is None else usual(ca)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls) if tls is not None else None)
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> bytes:
-    """The body of an answer 200. Raises `NotUnderstood` for any other answer, and what aiohttp raises."""
+    """The body of a 200 answer. Raises `NotUnderstood` for any other answer, and aiohttp's errors."""
     async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response:
         if response.status != 200:
             raise NotUnderstood(f"answered {response.status}")
@@ -33,7 +33,7 @@ async def get(session: aiohttp.ClientSession, url: str) -> bytes:
 
 
 async def body_of(response: aiohttp.ClientResponse) -> bytes:
-    """A body that is not too long, also once it is unpacked. Raises `NotUnderstood`."""
+    """A body that is not too long, even after decompression. Raises `NotUnderstood`."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -43,7 +43,7 @@ async def body_of(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def discovered_place(session: aiohttp.ClientSession, issuer: str, name: str) -> str:
-    """A URL that an issuer's own document names. Raises `NotUnderstood`, `ValueError`, and what aiohttp raises."""
+    """A URL that an issuer's own document names. Raises `NotUnderstood`, `ValueError`, and aiohttp's errors."""
     document: Any = json.loads(await get(session, issuer.rstrip("/") + DISCOVERY))
     # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
     if not isinstance(document, dict) or document.get("issuer") != issuer:

@@ -1,8 +1,8 @@
 """The keys of an identity provider: fetched (OpenID Connect Discovery 1.0 4, RFC 7517), cached, and fetched again.
 
-when they are first needed      who asks waits; while the issuer is away, 503
-after `every` seconds           beside the requests; known keys count until new ones are there
-a key that is not among them    who asks waits; at most once a minute, whoever asks for how many
+when they are first needed the caller waits; while the issuer is unavailable, 503
+after `every` seconds in the background; known keys stay valid until new ones arrive
+an unknown key the caller waits; at most once a minute, for all callers and keys
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.issuer_http import discovered_place, get, issuer_session
 
 UNKNOWN_SECONDS = 60.0
-"""Between two fetches for the sake of keys that are not known."""
+"""Seconds between two fetches because of unknown keys."""
 _AWAY_SECONDS = 5.0
-"""Before an issuer that could not be reached, and of which no key is known, is asked again."""
+"""Seconds before an unreachable issuer without known keys is asked again."""
 _DEPENDENCY = "identity provider"
 logger = get_logger("access")
 
@@ -33,7 +33,7 @@ class IssuerKeys:
     def __init__(
         self, settings: IssuerSettings, clock: Clock, every: float, deadline: float, fetched: Callable[[str], None]
     ) -> None:
-        """`every` and `deadline` in seconds; `fetched` is told "taken" or "failed"."""
+        """`every` and `deadline` in seconds; `fetched` is called with "taken" or "failed"."""
         self._settings = settings
         self._clock = clock
         self._every = every
@@ -90,7 +90,7 @@ class IssuerKeys:
             async with asyncio.timeout(self._deadline):
                 keys = keys_in(await self._document())
         except (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood) as error:
-            # Among them a deadline that is over, and a file of `ca` that cannot be read (OSError).
+            # These include an expired deadline, and a file of `ca` that cannot be read (OSError).
             reason = str(error) or type(error).__name__
             logger.warning("keys cannot be fetched", issuer=name, reason=reason, known=len(self._keys))
             self._next = self._clock.monotonic() + (UNKNOWN_SECONDS if self._keys else _AWAY_SECONDS)

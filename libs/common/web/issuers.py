@@ -1,4 +1,4 @@
-"""Bearer tokens that identity providers signed: whom they name, or why they are refused."""
+"""Bearer tokens that identity providers signed: their identity, or why they are refused."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ class IssuerTokens:
         return bool(self._issuers)
 
     def may_know(self, token: str) -> bool:
-        """Whether a token can be one of an issuer's."""
+        """Whether a token can be from an issuer."""
         return is_signed(token) or (bool(self._of_opaque) and bool(token))
 
     def names_an_issuer(self, token: str) -> bool:
-        """Whether it says that one of the issuers made it, genuine or not. Nothing opaque says so."""
+        """Whether a token states one of the issuers, genuine or not. Opaque tokens do not."""
         try:
             return is_signed(token) and presented(token, TYPES).issuer in self._issuers
         except TokenRefused:
             return False
 
     async def identity(self, token: str, workers: Executor | None = None) -> Identity:
-        """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say. Its signature is
-        checked by one of the `workers`, where they are given."""
+        """The identity in a token. Raises `TokenRefused`, and `DependencyUnavailable` if it cannot be verified. Its
+        signature is checked by one of the `workers`, if they are given."""
         try:
             claims, rules = await self._claims(token, workers)
             identity = identity_of(claims, rules)
@@ -83,16 +83,16 @@ class IssuerTokens:
 
     async def claims(self, token: str, audience: str = "", types: frozenset[str] = TYPES) -> Mapping[str, Any]:
         """The claims of a token that is for us, or for `audience` in place of us: an ID token is for the client (OpenID
-        Connect Core 1.0 2). `types` are those it may be of. Raises as `identity`, and counts nothing."""
+        Connect Core 1.0 2). `types` are the permitted ones. Raises as `identity`, and moves no metric."""
         claims, _ = await self._claims(token, None, audience, types)
         return claims
 
     def rules(self, issuer: str) -> IssuerRules:
-        """The rules for tokens of the issuer that we call so. Raises `KeyError`."""
+        """The rules for tokens of the issuer with our name. Raises `KeyError`."""
         return next(rules for _, rules, _ in self._issuers.values() if rules.name == issuer)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the requests under way."""
         for _, _, keys in self._issuers.values():
             await keys.close()
         for one in self._asked.values():
@@ -117,7 +117,7 @@ class IssuerTokens:
         check = partial(verified, given, await keys.key(given), settings.algorithms)
         claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
         fitting = claims_of(claims, _meant(rules, audience), self._clock.now_us() / 1e6)
-        # An ID token is no access token: an issuer says of none that it is active.
+        # An ID token is not an access token: an issuer never reports it as active.
         if "signed" in settings.introspect and not audience:
             await self._asked[settings.url].claims(token)
         return fitting, rules

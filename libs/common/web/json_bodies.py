@@ -1,4 +1,4 @@
-"""What a caller sends with a change: JSON, or one data set, small and in memory."""
+"""Bodies of change requests: JSON, or one data set, small and in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STALL_SECONDS = 30.0
 async def json_body(
     request: web.BaseRequest, types: Sequence[str] = (JSON, DICOM_JSON), longest: int = _LONGEST_BODY
 ) -> Any:
-    """JSON of one of these types, of at most so many bytes. Raises `HttpProblem` 400, 413, 415."""
+    """JSON of one of these types, with a limit in bytes. Raises `HttpProblem` 400, 413, 415."""
     # A form on another site cannot send these media types without a preflight request (Fetch 3.2.2).
     if _type_of(request) not in types:
         raise HttpProblem(415, f"the body must be {' or '.join(types)}")
@@ -30,8 +30,8 @@ async def json_body(
 
 
 async def data_set_body(request: web.BaseRequest, longest: int = _LONGEST_BODY) -> dict[str, Any]:
-    """One data set in the DICOM JSON model, from a body of at most so many bytes in that model or in the native one
-    (XML, PS3.19 A.1). Raises `HttpProblem` 400, 413, 415."""
+    """One data set in the DICOM JSON model, from a body of limited size, in that model or in the native one (XML,
+    PS3.19 A.1). Raises `HttpProblem` 400, 413, 415."""
     kind = _type_of(request)
     if kind not in (JSON, DICOM_JSON, DICOM_XML):
         raise HttpProblem(415, f"the body must be {DICOM_JSON} or {DICOM_XML}")
@@ -60,7 +60,7 @@ def _from_json(body: bytes) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    """NaN and infinities are no JSON (RFC 8259)."""
+    """NaN and infinities are not JSON (RFC 8259)."""
     raise ValueError(constant)
 
 

@@ -1,4 +1,4 @@
-"""What became of a login or a logout, for who keeps the record of it."""
+"""The outcome of a login or a logout, for the audit record."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class LoginOutcome:
-    """`name` is who signed in or `out`, "" where nobody knows; `why` it failed, "" where it did not.
-    `by` is the means, and `studies` what can be seen since, where that is a list."""
+    """`name` is the person who signed in or `out`, "" if unknown; `why` it failed, "" if it did not. `by` is the means,
+    and `studies` are those that it opened, if that is a list."""
 
     name: str
     why: str = ""
@@ -20,4 +20,4 @@ class LoginOutcome:
 
 
 LOGIN_OUTCOME: web.RequestKey[LoginOutcome] = web.RequestKey("login_outcome", LoginOutcome)
-"""Set by the handler of a login or a logout that came to an end."""
+"""Set by the handler of a finished login or logout."""

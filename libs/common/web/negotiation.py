@@ -118,8 +118,8 @@ def etag_matches(header: str, etag: str) -> bool:
 
 
 def is_known(headers: Mapping[str, str], etag: str) -> bool:
-    """Whether the caller of a GET has what this tag names already (If-None-Match). Raises `HttpProblem` 412 if it wants
-    another one (RFC 9110 13.1.1: If-Match compares strongly, a weak tag never matches)."""
+    """Whether the caller of a GET already has the content of this tag (If-None-Match). Raises `HttpProblem` 412 if it
+    wants another one (RFC 9110 13.1.1: If-Match compares strongly, a weak tag never matches)."""
     wanted = headers.get("If-Match")
     strong = () if etag.startswith("W/") else (etag,)
     if wanted is not None and not any(tag.strip() in ("*", *strong) for tag in wanted.split(",")):

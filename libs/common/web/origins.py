@@ -9,12 +9,12 @@ from typing import Protocol
 from gantry.common.errors import OriginRefused
 
 PROOF = "X-Gantry-Door-Proof"
-"""Of one hop: the door never passes on one that it got."""
+"""The header is for one hop: the door never forwards one that it received."""
 _LONGEST = 256
 
 
 class OriginCheck(Protocol):
-    """Decides whether whoever names a client may."""
+    """Decides whether a proxy may name a client."""
 
     def check_request(self, method: str, target: str, forwarded: str, proof: str, here: tuple[str, int]) -> None:
         """`forwarded` is X-Forwarded-For, `proof` the header `PROOF`, `here` the address that the request came to.
@@ -34,14 +34,14 @@ def proof_of_text(text: str) -> bytes:
         proof = b64decode(text.encode("ascii"), altchars=b"-_", validate=True) if len(text) <= _LONGEST else b""
     except ValueError:
         proof = b""
-    # One text for each proof: what the decoder takes besides is not ours.
+    # One text for each proof: other forms that the decoder accepts are not ours.
     if text_of_proof(proof) != text:
         raise OriginRefused("forged", "a proof in a form that is not known")
     return proof
 
 
 def here_or_there(address: tuple[str, int]) -> str:
-    """ADDRESS:PORT in one form, as door and service see it: without a zone, and IPv4 where it is mapped."""
+    """ADDRESS:PORT in one form, the same for door and service: without a zone, and as IPv4 if it is mapped."""
     host = ip_address(address[0].partition("%")[0])
     mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
     return f"{mapped or host}:{address[1]}"

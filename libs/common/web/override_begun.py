@@ -1,4 +1,4 @@
-"""That an override began, for who keeps the record of it."""
+"""The beginning of an override, for the audit record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.common.access.overrides import Override
 
 @dataclass(frozen=True, slots=True)
 class OverrideBegun:
-    """What was opened, and the reason that was given."""
+    """What was opened, and the caller's reason."""
 
     override: Override
     reason: str

@@ -1,4 +1,4 @@
-"""Overrides at a server (docs/access.md#breaking-the-glass): a request brings those of its caller, in a header or in a
+"""Overrides at a server (docs/access.md#breaking-the-glass): a request carries those of its caller, in a header or in a
 cookie, and every process with the same `access.override_key_file` and `http.url` opens what any of them sealed.
 """
 
@@ -25,7 +25,7 @@ logger = get_logger("access")
 
 @dataclass(frozen=True, slots=True)
 class SealedOverride:
-    """The override that begins, a token of it and of those that stand, and the same as Set-Cookie."""
+    """A new override, a token with it and those in force, and the same as Set-Cookie."""
 
     override: Override
     token: str
@@ -33,10 +33,10 @@ class SealedOverride:
 
 
 class SealedOverrides:
-    """What is sealed here, and opened again."""
+    """Seals overrides, and opens them again."""
 
     def __init__(self, file: Path, url: str, seconds: float, clock: Clock) -> None:
-        """`url` is the origin of this installation, "" where that is not known; an override lasts for `seconds`. Raises
+        """`url` is the origin of this installation, "" if unknown; an override lasts for `seconds`. Raises
         `ConfigError`."""
         self._seconds = seconds
         self._clock = clock
@@ -49,8 +49,8 @@ class SealedOverrides:
         return self._seconds / 60
 
     def of(self, headers: Mapping[str, str], identity: Identity) -> tuple[Override, ...]:
-        """Those that a request brings for its caller, and that are not over. A header, which is sent on purpose, counts
-        before a cookie."""
+        """The unexpired overrides in a request for its caller. A header, which is sent on purpose, takes precedence
+        over a cookie."""
         value = headers.get(HEADER, "") or self._cookies.value(headers, OVERRIDE)
         content = self._seals.of(_USE).open(value) if value else None
         found = overrides_of(content, identity, self._now()) if content is not None else None
@@ -60,7 +60,7 @@ class SealedOverrides:
         return found or ()
 
     def begun(self, asked: Override, standing: tuple[Override, ...], identity: Identity) -> SealedOverride:
-        """An override that begins now, with those that stand: the oldest go where a cookie has no room for all."""
+        """A new override, with those in force: the oldest are dropped if a cookie has no room for all."""
         override = replace(asked, until=self._now() + self._seconds)
         kept = with_further(standing, override)
         while True:
@@ -71,7 +71,7 @@ class SealedOverrides:
                 kept = kept[:-1]
 
     def gone(self) -> str:
-        """A Set-Cookie that has a browser forget its overrides."""
+        """A Set-Cookie that deletes the overrides in a browser."""
         return self._cookies.gone(OVERRIDE)
 
     def _now(self) -> float:

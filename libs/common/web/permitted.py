@@ -12,7 +12,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gantry", error="insufficient_sc
 
 
 def require(caller: Caller, resource: Resource) -> None:
-    """Raises `HttpProblem` 403; 404 for somebody who came by a link."""
+    """Raises `HttpProblem` 403; 404 for a visitor of a link."""
     if caller.identity.means is Means.SHARE:
         _require_of_visitor(caller, resource)
     verb = VERBS[resource]
@@ -28,5 +28,5 @@ def _require_of_visitor(caller: Caller, resource: Resource) -> None:
         if not caller.downloads:
             raise HttpProblem(403, "this link does not allow downloads")
     elif resource not in BY_SHARE:
-        # As what is not seen: the page does without what is not there, and asks no more.
+        # Like an invisible resource: the page does without a missing one, and does not ask again.
         raise HttpProblem(404, "a link gives access to images only")

@@ -1,4 +1,4 @@
-"""How many requests a caller may send: a runaway script is told to wait, and others do not notice it. Pure."""
+"""How many requests a caller may send: a runaway script has to wait, and does not affect others. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gantry.common.web.access import Caller
 from gantry.common.web.errors import HttpProblem
 
 SECONDS_AT_ONCE = 10.0
-"""So many seconds' worth of requests may come at once: a viewer asks for hundreds of frames, then for nothing."""
+"""Requests of this many seconds may come at once: a viewer asks for hundreds of frames, then for none."""
 
 
 class CallerRates:
-    """What each caller has left: by its token, by the user whom an issuer names, or by the address of one without
-    either. A process counts for itself."""
+    """The remaining requests of each caller: by its token, by its user from an issuer, or by its address. Each process
+    counts for itself."""
 
     def __init__(self, rate: float, of_tokens: Mapping[str, float] | None = None) -> None:
         """`rate` in requests a second, 0 for no limit; `of_tokens` are other rates, by the names of tokens."""

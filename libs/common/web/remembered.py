@@ -1,8 +1,8 @@
-"""Answers about secrets, asked for elsewhere: each by one question at a time, and remembered for a while.
+"""Answers about secrets from elsewhere: one query at a time for each, and cached for a while.
 
-who comes with the same secret meanwhile        waits for the same answer; who goes away does not end it for others
-who comes within `every` seconds of an answer   gets it again
-a question that failed                          is asked again by who comes next
+the same secret meanwhile waits for the same answer; a caller that leaves does not end it for others within `every`
+seconds of an answer gets it again
+after a failed query the next caller asks again
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from gantry.common.clock import Clock
 T = TypeVar("T")
 _MOST_KNOWN = 4096
 _AT_ONCE = 8
-"""Questions under way; who comes then waits for his turn."""
+"""Most queries under way; further ones wait for their turn."""
 
 
 class RememberedAnswers(Generic[T]):
-    """Of one server. Secrets are held as digests alone."""
+    """The answers of one server. Secrets are held only as digests."""
 
     def __init__(self, clock: Clock, every: float, deadline: float) -> None:
-        """`every`: how long an answer counts; `deadline`: for a question, its turn included. In seconds."""
+        """`every`: how long an answer is valid; `deadline` of a query, including the wait for its turn. In seconds."""
         self._clock = clock
         self._every = every
         self._deadline = deadline
         self._known: dict[bytes, tuple[float, T]] = {}
-        """Until when (monotonic seconds), and what was answered."""
+        """When each answer expires (monotonic seconds), and the answer."""
         self._asking: dict[bytes, asyncio.Task[T]] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def answer(self, secret: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What is known of the secret, or what `ask` finds out: it asks within `turn`. Raises what it raises."""
+        """The cached answer about the secret, or that of `ask`, which queries within `turn`. Passes on its errors."""
         key = hashlib.sha256(secret.encode()).digest()
         known = self._known.get(key)
         if known is not None and self._clock.monotonic() < known[0]:
@@ -49,12 +49,12 @@ class RememberedAnswers(Generic[T]):
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until not too many ask already, then ask. Raises `TimeoutError` at the deadline for both."""
+        """Wait for a free place, then query. Raises `TimeoutError` at the deadline for both."""
         async with asyncio.timeout(self._deadline), self._turns:
             yield
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the queries under way."""
         for task in list(self._asking.values()):
             task.cancel()
 
@@ -69,4 +69,4 @@ class RememberedAnswers(Generic[T]):
     def _is_over(self, key: bytes, task: asyncio.Task[T]) -> None:
         del self._asking[key]
         if not task.cancelled():
-            task.exception()  # it is known, also where nobody waits any more
+            task.exception()  # retrieved, even if no caller waits any more

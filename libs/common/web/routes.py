@@ -19,12 +19,12 @@ WADO_URI = "/wado"
 LOGIN = "/login"
 SHARE = "/s"
 PLACES = ("operations", "worklist", "shares", "audit")
-"""Of the page, below /: the page itself is answered, and shows what its address says."""
+"""Paths of the page, below /: the answer is the page itself, which shows what its address names."""
 FHIR = "/fhir/r4"
 FHIR_R5 = "/fhir/r5"
 """The same in FHIR R5."""
 INVOKED = "/IHEInvokeImageDisplay"
-"""IHE RAD-106: another system has the page show a patient or study."""
+"""IHE RAD-106: another system makes the page show a patient or study."""
 
 
 class WebRole(Enum):
@@ -50,7 +50,7 @@ class Resource(Enum):
     HISTORY = (WebRole.INGEST, "GET", "history")
     CORRECT_PATIENT = (WebRole.INGEST, "POST", "patients")
     """Attributes of studies, series and patients are corrected, patients merged; `rest` is the id of a correction, or
-    what is to be done to a patient. Extensions to DICOMweb."""
+    the operation on a patient. Extensions to DICOMweb."""
     MOVE = (WebRole.INGEST, "POST", "moves")
     MOVE_BACK = (WebRole.INGEST, "DELETE", "moves")
     """Series and instances are moved to another study, and back; `rest` is the name of a move. Extensions to
@@ -65,13 +65,13 @@ class Resource(Enum):
     OPERATE = (WebRole.INGEST, "POST", "operations")
     SET_PEER = (WebRole.INGEST, "PUT", "operations")
     REMOVE_PEER = (WebRole.INGEST, "DELETE", "operations")
-    """How the archive is, and what is done about it (docs/operations.md); `rest` is the path. Not DICOM."""
+    """Health and operation of the archive (docs/operations.md); `rest` is the path. Not DICOM."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
     STATES = (WebRole.QUERY, "GET", "states")
-    """What stands out of studies: holds, conflicts, rejections. An extension to DICOMweb."""
+    """Special states of studies: holds, conflicts, rejections. An extension to DICOMweb."""
     CHANGES = (WebRole.QUERY, "GET", "changes")
     """Changes of studies, as they happen (text/event-stream). An extension to DICOMweb."""
     CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
@@ -87,7 +87,7 @@ class Resource(Enum):
     """Links for people outside (docs/sharing.md); `rest` is the name of a link. Extensions to DICOMweb."""
     SHARE = (WebRole.QUERY, "GET", "share")
     ENTER_SHARE = (WebRole.QUERY, "POST", "share")
-    """A link is looked at, and opened; `rest` is its token. Not DICOM."""
+    """A link is viewed, and opened; `rest` is its token. Not DICOM."""
     FHIR = (WebRole.QUERY, "GET", "fhir")
     FHIR_ORDERS = (WebRole.ORDERS, "GET", "fhir-orders")
     """Studies and patients, and orders, as resources of FHIR (docs/fhir.md); `rest` is the path below the base of R4 or
@@ -96,7 +96,7 @@ class Resource(Enum):
     SUBSCRIBE = (WebRole.QUERY, "POST", "subscriptions")
     CHANGE_SUBSCRIPTION = (WebRole.QUERY, "PUT", "subscriptions")
     UNSUBSCRIBE = (WebRole.QUERY, "DELETE", "subscriptions")
-    """Who wants to be told of studies (docs/fhir.md#subscriptions); `rest` is the path below /fhir/r4."""
+    """Subscriptions to studies (docs/fhir.md#subscriptions); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
     DEIDENTIFIED = (WebRole.RETRIEVE, "GET", "deidentified")
@@ -142,7 +142,7 @@ class Resource(Enum):
     """The study list, and OHIF; `rest` is the path. Not DICOMweb: a page is read before it can send a token."""
     LOGIN = (WebRole.QUERY, "GET", "login")
     SESSION = (WebRole.QUERY, "POST", "login")
-    """Login of people in a browser, and what becomes of their session; `rest` is the path below /login. Not DICOM."""
+    """Login of people in a browser, and their sessions; `rest` is the path below /login. Not DICOM."""
 
     @property
     def service(self) -> WebRole:
@@ -251,8 +251,8 @@ def fhir_base(raw_path: str) -> str:
 
 
 def is_page(raw_path: str) -> bool:
-    """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
-    no token."""
+    """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: requested by callers
+    without a token."""
     return (
         raw_path in ("/", "/ohif", INVOKED, *(f"/{place}" for place in PLACES))
         or raw_path.startswith(("/viewer/", "/ohif/", *(f"/{place}/" for place in PLACES)))
@@ -267,7 +267,7 @@ def is_login(raw_path: str) -> bool:
 
 
 def is_share(raw_path: str) -> bool:
-    """Whether a path is that of a link for somebody outside."""
+    """Whether a path is that of a link for people outside."""
     return raw_path.startswith(f"{SHARE}/")
 
 

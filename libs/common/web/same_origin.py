@@ -1,7 +1,8 @@
-"""Whether a request by a cookie is from our own page: a browser sends cookies whoever has it ask. Pure.
+"""Whether a request with a cookie is from our own page: a browser sends cookies whichever page makes the request. Pure.
 
-A token in a header is put there by who knows it. A cookie comes by itself, so what it allows needs proof of where the
-request is from: what the browser says of it (https://www.w3.org/TR/fetch-metadata/), else its Origin (RFC 6454 7).
+A token in a header is put there by a caller that knows it. A cookie is sent automatically, so its use needs proof of
+the request's origin: the browser's Fetch Metadata (https://www.w3.org/TR/fetch-metadata/), else its Origin (RFC 6454
+7).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def origin_of(url: str) -> str:
-    """The origin of a URL as browsers write it (RFC 6454 6.2): without the port that the scheme has anyway."""
+    """The origin of a URL as browsers write it (RFC 6454 6.2): without the default port of the scheme."""
     parts = urlsplit(url)
     port = parts.port
     host = parts.hostname or ""
@@ -23,8 +24,8 @@ def origin_of(url: str) -> str:
 
 
 def is_from_our_page(method: str, headers: Mapping[str, str], origin: str) -> bool:
-    """Whether a request that a cookie is to speak for is from a page of `origin`. What only reads may also be typed
-    into the browser, or come from one that says nothing."""
+    """Whether a request with a cookie is from a page of `origin`. A reading request may also be typed into the browser,
+    or come from a browser that does not state an origin."""
     reads = method in _SAFE and headers.get("Upgrade", "").strip().lower() != "websocket"
     told = headers.get("Origin", "")
     if told and told != origin:

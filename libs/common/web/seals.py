@@ -1,4 +1,4 @@
-"""Seals by a file of secrets that several processes have: what one of them sealed, the others open."""
+"""Seals with a file of secrets that several processes share: what one of them seals, the others can open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ logger = get_logger("access")
 
 
 class WatchedSeals:
-    """A seal for each use. The file is read again when it changes; a mistake in it leaves those in force that were."""
+    """A seal for each use. The file is read again when it changes; if it has a mistake, the earlier secrets stay in
+    force."""
 
     def __init__(self, file: Path, uses: Sequence[str], place: str) -> None:
         """`place` is the origin of this installation. Raises `ConfigError`."""
@@ -25,7 +26,7 @@ class WatchedSeals:
         self._seals = self._read()
 
     def of(self, use: str) -> Seal:
-        """The seal of a use, by the secrets of now."""
+        """The seal of a use, with the current secrets."""
         if self._watched.have_changed():
             self._look()
         return self._seals[use]

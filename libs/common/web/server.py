@@ -49,13 +49,13 @@ Observer = Callable[[str, int, float], None]
 """Called for each DICOMweb request with resource, status and seconds."""
 
 Witness = Callable[[web.BaseRequest, Match | None, int, str], None]
-"""Called for each DICOMweb request when it is over, with its resource (None where it got none), the status of its
-answer, and why it was refused."""
+"""Called at the end of each DICOMweb request, with its resource (None if there is none), the status of its answer, and
+why it was refused."""
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
-"""Set when this process drains, or the caller may not have the answer any more: endless ones end then (`endings`)."""
+"""Set when this process drains, or the caller loses access: endless answers end then (`endings`)."""
 TRACE: web.RequestKey[str] = web.RequestKey("trace", str)
 """The traceparent of an admitted request: a child of the caller's, if it brought one."""
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -127,8 +127,8 @@ class WebServer:
         self._handlers.update(handlers)
 
     def expect(self, service: WebRole, why: Callable[[], str]) -> None:
-        """This process will serve a role. Until `serve` adds its handlers, requests for its resources are answered with
-        `why` and asked to come back, not as missing."""
+        """This process will serve a role. Until `serve` adds its handlers, requests for its resources are answered 503
+        with `why`, and not as missing."""
         self._expected[service] = why
 
     # ---- the lifecycle's side
@@ -201,7 +201,7 @@ class WebServer:
             else:
                 told["status"] = response.status
                 return response
-        # The caller's fault is no error of ours: the span ends without one.
+        # The caller's fault is not an error of ours: the span ends without one.
         raise refused
 
     async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
@@ -247,7 +247,7 @@ class WebServer:
                 add_cors(response, cors)
             return response
         finally:
-            SIGHT.set(EVERYTHING)  # the next request of this connection, a probe perhaps, is in the same task
+            SIGHT.set(EVERYTHING)  # the next request of this connection, such as a probe, is in the same task
             self._observe(resource, status, clock() - begun)
             self._witness(request, match, status, why)
             self._under_way -= 1
@@ -278,14 +278,14 @@ class WebServer:
         return match
 
     async def _still_admitted(self, request: web.BaseRequest, match: Match, address: str) -> bool:
-        """Whether the caller of an endless answer would be answered the same today."""
+        """Whether the caller of an endless answer would still be admitted to it now."""
         try:
             caller = await self._access.identify(address, request.headers, request.method)
             require(caller, match.resource)
         except HttpProblem:
             return False
         except DependencyUnavailable:
-            return True  # nobody can say
+            return True  # cannot be determined
         before = request[CALLER]
         return (caller.identity, caller.sight, caller.verbs) == (before.identity, before.sight, before.verbs)
 
@@ -299,7 +299,7 @@ class WebServer:
         raise HttpProblem(404, f"not served by this process: it is of the role {service.value}")
 
     def knows_the_token_of(self, request: web.BaseRequest) -> bool:
-        """Whether it brings a bearer token that can be of a caller of ours: of our file, or of an issuer of ours."""
+        """Whether a request has a bearer token that may be known: from our file, or from an issuer of ours."""
         return self._access.may_know(request.headers)
 
     def _cors(self, request: web.BaseRequest) -> dict[str, str]:
@@ -333,7 +333,7 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
     site = request.headers.get("Sec-Fetch-Site", "").lower()
     foreign = site == "cross-site"
     if request.method not in _SAFE and not foreign:
-        # A page on another port of this machine is "same-site"; an older browser says its origin only.
+        # A page on another port of this machine is "same-site"; an older browser states only its origin.
         foreign = site == "same-site" or (not site and not is_own_origin(request))
     if not foreign:
         return
@@ -343,7 +343,7 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
 
 
 def is_own_origin(request: web.BaseRequest) -> bool:
-    """Whether the origin is this server's, or none is told. A proxy may tell the host without its port."""
+    """Whether the origin is this server's, or not stated. A proxy may pass on the host without its port."""
     origin = request.headers.get("Origin", "")
     if not origin:
         return True

@@ -1,4 +1,4 @@
-"""Sessions at a server: the cookies of a request become an identity, without a store that processes would share.
+"""Sessions at a server: the cookies of a request become an identity, without a store shared by processes.
 
 Every process with the same `login.session_key_file` and `http.url` opens what any of them sealed.
 """
@@ -38,14 +38,14 @@ logger = get_logger("access")
 
 
 class Sessions:
-    """What is sealed here, and opened again."""
+    """Seals sessions, and opens them again."""
 
     ended: Callable[[str, str, str, float], bool] | None = None
-    """Whether the issuer ended a session: of whom, its `sid`, and when it began; set by a process that reads the log.
-    The front door does not: it forwards what looks well, and the service decides."""
+    """Whether the issuer ended a session, by its person, its `sid`, and when it began; set by a process that reads the
+    log. The front door does not: it forwards what seems valid, and the service decides."""
 
     def __init__(self, file: Path, url: str, issuer: str, limits: SessionLimits, clock: Clock) -> None:
-        """`url` is the origin of this installation, `issuer` what we call the one whose people have sessions. Raises
+        """`url` is the origin of this installation, `issuer` our name of the issuer whose users have sessions. Raises
         `ConfigError`."""
         self.url = url
         self.origin = origin_of(url)
@@ -56,16 +56,16 @@ class Sessions:
         self._seals = WatchedSeals(file, _USES, self.origin)
 
     def identity(self, headers: Mapping[str, str]) -> Identity | None:
-        """Whose session a request brings; None where it brings none that counts."""
+        """The identity of a request's session; None if there is no valid one."""
         session = self.session(headers)
         return session.identity if session is not None and self.now() < session.until else None
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Whether a session may speak for a request."""
+        """Whether a session may authorise a request."""
         return is_from_our_page(method, headers, self.origin)
 
     def session(self, headers: Mapping[str, str]) -> Session | None:
-        """The session that a request brings, also one whose time is over, but none that the issuer ended."""
+        """The session of a request, even an expired one, but not one that the issuer ended."""
         content = self._open("session", headers, SESSION)
         session = None if content is None else session_of(content)
         if session is None or session.identity.issuer != self._issuer:
@@ -73,7 +73,7 @@ class Sessions:
         return None if self._is_ended(session.identity.subject, session.sid, session.began) else session
 
     def grant(self, headers: Mapping[str, str]) -> Grant | None:
-        """What the session is renewed by; none of a session that the issuer ended."""
+        """The grant that renews the session; None for a session that the issuer ended."""
         content = self._open("grant", headers, GRANT)
         grant = None if content is None else grant_of(content)
         if grant is None or self._is_ended(grant.subject, grant.sid, grant.began):
@@ -81,13 +81,13 @@ class Sessions:
         return grant
 
     def flow(self, headers: Mapping[str, str], state: str) -> Flow | None:
-        """The login that is under way in this browser, and that a state belongs to."""
+        """The login under way in this browser that a state belongs to."""
         content = self._open("flow", headers, self.flow_name(state))
         flow = None if content is None else flow_of(content)
         return flow if flow is not None and self.now() < flow.began + FLOW_SECONDS else None
 
     def sealed(self, session: Session, grant: Grant) -> list[str]:
-        """Set-Cookie of both. Raises `NotUnderstood` where an identity is too long."""
+        """Set-Cookie of both. Raises `NotUnderstood` if an identity is too long."""
         now = self.now()
         lasts = min(grant.idle_until, grant.began + self.limits.longest) - now
         return [
@@ -96,7 +96,7 @@ class Sessions:
         ]
 
     def sealed_flow(self, flow: Flow, headers: Mapping[str, str]) -> list[str]:
-        """Set-Cookie of a login that begins. Of those that a request brings some are forgotten where they are many."""
+        """Set-Cookie of a login that begins. If a request has too many, some are deleted."""
         under_way = self.cookies.beginning(headers, FLOW)
         gone = [self.cookies.gone(name) for name in under_way] if len(under_way) >= _MOST_FLOWS else []
         name, value = self.flow_name(flow.state), self._seals.of("flow").seal(of_flow(flow))
@@ -108,14 +108,14 @@ class Sessions:
 
     @staticmethod
     def flow_name(state: str) -> str:
-        """The cookie of a state, by a part of it: what may not be a name is left out."""
+        """The cookie name of a state, from a part of it: characters that a name must not have are left out."""
         return FLOW + "".join(c for c in state[:12] if c.isascii() and (c.isalnum() or c in "-_"))
 
     def _is_ended(self, subject: str, sid: str, began: float) -> bool:
         return self.ended is not None and self.ended(self._issuer, subject, sid, began)
 
     def _sealed_grant(self, grant: Grant) -> str:
-        """With the refresh token, if there is room for it."""
+        """The sealed grant, with the refresh token if there is room for it."""
         try:
             return self._seals.of("grant").seal(of_grant(grant))
         except NotUnderstood:

@@ -1,5 +1,5 @@
-"""Links for people outside, at a server (docs/sharing.md): a request brings what its browser got when it was let in
-by a link. Every process with the same `sharing.key_file` and `http.url` opens what any of them sealed.
+"""Links for people outside, at a server (docs/sharing.md): a request carries the pass that its browser got when a link
+admitted it. Every process with the same `sharing.key_file` and `http.url` opens what any of them sealed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ logger = get_logger("access")
 
 
 class SealedShares:
-    """What is sealed here, and opened again."""
+    """Seals passes, and opens them again."""
 
     standing: Callable[[Pass], Awaitable[Shown | None]] | None = None
-    """What a link shows now, None where it is over; set by a process that reads the log. The front door does not: it
-    forwards what looks well, and the service decides."""
+    """What a link shows now, None if it has ended; set by a process that reads the log. The front door does not: it
+    forwards what seems valid, and the service decides."""
 
     def __init__(self, file: Path, url: str, clock: Clock) -> None:
         """`url` is the origin of this installation. Raises `ConfigError`."""
@@ -45,7 +45,7 @@ class SealedShares:
         return f"{self.url}{PATH}/{token}"
 
     def brought(self, headers: Mapping[str, str]) -> Pass | None:
-        """The pass of a request, also one that is over; None where it brings none that was sealed here."""
+        """The pass of a request, even an expired one; None if it has none that was sealed here."""
         value = self._cookies.value(headers, SHARE)
         content = self._seals.of(_USE).open(value) if value else None
         if value and content is None:
@@ -53,16 +53,16 @@ class SealedShares:
         return None if content is None else pass_of(content)
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
-        """Whether a pass may speak for a request."""
+        """Whether a pass may authorise a request."""
         return is_from_our_page(method, headers, self._origin)
 
     def is_over(self, one: Pass) -> bool:
-        """Whether the time of a pass is over."""
+        """Whether a pass has expired."""
         return self._now() >= one.until
 
     async def shown(self, one: Pass) -> Shown:
-        """What is seen with a pass now. Raises `HttpProblem` 403 where that is over, `DependencyUnavailable` while
-        nobody knows whether it is."""
+        """What a pass shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
+        determined."""
         if self.is_over(one):
             raise OVER
         if self.standing is None:
@@ -73,11 +73,11 @@ class SealedShares:
         return found
 
     def sealed(self, one: Pass) -> str:
-        """Set-Cookie of a pass. No other site may use it: the browser that opens a link does so from our own page."""
+        """Set-Cookie of a pass. Other sites cannot use it: a browser opens a link from our own page."""
         return self._cookies.kept(SHARE, self._seals.of(_USE).seal(of_pass(one)), one.until - self._now(), strict=True)
 
     def gone(self) -> str:
-        """A Set-Cookie that has a browser forget its pass."""
+        """A Set-Cookie that deletes the pass in a browser."""
         return self._cookies.kept(SHARE, "", 0, strict=True)
 
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""WebSockets (RFC 6455) of this server: who may open one, and how one ends. Frames, pings and closing are aiohttp's."""
+"""WebSockets (RFC 6455) of this server: who may open one, and how it ends. aiohttp does frames, pings and closing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gantry.common.web.server import is_own_origin
 GOING_AWAY = 1001
 """RFC 6455 7.4.1: this process drains."""
 INTERNAL_ERROR = 1011
-"""RFC 6455 7.4.1: what is asked for cannot be read."""
+"""RFC 6455 7.4.1: the requested data cannot be read."""
 TRY_AGAIN_LATER = 1013
-"""Of the IANA registry: a store or a service is away."""
+"""From the IANA registry: a store or a service is unavailable."""
 TOO_SLOW = 4001
-"""Of our own (RFC 6455 7.4.2): the reader took nothing for too long."""
+"""Our own code (RFC 6455 7.4.2): the reader accepted nothing for too long."""
 _PING_SECONDS = 15.0
 _CLOSE_SECONDS = 5.0
 _MOST_FROM_CLIENT = 4096
@@ -38,7 +38,7 @@ class ServerSocket:
     """A WebSocket to which this server sends text, and from which it expects nothing."""
 
     def __init__(self, request: web.BaseRequest, clock: Clock, stall: float) -> None:
-        """A reader that takes nothing for `stall` seconds is given up."""
+        """A reader that accepts nothing for `stall` seconds is disconnected."""
         self._request = request
         self._clock = clock
         self._stall = stall
@@ -52,8 +52,8 @@ class ServerSocket:
         )
 
     def check(self) -> None:
-        """Raises `HttpProblem` for what is no handshake (400), and for a page of another origin (403): browsers send no
-        preflight for a WebSocket and let any page read it, so it is for the server to ask."""
+        """Raises `HttpProblem` for an invalid handshake (400), and for a page of another origin (403): browsers send no
+        preflight for a WebSocket and let any page read it, so the server has to check."""
         if not self._request.get(CORS) and not is_own_origin(self._request):
             raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
         if not self._socket.can_prepare(self._request):
@@ -66,8 +66,8 @@ class ServerSocket:
         return self._socket
 
     async def send(self, text: str) -> None:
-        """Send a message; returns when there is room for the next one. Raises `TimeoutError` where the reader takes
-        nothing, `ConnectionError` where it has left."""
+        """Send a message; returns when there is room for the next one. Raises `TimeoutError` if the reader accepts
+        nothing, `ConnectionError` if it has left."""
         async with asyncio.timeout(self._stall):
             await self._socket.send_str(text)
 
@@ -78,7 +78,7 @@ class ServerSocket:
                 return
 
     async def close(self, code: int, why: str) -> None:
-        """Close, and wait a little for a reader that is slow to take what is on its way, with the code behind it."""
+        """Close with a code, and wait a little for a slow reader to accept what is in transit."""
         with suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(self._stall):
                 await self._socket.close(code=code, message=why.encode(), drain=False)
@@ -92,7 +92,7 @@ class ServerSocket:
 
 
 async def serve_texts(socket: ServerSocket, texts: AsyncIterator[str], ending: asyncio.Event) -> web.StreamResponse:
-    """Send texts until the reader leaves or is too slow, a store is away, or this process drains (`ending`)."""
+    """Send texts until the reader leaves or is too slow, a store is unavailable, or this process drains (`ending`)."""
     response = await socket.open()
     ended = asyncio.ensure_future(ending.wait())
     tasks = (asyncio.ensure_future(_send(socket, texts)), asyncio.ensure_future(socket.listen()), ended)

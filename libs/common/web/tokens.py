@@ -1,7 +1,7 @@
 """The tokens of `http.tokens_file`: keys of machines.
 
-A line is `NAME:TOKEN`, and what a machine may can stand behind it: `NAME:TOKEN roles=service,technologist`. In place of
-a token its SHA-256 can stand, so that the file holds no secret: `NAME:sha256=HEX`. # begins a comment.
+A line is `NAME:TOKEN`, optionally followed by the machine's roles: `NAME:TOKEN roles=service,technologist`. The SHA-256
+of a token can replace it, so that the file holds no secret: `NAME:sha256=HEX`. # begins a comment.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Tokens:
         return None if known is None else known.name
 
     def find(self, token: str) -> KnownToken | None:
-        """What is known of a token; None if it is unknown. Takes the same time for every wrong token."""
+        """The entry of a token; None if it is unknown. Takes the same time for every wrong token."""
         self._look()
         given, found = hashlib.sha256(token.encode("utf-8", "replace")).digest(), None
         for digest, known in self._tokens.items():
@@ -59,7 +59,7 @@ class Tokens:
         return found
 
     def named(self, name: str) -> KnownToken | None:
-        """What is known of the token of a name; None if there is none any more."""
+        """The entry of a name; None if there is none any more."""
         self._look()
         return next((known for known in self._tokens.values() if known.name == name), None)
 
@@ -105,10 +105,10 @@ def _read(file: Path) -> dict[bytes, KnownToken]:
 
 
 def _parsed(line: str) -> tuple[bytes, KnownToken]:
-    """The SHA-256 of a line's token, and what the line says of it. Raises `ValueError`."""
+    """The SHA-256 of a line's token, and its entry. Raises `ValueError`."""
     name, colon, rest = line.strip().partition(":")
     token, roles = rest.strip(), frozenset[CallerRole]()
-    # A token has no spaces (RFC 6750 2.1), so what is behind one is about it.
+    # A token has no spaces (RFC 6750 2.1), so text after a space describes it.
     head, _, last = token.rpartition(" ")
     if last.startswith(_ROLES):
         token = head.strip()

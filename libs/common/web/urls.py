@@ -9,7 +9,7 @@ from aiohttp import web
 from gantry.common.web.targets import host_in
 
 PROTO = "X-Forwarded-Proto"
-"""The header with which a proxy says what its client speaks to it."""
+"""The header in which a proxy names the protocol of its client."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -22,8 +22,8 @@ def base_url(request: web.BaseRequest, public_url: str | None) -> str:
 
 
 def scheme_of(request: web.BaseRequest) -> str:
-    """`https` where the client speaks TLS to us, or says that it does to a proxy before us: nothing but the addresses
-    in its own answer follow from that."""
+    """`https` if the client uses TLS to us, or states that it does to a proxy before us: this affects only the
+    addresses in its own answer."""
     tls = request.transport is not None and request.transport.get_extra_info("ssl_object") is not None
     return "https" if tls or request.headers.get(PROTO, "").strip().lower() == "https" else "http"
 

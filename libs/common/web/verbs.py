@@ -1,4 +1,4 @@
-"""What is done to each resource, as a verb of access; and which are for those who see some studies only. Pure."""
+"""The verb of each resource, and the resources that are open to callers who see only some studies. Pure."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.LOGIN: Verb.READ,
     Resource.SESSION: Verb.READ,
 }
-"""Every resource has one."""
+"""The verb of every resource."""
 
 BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE, Verb.SHARE, Verb.SUBSCRIBE))
 """Verbs that `http.may_*` allow by name, too: the handlers decide (`gantry.common.web.callers.may`)."""
@@ -95,7 +95,7 @@ WITHOUT_STUDY = frozenset(
         *(Resource.SUBSCRIPTIONS, Resource.SUBSCRIBE, Resource.CHANGE_SUBSCRIPTION, Resource.UNSUBSCRIBE),
     )
 )
-"""Resources that show nothing to one who sees some studies only but what the index gives for him."""
+"""Resources that show a caller with restricted sight only what the index returns for that caller."""
 OF_A_STUDY = frozenset(
     (
         *(Resource.OBJECTS, Resource.METADATA, Resource.RENDERED, Resource.THUMBNAIL, Resource.FRAMES),
@@ -103,14 +103,14 @@ OF_A_STUDY = frozenset(
         *(Resource.DELETE, Resource.CORRECT, Resource.WITHDRAW_CORRECTION),
     )
 )
-"""Resources of one study, which he may use if he sees it. All others are for those who see everything: they name or
-count studies beside the index, bring new ones, or go on when the request is over."""
+"""Resources of one study, for callers with restricted sight that see it. All others require full sight: they name or
+count studies beside the index, store new ones, or continue after the request."""
 
 OF_ORDINARY = frozenset(
     (Resource.STORE, Resource.DESTINATIONS, Resource.SEND, Resource.TRANSFER, Resource.CANCEL_TRANSFER)
 )
-"""What somebody may use, too, who sees everything but what is confidential: what is sent on is a study that he sees,
-and he may bring what he does not see afterwards."""
+"""Further resources for a caller who sees everything but confidential studies: it can send studies that it sees, and
+may store some that it does not see afterwards."""
 
 BY_SHARE = frozenset(
     (
@@ -119,6 +119,6 @@ BY_SHARE = frozenset(
         *(Resource.PAGE, Resource.SHARE, Resource.ENTER_SHARE, Resource.LOGIN, Resource.SESSION),
     )
 )
-"""What somebody who came by a link may ask for, of the studies that it shows."""
+"""Resources for a visitor of a link, for the studies that it shows."""
 OF_DOWNLOADS = frozenset((Resource.OBJECTS, Resource.WADO_URI))
-"""And where the link says so."""
+"""Further resources for a visitor, if the link permits downloads."""

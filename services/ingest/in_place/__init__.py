@@ -1,5 +1,5 @@
-"""Objects of somebody else's bucket or folder become ours without being copied.
+"""Objects in a foreign bucket or folder become ours without being copied.
 
-Each is read whole once, checked, digested and published as any other that arrives (`gantry.services.ingest.commit`);
-but what is stored is a reference to where it lies (`gantry.common.runtime.in_place`). `job` notes how far it is.
+Each is read whole once, checked, digested and published like any object that arrives (`gantry.services.ingest.commit`);
+but only a reference to its place is stored (`gantry.common.runtime.in_place`). `job` records the progress.
 """

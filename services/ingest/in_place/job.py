@@ -1,4 +1,4 @@
-"""The job file of an import in place: which objects there are, what each is, and what became of it (SQLite)."""
+"""The job file of an import in place: the objects, what each is, and its outcome (SQLite)."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class State(StrEnum):
     """Another key of the bucket is the same instance, and counts."""
     NOT_DICOM = "not DICOM"
     REFUSED = "refused"
-    """DICOM that the archive does not take, as by C-STORE."""
+    """DICOM that the archive refuses, as over C-STORE."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an object says it is; `length` is that of its data set in bytes."""
+    """The identity that an object states; `length` is that of its data set in bytes."""
 
     study: str
     series: str
@@ -55,15 +55,15 @@ class Found:
 
 
 class Job:
-    """An import in place that goes on where it was."""
+    """An import in place that can be resumed."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
-        """Raises `ConfigError` where the file is that of another import, or no job file."""
+        """Raises `ConfigError` if the file belongs to another import, or is not a job file."""
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
-            # What is noted survives the death of this process. After a power cut the last of it may be missing: then
-            # the index says what is here.
+            # The notes survive the death of this process. After a power cut the last of them may be missing: then the
+            # index knows what is here.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             for name, value in (("source", source), ("target", target), ("run", "0")):
@@ -80,7 +80,7 @@ class Job:
         self._db.close()
 
     def see(self, objects: Sequence[ForeignObject]) -> None:
-        """The source lists these. One that has another tag than before is looked at again."""
+        """The source lists these objects. One with a different tag than before is examined again."""
         rows = [(_bytes(one.key), one.tag, one.size, self._run) for one in objects]
         self._db.execute("BEGIN")
         self._db.executemany(
@@ -94,13 +94,13 @@ class Job:
         self._db.execute("COMMIT")
 
     def again(self) -> None:
-        """Have all be looked at again. What is taken a second time (it was deleted meanwhile) is a new receipt."""
+        """Examine all objects again. One that is taken a second time (it was deleted meanwhile) gets a new receipt."""
         self._db.execute(
             "UPDATE objects SET receipt = CASE WHEN state = 'taken' THEN '' ELSE receipt END, state = 'new'"
         )
 
     def reconsider(self) -> None:
-        """Have duplicates be looked at again of which no other is there."""
+        """Examine duplicates again if the object that they duplicate is gone."""
         self._db.execute(
             "UPDATE objects SET state = 'new' WHERE state = 'duplicate' AND NOT EXISTS (SELECT 1 FROM objects AS other "
             "WHERE other.study = objects.study AND other.series = objects.series "
@@ -108,7 +108,7 @@ class Job:
         )
 
     def left(self) -> Iterator[ForeignObject]:
-        """What this run listed and is not done, in the order of keys."""
+        """The objects that this run listed and has not finished, in the order of keys."""
         after = b""
         query = (
             "SELECT key, size, tag FROM objects WHERE key > ? AND run = ? AND state IN ('new', 'missing', 'failed') "
@@ -120,14 +120,14 @@ class Job:
             after = rows[-1][0]
 
     def count_left(self) -> int:
-        """How many `left` gives."""
+        """How many objects `left` yields."""
         query = "SELECT count(*) FROM objects WHERE run = ? AND state IN ('new', 'missing', 'failed')"
         [(count,)] = self._db.execute(query, (self._run,))
         return int(count)
 
     def same(self, key: str, found: Found) -> int | None:
-        """The length of the data set of another object of this job that is the same instance, and counts before this
-        one; None where there is none."""
+        """The length of the data set of another object of this job that is the same instance and takes precedence; None
+        if there is none."""
         query = (
             "SELECT length FROM objects WHERE study = ? AND series = ? AND instance = ? AND key != ? AND run = ? "
             "AND state IN ('taken', 'here', 'missing', 'new', 'failed') AND length > 0 ORDER BY key LIMIT 1"
@@ -144,13 +144,13 @@ class Job:
         )
 
     def receipt(self, key: str, new: str) -> str:
-        """The receipt that an object was given, also by a run that was killed; `new` where it has none."""
+        """The receipt assigned to an object, also by a run that was killed; `new` if it has none."""
         self._db.execute("UPDATE objects SET receipt = ? WHERE key = ? AND receipt = ''", (new, _bytes(key)))
         [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
         return str(receipt)
 
     def given(self, key: str) -> str:
-        """The receipt that an object was given; "" for none."""
+        """The receipt assigned to an object; "" for none."""
         [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
         return str(receipt)
 
@@ -159,21 +159,21 @@ class Job:
         self._db.execute("UPDATE objects SET state = ?, reason = ? WHERE key = ?", (state.value, reason, _bytes(key)))
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """How many of those that the source listed this time are in each state, and their bytes."""
+        """How many of the objects listed in this run are in each state, and their bytes."""
         rows = self._db.execute(
             "SELECT state, count(*), sum(size) FROM objects WHERE run = ? GROUP BY state", (self._run,)
         )
         return {state: (count, size) for state, count, size in rows}
 
     def gone(self) -> int:
-        """How many that were taken the source lists no more."""
+        """How many taken objects the source no longer lists."""
         query = "SELECT count(*) FROM objects WHERE run != ? AND state = 'taken'"
         [(count,)] = self._db.execute(query, (self._run,))
         return int(count)
 
     def report(self) -> Iterator[tuple[str, ...]]:
-        """Everything but what was taken or was here: kind, study, series, instance, key, detail. `gone` is what was
-        taken and is not listed any more."""
+        """All objects except those taken or already here: kind, study, series, instance, key, detail. `gone` objects
+        were taken and are no longer listed."""
         query = (
             "SELECT CASE WHEN run = ? THEN state ELSE 'gone' END, study, series, instance, key, reason FROM objects "
             "WHERE (run = ? AND state NOT IN ('taken', 'here')) OR (run != ? AND state = 'taken') ORDER BY key"
@@ -182,7 +182,7 @@ class Job:
             yield kind, study, series, instance, key.decode("utf-8", "backslashreplace"), reason
 
     def studies(self) -> Iterator[str]:
-        """The studies of what the source listed this time."""
+        """The studies of the objects listed in this run."""
         query = "SELECT DISTINCT study FROM objects WHERE run = ? AND study != '' ORDER BY study"
         yield from (study for (study,) in self._db.execute(query, (self._run,)).fetchall())
 

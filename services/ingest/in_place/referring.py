@@ -1,4 +1,4 @@
-"""Where an object that stays in place is "stored" while it is read: its bytes are dropped, a reference is written."""
+"""The target that "stores" objects that stay in place: their bytes are dropped, and a reference is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Lying:
 
 
 class ReferringWriter:
-    """`BlobWriter` that keeps the head, which is what is written first (`ObjectSink`)."""
+    """`BlobWriter` that retains only the head, which is written first (`ObjectSink`)."""
 
     def __init__(self, store: ReferringStore, key: str, lying: Lying) -> None:
         self._store = store
@@ -51,7 +51,7 @@ class ReferringTarget:
     def __init__(self, store: ReferringStore) -> None:
         self._store = store
         self.lying: dict[str, Lying] = {}
-        """Of what is under way, by the key of its reference."""
+        """Where the objects under way lie, by the key of their reference."""
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
         await self._store.refer(key, self.lying[key].reference(bytes(parts[0])))
@@ -60,7 +60,7 @@ class ReferringTarget:
         return ReferringWriter(self._store, key, self.lying[key])
 
     async def delete(self, key: str) -> None:
-        """It is refused: nobody needed the bytes, and nothing is noted."""
+        """The object was refused: forget its reference."""
         await self._store.forget(key)
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> BlobReader:

@@ -1,4 +1,4 @@
-"""One object of somebody else's after the other: looked at, and taken in place where the archive does not have it."""
+"""Examines foreign objects one after the other, and takes in place those that the archive does not have."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from gantry.services.ingest.in_place.referring import Lying, ReferringTarget
 T = TypeVar("T")
 _CHUNK = 1 << 20
 _FIRST = _CHUNK + MAX_META_LENGTH
-"""Bytes of an object that are looked at before it is read whole."""
+"""Bytes of an object that are examined before it is read whole."""
 _LONGEST_PAUSE = 30.0
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 logger = get_logger("in place")
@@ -52,7 +52,7 @@ class Pacing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is taken from: the name in the settings, and the store."""
+    """The source: its name in the settings, and its store."""
 
     name: str
     store: ForeignStore
@@ -60,7 +60,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`parallel`: objects at once. `patience`: seconds with a store that is away. `dry_run`: nothing is taken."""
+    """`parallel`: objects at once. `patience`: seconds to wait for an unavailable store. `dry_run`: nothing is
+    taken."""
 
     dry_run: bool = False
     parallel: int = 4
@@ -69,7 +70,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The first bytes of an object, its file meta information, and what it says it is, as far as that is there."""
+    """The first bytes of an object, its file meta information, and its identity, as far as they contain it."""
 
     head: bytes
     meta: FileMeta
@@ -77,7 +78,7 @@ class _Beginning:
 
 
 class _Unreadable(Exception):
-    """The source does not give an object, with the reason in words."""
+    """The source cannot return an object, with the reason in words."""
 
 
 class Taking:
@@ -98,7 +99,7 @@ class Taking:
         options: Options,
         tell: Callable[[ForeignObject, State, str], None],
     ) -> None:
-        """`writer` stores into `target`; `tell` hears what became of each object."""
+        """`writer` stores into `target`; `tell` is called with the outcome of each object."""
         self._job = job
         self._source = source
         self._target = target
@@ -113,8 +114,8 @@ class Taking:
         self._tell = tell
 
     async def run(self) -> None:
-        """Look at every object that is left. Raises `DependencyUnavailable` where a store of ours, or the source as a
-        whole, is away for longer than the patience; the job can be gone on with then."""
+        """Examine every object that is left. Raises `DependencyUnavailable` if a store of ours, or the whole source, is
+        unavailable for longer than the patience; the job can be resumed later."""
         left = self._job.left()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._options.parallel):
@@ -128,7 +129,7 @@ class Taking:
             self._tell(one, state, reason)
 
     async def _look_at(self, one: ForeignObject) -> tuple[State, str]:
-        """What became of an object. Raises `DependencyUnavailable` where that is to be tried again."""
+        """The outcome of an object. Raises `DependencyUnavailable` if it has to be retried."""
         if not one.size:
             return State.NOT_DICOM, "it is empty"
         try:
@@ -157,7 +158,7 @@ class Taking:
         return reader
 
     async def _beginning(self, reader: BlobReader, size: int) -> _Beginning:
-        """Raises `NotUnderstood` for what is no Part 10 file."""
+        """Raises `NotUnderstood` for anything but a Part 10 file."""
         head = await self._chunk(reader, min(_FIRST, size))
         if needed(head) > len(head):
             raise NotUnderstood("file meta information is cut off")
@@ -169,7 +170,7 @@ class Taking:
         return _Beginning(head, meta, found)
 
     async def _settled(self, one: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
-        """What becomes of an object that is not to be taken; None where it is."""
+        """The outcome of an object that is not to be taken; None if it is."""
         found, dry = beginning.found, self._options.dry_run
         if found is None:
             return (State.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
@@ -186,7 +187,7 @@ class Taking:
         return (State.MISSING, "") if dry else None
 
     async def _known(self, one: ForeignObject, found: Found) -> tuple[State, str] | None:
-        """Whether the archive has an instance, and the same one as far as lengths say."""
+        """Whether the archive has an instance, and whether it is the same one, judged by its length."""
         key = InstanceKey(found.study, found.series, found.instance)
         receipts = await self._index.receipts(DEFAULT_PARTITION, key)
         there = [each for each in receipts if not each.lost and not await self._was_changed(one, each)]
@@ -194,7 +195,7 @@ class Taking:
             return None
         given = self._job.given(one.key)
         if any(each.receipt == given for each in there):
-            return State.TAKEN, ""  # by a run that was killed before it noted that
+            return State.TAKEN, ""  # taken by a run that was killed before it noted that
         current = (await self._index.current(DEFAULT_PARTITION, [key])).get(key)
         if current is not None and current.data_set_length != found.length:
             lengths = f"data sets of {found.length} bytes, in the archive {current.data_set_length}"
@@ -202,7 +203,7 @@ class Taking:
         return State.HERE, ""
 
     async def _was_changed(self, one: ForeignObject, known: KnownReceipt) -> bool:
-        """Whether a receipt is of this very object as it was before its owner changed it: it cannot be read then."""
+        """Whether a receipt refers to an earlier version of this very object, which can no longer be read."""
         try:
             reference = await self._objects.reference(known.object_key)
         except (NotFound, Corrupt):
@@ -257,8 +258,8 @@ class Taking:
         return piece
 
     async def _read(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What the source gives. Raises `_Unreadable` where it does not give this object, `DependencyUnavailable` where
-        it gives none."""
+        """The bytes from the source. Raises `_Unreadable` if it does not return this object, `DependencyUnavailable` if
+        it returns none."""
         try:
             return await ask()
         except NotFound:
@@ -272,7 +273,7 @@ class Taking:
             raise _Unreadable(error.reason) from error
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer; what is away now is asked again, less and less often."""
+        """The answer; an unavailable store is asked again, less and less often."""
         until, pause = self._clock.monotonic() + self._options.patience, 1.0
         while True:
             try:

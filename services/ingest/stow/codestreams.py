@@ -1,4 +1,4 @@
-"""What bulk pixel data is, by its own headers: JPEG, JPEG-LS, JPEG 2000 and MP4. Pure; reads a few bytes in place.
+"""Identifies bulk pixel data by its own headers: JPEG, JPEG-LS, JPEG 2000 and MP4. Pure; reads a few bytes in place.
 
 Sizes that a file declares are never trusted: reading goes forward, in bounded steps, and ends where the bytes do.
 """
@@ -64,8 +64,7 @@ class Codestream:
 
 
 def codestream(read: Read) -> Codestream:
-    """What the bytes are, whatever media type they are declared as. Raises `NotUnderstood` if they are of no known
-    format."""
+    """The format of the bytes, whatever their declared media type. Raises `NotUnderstood` if it is unknown."""
     head = read(0, 16)
     if head[:3] == b"\xff\xd8\xff":
         return _jpeg(read)

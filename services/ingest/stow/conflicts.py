@@ -1,9 +1,9 @@
-"""Which objects of a request are in conflict: their UID is here with other bytes, beside which they are kept.
+"""Which objects of a request are in conflict: their UID is stored with other bytes, and they are stored beside these.
 
-The indexers find conflicts, after the answer. Who asks with `Prefer: report-conflicts` is told at once (PS3.18 10.5.3,
-a Warning Reason of our own): the index is asked once for all objects of the request, and so is the log for what the
-indexers have not read yet. That costs nobody else anything, and decides nothing: where it cannot be told, nothing is
-said of it.
+The indexers find conflicts, after the answer. A client that sends `Prefer: report-conflicts` gets them in the response
+(PS3.18 10.5.3, a Warning Reason of our own): the index is asked once for all objects of the request, and so is the log
+for events not indexed yet. This costs other clients nothing, and decides nothing: if conflicts cannot be determined,
+none are reported.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PREFERENCE = "report-conflicts"
 _PATIENCE_SECONDS = 2.0
 _AT_ONCE = 500
 _MOST_STUDIES = 20
-"""Studies of one request of which the log is asked, too."""
+"""Most studies of one request that are looked up on the log, too."""
 logger = get_logger("ingest")
 
 
 class Known(NamedTuple):
-    """An object that is here. `receipt` is "" where it is the current one, which was there first."""
+    """A stored object. `receipt` is "" for the current one, which arrived first."""
 
     receipt: str
     instance: InstanceKey
@@ -40,7 +40,7 @@ class Known(NamedTuple):
     transfer_syntax_uid: str
 
     def is_same_as(self, other: Known) -> bool:
-        """Whether both are one object of one instance."""
+        """Whether both are the same object of the same instance."""
         return self[1:] == other[1:]
 
 
@@ -51,8 +51,8 @@ def is_asked(preferences: Iterable[str]) -> bool:
 
 
 def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[Known]) -> list[bool]:
-    """Of each outcome, whether it is stored and is another object than the first of its instance, or another instance
-    than the first of its UID. Pure."""
+    """For each outcome, whether it is stored and differs from the first object of its instance, or from the first
+    instance of its UID. Pure."""
     arrived = [_known(outcome) for outcome in outcomes]
     first_of_uid: dict[str, Known] = {}
     first: dict[InstanceKey, Known] = {}
@@ -76,19 +76,19 @@ def _known(outcome: StowOutcome) -> Known | None:
 
 
 class ConflictReports:
-    """What is told of conflicts, by one process."""
+    """The conflict reports of one process."""
 
     def __init__(self, index: ReadIndex, log: EventLog) -> None:
-        """`index` shows each caller what is his to see."""
+        """`index` shows each caller only what the caller may see."""
         self._index = index
         self._log = log
 
     async def of(self, outcomes: Sequence[StowOutcome], *, sees_all: bool) -> list[StowOutcome] | None:
-        """The outcomes, those in conflict with their Warning Reason; None where that cannot be told now. Who does not
-        see everything (`sees_all`) is not told of what only the log knows."""
+        """The outcomes, those in conflict with their Warning Reason; None if conflicts cannot be determined now. A
+        caller that does not see everything (`sees_all`) gets no reports from the log."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                # The log first: what the indexers commit in between is in the index when it is asked.
+                # The log first: events that the indexers commit in between are in the index when it is asked.
                 known = await self._unfollowed(outcomes) if sees_all else []
                 known += await self._indexed(outcomes)
         except (DependencyUnavailable, TimeoutError) as error:

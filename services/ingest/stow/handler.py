@@ -66,8 +66,8 @@ class StoreInstances:
         conflicts: ConflictReports | None = None,
     ) -> None:
         """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known;
-        `may_reject` are the codes with which tokens, by name, and `LOOPBACK` may reject; `conflicts` are told to those
-        that ask for them."""
+        `may_reject` are the codes with which tokens, by name, and `LOOPBACK` may reject; `conflicts` are reported to
+        clients that ask for them."""
         self._conflicts = conflicts
         self._may_reject = may_reject or {}
         self._writer = writer
@@ -102,7 +102,7 @@ class StoreInstances:
     async def _with_conflicts(
         self, request: web.BaseRequest, outcomes: Sequence[StowOutcome]
     ) -> list[StowOutcome] | None:
-        """The outcomes with what is in conflict, if the request asks for it and that can be told."""
+        """The outcomes with conflicts, if the request asks for them and they can be determined."""
         if self._conflicts is None or not is_asked(request.headers.getall("Prefer", [])):
             return None
         return await self._conflicts.of(outcomes, sees_all=request[CALLER].sight.whole)

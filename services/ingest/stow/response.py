@@ -19,7 +19,7 @@ MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
 """PS3.18 table I.2-1: Data Set does not match SOP Class; used also if the file names another instance."""
 ANOTHER_OBJECT_OF_THIS_UID = 0xB111
 """A Warning Reason of our own, as PS3.18 table I.2-1 lets us have them: 0111H (duplicate SOP instance) as a warning. It
-is no status of DIMSE."""
+is not a DIMSE status."""
 
 _LONGEST_COMMENT, _MOST_REASONS = 64, 3
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
@@ -29,7 +29,7 @@ _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 class StowOutcome:
     """The outcome of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry`: the
     failure is temporary; `why`: what is wrong, in words. An unknown UID is "". `digest`, `transfer_syntax_uid` and
-    `receipt` are those of the event of what is stored."""
+    `receipt` are those of the stored object's event."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
@@ -98,7 +98,7 @@ def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any
 
 
 def words_of_failures(outcomes: Sequence[StowOutcome]) -> str:
-    """Why instances failed, for a line of the log: the most frequent reasons, each with how many have it."""
+    """Why instances failed, for a line of the log: the most frequent reasons, each with its count."""
     reasons = Counter(f"{outcome.failure:04X}H {outcome.why}".strip() for outcome in outcomes if outcome.failure)
     told = [f"{reason} ({number})" for reason, number in reasons.most_common(_MOST_REASONS)]
     more = len(reasons) - len(told)
@@ -112,8 +112,8 @@ def _reference(outcome: StowOutcome, base_url: str) -> dict[str, Any]:
 
 
 def _failure(outcome: StowOutcome) -> dict[str, Any]:
-    """Failure Reason, and in words what C-STORE answers in Error Comment (PS3.7 table C.1-1): an extension, for a
-    number of table I.2-1 does not tell anybody what to mend."""
+    """The Failure Reason, and the words that C-STORE sends as Error Comment (PS3.7 table C.1-1): an extension, since a
+    number of table I.2-1 does not show what to correct."""
     item = {"00081197": _element("US", outcome.failure)}
     return item | ({"00000902": _element("LO", outcome.why[:_LONGEST_COMMENT].strip())} if outcome.why else {})
 

@@ -1,5 +1,5 @@
-"""Evidence that what was sealed was not changed: who makes statements, and who examines them.
+"""Evidence that sealed segments were not changed: making statements, and examining them.
 
-What belongs here: `witness` makes statements of sealed segments in the bucket, `examining` compares them with what lies
-there. What does not: how a statement looks and is signed (`gantry.common.evidence`).
+What belongs here: `witness` makes statements of sealed segments in the bucket, `examining` compares them with what is
+stored there. What does not: the format and signature of a statement (`gantry.common.evidence`).
 """

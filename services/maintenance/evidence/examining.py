@@ -1,4 +1,4 @@
-"""Statements compared with what lies in the bucket: what an auditor does with one command, and a public key."""
+"""Compares statements with the content of the bucket: auditors do this with one command and a public key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gantry.common.runtime.sealed_events import keys
 from gantry.services.maintenance.evidence.witness import ROOTS, statement_keys
 
 _NAMED = 1000
-"""Findings that are named; all of them are counted."""
+"""Most findings that are named; all of them are counted."""
 
 
 @dataclass(slots=True)
 class Examined:
-    """What was looked at, and what is wrong. `head` is the digest of the newest statement; `removed` counts segments of
+    """What was examined, and what is wrong. `head` is the digest of the newest statement; `removed` counts segments of
     audit records that a rule of the bucket may have removed, `waiting` segments that are younger than the newest
     statement. `findings` are pairs of a key and what is wrong with it, the first thousand of `wrong`."""
 
@@ -45,9 +45,9 @@ class Examined:
 
 
 class Examination:
-    """Examines the statements of one partition. `keys` are the public keys whose signatures count; `noted` are digests
-    that were noted earlier, each of which has to be there still; segments of audit records from before `removed_before`
-    (milliseconds since the epoch) may be gone."""
+    """Examines the statements of one partition. `keys` are the public keys whose signatures are valid; `noted` are
+    digests that were noted earlier, each of which must still exist; segments of audit records from before
+    `removed_before` (milliseconds since the epoch) may be gone."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Examination:
         self._removed_before = removed_before
 
     async def run(self, now_ms: int, progress: Callable[[Examined], None] = lambda _: None) -> Examined:
-        """Everything. Raises `DependencyUnavailable`."""
+        """Examine everything. Raises `DependencyUnavailable`."""
         done = Examined()
         digests: set[str] = set()
         named: set[str] = set()

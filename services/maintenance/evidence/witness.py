@@ -1,10 +1,10 @@
-"""The witness: every hour a signed statement of what was sealed since the one before.
+"""The witness: every hour a signed statement about what was sealed since the last one.
 
     evidence/PARTITION/TTTTTTT/RECEIPT.json    a statement, named by when it was made
 
-It reads segments only, and writes nothing but statements; one that was broken off is made again from the same segments.
-Of several processes one makes them (`passes`). Where two did after all, both are right: each names the statement
-before it, and the next one goes on from the newest.
+It reads only segments, and writes only statements; an interrupted one is made again from the same segments. One of
+several processes makes them (`passes`). If two do nevertheless, both are right: each names the statement before it, and
+the next one continues from the newest.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from gantry.services.maintenance.passes import Pass, Passes
 
 ROOTS = (FACTS, AUDIT)
 SETTLED_MS = 60_000
-"""A segment is named before it is durable: what is younger is not stated yet."""
+"""A segment gets its name before it is durable: younger ones than this are not stated yet."""
 _LATE_MS = 3_600_000
-"""How much older than the newest statement a segment may be that was durable after it."""
+"""How much older than the newest statement a segment may be that became durable after it."""
 _MOST = 10_000
-"""Segments of one statement; what there is beyond them is of the next one, at once."""
+"""Most segments of one statement; further ones go into the next statement, at once."""
 logger = get_logger("witness")
 
 
@@ -46,8 +46,7 @@ class Witnessed(Pass):
 
 
 def signing_keys(path: Path) -> list[OKPKey]:
-    """The keys of a PEM file: the private one that signs, and behind it those that signed before. Raises
-    `ConfigError`."""
+    """The keys of a PEM file: first the private key that signs, then those that signed before. Raises `ConfigError`."""
     try:
         keys = keys_in(path.read_text(), str(path))
     except (OSError, ValueError) as error:
@@ -76,8 +75,8 @@ class Witness:
         await self.passes.run(every, self.state)
 
     async def state(self, run: Witnessed | None = None) -> list[SignedStatement]:
-        """State everything that is sealed, settled, and in no statement. Raises `DependencyUnavailable`, and `Corrupt`
-        where the newest statement is not ours: then nothing is stated until somebody has looked."""
+        """State everything that is sealed, settled, and in no statement yet. Raises `DependencyUnavailable`, and
+        `Corrupt` if the newest statement is not ours: then nothing is stated until an operator has examined it."""
         run = self.passes.begun(run)
         made = []
         while statement := await self._next():
@@ -118,7 +117,7 @@ class Witness:
         await self._objects.put(statement_key(self._partition, Receipt.at(at)), [content])
         self._metrics.evidence_statements.inc()
         self._metrics.evidence_segments.inc(len(segments))
-        # Whoever keeps the log keeps the digest: it is enough to tell whether anything before it was changed.
+        # Log files thus retain the digest, which suffices to detect any change before it.
         logger.info(
             "stated", number=statement.number, segments=len(segments), root=statement.root, digest=signed.digest
         )
@@ -129,11 +128,11 @@ class Witness:
             try:
                 content = await read_whole(self._objects, key)
             except NotFound:
-                continue  # a rule of the bucket was faster
+                continue  # a rule of the bucket removed it first
             yield await asyncio.to_thread(stated, key, content)
 
     async def _newest(self) -> list[SignedStatement]:
-        """The newest statement, last, and those before it that may name segments as young as may come late."""
+        """The newest statement, last, and those before it that may name segments young enough to have come late."""
         found: list[SignedStatement] = []
         for key in reversed([key async for key in statement_keys(self._objects, self._partition)]):
             signed = read(await read_whole(self._objects, key), self._keys)
@@ -144,7 +143,7 @@ class Witness:
 
 
 def statement_key(partition: str, receipt: Receipt) -> str:
-    """Where a statement lies that is made at the time of the receipt."""
+    """The key of a statement made at the time of the receipt."""
     return f"{ROOT}/{partition}/{receipt.id[:7]}/{receipt.id}.json"
 
 

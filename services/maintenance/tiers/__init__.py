@@ -1,11 +1,11 @@
-"""Studies move between object stores, after rules.
+"""Studies move between object stores, by rules.
 
 What belongs here: which studies move and where to (`planning`), the copy of one object and the proof that it is whole
 (`copying`), the order of effects of a move (`relocating`), the copies that objects leave (`leftovers`), and the passes
-of all that (`tiering`). What does not: which rule decides (`gantry.common.lifecycle.tiers`), and how objects are read
-where they are (`gantry.common.runtime.tiered`).
+over all of it (`tiering`). What does not: which rule decides (`gantry.common.lifecycle.tiers`), and reading objects
+from their stores (`gantry.common.runtime.tiered`).
 
 The order of effects: the object is copied into the other store, read again there and compared, its `ObjectsRelocated`
-is published, and when the grace time is over both copies are read once more and the one that it leaves is removed. A
-crash anywhere leaves an object that is there once or twice, and is found by its key either way.
+is published, and when the grace time is over both copies are read once more and the old one is removed. After a crash
+anywhere, the object exists once or twice, and is found by its key either way.
 """

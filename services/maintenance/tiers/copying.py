@@ -1,4 +1,4 @@
-"""One object copied from one store into another, and proven whole there."""
+"""Copies one object from one store into another, and verifies it there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _nowhere(_: Buffer) -> None:
 async def print_of(
     store: BlobStore, key: str, offset: int, pace: Pace, write: Callable[[Buffer], Awaitable[None]] = _nowhere
 ) -> Print:
-    """Read an object whose data set begins at `offset`, and hand its bytes on. Memory: one chunk. Raises `NotFound`,
+    """Read an object whose data set begins at `offset`, and pass its bytes on. Memory: one chunk. Raises `NotFound`,
     `Corrupt`, `DependencyUnavailable`."""
     reader = await store.open(key)
     try:
@@ -65,15 +65,15 @@ class Copier:
         self._pace = pace
 
     async def bring(self, planned: PlannedObject, to: str) -> int:
-        """Have an object lie whole in the store `to`: its length. A copy that is there already is read again, and
-        written anew where it is not whole. Raises `Corrupt` where what is there is not what was acknowledged or was
-        written, `NotFound` where nothing is there (any more), `DependencyUnavailable`."""
+        """Ensure that an intact copy of an object is in the store `to`. Returns its length. An existing copy is read
+        again, and rewritten if it is not intact. Raises `Corrupt` if the object differs from what was acknowledged or
+        written, `NotFound` if it does not exist (any more), `DependencyUnavailable`."""
         there = await self._tiers.where(planned.key)
         source = next((name for name in there if name != to), None)
         if source is None and to not in there:
             raise NotFound("no such object")
         origin, target = self._tiers.stores[source or to], self._tiers.stores[to]
-        # Where the index does not know it, the object says it.
+        # If the index does not know the offset, the object itself shows it.
         offset = planned.data_set_offset
         if offset < 0:
             offset = await data_set_offset_in(origin, planned.key)
@@ -90,7 +90,7 @@ class Copier:
         try:
             await origin.stat(planned.key)
         except NotFound:
-            # It was deleted for good meanwhile (`TieredStore.delete`): nothing of it may stay.
+            # It was deleted for good meanwhile (`TieredStore.delete`): no copy may stay.
             await target.delete(planned.key)
             raise
         return written.length

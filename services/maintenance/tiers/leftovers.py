@@ -1,5 +1,5 @@
-"""The copies that objects leave when they are moved: removed when the grace time is over and both copies are read again
-and are the same."""
+"""The old copies of moved objects: removed when the grace time is over, after both copies were read again and are the
+same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ logger = get_logger("tiers")
 
 @dataclass(slots=True)
 class Lying:
-    """What lies in the stores, by name: objects and bytes; and what was removed of objects that lay in two of them."""
+    """The content of the stores, by name: objects and bytes; and what was removed of objects that were in two of
+    them."""
 
     objects: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
@@ -63,8 +64,8 @@ class Leftovers:
         self._grace_us = int(grace * 1e6)
 
     async def look(self, *, remove: bool) -> Lying:
-        """Count what lies where, and `remove` what is left behind. The index must have heard of everything that is on
-        the log. Raises `DependencyUnavailable`."""
+        """Count the content of each store, and `remove` the copies left behind. The index must have followed the whole
+        log. Raises `DependencyUnavailable`."""
         lying = Lying(dict.fromkeys(self._tiers.stores, 0), dict.fromkeys(self._tiers.stores, 0))
         several: list[dict[str, BlobStat]] = []
         async for copies in self._tiers.copies():
@@ -86,8 +87,8 @@ class Leftovers:
                 await self._leave(copies, receipt, places.get(receipt.id, NEVER_MOVED), lying)
 
     async def _leave(self, copies: dict[str, BlobStat], receipt: Receipt, place: Place, lying: Lying) -> None:
-        """Remove all copies but that in its place. Where it was never moved, the others are what an interrupted move
-        left: the next one would have taken them up."""
+        """Remove all copies of an object but the one in its store. If it was never moved, the others are left from an
+        interrupted move, which the next one would have used."""
         key = _key(copies)
         if place.store not in copies or place.at + self._grace_us > self._clock.now_us():
             return
@@ -106,10 +107,10 @@ class Leftovers:
             lying.bytes[store] -= copies[store].size
 
     async def _same(self, stays: BlobStat, home: str, leaves: BlobStat, store: str) -> bool:
-        """Whether two copies are the same bytes, read now. What its store has archived meanwhile was read back when it
-        was moved, and cannot be now: its length is compared."""
+        """Whether two copies are the same bytes, read now. A copy that its store has archived meanwhile was verified
+        when it was moved, and cannot be read now: its length is compared."""
         try:
-            # What `list` says is what they take, which differs where one of the stores compresses.
+            # `list` returns the stored size, which differs if one of the stores compresses.
             if await self._length(stays.key, home) != await self._length(leaves.key, store):
                 return False
             return await self._read(stays.key, home) == await self._read(stays.key, store)

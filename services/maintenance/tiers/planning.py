@@ -1,4 +1,4 @@
-"""Which studies are to be moved, where to and why: asked of the index and of rules each time, stored nowhere."""
+"""Which studies are to be moved, where to and why: derived from the index and the rules each time, not stored."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.study_facts import KnownStudy, day_of, facts_of
 
 _TOGETHER = 20
-"""Studies of one question: a listing must not stay open for as long as objects are copied."""
+"""Studies of one query: a listing must not stay open for as long as objects are copied."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """One object that is to be moved. `receipts` are those that it is of, by instance; `data_set_offset` is -1 where it
-    is not known. `location` is that of an instance whose current object it is. `bytes`: about so long."""
+    """One object that is to be moved. `receipts` are its receipts, by instance; `data_set_offset` is -1 if unknown.
+    `location` is that of an instance whose current object it is. `bytes` is its approximate length."""
 
     key: str
     digest: str
@@ -44,7 +44,7 @@ class StudyMove:
 
     @property
     def bytes(self) -> int:
-        """What is to be copied, about."""
+        """The approximate number of bytes to copy."""
         return sum(one.bytes for one in self.objects)
 
 
@@ -54,7 +54,7 @@ class Planner:
     def __init__(
         self, index: ReadIndex, clock: Clock, partition: str, rules: Sequence[TierRule], stores: Sequence[str]
     ) -> None:
-        """`stores` are the names of those beside the first one, from the nearest to the farthest."""
+        """`stores` are the names of the stores beside the first one, from the nearest to the farthest."""
         self._index = index
         self._clock = clock
         self._partition = partition
@@ -62,12 +62,12 @@ class Planner:
         self._stores = tuple(stores)
 
     async def moves(self) -> AsyncIterator[StudyMove]:
-        """What is to be moved today. Raises `DependencyUnavailable`."""
+        """The moves due today. Raises `DependencyUnavailable`."""
         today = day_of(self._clock.now_us())
         for number, rule in enumerate(self._rules):
             before = [one.rule for one in self._rules[:number]]
             async for page in self._pages(rule.rule.studies):
-                # What an earlier rule is about, too, has been looked at with that one.
+                # Studies that an earlier rule matches, too, were handled with that rule.
                 new = [one for one in page if not any(other.may_match(one.attributes) for other in before)]
                 async for move in self._of(new, today):
                     yield move
@@ -78,7 +78,7 @@ class Planner:
         while True:
             try:
                 page = [one async for some in self._index.find(limited, place) for one in some]
-            except NotUnderstood:  # the index was rebuilt meanwhile: what is moved already is passed over
+            except NotUnderstood:  # the index was rebuilt meanwhile: moved studies are skipped
                 page = [one async for some in self._index.find(limited) for one in some]
             if not page:
                 return
@@ -109,7 +109,7 @@ class Planner:
                 yield StudyMove(study, tier, tuple(objects))
 
     async def _objects(self, page: Sequence[Location], store: str) -> list[PlannedObject]:
-        """The objects of instances that are not in the store: all their receipts', those kept aside included."""
+        """The objects of instances that are not in the store: those of all receipts, including the ones aside."""
         at = {instance_of(location): location for location in page}
         receipts = await self._index.receipts_of(self._partition, list(at))
         names = [one.receipt for some in receipts.values() for one in some]
@@ -133,7 +133,7 @@ class Planner:
 
 
 def _may_be_over(rule: RetentionRule, study: Document, today: date) -> bool:
-    """False where attributes alone say that a rule moves nothing: nothing else is read of the many that stay."""
+    """False if attributes alone show that a rule moves nothing: nothing else is read of the many studies that stay."""
     if rule.period is None or not rule.may_match(study.attributes):
         return False
     dated = date_in(study.attributes, STUDY_DATE) if rule.since is Since.STUDY else None

@@ -1,4 +1,4 @@
-"""Objects of a study that are moved: copied and proven whole first, then published."""
+"""Moves objects of a study: first they are copied and verified, then the move is published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gantry.services.maintenance.tiers.copying import Copier
 from gantry.services.maintenance.tiers.planning import PlannedObject, StudyMove
 
 _AT_ONCE = 4
-"""Objects that are copied together: small ones wait for a server, not for bytes."""
+"""Objects that are copied at the same time: small ones wait for a server, not for bytes."""
 logger = get_logger("tiers")
 
 
@@ -45,7 +45,7 @@ class Relocator:
         partition: str,
         wanted: Wanted,
     ) -> None:
-        """`wanted` is asked for what lies in an archive and is to be moved from there."""
+        """`wanted` restores objects in an archive tier that are to be moved from there."""
         self._wanted = wanted
         self._tiers = tiers
         self._copier = copier
@@ -57,9 +57,9 @@ class Relocator:
         self._partition = partition
 
     async def relocate(self, move: StudyMove) -> tuple[int, int]:
-        """Move objects of a study; how many were moved, and their bytes. Those that are lost or damaged stay, and are
-        reported. Raises `DependencyUnavailable`: what was published by then is moved, and the rest is copied, and is
-        only compared when it is planned again."""
+        """Move objects of a study. Returns how many were moved, and their bytes. Lost or damaged ones stay, and are
+        reported. Raises `DependencyUnavailable`: published objects are moved by then; the rest is copied, and only
+        compared when it is planned again."""
         if move.tier.store != HOT:
             await self._tiers.mark(move.tier.store, needed=True)
         turns, moved = asyncio.Semaphore(_AT_ONCE), list[tuple[PlannedObject, int]]()
@@ -99,7 +99,7 @@ class Relocator:
             logger.error("object is not moved", key=one.key, store=store, error=error)
         self._metrics.relocation_failures.labels(damage.value).inc()
         if one.location is not None:
-            # The locations of the index say so only while nothing has changed: it is read once more.
+            # The location in the index may be outdated: it is read once more before it is reported.
             await self._losses.try_to_report(self._partition, one.location, damage)
         return None
 
@@ -119,8 +119,8 @@ class Relocator:
             )
 
     async def _origins(self, objects: Sequence[PlannedObject]) -> list[tuple[InstanceKey, str]]:
-        """Of objects that were moved here from another study, the receipts that they came with: by these it is known
-        where they are (`leftovers`), and so it is when they are moved back."""
+        """For objects that were moved here from another study, their original receipts: by these their store is known
+        (`leftovers`), also when they are moved back."""
         own = {name.id for one in objects if (name := receipt_in_key(one.key)) is not None}
         own -= {name for one in objects for _, name in one.receipts}
         fated = await self._index.fated_receipts(self._partition, sorted(own)) if own else {}

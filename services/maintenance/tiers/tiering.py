@@ -1,7 +1,6 @@
-"""Passes over everything that rules may move (`gantry tiers`): move it, then remove what was left behind.
+"""Passes over everything that rules may move (`gantry tiers`): move it, then remove the copies left behind.
 
-Nothing of what is to be done is noted: a pass that was broken off is continued by the next one, since what was moved
-is not planned again.
+The plan is not stored: the next pass continues an interrupted one, since moved objects are not planned again.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ logger = get_logger("tiers")
 @dataclass(slots=True)
 class Tiered(Pass):
     """The progress of a pass: objects moved and their bytes, objects that could not be (`failed`), copies removed
-    (`left`) and their bytes, those that differ; and what lay in each store when it ended."""
+    (`left`) and their bytes, copies that differ; and the content of each store when it ended."""
 
     moved: int = 0
     bytes: int = 0
@@ -64,8 +63,8 @@ class Tiering:
         wanted_us: int = 0,
     ) -> None:
         """`rate` is in bytes per second that are read or written to move them; 0 for no limit. `grace` in seconds;
-        `patience` (seconds) is how long indexers are waited for that are behind, `wanted_us` (microseconds) how long
-        what was brought back from an archive stays readable."""
+        `patience` (seconds) is how long to wait for indexers that are behind, `wanted_us` (microseconds) how long
+        objects restored from an archive tier stay readable."""
         self._patience = patience
         pace = Pace(clock, rate)
         stores = list(tiers.stores)[1:]
@@ -92,8 +91,8 @@ class Tiering:
         await self.passes.run(every, self.move)
 
     async def move(self, state: Tiered | None = None, progress: Callable[[Tiered], None] = lambda _: None) -> Tiered:
-        """A whole pass. Raises `DependencyUnavailable`, also where the indexers are behind: what they have not heard of
-        may be a move."""
+        """A whole pass. Raises `DependencyUnavailable`, also if the indexers are behind: an event that they have not
+        read may be a move."""
         state = self.passes.begun(state)
         await self._followed()
         async for move in self.planner.moves():

@@ -1,4 +1,4 @@
-"""Wiring of the MLLP port, in processes of the orders role, where the settings name a port."""
+"""Wiring of the MLLP port, in processes of the orders role, if the settings name a port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gantry.services.orders.hl7.web import QuarantineResource
 
 
 async def build(context: Context, desk: OrderDesk, orders: OrderIndex) -> RoleParts:
-    """The port, and the quarantine over HTTP. Waits until what was answered before is known. Raises `ConfigError`."""
+    """The port, and the quarantine over HTTP. Waits until earlier answers are known. Raises `ConfigError`."""
     settings, clock = context.settings.hl7, context.clock
     profiles = profiles_in(settings)
     certificates = Certificates(context.settings.tls) if settings.tls else None

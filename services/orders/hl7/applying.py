@@ -1,4 +1,4 @@
-"""What a message asks for is done: through the desk of orders, and that of corrections for what is said of patients."""
+"""Carries out messages: through the desk of orders, and that of corrections for patient data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OF_ANOTHER = "the order is of another patient than the report"
 
 
 class Applier:
-    """Does what messages ask for. Every step may be repeated: what is done already is not done again."""
+    """Carries out messages. Every step may be repeated: completed steps are not done again."""
 
     def __init__(self, desk: OrderDesk, orders: OrderIndex, corrections: CorrectionDesk) -> None:
         self._desk = desk
@@ -51,8 +51,8 @@ class Applier:
         self._corrections = corrections
 
     async def apply(self, action: Action, asked: Asked, origin: MessageOrigin) -> str:
-        """Do it, durably, and so that everybody sees it; what was done, in words without a patient's data. Raises
-        `MessageRefused` where it contradicts what stands, `DependencyUnavailable`."""
+        """Apply a message durably and visibly to all. Returns what was done, in words without patient data. Raises
+        `MessageRefused` if it contradicts the current state, `DependencyUnavailable`."""
         if isinstance(action, PlacedOrder | OrderChange | OrderCancellation) and await self._is_done(action):
             return "done before"
         if isinstance(action, PlacedOrder):
@@ -85,8 +85,8 @@ class Applier:
         return _decided(verdict, f"report taken: {report.status}{left}", Spot("OBR", field=25))
 
     async def _is_done(self, action: PlacedOrder | OrderChange | OrderCancellation | OrderReport) -> bool:
-        """Whether an earlier try of the same message did it, before it was refused for something else: what came since
-        then stays."""
+        """Whether an earlier try of the same message did this, before it was refused for something else: later changes
+        stay."""
         if is_first_attempt(action.change):
             return False
         history = await self._orders.history(action.partition, action.order)
@@ -100,10 +100,10 @@ class Applier:
             if await self._corrections.is_led_on(action.patient):
                 return "this Patient ID was given up; its orders say so now" if orders else NO_SUCH_PATIENT
             known = await self._corrections.corrected_as(action.patient)
-            # Nothing can be on its way but what was ordered: images that are taken from a worklist of before the update
-            # come with what it said. Who is confidential is so from the first image on, whoever orders it.
+            # Only images of orders can be on their way: they come with the worklist's values from before the update. A
+            # confidential patient is so from the first image on, whoever orders it.
             values = values if orders else {name: values[name] for name in (_CONFIDENTIAL,) if name in values}
-        # An update says all of a patient each time: what is known already needs no correction.
+        # An update carries all values of a patient each time: known ones need no correction.
         news = {name: value for name, value in values.items() if known.get(name, {}) != _known(value)}
         if awaited and not orders and not news and not known:
             return NO_SUCH_PATIENT
@@ -125,7 +125,7 @@ class Applier:
             made = self._corrections.await_under(action.prior, action.into, action.values, asked, renamed=renamed)
             await _or_refused(made, "MRG")
         elif isinstance(action, ChangePatientId) or into is None:
-            # A merge into somebody who is not known here gives the patient another ID.
+            # A merge into a patient who is unknown here changes the patient's ID.
             await _or_refused(self._corrections.rename(action.prior, action.into, asked), "MRG")
         else:
             await _or_refused(self._corrections.merge(action.prior, action.into, asked), "MRG")
@@ -133,12 +133,12 @@ class Applier:
         return "patients merged" if isinstance(action, MergePatients) else "patient identifier changed"
 
     async def _change_orders(self, patient: PatientIdentity, values: Mapping[str, Any], origin: MessageOrigin) -> int:
-        """What is said of a patient, in the orders of that patient; how many there are."""
+        """Set the values of a patient in that patient's orders. Returns how many there are."""
         changes, number = changes_of(values), 0
         async for key, order in self._orders_of(patient):
             number += 1
             news = {tag: value for tag, value in changes.items() if order.attributes.get(tag) != value}
-            # A cancelled order is history: it keeps what it said.
+            # A cancelled order is history: its values stay.
             if not news or order.cancelled:
                 continue
             change, source = f"{origin.change}-{key}", origin.source
@@ -162,14 +162,14 @@ def _is_of(order: Order, patient: PatientIdentity) -> bool:
 
 
 def _may_be_of(order: Order, patient: PatientIdentity) -> bool:
-    """Whether nothing that both say of the patient differs."""
+    """Whether no value of the patient that both have differs."""
     said = first(order.attributes, PATIENT_ID), first(order.attributes, ISSUER_OF_PATIENT_ID)
     both = zip(said, (patient.patient_id, patient.issuer), strict=True)
     return all(ours == theirs for ours, theirs in both if ours and theirs)
 
 
 def _known(element: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An element as it is known of a patient: one without a value is not known at all."""
+    """An element as it is known of a patient: without a value it is not known at all."""
     return element if element.get("Value") else {}
 
 

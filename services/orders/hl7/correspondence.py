@@ -1,4 +1,4 @@
-"""The topic of messages as one process follows it: what was answered, also by other processes, and before a restart."""
+"""The topic of messages as one process follows it: answers of this and other processes, also from before a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGAIN_SECONDS = 1.0
 
 
 class Correspondence:
-    """`ledger` is what is known of messages in this process."""
+    """`ledger` is what this process knows of messages."""
 
     def __init__(self, log: EventLog, clock: Clock, remembered: float) -> None:
         """`remembered` is in seconds."""
@@ -30,7 +30,7 @@ class Correspondence:
         self.ledger = MessageLedger(self._remembered_us, texts=False)
 
     async def caught_up(self) -> None:
-        """Return when all that was on the log at the start is taken in."""
+        """Return when everything that was on the log at the start has been read."""
         await self._begun.wait()
 
     async def note(self, event: MessageAnswered | MessageQuarantined | MessageDiscarded) -> None:
@@ -40,7 +40,7 @@ class Correspondence:
         self.ledger.take(event)
 
     async def run(self) -> None:
-        """Follow the topic for ever, through times in which the log is away."""
+        """Follow the topic for ever, also through outages of the log."""
         while True:
             try:
                 await self._follow()
@@ -73,7 +73,7 @@ class Correspondence:
 
 
 async def read_ledger(log: EventLog) -> MessageLedger:
-    """All that the log remembers of messages, with their texts. Raises `DependencyUnavailable`."""
+    """All messages that the log retains, with their texts. Raises `DependencyUnavailable`."""
     ledger = MessageLedger()
     async for record in log.replay(TOPIC):
         try:

@@ -1,4 +1,4 @@
-"""One message: read, compared with what was answered before, planned, applied, noted, answered."""
+"""One message: parsed, compared with earlier answers, planned, applied, published, answered."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class MessageHandler:
         self._deadline = deadline
 
     async def __call__(self, raw: bytes) -> bytes:
-        """What is sent back, as frames; b"" where the sender wants no answer. When it says AA, or the like, what the
-        message asks for is durable and applied, and so is the answer itself, which a repetition of the message gets
-        again. Never raises for what a message says."""
+        """The answer, as frames; b"" if the sender wants none. If it is AA or an equivalent, the changes are durable
+        and applied, and the answer itself is durable: a repetition of the message gets it again. Never raises for the
+        content of a message."""
         begun = self._clock.monotonic()
         try:
             received = read(raw, self._profiles)
@@ -105,10 +105,10 @@ class MessageHandler:
         return self._frames(message, answer), answer.code
 
     async def _accepted(self, received: ReceivedMessage, trace: str) -> bytes:
-        """Apply a message; its answer, when both are durable."""
+        """Apply a message. Returns its answer when both are durable."""
         message = received.message
         attempts = self._correspondence.ledger.attempts(message.source, message.control_id, received.digest)
-        # A message that was refused, and comes again, is decided anew: under the same names it would be refused again.
+        # A refused message that comes again is decided anew: with the same event names it would be refused again.
         named = ReceivedMessage(message, received.raw, attempts)
         origin = MessageOrigin.of(message, named.change, trace)
         asked = Asked(origin.source, f"{message.kind} {message.control_id}", trace)
@@ -138,7 +138,7 @@ class MessageHandler:
         return await self._quarantined(received, refusal, trace)
 
     async def _quarantined(self, received: ReceivedMessage, refusal: MessageRefused, trace: str) -> MessageAnswer:
-        """AE, when the message lies in quarantine; AR where it cannot."""
+        """AE if the message is in quarantine; AR if it cannot be."""
         message, problems = received.message, tuple(map(str, refusal.problems))
         told = message.source, message.control_id, received.digest, message.kind
         event = MessageQuarantined(DEFAULT_PARTITION, trace, *told, received.raw, problems, self._clock.now_us())
@@ -154,7 +154,7 @@ class MessageHandler:
         return b"".join(map(framed, acknowledgements(message, answer, self._new_id(), self._now())))
 
     def _new_id(self) -> str:
-        """MSH-10 of ours, at most 20 characters (HL7 v2.5 2.15.9.10)."""
+        """Our MSH-10, at most 20 characters (HL7 v2.5 2.15.9.10)."""
         return Receipt.at(self._clock.now_us()).id[:18]
 
     def _now(self) -> str:
@@ -162,5 +162,5 @@ class MessageHandler:
 
 
 def _logged(refusal: MessageRefused) -> str:
-    """Problems name places and rules, and no value of a message."""
+    """Problems name fields and rules, never values of a message."""
     return "; ".join(map(str, refusal.problems[:5]))

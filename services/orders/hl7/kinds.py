@@ -1,4 +1,4 @@
-"""The kinds of messages as metrics and log lines say them: whatever is sent, no text of the sender's (pure)."""
+"""The kinds of messages in metrics and log lines: never text of the sender (pure)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _KIND = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2})?")
 
 
 def kind_label(kind: str) -> str:
-    """The label of a kind, `OTHER` for what is not taken."""
+    """The label of a kind, `OTHER` for one that is not accepted."""
     return kind if kind in KINDS else OTHER
 
 
 def kind_logged(kind: str) -> str:
-    """A kind as log lines say it, `OTHER` for what is written like none: of a sender that counts its fields wrong,
-    MSH-9 may hold anything."""
+    """A kind in log lines, `OTHER` for text that is not like one: if a sender miscounts its fields, MSH-9 may hold
+    anything."""
     return kind if kind == "" or _KIND.fullmatch(kind) else OTHER

@@ -1,4 +1,4 @@
-"""What was answered to which message, and what waits in quarantine: the fold of the topic of messages (pure)."""
+"""The answers to messages, and the quarantine: the fold of the topic of messages (pure)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gantry.common.events import Event, MessageAnswered, MessageDiscarded, Messa
 
 _DIGITS = 12
 _MOST_ANSWERS = 200_000
-"""Of so many messages the answers are remembered, whatever the time; some 100 MB."""
+"""Most messages whose answers are remembered, whatever their age; some 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One message in quarantine; `id` names it. `times` is how often it came. `state` is "open", "applied" (it, or one
-    with its control ID, was accepted later) or "discarded"."""
+    """One message in quarantine; `id` names it. `times` is how often it arrived. `state` is "open", "applied" (it, or
+    one with its control ID, was accepted later) or "discarded"."""
 
     id: str
     source: str
@@ -42,10 +42,10 @@ class Remembered:
 
 
 class MessageLedger:
-    """Takes events in the order of the log, in which those of a sender are; the same event twice changes nothing."""
+    """Takes events in the order of the log, which is the order of each sender; repeating an event changes nothing."""
 
     def __init__(self, remembered_us: int = 0, *, texts: bool = True) -> None:
-        """Answers are remembered for `remembered_us` microseconds; the texts of messages only where they are wanted."""
+        """Answers are remembered for `remembered_us` microseconds; the texts of messages only if they are wanted."""
         self._remembered_us = remembered_us
         self._with_texts = texts
         self._answers: OrderedDict[tuple[str, str], Remembered] = OrderedDict()
@@ -54,7 +54,7 @@ class MessageLedger:
         self._texts: dict[str, bytes] = {}
 
     def take(self, event: Event) -> None:
-        """Take an event in; those of other topics are passed over."""
+        """Take an event in; those of other topics are ignored."""
         if isinstance(event, MessageAnswered):
             self._answered(event)
         elif isinstance(event, MessageQuarantined):
@@ -65,7 +65,7 @@ class MessageLedger:
                 self._decide(name, "discarded", event.reason, event.by)
 
     def answer(self, source: str, control_id: str, now_us: int) -> Remembered | None:
-        """The answer to an accepted message of a sender that is remembered still."""
+        """The answer to an accepted message of a sender, if it is still remembered."""
         found = self._answers.get((source, control_id))
         return found if found is not None and found.at >= now_us - self._remembered_us else None
 
@@ -75,26 +75,27 @@ class MessageLedger:
         return 0 if found is None else found.times
 
     def all(self) -> list[Quarantined]:
-        """All that was ever in quarantine, as far as the log remembers, the oldest first."""
+        """All that was ever in quarantine, as far as the log retains it, the oldest first."""
         return sorted(self._quarantined.values(), key=lambda one: one.at)
 
     def open(self) -> list[Quarantined]:
-        """Those that nobody has decided on."""
+        """Messages without a decision."""
         return [one for one in self.all() if one.state == "open"]
 
     def named(self, name: str) -> Quarantined:
-        """The one of this id, or whose id begins so. Raises `NotFound` where there is none, or several."""
+        """The message with this id, or whose id begins like this. Raises `NotFound` if there is none, or several
+        match."""
         found = [one for id_, one in self._quarantined.items() if name and id_.startswith(name)]
         if len(found) != 1:
             raise NotFound("no such message in quarantine" if not found else "several messages begin so")
         return found[0]
 
     def text(self, name: str) -> bytes:
-        """The message as it came."""
+        """The message as it was received."""
         return self._texts[name]
 
     def digest(self, name: str) -> str:
-        """Of its bytes."""
+        """The digest of its bytes."""
         return self._digests[name]
 
     def _answered(self, event: MessageAnswered) -> None:
@@ -128,5 +129,5 @@ class MessageLedger:
 
 
 def message_id(source: str, control_id: str, digest: str) -> str:
-    """What a message in quarantine is called: 12 hexadecimal digits, the same however often it comes."""
+    """The id of a message in quarantine: 12 hexadecimal digits, the same however often it arrives."""
     return blake3("\0".join((source, control_id, digest)).encode()).hexdigest()[:_DIGITS]

@@ -31,7 +31,7 @@ _PROXY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class MllpLimits:
-    """Bytes, seconds and connections; `admit` is whose connections are taken."""
+    """Bytes, seconds and connections; `admit` are the networks whose connections are accepted."""
 
     admit: Sequence[Network]
     message: int
@@ -40,17 +40,17 @@ class MllpLimits:
     connections: int
     per_address: int
     proxies: Sequence[Network] = ()
-    """Whose connections begin with a PROXY header."""
+    """The networks whose connections begin with a PROXY header."""
     needs_tls: bool = False
-    """Whether who comes must speak TLS: to a proxy, where there is no TLS here."""
+    """Whether senders must use TLS: to a proxy, if there is no TLS here."""
 
 
 class _Closed(Exception):
-    """The peer has nothing more to say."""
+    """The peer closed the connection between messages."""
 
 
 class MllpListener:
-    """Listens until it is drained. `tls` gives the context for the next connection; None: plain."""
+    """Listens until it is drained. `tls` returns the context for the next connection; None: plain."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class MllpListener:
         self._draining = False
 
     def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
-        """Listen; the port. Raises `OSError`."""
+        """Listen. Returns the port. Raises `OSError`."""
         sock = listen(host, port, backlog=128, reuse_port=reuse_port)
         self._acceptor = Acceptor(
             sock, self._accepted, self._failed, trusted=self._limits.proxies, deadline=_PROXY_SECONDS, check=self._check
@@ -82,7 +82,7 @@ class MllpListener:
         return int(sock.getsockname()[1])
 
     async def drain(self, seconds: float) -> None:
-        """Take no more; let messages under way be answered, as long as `seconds`; then close."""
+        """Accept no more messages; wait up to `seconds` for those under way to be answered; then close."""
         self._draining = True
         if self._acceptor is not None:
             self._acceptor.close()
@@ -92,7 +92,7 @@ class MllpListener:
         await end_tasks(*self._open)
 
     def _failed(self, address: str, why: str) -> None:
-        """What came from a proxy had no header that counts."""
+        """A connection from a proxy had no valid PROXY header."""
         self._metrics.hl7_connections_refused.labels("proxy").inc()
         logger.warning("connection refused", peer=address, reason=why)
 
@@ -130,7 +130,7 @@ class MllpListener:
             logger.error("connection ended by a mistake of ours", error=error)
 
     async def _serve(self, sock: socket.socket, origin: Origin) -> None:
-        """One connection, to its end. Where a proxy took TLS off, it comes plain."""
+        """One connection, to its end. It is plain if a proxy terminates TLS."""
         writer: asyncio.StreamWriter | None = None
         peer = origin.address
         context = None if self._tls is None or origin.tls else self._tls()
@@ -152,7 +152,7 @@ class MllpListener:
                 writer.close()
 
     def _lost(self, peer: str, error: OSError, *, shaking: bool) -> None:
-        """Say why a connection ended: within its TLS handshake, or after it."""
+        """Log why a connection ended: in its TLS handshake, or after it."""
         if shaking or isinstance(error, ssl.SSLError):
             self._metrics.hl7_connections_refused.labels("tls").inc()
             shown = certificate_in(error)
@@ -183,7 +183,7 @@ class MllpListener:
                 frame = await self._next(reader, decoder)
             except MllpError as error:
                 if decoder.inside:
-                    # A sender whose message is too long would send it again for ever if it had no answer.
+                    # Without an answer, a sender would repeat a message that is too long for ever.
                     answer = MessageAnswer(AcknowledgementCode.REJECT, (MessageProblem(Code.DATA_TYPE, str(error)),))
                     await self._write(writer, framed(rejection(answer, "0", "")))
                 raise

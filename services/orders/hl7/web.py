@@ -37,7 +37,7 @@ _STALL_SECONDS = 30.0
 
 
 class QuarantineResource:
-    """Messages name patients: those that `http.may_operate` names see them, and decide."""
+    """Messages name patients: only callers in `http.may_operate` see them, and decide."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class QuarantineResource:
         return {Resource.MESSAGES: self.show, Resource.DECIDE_MESSAGE: self.decide}
 
     async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Those that are open, the oldest first, or with `state=all` all that the log has; or one with its text. 403,
+        """The open messages, the oldest first, or with `state=all` all that the log has; or one with its text. 403,
         404."""
         self._operator(request)
         ledger = await read_ledger(self._log)
@@ -73,8 +73,8 @@ class QuarantineResource:
         return await answer(request, to_json({**asdict(message), "text": text}), JSON, _FRESH)
 
     async def decide(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """`replay`: 200 with the code and the problems of the answer; what cannot be applied is in quarantine again.
-        `discard`: 200. 400, 403, 404."""
+        """`replay`: 200 with the code and the problems of the answer; a message that cannot be applied is in quarantine
+        again. `discard`: 200. 400, 403, 404."""
         caller = self._operator(request)
         ledger = await read_ledger(self._log)
         if len(match.rest) != 3 or match.rest[2] not in ("replay", "discard"):

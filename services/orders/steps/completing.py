@@ -1,7 +1,7 @@
-"""Studies that are complete because a modality says so: its step is over, and all that the step made is here.
+"""Studies that are complete because a modality says so: its step has ended, and everything that the step made is here.
 
-It is sooner than the quiet period, and nothing depends on it: a process that ends while it waits leaves the study to
-that (`gantry.services.completion`).
+This is sooner than the quiet period, and nothing depends on it: if a process ends while it waits, the quiet period
+completes the study (`gantry.services.completion`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = get_logger("orders")
 
 
 class StepCompletions:
-    """Waits for what steps made, `patience` seconds for each."""
+    """Waits for the instances of steps, up to `patience` seconds for each."""
 
     def __init__(self, log: EventLog, index: ReadIndex, clock: Clock, metrics: Metrics, patience: float) -> None:
         self._log = log
@@ -42,7 +42,7 @@ class StepCompletions:
         self._waiting: set[asyncio.Task[None]] = set()
 
     def begin(self, step: PerformedStep, trace: str) -> None:
-        """A step is as it stands now; does nothing unless it is COMPLETED and made something."""
+        """Begin to wait for a step; does nothing unless it is COMPLETED and made something."""
         if step.state is not PerformedState.COMPLETED or not self._patience or len(self._waiting) >= _MOST_WAITING:
             return
         uids = performed_instances(step.attributes)
@@ -52,7 +52,7 @@ class StepCompletions:
             task.add_done_callback(self._waiting.discard)
 
     async def close(self) -> None:
-        """Wait for nothing more."""
+        """Stop waiting."""
         await end_tasks(*self._waiting)
 
     async def _wait(self, partition: str, uids: Sequence[str], trace: str) -> None:
@@ -66,7 +66,7 @@ class StepCompletions:
             await self._clock.sleep(_LOOK_AGAIN)
 
     async def _complete(self, partition: str, uids: Sequence[str], trace: str) -> bool:
-        """Whether all of it is here; then each study that it is of is said to be complete."""
+        """Whether all its instances are here; if so, each of its studies is published as complete."""
         resolved = await self._index.resolve(partition, uids)
         if len(resolved) < len(uids):
             return False
@@ -91,7 +91,7 @@ class StepCompletions:
             study,
             REASON,
             len(locations),
-            # A search may be a moment behind what was just resolved, one by one.
+            # The search may lag slightly behind the instances that were just resolved one by one.
             max(len(locations), await self._instances(partition, study)),
             receipts[0] if receipts else "",
             receipts[-1] if receipts else "",

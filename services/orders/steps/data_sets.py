@@ -15,9 +15,9 @@ from gantry.common.orders import Attributes
 
 
 def decoded(data: bytes, transfer_syntax_uid: str) -> dict[int, list[Any]]:
-    """The attributes of a data set, those without a value among them: what is missing and what is empty are told apart.
-    Text is decoded, so its character set is left out; so are private attributes and binary values, which say nothing of
-    a step. Raises `NotUnderstood`."""
+    """The attributes of a data set, including those without a value: missing and empty differ. Text is decoded, so its
+    character set is left out; so are private attributes and binary values, which do not describe a step. Raises
+    `NotUnderstood`."""
     return _values(attributes_of(data, encoding_of(transfer_syntax_uid), lambda _path: ""))
 
 
@@ -34,14 +34,15 @@ def _values(document: Mapping[str, Mapping[str, Any]]) -> dict[int, list[Any]]:
 
 
 def _shaped(tag: int, values: Sequence[Any]) -> list[Any]:
-    """A name that was sent with another VR is one all the same, and text that was sent as a name is text: whoever reads
-    an attribute relies on the shape of its own."""
+    """A person name that was sent with another VR becomes a name, and text that was sent as a name becomes text:
+    readers of an attribute rely on the form of its own VR."""
     if vr_of(tag) != b"PN":
         return [text_of(value) if isinstance(value, dict) else value for value in values]
     return [{"Alphabetic": text_of(value)} if isinstance(value, str | int | float) else value for value in values]
 
 
 def encoded(attributes: Attributes, wanted: Collection[int], transfer_syntax_uid: str) -> bytes:
-    """The data set of these attributes, those that are wanted where some are named; text that is not ASCII in UTF-8."""
+    """The data set of these attributes, or only of those `wanted`, if any are named; text that is not ASCII is in
+    UTF-8."""
     chosen = {tag: attributes.get(tag, []) for tag in wanted if vr_of(tag) != b"UN"} if wanted else dict(attributes)
     return encode_identifier(chosen, transfer_syntax_uid)

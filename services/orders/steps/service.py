@@ -33,7 +33,7 @@ from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.steps.data_sets import decoded, encoded
 
 _MAX_DATA_SET = 16 << 20
-"""A step that refers to a hundred thousand images fits."""
+"""Bytes: a step that refers to a hundred thousand images fits."""
 _OPERATIONS = {
     MODALITY_PERFORMED_PROCEDURE_STEP: (CommandField.N_CREATE_RQ, CommandField.N_SET_RQ),
     MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE: (CommandField.N_GET_RQ,),
@@ -41,7 +41,7 @@ _OPERATIONS = {
 
 
 class PerformedStepService:
-    """SCP of the two SOP classes that a modality, or who asks for what it did, uses."""
+    """SCP of the two SOP classes, for modalities and for those that query what they did."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PerformedStepService:
         metrics: Metrics,
         changed: Callable[[PerformedStep, str], None] = lambda *_: None,
     ) -> None:
-        """`changed` is told of each step as it stands after a request, and of the trace of that."""
+        """`changed` is called with each step after a request, and the trace of that request."""
         self._changed = changed
         self.abilities = abilities
         self._desk = desk
@@ -64,8 +64,8 @@ class PerformedStepService:
         return MemorySink(_MAX_DATA_SET)
 
     async def perform(self, request: Request) -> None:
-        """Answer one request. What cannot be decided now is refused with 0213H, which PS3.7 allows here; A700H it does
-        not."""
+        """Answer one request. A request that cannot be decided now is refused with 0213H: PS3.7 allows it here, unlike
+        A700H."""
         operation = name_of(request.command.field)
         try:
             await self._perform(request)

@@ -64,7 +64,7 @@ def performed_document(step: PerformedStep) -> Document:
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """A report, with what it says as attributes."""
+    """A report, with its content as attributes."""
     return {
         "status": report.status.value,
         "at": report.at,
@@ -83,7 +83,7 @@ def links_document(order: Order) -> list[dict[str, str]]:
 def placed_attributes(document: Mapping[str, Any], new_uid: Callable[[], str]) -> dict[int, list[Any]]:
     """The attributes of an order to place. A study without a Study Instance UID gets one, since a worklist item has to
     name it (PS3.4 table K.6-1), and steps without a Scheduled Procedure Step ID their number. Raises `NotUnderstood`,
-    in words, for a document that is no order."""
+    in words, for a document that is not an order."""
     attributes = _attributes(document)
     if not first(attributes, STUDY_INSTANCE_UID):
         attributes[STUDY_INSTANCE_UID] = [new_uid()]
@@ -98,8 +98,8 @@ def placed_attributes(document: Mapping[str, Any], new_uid: Callable[[], str]) -
 
 
 def changed_attributes(document: Mapping[str, Any]) -> tuple[Changes, dict[str, Changes | None]]:
-    """Attributes to set of an order, and of its steps by Scheduled Procedure Step ID, which each item needs. Those that
-    are null, or have no value, are taken away. Raises `NotUnderstood`."""
+    """Attributes to set of an order, and of its steps by Scheduled Procedure Step ID, which each item needs. Attributes
+    that are null, or have no value, are removed. Raises `NotUnderstood`."""
     changes = _changes(document)
     steps = changes.pop(SCHEDULED_PROCEDURE_STEP_SEQUENCE, None)
     by_step: dict[str, Changes | None] = {}
@@ -139,7 +139,7 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
 
 
 def _shown(changes: Changes) -> Document:
-    """Attributes that are taken away are empty."""
+    """Removed attributes are shown empty."""
     return keys_as_attributes({tag: values or [] for tag, values in changes.items()})
 
 
@@ -160,7 +160,7 @@ def _is_tag(name: str) -> bool:
 
 
 _OURS = frozenset((SPECIFIC_CHARACTER_SET, RETRIEVE_URL))
-"""A document is UTF-8 (PS3.18 F.2), and where an order is found is not the caller's to say."""
+"""A document is UTF-8 (PS3.18 F.2), and the caller cannot set the URL of an order."""
 __all__ = [
     "Attributes",
     "changed_attributes",

@@ -27,7 +27,7 @@ _STATES: Mapping[str, frozenset[StepState]] = {
     "completed": frozenset((StepState.COMPLETED, StepState.DEPARTED)),
     "revoked": frozenset((StepState.CANCELLED, StepState.DISCONTINUED)),
 }
-"""States of which an order with such a status has one, if it has steps."""
+"""The states for each status: one of them must be the order's, if it has steps."""
 
 
 class ServiceRequests:
@@ -43,7 +43,7 @@ class ServiceRequests:
         return {Resource.FHIR_ORDERS: self.handle}
 
     async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A ServiceRequest by its id, or those that are searched for."""
+        """Answer with a ServiceRequest by its id, or with the matches of a search."""
         return await answered(request, self._answer(request, match))
 
     async def _answer(self, request: web.BaseRequest, match: Match) -> Body:
@@ -82,7 +82,7 @@ class ServiceRequests:
         return bundle
 
     async def _found(self, search: OrderSearch) -> AsyncIterator[tuple[Order, Mapping[str, StepState]]]:
-        """Orders that the search may be about, each once."""
+        """Orders that may match the search, each once."""
         if search.nothing or not search.count:
             return
         if search.keys is not None and not (search.conditions or search.numbers):

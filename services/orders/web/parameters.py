@@ -16,7 +16,7 @@ from gantry.common.orders.questions import StepQuery
 from gantry.common.web.errors import HttpProblem
 
 MOST = 1000
-"""Orders in one answer."""
+"""Most orders in one answer."""
 _MOST_OFFSET = 100_000
 _LONGEST = 1024
 _OF_ORDER = frozenset(
@@ -54,7 +54,7 @@ _OF_STEP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OrderSearch:
-    """A search: what is asked of the steps, and which part of the orders that have one is wanted."""
+    """A search: the conditions for steps, and which part of the orders with a matching step is wanted."""
 
     query: StepQuery
     limit: int = MOST
@@ -85,7 +85,7 @@ def order_search(parameters: Iterable[tuple[str, str]]) -> OrderSearch:
     if offset > _MOST_OFFSET:
         raise HttpProblem(400, f"offset is more than {_MOST_OFFSET}: ask for a range of dates")
     conditions = worklist_conditions(with_step_keys(keys, of_step))
-    # An order without steps has no state: who asks for states does not mean it.
+    # An order without steps has no state: a search by state excludes it.
     whole = len(states) == len(StepState)
     return OrderSearch(StepQuery(DEFAULT_PARTITION, conditions, states, orders=whole), limit, offset)
 

@@ -9,7 +9,7 @@ DELETE /dicom-web/orders/KEY?erase=true&reason=the+law
 GET    /dicom-web/orders/KEY/history
 GET    /dicom-web/orders/KEY/performed
 GET    /dicom-web/orders/KEY/report
-GET    /dicom-web/orders/KEY/studies (and what belongs to it: `gantry.services.orders.web.studies`)
+GET /dicom-web/orders/KEY/studies (and its methods: `gantry.services.orders.web.studies`)
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NO_KEY = "an order needs an AccessionNumber, a FillerOrderNumberImagingServiceR
 
 
 class OrderResource:
-    """Orders are seen by every caller, and written by those that `http.may_order` names."""
+    """Every caller may read orders; those in `http.may_order` may write them."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class OrderResource:
         may_order: Collection[str],
         may_delete: Collection[str],
     ) -> None:
-        """`may_order` and `may_delete` are the names of tokens, and `LOOPBACK`; who erases has to be among both."""
+        """`may_order` and `may_delete` are the names of tokens, and `LOOPBACK`; erasing requires both."""
         self._erasing = erasing
         self._may_delete = frozenset(may_delete)
         self._studies = studies
@@ -96,7 +96,7 @@ class OrderResource:
         return await answer(request, to_json([document_of(*order) for order in found]), DICOM_JSON, _FRESH)
 
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """201 with the order; one that stood under its key is replaced. 400, 403, 409."""
+        """201 with the order; an earlier one with its key is replaced. 400, 403, 409."""
         source = self._source(request)
         body = data_set(await json_body(request))
         with _callers_fault():
@@ -108,8 +108,7 @@ class OrderResource:
         return await self._answer(request, verdict, 201)
 
     async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """An order, what happened to it, its studies, its report, or the procedure steps that were performed for it.
-        404."""
+        """An order, its history, its studies, its report, or the procedure steps that were performed for it. 404."""
         if match.rest[1:] == ("studies",):
             return await self._studies.listed(request, match.rest[0])
         if match.rest[1:] == ("history",):
@@ -131,7 +130,7 @@ class OrderResource:
         return await answer(request, to_json([document_of(*order)]), DICOM_JSON, _FRESH)
 
     async def change(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the order as it is then. 400, 403, 404, 409."""
+        """200 with the changed order. 400, 403, 404, 409."""
         source = self._source(request)
         key = await self._existing(match)
         body = data_set(await json_body(request))
@@ -143,8 +142,8 @@ class OrderResource:
         return await self._answer(request, verdict, 200)
 
     async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the order as it is then; of one of its studies, it is unlinked; with `erase=true` 204, and it is
-        gone. 400, 403, 404, 409."""
+        """200 with the cancelled order; for one of its studies, the study is unlinked; with `erase=true` 204, and the
+        order is erased. 400, 403, 404, 409."""
         if match.rest[1:2] == ("studies",):
             return await self._studies.unlink(request, match)
         source = self._source(request)

@@ -1,4 +1,4 @@
-"""Studies of an order over HTTP: those that are linked to it, whatever their images say.
+"""Studies of an order over HTTP: those that are linked to it, whatever their images contain.
 
 GET    /dicom-web/orders/KEY/studies
 POST   /dicom-web/orders/KEY/studies/1.2.3?reason=wrong+worklist+entry
@@ -32,8 +32,8 @@ _Change = Callable[[str, str, Asked, str], Awaitable[Verdict[Order]]]
 
 
 class LinkedStudies:
-    """Seen by every caller; changed by those that both `http.may_order` and `http.may_correct` name, since the study
-    is corrected, too."""
+    """Every caller may read them; changes require both `http.may_order` and `http.may_correct`, since the study is
+    corrected, too."""
 
     def __init__(
         self, linking: StudyLinking, orders: OrderIndex, may_order: Collection[str], may_correct: Collection[str]

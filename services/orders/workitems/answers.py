@@ -1,4 +1,4 @@
-"""What the fold decided on a workitem, as PS3.18 11 answers it (pure)."""
+"""The fold's decision on a workitem as an answer of PS3.18 11 (pure)."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _CONFLICTS = frozenset(
         statuses.WORKITEM_NOT_IN_PROGRESS,
     )
 )
-"""409: something else stands (PS3.18 tables 11.4.3-1, 11.6.3-1, 11.7.3-1, 11.8.3-1)."""
+"""409: the request conflicts with the current state (PS3.18 tables 11.4.3-1, 11.6.3-1, 11.7.3-1, 11.8.3-1)."""
 
 
 def warning(words: Iterable[str]) -> dict[str, str]:
-    """The Warning header (PS3.18 8.4); none where there is nothing to say."""
+    """The Warning header (PS3.18 8.4); none if there is no warning."""
     texts = [f'299 gantry "{text}"' for text in words]
     return {"Warning": ", ".join(texts)} if texts else {}
 
 
 def answered(verdict: Verdict[Workitem] | Verdict[Subscription], *, updating: bool = False) -> dict[str, str]:
-    """The headers of an answer to what was done. Raises `HttpProblem` for what was refused: 400, 404, 409, 410.
-    `updating`: PS3.18 11.6.2 wants 400 for what is final."""
+    """The headers of an answer to an accepted request. Raises `HttpProblem` for a refused one: 400, 404, 409, 410.
+    `updating`: PS3.18 11.6.2 requires 400 for a workitem in a final state."""
     status = verdict.status
     if verdict.accepted:
         return warning([_WARNINGS[status]] if status in _WARNINGS else [])

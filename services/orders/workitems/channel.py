@@ -1,7 +1,7 @@
-"""Subscriptions of UPS-RS, and the channel that tells subscribers what happened (PS3.18 8.10, 11.10 to 11.13).
+"""Subscriptions of UPS-RS, and the channel that sends events to subscribers (PS3.18 8.10, 11.10 to 11.13).
 
 The channel is read from the log, from the reader's own cursor on: nothing of it is stored here, so that it survives
-restarts, and any process can go on with it.
+restarts, and any process can continue it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ from gantry.services.orders.workitems.happenings import TOPIC, Happening, Happen
 from gantry.services.orders.workitems.parameters import filter_in
 
 MOST_READERS = 64
-"""Channels that are open, per process."""
+"""Most open channels per process."""
 _STALL_SECONDS = 30.0
 _SKEW_US = 3600 * 1_000_000
-"""How far clocks of machines may differ."""
+"""How far the clocks of machines may differ."""
 _FRESH = {"Cache-Control": "no-store"}
 _OTHERS = ("deletionlock", "accept", "charset")
 
 
 class EventChannel:
-    """Whoever may change workitems may subscribe AE titles; whoever may see them may read what one is told."""
+    """Callers that may change workitems may subscribe AE titles; callers that may see workitems may read any title's
+    channel."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class EventChannel:
         }
 
     async def subscribe(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.10: 201 with where the channel is; and 11.12, `suspend`: 200. 400, 403, 404, 409."""
+        """PS3.18 11.10: 201 with the URL of the channel; and 11.12, `suspend`: 200. 400, 403, 404, 409."""
         asker = self._asker(request)
         if match.rest[1:] == ("suspend",):
             title = _title(match.rest[0])
@@ -93,16 +94,16 @@ class EventChannel:
         return web.Response(status=201, headers={**_FRESH, "Content-Location": self._channel(request, title)})
 
     async def unsubscribe(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.11: 200. 400, 403, 404 also where it was not subscribed."""
+        """PS3.18 11.11: 200. 400, 403, 404 also if it was not subscribed."""
         (title,) = _one(match)
         asker = self._asker(request)
         known = await self._happenings.is_subscribed(title, match.study)
-        # Said in any case: another process may know of one by now, and nobody is to be told after a 404.
+        # Published in any case: another process may know a subscription already, and after a 404 no events may follow.
         answered(await self._desk.unsubscribe(match.study, title, asker))
         return _ended(known)
 
     async def listen(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 8.10.4: 101 and a WebSocket. 400 for what is no handshake, and for what is no cursor."""
+        """PS3.18 8.10.4: 101 and a WebSocket. 400 for an invalid handshake, and for an invalid cursor."""
         (title,) = _one(match)
         if not is_websocket(request):
             raise HttpProblem(426, "this is a channel: open it as a WebSocket", {"Upgrade": "websocket"})
@@ -125,13 +126,13 @@ class EventChannel:
         return Asker(f"rest {caller_of(request)}", request[TRACE])
 
     def _channel(self, request: web.BaseRequest, title: str) -> str:
-        """PS3.18 11.10.3.2: the URL of the WebSocket, or its path where the host was not named."""
+        """PS3.18 11.10.3.2: the URL of the WebSocket, or its path if the request names no host."""
         base = base_url(request, self._public_url)
         return f"{base.replace('http', 'ws', 1)}{BASE}/subscribers/{quote(title, safe='')}"
 
     async def _cursor(self, text: str) -> tuple[FeedCursor, int]:
-        """Where to go on, and since when (microseconds) what is there is told: the log keeps workitems for ever, so a
-        cursor from before it was restored begins anew."""
+        """The cursor to continue from, and the time (microseconds) from which events are sent: the log keeps workitems
+        for ever, so a cursor from before a restore starts from the beginning of the log."""
         now_ms = self._clock.now_us() // 1000
         if text in ("", "now"):
             return FeedCursor(now_ms, {TOPIC: await self._log.ends(TOPIC)}), 0
@@ -139,16 +140,17 @@ class EventChannel:
         if cursor is None or TOPIC not in cursor.offsets:
             raise HttpProblem(400, "since is not a cursor of this channel: leave it out to begin now")
         if cursor.read_ms < await self._restored.last_ms():
-            # Its time stays until all of this log is read: who breaks off before that begins anew once more.
+            # Its time stays until all of this log is read: a reader that disconnects before that starts from the
+            # beginning again.
             return FeedCursor(cursor.read_ms, {TOPIC: {}}), cursor.read_ms * 1000 - _SKEW_US
         return cursor, 0
 
     async def _texts(self, title: str, cursor: FeedCursor, since_us: int, *, paged: bool) -> AsyncIterator[str]:
-        """Each event by itself, as PS3.18 has it; `paged`, in pages that say where the reader is."""
+        """Each event by itself, as in PS3.18; if `paged`, in pages with the reader's position."""
         number = 0
         if paged:
             yield _page([], cursor)
-        # A partition that the cursor does not name is read from its beginning: it was not there before.
+        # A partition that the cursor does not name is new, and is read from its beginning.
         known, ends = cursor.offsets[TOPIC], await self._log.ends(TOPIC)
         after = {partition: known.get(partition, 0) for partition in ends}
         async with aclosing(self._log.follow(TOPIC, None, after)) as following:
@@ -170,7 +172,7 @@ class EventChannel:
 
 
 def _documents(happening: Happening, title: str, number: int) -> list[dict[str, Any]]:
-    """The reports for an AE title: the command elements that PS3.18 8.10.5 wants, and the event information."""
+    """The reports for an AE title: the command elements that PS3.18 8.10.5 requires, and the event information."""
     if title not in {one.subscriber for one in happening.told}:
         return []
     return [

@@ -13,9 +13,9 @@ from gantry.common.web.routes import BASE
 from gantry.common.workitems import Workitem
 
 MOST_VALUES = 5000
-"""Of one attribute: a workitem may name many instances."""
+"""Most values of one attribute: a workitem may name many instances."""
 _OURS = frozenset((SPECIFIC_CHARACTER_SET, RETRIEVE_URL))
-"""A document is UTF-8 (PS3.18 F.2), and where a workitem is found is not the caller's to say."""
+"""A document is UTF-8 (PS3.18 F.2), and the caller cannot set the URL of a workitem."""
 
 
 def workitem_path(uid: str) -> str:
@@ -24,25 +24,25 @@ def workitem_path(uid: str) -> str:
 
 
 def document_of(workitem: Workitem, url: str = "") -> Document:
-    """A workitem without its Transaction UID, and with its URL where one is given."""
+    """A workitem without its Transaction UID, and with its URL if one is given."""
     located = {RETRIEVE_URL: [url]} if url else {}
     return keys_as_attributes({**workitem.document, **located})
 
 
 def count_of_values(attributes: Mapping[int, Any]) -> int:
-    """How many values there are, those in sequences among them."""
+    """The number of values, including those in sequences."""
     count = 0
     for values in attributes.values():
         for value in values:
-            # A name is a mapping as well, with words for keys.
+            # A person name is a mapping as well, with words as keys.
             is_item = isinstance(value, Mapping) and all(isinstance(tag, int) for tag in value)
             count += count_of_values(value) if is_item else 1
     return count
 
 
 def attributes_in(document: Mapping[str, Any]) -> dict[int, list[Any]]:
-    """The attributes of a document, those without a value among them: what is missing and what is empty are told apart.
-    Raises `NotUnderstood`, in words for whoever asked."""
+    """The attributes of a document, including those without a value: missing and empty differ. Raises `NotUnderstood`,
+    in words for the requester."""
     given = unpadded({name: element for name, element in document.items() if element is not None})
     require_elements(given, MOST_VALUES)
     return _values(given)

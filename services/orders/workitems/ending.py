@@ -1,4 +1,4 @@
-"""Workitems that go by themselves: those that were completed or cancelled long ago (`orders.workitem_days`)."""
+"""Automatic erasure of workitems that were completed or cancelled long ago (`orders.workitem_days`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = get_logger("orders")
 
 
 class EndedWorkitems:
-    """Looks in one process; of several each does, and erasing twice is erasing once."""
+    """Checks in every process; erasing twice has the effect of erasing once."""
 
     def __init__(
         self, desk: WorkitemDesk, orders: OrderIndex, clock: Clock, metrics: Metrics, days: int, rate: float
@@ -32,7 +32,8 @@ class EndedWorkitems:
         self._pause = 1 / rate
 
     async def run(self, every: float) -> None:
-        """For ever, a look each `every` seconds. One that meets a dependency away is left to the next one."""
+        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
+        the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:
@@ -42,7 +43,7 @@ class EndedWorkitems:
             await self._clock.sleep(every)
 
     async def erase(self) -> int:
-        """Erase those that ended too long ago; how many there were. Raises `DependencyUnavailable`."""
+        """Erase workitems that ended too long ago. Returns how many there were. Raises `DependencyUnavailable`."""
         before = self._clock.now_us() - self._days * _DAY_US
         erased = 0
         while uids := await self._orders.ended_workitems(DEFAULT_PARTITION, before, _PAGE):

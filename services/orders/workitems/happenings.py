@@ -1,4 +1,4 @@
-"""What happened to workitems, for those who are told of it: events of the log with what was decided on them."""
+"""Accepted events of workitems, for their subscribers: events of the log with the decisions on them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gantry.common.workitems.subscriptions import GLOBAL
 TOPIC = TOPICS[WorkitemCreated].name
 _PATIENCE, _LOOK_AGAIN = 30.0, 0.02
 _DONE = frozenset((SUCCESS, WORKITEM_CREATED_WITH_MODIFICATIONS))
-"""With another status it was as was wanted before, and nothing happened."""
+"""With any other status the wanted state was there before, and nothing happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event that was accepted, its reports, and who is told of them."""
+    """An accepted event, its reports, and their receivers."""
 
     event: WorkitemEvent | WorkitemSubscribed
     workitem: Workitem
@@ -37,7 +37,7 @@ class Happening:
 
 
 class Happenings:
-    """Asks the projection of this process, which must have followed the log that far."""
+    """Reads the projection of this process, which must have followed the log that far."""
 
     def __init__(self, objects: BlobStore, orders: OrderIndex, follower: Follower, clock: Clock) -> None:
         self._objects = objects
@@ -46,7 +46,7 @@ class Happenings:
         self._clock = clock
 
     async def of(self, events: Sequence[Event], ends: Mapping[int, int]) -> AsyncIterator[Happening]:
-        """What happened by some events of the topic, which lie before `ends`. What is erased is not told any more.
+        """The effects of some events of the topic, which lie before `ends`. Erased workitems are not reported any more.
         Raises `DependencyUnavailable`."""
         wanted = [event for event in events if isinstance(event, WorkitemEvent | WorkitemSubscribed)]
         if not wanted:
@@ -66,11 +66,12 @@ class Happenings:
                         yield Happening(event, workitem, reports_of(event, workitem), told)
 
     async def is_subscribed(self, subscriber: str, target: str) -> bool:
-        """Whether an AE title is told of a workitem, or of any, as far as this process knows."""
+        """Whether an AE title is subscribed to a workitem, or to any, as far as this process knows."""
         return await self._orders.is_subscribed(DEFAULT_PARTITION, subscriber, target)
 
     async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Told]:
-        """What happened before somebody subscribed is not told him; how a workitem stands, only who asked for it."""
+        """Subscribers do not get events from before their subscription; the initial state of a workitem goes only to
+        the new subscriber."""
         told = [one for one in await self._orders.told(workitem) if one.since <= event.at]
         if isinstance(event, WorkitemSubscribed):
             return [one for one in told if one.subscriber == event.subscriber and event.sop_instance_uid not in GLOBAL]

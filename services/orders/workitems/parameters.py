@@ -21,19 +21,19 @@ from gantry.common.workitems.questions import WorkitemQuery, workitem_conditions
 from gantry.common.workitems.subscriptions import filter_of
 
 MOST = 1000
-"""Workitems in one answer."""
+"""Most workitems in one answer."""
 MORE = "There are additional results that can be requested."
 _MOST_OFFSET = 100_000
 _MOST_PARAMETERS = 100
 _LONGEST = 1024
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _OTHERS = frozenset(("accept", "charset", "includefield"))
-"""A workitem is always given whole, so `includefield` adds nothing."""
+"""A workitem is always returned whole, so `includefield` adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkitemSearch:
-    """A search: what is asked of the workitems, and which part of those that match is wanted."""
+    """A search: the conditions for workitems, and which part of the matches is wanted."""
 
     query: WorkitemQuery
     limit: int = MOST
@@ -60,8 +60,8 @@ class _Keys:
 
 
 def workitem_search(parameters: Iterable[tuple[str, str]]) -> WorkitemSearch:
-    """The search that a request asks for; parameters that are not known are ignored, with a warning. Raises
-    `HttpProblem` 400, and `IdentifierError` for values that cannot be matched."""
+    """The search that a request asks for; unknown parameters are ignored, with a warning. Raises `HttpProblem` 400, and
+    `IdentifierError` for values that cannot be matched."""
     keys, fuzzy = _Keys(), False
     search = WorkitemSearch(WorkitemQuery(DEFAULT_PARTITION))
     warnings: list[str] = []
@@ -114,7 +114,7 @@ def filter_in(parameters: Iterable[tuple[str, str]]) -> dict[int, list[object]]:
 
 def uid_in(parameters: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
     """The UID that a request names as a bare query (?1.2.3, PS3.18 11.4.1.2, 11.6.1.2) or by one of some names; "" for
-    none. Raises `HttpProblem` 400 for what is no UID."""
+    none. Raises `HttpProblem` 400 for an invalid UID."""
     known = frozenset(names)
     for name, value in parameters:
         uid = value if name in known else name if not value and is_uid(name) else ""
@@ -126,7 +126,7 @@ def uid_in(parameters: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
 
 
 def _path(name: str) -> list[int]:
-    """The tags that a parameter's name leads along (PS3.18 8.3.4.1); none for what is no attribute."""
+    """The path of tags in a parameter's name (PS3.18 8.3.4.1); empty if it is not an attribute."""
     parts = name.split(".", MAX_DEPTH + 1)
     if len(parts) > MAX_DEPTH:
         raise HttpProblem(400, f"{name[:64]!a} goes too deep")

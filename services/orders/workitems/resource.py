@@ -38,14 +38,15 @@ _BOUNDARY = "gantry-workitem"
 """No line of our XML begins with it."""
 _LONGEST_BODY = 4 << 20
 _MOST_VALUES = 100_000
-"""In one answer, but for its first workitem: about 10 MB. One may name thousands of instances."""
+"""Most values in one answer, about 10 MB; the first workitem is always included, and may name thousands of
+instances."""
 _FRESH = {"Cache-Control": "no-store"}
 _NEW_UID = ("workitem", "AffectedSOPInstanceUID")
 _TRANSACTION = ("transaction-uid", "transaction", "TransactionUID")
 
 
 class WorkitemResource:
-    """Workitems are seen by every caller that sees everything, and written by those that `http.may_order` names."""
+    """Callers that see everything may read workitems; those in `http.may_order` may write them."""
 
     def __init__(
         self,
@@ -55,8 +56,8 @@ class WorkitemResource:
         may_delete: Collection[str],
         public_url: str | None,
     ) -> None:
-        """`may_order` and `may_delete` are the names of tokens, and `LOOPBACK`; who erases has to be among both.
-        `public_url` is the URL by which clients reach this server; None: the URL of each request."""
+        """`may_order` and `may_delete` are the names of tokens, and `LOOPBACK`; erasing requires both. `public_url` is
+        the URL by which clients reach this server; None: the URL of each request."""
         self._desk = desk
         self._orders = orders
         self._may_order = frozenset(may_order)
@@ -75,7 +76,7 @@ class WorkitemResource:
         }
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.9: 200 with all that match, 206 with some of them, 204 for none. 400."""
+        """PS3.18 11.9: 200 with all matches, 206 with some of them, 204 if there are none. 400."""
         offer, _ = choose(parse_accept(accept_of(request)), _SEARCH_OFFERS)
         search = workitem_search(request.query.items())
         found, more = await self._found(search)
@@ -92,7 +93,7 @@ class WorkitemResource:
         return await answer(request, body, content_type(_BOUNDARY, DICOM_XML), headers, status)
 
     async def create(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.4: 201 with where it is. 400, 403, 409."""
+        """PS3.18 11.4: 201 with the URL of the workitem. 400, 403, 409."""
         asker = self._asker(request)
         attributes = await _attributes(request)
         uid = uid_in(request.query.items(), _NEW_UID) or first(attributes, SOP_INSTANCE_UID) or new_uid()
@@ -101,7 +102,7 @@ class WorkitemResource:
         return web.Response(status=201, headers={**_FRESH, **headers, "Location": url, "Content-Location": url})
 
     async def retrieve(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.5: 200 with it, never with its Transaction UID. 404, 410."""
+        """PS3.18 11.5: 200 with the workitem, never with its Transaction UID. 404, 410."""
         (uid,) = _path(match, 1)
         offer, _ = choose(parse_accept(accept_of(request)), _OFFERS)
         workitem = await self._standing(uid)
@@ -123,21 +124,21 @@ class WorkitemResource:
         return web.Response(headers={**_FRESH, **headers, "Content-Location": self._url(request, uid)})
 
     async def change_state(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """PS3.18 11.7: 200 when it is so. 400, 403, 404, 409, 410."""
+        """PS3.18 11.7: 200 when the state is changed. 400, 403, 404, 409, 410."""
         asker = self._asker(request)
         uid, word = _path(match, 2)
         if word != "state":
             raise NotFound
         attributes = await _attributes(request)
         state, given = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
-        # PS3.18 11.7.1.4 spells it with two L, PS3.3 with one.
+        # PS3.18 11.7.1.4 spells the state with two Ls, PS3.3 with one.
         state = WorkitemState.CANCELED if state == "CANCELLED" else state
         headers = answered(await self._desk.change_state(uid, state, given, asker))
         return web.Response(headers={**_FRESH, **headers, "Content-Location": self._url(request, uid)})
 
     async def erase(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """An extension: 204, and nothing is left of what was said of it. 400, 403, 404, 409 while somebody performs
-        it, 410."""
+        """An extension: 204, and all data of the workitem is erased. 400, 403, 404, 409 while it is being performed,
+        410."""
         asker = self._asker(request)
         if not may(request, Verb.DELETE, self._may_delete):
             raise HttpProblem(403, "this caller may not erase; http.may_order and http.may_delete name who may")
@@ -169,7 +170,7 @@ class WorkitemResource:
         return workitem
 
     async def _found(self, search: WorkitemSearch) -> tuple[list[Workitem], bool]:
-        """The part that is wanted, or as much of it as fits into an answer, and whether there are more."""
+        """The wanted part of the matches, or as much of it as fits into an answer, and whether there are more."""
         found: list[Workitem] = []
         passed = size = 0
         if not search.limit:

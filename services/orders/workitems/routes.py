@@ -1,7 +1,7 @@
-"""Reports on workitems become routes to who is told of them by DIMSE (PS3.4 CC.2.4, pure).
+"""Reports on workitems become routes to subscribers over DIMSE (PS3.4 CC.2.4, pure).
 
 The queues of routes have the breaker, the retries, the list and the order for each workitem (decision 0053). A route
-carries no patient's data: what a report says beside a state lies in the object that its event names.
+carries no patient data: apart from the state, the content of a report lies in the object that its event names.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ RULE = "workitem subscription"
 
 
 def workitem_routes(happening: Happening, destinations: Iterable[str], now_us: int) -> Iterator[RouteRequested]:
-    """The routes of what happened, to each destination and for each report one, in order; the same where it is read
-    twice."""
+    """The routes of some events, one for each destination and report, in order; the same if they are read twice."""
     event = happening.event
     for destination in destinations:
         for report in happening.reports:
@@ -31,7 +30,7 @@ def workitem_routes(happening: Happening, destinations: Iterable[str], now_us: i
             valued = event if isinstance(event, ValuedEvent) and report.type is not EventType.STATE else None
             yield RouteRequested(
                 *(event.partition, event.trace, event.sop_instance_uid, name, RULE, destination),
-                # An earlier release, which does not know the kind, finds nothing to send between these.
+                # An earlier release, which does not know this kind, finds nothing to send between these receipts.
                 first_receipt="",
                 last_receipt="",
                 at=now_us,

@@ -93,9 +93,9 @@ class WorkitemService:
         asked: Callable[[Request, str], None] = lambda *_: None,
         shown: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
-        """`sight_of` says which studies an AE title sees: who sees some only does not see workitems. `is_receiver`
-        says whether an AE title may be told of events; None where nobody is. `asked` is called
-        when a C-FIND is over, with why it failed, `shown` with the UID of a workitem that is given."""
+        """`sight_of` returns which studies an AE title sees: one that sees only some does not see workitems.
+        `is_receiver` returns whether an AE title may be notified of events; None if there are no receivers. `asked` is
+        called when a C-FIND ends, with why it failed, `shown` with the UID of a workitem that is returned."""
         self.abilities = abilities
         self._desk = desk
         self._orders = orders
@@ -115,7 +115,7 @@ class WorkitemService:
         return MemorySink(_MAX_DATA_SET)
 
     async def perform(self, request: Request) -> None:
-        """Answer one request. What cannot be decided now is refused with 0213H, a C-FIND with A700H."""
+        """Answer one request. If it cannot be decided now, it is refused with 0213H, a C-FIND with A700H."""
         try:
             await self._perform(request)
         except DependencyUnavailable as error:

@@ -1,5 +1,5 @@
-"""Who is told of workitems by N-EVENT-REPORT: what happened is read from the log and becomes routes, which processes of
-the retrieve role deliver."""
+"""Notification of workitems by N-EVENT-REPORT: accepted events are read from the log and become routes, which processes
+of the retrieve role deliver."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class WorkitemTelling:
     def __init__(
         self, happenings: Happenings, log: EventLog, clock: Clock, is_receiver: Callable[[str], bool], give_up: float
     ) -> None:
-        """`is_receiver`: whether the AE policy lets an AE title be told, and says where it is. What is older than
-        `give_up` seconds would have been given up, and is not told."""
+        """`is_receiver`: whether the AE policy allows an AE title to be notified, and has its address. Events older
+        than `give_up` seconds would have been abandoned, and are not sent."""
         self._happenings = happenings
         self._log = log
         self._clock = clock
@@ -34,8 +34,8 @@ class WorkitemTelling:
         self._give_up_us = int(give_up * 1e6)
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
-        published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
+        published already have the same names."""
         now = self._clock.now_us()
         ends: dict[int, int] = {}
         for one in batch:
@@ -51,5 +51,5 @@ class WorkitemTelling:
             logger.info("reports on workitems requested", routes=len(routes))
 
     def loop(self, metrics: Metrics) -> ConsumerLoop:
-        """What reads the topic for this handler."""
+        """The consumer loop that reads the topic for this handler."""
         return ConsumerLoop(self._log, GROUP, [TOPIC], self, self._clock, metrics)

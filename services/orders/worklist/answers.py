@@ -21,8 +21,8 @@ class Listed(Protocol):
 
 
 class WorklistAnswers:
-    """Makes the answers to one request: the keys that were asked for, with a value or without. Keys that the dictionary
-    does not know are not returned, and `complete` is False: FF01H in place of FF00H."""
+    """Makes the answers to one request: the requested keys, with a value or without. Keys that the dictionary does not
+    have are not returned, and `complete` is False: FF01H in place of FF00H."""
 
     def __init__(self, identifier: Identifier, conditions: dict[int, Condition], transfer_syntax_uid: str) -> None:
         """`conditions` are those of the identifier."""
@@ -33,7 +33,7 @@ class WorklistAnswers:
         self._transfer_syntax_uid = transfer_syntax_uid
 
     def encode(self, step: Listed) -> bytes:
-        """One response identifier, in the caller's character set where that holds it, else in UTF-8."""
+        """One response identifier, in the caller's character set if that can represent it, otherwise in UTF-8."""
         document = step.document
         values: dict[int, Sequence[Any]] = {tag: document.get(tag, ()) for tag in self._tags}
         for tag, item in self._items.items():

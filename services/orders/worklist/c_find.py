@@ -42,8 +42,8 @@ class WorklistService:
         idle_days: int,
         asked: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
-        """`view` is what an AE title sees; steps that should have begun `idle_days` ago are shown to nobody, 0: all.
-        `asked` is called when a request is over, with why it failed."""
+        """`view` is what an AE title sees; steps that should have begun `idle_days` ago are not shown, 0: all are.
+        `asked` is called when a request ends, with why it failed."""
         self._asked = asked
         self.abilities = abilities
         self._orders = orders

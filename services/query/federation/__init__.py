@@ -1,4 +1,5 @@
-"""Queries that span other archives: who is asked, what is taken of their answers, and how these join ours.
+"""Queries that span other archives: which are asked, what is accepted of their answers, and how these are joined with
+ours.
 
 `merging` is pure; `asking` asks all archives, and `walking` one of them, as the SCU of Study Root
 Query/Retrieve (PS3.4 C.4.1).

@@ -1,6 +1,6 @@
-"""Other archives are asked by C-FIND (PS3.4 C.4.1), all at once, each within its deadline.
+"""Queries other archives by C-FIND (PS3.4 C.4.1), all at once, each within its deadline.
 
-Nothing that they do makes our own answer fail: what was at fault is in the warnings, the log and the metric.
+They cannot make our own answer fail: their faults are in the warnings, the log and the metric.
 """
 
 from __future__ import annotations
@@ -55,28 +55,28 @@ logger = get_logger("federation")
 
 
 class FederationPolicy(Protocol):
-    """The AE policy, as far as federation asks it."""
+    """The part of the AE policy that federation needs."""
 
     def contact(self, ae_title: str, ours: str) -> Peer | None:
-        """Where to call an archive."""
+        """The address of an archive."""
 
     def is_federated(self, ae_title: str) -> bool:
         """Whether the queries of a peer span other archives."""
 
 
 class Asking:
-    """Other archives being asked one question; our own index is searched meanwhile."""
+    """One query to other archives under way; our own index is searched meanwhile."""
 
     def __init__(self, work: asyncio.Task[list[ArchiveAnswer]], ae_title: str, level: Level) -> None:
         self._work = work
         self._level = level
         self._ae_title = ae_title
         self.troubles: tuple[tuple[str, str], ...] = ()
-        """Once the answers are there: AE title and outcome of those that did not answer in full."""
+        """Once the answers have arrived: AE title and outcome of those that did not answer in full."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Who did not answer in full, in words for a Warning header."""
+        """The archives that did not answer in full, in words for a Warning header."""
         return tuple(f"{_plain(title)} {_WORDS[outcome]}." for title, outcome in self.troubles)
 
     @property
@@ -95,7 +95,7 @@ class Asking:
         return merged(((one.title, values) for one in answers for values in one.matches), self._level)
 
     async def pages(self, index: ReadIndex, query: Query) -> AsyncIterator[list[Document]]:
-        """What is ours, page by page, with who else has it; then what only others have."""
+        """Our matches, page by page, with the other archives that have them; then what only others have."""
         foreign: Foreign | None = None
         async for page in index.find(query):
             foreign = foreign or await self.foreign()
@@ -105,23 +105,23 @@ class Asking:
             yield rest
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """Cancel the query: its requester no longer waits."""
         if not self._work.cancel() and not self._work.cancelled():
             self._work.exception()  # what failed meanwhile failed ours, too
 
     def joined(self, foreign: Foreign, documents: Sequence[Document]) -> list[Document]:
-        """What is ours, with who else has it."""
+        """Our matches, with the other archives that have them."""
         return foreign.joined(documents, self._ae_title)
 
 
 async def elsewhere(foreign: Foreign, index: ReadIndex, query: Query) -> list[Document]:
-    """What is of studies that are not here at all. One that is here and does not match is not the other archive's to
-    answer: what we say of it is right. Raises `DependencyUnavailable`."""
+    """Answers about studies that are not here at all. If a study is here and does not match, our own values of it
+    prevail. Raises `DependencyUnavailable`."""
     return foreign.elsewhere(await studies_here(index, query, foreign.studies))
 
 
 async def studies_here(index: ReadIndex, query: Query, uids: Sequence[str]) -> set[str]:
-    """Those of some studies that are here. Raises `DependencyUnavailable`."""
+    """The studies, of those given, that are here. Raises `DependencyUnavailable`."""
     here = set[str]()
     for start in range(0, len(uids), _HERE_AT_ONCE):
         some = UidList(tuple(uids[start : start + _HERE_AT_ONCE]))
@@ -146,7 +146,7 @@ class Federation:
         asked: Asked = lambda *_: None,
         breakers: Breakers | None = None,
     ) -> None:
-        """`ae_title` is ours. `asked` is told of each question that was sent. `breakers` are shared with others."""
+        """`ae_title` is ours. `asked` is called for each query that was sent. `breakers` are shared with others."""
         self._deadlines: Mapping[str, float] = {one.ae_title: one.deadline for one in archives}
         self._breakers = breakers or Breakers()
         self._policy = policy
@@ -158,26 +158,26 @@ class Federation:
         self._asked = asked
 
     def is_for(self, calling_ae_title: str) -> bool:
-        """Whether the C-FINDs of a peer span the archives: the policy says so, it is not one of them (two that ask each
-        other would do so for ever), and sees every study."""
+        """Whether the C-FINDs of a peer span the archives: the policy allows it, the peer sees every study, and is not
+        one of the archives (two archives that query each other would never end)."""
         calling = calling_ae_title.strip()
         return self.is_on and calling not in self._deadlines and self._policy.is_federated(calling) and self.is_seen
 
     @property
     def is_on(self) -> bool:
-        """Whether there are any."""
+        """Whether any archives are configured."""
         return bool(self._deadlines)
 
     @property
     def is_seen(self) -> bool:
-        """Whether the one for whom something is asked sees every study: others never get answers of other archives,
-        since nobody could say whether these are for them. Links to de-identified copies see no archive."""
+        """Whether the current requester sees every study: others never get answers of other archives, since their right
+        to see these cannot be checked. Links to de-identified copies span no archives."""
         sight = SIGHT.get()
         return sight.whole and not sight.copies
 
     def begin(self, query: Query, tags: Collection[int], trace: str, index: ReadIndex) -> Asking:
         """Ask all archives for what `query`, of level STUDY or below, matches, with `tags` to return. Series and
-        instances are asked for in studies that `index`, ours, does not have."""
+        instances are requested for studies that `index`, ours, does not have."""
         return Asking(asyncio.create_task(self._ask(query, tags, trace, index)), self._ae_title, query.level)
 
     async def _ask(self, query: Query, tags: Collection[int], trace: str, index: ReadIndex) -> list[ArchiveAnswer]:
@@ -200,7 +200,7 @@ class Federation:
             self._under_way -= 1
 
     def _without(self, outcome: str) -> list[ArchiveAnswer]:
-        """Nobody is asked."""
+        """No archive is asked."""
         return [self._told(ArchiveAnswer(title, outcome)) for title in self._deadlines]
 
     async def _one(self, title: str, questions: Sequence[Question], trace: str) -> ArchiveAnswer:

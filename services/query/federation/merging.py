@@ -1,10 +1,10 @@
-"""What other archives are asked, what is taken of their answers, and how these become one list (pure).
+"""The queries to other archives, what is accepted of their answers, and how these become one list (pure).
 
-Series and instances are asked for level by level (PS3.4 C.4.1.2.1): hierarchical search is what every archive has, and
-with it only keys of the level itself and the unique keys of those above.
+Series and instances are queried level by level (PS3.4 C.4.1.2.1): every archive supports hierarchical search, with keys
+of the level itself and the unique keys of the levels above only.
 
-Archives ignore keys, match loosely and send values that are none. What they answer is matched again by our own matcher
-(PS3.4 C.2.2.2), and values that are not valid for their VR (PS3.5 6.2) are left out.
+Archives ignore keys, match loosely and send invalid values. Their answers are matched again by our own matcher (PS3.4
+C.2.2.2), and values that are not valid for their VR (PS3.5 6.2) are left out.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.ids import is_uid
 
 MOST_UIDS = 500
-"""UIDs in one key: more do not fit the length of a UI in every archive."""
+"""Most UIDs in one key: longer lists do not fit into a UI in every archive."""
 MOST_NAMED = 16
-"""Studies in which series or instances are asked for by one query."""
+"""Most studies whose series or instances are requested by one query."""
 MOST_VALUES = 64
 LEVELS = (Level.STUDY, Level.SERIES, Level.IMAGE)
-"""Of the Study Root, from the root down; what our own index has of the patient is of the study there."""
+"""The levels of the Study Root, from the root down; there, the patient's attributes belong to the study level."""
 ALWAYS_MATCHED = {
     Level.STUDY: frozenset(
         (STUDY_DATE, STUDY_TIME, ACCESSION_NUMBER, PATIENT_NAME, PATIENT_ID, STUDY_ID, STUDY_INSTANCE_UID)
@@ -69,7 +69,7 @@ NEARLINE = "NEARLINE"
 
 Values = Mapping[int, Sequence[Any]]
 Unit = tuple[str, ...]
-"""What an answer is of: Study Instance UID, and below that level Series and SOP Instance UID."""
+"""The key of an answer: Study Instance UID and, below that level, Series and SOP Instance UID."""
 _UNIQUE = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 
 
@@ -87,7 +87,7 @@ _MOMENTS = frozenset((b"DA", b"TM", b"DT"))
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The keys of a C-FIND at one level, and what an answer to it is tested by."""
+    """The keys of a C-FIND at one level, and the tests that an answer has to pass."""
 
     level: Level
     keys: Mapping[int, list[str]]
@@ -96,11 +96,11 @@ class Question:
     """Attributes that must be in an answer: every archive returns them, or the archive was not asked to match them."""
 
     def fits(self, answer: Values) -> bool:
-        """Whether an answer is one of ours, as far as it says."""
+        """Whether an answer matches, as far as it has values."""
         return all(test(answer) for tag, test in self.tests.items() if tag in answer or tag in self.strict)
 
     def under(self, above: Values) -> Question:
-        """The same of what is in one study, or one series of it: `above` has its unique keys."""
+        """The same question within one study, or one series of it: `above` has its unique keys."""
         uids = {tag: str(above[tag][0]) for tag in _UNIQUE[: LEVELS.index(self.level)]}
         only = {tag: matcher(Query("", self.level, {tag: Single((uid,))})) for tag, uid in uids.items()}
         keys = {**self.keys, **{tag: [uid] for tag, uid in uids.items()}}
@@ -108,7 +108,7 @@ class Question:
 
 
 def named_studies(query: Query) -> tuple[str, ...]:
-    """The studies that a query of level SERIES or IMAGE names; none where these are more than are asked for."""
+    """The studies that a query of level SERIES or IMAGE names; empty if they are more than may be requested."""
     condition = query.conditions.get(STUDY_INSTANCE_UID)
     if isinstance(condition, UidList):
         named = condition.uids
@@ -119,8 +119,8 @@ def named_studies(query: Query) -> tuple[str, ...]:
 
 def questions_of(query: Query, tags: Collection[int]) -> tuple[Question, ...] | None:
     """What to ask, level by level, for a query of level STUDY or below, with `tags` to return: each question but the
-    first is asked `under` an answer to the one before. None if other archives cannot be asked that: items of a
-    sequence, attributes that they do not know, or more UIDs than fit."""
+    first is asked `under` an answer to the one before. None if other archives cannot be asked: for items of a sequence,
+    attributes that they do not know, or more UIDs than fit."""
     levels = LEVELS[: LEVELS.index(query.level) + 1]
     for tag, condition in query.conditions.items():
         uids = condition.uids if isinstance(condition, UidList) else ()
@@ -130,7 +130,7 @@ def questions_of(query: Query, tags: Collection[int]) -> tuple[Question, ...] | 
 
 
 def _question(level: Level, query: Query, tags: Collection[int]) -> Question:
-    """The part of a query that is of one level."""
+    """The part of a query that belongs to one level."""
     unique = (PATIENT_ID, STUDY_INSTANCE_UID) if level is Level.STUDY else (UNIQUE_KEYS[level],)
     keys: dict[int, list[str]] = {tag: [] for tag in (*tags, *unique) if tag in _ASKED[level]}
     conditions = {tag: one for tag, one in query.conditions.items() if tag in _ASKED[level]}
@@ -141,14 +141,14 @@ def _question(level: Level, query: Query, tags: Collection[int]) -> Question:
             strict.add(tag)
         if isinstance(condition, Range) and condition.time_tag is not None:
             keys.setdefault(condition.time_tag, [])
-    # Of what is above its level nothing is tested here: it was, by the question before.
+    # Keys above its level are not tested here: the question before tested them.
     tests = {tag: matcher(replace(query, level=level, conditions={tag: one})) for tag, one in conditions.items()}
     return Question(level, {QUERY_RETRIEVE_LEVEL: [level.value], **keys}, tests, frozenset(strict))
 
 
 def _key(tag: int, condition: Condition, zone: str) -> list[str]:
-    """The values of a key as basic matching has them (PS3.4 C.2.2.2); none where it has no such key, and everything
-    that may match is asked for."""
+    """The values of a key for basic matching (PS3.4 C.2.2.2); empty if it has no such form: then everything that may
+    match is requested."""
     if zone and vr_of(tag) in _MOMENTS:
         return []
     if isinstance(condition, UidList):
@@ -163,8 +163,8 @@ def _key(tag: int, condition: Condition, zone: str) -> list[str]:
 
 
 def cleaned(answer: Mapping[int, Sequence[str]], level: Level = Level.STUDY) -> dict[int, list[Any]] | None:
-    """An answer's values in the DICOM JSON model, those that are valid for their VR; an attribute of which one is not
-    is empty. None if it does not name one study, or what is of `level`."""
+    """The values of an answer in the DICOM JSON model; an attribute with a value that is not valid for its VR is empty.
+    None if the answer does not name one study and, below it, its `level`."""
     uids = answer.get(UNIQUE_KEYS[level]) or ()
     if len(uids) != 1 or not is_uid(uids[0]):
         return None
@@ -193,7 +193,7 @@ _NOT_IN_PAGES = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
 
 def _value(vr: bytes, value: str) -> Any:
-    """The value in the JSON model; None if it is not one of this VR."""
+    """The value in the JSON model; None if it is not valid for this VR."""
     form = _FORMS.get(vr)
     if form is not None:
         if form.fullmatch(value) is None:
@@ -230,7 +230,7 @@ def _name(value: str) -> dict[str, str] | None:
 
 
 def unit_of(values: Values) -> Unit:
-    """What an answer, or a document of ours, is of."""
+    """The unit that an answer, or a document of ours, describes."""
     return tuple(str(values[tag][0]) for tag in _UNIQUE if values.get(tag))
 
 
@@ -244,7 +244,7 @@ class Foreign:
 
     @property
     def studies(self) -> list[str]:
-        """The studies of which there are answers, in the order of their UIDs."""
+        """The studies with answers, in the order of their UIDs."""
         return sorted({unit[0] for unit in self.answers})
 
     def joined(self, documents: Iterable[Document], ae_title: str) -> list[Document]:
@@ -261,7 +261,7 @@ class Foreign:
         ]
 
     def elsewhere(self, here: Collection[str]) -> list[Document]:
-        """What is of studies that are not `here`, in the order of the UIDs."""
+        """The answers about studies that are not `here`, in the order of the UIDs."""
         return [
             Document(
                 self.level,
@@ -277,8 +277,8 @@ class Foreign:
 
 
 def merged(answers: Iterable[tuple[str, Values]], level: Level = Level.STUDY) -> Foreign:
-    """All answers, each with the AE title of who gave it. Neither their order nor that one comes twice changes what is
-    made of them: the answer of the first AE title, by alphabet, stands for a unit."""
+    """All answers, each with the AE title of its archive. Neither their order nor repetition changes the result: for
+    each unit the answer of the first AE title, by alphabet, is used."""
     best: dict[Unit, tuple[str, str, Values]] = {}
     holders: dict[Unit, set[str]] = {}
     for title, values in answers:

@@ -1,4 +1,4 @@
-"""One archive is asked over one association, level by level from the study down (PS3.4 C.4.1.2.1)."""
+"""Queries one archive over one association, level by level from the study down (PS3.4 C.4.1.2.1)."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from gantry.services.query.federation.merging import Question, Unit, Values, cle
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 MOST_BYTES = 16 << 20
-"""Of the identifiers that one archive answers to one query."""
+"""Most bytes of identifiers that are accepted from one archive for one query."""
 _TURN = 50
 _LATIN = character_set(("ISO_IR 100",))
-"""Keys with other characters than ASCII are written so where it has them, since older archives know it; else UTF-8."""
+"""The character set of keys that are not ASCII, if it has their characters, since older archives support it; otherwise
+UTF-8."""
 
 Asked = Callable[[tuple[str, str], str, bytes, str], None]
-"""AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
+"""AE title and host of the archive, trace, identifier of the C-FIND, and why it failed."""
 
 
 class Enough(Exception):
-    """No more of this answer is taken."""
+    """The limit is reached: no more of this answer is accepted."""
 
 
 @dataclass(slots=True)
 class ArchiveAnswer:
-    """What one archive said so far."""
+    """The answers of one archive so far."""
 
     title: str
     outcome: str = "away"
     matches: list[Values] = field(default_factory=list)
     is_heard: bool = False
-    """Whether it answered a question, or sent a match."""
+    """Whether the archive answered a question, or sent a match."""
 
 
 class Walk:
     """The questions of one query to one archive. `answer` is filled as matches come."""
 
     def __init__(self, answer: ArchiveAnswer, most_answers: int, asked: Asked, trace: str) -> None:
-        """`most_answers` of one question are taken. `asked` is told of each that was sent."""
+        """At most `most_answers` to one question are accepted. `asked` is called for each question sent."""
         self._answer = answer
         self._most_answers = most_answers
         self._asked = asked
@@ -55,7 +56,7 @@ class Walk:
         self._rubbish = self._read = 0
 
     async def go(self, peer: Peer, questions: Sequence[Question]) -> None:
-        """Ask all. The outcome is in the answer. Raises `GantryError`, `Enough`."""
+        """Ask all questions. The outcome is in `answer`. Raises `GantryError`, `Enough`."""
         try:
             association = await associate(peer, [(STUDY_ROOT_FIND, SYNTAXES)])
         except BaseException as error:
@@ -68,7 +69,7 @@ class Walk:
         except BaseException:
             association.abort("the rest of the answer is not wanted")
             raise
-        # One that is slow to release has answered nevertheless.
+        # An archive that is slow to release has answered nevertheless.
         spawn(association.release())
         self._answer.outcome = "refused" if status != SUCCESS else "nonsense" if self._rubbish else "answered"
 
@@ -124,7 +125,7 @@ class Walk:
             self._asked((self._answer.title, host), self._trace, keys, why)
 
     def _take(self, data: bytes, syntax: str, question: Question, above: Values, found: list[Values]) -> None:
-        """Add one match, if it is one."""
+        """Add one match, if it is valid."""
         try:
             values = cleaned(decode_identifier(data, syntax).keys, question.level)
         except NotUnderstood:

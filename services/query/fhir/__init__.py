@@ -1,1 +1,1 @@
-"""Studies and patients as FHIR resources, to be read and searched (docs/fhir.md)."""
+"""Studies and patients as FHIR resources, for read and search (docs/fhir.md)."""

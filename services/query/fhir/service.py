@@ -31,7 +31,7 @@ from gantry.services.query.matches import count_of, page_of
 from gantry.services.query.qido_parameters import cursor_of, place_of
 
 MOST_INSTANCES = 20_000
-"""Of a study that is read; one with more is given without them."""
+"""Most instances of a study that is read; a study with more is returned without them."""
 _TYPES = ("ImagingStudy", "Patient")
 
 
@@ -47,8 +47,8 @@ class FhirService:
         today: date,
         topic: str = "",
     ) -> None:
-        """`public_url` as in `SearchService`; what is understood is dated `today`. `topic` is the canonical URL of what
-        can be subscribed to, "" for nothing."""
+        """`public_url` as in `SearchService`; the capability statement is dated `today`. `topic` is the canonical URL
+        of the topic of subscriptions, "" if there is none."""
         self._index = index
         self._public_url = public_url
         self._systems = systems
@@ -60,7 +60,7 @@ class FhirService:
         return {Resource.FHIR: self.handle}
 
     async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Whatever is asked below the base."""
+        """Answer any request below the base."""
         return await answered(request, self._answer(request, match.rest))
 
     async def _answer(self, request: web.BaseRequest, rest: Sequence[str]) -> Body:
@@ -106,7 +106,7 @@ class FhirService:
         )
 
     async def _series(self, study: Document) -> list[Body]:
-        """The series of a study, with their instances where there are not too many."""
+        """The series of a study, with their instances unless these are too many."""
         uid = str(study.attributes[STUDY_INSTANCE_UID][0])
         zone = next(iter(study.attributes.get(TAGS["TimezoneOffsetFromUTC"]) or ()), "")
         instances: dict[str, list[Document]] = {}
@@ -156,7 +156,7 @@ class FhirService:
 
 
 def _topic(urls: Urls, rest: Sequence[str]) -> Body:
-    """The topic of subscriptions, or the list of that one."""
+    """The topic of subscriptions, or a list with it alone."""
     topic = topic_r5(urls)
     if rest:
         if rest[0] != topic["id"]:
@@ -168,8 +168,8 @@ def _topic(urls: Urls, rest: Sequence[str]) -> Body:
 
 
 def _named(study: Body, document: Document, record: str, patients: Collection[tuple[str, str]]) -> Body:
-    """The study of the Patient of the caller's health record has him as its subject, as apps know him (SMART Imaging
-    Access)."""
+    """A study of the patient in the caller's health record gets the Patient of that record as its subject, as apps
+    expect (SMART Imaging Access)."""
     patient_id, issuer = (str((document.attributes.get(t) or ("",))[0]) for t in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
     if record and any(one == patient_id and of in ("", issuer) for one, of in patients):
         study["subject"]["reference"] = record

@@ -49,7 +49,7 @@ from gantry.common.web.server import CALLER, TRACE, Handler
 _LONGEST_BODY = 64 << 10
 _DAY_US = 24 * 3600 * 1_000_000
 _MOST_EVENTS = 100
-"""In one answer to `$events`."""
+"""Most events in one answer to `$events`."""
 _NO_SUCH = "there is no such Subscription"
 _NOT_HERE = "there are no subscriptions here: subscriptions.endpoints is not set (docs/fhir.md)"
 logger = get_logger("subscriptions")
@@ -64,11 +64,11 @@ async def _no_subscriptions(request: web.BaseRequest, match: Match) -> web.Strea
 
 
 NO_SUBSCRIPTIONS: dict[Resource, Handler] = dict.fromkeys(OF_SUBSCRIPTIONS, _no_subscriptions)
-"""The handlers where there are none."""
+"""The handlers if there are no subscriptions."""
 
 
 class SubscriptionService:
-    """The handlers of subscriptions. Whoever made one sees and changes it, and whoever may operate, each."""
+    """The handlers of subscriptions. Callers see and change those that they made; callers that may operate, all."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class SubscriptionService:
         return dict.fromkeys(OF_SUBSCRIPTIONS, self.handle)
 
     async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Whatever is asked of subscriptions."""
+        """Answer any request about subscriptions."""
         return await answered(request, self._answer(request, match))
 
     async def _answer(self, request: web.BaseRequest, match: Match) -> Body | Made:
@@ -153,12 +153,12 @@ class SubscriptionService:
         return Made(self._resource(name, known), headers={"Location": location})
 
     def _asked(self, request: web.BaseRequest, content: object) -> AskedSubscription:
-        """What somebody wants, in the release in which he says it. Raises `NotUnderstood`."""
+        """The subscription that a request describes, in the release of FHIR that it uses. Raises `NotUnderstood`."""
         release = _release(request)
         return FORMS[release].asked(content, self._urls.of(release).topic, self._settings.endpoints)
 
     def _accepted(self, asked: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
-        """What is wanted, and when it ends. Raises `NotUnderstood`."""
+        """What is wanted, and when the subscription ends. Raises `NotUnderstood`."""
         if asked.status not in (Status.REQUESTED, Status.ACTIVE):
             raise NotUnderstood("status: a new Subscription is requested")
         if asked.ends_at and asked.ends_at <= now:
@@ -169,8 +169,8 @@ class SubscriptionService:
         return asked.wanted, min(asked.ends_at or longest, longest)
 
     def _require_room(self, known: Subscriptions, owner: str, ours: str = "") -> None:
-        """Raises `HttpProblem` 429 where there is no room for one more, or, once it is on the log, for `ours`: of
-        several that were made at once, the first on the log stay."""
+        """Raises `HttpProblem` 429 if there is no room for one more or, once it is on the log, for `ours`: of several
+        made at the same time, the first on the log remain."""
         every = [name for name, _ in known.all()]
         of_owner = known.of_owner(owner)
         for names, most in ((every, self._settings.most), (of_owner, self._settings.most_per_caller)):
@@ -187,7 +187,7 @@ class SubscriptionService:
         return known
 
     def _release_of(self, known: Subscription) -> Release:
-        """In which release it was made; one that cannot be read is shown, as such, in R4."""
+        """The release in which it was made; an unreadable one is shown as such, in R4."""
         try:
             return self._opened(known)[0].release
         except HttpProblem:
@@ -207,7 +207,7 @@ class SubscriptionService:
         return FORMS[wanted.release].resource(name, known, wanted, self._urls.of(wanted.release))
 
     async def _search(self, request: web.BaseRequest, *, statuses: bool) -> Body:
-        """All that the caller sees, which are not many, on one page."""
+        """All that the caller sees, on one page, since they are few."""
         wanted = {one for value in request.query.getall("status", []) for one in value.split(",")}
         release = _release(request)
         urls = self._urls.of(release)
@@ -243,7 +243,7 @@ class SubscriptionService:
         return _searchset(entries, [{"relation": "self", "url": f"{urls.fhir}/Subscription/$status"}])
 
     async def _events(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
-        """What was to be told, as its caller may know it now; those that are remembered."""
+        """The notifications that are still stored, with what the caller may know now."""
         query = request.query
         first = number("eventsSinceNumber", query.get("eventsSinceNumber", "0"))
         last = number("eventsUntilNumber", query.get("eventsUntilNumber", "999999999"))
@@ -258,7 +258,7 @@ class SubscriptionService:
         return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, told, now, unique)
 
     def _opened(self, known: Subscription) -> tuple[Wanted, Identity]:
-        """What it says, and who wants it. Raises `HttpProblem` 409 where it cannot be opened any more."""
+        """Its content, and its owner. Raises `HttpProblem` 409 if it can no longer be decrypted."""
         assert known.created is not None
         try:
             return self._seal.open(known.created.sealed)
@@ -273,7 +273,7 @@ class SubscriptionService:
         if isinstance(content, dict) and content.get("id") != name:
             raise NotUnderstood("id: that of the Subscription")
         wanted, _ = self._opened(known)
-        # Headers are not said by us, so whoever sends back what he read has none.
+        # We do not return headers, so a client that sends back what it read has none.
         if replace(asked.wanted, headers=()) != replace(wanted, headers=()):
             raise HttpProblem(422, "of a Subscription its status can be changed: make another one, and remove this one")
         if asked.status not in (Status.OFF, Status.REQUESTED):
@@ -300,7 +300,7 @@ class SubscriptionService:
 
 
 def _release(request: web.BaseRequest) -> Release:
-    """The release of FHIR in which something is asked."""
+    """The release of FHIR that a request uses."""
     return Release.R5 if base_of(request) == FHIR_R5 else Release.R4
 
 
@@ -312,7 +312,7 @@ def _searchset(entries: list[Body], links: list[Body]) -> Body:
 
 
 def _lesser(content: Content, asked: str) -> Content:
-    """What is asked for, but no more than the subscription has (it is a hint). Raises `NotUnderstood`."""
+    """The requested content (it is a hint), but no more than the subscription has. Raises `NotUnderstood`."""
     try:
         wanted = Content(asked)
     except ValueError:

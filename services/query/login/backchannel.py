@@ -1,5 +1,5 @@
-"""POST /login/backchannel: the identity provider says that somebody is signed out (OpenID Connect Back-Channel Logout
-1.0). No browser asks this, and nobody needs a session for it: what counts is the provider's signature.
+"""POST /login/backchannel: the identity provider reports that a person is signed out (OpenID Connect Back-Channel
+Logout 1.0). The request does not come from a browser, and needs no session: what counts is the provider's signature.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = get_logger("login")
 
 
 class BackChannel:
-    """Answers 200 when the sessions are over at this process, and every other one is about to know."""
+    """Answers 200 when the sessions have ended at this process, and all others are being notified."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class BackChannel:
         metrics: Metrics,
         stall: float,
     ) -> None:
-        """`issuer` is what we call the one whose people sign in here."""
+        """`issuer` is our name of the issuer whose users sign in here."""
         self._followed = followed
         self._client = client
         self._reader = reader
@@ -53,8 +53,8 @@ class BackChannel:
         self._seldom = RateLimited()
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
-        """Raises `HttpProblem` 400 for what is no logout token for us, 503 where nobody can say, or nobody can be told:
-        the provider may ask again."""
+        """Raises `HttpProblem` 400 for anything but a logout token for us, 503 if it cannot be checked or published
+        now: the provider may retry."""
         try:
             out = await self._reader.signed_out(await self._token(request), self._client)
         except TokenRefused as refused:
@@ -74,7 +74,7 @@ class BackChannel:
             self._count("away")
             raise
         self._count("ended")
-        # The provider names the person by its own number, "" where it names a session alone.
+        # The provider names the person by its own identifier, "" if it names only a session.
         name = f"{self._issuer}:{out.subject}" if out.subject else self._issuer
         logger.info("signed out by the identity provider", caller=name, all_sessions=not out.sid)
         request[LOGIN_OUTCOME] = LoginOutcome(name, out=True)

@@ -1,4 +1,4 @@
-"""What is asked of an identity provider, and what it may answer (RFC 6749, RFC 7636, OpenID Connect Core 1.0). Pure."""
+"""Requests to an identity provider, and its valid answers (RFC 6749, RFC 7636, OpenID Connect Core 1.0). Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REFUSALS: Mapping[str, str] = {
     "unauthorized_client": "it does not let this archive ask: see the client's settings there",
     "invalid_request": "it did not understand the request: see the client's settings there",
 }
-"""RFC 6749 4.1.2.1; another word is not repeated."""
+"""RFC 6749 4.1.2.1; other error codes are not echoed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class OurClient:
 
 @dataclass(frozen=True, slots=True)
 class GivenTokens:
-    """What the token endpoint gave; "" for what it did not."""
+    """The tokens that the token endpoint returned; "" for those missing."""
 
     access: str = field(repr=False)
     identity: str = field(default="", repr=False)
@@ -69,7 +69,7 @@ def authorization_url(provider: ProviderMetadata, client: OurClient, flow: Flow)
 
 def code_of(query: Mapping[str, str], provider: ProviderMetadata, issuer: str) -> str:
     """The code that a browser brought back. Raises `LoginRefused`."""
-    # RFC 9207 2.4: an answer of another provider is none to our question.
+    # RFC 9207 2.4: an answer of another provider is not an answer to our request.
     if query.get("iss", issuer if not provider.names_itself else "") != issuer:
         raise LoginRefused("issuer", 400, "The answer is from another identity provider than the one that was asked.")
     if "error" in query:
@@ -98,7 +98,7 @@ def form_of_refresh(refresh: str) -> dict[str, str]:
 def authenticated(
     form: Mapping[str, str], client: OurClient, provider: ProviderMetadata
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """A form and headers with what shows that we are the client (RFC 6749 2.3.1)."""
+    """A form and headers that authenticate us as the client (RFC 6749 2.3.1)."""
     secret = text_of(client.secret)  # as it is now: it may have been replaced
     if secret and provider.basic:
         return dict(form), {"Authorization": basic(client.client_id, secret)}
@@ -120,7 +120,7 @@ def tokens_of(answer: bytes) -> GivenTokens:
 
 
 def check_id_token(claims: Mapping[str, Any], client: OurClient, issuer: str, nonce: str | None) -> None:
-    """OpenID Connect Core 1.0 3.1.3.7, besides what each token is checked for; `nonce` is None when a session goes on.
+    """OpenID Connect Core 1.0 3.1.3.7, besides the checks of every token; `nonce` is None when a session is renewed.
     Raises `LoginRefused`."""
     if claims.get("iss") != issuer:
         raise LoginRefused("issuer", 400, "The ID token is from another identity provider than the one that was asked.")
@@ -133,7 +133,8 @@ def check_id_token(claims: Mapping[str, Any], client: OurClient, issuer: str, no
 
 def end_session_url(provider: ProviderMetadata, client: OurClient) -> str:
     """Where a browser is sent to sign out at the provider, too (OpenID Connect RP-Initiated Logout 1.0 2); our own page
-    where that cannot be. Without `id_token_hint`: a token has no business in an address, and the provider asks."""
+    if it has no such endpoint. Without `id_token_hint`: a token must not be in an address, and the provider asks the
+    user."""
     if not provider.end_session:
         return SIGNED_OUT
     asked = {"client_id": client.client_id, "post_logout_redirect_uri": client.url + SIGNED_OUT}

@@ -1,4 +1,4 @@
-"""What an identity provider says of itself (OpenID Connect Discovery 1.0 3, RFC 8414, RFC 9207). Pure."""
+"""The metadata of an identity provider (OpenID Connect Discovery 1.0 3, RFC 8414, RFC 9207). Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gantry.common.errors import NotUnderstood
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """Endpoints, "" for what it does not have. `names_itself`: its answers carry `iss`; `basic`: a client sends its
-    secret in a header, else in the body."""
+    """Endpoints, "" for those that it does not have. `names_itself`: its answers carry `iss`; `basic`: a client sends
+    its secret in a header, else in the body."""
 
     authorization: str
     token: str
@@ -24,7 +24,7 @@ class ProviderMetadata:
 
 
 def metadata_of(document: bytes, issuer: str) -> ProviderMetadata:
-    """The metadata of this issuer. Raises `NotUnderstood` for what is another's, or names places that are not safe."""
+    """The metadata of this issuer. Raises `NotUnderstood` if it belongs to another issuer, or names unsafe URLs."""
     try:
         found: Any = json.loads(document)
     except (ValueError, RecursionError):
@@ -42,7 +42,7 @@ def metadata_of(document: bytes, issuer: str) -> ProviderMetadata:
         _place(found, "end_session_endpoint"),
         _place(found, "revocation_endpoint"),
         found.get("authorization_response_iss_parameter_supported") is True,
-        # OpenID Connect Discovery 1.0 3: client_secret_basic where nothing is said.
+        # OpenID Connect Discovery 1.0 3: client_secret_basic if nothing is stated.
         not isinstance(authentication, list) or "client_secret_basic" in authentication,
     )
 

@@ -1,4 +1,4 @@
-"""What people are told around a login, as pages without scripts. Pure."""
+"""The messages of a login, as pages without scripts. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ POLICY = (
 
 
 def page_of(title: str, words: str, link: tuple[str, str]) -> str:
-    """A page that says something; `link` is a path of ours, and what it is called. The words are text, not markup."""
+    """A page with a message; `link` is a path of ours and its label. The words are text, not markup."""
     path, name = link
     return f"""<!doctype html>
 <html lang="en">

@@ -1,4 +1,4 @@
-"""The identity provider, asked: what it says of itself, tokens for a code or a refresh token, and giving one up."""
+"""Calls to the identity provider: its metadata, tokens for a code or a refresh token, and revocation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gantry.services.query.login.metadata import ProviderMetadata, metadata_of
 
 _REVOCATION_SECONDS = 3.0
 _FAULTS = (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood)
-"""Among them a deadline that is over, and a file that cannot be read (OSError)."""
+"""These include an expired deadline, and a file that cannot be read (OSError)."""
 _NOT_ACCEPTED = {
     "invalid_grant": "it was used before, or too long ago",
     "invalid_client": "it does not know login.client_id, or the secret in login.client_secret_file is another",
     "unauthorized_client": "login.client_id may not do that there: see its settings",
 }
-"""RFC 6749 5.2; another word is not repeated."""
+"""RFC 6749 5.2; other error codes are not echoed."""
 logger = get_logger("login")
 
 
@@ -33,7 +33,7 @@ class Provider:
     """One issuer, as far as logins need it."""
 
     def __init__(self, settings: IssuerSettings, clock: Clock, every: float, deadline: float) -> None:
-        """What it says of itself is read again after `every` seconds; `deadline` in seconds is for each answer."""
+        """Its metadata is read again after `every` seconds; `deadline` of each answer in seconds."""
         self.issuer = settings.url
         self.name = settings.name
         self._ca = settings.ca
@@ -45,7 +45,7 @@ class Provider:
         self._reading = asyncio.Lock()
 
     async def metadata(self) -> ProviderMetadata:
-        """What it says of itself. Raises `LoginRefused` while that cannot be had."""
+        """Its metadata. Raises `LoginRefused` while it is unavailable."""
         async with self._reading:
             now = self._clock.monotonic()
             if self._known is None or now >= self._next:
@@ -59,7 +59,7 @@ class Provider:
             return self._known
 
     async def tokens(self, form: Mapping[str, str], client: OurClient) -> GivenTokens:
-        """What the token endpoint gives for a form. Raises `LoginRefused`: `away` (503), or what it says against it."""
+        """The tokens for a form. Raises `LoginRefused`: `away` (503), or the reason that the provider gives."""
         provider = await self.metadata()
         sent, headers = authenticated(form, client, provider)
         try:
@@ -76,8 +76,8 @@ class Provider:
         raise LoginRefused("code", 400, f"The identity provider does not accept this login: {words}.")
 
     async def revoke(self, refresh: str, client: OurClient) -> None:
-        """Give up a refresh token (RFC 7009), if the provider takes that; it is no fault of who signs out if not, and
-        nobody waits long for it."""
+        """Revoke a refresh token (RFC 7009), if the provider supports that; a failure does not affect the sign-out, and
+        the wait is short."""
         try:
             async with asyncio.timeout(_REVOCATION_SECONDS):
                 provider = await self.metadata()
@@ -100,7 +100,7 @@ class Provider:
 
 
 def _word(body: bytes) -> str:
-    """The error of an answer (RFC 6749 5.2), if it is one of those that we know."""
+    """The error code of an answer (RFC 6749 5.2), if it is one that we know."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,13 +1,13 @@
 """Login for browsers: what is below /login.
 
-GET  /login?to=PATH     to the identity provider; PATH is where to come back to
+GET /login?to=PATH to the identity provider; PATH is where to return to
 GET  /login/callback    back from it, with a code; then on to PATH with a session
-GET  /login/again?to=   a session that is over goes on by its grant, or else anew
+GET /login/again?to= an expired session is renewed by its grant, or a new login begins
 GET  /login/session     who is signed in, and until when
 GET  /login/out         you are signed out
-POST /login/renew       the session goes on: somebody uses the page
-POST /login/logout      it ends; where to go from there
-POST /login/backchannel the provider ends it (`backchannel`)
+POST /login/renew the session is renewed: the page is in use
+POST /login/logout the session ends; returns where to go from there
+POST /login/backchannel the provider ends the session (`backchannel`)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from gantry.services.query.login.targets import HOME, target_of
 from gantry.services.query.login.tokens import TokenReader
 
 BY_LOGIN, BY_GRANT = "login", "grant"
-"""How a browser came by its session in the last seconds: who comes without one then would go in a circle."""
+"""How a browser got its session in the last seconds: if it comes without one then, another login would be a loop."""
 _CAME_SECONDS = 10.0
 _BACK_CHANNEL = ("backchannel",)
 _NEVER_KEPT = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
@@ -55,7 +55,7 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 
 async def no_login(request: web.BaseRequest, match: Match) -> web.StreamResponse:
-    """The handler where login is not set up."""
+    """The handler if login is not configured."""
     raise _NOT_HERE
 
 
@@ -119,7 +119,7 @@ class LoginService:
         return _to(authorization_url(provider, self._client, flow), cookies)
 
     async def _callback(self, request: web.BaseRequest) -> web.Response:
-        """OpenID Connect Core 1.0 3.1.2.5. The state counts in the browser that began with it, and once."""
+        """OpenID Connect Core 1.0 3.1.2.5. The state is valid only in the browser that began with it, and once."""
         state = request.query.get("state", "")
         flow = self._sessions.flow(request.headers, state)
         if flow is None or flow.state != state:
@@ -131,7 +131,7 @@ class LoginService:
         tokens = await self._provider.tokens(form_of_code(self._client, code, flow), self._client)
         came = await self._reader.read(tokens, self._client, nonce=flow.nonce)
         now = self._sessions.now()
-        # A session is always a new one: what the browser had before is replaced (no fixation).
+        # The session is always a new one: the browser's previous one is replaced (no fixation).
         begun = Grant(came.identity.subject, token_urlsafe(12), now, now, came.expires, tokens.refresh, came.sid)
         session, cookies = self._issued(Session(came.identity, begun.number, now, came.sid, now), begun)
         logger.info("signed in", caller=session.identity.name)
@@ -170,7 +170,8 @@ class LoginService:
         return _with(web.json_response(_shown(session)), ())
 
     async def _logout(self, request: web.BaseRequest) -> web.Response:
-        """OpenID Connect RP-Initiated Logout 1.0; this browser's session ends, others of the same person go on."""
+        """OpenID Connect RP-Initiated Logout 1.0; this browser's session ends, other sessions of the same person
+        continue."""
         session, grant = self._sessions.session(request.headers), self._sessions.grant(request.headers)
         name = session.identity.name if session is not None else ""
         if grant is not None and grant.refresh:
@@ -207,7 +208,7 @@ class LoginService:
         return self._issued(session, grant)
 
     def _issued(self, session: Session, grant: Grant) -> tuple[Session, list[str]]:
-        """Both as of now, and their cookies. Raises `LoginRefused`."""
+        """The session and the grant with their new ends, and their cookies. Raises `LoginRefused`."""
         now, limits = self._sessions.now(), self._sessions.limits
         until = limits.until(grant, now)
         if until <= now:
@@ -234,7 +235,7 @@ class LoginService:
 
 
 def came_in_vain() -> web.Response:
-    """For a browser that signed in a moment ago, and whose session is not known here: once more would be a circle."""
+    """For a browser that signed in a moment ago, and whose session is not known here: another login would be a loop."""
     words = (
         "You signed in a moment ago, and the archive does not know the session. Either the browser keeps no cookies, "
         "or processes of the archive have different secrets in login.session_key_file."
@@ -244,7 +245,7 @@ def came_in_vain() -> web.Response:
 
 
 def to_login(path_and_query: str, *, again: bool) -> web.Response:
-    """For a browser without a session that counts: `again` if it has what it may go on by."""
+    """For a browser without a valid session: `again` if it has a grant to renew it."""
     return _to(f"/login{'/again' if again else ''}?to={quote(path_and_query, safe='')}", ())
 
 

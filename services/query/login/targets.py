@@ -1,4 +1,4 @@
-"""Where somebody comes back to after the login: a page of ours and nothing else. Pure."""
+"""Where a browser returns to after the login: only a page of ours. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LONGEST = 1024
 
 
 def target_of(asked: str) -> str:
-    """The path and query to come back to; `HOME` for what is none of our pages.
+    """The path and query to return to; `HOME` for anything but one of our pages.
 
-    Browsers take `\\` for `/`, and `//host` for another host; what is encoded is decoded by some proxies on its way.
+    Browsers take `\\` for `/`, and `//host` for another host; some proxies decode encoded characters.
     """
     if len(asked) > _LONGEST or not asked.isascii() or not asked.isprintable() or "\\" in asked or " " in asked:
         return HOME

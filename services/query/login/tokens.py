@@ -1,4 +1,4 @@
-"""The tokens that a provider gave become an identity: the ID token says who came, one of the two what he may."""
+"""The tokens of a provider become an identity: the ID token names the person, one of the two the roles."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CLOCKS = frozenset(("expired", "early"))
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who signed in, until when the token counts that says so, in seconds since the epoch, and the session at the
-    provider (`sid`), "" where it names none."""
+    """The identity that signed in; when its token expires, in seconds since the epoch; and the session at the provider
+    (`sid`), "" if it names none."""
 
     identity: Identity
     expires: float
@@ -27,7 +27,7 @@ class SignedIn:
 
 
 class TokenReader:
-    """Looks at tokens of one issuer, by the rules of `access.issuers`."""
+    """Checks tokens of one issuer, by the rules of `access.issuers`."""
 
     def __init__(self, issuers: IssuerTokens, name: str, table: RoleTable, *, from_id_token: bool) -> None:
         self._issuers = issuers
@@ -38,7 +38,8 @@ class TokenReader:
     async def read(
         self, tokens: GivenTokens, client: OurClient, *, nonce: str | None = None, subject: str = ""
     ) -> SignedIn:
-        """Who it is. `nonce` is that of the login, `subject` who it is that goes on. Raises `LoginRefused`."""
+        """The identity. `nonce` is that of the login, `subject` the person whose session is renewed. Raises
+        `LoginRefused`."""
         claims: Mapping[str, Any] = {}
         sid: object = ""
         if tokens.identity or nonce is not None or self._from_id_token:
@@ -58,8 +59,8 @@ class TokenReader:
         return SignedIn(identity, float(claims["exp"]), sid if isinstance(sid, str) else "")
 
     async def signed_out(self, token: str, client: OurClient) -> SignedOut:
-        """Whom a logout token signs out. Raises `TokenRefused`, and `DependencyUnavailable` where the provider's keys
-        cannot be had."""
+        """The person or session that a logout token signs out. Raises `TokenRefused`, and `DependencyUnavailable` if
+        the provider's keys cannot be read."""
         return signed_out_of(await self._issuers.claims(token, client.client_id, LOGOUT_TYPES))
 
     async def _claims(self, which: str, token: str, audience: str) -> Mapping[str, Any]:
@@ -76,7 +77,7 @@ class TokenReader:
             raise LoginRefused("away", 503, "The keys of the identity provider cannot be had just now.") from error
 
     def _require_role(self, identity: Identity) -> None:
-        """Somebody who may nothing is told so at once: an empty page would look like an empty archive."""
+        """A person without any role is told so at once: an empty page would look like an empty archive."""
         if self._table.verbs_of(identity):
             return
         which = "ID token" if self._from_id_token else "access token"

@@ -1,5 +1,5 @@
-"""Links for people outside: they are made, listed and revoked, looked at and opened (docs/sharing.md).
+"""Links for people outside: made, listed and revoked, viewed and opened (docs/sharing.md).
 
-What belongs here: what is asked of the log and the index for that, and what people outside are told, as pages without
-scripts. What does not: who is let in, which is decided by the fold (`gantry.common.access.shares`).
+What belongs here: requests to the log and the index for that, and the pages, without scripts, that people outside see.
+What does not: who is admitted, which the fold decides (`gantry.common.access.shares`).
 """

@@ -1,4 +1,4 @@
-"""Somebody comes by a link. Each step is told to the log before it counts, and the order of the log decides."""
+"""A visitor opens a link. Each step is published before it takes effect, and the order of the log decides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gantry.common.runtime.followed_shares import NEWS_SECONDS, FollowedShares
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nobody was let in, and why; `wait` is in seconds. `share` is the link's name, "" where there is none."""
+    """Why a visitor was refused; `wait` is in seconds. `share` is the link's name, "" if there is none."""
 
     share: str
     refusal: Refusal
@@ -27,24 +27,24 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class LetIn:
-    """Somebody was let in."""
+    """A visitor was admitted."""
 
     kept: Pass
     studies: tuple[str, ...]
-    """As they are seen."""
+    """The studies as the visitor sees them."""
     of: tuple[str, ...]
-    """As the archive has them."""
+    """The studies as the archive has them."""
 
 
 class Entrance:
-    """Where links are opened."""
+    """Opens links."""
 
     def __init__(self, shares: FollowedShares, clock: Clock) -> None:
         self._shares = shares
         self._clock = clock
 
     async def seen(self, token: str) -> Share | None:
-        """The link of a token. Looking at it changes nothing. Raises `DependencyUnavailable`."""
+        """The link of a token. Viewing it changes nothing. Raises `DependencyUnavailable`."""
         known = (await self._shares.current()).of_token(token)
         return known or (await self._shares.current(NEWS_SECONDS)).of_token(token)
 
@@ -66,14 +66,14 @@ class Entrance:
         return await self._open(share, trial, trace)
 
     async def _try(self, share: Share, trial: str, password: str, trace: str) -> Refused | None:
-        """Why a password does not open the link; None where it does. A try counts before it is looked at, so that no
-        number of them at once, at no number of processes, is more than there may be."""
+        """Why a password does not open the link; None if it does. A try counts before the password is compared, so that
+        parallel tries, even at several processes, cannot exceed the limit."""
         assert share.created is not None
         name, now = share.created.share, self._clock.now_us()
         if wait := share.waits_for(now):
             return Refused(name, Refusal.WAITING, wait)
         if not password or len(password) > LONGEST_PASSWORD:
-            return Refused(name, Refusal.WRONG)  # none was given: that is no guess
+            return Refused(name, Refusal.WRONG)  # no password was given: not a guess
         await self._shares.tell(ShareTried(DEFAULT_PARTITION, trace, name, trial, now))
         if trial not in share.tries:
             return Refused(name, Refusal.WAITING, share.waits_for(now))

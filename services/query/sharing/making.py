@@ -1,4 +1,4 @@
-"""A link is made: what is told of it, and the token that only the answer has."""
+"""Makes links: the event, and the token that only the answer has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gantry.common.runtime.deidentification_profiles import Profiles
 
 @dataclass(frozen=True, slots=True)
 class MadeShare:
-    """A link. Its token is nowhere else."""
+    """A link. Its token is not stored anywhere."""
 
     created: ShareCreated
     token: str
@@ -33,9 +33,8 @@ class MadeShare:
 async def made(
     asked: AskedShare, index: ReadIndex, by: str, trace: str, now: int, profiles: Profiles | None = None
 ) -> MadeShare:
-    """A link to studies that are there, which is still to be told; to de-identified copies of them where that is asked
-    for. Raises `NotFound` where one is not there, `NotUnderstood` for a profile that cannot be shared by,
-    `DependencyUnavailable`."""
+    """A link to studies that are stored, or to de-identified copies of them; its event is still to be published. Raises
+    `NotFound` if a study is missing, `NotUnderstood` for a profile that is not for sharing, `DependencyUnavailable`."""
     studies, copies_of = _shown_as(asked, profiles or Profiles())
     for study in asked.studies:
         if not await _is_there(index, study):
@@ -63,7 +62,7 @@ async def made(
 
 
 def _shown_as(asked: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The studies as visitors see them, and those of the archive where these are others."""
+    """The studies as visitors see them, and those of the archive if these differ."""
     if not asked.deidentify:
         return asked.studies, ()
     deidentifier = profiles.known.get(asked.deidentify)
@@ -75,13 +74,13 @@ def _shown_as(asked: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], t
 
 
 def sharing_profiles(profiles: Profiles) -> list[str]:
-    """The names of those by which links may be made."""
+    """The names of the profiles that links may use."""
     return sorted(name for name, one in profiles.known.items() if Option.UIDS not in one.profile.options)
 
 
 def revoked(shares: Shares, name: str, by: str, why: str, trace: str, now: int, *, any_: bool) -> ShareRevoked | None:
-    """That a link is taken back; None where it is over already. `any_`: not only those that `by` made. Raises
-    `NotFound` where there is none, `NotUnderstood` for a reason that is no line of text."""
+    """The event that revokes a link; None if the link has ended already. `any_`: not only links that `by` made. Raises
+    `NotFound` if there is no such link, `NotUnderstood` for a reason that is not one line of text."""
     if len(why) > LONGEST_REASON or not why.isprintable():
         raise NotUnderstood(f"reason: one line of at most {LONGEST_REASON} characters")
     share = shares.named(name)
@@ -91,7 +90,7 @@ def revoked(shares: Shares, name: str, by: str, why: str, trace: str, now: int, 
 
 
 def shown(share: Share, now: int) -> dict[str, Any]:
-    """What is said of a link to those who look after it: neither its token nor its password."""
+    """A link as its owner and operators see it: without its token and its password."""
     made_ = share.created
     assert made_ is not None
     refusal = share.refusal(now)

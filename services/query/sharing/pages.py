@@ -1,4 +1,4 @@
-"""What people outside see of a link, as pages without scripts. Pure."""
+"""The pages of a link for people outside, without scripts. Pure."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ _FOOT = "</main>\n</body>\n</html>\n"
 
 
 def welcome(until: str, *, password: bool, wrong: bool = False) -> str:
-    """The page of a link that opens; `wrong`: a password was given, and is not the one. It says nothing of what is
-    shared: whoever has the link, and no password, learns nothing."""
+    """The page of a link that can be opened; `wrong`: a wrong password was given. It does not describe what is shared:
+    without the password, the link reveals nothing."""
     words = f"<p>Somebody shared medical images with you. The link works until {escape(until)}.</p>\n"
     if wrong:
         words += f'<p role="alert">{escape(WORDS[Refusal.WRONG])}</p>\n'
@@ -66,11 +66,11 @@ def welcome(until: str, *, password: bool, wrong: bool = False) -> str:
 
 
 def refused(refusal: Refusal, wait: int = 0) -> str:
-    """The page of a link that does not open; `wait` is in seconds."""
+    """The page of a link that cannot be opened; `wait` is in seconds."""
     later = f" Try again in {max(1, -(-wait // 60))} minutes." if refusal is Refusal.WAITING else ""
     return said("This link does not open", WORDS[refusal] + later)
 
 
 def said(title: str, words: str) -> str:
-    """A page that says something. The words are text, not markup."""
+    """A page with a message. The words are text, not markup."""
     return _HEAD.format(title=escape(title)) + f"<p>{escape(words)}</p>\n" + _FOOT

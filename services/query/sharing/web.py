@@ -1,8 +1,8 @@
 """Links for people outside.
 
-POST    /dicom-web/shares        {"studies": [UID], "expires": TIME, "reason": TEXT}, and what else it may say
-GET     /dicom-web/shares        those that the caller made; all for who may operate
-DELETE  /dicom-web/shares/NAME   it opens no longer, and whoever is in is out; ?reason=
+POST /dicom-web/shares {"studies": [UID], "expires": TIME, "reason": TEXT}, and optional fields
+GET /dicom-web/shares those that the caller made; all for callers that may operate
+DELETE /dicom-web/shares/NAME the link is revoked, and its visitors lose access; ?reason=
 GET     /s/TOKEN                 the page of a link. It changes nothing: robots that make previews open none
 POST    /s/TOKEN                 the link is opened: a cookie, and on to the images
 """
@@ -59,7 +59,7 @@ logger = get_logger("shares")
 
 
 async def no_shares(request: web.BaseRequest, match: Match) -> web.StreamResponse:
-    """The handler where there are no links."""
+    """The handler if links are not configured."""
     raise _NOT_HERE
 
 
@@ -79,8 +79,8 @@ class ShareService:
         sessions: Sessions | None = None,
         profiles: Profiles | None = None,
     ) -> None:
-        """`longest_us` is how far off the end of a link may be; `may_share` and `may_operate` are the names of tokens,
-        and `LOOPBACK`. By `profiles` what is shared may be de-identified."""
+        """`longest_us` is the longest time until the end of a link; `may_share` and `may_operate` are the names of
+        tokens, and `LOOPBACK`. `profiles` are those by which shared studies may be de-identified."""
         self._profiles = profiles or Profiles()
         self._sealed = sealed
         self._followed = followed
@@ -190,7 +190,7 @@ class ShareService:
     async def _turned_away(self, request: web.BaseRequest, match: Match, why: Refused) -> web.StreamResponse:
         self._metrics.share_openings.labels(why.refusal.value).inc()
         peer = str(request[CALLER].address)
-        # Each is on record; an address that guesses all day must not fill the log.
+        # Each refusal is recorded; an address that guesses all day must not fill the log.
         kind = (peer, why.share, why.refusal)
         if times := self._seldom.times(kind, self._clock.monotonic()):
             logger.warning("link not opened", share=why.share, kind=why.refusal.value, peer=peer, count=times)

@@ -43,10 +43,10 @@ _OHIF_POLICY = (
 )
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?|(?<=[;{,(\[])[ \t]+//.*$", re.MULTILINE)
-"""What a line begins with, lines that hold but a comment, and comments at its end. No text of a script goes over
-several lines, and none has a comment in it."""
+"""Indentation, lines with nothing but a comment, and comments at the end of a line. No string in our scripts spans
+several lines or contains a comment."""
 _LINE_ENDS = re.compile(rb"(?<=[;{,(\[])\n+")
-"""Those that end nothing."""
+"""Line ends that do not end a statement."""
 _BELOW = "viewer/page/"
 _VERSIONED = re.compile(f"{_BELOW}([0-9a-f]{{16}})/([^/]+)")
 _MISSING = "OHIF is not installed: run deploy/ohif.sh (it needs npm), or see docs/dicomweb.md"
@@ -102,7 +102,7 @@ class Served:
     isolated: bool = False
     """Whether the page needs cross-origin isolation (SharedArrayBuffer)."""
     forever: bool = False
-    """Whether this path never means anything else: its version is in it."""
+    """Whether this path never changes its content: it contains the version."""
 
 
 def page_file(
@@ -117,10 +117,10 @@ def page_file(
     share: str = "",
 ) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
-    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; a study
-    arrives as long as something of it came within `quiet` seconds, 0: nobody says so; `lab`: the archive is there to be
-    tried, so the page offers samples; `login`: people have sessions; `share`: somebody came by a link, to "look", or to
-    "take" objects away as well."""
+    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; a study is
+    shown as arriving if part of it came within the last `quiet` seconds, 0: never; `lab`: the archive is for trial, so
+    the page offers samples; `login`: people have sessions; `share`: the visitor opened a link, to "look", or to "take"
+    objects away as well."""
     path, version = _without_version("" if path.partition("/")[0] in PLACES else path)
     file = _page_files().get(path)
     if file is not None:
@@ -154,7 +154,7 @@ def ohif_file(path: str, ohif: Path | None, *, login: bool = False) -> Served | 
         if not file.is_relative_to(ohif.resolve()) or not file.is_file():
             return None
         return _served(file.read_bytes(), file.suffix, _OHIF_POLICY, isolated=True)
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # a name that is not valid for a file
         return None
 
 
@@ -166,16 +166,16 @@ def _page_files() -> dict[str, Path]:
 
 
 def _without_version(path: str) -> tuple[str, str]:
-    """A path as if the page had one version only, and the version that it names. Modules import each other by relative
-    paths: what the page names brings the rest of its version. Another version is that of a page which was opened before
-    an upgrade, or of another process while it lasts: it gets what there is, and is to ask again."""
+    """A path without its version, and that version. Modules import each other by relative paths, so all of them get the
+    version that the page names. A request for another version comes from a page that was opened before an upgrade, or
+    from another process during it: it gets the current file, to be revalidated."""
     found = _VERSIONED.fullmatch(path)
     return (f"{_BELOW}{found[2]}", found[1]) if found else (path, "")
 
 
 @cache
 def _version() -> str:
-    """Of all files of the page."""
+    """The version: a digest of all files of the page."""
     digest = blake2s(digest_size=8)
     for path, file in sorted(_page_files().items()):
         digest.update(path.encode() + b"\0" + (file.read_bytes() if path else b"") + b"\0")
@@ -184,8 +184,8 @@ def _version() -> str:
 
 @cache
 def _content(file: Path) -> bytes:
-    """As the browser gets it: scripts without comments and indentation, an eighth of what would be on the wire, and the
-    page with the version of what it names."""
+    """The content for the browser: scripts without comments and indentation, an eighth less to transfer, and the page
+    with the version of its files."""
     content = file.read_bytes()
     if file.suffix == ".html":
         return content.replace(f"/{_BELOW}".encode(), f"/{_BELOW}{_version()}/".encode())

@@ -1,9 +1,9 @@
-"""Invoke Image Display (IHE RAD-106): what another system asks for becomes an address of the page. Pure.
+"""Invoke Image Display (IHE RAD-106): the request of another system becomes an address of the page. Pure.
 
     /IHEInvokeImageDisplay?requestType=PATIENT&patientID=4711^^^HOSPITAL
     /IHEInvokeImageDisplay?requestType=STUDY&accessionNumber=A20240131
 
-What the page shows then is what whoever sits there may see, as with any other address of it.
+The page then shows what the user may see, as with any other of its addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
 
 
 def address_of(query: Mapping[str, str]) -> str:
-    """The address. Raises `NotUnderstood`, in words for who made the link."""
+    """The address. Raises `NotUnderstood`, in words for the author of the link."""
     asked = query.get("requestType", "")
     if asked == "STUDY":
         return _of_studies(query)
@@ -77,7 +77,7 @@ def _several(query: Mapping[str, str], name: str) -> list[str]:
 
 
 def _term(name: str, value: str) -> str:
-    """A value that is searched for as it is."""
+    """A term that matches a value literally."""
     value = value.strip()
     if not value or len(value) > _LONGEST or not value.isprintable() or _NOT_IN_TERMS & set(value):
         raise NotUnderstood(f"{name}: a value of at most {_LONGEST} characters without quotation marks or wildcards")

@@ -35,8 +35,8 @@ class Page:
         lab: bool = False,
     ) -> None:
         """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to;
-        `quiet` is `completion.quiet`, `lab` as `page_file` has it. With `sessions` whoever opens the page has one, or
-        signs in, or came by one of `shares`."""
+        `quiet` is `completion.quiet`, `lab` as `page_file` has it. With `sessions`, a user needs one, signs in, or
+        opened one of `shares`."""
         self._ohif = ohif
         self._told = ae_title, port, quiet
         self._lab = lab
@@ -63,8 +63,8 @@ class Page:
         return await answer(request, found.content, found.media_type, headers)
 
     async def _share(self, request: web.BaseRequest) -> str:
-        """Whether somebody from outside asks, who cannot sign in, to "look" or to "take" away; "" for anybody else. A
-        session counts before a link."""
+        """ "look" or "take" for a visitor from outside, who cannot sign in; "" for anyone else. A session takes
+        precedence over a link."""
         if self._shares is None or (self._sessions is not None and self._sessions.identity(request.headers)):
             return ""
         brought = self._shares.brought(request.headers)
@@ -73,7 +73,7 @@ class Page:
         try:
             return "take" if (await self._shares.shown(brought)).download else "look"
         except GantryError:
-            return "look"  # revoked, or not known now: what the page asks for tells why
+            return "look"  # revoked, or unknown now: the page's own requests report why
 
     def _find(self, path: tuple[str, ...], login: bool, share: str) -> Served | None:
         if path[:1] == ("ohif",):
@@ -82,7 +82,7 @@ class Page:
 
 
 def _invoked(request: web.BaseRequest) -> web.Response:
-    """IHE RAD-106, from another system: on to the page, which knows who sits there."""
+    """IHE RAD-106, from another system: redirect to the page, which knows its user."""
     try:
         address = address_of(request.rel_url.query)
     except NotUnderstood as error:
@@ -92,7 +92,7 @@ def _invoked(request: web.BaseRequest) -> web.Response:
 
 
 def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response | None:
-    """The way to a session, for a browser without one."""
+    """A redirect to the login, for a browser without a session."""
     session, grant = sessions.session(request.headers), sessions.grant(request.headers)
     if session is not None and sessions.now() < session.until:
         return None

@@ -1,4 +1,4 @@
-"""Where objects may go as they are: not to whom a rule sends de-identified ones."""
+"""Destinations that may get identified objects: not those to which rules send de-identified ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = get_logger("retrieve")
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The destinations of C-MOVE and of the page, without those that get de-identified objects by rules alone."""
+    """The destinations of C-MOVE and of the page, without those that get only de-identified objects, by rules."""
 
     peers: Peers
     deidentified: frozenset[str]
@@ -25,8 +25,8 @@ class Identified:
         return [title for title in self.peers.destinations() if title not in self.deidentified]
 
     def destination(self, ae_title: str, ours: str) -> Peer | None:
-        """Where an AE title is reached, called by our title `ours`; None where nothing may be sent there so. Raises
-        `DependencyUnavailable` while it may be a peer that is not read yet."""
+        """The address of an AE title, for calls from our title `ours`; None if nothing may be sent there from it.
+        Raises `DependencyUnavailable` while it may be a peer that has not been read yet."""
         if ae_title in self.deidentified:
             logger.warning(
                 "not sent: this destination gets de-identified objects, by rules alone", destination=ae_title

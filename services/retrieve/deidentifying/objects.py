@@ -1,4 +1,4 @@
-"""Objects that were opened for sending, de-identified on their way: through a file without a name, in a worker."""
+"""Objects opened for sending are de-identified in a worker, through an unnamed file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _PATIENCE = 60.0
 # Addresses, not memory: a worker maps the object that it reads.
 _LIMITS = PoolLimits(deadline=600.0, memory=12 << 30)
 _MORE = 1 << 20
-"""What de-identification may add to an object: how it was done, pseudonyms longer than what they stand for."""
+"""What de-identification may add to an object: its own description, and pseudonyms longer than the values they
+replace."""
 
 
 class Deidentification:
@@ -48,9 +49,8 @@ class Deidentifying:
         return self.deidentifier.pseudonyms.uid(uid)
 
     async def deidentified(self, opened: Opened, client: str, *, ahead: bool) -> Opened:
-        """The object without what identifies anybody; `opened` is closed. The digest of what was read is compared
-        before a byte of the result can leave. Raises `NotDeidentified` where it must not leave, `Unavailable` and
-        `Damaged`."""
+        """The de-identified object; `opened` is closed. The digest of what was read is compared before a byte of the
+        result can be sent. Raises `NotDeidentified` if it must not be sent, `Unavailable` and `Damaged`."""
         try:
             room = 2 * opened.size + _MORE
             budget = self.deidentification.budget
@@ -75,7 +75,7 @@ class Deidentifying:
         read, out = await JobSpool.open(), None
         try:
             copied = await read.copy(opened.source, opened.size)
-            # The end of a source is where its digest is compared.
+            # A source compares its digest when it is read to the end.
             if copied != opened.size:
                 raise NotDeidentified("it is shorter than the index says")
             out = await JobSpool.open()

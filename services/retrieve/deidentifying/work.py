@@ -12,8 +12,8 @@ _PIECE = 1 << 20
 
 
 def deidentify(files: Files, deidentifier: Deidentifier, transfer_syntax_uid: str) -> tuple[str, str]:
-    """Write the data set of the input without what identifies anybody. Returns the SOP Instance UID that it has then,
-    and "" for why it must not leave; or "" and why."""
+    """Write the de-identified data set of the input. Returns its new SOP Instance UID and ""; or, if it must not be
+    sent, "" and the reason."""
     try:
         done = deidentifier.deidentified(_pieces(files.input), transfer_syntax_uid)
         for piece in done.pieces:

@@ -1,1 +1,1 @@
-"""WADO-RS and WADO-URI (PS3.18 9, 10.4): `bulk` gives single values, `errors` says in HTTP what went wrong."""
+"""WADO-RS and WADO-URI (PS3.18 9, 10.4): `bulk` gives single values, `errors` turns errors into HTTP problems."""

@@ -73,7 +73,8 @@ class BulkService:
         return await self._send(request, _InMemory(turned), len(turned))
 
     async def _known(self, location: Location, tag: int) -> tuple[int, int] | None:
-        """Where a value is, if the layout alone tells: reading the header of a deflated object means inflating it."""
+        """Where a value is, if the layout alone shows it: reading the header of a deflated object means inflating
+        it."""
         if _is_big(location):
             return None
         layout = await self._objects.layout(location)
@@ -101,7 +102,7 @@ class BulkService:
         return await self._frames.send_frames(request, location, image, range(1, image.frames + 1))
 
     async def _fragments(self, request: web.BaseRequest, location: Location, image: Image) -> web.StreamResponse:
-        """A video, or frames that cannot be told apart: each fragment as it is, so that nothing is lost."""
+        """A video, or frames whose boundaries are unknown: each fragment as it is, so that nothing is lost."""
         with as_problems():
             fragments = await self._found.everything(location, image)
             await self._objects.check(location)  # while the answer can still say what is wrong
@@ -213,7 +214,7 @@ def _tag(text: str) -> int:
 
 
 _ITEM_NUMBER = re.compile("[0-9]{1,9}")
-"""`isdigit` takes what `int` does not, as a superscript."""
+"""`isdigit` accepts characters that `int` does not, such as a superscript."""
 
 
 def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[bytes, bytes, Encoding]:

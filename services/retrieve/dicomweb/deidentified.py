@@ -2,9 +2,9 @@
 
 GET /dicom-web/studies/1.2.3/deidentified?profile=teaching&reason=autumn+course
 
-By a profile of the settings, as links and routes; for those that may share. Objects are de-identified one after the
-other in worker processes, and no byte of one leaves before it is whole. What cannot be de-identified is left out;
-README.TXT, the last file, says how many and why.
+The profile is one of the settings, as for links and routes; the caller must have permission to share. Objects are
+de-identified one after the other in worker processes, and no byte of one leaves before it is whole. What cannot be
+de-identified is left out; README.TXT, the last file, says how many and why.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from gantry.services.retrieve.pixels.converter import ConversionFailed
 from gantry.services.retrieve.threads import give_way
 
 MOST_INSTANCES = 20_000
-"""As a link shows; `gantry export` takes more."""
+"""The same limit as for a link; `gantry export` takes more."""
 AT_ONCE = 2
-"""Downloads of one process."""
+"""Concurrent downloads of one process."""
 _CHUNK = 1 << 18
 _MOST_REASONS = 20
 _NOT_HERE = "nothing can be de-identified here: deidentification.profiles is not set (docs/deidentification.md)"
@@ -78,7 +78,7 @@ class DeidentifiedService:
         return {Resource.DEIDENTIFIED: self.of}
 
     async def of(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with what can be de-identified of it; 409 where that is nothing, or where it is too much."""
+        """200 with the objects that can be de-identified; 409 if there are none, or too many."""
         through = self._through(request)
         if self._under_way >= AT_ONCE:
             later = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -94,7 +94,7 @@ class DeidentifiedService:
             self._under_way -= 1
 
     def _through(self, request: web.BaseRequest) -> Deidentifying:
-        """By what; the request notes it for the record. Raises `HttpProblem`."""
+        """The profile to use; the request notes it for the record. Raises `HttpProblem`."""
         if not may(request, Verb.SHARE, self._may_share):
             raise HttpProblem(403, "this caller may not share; http.may_share names those that may")
         if not self._profiles.known:
@@ -181,7 +181,7 @@ class DeidentifiedService:
     async def _one(
         self, location: Location, through: Deidentifying, client: str, withheld: Counter[str], *, ahead: bool = False
     ) -> Opened | None:
-        """The de-identified data set, or None for one that must not leave."""
+        """The de-identified data set, or None if it must not be sent."""
         try:
             opened = await self._openings.data_set(location, location.transfer_syntax_uid, client, ahead=ahead)
             return await through.deidentified(opened, client, ahead=ahead)

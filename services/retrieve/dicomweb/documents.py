@@ -1,4 +1,4 @@
-"""Objects that are no pictures, as something that a person reads (PS3.18 8.7.4): encapsulated documents as they are,
+"""Objects that are not images, in a form that a person reads (PS3.18 8.7.4): encapsulated documents as they are,
 structured reports as HTML or text."""
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ ENCAPSULATED = {
     STORAGE_SOP_CLASSES["EncapsulatedOBJStorage"]: "model/obj",
     STORAGE_SOP_CLASSES["EncapsulatedMTLStorage"]: "model/mtl",
 }
-"""The media type of each class (PS3.3 A.45, A.85): what an object says of itself may be any, a web page's too."""
+"""The media type of each class (PS3.3 A.45, A.85): the type that an object states may be anything, even that of a web
+page."""
 _TEXTS = frozenset(("text/xml", "model/obj", "model/mtl"))
 _ALONE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
-"""A page of somebody else's: it runs nothing, loads nothing, and is of no origin."""
+"""For a page of foreign origin: it runs nothing, loads nothing, and gets no origin."""
 
 
 def media_types_of(location: Location) -> Sequence[str]:
-    """What an object that is no picture is shown as, the usual one first; none for all other objects."""
+    """The media types for an object that is not an image, the default first; empty for all other objects."""
     encapsulated = ENCAPSULATED.get(location.sop_class_uid)
     if encapsulated is not None:
         return [encapsulated]
@@ -60,8 +61,8 @@ class Documents:
         self._stall = stall
 
     async def send(self, request: web.BaseRequest, location: Location, accept: str) -> web.StreamResponse:
-        """The document, in the type that `accept` asks for. Raises `HttpProblem` 404 where there is none in the object,
-        406 if it cannot be had so."""
+        """The document, in the type that `accept` asks for. Raises `HttpProblem` 404 if the object has none, 406 if it
+        is not available in that type."""
         offer, _ = choose(parse_accept(accept), [Offer(kind) for kind in media_types_of(location)])
         etag = f'"{hashlib.blake2b(f"{version_of(location)} {offer.type}".encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
@@ -82,7 +83,7 @@ class Documents:
     async def _encapsulated(
         self, request: web.BaseRequest, location: Location, kind: str, headers: dict[str, str]
     ) -> web.StreamResponse:
-        """The document or a range of it: who shows a PDF asks for its end first."""
+        """The document or a range of it: PDF viewers ask for the end first."""
         with as_problems():
             offset, inline, length = await self._value(location, kind)
         part = asked_range(request.headers, length)

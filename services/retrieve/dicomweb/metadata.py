@@ -108,7 +108,7 @@ def _corrected(head: Head) -> Head:
 
 
 def _document(head: Head, texts: Texts) -> bytes:
-    """The result of `attributes_with`, as text."""
+    """The result of `attributes_with` as text."""
     uri = _uris(head, _BASE)
     said = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
     for tag, attribute in _beside(head, uri).items():

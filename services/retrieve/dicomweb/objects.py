@@ -170,8 +170,8 @@ class ObjectService:
         return await out.end()
 
     async def _present(self, locations: Sequence[Location]) -> tuple[list[Location], list[Damaged]]:
-        """The objects that are present with the right length, at least one, and those that are not. Checked before the
-        head of the response is sent."""
+        """The objects that are present with the right length, at least one, and those that are missing or damaged.
+        Checked before the head of the response is sent."""
         missed: dict[int, Damaged] = {}
         places = iter(range(len(locations)))
 

@@ -1,4 +1,4 @@
-"""What a person looks at (PS3.18 10.4.1.1.3): a picture of an image, a video, a document."""
+"""Representations for people (PS3.18 10.4.1.1.3): a picture of an image, a video, a document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gantry.services.retrieve.dicomweb.video import MP4
 from gantry.services.retrieve.pixels.look import look_of
 
 MOST_TRIED = 20
-"""Instances of a study or series that are looked at for one with an image."""
+"""Instances of a study or series that are searched for one with an image."""
 
 
 class RenderedService:

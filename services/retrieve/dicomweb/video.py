@@ -1,4 +1,4 @@
-"""A video as it is stored, for a player: the file that its fragments make up (PS3.18 8.7.4, PS3.5 A.4.6)."""
+"""A video as it is stored, for a player: the file that its fragments form (PS3.18 8.7.4, PS3.5 A.4.6)."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class UriService:
             )
         if types := media_types_of(location):
             return await self._documents.send(request, location, ",".join(kinds) or types[0])
-        # PS3.18 9.1.2.2.1: the first requested type that we make; JPEG if none is requested.
+        # PS3.18 9.1.2.2.1: the first requested type that we support; JPEG if none is requested.
         kind = next((kind for kind in kinds if kind in PICTURES or kind in _ANY), None if kinds else "*/*")
         if kind is None:
             raise HttpProblem(406, f"contentType is neither application/dicom nor {', '.join(PICTURES)}")

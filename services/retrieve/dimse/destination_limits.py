@@ -32,7 +32,7 @@ class DestinationLimits:
             async with own, self._in_all:
                 yield
         finally:
-            # Peers come and go by the API: nothing stays of a destination to which nothing is sent.
+            # The API adds and removes peers, so nothing is stored for a destination without transfers.
             self._users[destination] -= 1
             if not self._users[destination]:
                 del self._users[destination], self._to[destination]

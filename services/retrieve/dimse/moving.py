@@ -40,7 +40,7 @@ class RetrieveSettings:
 class Job:
     """One request to send. Objects are sent while `is_wanted`; `progressed` is called after each sub-operation, and an
     error that it raises once the requester is not `is_open` ends the job. `originator` holds the elements that name the
-    C-MOVE to a destination. Objects go `through` de-identification where that is asked for."""
+    C-MOVE to a destination. Objects pass `through` de-identification if that is set."""
 
     counters: Counters
     is_wanted: Callable[[], bool]

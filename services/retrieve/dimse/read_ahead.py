@@ -27,9 +27,9 @@ _LEAST_OF_LONG = 4 << 20
 
 def cost(location: Location, context: AcceptedContext, budget: Budget, *, converts: bool = False) -> int:
     """Bytes that an object counts as in the budget: its length, with a minimum, since it also holds a file or a
-    request; the minimum is higher for a long object, which holds its connection to the store until it is read. The
+    request; the minimum is higher for a long object, which occupies its connection to the store until it is read. The
     length of a converted object is unknown, and all associations share the worker processes: at most two at once.
-    `converts`: so it is for every object."""
+    `converts`: every object is treated as a converted one."""
     if converts or context.transfer_syntax != location.transfer_syntax_uid:
         return budget.limit // 2
     length = location.data_set_length
@@ -40,7 +40,7 @@ class ReadAhead:
     """The objects that one association has opened ahead, by their place in the order."""
 
     def __init__(self, opener: Opener, budget: Budget, *, converts: bool = False) -> None:
-        """`converts`: every object is made into another one when it is opened."""
+        """`converts`: every object is converted when it is opened."""
         self._converts = converts
         self._opener = opener
         self._budget = budget

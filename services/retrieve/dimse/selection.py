@@ -22,6 +22,6 @@ def select(sop_class_uid: str, identifier: bytes, transfer_syntax_uid: str) -> Q
         raise NotUnderstood("not a retrieve sop class")
     decoded = decode_identifier(identifier, transfer_syntax_uid)
     if model is Model.STUDY_ROOT and decoded.keys.get(QUERY_RETRIEVE_LEVEL) == [Level.PATIENT.value]:
-        # Not a level of this model (PS3.4 C.6.2.1), but Orthanc moves patients this way, and the intent is clear.
+        # This level is not in the model (PS3.4 C.6.2.1), but Orthanc moves patients this way, and the intent is clear.
         model = Model.PATIENT_ROOT
     return compile_retrieve(decoded, model, DEFAULT_PARTITION, relational=True)

@@ -34,45 +34,46 @@ from gantry.services.retrieve.fetching.holders import NOTHING, Lack, studies_of
 from gantry.services.retrieve.unindexed import Locating
 
 _CANCELLED_SECONDS = 0.5
-"""How long a C-CANCEL may go unheard while a study is fetched."""
+"""Longest delay until a C-CANCEL is noticed while a study is fetched."""
 logger = get_logger("retrieve")
 
 
 Delivered = Callable[[str, str, tuple[str, str], Sequence[Location], Counters, str], None]
-"""Called when a request is over: over what, who asked, who received and where, the objects, how many were sent, and the
-trace."""
+"""Called when a request ends, with its operation, the requester, the receiver's name and address, the objects, the
+counters, and the trace."""
 Begins = Callable[[str, str, tuple[str, str], Sequence[Location], str], None]
-"""Called when a request begins to send: over what, who asked, who is to receive and where, the objects, the trace."""
+"""Called when a request begins to send, with its operation, the requester, the receiver's name and address, the
+objects, and the trace."""
 
 
 class Through(Protocol):
     """Fetches studies that only other archives have."""
 
     def is_for(self, calling_ae_title: str) -> bool:
-        """Whether it does so for a peer."""
+        """Whether it fetches for this peer."""
 
     async def bring(self, study: str, trace: str) -> Lack:
-        """Wait until a study is here; what of it is lacking."""
+        """Wait until a study is here. Returns what is lacking."""
 
 
 class MoveRecord(Protocol):
     """The record of one C-MOVE on the log."""
 
     async def end(self) -> None:
-        """The move is over, its final response is next: say what was not taken. Never raises."""
+        """The move is over, and its final response is next: record what was not taken. Never raises."""
 
     def leave(self) -> None:
-        """The move is broken off, unless it has ended: what was not taken is left to others. Returns at once."""
+        """The move is aborted, unless it has ended: what was not taken is left to others. Returns at once."""
 
 
 MoveBegins = Callable[[Request, Peer, Query, Sequence[Location], Counters], Awaitable[MoveRecord | None]]
-"""Called before the first sub-operation of a C-MOVE; None where it is not recorded."""
+"""Called before the first sub-operation of a C-MOVE; None if it is not recorded."""
 Destinations = Callable[[str, str], Peer | None]
 """(destination AE title, our AE title) to the peer to connect to; None if the destination is not configured."""
 
 
 async def unrecorded(*_: object) -> MoveRecord | None:
-    """`MoveBegins` where no move is recorded."""
+    """`MoveBegins` for a process that records no moves."""
     return None
 
 
@@ -90,8 +91,8 @@ class _Progress:
         now = self._clock.monotonic()
         if now >= self._next and self._counters.remaining:
             self._next = now + self._every
-            # Of an association that has ended `request.cancelled` tells: sub-operations under way end by themselves,
-            # and what the destination answers to them is counted.
+            # `request.cancelled` shows that the association has ended: sub-operations under way end by themselves, and
+            # the destination's answers to them are counted.
             with suppress(AssociationAborted):
                 await self._request.respond(PENDING, extra=self._counters.elements(with_remaining=True))
 
@@ -114,9 +115,9 @@ class RetrieveService:
         move_begins: MoveBegins = unrecorded,
         through: Through | None = None,
     ) -> None:
-        """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
-        request, with the UID of each study of which something may have been sent; `delivered` with what became of
-        it, and `begins` before anything is sent. `through` fetches what only other archives have."""
+        """`gets_originals` takes an AE title: whether it gets objects without corrections. `accessed` is called, once a
+        request, with the UID of each study of which something may have been sent; `begins` before anything is sent, and
+        `delivered` with the outcome. `through` fetches what only other archives have."""
         self._through = through
         self._begins = begins
         self._move_begins = move_begins
@@ -174,8 +175,8 @@ class RetrieveService:
             self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
 
     async def _fetched(self, request: Request, query: Query) -> Lack | None:
-        """Wait for what is fetched from other archives; what of it is lacking. None if the request was cancelled
-        meanwhile: the fetch goes on."""
+        """Wait for what is fetched from other archives. Returns what is lacking; None if the request was cancelled
+        meanwhile (the fetch continues)."""
         if self._through is None or not self._through.is_for(request.association.calling_ae_title):
             return NOTHING
         lacking, why = 0, ""
@@ -193,8 +194,8 @@ class RetrieveService:
         await request.respond(CANCELLED, extra=Counters(1).elements(with_remaining=True))
 
     async def _alive(self, request: Request, work: Coroutine[Any, Any, Lack]) -> Lack | None:
-        """Wait for a study. PS3.4 C.4.2.3.1: pending responses tell the requester, which has a timeout, that we are at
-        it; there is at least one sub-operation to come."""
+        """Wait for a study. PS3.4 C.4.2.3.1: pending responses keep the requester from timing out; at least one
+        sub-operation is still to come."""
         fetching = asyncio.create_task(work)
         told = self._clock.monotonic()
         try:

@@ -51,13 +51,14 @@ class Counters:
     sent_bytes: int = 0
     """Bytes of the data sets that were sent, in their stored length."""
     why: str = ""
-    """What was wrong with the destination, if sub-operations failed because of it."""
+    """What is wrong with the destination, if sub-operations failed because of it."""
     unable: str = ""
-    """Why objects could not be read or prepared, where that is our own trouble and passes."""
+    """Why objects could not be read or prepared, if the fault is ours and temporary."""
     deidentified_by: str = ""
     """The profile by which objects are de-identified before they are sent."""
     withheld: dict[str, str] = field(default_factory=dict)
-    """Why what was not sent must not leave: it cannot be de-identified. By SOP Instance UID; all have failed, too."""
+    """Why objects must not be sent, since they cannot be de-identified: by SOP Instance UID. Each counts as failed,
+    too."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
@@ -99,7 +100,7 @@ class Counters:
 
 
 class Deidentifies(Protocol):
-    """What objects become before they are sent."""
+    """De-identifies objects before they are sent."""
 
     @property
     def profile(self) -> str:
@@ -109,8 +110,8 @@ class Deidentifies(Protocol):
         """The SOP Instance UID under which an object is sent."""
 
     async def deidentified(self, opened: OpenedObject, client: str, *, ahead: bool) -> OpenedObject:
-        """An object that was opened, without what identifies anybody; it is closed. Raises `NotDeidentified` where it
-        must not leave, and `Unavailable`."""
+        """The opened object, de-identified; the original is closed. Raises `NotDeidentified` if it must not be sent,
+        and `Unavailable`."""
 
 
 class SubOperations:
@@ -132,8 +133,8 @@ class SubOperations:
 
     @asynccontextmanager
     async def over(self, association: Association, through: Deidentifies | None = None) -> AsyncIterator[Transfer]:
-        """A transfer over one association, of objects that go `through` de-identification where that is asked for;
-        objects that it opened ahead are closed with it."""
+        """A transfer over one association, of objects that pass `through` de-identification if that is set; objects
+        that it opened ahead are closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
 
         async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
@@ -173,11 +174,11 @@ class Transfer:
         self._contexts: dict[tuple[str, str], AcceptedContext | None] = {}
         self._next = self._next_to_open = 0
         self.why = ""
-        """Why objects were not sent, where it is their store's doing."""
+        """Why objects were not sent, if their store is at fault."""
         self.unable = ""
-        """Why objects could not be read or prepared, where that passes."""
+        """Why objects could not be read or prepared, if that is temporary."""
         self.withheld: dict[str, str] = {}
-        """Why what must not leave was not sent, by SOP Instance UID."""
+        """Why objects must not be sent, by SOP Instance UID."""
 
     async def send(
         self,

@@ -1,1 +1,1 @@
-"""What documents say: structured reports as text and as HTML. Pure."""
+"""Structured reports as text and as HTML. Pure."""

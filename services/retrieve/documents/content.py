@@ -58,7 +58,7 @@ _RELATIONSHIPS = {
 @dataclass(frozen=True, slots=True)
 class ContentItem:
     """One item, with those below it: how it belongs to its parent, the name of its concept, its value in words;
-    `is_container` where it has no value but what is below."""
+    `is_container` if it has no value of its own."""
 
     relationship: str
     name: str
@@ -68,7 +68,8 @@ class ContentItem:
 
 
 def content_of(data_set: Attributes) -> ContentItem:
-    """The root of the tree. What has no words that are known is an item without a value; nothing raises."""
+    """The root of the tree. Content that cannot be put into words becomes an item without a value; this never
+    raises."""
     kind = text_of(data_set, VALUE_TYPE)
     reference = _values(data_set, REFERENCED_CONTENT_ITEM_IDENTIFIER)
     value = f"{_REFERENCE} item {'.'.join(map(str, reference))}" if reference else _VALUES.get(kind, _nothing)(data_set)
@@ -82,7 +83,7 @@ def content_of(data_set: Attributes) -> ContentItem:
 
 
 def code_meaning(data_set: Attributes, tag: int) -> str:
-    """The meaning of the first code of a sequence, or the code itself; "" where there is none."""
+    """The meaning of the first code of a sequence, or the code itself; "" if there is none."""
     code = next(iter(items_of(data_set, tag)), {})
     # A code that is long, or a URN, stands elsewhere (PS3.3 8.1).
     said = [text_of(code, one) for one in (CODE_MEANING, CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE)]
@@ -126,7 +127,7 @@ def _number(data_set: Attributes) -> str:
     measured = next(iter(items_of(data_set, MEASURED_VALUE_SEQUENCE)), {})
     unit = next(iter(items_of(measured, MEASUREMENT_UNITS_CODE_SEQUENCE)), {})
     number = text_of(measured, NUMERIC_VALUE)
-    # A code of UCUM is what people read, but for 1, which is no unit, and for words in curly brackets.
+    # People read UCUM codes as they are, except 1, which is not a unit, and annotations in curly brackets.
     code = text_of(unit, CODE_VALUE) if text_of(unit, CODING_SCHEME_DESIGNATOR) == "UCUM" else "{"
     words = "" if code == "1" else text_of(unit, CODE_MEANING) if code.startswith("{") else code
     value = f"{number} {words}".strip()
@@ -190,8 +191,8 @@ def _values(data_set: Attributes, tag: int) -> list[Any]:
 
 
 def text_of(data_set: Attributes, tag: int) -> str:
-    """The first value of an attribute as text; "" where it has none. Decimal strings are as they were written where the
-    model was read so (`ModelReader`)."""
+    """The first value of an attribute as text; "" if it has none. Decimal strings are as they were written if the model
+    was read that way (`ModelReader`)."""
     if "BulkDataURI" in data_set.get(name_of(tag), ()):
         return "(too long to be shown here)"
     for value in _values(data_set, tag):
@@ -203,5 +204,5 @@ def text_of(data_set: Attributes, tag: int) -> str:
 
 
 def items_of(data_set: Attributes, tag: int) -> list[Attributes]:
-    """The items of a sequence; none where it is not there."""
+    """The items of a sequence; empty if it is absent."""
     return [value for value in _values(data_set, tag) if isinstance(value, Mapping)]

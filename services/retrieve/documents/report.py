@@ -1,6 +1,6 @@
 """A structured report as a document: text for a terminal or a page, or HTML (PS3.18 8.7.4). Pure.
 
-Whatever an object says is shown as text, never as markup. What belongs to a finding stands below it, indented.
+The content of an object is shown as text, never as markup. Items below a finding are indented.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _report(data_set: Attributes) -> _Report:
 
 
 def _observer(item: Attributes) -> str:
-    """Who stands for the report, since when, and where he belongs (PS3.3 C.17.2)."""
+    """Who verified the report, when, and for which organisation (PS3.3 C.17.2)."""
     since = date_time(text_of(item, VERIFICATION_DATE_TIME))
     said = (person(item, VERIFYING_OBSERVER_NAME), since, text_of(item, VERIFYING_ORGANIZATION))
     return ", ".join(filter(None, said))

@@ -18,7 +18,7 @@ MOST_STUDIES = 16
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An archive that has a study. `instances` is how many it says it has, 0 where it does not say."""
+    """An archive that has a study. `instances` is how many it reports, 0 if it does not say."""
 
     ae_title: str
     instances: int = 0
@@ -26,7 +26,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What could not be fetched: so many `instances`, and `why`. Nothing lacks where it is 0."""
+    """How many `instances` could not be fetched, and `why`. 0 means that none is lacking."""
 
     instances: int = 0
     why: str = ""
@@ -41,7 +41,7 @@ def keys_for(study: str) -> dict[int, list[str]]:
 
 
 def holder_in(ae_title: str, study: str, answers: Iterable[Mapping[int, Sequence[str]]]) -> Holder | None:
-    """What an archive's answers say of a study; None if none is of it. Archives ignore keys."""
+    """What an archive's answers say of a study; None if no answer is about it: some archives ignore keys."""
     counts = [
         _number(answer.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ())
         for answer in answers
@@ -51,13 +51,14 @@ def holder_in(ae_title: str, study: str, answers: Iterable[Mapping[int, Sequence
 
 
 def in_order(holders: Iterable[Holder]) -> list[Holder]:
-    """Whom to ask first: who has the most of it; where that does not tell, in the order given."""
+    """The holders in the order in which to ask them: those with the most instances first; ties stay in the order
+    given."""
     return sorted(holders, key=lambda one: -one.instances)
 
 
 def lack_of(here: int, told: int, moved: int, whole: bool) -> int:
-    """How many instances are lacking, where `told` is what the archive says it has, and `moved` the sub-operations of
-    its C-MOVE, which ended as a success or not. What is not known is at least one."""
+    """How many instances are lacking: `told` is what the archive says it has, and `moved` the sub-operations of its
+    C-MOVE, which may or may not have succeeded. An unknown number counts as at least one."""
     lacking = max(0, max(told, moved) - here)
     if whole or (told and here >= told):
         return lacking
@@ -65,7 +66,7 @@ def lack_of(here: int, told: int, moved: int, whole: bool) -> int:
 
 
 def studies_of(query: Query) -> tuple[str, ...]:
-    """The studies that a retrieval names; none where it names none, or more than are fetched."""
+    """The studies that a retrieval names; empty if it names none, or more than can be fetched."""
     condition = query.conditions.get(STUDY_INSTANCE_UID)
     if isinstance(condition, UidList):
         return condition.uids if len(condition.uids) <= MOST_STUDIES else ()

@@ -1,9 +1,9 @@
-"""What is not here whole, since it is being fetched or that broke off.
+"""Studies that are incomplete here, because a fetch is under way or was broken off.
 
-    state/fetches/STUDY_INSTANCE_UID.json: until when somebody fetches it, and how many instances there are.
+    state/fetches/STUDY_INSTANCE_UID.json: until when a process fetches it, and how many instances there are.
 
-The record is written before another archive is asked to send, and is removed when the study is here whole: so no
-process, after whatever crash, takes the part that came for the study.
+The record is written before another archive is asked to send, and is removed when the study is complete here: so no
+process, after any crash, takes a part of the study for all of it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ROOT = "state/fetches/"
 
 @dataclass(frozen=True, slots=True)
 class FetchRecord:
-    """`until`, in microseconds since the epoch, somebody is at it; `instances` is how many there are, as far as it is
-    known, and `archive` who says so."""
+    """A process fetches it `until` then, in microseconds since the epoch; `instances` is how many there are, as far as
+    known, according to `archive`."""
 
     until: int
     instances: int
@@ -34,7 +34,7 @@ class FetchRecords:
         self._objects = objects
 
     async def read(self, study: str) -> FetchRecord | None:
-        """The record of a study; None where there is none, or it cannot be read as one."""
+        """The record of a study; None if there is none, or it cannot be parsed."""
         try:
             content = await read_whole(self._objects, _key(study))
         except NotFound:
@@ -47,12 +47,12 @@ class FetchRecords:
         await self._objects.put(_key(study), [json.dumps(values).encode()])
 
     async def remove(self, study: str) -> None:
-        """It is here whole."""
+        """Remove the record: the study is complete here."""
         await self._objects.delete(_key(study))
 
 
 def parsed(content: bytes) -> FetchRecord:
-    """A record from its bytes. One that is damaged still says that the study is not known to be whole."""
+    """A record from its bytes. Even a damaged one means that the study may be incomplete."""
     try:
         values = json.loads(content)
         until, instances, archive = values["until"], values["instances"], values["archive"]

@@ -1,4 +1,4 @@
-"""Other archives are asked who has a study (PS3.4 C.4.1), and one of them to send it here (PS3.4 C.4.2)."""
+"""Asks other archives which of them has a study (PS3.4 C.4.1), and one of them to send it here (PS3.4 C.4.2)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gantry.services.retrieve.fetching.holders import Holder, holder_in, keys_fo
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 _MOST_ANSWERS = 100
-"""To a question for one study."""
+"""Answers to a C-FIND for one study."""
 _SILENT = 120.0
-"""Seconds without a response after which a C-MOVE is broken off."""
+"""Seconds without a response after which a C-MOVE is aborted."""
 logger = get_logger("federation")
 
 Asked = Callable[[tuple[str, str], str, bytes, str, str], None]
-"""AE title and host of who is asked, trace, identifier, why it failed, and the SOP class by which it was asked."""
+"""AE title and host of the archive, trace, identifier, why it failed, and the SOP class of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Sent:
 
 
 class Archives:
-    """The archives of `federation.archives`, as those who send studies here."""
+    """The archives of `federation.archives`, as senders of studies."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Archives:
         metrics: Metrics,
         asked: Asked = lambda *_: None,
     ) -> None:
-        """`deadlines` in seconds for a C-FIND, by AE title. `ae_title` is ours. `asked` is told of each request."""
+        """`deadlines` in seconds for a C-FIND, by AE title. `ae_title` is ours. `asked` is called for each request."""
         self._deadlines = deadlines
         self._contact = contact
         self._ae_title = ae_title
@@ -62,7 +62,7 @@ class Archives:
         return ae_title in self._deadlines
 
     async def holders(self, study: str, trace: str) -> tuple[list[Holder], list[str]]:
-        """Who has a study, in the order of the settings, and the AE titles of those that did not say."""
+        """The holders of a study, in the order of the settings, and the AE titles of archives that did not answer."""
         found = await asyncio.gather(*(self._one(title, study, trace) for title in self._deadlines))
         silent = [title for title, (_, answered) in zip(self._deadlines, found, strict=True) if not answered]
         return [holder for holder, _ in found if holder is not None], silent
@@ -95,7 +95,7 @@ class Archives:
         return self._told(title, holder, outcome, why)
 
     async def _find(self, peer: Peer, study: str) -> tuple[Holder | None, str]:
-        """What it says of the study, and why it refused. Raises `GantryError`."""
+        """What the archive says of the study, and why it refused. Raises `GantryError`."""
         answers: list[Mapping[int, Sequence[str]]] = []
         status = SUCCESS
         async with connect(peer, [(STUDY_ROOT_FIND, SYNTAXES)]) as association:
@@ -116,7 +116,7 @@ class Archives:
         return holder, outcome == "answered"
 
     async def send(self, holder: Holder, study: str, trace: str) -> Sent:
-        """Have a study sent to us. What is at fault is in the answer."""
+        """Have a study sent to us. Errors are in the result."""
         title = holder.ae_title
         peer = self._contact(title, self._ae_title)
         if peer is None:
@@ -131,7 +131,7 @@ class Archives:
                     last = command
                 why = "" if last is not None and last.status == SUCCESS else _words(last)
         except GantryError as error:
-            # One that is slow to release has sent everything.
+            # An archive that is slow to release has sent everything.
             why = "" if last is not None and last.status == SUCCESS else str(error)
         finally:
             self._asked((title, peer.host), trace, data, why, STUDY_ROOT_MOVE)
@@ -142,7 +142,7 @@ class Archives:
 
 
 def _operations(command: Command | None) -> int:
-    """The sub-operations that a response tells of."""
+    """The sub-operations that a response counts."""
     elements = (
         *(Element.COMPLETED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS),
         *(Element.FAILED_SUB_OPERATIONS, Element.REMAINING_SUB_OPERATIONS),

@@ -1,4 +1,4 @@
-"""A study is fetched once for all who wait for it, by whichever process was asked first."""
+"""A study is fetched once for all requests that wait for it, by whichever process was asked first."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LEASE_US = 30_000_000
 _RENEWED_SECONDS = 10.0
 _LOOKED_SECONDS = 0.5
 _GROWS_SECONDS = 20.0
-"""After the archive has sent everything, so long nothing more is found here before that is taken for all."""
+"""Seconds without new objects here, after the archive has sent everything, before the fetch counts as finished."""
 _AGAIN_SECONDS = 60.0
-"""After a fetch that did not bring all, before this process tries again."""
+"""Seconds before this process retries a fetch that was incomplete."""
 _MOST_KNOWN = 10_000
 logger = get_logger("federation")
 
@@ -48,8 +48,8 @@ class FetchThrough:
         deadline: float,
         at_once: int,
     ) -> None:
-        """`located` finds objects that are stored, also if the index does not know them yet. `deadline` in seconds, of
-        one fetch; `at_once` run in this process, others wait for them."""
+        """`located` finds objects that are stored, also if the index does not know them yet. `deadline` of one fetch in
+        seconds; `at_once` fetches run in this process, further ones wait."""
         self._archives = archives
         self._records = records
         self._located = located
@@ -63,20 +63,20 @@ class FetchThrough:
         self._failed: dict[str, tuple[float, Lack]] = {}
 
     def is_for(self, calling_ae_title: str) -> bool:
-        """Whether the retrievals of a peer fetch through: the policy says so, it is not one of the archives (two that
-        fetch from each other would do so for ever), and sees every study."""
+        """Whether the retrievals of a peer fetch through: the policy allows it, the peer sees every study, and is not
+        one of the archives (two archives that fetch from each other would never end)."""
         calling = calling_ae_title.strip()
         return calling not in self._archives and self._is_federated(calling) and self.is_seen
 
     @property
     def is_seen(self) -> bool:
-        """Whether the one for whom something is asked sees every study, and not copies of some."""
+        """Whether the current requester sees every study, and not copies of some."""
         sight = SIGHT.get()
         return sight.whole and not sight.copies
 
     async def bring(self, study: str, trace: str) -> Lack:
-        """Wait until a study is here, or as much of it as can be had; what is lacking. A caller that waits no more ends
-        nothing. Raises `DependencyUnavailable`."""
+        """Wait until a study is here, or as much of it as is available. Returns what is lacking. The fetch continues if
+        a caller stops waiting. Raises `DependencyUnavailable`."""
         under_way = self._under_way.get(study)
         if under_way is None:
             is_here = await self._records.read(study) is None and await self._count(study) > 0
@@ -100,7 +100,7 @@ class FetchThrough:
         return task
 
     async def close(self) -> None:
-        """End what is under way: the records say that it is not whole."""
+        """End the fetches under way: their records mark the studies as incomplete."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
@@ -120,7 +120,7 @@ class FetchThrough:
     async def _fetched(self, study: str, trace: str) -> Lack:
         begun = self._clock.monotonic()
         while (record := await self._records.read(study)) is not None and record.until > self._clock.now_us():
-            # Another process is at it.
+            # Another process is fetching it.
             if self._clock.monotonic() - begun > self._deadline:
                 return Lack(1, "another process did not fetch it in time")
             await self._clock.sleep(_LOOKED_SECONDS)
@@ -139,7 +139,7 @@ class FetchThrough:
         return await self._from(in_order(holders), study, trace, record.instances if record else 0)
 
     async def _from(self, holders: list[Holder], study: str, trace: str, known: int) -> Lack:
-        """Have it sent by one archive after another, until it is here whole."""
+        """Ask one archive after another to send it, until it is complete here."""
         told = holders[0].instances or known
         lack = NOTHING
         for holder in holders:
@@ -153,7 +153,7 @@ class FetchThrough:
                 await self._records.remove(study)
                 return NOTHING
             if here == 0 and holder is holders[-1]:
-                # Nothing came: there is no part that could be taken for the whole.
+                # Nothing arrived, so there is no part to be mistaken for the whole study.
                 await self._records.remove(study)
         if await self._count(study):
             await self._records.write(study, FetchRecord(0, told, holders[0].ae_title))
@@ -188,7 +188,7 @@ class FetchThrough:
         await self._records.write(study, FetchRecord(self._clock.now_us() + _LEASE_US, told, holder.ae_title))
 
     async def _arrived(self, study: str, wanted: int) -> int:
-        """Wait until as many are found here as are `wanted`, as long as they become more. Returns how many are."""
+        """Wait until `wanted` instances are found here, while their number grows. Returns it."""
         here, since = await self._count(study), self._clock.monotonic()
         while here < wanted and self._clock.monotonic() - since < _GROWS_SECONDS:
             await self._clock.sleep(_LOOKED_SECONDS)
@@ -198,7 +198,7 @@ class FetchThrough:
         return here
 
     async def _is_hidden(self, study: str) -> bool:
-        """Whether something of a study was deleted or rejected here, which is not brought back."""
+        """Whether part of a study was deleted or rejected here: that is not fetched again."""
         with restricted(EVERYTHING):
             async for some in self._index.fated(DEFAULT_PARTITION, study):
                 if any(one.fate.hidden for one in some):

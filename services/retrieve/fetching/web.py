@@ -1,4 +1,4 @@
-"""WADO-RS with `federated=true`: the study is fetched first, and who waits too long is told to come again."""
+"""WADO-RS with `federated=true`: the study is fetched first; a client that waits too long is told to retry later."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class WebFetching:
     """Waits in front of the handlers of whole objects and metadata."""
 
     def __init__(self, through: FetchThrough, wait: float) -> None:
-        """A request waits for at most `wait` seconds; the fetch goes on."""
+        """A request waits for at most `wait` seconds; the fetch continues."""
         self._through = through
         self._wait = wait
 
     def around(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
-        """The handlers, those of studies, series, instances and metadata fetching what is not here."""
+        """The handlers; those of studies, series, instances and metadata fetch what is not here."""
         return {name: self._fetching(one) if name in _FETCHING else one for name, one in handlers.items()}
 
     def _fetching(self, handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""Which transfer syntaxes of compressed frames can be decoded, and in which form their samples come out. Pure."""
+"""Which transfer syntaxes of compressed frames can be decoded, and the form of the decoded samples. Pure."""
 
 from __future__ import annotations
 

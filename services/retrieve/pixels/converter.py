@@ -55,8 +55,8 @@ class Converter:
             yield
 
     async def decode(self, image: Image, frame: Readable, out: JobSpool, photometric: str, client: str) -> None:
-        """Append the samples of a compressed frame to `out`. The caller has taken room for both at once: two callers
-        that had taken half each would wait for each other. Raises `ConversionFailed` and `Unavailable`."""
+        """Append the samples of a compressed frame to `out`. The caller has reserved room for both at once: two callers
+        with half each would wait for each other. Raises `ConversionFailed` and `Unavailable`."""
         _require(image, frame.length)
         read = await JobSpool.open()
         try:

@@ -27,7 +27,7 @@ from gantry.services.retrieve.reading import Objects
 _KEPT = 2_000_000
 """Fragments that are cached, of 16 bytes each; an object counts as some more."""
 MOST_LOOKED_AT = 10_000
-"""Fragments of one object whose first bytes are read if nothing else tells its frames apart."""
+"""Fragments of one object whose first bytes are read if nothing else delimits its frames."""
 
 
 class FrameFinder:
@@ -40,7 +40,7 @@ class FrameFinder:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def frames(self, location: Location, image: Image) -> Frames:
-        """The frames of an encapsulated image. Raises `NoFrame` if they cannot be told apart."""
+        """The frames of an encapsulated image. Raises `NoFrame` if their boundaries cannot be found."""
         key = location.object_key
         # Many requests ask for frames of one object at once: the search, of up to thousands of reads, is done once.
         async with self._turns.setdefault(key, asyncio.Lock()):

@@ -38,7 +38,7 @@ class Pictured:
 
 
 class FrameReader:
-    """Opens frames, of objects that were read well (`Objects.open_checked`)."""
+    """Opens frames of objects that were found intact (`Objects.open_checked`)."""
 
     def __init__(self, objects: Objects, frames: FrameFinder, converter: Converter) -> None:
         self._objects = objects
@@ -92,7 +92,7 @@ class FrameReader:
     @asynccontextmanager
     async def decoded(self, location: Location, image: Image, number: int, client: str) -> AsyncIterator[Readable]:
         """The samples of a compressed frame, in the photometric interpretation and planar configuration that the
-        metadata say (docs/decisions/0014). Raises `ConversionFailed`, `Unavailable`, `NoFrame`, `Damaged`."""
+        metadata state (docs/decisions/0014). Raises `ConversionFailed`, `Unavailable`, `NoFrame`, `Damaged`."""
         photometric = frame_photometric(image)
         length = replace(image, photometric=photometric).frame_bytes
         async with self.stored(location, image, number) as frame, self._converter.room(length + frame.length):

@@ -128,7 +128,7 @@ def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
         numbers = {name: int(found[name]) for name in names}
     except (TypeError, ValueError):
         raise _impossible() from None
-    # Some devices write 0 where they mean that there is no cine, and pixel data is of one frame at least.
+    # Some devices write 0 for an image that is not a cine; pixel data has at least one frame.
     numbers["frames"] = numbers["frames"] or _DEFAULTS["frames"]
     stored = _number(found["stored"], numbers["allocated"])
     if not _is_possible(numbers, stored):

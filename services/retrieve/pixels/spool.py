@@ -31,7 +31,7 @@ class JobSpool:
 
     @classmethod
     async def in_memory(cls) -> JobSpool:
-        """An empty spool that is on no disk, where the system can do that: what it holds may be a secret. Raises
+        """An empty spool that is not on any disk, if the system supports that: its content may be a secret. Raises
         `DependencyUnavailable`."""
         return cls(await _translated(_create_in_memory))
 

@@ -74,7 +74,7 @@ def _answer(request: int, read: int, written: int) -> bytes:
     except MemoryError:
         answer = {"cannot": "it needs more memory than a decoder may have"}
     except OSError as error:
-        # What a decoder raises about bytes that it cannot read has no number: the system had no part in it.
+        # An error that a decoder raises about bytes that it cannot read has no errno: the system is not its cause.
         answer = {"failed": os.strerror(error.errno)} if error.errno else _not_decoded(error)
     except BaseException as error:
         answer = _not_decoded(error)

@@ -52,7 +52,7 @@ logger = get_logger("routing")
 
 
 def build_moves(context: Context) -> MoveRecords | None:
-    """The record of C-MOVEs that are finished later; None where there are none."""
+    """The records of C-MOVEs that are finished later; None if there are none."""
     settings = context.settings.routing
     if not settings.finish_moves:
         return None
@@ -64,7 +64,8 @@ def build_moves(context: Context) -> MoveRecords | None:
 def build_routing(
     context: Context, mover: Mover, index: Locating, delivered: Delivered, moves: MoveRecords | None
 ) -> RoleParts:
-    """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
+    """What the settings of `routing` ask for; nothing if there are no rules and no moves to finish. Raises
+    `ConfigError`."""
     settings = context.settings.routing
     asked = settings.rules or settings.steps or settings.prefetch or settings.workitems or settings.tells_of_patients
     if not asked and moves is None:
@@ -118,14 +119,14 @@ def build_routing(
 
 
 def mute_destinations(rules: Iterable[RouteRuleSettings], peers: Iterable[KnownPeer]) -> list[str]:
-    """The AE titles that are asked for storage commitment, and are not admitted to report on an association of their
+    """The AE titles that are asked for storage commitment, but are not admitted to report on an association of their
     own."""
     may = {peer.ae_title for peer in peers if Permission.COMMIT in peer.may}
     return sorted({title for rule in rules if rule.commit for title in rule.to if title not in may})
 
 
 def curious_destinations(titles: Iterable[str], peers: Iterable[KnownPeer]) -> list[str]:
-    """Those of the AE titles that may search or retrieve by themselves: what they get so is not de-identified."""
+    """The AE titles that may also search or retrieve: objects that they retrieve are not de-identified."""
     asks = {Permission.FIND, Permission.RETRIEVE}
     return sorted({peer.ae_title for peer in peers if asks.intersection(peer.may)}.intersection(titles))
 
@@ -145,7 +146,7 @@ def _work(context: Context) -> WorkRequests | None:
 
 
 def _reached(context: Context) -> tuple[str, str]:
-    """Our AE title, and the URL by which we are reached, "" where it is not known."""
+    """Our AE title, and the URL by which we are reached, "" if unknown."""
     return context.settings.dimse.ae_title, (context.settings.http.url or "").rstrip("/")
 
 
@@ -269,8 +270,8 @@ def _receivers(context: Context) -> dict[str, Hl7Receiver]:
 
 
 def _check_names(context: Context, where: str, names: Iterable[str]) -> None:
-    """Destinations that are no peers have names of their own among AE titles. Raises `ConfigError`. The API
-    refuses such peers; one that it added before prevails nowhere, and keeps no process from its start."""
+    """The names of destinations other than peers must not be AE titles of peers. Raises `ConfigError`. The API refuses
+    such peers; one that it added earlier takes precedence nowhere, and does not prevent a start."""
     for name in names:
         if name in context.peers.in_file():
             raise ConfigError(where, None, f"{name} is an AE title of `peers`, too: name one of them otherwise")
@@ -294,7 +295,7 @@ def _tells(context: Context) -> bool:
 
 
 def _steps_of(context: Context) -> StepsOf:
-    """The performed procedure steps of a study; nothing is read of them where nobody is told of studies."""
+    """The performed procedure steps of a study; they are not read unless something is notified of studies."""
 
     async def steps_of(partition: str, study: str) -> Sequence[PerformedStep]:
         orders, follower = context.orders.begin()
@@ -305,7 +306,8 @@ def _steps_of(context: Context) -> StepsOf:
 
 
 def _may_retrieve(peers: Peers, ae_title: str) -> Sight:
-    """What an AE title could retrieve if it asked now; where it is admitted without being known, what all such see."""
+    """What an AE title could retrieve if it asked now; for one that is admitted without being a known peer, what all
+    such callers see."""
     known = next((peer for peer in peers.known() if peer.ae_title == ae_title), None)
     if known is not None and Permission.RETRIEVE not in known.may:
         return NOTHING

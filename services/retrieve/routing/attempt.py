@@ -1,4 +1,4 @@
-"""One attempt to send what a route is about."""
+"""One attempt to send the objects, or the message, of a route."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _OPERATION, _MOVED = "route", "finished C-MOVE"
 
 
 class RouteSender:
-    """Sends over the same lanes as C-MOVE, and to web servers; tells HL7 receivers."""
+    """Sends over the same lanes as C-MOVE, and to web servers; notifies HL7 receivers."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class RouteSender:
         servers: Mapping[str, WebDestination] | None = None,
         receivers: Mapping[str, Hl7Receiver] | None = None,
     ) -> None:
-        """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
-        else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
-        say how urgent routes are, `profiles` which destinations get de-identified objects. `servers` are
-        those that get objects by STOW-RS, by name, `receivers` those that are told of studies by HL7."""
+        """`peer_of` maps an AE title to where objects may be sent, `contact_of` to the address for anything else; None
+        if the policy does not allow it, or does not say. `sight_of` is what it may retrieve now. `times` define how
+        urgent routes are, `profiles` which destinations get de-identified objects. `servers`, by name, get objects by
+        STOW-RS; `receivers` get HL7 messages about studies."""
         self._receivers = receivers or {}
         self._servers = servers or {}
         self._profiles = profiles or Profiles()
@@ -102,9 +102,9 @@ class RouteSender:
     async def attempt(
         self, route: RouteRequested, taken: Collection[str], is_wanted: Callable[[], bool], tried: int = 0
     ) -> Attempted:
-        """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
-        C-MOVE, what its requestor may retrieve now. It was `tried` so often. What is at fault is in the answer, and
-        nothing is raised for it."""
+        """Send what arrived between the receipts of a route, without the SOP Instance UIDs that were `taken` before;
+        for a C-MOVE, what its requestor may retrieve now. `tried` counts earlier attempts. Failures are in the result,
+        and are not raised."""
         receiver = self._receivers.get(route.destination)
         if receiver is not None:
             return await receiver.attempt(route)
@@ -152,7 +152,7 @@ class RouteSender:
         return await self._send(route, server, locations, is_wanted, through)
 
     def _through(self, route: RouteRequested) -> Deidentifying | None:
-        """By which profile objects are de-identified. Raises `DependencyUnavailable`."""
+        """The profile by which objects are de-identified. Raises `DependencyUnavailable`."""
         found = self._profiles.of(route.destination, route.deidentify)
         if found is None:
             return None
@@ -169,7 +169,8 @@ class RouteSender:
         tried: int,
         through: Deidentifying | None,
     ) -> Attempted:
-        """What the destination said not to have is sent again first; what must not leave is not asked for."""
+        """Objects that the destination reported missing are sent again first; those that must not be sent are not asked
+        for."""
         withheld: Mapping[str, str] = {}
         try:
             before = await self._commitment.before(route, tried)
@@ -232,7 +233,7 @@ class RouteSender:
         failed = frozenset(counters.failed_uids)
         taken = frozenset(one.sop_instance_uid for one in counters.taken) - failed
         failed -= withheld.keys()
-        # The destination has nothing to do with it, and is not counted as one that refuses.
+        # The destination is not involved, and is not counted as refusing.
         why = why or of_peer or (counters.unable if failed else "")
         if failed and not why:
             why = f"{route.destination} did not take {len(failed)} instances{f': {words}' if words else ''}"
@@ -240,7 +241,8 @@ class RouteSender:
         return Attempted(taken, failed, why, withheld=withheld)
 
     def _said(self, route: RouteRequested) -> Mapping[int, Value]:
-        """What is said with each object. PS3.7 9.1.1.1.6: the sub-operations are those of a C-MOVE, also later."""
+        """Command elements for each object. PS3.7 9.1.1.1.6: the sub-operations belong to a C-MOVE, even when they are
+        made later."""
         priority = self._times.priority(route).code
         if route.kind != MOVE:
             return {Element.PRIORITY: priority}
@@ -251,8 +253,8 @@ class RouteSender:
         }
 
     async def _locations(self, route: RouteRequested, taken: Collection[str]) -> list[Location]:
-        """The current objects of what came between two receipts: what was sent again with the same bytes has its first
-        receipt, and is there already."""
+        """The current objects of what arrived between two receipts: an object that was received again with the same
+        bytes keeps its first receipt, and was there before."""
         query = Query(route.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((route.study_instance_uid,))})
         found: list[Location] = []
         with restricted(self._sight_of(route.requestor) if route.kind == MOVE else EVERYTHING):

@@ -1,4 +1,4 @@
-"""What one attempt at a route came to (pure)."""
+"""The outcome of one attempt at a route (pure)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What came of it: the SOP Instance UIDs that were taken, and those that were not; None where nothing was tried.
-    `refused`: the destination answered and did not want them, so that trying again soon is of little use. With `waits`
-    (seconds) it will say by itself what becomes of them, and is not asked before; `answered`: it has, and what follows
-    is on the log. `is_delivered`: there was nothing to do, and that is well. `withheld`: why instances must not leave,
-    by SOP Instance UID; they are neither taken nor failed, and not tried again."""
+    """The outcome: the SOP Instance UIDs that were taken, and those that were not; None if nothing was tried.
+    `refused`: the destination answered and refused them, so that an early retry is of little use. With `waits`
+    (seconds) the destination will report on them itself, and is not asked before that; `answered`: it has reported, and
+    the consequences are on the log. `is_delivered`: there was nothing to do, and that is a success. `withheld`: why
+    instances must not be sent, by SOP Instance UID; they are neither taken nor failed, and not retried."""
 
     taken: Collection[str]
     failed: Collection[str] | None
@@ -26,11 +26,11 @@ class Attempted:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to be tried."""
+        """Whether there is nothing left to try."""
         return self.failed is not None and not self.failed
 
 
 def withheld_words(withheld: Mapping[str, str]) -> str:
-    """Why instances were withheld: the reasons, the most frequent first; "" where none were."""
+    """Why instances were withheld: the reasons, the most frequent first; "" if none were."""
     reasons = Counter(withheld.values()).most_common()
     return "; ".join(f"{count} withheld: {reason}" for reason, count in reasons)

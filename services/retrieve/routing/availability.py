@@ -1,4 +1,4 @@
-"""Instance Availability Notification (PS3.4 R, PS3.3 C.4.23): whoever plans work is told which instances are here."""
+"""Instance Availability Notification (PS3.4 R, PS3.3 C.4.23): schedulers are notified which instances are here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class AvailabilityNotifier:
     """SCU of the SOP class."""
 
     def __init__(self, ae_title: str, timeout: float) -> None:
-        """`ae_title` is whom to retrieve from; `timeout` in seconds, for an answer."""
+        """`ae_title` is the one to retrieve from; `timeout` of an answer in seconds."""
         self._ae_title = ae_title
         self._timeout = timeout
 
     async def notify(self, peer: Peer, notifications: Sequence[AvailabilityNotification]) -> int:
-        """Send notifications over one association. Returns the first status that is a failure, or that of the last.
-        Raises a `PeerError`."""
+        """Send notifications over one association. Returns the first failure status, or else the last status. Raises a
+        `PeerError`."""
         status = SUCCESS
         async with connect(peer, [(INSTANCE_AVAILABILITY_NOTIFICATION, SYNTAXES)]) as association:
             context = scu.need_context(association, INSTANCE_AVAILABILITY_NOTIFICATION)

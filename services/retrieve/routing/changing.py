@@ -1,5 +1,5 @@
-"""Who is told that instances of a study were taken away or came back, or that its values were corrected: whom rules
-notify of it."""
+"""Which destinations, by the rules, are notified that instances of a study were removed or came back, or that its
+values were corrected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the index knows of a study: the named instances that are there, and the objects that are hidden."""
+    """What the index knows of a study: the named instances that are present, and the objects that are hidden."""
 
     there: dict[InstanceKey, Location]
     hidden: Sequence[InstanceEntry]
@@ -47,13 +47,13 @@ class ChangeRequests:
         self._clock = clock
 
     async def follow(self) -> None:
-        """Wait until the index knows what is on the log now."""
+        """Wait until the index has followed the log up to now."""
         if self._rules and not await has_followed(self._log, self._clock, _PATIENCE):
             raise DependencyUnavailable("index", "it has not followed the log yet")
 
     async def routes_of(self, change: AvailabilityChange) -> list[RouteRequested]:
-        """The routes of a change; none where nothing changed for who retrieves: another receipt of the same instance
-        stands for one that was taken away."""
+        """The routes of a change; none if retrieval gives the same: another receipt of an instance replaces the one
+        that was removed."""
         if not self._rules:
             return []
         study = change.study_instance_uid
@@ -69,8 +69,8 @@ class ChangeRequests:
         return change_requests(change, changed, rules, self._clock.now_us())
 
     async def corrections_of(self, change: CorrectionChange) -> list[RouteRequested]:
-        """The routes of a correction of a study that is here, by what it is after it. Of rules with `sources` those
-        apply whose sources sent anything of it."""
+        """The routes of a correction of a study that is here, by its corrected values. Rules with `sources` apply if
+        one of these sent any part of it."""
         study = change.study_instance_uid
         rules = [rule for rule in self._rules if rule.corrected and await rule_finds(rule, self._index, study)]
         if any(rule.sources for rule in rules):

@@ -1,5 +1,4 @@
-"""One attempt to have a destination take responsibility for what it got: storage commitment, and we are the service
-class user (PS3.4 J.3.2)."""
+"""One attempt to get storage commitment from a destination; we are the service class user (PS3.4 J.3.2)."""
 
 from __future__ import annotations
 
@@ -22,12 +21,12 @@ from gantry.services.reported import ReportsOnOurs
 from gantry.services.retrieve.routing.attempted import Attempted
 
 _MOST_ASKED = 10_000
-"""Instances that one transaction names; more of a study are asked for afterwards."""
+"""Most instances in one transaction; more of a study are asked for afterwards."""
 _LONGEST_WITHIN = 24 * 3600.0
 
 
 class CommitmentRequestor:
-    """Asks with a Transaction UID that is the same when a try was cut off and is made again."""
+    """Requests commitment. An interrupted try is repeated with the same Transaction UID."""
 
     def __init__(
         self,
@@ -40,7 +39,7 @@ class CommitmentRequestor:
         refused: int,
     ) -> None:
         """Times in seconds: `timeout` for an answer to N-ACTION, `wait` for a report on the same association, `within`
-        for one at all; `delays` between a report with failures and the next try. After `refused` such reports a route
+        for any report; `delays` between a report with failures and the next try. After `refused` such reports a route
         has failed."""
         self._elsewhere = elsewhere
         self._clock = clock
@@ -51,7 +50,7 @@ class CommitmentRequestor:
         self._refused = refused
 
     async def before(self, route: RouteRequested, tried: int) -> Before | None:
-        """The last transaction of a route that was `tried` so often. Raises `DependencyUnavailable`."""
+        """The last transaction of a route that has been `tried` this many times. Raises `DependencyUnavailable`."""
         # A report counts as one more try, so the last one is up to two tries back.
         for number in range(tried - 1, max(tried - 3, -1), -1):
             before = await self._elsewhere.before(transaction_of(route.route, number))
@@ -68,8 +67,8 @@ class CommitmentRequestor:
         before: Before | None,
         uid_of: Callable[[str], str] | None = None,
     ) -> Attempted:
-        """Ask for some instances; what was sent de-identified, under the UIDs that `uid_of` gives. Raises
-        `DependencyUnavailable`; what is the destination's fault is in the answer."""
+        """Ask for some instances; de-identified ones under the UIDs that `uid_of` returns. Raises
+        `DependencyUnavailable`; failures of the destination are in the result."""
         asked = self._asked(route, locations, tried, before, uid_of)
         await self._elsewhere.ask(asked)
         await reach(FailPoint.BEFORE_PUBLISH)
@@ -138,14 +137,15 @@ def failures_of(before: Before | None) -> int:
 
 
 def not_committed(before: Before | None) -> Mapping[str, int]:
-    """What the destination said not to have, by SOP Instance UID, with why: it is sent again."""
+    """The instances that the destination reported missing, by SOP Instance UID, with the reason: they are sent
+    again."""
     if before is None or before.answered is None:
         return {}
     return {failure.sop_instance_uid: failure.reason for failure in before.answered.failures}
 
 
 def _is_taken(status: int) -> bool:
-    """PS3.4 J.3.2.1.4. A transaction that the destination knows already is this one: a try was cut off."""
+    """PS3.4 J.3.2.1.4. A transaction that the destination knows already is this one, from a try that was cut off."""
     return status in (SUCCESS, DUPLICATE_TRANSACTION_UID) or is_warning(status)
 
 

@@ -1,4 +1,4 @@
-"""Whether a rule is about a study that is there."""
+"""Whether a rule applies to a study that is stored."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""C-MOVEs on the log, while they are under way in this process: whoever has the routes delivers what they leave.
+"""C-MOVEs on the log, while they are under way in this process: the member that has the routes delivers what they
+leave.
 
 The order of effects: `RouteRequested` is durable before the first sub-operation; `RouteProgressed` follows while the
 move goes on; `RouteEnded`, or `RouteDelayed` for what was not taken, is durable before the final response. So a process
-that dies leaves what it had not said to be taken. While the log is away a move goes on, as any other, and its records
-wait in memory.
+that dies leaves what it had not recorded as taken. While the log is unavailable, a move continues like any other, and
+its records wait in memory.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ _ANSWER_SECONDS = 2.0
 """How long a move waits for the log."""
 _SAID_EVERY = 2.0
 _RENEWALS = 5
-"""Within the time after which a move is taken over."""
+"""How often a move is recorded within the time after which it is taken over."""
 _MOST_WAITING = 10_000
-"""Records that wait for a log that is away; beyond them moves under way say nothing more, and are sent twice."""
+"""Records that wait while the log is unavailable; beyond that, moves under way are not recorded any more, and are sent
+twice."""
 logger = get_logger("routing")
 
 
@@ -48,8 +50,8 @@ class MoveRecords:
         silent: float,
         retry_after: float,
     ) -> None:
-        """`silent` and `retry_after` in seconds: others take a move over of which nothing is said for so long, and try
-        what failed after so long."""
+        """`silent` and `retry_after` in seconds: others take over a move without records for `silent`, and retry what
+        failed after `retry_after`."""
         self._log = log
         self._clock = clock
         self._metrics = metrics
@@ -64,8 +66,8 @@ class MoveRecords:
     async def begins(
         self, request: Request, peer: Peer, query: Query, locations: Sequence[Location], counters: Counters
     ) -> RecordedMove | None:
-        """`gantry.services.retrieve.dimse.service.MoveBegins`. A move on behalf of a user is not recorded: what he may
-        see is known on his association alone."""
+        """`gantry.services.retrieve.dimse.service.MoveBegins`. A move on behalf of a user is not recorded: what the
+        user may see is known only on that association."""
         association = request.association
         if peer.called_ae_title not in self._destinations or association.user is not None:
             return None
@@ -90,11 +92,11 @@ class MoveRecords:
         return move
 
     def is_under_way(self, route: str) -> bool:
-        """Whether this process sends what a route is about, for a C-MOVE."""
+        """Whether this process is sending the objects of a route for a C-MOVE."""
         return any(route == one.route for move in self._moves for one in move.unfinished.routes)
 
     def ended(self, move: RecordedMove, *, withdrawn: bool) -> None:
-        """A move is over: its last records wait from now on."""
+        """A move has ended: its last records are now waiting."""
         del self._moves[move]
         now = self._clock.now_us()
         again = now + int(self._retry_after * 1e6)
@@ -104,14 +106,14 @@ class MoveRecords:
             self._metrics.moves_left.labels(move.unfinished.routes[0].destination, why).inc()
 
     async def written(self) -> None:
-        """Return when what waits is on the log; after some seconds without."""
+        """Return when the waiting records are on the log, or after some seconds."""
         flush = asyncio.create_task(self.flush())
         self._flushes.add(flush)
         flush.add_done_callback(self._flushes.discard)
         await asyncio.wait([flush], timeout=_ANSWER_SECONDS)
 
     async def run(self) -> None:
-        """Say what goes on, for ever."""
+        """Publish progress, for ever."""
         renewal = self._silent / _RENEWALS
         renew_at = 0.0
         while True:
@@ -124,7 +126,7 @@ class MoveRecords:
             await self.written()
 
     async def flush(self) -> None:
-        """Append what waits; it goes on waiting while the log is away."""
+        """Append the waiting records; they stay waiting while the log is unavailable."""
         async with self._appending:
             batch = list(self._waiting)
             if not batch:

@@ -1,4 +1,4 @@
-"""What notifications of availability say (PS3.4 R.3.2.1, PS3.3 C.4.23; pure)."""
+"""The content of availability notifications (PS3.4 R.3.2.1, PS3.3 C.4.23; pure)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ToldInstance:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from the others of its study: series and SOP Instance UID."""
+        """Its key within its study: series and SOP Instance UID."""
         return self.series_instance_uid, self.sop_instance_uid
 
 
@@ -59,9 +59,9 @@ def notifications(
     *,
     whole: bool,
 ) -> list[AvailabilityNotification]:
-    """What to tell where some instances `changed` (by `ToldInstance.key`), of all that are `known` of a study. For each
-    step that made one of those: everything that the step says it made. One more for what no step made, if any of that
-    changed: all of it where the `whole` is told, otherwise what changed."""
+    """The notifications if some of the `known` instances of a study `changed` (by `ToldInstance.key`). One for each
+    step that made a changed instance, with everything that the step says it made. One more for instances that no step
+    made, if any of these changed: all of them if the `whole` study is notified, otherwise those that changed."""
     made: list[AvailabilityNotification] = []
     of_steps: set[tuple[str, str]] = set()
     for step in sorted(steps, key=lambda one: one.uid):
@@ -82,7 +82,8 @@ def notifications(
 def _absent(
     study: str, step: PerformedStep, references: Sequence[PerformedReference], known: Sequence[ToldInstance]
 ) -> Iterator[ToldInstance]:
-    """What a step made that was never here. It does not say of which study: of a step for several nothing is added."""
+    """What a step made that was never here. The step does not say in which study: nothing is added for a step with
+    several."""
     if {uid for reference in references_of(step) for uid in reference.studies} != {study}:
         return
     seen = {one.sop_instance_uid for one in known}
@@ -93,7 +94,7 @@ def _absent(
 
 
 def attributes_of(notification: AvailabilityNotification, ae_title: str) -> dict[int, list[Any]]:
-    """The attributes of a notification; `ae_title` is whom to retrieve from."""
+    """The attributes of a notification; `ae_title` is the one to retrieve from."""
     series: dict[str, list[Mapping[int, list[Any]]]] = {}
     for one in notification.instances:
         series.setdefault(one.series_instance_uid, []).append(

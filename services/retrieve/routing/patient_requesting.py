@@ -1,4 +1,4 @@
-"""Which routes a correction or a merge of a patient gets: one to each receiver of HL7 that is told of patients."""
+"""Which routes a correction or a merge of a patient gets: one to each HL7 receiver that is notified of patients."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ logger = get_logger("routing")
 
 
 class PatientRequests:
-    """The handler of the consumer loop that reads what is decided about patients."""
+    """The handler of the consumer loop that reads decisions about patients."""
 
     def __init__(self, receivers: Mapping[str, str], log: EventLog, clock: Clock) -> None:
-        """`receivers` by name, each with who it is where it tells us itself ("hl7 APPLICATION^FACILITY"): nothing goes
-        back to where it came from."""
+        """`receivers` by name, each with its name as a sender to us ("hl7 APPLICATION^FACILITY"): nothing is returned
+        to its origin."""
         self._receivers = receivers
         self._log = log
         self._clock = clock
         self.since_us = 0
-        """What was decided before is history, also where a restore has appended it since."""
+        """Earlier decisions are history, even if a restore has appended them since."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
-        published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
+        published already have the same names."""
         routes = []
         for one in batch:
             event = one.event

@@ -1,5 +1,5 @@
-"""Which priors are to be fetched for an order, after the rules of the settings: a route for each archive that is asked,
-or a workitem for somebody else, once for an order and its patient."""
+"""Which priors are to be fetched for an order, by the rules of the settings: a route for each archive that is asked, or
+a workitem for another system, once for an order and its patient."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOPIC = TOPICS[OrderPlaced].name
 _ROUTES = TOPICS[RouteRequested].name
 _SKEW_US = 300_000_000
 _STALE = timedelta(days=7)
-"""An order whose steps were all to begin so long ago is not waited for any more: it comes from an old system."""
+"""An order whose steps were all scheduled this long ago is not expected any more: it comes from an old system."""
 logger = get_logger("routing")
 
 
@@ -53,8 +53,8 @@ def prior_rules(settings: Sequence[PrefetchRuleSettings]) -> list[PriorRule]:
 def prefetch_requests(
     order: Order, wanted: Wanted, trace: str, rules: Iterable[PriorRule], now_us: int
 ) -> list[RouteRequested]:
-    """The routes of an order, one for each archive that a rule asks. They are named after the order and its patient: an
-    order that is placed or changed again asks for nothing new."""
+    """The routes of an order, one for each archive that a rule asks. They are named by the order and its patient: an
+    order that is placed or changed again requests nothing new."""
     made: dict[str, RouteRequested] = {}
     for rule in rules:
         if not rule.applies(wanted):
@@ -66,7 +66,7 @@ def prefetch_requests(
                 source,
                 RouteRequested(
                     *(order.partition, trace, first(order.attributes, STUDY_INSTANCE_UID), name, rule.name, source),
-                    # An earlier release, which does not know the kind, finds nothing to send between these.
+                    # An earlier release, which does not know this kind, finds nothing to send between these receipts.
                     first_receipt="",
                     last_receipt="",
                     at=now_us,
@@ -78,14 +78,14 @@ def prefetch_requests(
 
 
 def is_stale(wanted: Wanted, now_us: int) -> bool:
-    """Whether all steps of an order were to begin long ago."""
+    """Whether all steps of an order were scheduled long ago."""
     oldest = datetime.fromtimestamp(now_us / 1e6, UTC) - _STALE
     return bool(wanted.begins) and wanted.begins < oldest.strftime("%Y%m%d")
 
 
 class PrefetchRequests:
-    """The handler of the consumer loop that reads orders. What an order is, is asked of the projection, which must have
-    followed the log that far."""
+    """The handler of the consumer loop that reads orders. It reads orders from the projection, which must have followed
+    the log that far."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class PrefetchRequests:
         clock: Clock,
         work: PriorWorkRequests | None = None,
     ) -> None:
-        """`work` is for rules that have priors fetched by somebody else."""
+        """`work` is for rules whose priors another system fetches."""
         self._rules = rules
         self._work = work
         self._log = log
@@ -106,11 +106,11 @@ class PrefetchRequests:
         self._names: set[str] = set()
         self._read_us = 0
         self.since_us = 0
-        """What was ordered before is history, also where a restore has appended it since."""
+        """Earlier orders are history, even if a restore has appended them since."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
-        published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
+        published already have the same names."""
         events = [one.event for one in batch if isinstance(one.event, OrderEvent)]
         events = [event for event in events if event.at >= self.since_us]
         if not events:
@@ -140,7 +140,7 @@ class PrefetchRequests:
         return wanted is not None and is_stale(wanted, self._clock.now_us())
 
     async def _refresh(self) -> None:
-        """Learn which were requested, also by other processes; the log remembers them for 30 days."""
+        """Read which routes were requested, also by other processes; the log keeps them for 30 days."""
         now = self._clock.now_us()
         async for record in self._log.replay(_ROUTES, self._read_us):
             try:

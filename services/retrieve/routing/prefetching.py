@@ -1,4 +1,4 @@
-"""One attempt to fetch the priors for an order from another archive: C-FIND there, and C-MOVE to ourselves, or C-GET
+"""One attempt to fetch the priors for an order from another archive: C-FIND there, then C-MOVE to ourselves or C-GET
 (PS3.4 C.4)."""
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from gantry.services.retrieve.routing.priors import (
 
 _MOVE_SILENT = 600.0
 _MOST_LOOKED_INTO = 100
-"""Studies of one patient of which the series are asked for, the newest first."""
+"""Studies of one patient whose series are queried, the newest first."""
 
 
 class Prefetcher:
-    """SCU of Study Root Query/Retrieve, for orders as they are when it is tried."""
+    """SCU of Study Root Query/Retrieve, for orders as they are at the time of an attempt."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Prefetcher:
         asked: Asked,
         getter: PriorGetter | None = None,
     ) -> None:
-        """`rules` by name; `ae_title` is ours, to which the other archive is to send; `timeout` in seconds, for an
-        answer to C-FIND. `asked` is told of each question; `getter` is for rules that say `by: get`."""
+        """`rules` by name; `ae_title` is ours, to which the other archive is to send; `timeout` of an answer to C-FIND
+        in seconds. `asked` is called for each query; `getter` is for rules with `by: get`."""
         self._rules = rules
         self._orders = orders
         self._follower = follower
@@ -79,8 +79,8 @@ class Prefetcher:
     async def attempt(
         self, route: RouteRequested, peer: Peer, taken: Collection[str], is_wanted: Callable[[], bool]
     ) -> Attempted:
-        """Fetch what is not `taken` (Study Instance UIDs). What is at fault is in the answer, and nothing is raised for
-        it."""
+        """Fetch the studies that are not `taken` (Study Instance UIDs). Failures are in the result, and are not
+        raised."""
         try:
             rule, wanted = self._rules.get(route.rule), await self._wanted(route)
             if rule is None:
@@ -101,7 +101,7 @@ class Prefetcher:
         except DependencyUnavailable as error:
             return Attempted((), None, str(error))
         except (ContextNotAccepted, PriorsRefused) as error:
-            # It is there, and does not want to: what else waits for it need not wait for that.
+            # The archive answers, but refuses: other routes that wait for it need not be delayed.
             return Attempted((), (route.study_instance_uid,), f"{route.destination}: {error}", refused=True)
         except GantryError as error:
             return Attempted((), (route.study_instance_uid,), f"{route.destination}: {error}")
@@ -126,9 +126,9 @@ class Prefetcher:
         return found
 
     async def _is_here(self, partition: str, prior: Prior, search: PriorSearch) -> bool:
-        """Whether as much is here as there is, or something of it was deleted or rejected here, which is not brought
-        back. An archive that does not count is asked for its instances; one that does not answer that is taken to have
-        what is here. Raises `DependencyUnavailable`, and a `PeerError` of the network."""
+        """Whether all of it is here, or part of it was deleted or rejected here, which is not fetched again. An archive
+        that does not count is asked for its instances; one that does not answer that is assumed to have what is here.
+        Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
             async for some in self._index.fated(partition, prior.study_instance_uid):
@@ -166,7 +166,7 @@ class Prefetcher:
     async def _get_all(
         self, route: RouteRequested, peer: Peer, missing: list[Prior], is_wanted: Callable[[], bool]
     ) -> Attempted:
-        """Each on an association of its own, for the SOP classes that are in it."""
+        """Get each study on an association of its own, for the SOP classes that are in it."""
         assert self._getter is not None, "there is one where a rule says `by: get`"
         fetched: list[str] = []
         why, refused = "", True
@@ -178,7 +178,7 @@ class Prefetcher:
             except (ContextNotAccepted, PriorsRefused) as error:
                 words = str(error)
             except GantryError as error:
-                # It is away, or a store of ours is: that is no answer of its own.
+                # The archive is unavailable, or one of our stores is: that is not an answer of the archive.
                 why, refused = str(error), False
                 break
             if not words:
@@ -187,7 +187,7 @@ class Prefetcher:
         return _attempted(route, missing, fetched, why, refused=refused)
 
     async def _move(self, association: Association, prior: Prior) -> str:
-        """Have a study sent to us; why that failed, "" if it did not."""
+        """Have a study sent to us. Returns why that failed, "" if it did not."""
         context = scu.need_context(association, STUDY_ROOT_MOVE)
         keys = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
         data = encode_identifier(keys, context.transfer_syntax)

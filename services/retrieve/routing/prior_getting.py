@@ -1,7 +1,7 @@
-"""A prior fetched by C-GET (PS3.4 C.4.3): what is missing of it comes on an association that we opened, and is
-committed as ingest commits what is sent to it, before each sub-operation is answered.
+"""A prior fetched by C-GET (PS3.4 C.4.3): its missing instances come on an association that we opened, and are
+committed, as in ingest, before each sub-operation is answered.
 
-What came stays, however a C-GET ends: the next attempt asks for the rest.
+Received instances stay, however a C-GET ends: the next attempt asks for the rest.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ from gantry.services.retrieve.routing.prior_searching import Asked, PriorSearch,
 from gantry.services.retrieve.routing.priors import SYNTAXES, Prior, why_not
 
 _SILENT = 600.0
-"""Seconds in which nothing of an object comes, after which a C-GET is broken off."""
+"""Seconds without any bytes of an object after which a C-GET is aborted."""
 _LONGEST = 7 * 24 * 3600.0
-"""Seconds for its response: many archives send none before the last object."""
+"""Timeout of a C-GET response in seconds: many archives send none before the last object."""
 _PORTION = 100
 """SOP Instance UIDs in one identifier."""
 _CLASSES = 8
-"""SOP classes of one request: with more of them, not each could have each transfer syntax in a context of its own."""
+"""Most SOP classes of one request: with more, the contexts would not suffice for each class in each transfer syntax."""
 
 Identifier = dict[int, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class GetRequest:
-    """One C-GET: its identifier, and the SOP classes of what comes; none where nobody knows."""
+    """One C-GET: its identifier, and the SOP classes to expect; none if they are unknown."""
 
     identifier: Identifier
     classes: tuple[str, ...]
 
 
 class Arrivals:
-    """A service around that of ingest, which counts what it took and knows why it did not take the rest."""
+    """Wraps the storage service of ingest: counts what it took, and knows why it refused the rest."""
 
     def __init__(self, taking: Service) -> None:
         self.abilities: Abilities = {}
@@ -63,15 +63,15 @@ class Arrivals:
         self.taken = 0
         self.refusals: Counter[str] = Counter()
         self.is_ours = False
-        """Whether a dependency of ours was away, or we are full: then the archive is not at fault."""
+        """Whether a dependency of ours was unavailable, or we are full: then the archive is not at fault."""
         self.heard: Callable[[], None] = lambda: None
-        """Is called whenever something of an object comes, and when one was taken."""
+        """Called whenever bytes of an object arrive, and when an object was taken."""
 
     def receive(self, request: Request) -> Sink:
         return _HeardSink(self._taking.receive(request), self)
 
     async def perform(self, request: Request) -> None:
-        """As ingest does, which looks at everything that is here before it takes something."""
+        """Store one object as ingest does."""
         if isinstance(request.sink, _HeardSink):
             request.sink = request.sink.sink
         self.heard()
@@ -87,7 +87,7 @@ class Arrivals:
 
     @property
     def words(self) -> str:
-        """Why objects were not taken here, the most frequent reason first; "" where all were."""
+        """Why objects were refused here, the most frequent reason first; "" if none was."""
         return "; ".join(
             f"{counted(count, 'object')} not taken here: {why}" for why, count in self.refusals.most_common()
         )
@@ -115,8 +115,8 @@ class PriorGetter:
     def __init__(
         self, intake: Intake, classes: StorageClasses, index: ReadIndex, timeout: float, asked: Asked, got: Asked
     ) -> None:
-        """`classes` are those that are stored here. `timeout` in seconds, for each response to C-FIND; `asked` is told
-        of each C-FIND, `got` of each C-GET."""
+        """`classes` are those that are stored here. `timeout` of each response to C-FIND in seconds; `asked` is called
+        for each C-FIND, `got` for each C-GET."""
         self._intake = intake
         self._classes = classes
         self._index = index
@@ -125,8 +125,8 @@ class PriorGetter:
         self._got = got
 
     async def get(self, route: RouteRequested, peer: Peer, prior: Prior) -> str:
-        """Fetch what is missing of a study; why that failed, "" if it did not. Raises `GantryError`:
-        `DependencyUnavailable` where it was our fault."""
+        """Fetch the missing instances of a study. Returns why that failed, "" if it did not. Raises `GantryError`;
+        `DependencyUnavailable` if the fault is ours."""
         arrivals = Arrivals(self._intake(route.destination, route.trace))
         reasons: list[str] = []
         for request in await self._requests(route, peer, prior):
@@ -136,7 +136,7 @@ class PriorGetter:
                 raise DependencyUnavailable("what stores priors", arrivals.words)
             if not why and before == (arrivals.taken, arrivals.refusals.total()):
                 why = "answered 0000H success to C-GET, and sent nothing"
-            # What one request cannot bring keeps nobody from asking for the rest.
+            # If one request fails, the others are still made.
             reasons.append(why)
         return "; ".join(filter(None, (*dict.fromkeys(reasons), arrivals.words)))
 
@@ -171,8 +171,8 @@ class PriorGetter:
         return why
 
     async def _requests(self, route: RouteRequested, peer: Peer, prior: Prior) -> list[GetRequest]:
-        """The study where nothing of it is here; else what is missing, and the whole again where the archive does not
-        say what it has."""
+        """The whole study if none of it is here, or if the archive does not list its instances; otherwise what is
+        missing."""
         here = await self._here(route.partition, prior.study_instance_uid)
         classes = tuple(uid for uid in prior.sop_classes if uid in self._classes)[:MOST_CONTEXTS]
         whole = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
@@ -195,7 +195,7 @@ class PriorGetter:
 
 def requests_for(study: str, missing: Mapping[str, tuple[str, str]], stored: Iterable[str]) -> Iterator[GetRequest]:
     """The requests for instances, each with its series and SOP class: by series (PS3.4 C.4.3.2.1), with few SOP classes
-    in each. One of a class that is not `stored` here is asked for with the others, and fails."""
+    in each. An instance of a class that is not `stored` here is requested with the others, and fails."""
     known = frozenset(stored)
     by_series: dict[str, dict[str, list[str]]] = {}
     for uid, (series, sop_class) in missing.items():
@@ -215,7 +215,7 @@ def requests_for(study: str, missing: Mapping[str, tuple[str, str]], stored: Ite
 
 
 def _together(classes: Iterable[str]) -> Iterator[Sequence[str]]:
-    """A class that nobody knows is asked for by itself, since all are proposed for it."""
+    """Instances of an unknown class are requested by themselves, since every class is proposed for them."""
     named = sorted(filter(None, classes))
     yield from _portions(named, _CLASSES)
     if "" in classes:

@@ -22,12 +22,12 @@ from gantry.common.statuses import SUCCESS, is_pending, status_words
 from gantry.services.retrieve.routing.priors import Answer
 
 _MOST_ANSWERS = 5_000
-"""Studies of one patient that are looked at, or series of a study."""
+"""Most studies of one patient, or series of a study, that are considered."""
 _MOST_INSTANCES = 50_000
-"""Of one series: those that are not looked at are not asked for."""
+"""Most instances of one series that are considered; others are not requested."""
 
 Asked = Callable[[tuple[str, str], str, bytes, str], None]
-"""AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
+"""AE title and host of the archive, trace, identifier of the C-FIND, and why it failed."""
 
 
 class PriorsRefused(PeerError):
@@ -35,12 +35,12 @@ class PriorsRefused(PeerError):
 
 
 class PriorSearch:
-    """The questions of one route on one association, in a context for Study Root FIND."""
+    """The queries of one route on one association, in a context for Study Root FIND."""
 
     def __init__(
         self, association: Association, route: RouteRequested, peer: Peer, timeout: float, asked: Asked
     ) -> None:
-        """`timeout` in seconds, for each response. `asked` is told of each question."""
+        """`timeout` of each response in seconds. `asked` is called for each query."""
         self._association = association
         self._route = route
         self._peer = peer
@@ -48,8 +48,8 @@ class PriorSearch:
         self._asked = asked
 
     async def matches(self, identifier: Mapping[int, Sequence[str]], most: int = _MOST_ANSWERS) -> list[Answer]:
-        """The first `most` of what it answers. Raises `PriorsRefused`, and any other `GantryError` of the network or of
-        its answers."""
+        """The first `most` matches. Raises `PriorsRefused`, and any other `GantryError` of the network or of its
+        answers."""
         context = scu.need_context(self._association, STUDY_ROOT_FIND)
         keys = encode_identifier({tag: list(values) for tag, values in identifier.items()}, context.transfer_syntax)
         answers: list[Answer] = []
@@ -69,7 +69,7 @@ class PriorSearch:
         return answers
 
     async def body_parts(self, study: str) -> frozenset[str]:
-        """What the series of a study say of it, in capitals; a body part is said of a series (PS3.3 C.7.3.1)."""
+        """The body parts of the series of a study, in capitals: the attribute is one of the series (PS3.3 C.7.3.1)."""
         answers = await self.matches(
             {
                 QUERY_RETRIEVE_LEVEL: ["SERIES"],
@@ -82,7 +82,7 @@ class PriorSearch:
         return frozenset(said) - {""}
 
     async def instances(self, study: str) -> dict[str, tuple[str, str]]:
-        """The instances of a study, each with its series and SOP class ("" where it does not say)."""
+        """The instances of a study, each with its series and SOP class ("" if not stated)."""
         above = {STUDY_INSTANCE_UID: [study]}
         found: dict[str, tuple[str, str]] = {}
         for series in await self.matches({QUERY_RETRIEVE_LEVEL: ["SERIES"], **above, SERIES_INSTANCE_UID: []}):
@@ -97,5 +97,5 @@ class PriorSearch:
 
 
 def value_of(answer: Answer, tag: int) -> str:
-    """The first value of an answer, "" where it has none."""
+    """The first value of an attribute of an answer, "" if there is none."""
     return next(iter(answer.get(tag, ())), "").strip()

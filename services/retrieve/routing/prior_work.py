@@ -1,4 +1,4 @@
-"""Workitems for the priors of an order, which somebody else fetches (PS3.4 CC, PS3.3 B.26; pure)."""
+"""Workitems for the priors of an order, which another system fetches (PS3.4 CC, PS3.3 B.26; pure)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ _AGE, _MOST = code_item("PRIOR_AGE^99GANTRY^No older than"), code_item("PRIOR_CO
 
 
 def prior_workitem_uid(order: Order, rule: str, number: int) -> str:
-    """The SOP Instance UID: the same where an order is changed, another one for another patient. An order that was
-    cancelled and is placed again has another one of the next `number`, from 0."""
+    """The SOP Instance UID: it stays the same if an order is changed, and differs for another patient. An order that
+    was cancelled and is placed again gets a new one, with the next `number`, from 0."""
     return f"2.25.{int.from_bytes(_digest(order, rule, str(number))[:16], 'big')}"
 
 
 def change_of(order: Order, rule: str, kind: str, at_us: int) -> str:
-    """The name of an event of it: the same where the change of the order of that time is read twice."""
+    """The name of an event of the workitem: the same if the change of the order at that time is read twice."""
     return Receipt(f"{at_us // 1000:012x}{_digest(order, rule, kind).hex()[:20]}").id
 
 
 def with_output(work: Work, ae_title: str, url: str) -> Work:
-    """What a rule asks for: priors come to us where it does not say otherwise, by C-STORE to `ae_title` and, where it
-    is known by which `url` we are reached, by STOW-RS."""
+    """The work of a rule: unless it says otherwise, priors are sent to us, by C-STORE to `ae_title` and, if our `url`
+    is known, by STOW-RS."""
     ours = (ae_title, f"{url}{BASE}/studies") if url else (ae_title,)
     return work if work.output else replace(work, output=ours)
 
@@ -59,8 +59,8 @@ def with_output(work: Work, ae_title: str, url: str) -> Work:
 def attributes_of(
     work: Work, rule: PriorRule, order: Order, states: Mapping[str, StepState], wanted: Wanted, now_us: int
 ) -> Values:
-    """The attributes of the workitem. There is no input, for which studies are priors is for the worker to find out;
-    what the rule says of them is in Scheduled Processing Parameters Sequence."""
+    """The attributes of the workitem. There is no input, since the worker has to find out which studies are priors; the
+    criteria of the rule are in Scheduled Processing Parameters Sequence."""
     made = {
         **scheduled(work, now_us),
         TAGS["InputInformationSequence"]: [],
@@ -73,7 +73,7 @@ def attributes_of(
 
 
 def _begins(order: Order, states: Mapping[str, StepState]) -> str:
-    """When the first step begins that is to come, as DT; "" where none says."""
+    """When the first future step begins, as DT; "" if none says."""
     to_come = [step.attributes for step in order.steps.values() if states.get(step.id) in IDLE]
     days = [(first(one, SCHEDULED_PROCEDURE_STEP_START_DATE), one) for one in to_come]
     begins = [f"{day}{first(one, SCHEDULED_PROCEDURE_STEP_START_TIME)}" for day, one in days if day]
@@ -91,7 +91,7 @@ def _parameters(rule: PriorRule, wanted: Wanted) -> Iterable[Values]:
 
 
 def _duration(period: Period) -> str:
-    """As ISO 8601 writes it."""
+    """A period in the notation of ISO 8601."""
     parts = (period.years, "Y"), (period.months, "M"), (period.days, "D")
     return "P" + "".join(f"{number}{unit}" for number, unit in parts if number)
 

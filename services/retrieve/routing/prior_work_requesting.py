@@ -1,4 +1,4 @@
-"""Workitems for the priors of orders, after the rules of the settings: somebody else fetches them."""
+"""Workitems for the priors of orders, by the rules of the settings: another system fetches them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from gantry.services.retrieve.routing.work import Work
 
 OrderEvent = OrderPlaced | OrderChanged | OrderCancelled
 _MOST = 100
-"""Workitems of one order, which was cancelled and placed again so often."""
+"""Most workitems of one order, which may be cancelled and placed again."""
 _REASON, _WITHDRAWN = TAGS["ReasonForCancellation"], "the order is cancelled"
 
 
 class PriorWorkRequests:
-    """Which workitems an order gets, and which are not wanted any more. What there is of them is asked of the
-    projection, which must have followed the log."""
+    """Which workitems an order gets, and which are no longer wanted. Existing ones are read from the projection, which
+    must have followed the log."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class PriorWorkRequests:
         ae_title: str,
         url: str,
     ) -> None:
-        """`works` are what rules ask for, by their names. Priors are to come to `ae_title`, and to `url` (of the
-        archive, without a trailing slash; "" where it is not known), where a rule does not say otherwise."""
+        """`works` are those of rules, by their names. Unless a rule says otherwise, priors are sent to `ae_title`, and
+        to `url` (of the archive, without a trailing slash; "" if unknown)."""
         works = {name: with_output(work, ae_title, url) for name, work in works.items()}
         self._rules = [(rule, works[rule.name]) for rule in rules if rule.name in works]
         self._objects = objects
@@ -57,8 +57,8 @@ class PriorWorkRequests:
     async def of(
         self, event: OrderEvent, order: Order, states: Mapping[str, StepState], wanted: Wanted | None
     ) -> list[Event]:
-        """The events to be appended for a change of an order: what they say is durable. `wanted` is None where nothing
-        is to come. Raises `DependencyUnavailable`."""
+        """The events to append for a change of an order; the values that they refer to are durable. `wanted` is None if
+        no step is to come. Raises `DependencyUnavailable`."""
         if wanted is not None:
             matching = [(rule, work) for rule, work in self._rules if rule.applies(wanted)]
             made = [await self._created(event, order, states, wanted, rule, work) for rule, work in matching]
@@ -78,7 +78,8 @@ class PriorWorkRequests:
         work: Work,
     ) -> Event | None:
         number, last = await self._last(order, rule)
-        # What a person has cancelled or erased is not asked for again, also where a scheduling system sends all anew.
+        # A workitem that a person has cancelled or erased is not created again, even if a scheduling system resends
+        # everything.
         is_again = isinstance(event, OrderPlaced) and last is not None and _was_withdrawn(last)
         if number and not (is_again and number < _MOST):
             return None
@@ -89,7 +90,7 @@ class PriorWorkRequests:
         return await self._written(WorkitemCreated(*about, pack(attributes)))
 
     async def _cancelled(self, event: OrderEvent, order: Order, rule: PriorRule) -> Event | None:
-        """Who performs it is told, and decides; what nobody has begun is over (PS3.4 CC.2.2.3)."""
+        """The performer is notified, and decides; a workitem that has not begun is cancelled (PS3.4 CC.2.2.3)."""
         _, last = await self._last(order, rule)
         if last is None or last.state in FINAL:
             return None
@@ -98,7 +99,7 @@ class PriorWorkRequests:
         return await self._written(WorkitemCancelRequested(*about, pack({_REASON: [_WITHDRAWN]})))
 
     async def _last(self, order: Order, rule: PriorRule) -> tuple[int, Workitem | None]:
-        """The number of the next workitem of an order, and the one before it; None where it had none, or that is
+        """The number of the next workitem of an order, and its last workitem; None if it had none, or that is
         erased."""
         last: Workitem | None = None
         for number in range(_MOST):
@@ -114,7 +115,7 @@ class PriorWorkRequests:
 
 
 def _was_withdrawn(workitem: Workitem) -> bool:
-    """Whether it was cancelled because its order was."""
+    """Whether the workitem was cancelled because its order was."""
     return workitem.state in FINAL and any(
         first(item, _REASON) == _WITHDRAWN for item in items(workitem.attributes, PROGRESS)
     )

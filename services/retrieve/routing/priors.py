@@ -1,7 +1,7 @@
-"""Which studies at another archive are priors for an order, and whose they are (pure).
+"""Which studies at another archive are priors for an order, of the same patient (pure).
 
-A patient is known by Patient ID and issuer; the birth date is compared as well, since archives answer for more than
-they were asked, and IDs were given twice.
+A patient is identified by Patient ID and issuer; the birth date is compared as well, since archives answer with more
+than was asked, and some IDs were assigned twice.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Answer = Mapping[int, Sequence[str]]
 """A match of C-FIND: texts by tag."""
 _WILDCARDS = frozenset("*?\\")
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-"""In which other archives are asked."""
+"""The transfer syntaxes proposed to other archives."""
 MOVE, GET = "move", "get"
 OF_ORDER = "from order"
 """In place of a body part: that of the order."""
@@ -52,7 +52,7 @@ OF_ORDER = "from order"
 
 @dataclass(frozen=True, slots=True)
 class PriorRule:
-    """One rule; where a collection is empty, everything fits. `most` are fetched from one archive, the newest. `by` is
+    """One rule; an empty collection matches everything. At most the newest `most` are fetched from one archive. `by` is
     the operation, `MOVE` or `GET`; one of `body_parts` may be `OF_ORDER`."""
 
     name: str
@@ -75,9 +75,9 @@ class PriorRule:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is known of an order with steps that are to come: its patient, the studies that are its own, modalities of
-    these steps, codes as `VALUE` and `VALUE^SCHEME`, the last day on which one begins ("" where none says), and the
-    body parts that they say, in capitals."""
+    """What is known of an order with future steps: its patient, its own studies, the modalities of these steps, codes
+    as `VALUE` and `VALUE^SCHEME`, the last day on which one begins ("" if none says), and their body parts, in
+    capitals."""
 
     patient_id: str
     issuer: str
@@ -91,8 +91,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A study to be fetched. `instances` is how many the other archive says it has, None where it does not say;
-    `sop_classes` are those it says of them."""
+    """A study to be fetched. `instances` is how many the other archive says it has, None if it does not say;
+    `sop_classes` are those that it reports."""
 
     study_instance_uid: str
     day: str
@@ -101,8 +101,8 @@ class Prior:
 
 
 def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
-    """What an order wants priors for; None where nothing of it is to come, or it does not say whose it is. An ID with
-    a wildcard would be answered with other patients."""
+    """What an order wants priors for; None if it has no future step or no usable Patient ID. An ID with a wildcard
+    would match other patients."""
     steps = [step for step in order.steps.values() if states.get(step.id) in IDLE]
     patient_id = first(order.attributes, PATIENT_ID).strip()
     if not steps or not patient_id or _WILDCARDS & set(patient_id):
@@ -127,8 +127,8 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
 
 
 def identifier(wanted: Wanted, by: str = MOVE) -> dict[int, list[str]]:
-    """The keys of the C-FIND at the STUDY level of the Study Root (PS3.4 C.6.2.1.2). The issuer is asked for, and not
-    matched: many archives have none, and would answer with nothing. SOP classes are of use to a C-GET alone."""
+    """The keys of the C-FIND at the STUDY level of the Study Root (PS3.4 C.6.2.1.2). The issuer is a return key, not a
+    matching key: many archives have none, and would return nothing. SOP classes are needed only for a C-GET."""
     asked_for = (
         *(PATIENT_BIRTH_DATE, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID, STUDY_DATE, STUDY_TIME),
         *(MODALITIES_IN_STUDY, NUMBER_OF_STUDY_RELATED_INSTANCES),
@@ -138,8 +138,8 @@ def identifier(wanted: Wanted, by: str = MOVE) -> dict[int, list[str]]:
 
 
 def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
-    """Whether a match is of the patient of the order: the ID is the same, nothing that both say differs, and one of
-    issuer and birth date is said by both."""
+    """Whether a match is of the patient of the order: the ID is the same, no attribute that both have differs, and both
+    have the issuer or the birth date."""
     issuer, birth_date = _text(answer, ISSUER_OF_PATIENT_ID), _text(answer, PATIENT_BIRTH_DATE)
     if _text(answer, PATIENT_ID) != wanted.patient_id:
         return False
@@ -153,8 +153,8 @@ def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
 
 
 def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today: date) -> list[Prior]:
-    """The priors among the matches of one archive, the newest first, before it is looked at their body parts and how
-    many there are. One without a date is none where the rule has an age; what the order itself is to make is none."""
+    """The priors among the matches of one archive, the newest first, before body parts and their number are considered.
+    A study without a date is not a prior if the rule has an age limit; nor are the order's own studies."""
     found: dict[str, tuple[str, Prior]] = {}
     for answer in answers:
         uid = _text(answer, STUDY_INSTANCE_UID)
@@ -172,22 +172,22 @@ def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today:
 
 
 def body_parts_of(rule: PriorRule, wanted: Wanted) -> frozenset[str]:
-    """The body parts that a rule wants for an order; none where all fit: also where it wants that of the order, and the
-    order says none."""
+    """The body parts that a rule wants for an order; empty if all match, also if the rule wants those of the order,
+    which has none."""
     if OF_ORDER not in rule.body_parts:
         return rule.body_parts
     return rule.body_parts - {OF_ORDER} | wanted.body_parts
 
 
 def shows(body_parts: frozenset[str], said: frozenset[str]) -> bool:
-    """Whether a study of which the series say these body parts is one of those that are wanted. One of which none says
-    any is: a study too many is looked past, one that is lacking is not known to be."""
+    """Whether a study whose series have these body parts is wanted. A study without any is: readers ignore a study too
+    many, but cannot know of a missing one."""
     return not body_parts or not said or bool(body_parts & said)
 
 
 def why_not(final: Command | None, operation: str) -> str:
-    """Why a C-MOVE or C-GET is no success by its final response, "" if it is one. PS3.4 C.4.2.1.5: B000H with nothing
-    that failed says that objects were stored with warnings."""
+    """Why a C-MOVE or C-GET failed by its final response, "" if it succeeded. PS3.4 C.4.2.1.5: B000H without failures
+    means that objects were stored with warnings."""
     if final is None:
         return f"gave no final response to {operation}"
     failed, warned = (final.number(one) for one in (Element.FAILED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS))

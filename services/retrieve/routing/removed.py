@@ -1,4 +1,4 @@
-"""A study of which nothing is left, as its objects say it was: what rules are compared with (pure)."""
+"""A study of which nothing is left, as its objects describe it: rules are matched against that (pure)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.common.ports.index import InstanceEntry
 
 
 def study_of(entries: Sequence[InstanceEntry]) -> Document | None:
-    """The study that some objects were of: what its earliest says, with the modalities of all. None without objects."""
+    """The study of some objects, as the earliest describes it, with the modalities of all. None without objects."""
     if not entries:
         return None
     earliest = min(entries, key=lambda one: one.receipt)

@@ -1,5 +1,5 @@
-"""Which routes a study gets that is complete, of which something was taken away or came back, or that was corrected,
-and which workitems one that is complete, after the rules of the settings."""
+"""Which routes a study gets, by the rules of the settings, when it is complete, when instances are removed or come
+back, or when it is corrected; and which workitems when it is complete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = get_logger("routing")
 
 
 def route_times(settings: RoutingSettings) -> RouteTimes:
-    """When what rules send is sent, and what goes first."""
+    """When the routes of rules are sent, and which go first."""
     words = {one.word: one for one in RoutePriority}
     rules: list[RouteRuleSettings | PrefetchRuleSettings] = [*settings.rules, *settings.prefetch]
     timings = {
@@ -48,7 +48,7 @@ def route_times(settings: RoutingSettings) -> RouteTimes:
 
 
 def route_rules(settings: RoutingSettings, attributes: AttributeTable) -> list[RouteRule]:
-    """The rules of `routing.rules`. Raises `ConfigError` for a condition that cannot be searched for."""
+    """The rules of `routing.rules`. Raises `ConfigError` for a condition that cannot be queried."""
     rules, receivers = [], {one.name for one in settings.receivers}
     for one in settings.rules:
         try:
@@ -72,7 +72,7 @@ class RouteRequests:
         clock: Clock,
         work: WorkRequests | None = None,
     ) -> None:
-        """`work` makes the workitems that rules ask for, where there are any."""
+        """`work` makes the workitems that rules ask for, if any."""
         self._rules = rules
         self._work = work
         self._log = log
@@ -81,11 +81,11 @@ class RouteRequests:
         self._changes = ChangeRequests(rules, log, index, clock)
         corrections = (StudyCorrected, StudyCorrectionWithdrawn) if any(rule.corrected for rule in rules) else ()
         self._awaited = (InstancesDeleted, InstancesRestored, *corrections)
-        """Of these the index must know before rules are compared with it."""
+        """The index must know these before rules are matched against it."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
-        published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
+        published already have the same names."""
         if any(isinstance(delivery.event, self._awaited) for delivery in batch):
             await self._changes.follow()
         for delivery in batch:
@@ -106,7 +106,7 @@ class RouteRequests:
                 logger.info("routes requested", routes=len(routes), workitems=len(workitems), trace=event.trace)
 
     async def matching(self, completed: StudyCompleted) -> list[RouteRule]:
-        """The rules that are about a study now. Raises `DependencyUnavailable`."""
+        """The rules that apply to a study now. Raises `DependencyUnavailable`."""
         return [
             rule
             for rule in self._rules

@@ -1,4 +1,4 @@
-"""One attempt to tell an HL7 version 2 receiver of a study: a connection, a message, its acknowledgement."""
+"""One attempt to notify an HL7 version 2 receiver of a study: a connection, a message, its acknowledgement."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from gantry.services.retrieve.routing.told_patients import ToldPatients
 from gantry.services.retrieve.routing.told_studies import ToldStudies
 
 ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str, str], None]
-"""Study Instance UID ("": it is about the patient), Patient ID and its issuer, name and host of the receiver, trace,
-why it was not taken, and the kind of message."""
+"""Study Instance UID ("" if the message is about the patient), Patient ID and its issuer, name and host of the
+receiver, trace, why the message was not accepted, and its kind."""
 _MOST_OTHERS = 100
-"""Acknowledgements of other messages that are passed over."""
+"""Most acknowledgements of other messages that are skipped."""
 _CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
 _KINDS = frozenset((AVAILABILITY, CHANGE, CORRECTION))
 logger = get_logger("routing")
@@ -62,7 +62,7 @@ class Hl7Receiver:
         metrics: Metrics,
         sent: ResultSent,
     ) -> None:
-        """`ae_title` is ours; `sent` is told of each message that left."""
+        """`ae_title` is ours; `sent` is called for each message sent."""
         self._patients = patients
         self._settings = settings
         self._told = told
@@ -74,14 +74,14 @@ class Hl7Receiver:
         self._between = Correspondents(ours, settings.sending_facility, *theirs)
 
     def check(self) -> None:
-        """Raises `ConfigError` where a file that is named cannot be used now."""
+        """Raises `ConfigError` if a file that the settings name cannot be used now."""
         try:
             _context(self._settings)
         except PeerError as error:
             raise ConfigError("routing.receivers", None, f"{self._settings.name}: {error}") from None
 
     async def attempt(self, route: RouteRequested) -> Attempted:
-        """Tell it what a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        """Send the message of a route. Failures are in the result, and are not raised."""
         name = self._settings.name
         if route.kind in PATIENT_KINDS:
             return await self._tell_of_patient(route)
@@ -127,7 +127,8 @@ class Hl7Receiver:
     def _untold(self, route: RouteRequested) -> Attempted:
         uid = route.study_instance_uid
         if route.kind == CHANGE:
-            # Whoever was told of it before is to hear of it from a person: it stands in `gantry routes list --failed`.
+            # A receiver that was notified of it before has to be told by a person: `gantry routes list --failed` lists
+            # it.
             return Attempted((), (uid,), "nothing is known of this study any more, not even its patient", refused=True)
         return Attempted((), (), "nothing of it is left to tell")
 
@@ -169,11 +170,11 @@ class Hl7Receiver:
 
 
 def _acknowledged(answer: bytes) -> Acknowledged:
-    """What an answer says. Raises `ConnectionFailed` for what is no message."""
+    """The acknowledgement in an answer. Raises `ConnectionFailed` for anything but an HL7 message."""
     try:
         text = decoded(answer)
     except MessageRefused:
-        # Its words may be of any character set; codes and control IDs are ASCII.
+        # Its text may be in any character set; codes and control IDs are ASCII.
         text = answer.decode("ascii", "replace")
     try:
         return acknowledged(parse(text))
@@ -182,7 +183,7 @@ def _acknowledged(answer: bytes) -> Acknowledged:
 
 
 def _context(settings: Hl7ReceiverSettings) -> ssl.SSLContext | None:
-    """How it is trusted, and who we are; None without TLS. Raises `PeerError`."""
+    """How the receiver is trusted, and our certificate; None without TLS. Raises `PeerError`."""
     if not settings.tls:
         return None
     try:

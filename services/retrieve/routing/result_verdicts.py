@@ -11,20 +11,20 @@ _LONGEST_WORDS = 160
 
 
 def answers(said: Acknowledged, control_id: str) -> bool:
-    """Whether it is the answer to a message. One without MSA-2 can be about nothing else: a connection carries one
-    message. One of another message is what came late."""
+    """Whether this is the answer to a message. Without MSA-2 it can be about no other: a connection carries one
+    message. An answer to another message came late."""
     return said.control_id in ("", control_id)
 
 
 def verdict(receiver: str, said: Acknowledged, control_id: str, uid: str) -> Attempted:
-    """What became of a message about the study `uid`."""
+    """The outcome of a message about the study `uid`."""
     if said.accepted and said.control_id == control_id:
         return Attempted((uid,), (), "")
     if said.accepted:
         why = f"{receiver} answered {said.code} without saying to what (MSA-2)"
         return Attempted((), (uid,), why, refused=True)
     if said.code in _REFUSALS:
-        # Whatever a receiver says is one short line in lists and records.
+        # The text of a receiver becomes one short line in lists and records.
         words = " ".join(("; ".join(said.problems[:_MOST_PROBLEMS]) or said.text)[:_LONGEST_WORDS].split())
         return Attempted((), (uid,), f"{receiver} answered {said.code}{f': {words}' if words else ''}", refused=True)
     return Attempted((), (uid,), f"{receiver}: what it answers is no acknowledgement (MSA-1)")

@@ -1,4 +1,4 @@
-"""The queues of destinations: each route is sent, tried again later, or given up."""
+"""The queues of destinations: each route is sent, retried later, or abandoned."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from gantry.services.retrieve.routing.attempted import Attempted, withheld_words
 GROUP = "router"
 _TOPIC = TOPICS[RouteRequested].name
 _SETTLED = 0.3
-"""Seconds without records after which all there is has been read: what ended is known to have ended then."""
+"""Seconds without records after which everything on the log has been read, so that all ended routes are known."""
 _RECENT_US = 2_000_000
 _READ_BY_US = 30_000_000
-"""What was appended is read by then."""
+"""After this many microseconds, what was appended has been read."""
 _IDLE = 5.0
 _LONGEST_WHY = 200
 _MOST_NAMED = 2_000
-"""Instances that were withheld, and are named on the log."""
+"""Most withheld instances that are named on the log."""
 _REMEMBERED = 10_000
 """Routes that ended are remembered: a request that was published twice is not sent twice."""
 logger = get_logger("routing")
@@ -48,8 +48,8 @@ logger = get_logger("routing")
 
 @dataclass(frozen=True, slots=True)
 class RouterLimits:
-    """`give_up` in seconds since the request; `refused` is how often a destination that answers and refuses instances
-    is asked for them."""
+    """`give_up` in seconds since the request; `refused` is how often instances are offered to a destination that
+    answers and refuses them."""
 
     delays: Delays = field(default_factory=lambda: Delays(30.0, 3600.0))
     give_up: float = 7 * 24 * 3600.0
@@ -66,16 +66,16 @@ class _Open:
     taken: set[str] = field(default_factory=set)
     """SOP Instance UIDs that need not be sent again."""
     withheld: dict[str, str] = field(default_factory=dict)
-    """Why instances must not leave, by SOP Instance UID: found out once by this process."""
+    """Why instances must not be sent, by SOP Instance UID: each process determines it once."""
     left: bool = True
-    """Whether it is ours to send: a C-MOVE sends by itself until it leaves something, or is silent."""
+    """Whether we have to send it: a C-MOVE sends by itself until it leaves something, or is silent."""
     ended: bool = False
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One destination. After a failure it waits as a whole until `again` (microseconds): who is away is asked once, and
-    not for each study that waits."""
+    """One destination. After a failure the whole lane waits until `again` (microseconds): an unavailable destination is
+    called once, and not for each waiting study."""
 
     routes: list[_Open] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,7 +85,7 @@ class _Lane:
 
 
 class Router:
-    """One member of the group; routes of other members are theirs."""
+    """One member of the group; it leaves other members' routes alone."""
 
     def __init__(
         self,
@@ -97,8 +97,8 @@ class Router:
         limits: RouterLimits = RouterLimits(),
         is_under_way: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`times` say when routes are sent, and which goes first. `is_under_way` is of routes: whether a C-MOVE of this
-        process sends what they are about."""
+        """`times` define when routes are sent, and which goes first. `is_under_way` takes a route: whether a C-MOVE of
+        this process is sending its objects."""
         self._is_under_way = is_under_way
         self._times = times
         self._sender = sender
@@ -112,7 +112,7 @@ class Router:
         self._stopping = False
 
     async def run(self) -> None:
-        """Send until `stop`; while the log is away it waits, and begins anew at what is committed."""
+        """Send until `stop`; while the log is unavailable, wait, and then start again from the committed offset."""
         attempt = 0
         while not self._stopping:
             self._running = asyncio.ensure_future(self._work())
@@ -128,7 +128,7 @@ class Router:
                 attempt += 1
 
     def stop(self) -> None:
-        """End `run`: what is open is taken up by the next member, from its beginning."""
+        """End `run`: the next member takes up the open routes, from their beginning."""
         self._stopping = True
         if self._running is not None:
             self._running.cancel()
@@ -168,8 +168,8 @@ class Router:
                 task.result()
 
     def _taken(self, record: Record) -> _Open | None:
-        """The route that a record opens. One about a route that is open changes that, and is not needed any more once
-        the route has ended, as the route itself."""
+        """The route that a record opens. A record about an open route changes that route; once the route has ended,
+        neither is needed any more."""
         try:
             event = decode(record.payload)
         except UndecodableEvent:
@@ -243,7 +243,7 @@ class Router:
         attempted = await self._sender.attempt(route.requested, known, lambda: not route.ended, tried)
         self._withhold(route, attempted)
         if route.ended:
-            return  # somebody cancelled it meanwhile, or it was reported on
+            return  # it was cancelled meanwhile, or reported on
         if attempted.answered or attempted.waits:
             await self._await_report(route, lane, attempted, tried)
             return
@@ -271,7 +271,7 @@ class Router:
             )
 
     async def _await_report(self, route: _Open, lane: _Lane, attempted: Attempted, tried: int) -> None:
-        """The destination has the request; what it reports is read from the log, whoever takes it."""
+        """The destination has the request; its report is read from the log, whichever process receives it."""
         lane.failures = 0
         if route.attempts != tried:
             return  # it was read already
@@ -328,7 +328,7 @@ class Router:
         more = commitment_request(requested, len(route.taken), now, route.withheld) if commits else []
         why = why or withheld_words(route.withheld)
         named = list(route.withheld.items())[:_MOST_NAMED]
-        # Whoever asks for it once more is not to have all of it sent.
+        # A repeated request must not send all of it again.
         taken = () if outcome == DELIVERED else attempted.taken
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(
@@ -374,12 +374,12 @@ class Router:
 
 
 def _is_ours(event: RouteRequested) -> bool:
-    """Whether a route is sent by whoever reads it: a C-MOVE sends by itself first."""
+    """Whether the member that reads a route has to send it: a C-MOVE first sends by itself."""
     return event.kind != MOVE or bool(event.by)
 
 
 def _outcome(route: _Open, attempted: Attempted) -> str:
-    """Of a route of which nothing is left to be tried."""
+    """The outcome of a route with nothing left to try."""
     if route.taken or attempted.is_delivered:
         return DELIVERED
     return FAILED if route.withheld else CANCELLED

@@ -1,4 +1,4 @@
-"""What is there of a study when it is told, and what is not there any more."""
+"""What is present of a study at the time of a notification, and what is no longer present."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StudyStanding:
         self._steps_of = steps_of
 
     async def notifications(self, route: RouteRequested, came: Sequence[Location]) -> list[AvailabilityNotification]:
-        """What a route tells now: what `came`, or, of a change, what is there and what is not. Raises
+        """The notifications of a route now: what `came`, or, for a change, what is present and what is not. Raises
         `DependencyUnavailable`."""
         study, is_change = route.study_instance_uid, route.kind == CHANGE
         steps = await self._steps_of(route.partition, study)
@@ -60,8 +60,8 @@ class StudyStanding:
         ]
 
     async def _gone(self, route: RouteRequested, there: set[tuple[str, str]]) -> list[ToldInstance]:
-        """What was taken away and is not there: what the index remembers of the study, and what the route names, which
-        the index may have forgotten since it is collected."""
+        """What was removed and is absent: what the index still has of the study, and what the route names, which may
+        have been collected and dropped from the index."""
         gone: dict[tuple[str, str], ToldInstance] = {}
         async for page in self._index.fated(route.partition, route.study_instance_uid):
             for one in page:

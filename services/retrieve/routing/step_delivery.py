@@ -1,4 +1,4 @@
-"""One attempt to tell a destination of a performed procedure step (PS3.4 F.7, F.9)."""
+"""One attempt to notify a destination of a performed procedure step (PS3.4 F.7, F.9)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 
 
 class StepDelivery:
-    """SCP of the notification SOP class, and SCU of that which modalities use: one association for each message."""
+    """SCP of the notification SOP class, and SCU of the class that modalities use: one association for each message."""
 
     def __init__(self, objects: BlobStore, timeout: float, sent: StepSent) -> None:
-        """What messages said lies in `objects`; `timeout` in seconds, for an answer. `sent` is told of each message
-        that is sent on, with why it was not taken."""
+        """`objects` holds the attributes of messages; `timeout` of an answer in seconds. `sent` is called for each
+        message that is forwarded, with why it was not accepted."""
         self._objects = objects
         self._sent = sent
         self._timeout = timeout
 
     async def attempt(self, route: RouteRequested, peer: Peer) -> Attempted:
-        """Send what a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        """Send the message of a route. Failures are in the result, and are not raised."""
         attempted = await self._attempt(route, peer)
         if route.kind != STEP_EVENT and (attempted.taken or attempted.failed):
             message = "N-CREATE" if route.step_event == StepEventType.IN_PROGRESS else "N-SET"
@@ -56,7 +56,7 @@ class StepDelivery:
         except DependencyUnavailable as error:
             return Attempted((), None, str(error))
         except ContextNotAccepted as error:
-            # It is there, and does not want to know: what else it is sent need not wait for that.
+            # The destination answers, but refuses: its other messages need not be delayed.
             return Attempted((), (uid,), f"{route.destination}: {error}", refused=True)
         except PeerError as error:
             return Attempted((), (uid,), f"{route.destination}: {error}")
@@ -69,8 +69,8 @@ class StepDelivery:
         return Attempted((), (uid,), f"{route.destination} answered {words}", refused=True)
 
     async def _report(self, route: RouteRequested, peer: Peer) -> Command:
-        # PS3.7 D.3.3.4: who asks for the association is SCU unless it says otherwise; the peer is the SCU here. Event
-        # Information has no attributes (PS3.4 F.9.2): whoever wants to know more asks with N-GET.
+        # PS3.7 D.3.3.4: the association requestor is the SCU unless it negotiates otherwise; the peer is the SCU here.
+        # Event Information has no attributes (PS3.4 F.9.2): a peer that wants more asks with N-GET.
         sop_class = MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION
         roles = [RoleSelection(sop_class, False, True)]
         async with connect(peer, [(sop_class, SYNTAXES)], roles=roles) as association:

@@ -1,4 +1,4 @@
-"""What modalities say of performed procedure steps: who is told, and what an answer means (pure)."""
+"""Messages of modalities about performed procedure steps: who is notified, and what an answer means (pure)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _OF_STATE = {
 
 @dataclass(frozen=True, slots=True)
 class StepRule:
-    """What one of `sources` says of a step (anybody, where there are none) goes on to the AE titles `to`; those in
-    `notify` get an event of it."""
+    """Messages of one of `sources` (of any sender, if there are none) about a step are forwarded to the AE titles `to`;
+    those in `notify` get an event."""
 
     name: str
     sources: frozenset[str]
@@ -60,7 +60,7 @@ class StepRule:
 
 
 def event_of(message: StepMessage) -> StepEventType:
-    """What an accepted message, with what it says, did to its step."""
+    """The effect of an accepted message, with its attributes, on its step."""
     if isinstance(message, ProcedureStepCreated):
         return StepEventType.IN_PROGRESS
     status = first(unpack(message.attributes), PERFORMED_PROCEDURE_STEP_STATUS)
@@ -70,9 +70,9 @@ def event_of(message: StepMessage) -> StepEventType:
 def step_requests(
     change: StepChange, kind: StepEventType, rules: Iterable[StepRule], now_us: int
 ) -> Iterator[RouteRequested]:
-    """The routes of a change by rules, each destination once; what a message says lies in an object. Nothing goes to
-    the AE title that said it: two archives that send on to each other would do so for ever. An erasure is told to all
-    that are notified, whoever performed the step."""
+    """The routes of a change by rules, each destination once; the attributes of a message lie in an object. Nothing
+    goes to the AE title that sent it: two archives that forward to each other would never stop. All that are notified
+    learn of an erasure, whoever performed the step."""
     source = change.source.removeprefix(_AE) if change.source.startswith(_AE) else ""
     message = change if isinstance(change, StepMessage) else None
     about = [rule for rule in rules if message is None or not rule.sources or source in rule.sources]
@@ -90,7 +90,7 @@ def step_requests(
             yield RouteRequested(
                 *(change.partition, change.trace, uid, blake3("\0".join(parts).encode()).hexdigest()[:32], rule_name),
                 destination=destination,
-                # An earlier release, which does not know the kinds, finds nothing to send between these.
+                # An earlier release, which does not know these kinds, finds nothing to send between these receipts.
                 first_receipt="",
                 last_receipt="",
                 at=now_us,
@@ -109,8 +109,8 @@ def steps_of(change: StepChange) -> Sequence[str]:
 
 
 def is_taken(route: RouteRequested, status: int, error_id: object = 0) -> bool:
-    """Whether a destination has what a route sends, by its answer. It is sent again where an answer did not arrive, so
-    the destination may say that it had it before (PS3.4 F.7.2.1.3, F.7.2.2.3)."""
+    """Whether a destination has the message of a route, by its answer. The message is sent again if an answer did not
+    arrive, so the destination may answer that it has it already (PS3.4 F.7.2.1.3, F.7.2.2.3)."""
     if status == SUCCESS or is_warning(status):
         return True
     if route.kind != STEP:

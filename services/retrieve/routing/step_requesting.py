@@ -1,4 +1,4 @@
-"""Which routes a message of a modality gets, after the rules of the settings."""
+"""Which routes a message of a modality gets, by the rules of the settings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def step_rules(settings: Sequence[StepRuleSettings]) -> list[StepRule]:
 
 
 async def followed(log: EventLog, follower: Follower, clock: Clock) -> None:
-    """Return when the projection of orders has followed what is on the log now. Raises `DependencyUnavailable`."""
+    """Return when the projection of orders has followed the log up to now. Raises `DependencyUnavailable`."""
     ends = {topic: await log.ends(topic) for topic in FOLLOWED}
     until = clock.monotonic() + _PATIENCE
     while not follower.has_read(ends):
@@ -51,8 +51,8 @@ async def followed(log: EventLog, follower: Follower, clock: Clock) -> None:
 
 
 class StepRequests:
-    """The handler of the consumer loop that reads what is said of steps. A message that was refused is nobody's: what
-    the fold decided is asked of the projection, which must have followed the log that far."""
+    """The handler of the consumer loop that reads messages about steps. A refused message gets no route: the decision
+    is read from the projection, which must have followed the log that far."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class StepRequests:
         self._follower = follower
         self._clock = clock
         self.since_us = 0
-        """What was said before is history, also where a restore has appended it since."""
+        """Earlier messages are history, even if a restore has appended them since."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
-        published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
+        published already have the same names."""
         read = [one.event for one in batch if isinstance(one.event, StepChange)]
         changes = [event for event in read if event.at >= self.since_us]
         if not changes:
@@ -102,7 +102,7 @@ class StepRequests:
 
 
 class SinceHandler(Protocol):
-    """A handler of a consumer loop that passes over what was said before `since_us`."""
+    """A handler of a consumer loop that skips messages from before `since_us`."""
 
     since_us: int
 
@@ -110,7 +110,7 @@ class SinceHandler(Protocol):
 
 
 class StepRouting:
-    """Reads what is said of steps, or of orders, from the moment on at which there were rules for it."""
+    """Reads messages about steps, or orders, from the moment when there were rules for them."""
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class StepRouting:
         group: str = GROUP,
         topics: Sequence[str] = (TOPIC_OF_STEPS, TOPIC_OF_ERASURES),
     ) -> None:
-        """What is older than `longest` seconds would have been given up, and is history as well. The `group` has joined
-        where it has read the first of the `topics`."""
+        """Messages older than `longest` seconds would have been abandoned, and are history as well. The `group` has
+        joined if it has read the first of the `topics`."""
         self._group, self._topic = group, topics[0]
         self._handler = handler
         self._log = log
@@ -138,7 +138,7 @@ class StepRouting:
         attempt = 0
         while not self._stopping:
             try:
-                # Whoever has joined may have been stopped before it had read what came.
+                # A group that has joined may have been stopped before it read everything.
                 joined = await self._log.has_passed(self._group, self._topic, {})
                 self._handler.since_us = self._begun_us - int(self._longest * 1e6) if joined else self._begun_us
                 break
@@ -150,6 +150,6 @@ class StepRouting:
             await self._loop.run()
 
     def stop(self) -> None:
-        """End `run` after what it is at."""
+        """End `run` after the current batch."""
         self._stopping = True
         self._loop.stop()

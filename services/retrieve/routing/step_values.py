@@ -1,4 +1,4 @@
-"""What a route about a procedure step names of what was said, and who is told that it was sent on."""
+"""The attributes that a route about a procedure step refers to, and the callback for forwarded messages."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.runtime.order_values import read_values
 
 StepSent = Callable[[str, str, tuple[str, str], str, str], None]
-"""SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not taken."""
+"""SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not accepted."""
 
 
 async def said_of(objects: BlobStore, route: RouteRequested) -> Attributes | None:
-    """The attributes in the object that a route names; None where they are erased, or damaged. Raises
+    """The attributes in the object that a route names; None if they are erased or damaged. Raises
     `DependencyUnavailable`."""
     message = ProcedureStepSet(
         *(route.partition, route.trace, route.study_instance_uid, "", "", "", route.at, b""),

@@ -1,4 +1,4 @@
-"""What is told of a patient: whom a correction or a merge was of, and what the patient is called now."""
+"""The content of messages about a patient: who was corrected or merged, and the patient's current identity."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gantry.services.corrections import CorrectionDesk
 
 
 class ToldPatients:
-    """Asks the bucket who it was, and the index what is known now."""
+    """Reads from the object store who it was, and from the index what is known now."""
 
     def __init__(self, objects: BlobStore, desk: CorrectionDesk) -> None:
         self._objects = objects
         self._desk = desk
 
     async def news_of(self, route: RouteRequested) -> PatientNews | None:
-        """What a route tells now; None where nothing is known of the patient any more, or an earlier release did not
-        write who it is. Raises `DependencyUnavailable`."""
+        """The content for a route now; None if nothing is known of the patient any more, or an earlier release did not
+        record who it is. Raises `DependencyUnavailable`."""
         try:
             found = await read_whose(self._objects, route.values_key)
             if found is None:
@@ -36,13 +36,13 @@ class ToldPatients:
         except (NotFound, NotUnderstood):
             return None
         if route.kind == PATIENT_CORRECTION and not IDENTITY_NAMES.isdisjoint(values):
-            return None  # a merge that was taken back: no message says that
+            return None  # the merge was undone: there is no message for that
         known = await self._desk.known_as(into)
         if known is None and route.kind == PATIENT_CORRECTION:
             return None
         attributes = _attributes({**(values if known is None else known), **into.values})
         if await self._desk.is_confidential(patient, into):
-            # However that is said: of another ID of the patient, or of a study.
+            # However it is expressed: for another ID of the patient, or for a study.
             attributes.setdefault(CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION, ("confidential",))
         about = route.route, route.at
         if route.kind == PATIENT_CORRECTION:

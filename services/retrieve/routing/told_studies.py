@@ -1,4 +1,4 @@
-"""What is told of a study: what is here of it now, or was, and the order that it was made for."""
+"""The content of messages about a study: what is or was here of it, and the order that it was made for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gantry.common.runtime.order_finding import OrderFinder
 from gantry.common.runtime.study_facts import known_study
 
 _READ = 30.0
-"""Seconds in which the orders are read that there were at the start."""
+"""Seconds allowed for reading the orders that existed at the start."""
 _BY = OrderKey.STUDY, OrderKey.ACCESSION
 
 
@@ -30,20 +30,20 @@ class ToldStudies:
     def __init__(
         self, index: ReadIndex, orders: OrderIndex, caught_up: Callable[[], Awaitable[None]], clock: Clock
     ) -> None:
-        """`caught_up` returns when all orders were read that there were at the start."""
+        """`caught_up` returns when all orders that existed at the start have been read."""
         self._index = index
         self._caught_up = caught_up
         self._orders = OrderFinder(orders, caught_up, clock, _READ)
 
     async def result_of(self, route: RouteRequested) -> ImagingResult | None:
-        """What a route tells now; None where nothing is known of the study any more, or, unless something was taken
-        away of it, nothing is here. Raises `DependencyUnavailable`."""
+        """The content for a route now; None if nothing is known of the study any more or, unless instances were
+        removed, nothing of it is here. Raises `DependencyUnavailable`."""
         uid = route.study_instance_uid
         with restricted(EVERYTHING):
             study = await known_study(self._index, route.partition, uid)
         if study is None:
             return None
-        # Without a document of the index nothing of it is here: it is known by what is hidden.
+        # Without a document in the index nothing of it is here: only hidden objects describe it.
         is_here = not study.beside
         if not is_here and route.kind != CHANGE:
             return None
@@ -52,8 +52,8 @@ class ToldStudies:
         return ImagingResult(uid, attributes, standing, route.route, route.at)
 
     async def _order_of(self, route: RouteRequested, study: Mapping[int, Any]) -> Mapping[int, Any]:
-        """The values of the one order that a study was made for; none where there is none, or it is of another
-        patient: accession numbers of several issuers may be the same."""
+        """The values of the one order that a study was made for; none if there is none, or it is for another patient:
+        several issuers may assign the same accession number."""
         await self._caught_up()
         question = OrderQuestion(_BY, route.study_instance_uid, first(study, ACCESSION_NUMBER))
         answer = await self._orders.find(route.partition, question)
@@ -66,5 +66,5 @@ class ToldStudies:
 
 
 def _said(attributes: Mapping[int, Any]) -> dict[int, Any]:
-    """What a study says itself; where it says nothing, its order may."""
+    """The values of a study; those that it lacks, from its order."""
     return {tag: values for tag, values in attributes.items() if values and tag != STUDY_INSTANCE_UID}

@@ -16,13 +16,13 @@ from gantry.common.ports.index import Location
 from gantry.services.retrieve.dimse.suboperations import Counters
 
 MOST_NAMED = 4_000
-"""Series, or instances, that a record names: a request that names more of a study one by one is not recorded."""
+"""Most series, or instances, that a record names: a request that lists more of a study is not recorded."""
 _LONGEST_WHY = 200
 
 
 @dataclass(frozen=True, slots=True)
 class MoveAsked:
-    """Who asked for a move, with which message (PS3.7 9.1.4.1), to where."""
+    """Who requested a move, its Message ID (PS3.7 9.1.4.1), and its destination."""
 
     requestor: str
     message_id: int
@@ -38,8 +38,8 @@ def begun(
     now_us: int,
     until: int,
 ) -> list[RouteRequested] | None:
-    """A route for each study of a move that begins, with a name from `names`; None where it names too much. What comes
-    later has a later receipt than all that it has, and is not part of it."""
+    """A route for each study of a move that begins, with a name from `names`; None if it names too much. Objects that
+    arrive later have later receipts, and are not part of it."""
     series, instances = (_uids(conditions.get(tag)) for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
     if max(len(series), len(instances)) > MOST_NAMED:
         return None
@@ -70,14 +70,14 @@ def _uids(condition: Condition | None) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class UnfinishedMove:
-    """A move under way: which instances its records do not say yet that they were taken."""
+    """A move under way: which instances its records do not show as taken yet."""
 
     routes: Sequence[RouteRequested]
     locations: Sequence[Location]
     counters: Counters
     _said: int = 0
     _repeated: frozenset[tuple[str, str]] = frozenset()
-    """Instances that are in two series of a study under one UID: that one was taken says nothing of the other."""
+    """Instances that are in two series of a study under one UID: one being taken says nothing about the other."""
     _taken: Counter[str] = field(default_factory=Counter)
     """By study."""
 
@@ -86,7 +86,8 @@ class UnfinishedMove:
         self._repeated = frozenset(instance for instance, times in found.items() if times > 1)
 
     def progress(self, now_us: int, until: int, *, renewed: bool = False) -> list[Event]:
-        """What was taken since the last call; `renewed`: also where nothing was, that the move is under way."""
+        """What was taken since the last call; if `renewed`, also that the move is under way, even if nothing was
+        taken."""
         taken = self._since()
         return [
             event
@@ -97,8 +98,8 @@ class UnfinishedMove:
         ]
 
     def end(self, now_us: int, again: int, *, withdrawn: bool) -> list[Event]:
-        """What is to be said when the move is over: what was not taken is left to be sent from the time `again` on, or,
-        if it was `withdrawn` by C-CANCEL, never."""
+        """The events for the end of the move: what was not taken is to be sent from the time `again` on or, if the move
+        was `withdrawn` by C-CANCEL, never."""
         taken, failed = self._since(), self._failed()
         events: list[Event] = []
         for route in self.routes:

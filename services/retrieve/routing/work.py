@@ -1,5 +1,5 @@
-"""Workitems that rules ask for: what all of them say, and what there is to do with a study that is complete (PS3.4 CC,
-PS3.3 B.26; pure)."""
+"""Workitems that rules ask for: their common attributes, and the work on a completed study (PS3.4 CC, PS3.3 B.26;
+pure)."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ Values = dict[int, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a rule wants to be done: a code, and a station if it is for one, as items of their sequences; `priority` is
-    a value of Scheduled Procedure Step Priority; `output` are AE titles and URLs of STOW-RS."""
+    """The work that a rule wants done: a code, and a station if it is for one, as items of their sequences; `priority`
+    is a value of Scheduled Procedure Step Priority; `output` are AE titles and URLs of STOW-RS."""
 
     rule: str
     label: str
@@ -57,7 +57,7 @@ class Work:
 
 
 def works_of(rules: Iterable[RouteRuleSettings] | Iterable[PrefetchRuleSettings]) -> dict[str, Work]:
-    """What rules ask for, by their names; rules of which we do ourselves what there is to do are not in it."""
+    """The work of rules, by their names; without rules that we carry out ourselves."""
     works = {}
     for rule in rules:
         asked = rule.workitem
@@ -72,20 +72,20 @@ def works_of(rules: Iterable[RouteRuleSettings] | Iterable[PrefetchRuleSettings]
 
 
 def workitem_uid(completed: StudyCompleted, rule: str) -> str:
-    """The SOP Instance UID: the same where a completion is read twice."""
+    """The SOP Instance UID: the same if a completion is read twice."""
     return f"2.25.{int.from_bytes(_digest(completed, rule)[:16], 'big')}"
 
 
 def change_of(completed: StudyCompleted, rule: str) -> str:
-    """The name of the event: it is decided once, however often it is published."""
+    """The name of the event: it takes effect once, however often it is published."""
     return Receipt(f"{completed.at // 1000:012x}{_digest(completed, rule).hex()[:20]}").id
 
 
 def attributes_of(
     work: Work, study: Mapping[int, Any], uid: str, locations: Iterable[Location], ae_title: str, url: str, now_us: int
 ) -> Values:
-    """The attributes of the workitem. The input is all that is here of a study, which is fetched from us: by `ae_title`
-    and, where it is known by which `url` we are reached, by WADO-RS."""
+    """The attributes of the workitem. The input is all that is here of a study, to be fetched from us: from `ae_title`
+    and, if our `url` is known, by WADO-RS."""
     return {
         **scheduled(work, now_us),
         TAGS["InputInformationSequence"]: _inputs(uid, locations, ae_title, url),
@@ -95,7 +95,8 @@ def attributes_of(
 
 
 def scheduled(work: Work, now_us: int) -> Values:
-    """What every workitem of a rule says: what is to be done, now, by whom, and where what comes of it is to go."""
+    """The attributes of every workitem of a rule: the work, to be done now, its performer, and the destination of its
+    output."""
     made: Values = {
         TAGS["ScheduledProcedureStepPriority"]: [work.priority],
         TAGS["ProcedureStepLabel"]: [work.label],

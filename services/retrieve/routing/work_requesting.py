@@ -1,4 +1,4 @@
-"""Workitems of studies that are complete, after the rules of the settings: a worker of somebody else performs them."""
+"""Workitems of studies that are complete, by the rules of the settings: another system's worker performs them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gantry.services.retrieve.routing.work import Work, attributes_of, change_of
 
 
 class WorkRequests:
-    """Asks the index what is here of a study, and writes what a workitem says of its patient into an object."""
+    """Asks the index what is here of a study, and writes the patient attributes of a workitem into an object."""
 
     def __init__(
         self, works: Mapping[str, Work], objects: BlobStore, index: ReadIndex, clock: Clock, ae_title: str, url: str
     ) -> None:
-        """`works` are what rules ask for, by their names. Workers fetch from `ae_title`, and from `url` (of the
-        archive, without a trailing slash; "" where it is not known)."""
+        """`works` are those of rules, by their names. Workers fetch from `ae_title`, and from `url` (of the archive,
+        without a trailing slash; "" if unknown)."""
         self._works = works
         self._objects = objects
         self._index = index
@@ -36,8 +36,8 @@ class WorkRequests:
         self._url = url
 
     async def of(self, completed: StudyCompleted, matching: Iterable[RouteRule]) -> list[WorkitemCreated]:
-        """The workitems that rules ask for which match a study, to be appended: what they say is durable. None where
-        nothing is left of the study. Raises `DependencyUnavailable`."""
+        """The workitems of rules that match a study, to be appended; the attributes that they refer to are durable.
+        None if nothing is left of the study. Raises `DependencyUnavailable`."""
         works = [self._works[rule.name] for rule in matching if rule.name in self._works]
         if not works:
             return []

@@ -1,4 +1,4 @@
-"""One attempt to tell a subscriber of a workitem (PS3.4 CC.2.4): N-EVENT-REPORT on an association that we open."""
+"""One attempt to notify a subscriber of a workitem (PS3.4 CC.2.4): N-EVENT-REPORT on an association that we open."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class WorkitemDelivery:
     """SCP of the Event SOP class: one association for each report."""
 
     def __init__(self, objects: BlobStore, timeout: float, sent: StepSent) -> None:
-        """What was said lies in `objects`; `timeout` in seconds, for an answer. `sent` is told of each report, with why
-        it was not taken."""
+        """`objects` holds the attributes; `timeout` of an answer in seconds. `sent` is called for each report, with why
+        it was not accepted."""
         self._objects = objects
         self._timeout = timeout
         self._sent = sent
 
     async def attempt(self, route: RouteRequested, peer: Peer) -> Attempted:
-        """Send the report that a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        """Send the report of a route. Failures are in the result, and are not raised."""
         attempted = await self._attempt(route, peer)
         if attempted.taken or attempted.failed:
             at = (route.destination, peer.host)
@@ -57,7 +57,7 @@ class WorkitemDelivery:
         return Attempted((), (uid,), f"{route.destination} answered {status_words(response.status)}", refused=True)
 
     async def _information(self, route: RouteRequested) -> Attributes | None:
-        """The event information (table CC.2.4-1); None where what was said is erased, or damaged."""
+        """The event information (table CC.2.4-1); None if the attributes are erased or damaged."""
         kind = EventType(route.step_event)
         if kind is EventType.STATE:
             readiness = [route.step_readiness] if route.step_readiness else []
@@ -69,7 +69,7 @@ class WorkitemDelivery:
         return {**told, REQUESTING_AE: [route.requestor[:16]]} if kind is EventType.CANCEL_REQUESTED else told
 
     async def _report(self, route: RouteRequested, peer: Peer, information: Attributes) -> Command:
-        # PS3.7 D.3.3.4: who asks for the association is SCU unless it says otherwise; the peer is the SCU here.
+        # PS3.7 D.3.3.4: the association requestor is the SCU unless it negotiates otherwise; the peer is the SCU here.
         context_class = UNIFIED_PROCEDURE_STEP_EVENT
         roles = [RoleSelection(context_class, False, True)]
         async with connect(peer, [(context_class, SYNTAXES)], roles=roles) as association:

@@ -1,4 +1,4 @@
-"""What a STOW-RS answer says of the instances of its request (PS3.18 10.5.3, Annex I). Pure."""
+"""What a STOW-RS answer says about the instances of its request (PS3.18 10.5.3, Annex I). Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.statuses import PROCESSING_FAILURE, is_warning
 
 _ANSWERED = frozenset((200, 202, 409))
-"""PS3.18 table 10.5.3-1: the statuses whose body says what became of each instance."""
+"""PS3.18 table 10.5.3-1: the statuses whose body has the outcome of each instance."""
 _OF_THE_REQUEST = frozenset((400, 406, 411, 413, 414, 415, 422))
-"""The server is there, and does not want what is in this request."""
+"""The server is up, and refuses the content of this request."""
 _FAILED, _REFERENCED, _OTHER_FAILURES = "00081198", "00081199", "0008119A"
 _UID, _FAILURE, _WARNING = "00081155", "00081197", "00081196"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request. `statuses` are those of instances, by SOP Instance UID: 0, a Warning Reason, or a
-    Failure Reason (PS3.18 tables I.2-1, I.2-2). `refused`: why the request as a whole was not wanted, where the server
-    does not say what became of which instance; `away`: why nothing is known, and the server is to be left alone for a
-    while."""
+    """The outcome of a request. `statuses` are those of instances, by SOP Instance UID: 0, a Warning Reason, or a
+    Failure Reason (PS3.18 tables I.2-1, I.2-2). `refused`: why the whole request was refused, if the server does not
+    give the outcome of each instance; `away`: why nothing is known, and the server should not be called for a while."""
 
     statuses: Mapping[str, int] = field(default_factory=dict)
     refused: str = ""
@@ -31,8 +30,8 @@ class Answer:
 
 
 def answer_of(status: int, body: bytes, sent: Collection[str]) -> Answer:
-    """The answer to a request with the instances `sent` (SOP Instance UIDs). Only what it names was taken; what it
-    names twice, or not as one would who speaks of this request, was not."""
+    """The answer to a request with the instances `sent` (SOP Instance UIDs). Only instances that it names count as
+    taken; those named twice, or in a way that does not fit this request, do not."""
     if status in _OF_THE_REQUEST:
         return Answer(refused=f"answered {status}")
     if status not in _ANSWERED:

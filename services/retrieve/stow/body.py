@@ -14,13 +14,13 @@ _DICOM = "application/dicom"
 
 
 class StowBody:
-    """The objects in order. They are the caller's to close."""
+    """The objects in order. The caller closes them."""
 
     def __init__(self, objects: Sequence[Opened]) -> None:
         self._objects = objects
         boundary = new_boundary()
         self.content_type = content_type(boundary, _DICOM)
-        # Without the transfer syntax, which the file meta information has: Orthanc takes no part that says it here.
+        # Without the transfer syntax, which the file meta information has: Orthanc refuses parts that state it here.
         self._heads = [part_head(boundary, {"Content-Type": _DICOM}, first=not place) for place in range(len(objects))]
         self._closing = closing(boundary)
         self.length = sum(map(len, self._heads)) + sum(one.size for one in objects) + len(self._closing)
@@ -29,13 +29,13 @@ class StowBody:
         """The object that could not be read to its end, and why: then the request was cut off, and not taken."""
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The bytes. Raises `GantryError` where an object cannot be read, and says so in `broken`."""
+        """The bytes. Raises `GantryError` if an object cannot be read, and sets `broken`."""
         buffer = memoryview(bytearray(_PIECE))
         for head, one in zip(self._heads, self._objects, strict=True):
             yield head
             left = one.size
             try:
-                # The end of a source is where its digest is compared.
+                # A source compares its digest when it is read to the end.
                 while count := await one.source.readinto([buffer]):
                     left -= count
                     if left < 0:

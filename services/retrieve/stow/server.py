@@ -40,16 +40,16 @@ class WebDestination:
         self._url = f"{settings.url.rstrip('/')}/studies"
 
     def check(self) -> None:
-        """Raises `ConfigError` where a file that is named cannot be used now."""
+        """Raises `ConfigError` if a file that the settings name cannot be used now."""
         try:
             _credentials(self._settings)
         except PeerError as error:
             raise ConfigError("routing.servers", None, f"{self._settings.name}: {error}") from None
 
     async def send(self, locations: Sequence[Location], job: Job) -> str:
-        """Send objects while they are wanted. Every one is counted that was sent, or cannot be; `job.counters.why` says
-        what is wrong with the server, and then the rest was not tried. Returns why instances were not taken, in words;
-        "" where no server said so."""
+        """Send objects while they are wanted. Each object that was sent, or cannot be sent, is counted;
+        `job.counters.why` says what is wrong with the server, in which case the rest was not tried. Returns why
+        instances were refused, in words; "" if none was."""
         try:
             headers, context = await asyncio.to_thread(_credentials, self._settings)
         except PeerError as error:
@@ -85,14 +85,14 @@ class _Attempt:
                 answer = await self._post(body, [self._uid(one.location) for one in group])
             alone = max(0, alone - 1)
             if body.broken is not None:
-                # What the request held before and behind it is sent without it.
+                # The other objects of the request are sent again without it.
                 location, error = body.broken
                 self._unsent(location, error)
                 left.remove(location)
             elif answer.away:
                 self.job.counters.why = f"{self.settings.name} {answer.away}"
             elif answer.refused and len(group) > 1:
-                # Which of them it does not want is found out one by one.
+                # Sent one by one, to find out which of them it refuses.
                 alone = len(group)
             else:
                 self._count([one.location for one in group], answer)
@@ -101,15 +101,14 @@ class _Attempt:
         return self.words
 
     async def _group(self, left: list[Location], opened: AsyncExitStack, most: int) -> list[Opened]:
-        """The objects of the next request: the first of those that are left, when those that cannot be opened were
-        taken from them."""
+        """The objects of the next request: the first of those left, without any that cannot be opened."""
         group: list[Opened] = []
         uids: set[str] = set()
         size = 0
         while len(group) < min(most, len(left)):
             location = left[len(group)]
             uid = self._uid(location)
-            # An answer names instances by their UID: two of one are in two requests.
+            # An answer names instances by their UID: two objects with one UID go in two requests.
             if group and (size + location.data_set_length > self.settings.max_request or uid in uids):
                 break
             try:
@@ -164,7 +163,7 @@ class _Attempt:
                 self.words = answer.refused or f"{status:04X}H"
 
     def _unsent(self, location: Location, error: GantryError) -> None:
-        """It is not the server's doing."""
+        """The object was not sent, through no fault of the server."""
         self.words = self.words or str(error)
         _note(self.job.counters, location, error)
         logger.warning("object not sent", error=str(error), object_key=location.object_key)
@@ -181,7 +180,7 @@ def _note(counters: Counters, location: Location, error: GantryError) -> None:
     if isinstance(error, NotDeidentified):
         counters.withheld[location.sop_instance_uid] = str(error)
     if isinstance(error, DependencyUnavailable | Archived):
-        # It passes: what lies in an archive is asked for by opening it.
+        # This is temporary: opening an object in an archive tier requests its restoration.
         counters.unable = counters.unable or str(error)
     counters.count(location, error.dicom_status or UNABLE_TO_PERFORM_SUB_OPERATIONS)
 
@@ -197,7 +196,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _credentials(settings: WebDestinationSettings) -> tuple[dict[str, str], ssl.SSLContext | bool]:
-    """Headers, and how the server is trusted. Raises `PeerError`, in which no token is."""
+    """Headers, and how the server is trusted. Raises `PeerError`, which contains no token."""
     headers: dict[str, str] = {}
     try:
         if settings.token_file is not None:

@@ -1,4 +1,4 @@
-"""`gantry.common.ports.foreign.ForeignStore` on a folder: files of somebody else, which are only read."""
+"""`gantry.common.ports.foreign.ForeignStore` on a folder: foreign files, which are only read."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ForeignFolder:
             with translating():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except NotFound:
-            # Where the folder itself is gone, a disk is not mounted: that says nothing of its files.
+            # If the folder itself is gone, a disk is not mounted: that says nothing about its files.
             await self.check()
             raise
 

@@ -72,7 +72,7 @@ class GroupCommit:
         self._queue.put(job)
 
     def close(self) -> None:
-        """Finish what was submitted, then end the threads. Blocks."""
+        """Finish the submitted objects, then end the threads. Blocks."""
         self._closed = True
         for _ in self._threads:
             self._queue.put(None)

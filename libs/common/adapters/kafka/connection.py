@@ -60,7 +60,8 @@ class KafkaCluster:
             "bootstrap_servers": list(self.bootstrap),
             "security_protocol": security,
             "ssl_context": self.tls,
-            # Also the time after which a silent broker is given up and asked again; a call has our own deadline.
+            # Also the time after which a request to a silent broker is abandoned and repeated; a call has our own
+            # deadline.
             "request_timeout_ms": max(1000, int(min(self.deadline, 10.0) * 1000)),
             "metadata_max_age_ms": 60_000,
             "retry_backoff_ms": 100,
@@ -74,8 +75,8 @@ class KafkaCluster:
         return options
 
     def renew(self, client: AIOKafkaClient) -> None:
-        """From now on a client that lives long signs in by the password as it is now. aiokafka asks for it once, when
-        the client is made."""
+        """Make a long-lived client sign in with the current password from now on. aiokafka reads it only once, when the
+        client is made."""
         if self.sasl:
             client._sasl_plain_password = text_of(self.password)
 

@@ -148,7 +148,7 @@ class KafkaLog:
             ("traceparent", event.trace.encode()),
         ]
         if len(payload) > self._cluster.max_event:
-            # A claim lies in the object store for ever, and the object has its header itself.
+            # A claim is in the object store for ever, and the object contains the header itself.
             payload = without_header(payload)
         if len(payload) > self._cluster.max_event:
             if self._claims is None:

@@ -99,14 +99,14 @@ class Places:
         consumer.seek(place, begin)
         try:
             async with within(self._cluster.deadline):
-                # The last offsets may be no records (control batches): the position tells.
+                # The last offsets may not be records (control batches): the position shows the end.
                 while await consumer.position(place) < end:
                     for found in (await consumer.getmany(place, timeout_ms=500)).get(place, ()):
                         if found.offset < end:
                             records.append(found)
         finally:
-            # A broker answers what a connection asks in turn: a fetch that waits for news would hold up every question
-            # after it, for half a second each.
+            # A broker answers the requests of a connection in turn: a fetch that waits for new records would delay
+            # every request after it, for half a second each.
             consumer.unsubscribe()
         return records
 

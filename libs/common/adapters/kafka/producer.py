@@ -39,8 +39,8 @@ class Message:
 
 class Producer:
     """Waits for all in-sync replicas. No linger: a lone message is sent at once, and messages that arrive during a
-    request share the next one. A message that was given up may still arrive, which is harmless: events are delivered at
-    least once anyway."""
+    request share the next one. An abandoned message may still arrive, which is harmless: events are delivered at least
+    once anyway."""
 
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
@@ -87,7 +87,7 @@ class Producer:
                 raise outcome
 
     async def _ready(self) -> AIOKafkaProducer:
-        """The producer, replaced if the last one can no longer go on."""
+        """The producer, replaced if the last one has failed for good."""
         async with self._making:
             if self._producer is not None and _dead(self._producer):
                 logger.warning("producer cannot go on, making a new one")

@@ -98,7 +98,7 @@ async def _fill(
                 waiting[tp].append(record)
             last[tp] = record.offset + 1
     for tp in empty:
-        # The last offsets may be no records (control batches): the position tells.
+        # The last offsets may not be records (control batches): the position shows the end.
         last[tp] = max(last[tp], await consumer.position(tp))
 
 

@@ -1,4 +1,4 @@
-"""The end of an installation's share of the brokers: its topics, and everything in them, for ever."""
+"""Removes an installation's share of the brokers: its topics, and everything in them, for ever."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _TIME = SystemClock()
 
 
 async def remove_topics(cluster: KafkaCluster) -> int:
-    """Remove all topics of the table, and return when the brokers no longer list them; how many there were. What groups
-    had committed goes with the brokers' own retention of offsets: it names nobody. Raises `DependencyUnavailable`."""
+    """Remove all topics of the table, and return their number when the brokers no longer list them. Committed offsets
+    of groups expire by the brokers' own retention: they name no one. Raises `DependencyUnavailable`."""
     names = {cluster.topic(topic.name) for topic in table()}
     async with reading.administrator(cluster) as admin, within(cluster.deadline):
         there = names & set(await admin.list_topics())

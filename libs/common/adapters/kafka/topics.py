@@ -84,8 +84,8 @@ async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict
 
 
 async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Return once a broker knows topics that were just made, and who leads them, or after a while: a moment later than
-    it says that they are made."""
+    """Return once a broker knows new topics and their leaders, or after a while: that is a moment after their creation
+    is reported."""
     for _ in range(_LOOKS):
         found = await admin.describe_topics(names)
         if all(not one["error_code"] and all(p["leader"] >= 0 for p in one["partitions"]) for one in found):

@@ -1,7 +1,7 @@
 """The search index on OpenSearch.
 
-    PREFIX-receipts    receipts of instances that were received so often that their own document does not hold them
-    PREFIX-fates       one per receipt that something was decided about: its fate, and the entry that it comes back from
+    PREFIX-receipts receipts of instances that were received too often for their own documents
+    PREFIX-fates one per receipt with a decision: its fate, and the entry from which it is restored
     PREFIX-corrections one per study or patient that was ever corrected: all its corrections
     PREFIX-holds       one per study or patient that ever had a hold
     PREFIX-accesses    one per study whose last access was ever noted
@@ -12,8 +12,8 @@
 
 These names are aliases; behind each is one index of a generation (`generations`), so that an index can be rebuilt
 beside the live one and take its place at once. Documents are written under optimistic
-concurrency (`_seq_no`), so that it does not matter which process owns a partition of the log, owned it before, or still
-believes that it does.
+concurrency (`_seq_no`), so that it does not matter which process owns a partition of the log, owned it before, or
+wrongly believes that it still does.
 
 OpenSearch narrows and the reference matcher decides: every document carries terms (`terms`) that find all documents
 that may match, and its attributes as msgpack, which `gantry.common.dicom.query.matching` judges. No query text is ever

@@ -1,4 +1,4 @@
-"""When studies were accessed last: a document for each study of which that was ever noted."""
+"""When studies were last accessed: a document for each study with a recorded access."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gantry.common.ports.index import Access
 
 
 class Accesses:
-    """The accesses of one generation. They are read as they are at this moment."""
+    """The accesses of one generation. They are read in real time, without a refresh."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
         self._index = names["accesses"]
 
     async def last(self, partition: str, study: str) -> int:
-        """When a study was accessed last, in microseconds; 0: never."""
+        """When a study was last accessed, in microseconds; 0: never."""
         id_ = study_id(partition, study)
         source = (await self._client.get(self._index, [id_], ("at",))).get(id_, ABSENT).source
         return 0 if source is None else int(source["at"])
@@ -35,7 +35,7 @@ class Accesses:
                 return
 
     async def _round(self, left: dict[str, Access]) -> dict[str, Access]:
-        """Note what is left and later than what is there; what lost a race is left again."""
+        """Write what is left and later than the stored values; writes that lose a race are left again."""
         found = await self._client.get(self._index, list(left), ("at",))
         operations = []
         for id_, one in left.items():

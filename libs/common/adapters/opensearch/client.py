@@ -1,4 +1,4 @@
-"""The few requests that we make, and what a refusal means to a caller of the index: decided in this one place."""
+"""The few requests that we make, and what a refusal means to a caller of the index: decided only here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEPENDENCY = "index"
 KEEP_ALIVE = "5m"
 """How long a listing may pause between two pages: a peer that takes longer than that to read one has gone."""
 _ROUNDS = 20
-"""Races lost in a row; more of them mean that something else is wrong."""
+"""Most races lost in a row; more mean that something else is wrong."""
 _PAUSE_SECONDS = 0.05
 # Every refusal is raised, and logged by its caller.
 logging.getLogger("opensearch").setLevel(logging.CRITICAL)
@@ -96,7 +96,7 @@ class OpenSearchClient:
             timeout=cluster.deadline,
             maxsize=cluster.connections,
             max_retries=2,
-            retry_on_status=(),  # a bulk request that was half done is ours to look at
+            retry_on_status=(),  # we check a bulk request that was partly done
             **options,
         )
 
@@ -147,7 +147,7 @@ class OpenSearchClient:
 
     async def bulk(self, operations: Iterable[BulkOperation]) -> list[BulkResult]:
         """Write the operations. Returns one result each, in order. Raises `DependencyUnavailable` if one could not be
-        tried: any of the others may have been done then."""
+        tried: others may have been done even then."""
         written: list[BulkResult] = []
         waiting: list[str] = []
         size = 0
@@ -166,7 +166,8 @@ class OpenSearchClient:
         answer = await self.request("POST", "/_bulk", "".join(lines), absent=(400, 413))
         if answer is not None:
             return [_written(next(iter(item.values()))) for item in answer["items"]]
-        # One of them made it refuse all (an id that cannot be, a body that is too long): find it, the others are right.
+        # One operation made the server refuse all (an invalid id, a body that is too long): find it, and write the
+        # others.
         if len(lines) == 1:
             return [BulkResult(False, refusal="the server refuses the request")]
         middle = len(lines) // 2

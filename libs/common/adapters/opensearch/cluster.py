@@ -33,7 +33,7 @@ class OpenSearchCluster:
     password: Secret | None = field(default=None, repr=False)
 
     def signed_in(self) -> dict[str, str]:
-        """The headers of a request that say who we are (RFC 7617), by the password as it is now."""
+        """The headers that authenticate us (RFC 7617), with the current password."""
         if self.username is None:
             return {}
         told = f"{self.username}:{text_of(self.password)}".encode()

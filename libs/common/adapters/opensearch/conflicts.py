@@ -1,4 +1,4 @@
-"""Which SOP Instance UIDs are in conflict: receipts of other bytes are kept aside, or several instances have it."""
+"""Which SOP Instance UIDs are in conflict: with receipts of other bytes aside, or several instances."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Conflicts:
                 yield others
 
     async def studies(self, uids: Collection[str]) -> frozenset[str]:
-        """Those of some studies of which receipts are kept aside."""
+        """The studies, of those given, with receipts aside."""
         if not uids:
             return frozenset()
         which = [*self._which, {"terms": {"study": sorted(uids)}}, {"range": {"aside": {"gte": 1}}}]

@@ -1,4 +1,4 @@
-"""Corrections into the indices: what is known of each study and patient first, then the studies that they are about."""
+"""Corrections into the indices: first the documents of each study and patient, then the studies that they affect."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Correcting:
         self._clock = clock
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
-        """See `SearchIndex`. Studies are computed anew also where nothing is new: who joined this before may not have
-        lived to do so."""
+        """See `SearchIndex`. Studies are recomputed even if nothing is new: a process that joined this before may have
+        died before it did so."""
         await self._documents.join(changes, self._clock)
         for partition in dict.fromkeys(change.partition for change in changes):
             of = [change for change in changes if change.partition == partition]

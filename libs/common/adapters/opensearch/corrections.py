@@ -1,10 +1,10 @@
 """Corrections of studies and patients: a document for each that was ever corrected, which only grows.
 
-Who corrects writes this document, then computes the studies anew (`summaries`). Who computes a study reads its place,
-then the corrections, then writes it where it still is what was read: so of the two the later one has seen what the
-other wrote, or is told to begin again. The studies of a patient are found by a search, which does not see one that is
-being written for the first time: so whoever writes a study reads the corrections of its patients once more, and begins
-again where they have changed.
+The correcting process writes this document, then recomputes the studies (`summaries`). The process that computes a
+study reads its document, then the corrections, then writes the study if it is unchanged: so the later of the two has
+seen what the other wrote, or has to start again. The studies of a patient are found by a search, which does not see one
+that is being written for the first time: so a process that writes a study reads the corrections of its patients once
+more, and starts again if they have changed.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class Known:
 
 
 class CorrectionDocuments:
-    """The corrections of one generation. They are read as they are at this moment, so that nothing has to be
-    refreshed."""
+    """The corrections of one generation. They are read in real time, so that nothing has to be refreshed."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
@@ -63,7 +62,8 @@ class CorrectionDocuments:
     async def effects(
         self, partition: str, studies: Mapping[str, Mapping[int, Any]], known: Known
     ) -> dict[str, Effect]:
-        """What applies to studies, given as what each says of itself; what is read for it is added to `known`."""
+        """The effects of corrections on studies, given their own values; documents that are read for it are added to
+        `known`."""
         known.studies = await self.of_studies(partition, studies)
         found: dict[str, Effect] = {}
         left = list(studies)
@@ -80,12 +80,12 @@ class CorrectionDocuments:
         return found
 
     async def changed(self, partition: str, known: Known) -> set[str]:
-        """The patients whose corrections are no longer those that are known."""
+        """The patients whose corrections have changed since they were read."""
         now = await self.of_patients(partition, known.patients)
         return {patient for patient, corrections in now.items() if corrections != known.patients[patient]}
 
     async def join(self, changes: Sequence[CorrectionChange], clock: Clock) -> None:
-        """Add corrections to what is known."""
+        """Add corrections to the documents."""
         left: dict[str, list[CorrectionChange]] = {}
         for change in changes:
             id_ = _id(change.partition, change.study_instance_uid, change.patient)
@@ -96,7 +96,7 @@ class CorrectionDocuments:
                 return
 
     async def pages(self, partition: str) -> AsyncIterator[list[tuple[str, str, Corrections]]]:
-        """All that was ever corrected, as a search sees it after a refresh: study, patient (one of them is "") and
+        """All corrections, as a search sees them after a refresh: study, patient (one of them is "") and
         corrections."""
         await self._client.refresh(self._index)
         body: dict[str, Any] = {
@@ -111,7 +111,7 @@ class CorrectionDocuments:
             body["search_after"] = hits[-1]["sort"]
 
     async def studies_of(self, partition: str, patients: Sequence[str]) -> AsyncIterator[list[str]]:
-        """The studies whose walk passes one of these patients, in pages, as a search sees them after a refresh."""
+        """The studies whose walk includes one of these patients, in pages, as a search sees them after a refresh."""
         await self._client.refresh(self._names["studies"])
         which = [{"term": {"partition": partition}}, {"terms": {"walk": list(patients)}}]
         body: dict[str, Any] = {
@@ -134,7 +134,7 @@ class CorrectionDocuments:
         return {name: _corrections(found.get(id_, ABSENT)) for id_, name in ids.items()}
 
     async def _round(self, left: dict[str, list[CorrectionChange]]) -> dict[str, list[CorrectionChange]]:
-        """Add what is left; what lost a race is left again."""
+        """Add what is left; writes that lose a race are left again."""
         found = await self._client.get(self._index, list(left), _STATE)
         operations = []
         for id_, changes in left.items():

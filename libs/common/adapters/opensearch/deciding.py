@@ -1,9 +1,9 @@
-"""What was decided about receipts, into the indices: their fates first, then the instances, then what is above.
+"""Decisions about receipts, into the indices: first their fates, then the instances, then the levels above.
 
-Two writers meet at the instance's document. Who decides writes fates, then reads the document, then replaces it where
-it still is what was read, even where nothing changes in it. Who applies reads the document, then the fates, then
-replaces it in the same way. So of the two the later one has seen what the other wrote, or is told to begin again. A
-decision that was cut off anywhere comes again, and goes on from whatever there is.
+Two writers meet at the instance's document. The deciding process writes fates, then reads the document, then replaces
+it if it is unchanged, even if its content stays the same. The applying process reads the document, then the fates, then
+replaces it in the same way. So the later of the two has seen what the other wrote, or has to start again. A decision
+that was interrupted anywhere is repeated, and continues from the stored state.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logger = get_logger("index")
 
 @dataclass(slots=True)
 class _Work:
-    """One instance, and what is added to the fates of its receipts."""
+    """One instance, and the additions to the fates of its receipts."""
 
     partition: str
     instance: InstanceKey
@@ -98,14 +98,14 @@ class Deciding:
                 return
 
     async def _settle(self, left: dict[str, _Work]) -> None:
-        """Bring the instances to what follows."""
+        """Update the instances to the result."""
         async for _ in rounds(self._clock):
             left = await self._round(left)
             if not left:
                 return
 
     async def _round(self, left: dict[str, _Work]) -> dict[str, _Work]:
-        """Settle what is left; what lost a race is left again."""
+        """Settle what is left; writes that lose a race are left again."""
         found = await self._client.get(self._names["instances"], list(left), WHOLE)
         moved = {id_: await self._receipts.every(id_) for id_, one in found.items() if moves(one.source)}
         graves = await self._graves(left, found, moved)
@@ -142,7 +142,7 @@ class Deciding:
         }
 
     async def _keep(self, settled: Mapping[str, Settled], graves: Mapping[str, Mapping[str, Grave]]) -> list[str]:
-        """Keep entries before the instance's document forgets them. Returns the instances where that was done."""
+        """Store entries before the instance's document drops them. Returns the instances for which that succeeded."""
         operations = {
             id_: [self._fates.keeping(known, graves[id_].get(known.entry.receipt, NOTHING)) for known in one.keep]
             for id_, one in settled.items()
@@ -150,7 +150,7 @@ class Deciding:
         return await self._all_written(operations)
 
     async def _write(self, settled: Mapping[str, Settled], found: Mapping[str, SearchResult]) -> list[str]:
-        """Write the instances' documents. Returns those that were as they were read."""
+        """Write the instances' documents. Returns those that were unchanged since they were read."""
         index = self._names["instances"]
         operations = [
             BulkOperation("index", index, id_, one.source, found.get(id_, ABSENT)) for id_, one in settled.items()
@@ -159,7 +159,7 @@ class Deciding:
         shorten: dict[str, SearchResult] = {}
         for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
             if result.refusal:
-                # A document that could never be: so there is nothing to hide or to bring back.
+                # The document was refused for good: so there is nothing to hide or to restore.
                 logger.error("index refuses a document about which something was decided", reason=result.refusal)
             if not result.conflict:
                 done.append(operation.id)
@@ -174,8 +174,8 @@ class Deciding:
         settled: Mapping[str, Settled],
         graves: Mapping[str, Mapping[str, Grave]],
     ) -> list[str]:
-        """Forget the headers of what is collected, once nothing is made of them any more, and remove what lies beside
-        the instances' documents. Returns the instances where that was done."""
+        """Drop the headers of collected receipts, once nothing uses them any more, and remove documents beside those of
+        the instances. Returns the instances for which that succeeded."""
         for id_, one in settled.items():
             await self._receipts.remove(id_, one.remove)
         operations = {
@@ -188,12 +188,12 @@ class Deciding:
         return await self._all_written(operations)
 
     async def _all_written(self, operations: Mapping[str, Sequence[BulkOperation]]) -> list[str]:
-        """Those keys of which every operation was done."""
+        """The keys for which every operation succeeded."""
         overtaken = await self._written([operation for some in operations.values() for operation in some])
         return [key for key, some in operations.items() if not any(o.id in overtaken for o in some)]
 
     async def _written(self, operations: Sequence[BulkOperation]) -> set[str]:
-        """Write; the ids of what somebody else wrote meanwhile."""
+        """Write. Returns the ids that another process wrote meanwhile."""
         overtaken = set()
         for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
             if result.refusal:

@@ -43,7 +43,7 @@ Source = dict[str, Any]
 
 
 def pack(attributes: Mapping[int, Any]) -> str:
-    """Attributes as a document carries them: exactly, including values that JSON cannot represent."""
+    """Attributes as stored in a document: exactly, including values that JSON cannot represent."""
     return b64encode(msgpack.packb(dict(attributes))).decode("ascii")
 
 
@@ -68,12 +68,12 @@ patient_id = study_id
 
 
 def series_id(partition: str, study: str, uid: str) -> str:
-    """A Series Instance UID is looked for within its study: what is said of it elsewhere is another series."""
+    """A Series Instance UID is looked up within its study: the same UID elsewhere is another series."""
     return f"{partition}:{study}:{uid}"
 
 
 def instance_id(partition: str, instance: InstanceKey) -> str:
-    """A SOP Instance UID within its series: what has the same one elsewhere is another instance."""
+    """A SOP Instance UID within its series: the same UID elsewhere is another instance."""
     return (
         f"{series_id(partition, instance.study_instance_uid, instance.series_instance_uid)}:{instance.sop_instance_uid}"
     )
@@ -83,7 +83,7 @@ def instance_id(partition: str, instance: InstanceKey) -> str:
 
 
 MOST_NEAR = 32
-"""Receipts that stay in an instance's document; of one that has more, only the two that decide do."""
+"""Most receipts in an instance's document; if it has more, only the two that decide stay."""
 
 Hit = list[Any]
 """A receipt in its instance's document: id, digest, transfer syntax, object key, data set offset, sender, lost."""
@@ -97,7 +97,7 @@ def receipt_id(instance: str, receipt: str) -> str:
 
 
 def election_of(source: Source | None, elsewhere: Iterable[Side] = ()) -> Election:
-    """What is known of an instance's receipts: from its document, and from those of their own."""
+    """The election of an instance's receipts: from its document, and from documents of their own."""
     near = source["receipts"]["near"] if source is not None else []
     return Election((Side(*row[:3]) for row in near), elsewhere)
 
@@ -108,7 +108,7 @@ def moved_receipts(source: Source | None) -> int:
 
 
 def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
-    """The part of an instance's document that tells of its current object."""
+    """The part of an instance's document about its current object."""
     given = entry.attributes
     image = of_level(given, Level.IMAGE, table)
     above = {tag: value for tag, value in given.items() if tag in table.stored and tag not in image}
@@ -139,8 +139,8 @@ def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
 
 
 def receipts_source(election: Election, moved_aside: int, before: Source | None) -> Source:
-    """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs.
-    `moved_aside` are those with documents of their own that are kept aside."""
+    """The part about all receipts; the object of each stays known, for the collector. `moved_aside` are those aside
+    with documents of their own."""
     near: list[Hit] = [] if before is None else list(before["receipts"]["near"])
     near += [row_of(entry) for entry in election.new]
     return {
@@ -150,20 +150,20 @@ def receipts_source(election: Election, moved_aside: int, before: Source | None)
 
 
 def row_of(entry: InstanceEntry, *, lost: bool = False) -> Hit:
-    """A receipt as its instance's document tells of it."""
+    """A receipt as it is in its instance's document."""
     at = entry.object_key, entry.data_set_offset
     return [entry.receipt, entry.digest, entry.transfer_syntax_uid, *at, entry.sender, lost]
 
 
 def is_lost(receipts: Source) -> bool:
-    """Whether the object of the earliest receipt is lost, so that another one is to be read."""
+    """Whether the object of the earliest receipt is lost, so that another one has to be read."""
     return bool(receipts["near"]) and bool(min(receipts["near"])[_LOST])
 
 
 def readable_place(rows: Iterable[Hit], of: Source) -> Source:
-    """Where the current bytes of an instance are to be read: of the earliest receipt of them that is not lost; of the
-    earliest of all where every one is; nowhere where none is left. `rows` are the receipts to choose from, `of` is the
-    instance's `receipts`."""
+    """Where the current bytes of an instance are to be read: from their earliest receipt that is not lost; from the
+    earliest of all if all are; nowhere if none is left. `rows` are the receipts to choose from, `of` is the instance's
+    `receipts`."""
     if not of["near"]:
         return {}
     kept = min(of["near"])
@@ -179,21 +179,21 @@ def with_loss(receipts: Source, lost: Collection[str]) -> Source:
 
 
 def known_receipt(row: Hit, *, lost: bool = False) -> KnownReceipt:
-    """A row as the port tells of it; `lost` where that is known from elsewhere."""
+    """A row in the form of the port; `lost` if that is known from elsewhere."""
     known = KnownReceipt(*row)
     return replace(known, lost=known.lost or lost)
 
 
 @dataclass(frozen=True, slots=True)
 class Shortened:
-    """What an instance's document tells of receipts once those in `moved` have documents of their own."""
+    """The receipts in an instance's document once those in `moved` have documents of their own."""
 
     receipts: Source
     moved: Sequence[Hit]
 
 
 def shortened(source: Source | None) -> Shortened | None:
-    """How a document with too many receipts becomes one with those that decide; None where it has not too many."""
+    """How a document with too many receipts is reduced to those that decide; None if it does not have too many."""
     receipts = source["receipts"] if source is not None else {"near": []}
     near: list[Hit] = sorted(receipts["near"])
     if len(near) <= MOST_NEAR:
@@ -243,7 +243,7 @@ def location_of(source: Source) -> Location:
 
 
 def corrected_location(location: Location, study: Source | None) -> Location:
-    """The same with what applies to it, as the document of its study says."""
+    """The same with the corrections that apply to it, from the document of its study."""
     packed = b64decode((study or {}).get("applied", ""))
     if not packed:
         return location
@@ -255,7 +255,7 @@ def corrected_location(location: Location, study: Source | None) -> Location:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSummary:
-    """What the instances of a series amount to. `above` are the attributes above IMAGE of the earliest one."""
+    """The summary of a series' instances. `above` are the attributes above IMAGE of the earliest one."""
 
     study: str
     uid: str
@@ -266,7 +266,7 @@ class SeriesSummary:
 
     @property
     def modalities(self) -> list[str]:
-        """PS3.4 C.6.2.1.3: as the series says."""
+        """PS3.4 C.6.2.1.3: the modalities of the series."""
         return [text_of(value) for value in self.above.get(MODALITY, []) if value]
 
 
@@ -295,8 +295,8 @@ def study_source(
     table: AttributeTable,
     patients: Collection[str] = (),
 ) -> Source:
-    """A study, of the corrected summaries of all its series. `effect` is what corrections make of it. `patients` are
-    all that it ever had: who writes the study may die before the patient that it left is told."""
+    """A study, from the corrected summaries of all its series. `effect` is that of its corrections. `patients` are all
+    that it ever had: the process that writes the study may die before the former patient is updated."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY, table)
     attributes[STUDY_INSTANCE_UID] = [uid]
@@ -329,7 +329,7 @@ def study_source(
 
 
 def order_texts(attributes: Mapping[int, Any]) -> dict[str, str]:
-    """What a study is ordered by."""
+    """The texts by which a study is ordered."""
     return {keyword: order_text(ATTRIBUTES[tag].vr, attributes.get(tag, ())) for tag, keyword in ORDER_TEXTS.items()}
 
 
@@ -340,8 +340,8 @@ def patient_source(
     counts: tuple[int, int, int],
     table: AttributeTable,
 ) -> Source:
-    """A patient. `variants` is what its studies say of it with the receipt of the first to say so, the earliest first;
-    `counts` are studies, series and instances."""
+    """A patient. `variants` are the values in its studies, each with the receipt of the first one that has them, the
+    earliest first; `counts` are studies, series and instances."""
     said = [attributes | patient_counts(counts) for _, attributes in variants]
     return {
         "partition": partition,
@@ -358,7 +358,7 @@ def patient_source(
 
 
 def patient_counts(counts: tuple[int, int, int]) -> Attributes:
-    """What is computed of a patient: PS3.4 table C.6-1."""
+    """The computed attributes of a patient: PS3.4 table C.6-1."""
     return {
         NUMBER_OF_PATIENT_RELATED_STUDIES: [counts[0]],
         NUMBER_OF_PATIENT_RELATED_SERIES: [counts[1]],
@@ -367,6 +367,6 @@ def patient_counts(counts: tuple[int, int, int]) -> Attributes:
 
 
 def _united(terms: Sequence[dict[str, list[str]]]) -> dict[str, list[str]]:
-    """The terms of all of them: a patient is found by what any of its studies says."""
+    """The terms of all of them: a patient is found by the values in any of its studies."""
     names = {name for one in terms for name in one}
     return {name: sorted({term for one in terms for term in one.get(name, ())}) for name in sorted(names)}

@@ -1,9 +1,9 @@
-"""What was decided about receipts, each in a document of its own; and the entries of those that answer for nothing now.
+"""Decisions about receipts, each in a document of its own; and the entries of those that are not current now.
 
-A document is written only where it still is what was read, and what is decided is only ever added to it: so nothing is
-lost between two writers. An entry is written where its receipt is hidden, or where other bytes than its own are
-current; it stays until the receipt is collected, and is never written after that: no writer, however late, brings back
-a header that was forgotten.
+A document is written only if it is unchanged since it was read, and decisions are only ever added to it: so nothing is
+lost between two writers. An entry is written if its receipt is hidden, or if other bytes than its own are current; it
+stays until the receipt is collected, and is never written after that: no writer, however late, restores a header that
+was dropped.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _FORGOTTEN: Source = {"kept": False, "entry": "", "object_key": "", "digest": ""
 
 @dataclass(frozen=True, slots=True)
 class Grave:
-    """A receipt's document as it was read. `kept`: its entry is in it; `entry` is None where it was not asked for,
-    too."""
+    """A receipt's document as it was read. `kept`: its entry is in it; `entry` is also None if it was not requested."""
 
     found: SearchResult = ABSENT
     fate: Fate = ALIVE
@@ -55,18 +54,18 @@ class Fates:
         self._index = names["fates"]
 
     async def get(self, ids: Iterable[str], *, entries: bool = False) -> dict[str, Grave]:
-        """Documents by id as they are at this moment, with their `entries` where that is said."""
+        """Documents by id, in real time, with their `entries` if requested."""
         wanted = list(dict.fromkeys(ids))
         found = await self._client.get(self._index, wanted, _WHOLE if entries else _HEAD) if wanted else {}
         return {id_: _grave(one) for id_, one in found.items()}
 
     async def hidden(self, partition: str, receipts: Collection[str]) -> set[str]:
-        """Those of the receipts that are hidden."""
+        """The hidden ones of the receipts."""
         graves = await self.get(fate_id(partition, receipt) for receipt in receipts)
         return {r for r in receipts if graves.get(fate_id(partition, r), NOTHING).fate.hidden}
 
     async def fated_receipts(self, partition: str, receipts: Collection[str]) -> dict[str, FatedReceipt]:
-        """What was decided about receipts, and what they were receipts of, as it is at this moment."""
+        """The decisions about receipts, and their instances, in real time."""
         ids = [fate_id(partition, receipt) for receipt in receipts]
         found = await self._client.get(self._index, ids, (*_FATED, "decided")) if ids else {}
         sources = [one.source for one in found.values() if one.source is not None and one.source["decided"]]
@@ -75,8 +74,7 @@ class Fates:
     async def fated(
         self, partition: str, study: str, instances: Collection[str] = ()
     ) -> AsyncIterator[list[FatedReceipt]]:
-        """Receipts that something was decided about, in pages; of one study if it is named, and of that of some SOP
-        Instance UIDs."""
+        """Receipts with decisions, in pages; of one study if it is named, and within it of some SOP Instance UIDs."""
         which: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
         if study:
             which.append({"term": {"study": study}})
@@ -89,7 +87,7 @@ class Fates:
             body["search_after"] = hits[-1]["sort"]
 
     async def rejected(self, partition: str, studies: Collection[str]) -> frozenset[str]:
-        """Those of some studies of which something is rejected."""
+        """The studies, of those given, with rejected instances."""
         which = [{"term": {"partition": partition}}, {"term": {"decided": True}}, {"terms": {"study": sorted(studies)}}]
         body: dict[str, Any] = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
         body |= {"_source": ["study", "fate"], "track_total_hits": False}
@@ -107,7 +105,7 @@ class Fates:
         return self._changed(partition, instance, receipt, known, grave)
 
     def keeping(self, known: Known, grave: Grave) -> BulkOperation:
-        """Keep the entry of a receipt, which must not be collected, in its document."""
+        """Store the entry of a receipt, which must not be collected, in its document."""
         entry = known.entry
         kept = {
             "kept": True,
@@ -120,15 +118,15 @@ class Fates:
         return self._changed(entry.partition, key, entry.receipt, kept, grave)
 
     def losing(self, id_: str, grave: Grave) -> BulkOperation:
-        """Note that the object of a receipt is lost, in its document, which is there."""
+        """Mark the object of a receipt as lost, in its existing document."""
         return BulkOperation("update", self._index, id_, {"doc": {"lost": True}}, grave.found)
 
     def forgetting(self, id_: str, grave: Grave) -> BulkOperation:
-        """Forget the entry of a receipt."""
+        """Drop the entry of a receipt."""
         return BulkOperation("update", self._index, id_, {"doc": _FORGOTTEN}, grave.found)
 
     async def refresh(self) -> None:
-        """Let `fated` see what was written."""
+        """Make earlier writes visible to `fated`."""
         await self._client.refresh(self._index)
 
     def _changed(

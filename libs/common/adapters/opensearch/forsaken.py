@@ -17,10 +17,10 @@ _PAGE = 500
 
 
 class ForsakenCorrections:
-    """Looks for them in the indices called `names`, by kind."""
+    """Finds them in the indices called `names`, by kind."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str], summaries: Summaries) -> None:
-        """`summaries` says what studies say of themselves."""
+        """`summaries` reads the studies' own values."""
         self._client = client
         self._names = names
         self._summaries = summaries
@@ -63,8 +63,8 @@ class ForsakenCorrections:
         return bool(answer["hits"]["total"]["value"])
 
     async def _other_walks(self, partition: str) -> set[str]:
-        """The patients on the walks of what may come back, and on those that studies would have if corrections of their
-        identity were withdrawn."""
+        """The patients on the walks of receipts that may be restored, and on those that studies would have if
+        corrections of their identity were withdrawn."""
         walks: set[str] = set()
         async for page in self._documents.pages(partition):
             for study in [study for study, _, corrections in page if study and corrections.touch_identity]:
@@ -80,14 +80,14 @@ class ForsakenCorrections:
         }
         while hits := (await self._client.search(self._names["fates"], body))["hits"]["hits"]:
             entries = [unpack_entry(b64decode(hit["_source"]["entry"])) for hit in hits]
-            # One study may be said to be of several patients by its instances.
+            # The instances of one study may name several patients.
             for entry in entries:
                 walks |= await self._walks(partition, entry.study_instance_uid, entry.attributes)
             body["search_after"] = hits[-1]["sort"]
         return walks
 
     async def _walks(self, partition: str, study: str, own: Mapping[int, Any]) -> set[str]:
-        """The patients on the walk of a study that says `own` of itself, with its corrections and without them."""
+        """The patients on the walk of a study with the own values `own`, with its corrections and without them."""
         used = Known()
         walk = (await self._documents.effects(partition, {study: own}, used))[study].walk
         while not isinstance(found := effect_of(own, study, NOTHING, used.patients), Effect):

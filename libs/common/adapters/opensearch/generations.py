@@ -1,4 +1,4 @@
-"""Indices and their aliases: made where they are missing, built anew beside the live ones, swapped at once."""
+"""Indices and their aliases: created if missing, rebuilt beside the live ones, swapped at once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Generations:
         self._cluster = cluster
 
     async def ensure(self, table: AttributeTable, *, any_version: bool) -> None:
-        """Templates, and a first generation for `table` where there is none. Raises `ConfigError` where the live one
-        has another version's mappings, unless that is wanted: it stays what it is then."""
+        """Create templates, and a first generation for `table` if there is none. Raises `ConfigError` if the live one
+        has another version's mappings, unless that is wanted: then it stays as it is."""
         await self._ensure_templates()
         known = await self._aliases()
         if (other := _of_another_version(known)) and any_version:
@@ -37,8 +37,8 @@ class Generations:
                 await self._make(kind, 1, {self._cluster.alias(kind): {}}, table)
 
     async def _ensure_templates(self) -> None:
-        """Each is put where it is not what the server has: a put changes the state of the whole cluster, and processes
-        start often."""
+        """Each is written only if it differs from the server's: a write changes the state of the whole cluster, and
+        processes start often."""
         path = f"/_index_template/{self._cluster.alias('*')}-v{VERSION}"
         answer = await self._client.request("GET", path, absent=(404,)) or {}
         there = {one["name"]: one["index_template"].get("_meta") for one in answer.get("index_templates", ())}
@@ -48,20 +48,20 @@ class Generations:
                 await self._client.request("PUT", f"/_index_template/{name}", template)
 
     async def live(self) -> dict[str, str]:
-        """What the aliases name now, all of it ours to write to. Raises `DependencyUnavailable` where one is missing or
-        has another version's mappings: whoever is of that version has rebuilt it while we ran."""
+        """The indices that the aliases name now, all of them writable by us. Raises `DependencyUnavailable` if one is
+        missing or has another version's mappings: then a process of that version has rebuilt it while we ran."""
         known = await self._aliases()
         if other := _of_another_version(known):
             raise DependencyUnavailable(DEPENDENCY, f"{other}: it was rebuilt for another release than this one")
         return self._complete(known, KINDS)
 
     async def table(self, index: str) -> AttributeTable:
-        """What an index was made for; of an alias, the index that it names now."""
+        """The table that an index was made for; for an alias, that of the index that it names now."""
         answer = await self._client.request("GET", f"/{index}/_mapping")
         return table_of(next(iter(answer.values()))["mappings"])
 
     async def make_next(self, table: AttributeTable) -> dict[str, str]:
-        """An empty generation for `table`, beside the live one; what an earlier try left is removed."""
+        """An empty generation for `table`, beside the live one; the remains of an earlier try are removed."""
         live = set((await self.replaceable()).values())
         numbers = [_number(index) for index in live]
         for index in await self._indices():
@@ -72,11 +72,11 @@ class Generations:
         return {kind: await self._make(kind, number, {}, table) for kind in KINDS}
 
     async def replaceable(self) -> dict[str, str]:
-        """What the aliases name now, of whatever version: not every one had all kinds."""
+        """The indices that the aliases name now, of any version: earlier ones did not have all kinds."""
         return self._complete(await self._aliases(), LEVELS)
 
     async def swap(self, old: Names, new: Names) -> None:
-        """The aliases name the new indices from one moment to the next, for everybody."""
+        """Switch the aliases to the new indices, for all processes at the same moment."""
         actions: list[dict[str, dict[str, object]]] = []
         for kind in KINDS:
             alias = self._cluster.alias(kind)
@@ -86,7 +86,7 @@ class Generations:
         await self._client.request("POST", "/_aliases", {"actions": actions})
 
     async def remove(self, indices: list[str]) -> None:
-        """Remove indices; those that are gone already are satisfied."""
+        """Remove indices; succeeds for those already gone."""
         await self._client.request("DELETE", f"/{','.join(indices)}", ignore_unavailable="true")
 
     def _complete(self, known: dict[str, str], kinds: Sequence[str]) -> dict[str, str]:
@@ -97,7 +97,7 @@ class Generations:
 
     async def _aliases(self) -> dict[str, str]:
         aliases = {self._cluster.alias(kind): kind for kind in KINDS}
-        # By a pattern: where one of several names is missing, a server says nothing of the others.
+        # By a pattern: if one of several names is missing, a server does not return the others.
         answer = await self._client.request("GET", f"/_alias/{self._cluster.alias('*')}", absent=(404,)) or {}
         return {
             aliases[alias]: index
@@ -122,7 +122,7 @@ class Generations:
 
 
 def _of_another_version(known: Names) -> str:
-    """What to say of live indices that have another version's mappings; "" where none has."""
+    """The message about live indices with another version's mappings; "" if there are none."""
     return next(
         (f"index of {k} has version {_version(i)}, not {VERSION}" for k, i in known.items() if _version(i) != VERSION),
         "",

@@ -23,28 +23,28 @@ _PAGE = 500
 
 
 class Holds:
-    """The holds of one generation. They are read as they are at this moment, so that nothing has to be refreshed."""
+    """The holds of one generation. They are read in real time, so that nothing has to be refreshed."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
         self._index = names["holds"]
 
     async def standing(self, partition: str, study: str) -> list[str]:
-        """The holds on a study that stand, in order."""
+        """The holds in force on a study, in order."""
         id_ = study_id(partition, study)
         found = await self._client.get(self._index, [id_], _NAMES)
         source = found.get(id_, ABSENT).source
         return [] if source is None else sorted(set(source["placed"]) - set(source["released"]))
 
     async def among(self, partition: str, holders: Collection[str]) -> frozenset[str]:
-        """Those of some studies and patients on which holds stand."""
+        """The held ones of some studies and patients."""
         ids = {study_id(partition, holder): holder for holder in holders}
         found = await self._client.get(self._index, list(ids), _NAMES) if ids else {}
         sources = {id_: one.source for id_, one in found.items() if one.source is not None}
         return frozenset(ids[id_] for id_, one in sources.items() if set(one["placed"]) - set(one["released"]))
 
     async def held(self, partition: str, after: str) -> AsyncIterator[list[StandingHolds]]:
-        """Studies and patients on which holds stand, behind one of them, in pages."""
+        """Studies and patients under holds, after a given one, in pages."""
         await self._client.refresh(self._index)
         body: dict[str, Any] = {
             "size": _PAGE,
@@ -72,7 +72,7 @@ class Holds:
                 return
 
     async def _round(self, left: dict[str, list[HoldChange]]) -> dict[str, list[HoldChange]]:
-        """Note what is left; what lost a race is left again."""
+        """Write what is left; writes that lose a race are left again."""
         found = await self._client.get(self._index, list(left), _NAMES)
         operations = [
             BulkOperation("index", self._index, id_, _with(found.get(id_, ABSENT), changes), found.get(id_, ABSENT))

@@ -59,7 +59,7 @@ _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _AT_ONCE = 1000
 _LINGER_SECONDS = 60.0
 _REMEMBERED_SECONDS = 5.0
-"""For how long it is believed that no other generation has taken over; what is searched for then is what both have."""
+"""Seconds for which the live generation is assumed unchanged; searches then use only what both generations have."""
 
 
 class OpenSearchIndex:
@@ -73,9 +73,8 @@ class OpenSearchIndex:
         linger: float = _LINGER_SECONDS,
         attributes: AttributeTable = STANDARD,
     ) -> None:
-        """`attributes` are what the indices are made for where they are not there yet. `successor` are the indices of a
-        generation that is not live. What was replaced stays for `linger` seconds, for what is under way
-        in it."""
+        """`attributes` are those of new indices, if there are none yet. `successor` are the indices of a generation
+        that is not live. Replaced indices stay for `linger` seconds, for requests under way."""
         self._cluster = cluster
         self._clock = clock
         self._linger = linger
@@ -86,9 +85,9 @@ class OpenSearchIndex:
         self._turn = asyncio.Lock()
         self._attributes = attributes
         self._tables: dict[str, AttributeTable] = {}
-        """Of indices by their own names: an index does not change."""
+        """Tables of indices by their own names: an index does not change."""
         self._searchable: tuple[float, AttributeTable] | None = None
-        """Until when, and what the alias's index was made for."""
+        """Until when it is valid, and the table of the alias's index."""
         self._aliases = {kind: cluster.alias(kind) for kind in KINDS}
 
     async def open(self, *, any_version: bool = False) -> None:
@@ -101,8 +100,8 @@ class OpenSearchIndex:
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
         if not entries:
             return []
-        # One after the other: two of this process would only race each other. And by the indices' own names: under the
-        # aliases, half of a batch might land in one generation and half in the next.
+        # One after the other: two calls of this process would only race each other. And with the indices' own names:
+        # with aliases, one half of a batch might get into one generation and the other into the next.
         async with self._turn:
             names = dict(await self._writable())
             return await Applying(self._client, names, self._clock, await self._table(names)).apply(entries)
@@ -334,9 +333,9 @@ async def open_opensearch_index(
     *,
     any_version: bool = False,
 ) -> OpenSearchIndex:
-    """The index, made for `attributes` where it is not there yet, ready for use. Raises `DependencyUnavailable` while
-    the cluster is away, `ConfigError` where it does not fit: with `any_version`, one that another release made may be
-    counted and have a successor, and no more."""
+    """The index, created for `attributes` if it does not exist, ready for use. Raises `DependencyUnavailable` while the
+    cluster is unavailable, `ConfigError` if it does not fit: with `any_version`, an index of another release may only
+    be counted and get a successor."""
     if _PREFIX.fullmatch(cluster.prefix) is None:
         raise ConfigError("storage.index", None, f"{cluster.prefix!r}: index names are of a-z, 0-9, '-', '_' and '.'")
     index = OpenSearchIndex(cluster, clock, linger=linger, attributes=attributes)

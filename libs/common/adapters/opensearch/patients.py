@@ -13,7 +13,7 @@ from gantry.common.errors import DependencyUnavailable
 
 _PATIENTS = 1000
 _VARIANTS = 200
-"""What the studies of a patient may say of it differently; more are not found by it."""
+"""Most variants of a patient in its studies; it is not found by further ones."""
 
 
 class Patients:
@@ -68,8 +68,8 @@ class Patients:
 async def counts_of_patients(
     client: OpenSearchClient, studies: str, partition: str, keys: Iterable[str]
 ) -> dict[str, tuple[int, int, int]]:
-    """How many studies, series and instances these patients have, as the index of their `studies` says now; their own
-    documents say it a moment later."""
+    """How many studies, series and instances these patients have, from the index of their `studies` now; their own
+    documents follow a moment later."""
     return {bucket["key"]: _counts(bucket) for bucket in await _grouped(client, studies, partition, sorted(keys))}
 
 

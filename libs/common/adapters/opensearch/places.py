@@ -1,7 +1,7 @@
-"""Which object stores the objects of receipts lie in: a document for each receipt that was ever relocated.
+"""The object stores of receipts: a document for each receipt that was ever relocated.
 
-`hidden` follows from the receipt's fate. Who relocates writes the place, then reads the fate; who decides writes the
-fate, then looks for the place: so of the two at once, the later one has seen what the other wrote.
+`hidden` follows from the receipt's fate. A relocation writes the place, then reads the fate; a decision writes the
+fate, then reads the place: so the later of the two has seen what the other wrote.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Places:
         self._fates = Fates(client, names)
 
     async def of(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
-        """The places of receipts that were relocated, as they are at this moment."""
+        """The places of relocated receipts, in real time."""
         ids = {fate_id(partition, receipt): receipt for receipt in receipts}
         found = await self._client.get(self._index, list(ids), ("at", "store")) if ids else {}
         return {ids[id_]: place for id_, one in found.items() if (place := _place(one.source)) is not None}
@@ -56,7 +56,7 @@ class Places:
         await self._client.refresh(self._index)
 
     async def _round(self, left: dict[str, Relocation]) -> dict[str, Relocation]:
-        """Note what is left and later than what is there; what lost a race is left again."""
+        """Write what is left and later than the stored values; writes that lose a race are left again."""
         found = await self._client.get(self._index, list(left), ("at", "store", "hidden"))
         operations = []
         for id_, one in left.items():
@@ -68,7 +68,7 @@ class Places:
         return {id_: left[id_] for id_ in await self._written(operations)}
 
     async def hide(self, ids: Iterable[str], clock: Clock) -> None:
-        """Note of receipts, by the ids of their documents, whether they are hidden now."""
+        """Record for receipts, by the ids of their documents, whether they are hidden now."""
         left = list(dict.fromkeys(ids))
         async for _ in rounds(clock):
             found = await self._client.get(self._index, left, ("hidden",)) if left else {}
@@ -88,7 +88,7 @@ class Places:
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
-        """Those of the stores in which anything of what is asked for lies, as searches see it."""
+        """The stores that hold any of the requested objects, as searches see it."""
         found: dict[tuple[str, ...], frozenset[str]] = {}
         fields, asked = _FIELDS[level], set(uids)
         if not asked or not stores:
@@ -113,7 +113,7 @@ class Places:
             composite["after"] = answer["after_key"]
 
     async def _written(self, operations: Sequence[BulkOperation]) -> list[str]:
-        """Write; the ids of what somebody else wrote meanwhile."""
+        """Write. Returns the ids that another process wrote meanwhile."""
         results = await self._client.bulk(operations) if operations else []
         for result in results:
             if result.refusal:

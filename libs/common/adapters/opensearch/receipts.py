@@ -1,13 +1,13 @@
-"""Receipts of an instance that has too many of them for its document: each becomes a document of its own.
+"""Receipts of an instance with too many for its document: each gets a document of its own.
 
-A receipt is first written into its instance's document, with the counts, under `_seq_no`: so it is counted once. What
-is in that document and does not decide moves out later (`shorten`): first the receipts' own documents are written, as
-often as it takes, then the instance's document without them, if nobody has written it since. So every receipt that was
-ever taken is in one of the two places, or for a while in both, and an instance's document has at most `MOST_NEAR` of
-them and those of the batch that is being applied.
+A receipt is first written into its instance's document, with the counts, under `_seq_no`: so it is counted once.
+Receipts in that document that do not decide are moved out later (`shorten`): first the receipts' own documents are
+written, as often as it takes, then the instance's document without them, if it is unchanged since. So every applied
+receipt is in one of the two places, or for a while in both, and an instance's document has at most `MOST_NEAR` of them
+plus those of the current batch.
 
-Who looks for a receipt reads the instance's document first and then the receipt's own: what the former no longer holds
-was in the latter before.
+To find a receipt, read first the instance's document and then the receipt's own: what the former no longer holds was in
+the latter before.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Receipts:
         self._instances, self._receipts = names["instances"], names["receipts"]
 
     async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, SearchResult]) -> dict[str, list[Side]]:
-        """By instance (id), those receipts of `entries` that are known and not in the documents that were `found`."""
+        """The receipts of `entries`, by instance (id), that are known but not in the documents `found`."""
         asked: dict[str, str] = {}
         for entry in entries:
             instance = instance_id(entry.partition, key_of(entry))
@@ -65,7 +65,7 @@ class Receipts:
             aside: int = before["receipts"]["moved_aside"]
             return aside
         kept = election.kept
-        # Somebody may be about to move some that are still counted in the instance's document.
+        # Another process may be moving some that are still counted in the instance's document.
         near = {row[0] for row in before["receipts"]["near"]}
         rows = await self.moved(instance_id(entry.partition, key_of(entry)))
         return sum(row[0] not in near and not Side(*row[:3]).same_bytes(kept) for row in rows)
@@ -77,7 +77,8 @@ class Receipts:
         return [row for row in rows if row[0] not in hidden]
 
     async def every(self, instance: str) -> list[Hit]:
-        """The same with those that are hidden and not removed yet: who moves one may not know that it is hidden."""
+        """The same, including those hidden but not removed yet: a process that moves one may not know that it is
+        hidden."""
         await self._client.refresh(self._receipts)
         body = {"size": _PAGE, "query": {"term": {"instance": instance}}, "sort": ["receipt"]}
         rows: list[Hit] = []
@@ -89,7 +90,7 @@ class Receipts:
             body["search_after"] = hits[-1]["sort"]
 
     async def lose(self, instance: str, receipts: Iterable[str]) -> None:
-        """Mark those of an instance's (id) receipts as lost that have documents of their own."""
+        """Mark receipts of an instance (id) that have documents of their own as lost."""
         ids = [receipt_id(instance, receipt) for receipt in receipts]
         known = await self._client.get(self._receipts, ids, ("lost",))
         await self._write(
@@ -103,8 +104,8 @@ class Receipts:
             await self._write(BulkOperation("delete", self._receipts, id_, {}) for id_ in ids)
 
     async def shorten(self, instances: Mapping[str, SearchResult]) -> None:
-        """Move out what does not decide, of those documents of instances that have grown too long; as they were read or
-        written. Of one that somebody has written since, that one takes care."""
+        """Move receipts that do not decide out of documents of instances that are too long, as they were read or
+        written. If another process has written one since, that process does it."""
         moving = {key: (one, move) for key, one in instances.items() if (move := shortened(one.source)) is not None}
         if not moving:
             return

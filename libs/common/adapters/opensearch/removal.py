@@ -1,4 +1,4 @@
-"""The end of an installation's share of the nodes: its indices and templates, for ever."""
+"""Removes an installation's share of the nodes: its indices and templates, for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 
 
 async def remove_indices(cluster: OpenSearchCluster) -> int:
-    """Remove the indices of every generation and their templates; how many indices there were. Raises
+    """Remove the indices of every generation and their templates. Returns how many indices there were. Raises
     `DependencyUnavailable`."""
     client = OpenSearchClient(cluster)
     try:

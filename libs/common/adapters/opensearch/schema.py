@@ -14,7 +14,7 @@ from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, NUMBER_OF_STUDY_RELATED_SERIES
 
 VERSION = 7
-"""Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
+"""Part of every index name: a new mapping is a new version, and is introduced by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))
 
@@ -22,7 +22,7 @@ _KEY: dict[str, Any] = {"type": "keyword", "ignore_above": 8191}
 _NUMBER: dict[str, Any] = {"type": "integer"}
 _PACKED: dict[str, Any] = {"type": "binary"}
 _UNSEEN: dict[str, Any] = {"type": "object", "enabled": False}
-"""Carried, and in no way searched."""
+"""Stored, but not searchable."""
 
 _ORDERED_BY = {
     NUMBER_OF_STUDY_RELATED_SERIES: "series",
@@ -30,7 +30,7 @@ _ORDERED_BY = {
     RECEIVED: "first",
 }
 ORDER_TEXTS = {tag: ATTRIBUTES[tag].keyword for tag in STUDY_ORDERS if tag not in _ORDERED_BY}
-"""What studies have a text for that they are ordered by, with its name under "o"."""
+"""The attributes by which studies are ordered with a text made for it, and its name under "o"."""
 ORDERED = _ORDERED_BY | {tag: f"o.{keyword}" for tag, keyword in ORDER_TEXTS.items()}
 """The field of each order of studies."""
 
@@ -121,19 +121,19 @@ _SORT = {
 
 
 def sort_of(kind: str) -> list[str]:
-    """The fields that documents of a kind are listed by: none of them changes while the document is what it is."""
+    """The sort fields of documents of a kind: none of them ever changes within a document."""
     return _SORT[kind]
 
 
 def order_fields(order: Order) -> list[tuple[str, bool]]:
-    """The fields that studies in an order are listed by, and whether each is descending; the UID last."""
+    """The sort fields of ordered studies, and whether each is descending; the UID last."""
     fields = [(ORDERED[key.tag], key.descending) for key in order]
     return [*fields, ("uid", fields[-1][1])]
 
 
 def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
-    """The index template of a kind, with a digest of itself by which it is known again; what the attributes need is in
-    the body of each index."""
+    """The index template of a kind, with a digest of itself for comparison; the mappings of the attributes are in the
+    body of each index."""
     template = {
         "index_patterns": [f"{cluster.alias(kind)}-v{VERSION}-*"],
         "priority": 500,
@@ -143,7 +143,7 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
                 "number_of_replicas": cluster.replicas,
                 # `apply` refreshes what it wrote, and nothing else writes.
                 "refresh_interval": "60s",
-                # Who asks for what is deleted to be removed from the files means all of it (docs/lifecycle.md).
+                # If deleted documents are to be purged from the files, all of them are (docs/lifecycle.md).
                 "merge.policy.expunge_deletes_allowed": 0,
                 "sort.field": _SORT[kind],
                 "sort.order": ["asc"] * len(_SORT[kind]),
@@ -159,7 +159,7 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
 
 
 def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
-    """The mappings that make an index one for the attributes in `table`, which it tells by `_meta`."""
+    """The mappings of an index for the attributes in `table`, which are recorded in `_meta`."""
     added = [[a.tag, a.keyword, a.vr, a.level.value, a.creator] for a in table.added]
     meta = {"gantry": VERSION, "attributes": added}
     if kind in _BESIDE:
@@ -172,7 +172,7 @@ def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
 
 
 def table_of(mappings: Mapping[str, Any]) -> AttributeTable:
-    """What an index with these mappings was made for."""
+    """The table for which an index with these mappings was made."""
     added = mappings.get("_meta", {}).get("attributes", ())
     return AttributeTable(Attribute(tag, keyword, vr, Level(level), creator=c) for tag, keyword, vr, level, c in added)
 

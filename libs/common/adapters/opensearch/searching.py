@@ -1,7 +1,7 @@
-"""Searching: from the highest level that a condition narrows, down to the level that is asked for.
+"""Searching: from the highest level that a condition narrows, down to the requested level.
 
 Documents of a level carry terms of that level (studies also of their patient), so a search begins where conditions are
-and walks down. Every level is judged by the reference matcher before the next one is asked.
+and walks down. The reference matcher checks every level before the next one is searched.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FIELDS: dict[Level, list[str]] = {
 
 _COUNTS = ("studies", "series", "instances")
 Listed = dict[str, Any]
-"""The part of a search's body that says in which order, and behind what."""
+"""The part of a search's body with the order, and the position to continue after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,14 @@ class Searcher:
         self._names = names
 
     async def matches(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Hit]]:
-        """What matches, in pages that may be empty; listed by UIDs, which do not change, or studies in an order."""
+        """The matches, in pages that may be empty; sorted by UIDs, which do not change, or, for studies, in an
+        order."""
         walk = Walk(query, after)
         async for rows in self._rows(query.level, walk):
             yield rows
 
     async def locations(self, query: Query) -> AsyncIterator[list[Location]]:
-        """The current objects below what matches, in pages, a series' together."""
+        """The current objects below the matches, in pages, grouped by series."""
         async for rows in self.matches(query):
             if query.level is Level.IMAGE:
                 yield await self.located([row.source for row in rows])
@@ -101,7 +102,7 @@ class Searcher:
         }
 
     async def located(self, sources: Sequence[Source]) -> list[Location]:
-        """Where instances are, with what applies to them: their studies' documents say that."""
+        """The locations of instances, with their corrections, from the documents of their studies."""
         ids = {study_id(source["partition"], source["study"]) for source in sources}
         found = await self._client.get(self._names["studies"], list(ids), ("applied",)) if ids else {}
         studies = {id_: one.source for id_, one in found.items()}
@@ -111,7 +112,7 @@ class Searcher:
         ]
 
     async def _below(self, query: Query, rows: Sequence[Hit]) -> AsyncIterator[list[Clause]]:
-        """What the instances below rows above IMAGE have in common."""
+        """The filters for the instances below rows above IMAGE."""
         if not rows:
             return
         if query.level is Level.SERIES:
@@ -149,12 +150,12 @@ class Searcher:
                 yield [row for row in _joined(sources, of, level) if test(row.attributes)]
 
     async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Hit]:
-        """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
-        it is: who finds an image finds its study, too."""
+        """Rows whose attributes begin with those of the levels above. A document is found only after everything above
+        it: if an image is found, so is its study."""
         if level is Level.STUDY:
             keys = {source["patient"] for source in sources}
             counted = await self._patients(partition, keys)
-            # Who moves a study makes it seen before its new patient. It was there, and stays there.
+            # When a study moves, it becomes visible before its new patient. It was found before, and stays so.
             if moved := {source["patient"] for source in sources if source.get("was")} - counted.keys():
                 counted |= await counts_of_patients(self._client, self._names["studies"], partition, moved)
             above: dict[tuple[str, ...], Attributes] = {
@@ -168,7 +169,7 @@ class Searcher:
         return _joined(sources, series, level)
 
     async def _patients(self, partition: str, keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:
-        """How many studies, series and instances these patients have, of those that are found."""
+        """How many visible studies, series and instances these patients have."""
         ids = {patient_id(partition, key): key for key in keys}
         found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
         sources = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
@@ -198,8 +199,8 @@ class Searcher:
         size: int = PAGE,
         listed: Listed | None = None,
     ) -> AsyncIterator[list[Source]]:
-        """The documents that pass, page by page. A listing of more than one page goes on at a point in time; what it is
-        sorted by makes the way there safe: a document does not move within it, but for studies in an order."""
+        """The documents that pass, page by page. A listing of more than one page continues at a point in time; until
+        then its sort keys make it safe: documents do not move within it, except studies in an order."""
         longest = max(PAGE, size)
         size = longest if limit is None else max(1, min(limit, longest))
         body: dict[str, Any] = {
@@ -226,7 +227,7 @@ class Searcher:
 
 
 class Walk:
-    """Where a query begins, and what is asked of each level on the way."""
+    """Where a query begins, and the conditions for each level on the way."""
 
     def __init__(self, query: Query, after: Cursor = ()) -> None:
         self._ordered_after: Cursor = ()
@@ -257,23 +258,23 @@ class Walk:
             clauses.append(seen)
         if self._after:
             fields = sort_of(KIND[level])
-            # Of the levels above, the one that the listing stands in is not over.
+            # Of the levels above, the one at the current position is not finished.
             clauses.append(_behind(fields, self._after[: len(fields)], itself=level is not self.query.level))
         return clauses
 
     @staticmethod
     def partition_of(query: Query) -> list[Clause]:
-        """The clauses that every document of a query's partition passes that is there."""
+        """The clauses that every live document of a query's partition passes."""
         return _of(query.partition)
 
     def fields(self, level: Level) -> list[str]:
-        """What is read of the documents of a level."""
+        """The fields that are read from documents of a level."""
         ordered = [field for field, _ in order_fields(self.query.order)] if self.query.order else []
         return [*FIELDS[level], *ordered]
 
     @property
     def listed(self) -> Listed | None:
-        """How studies in an order are listed."""
+        """The sort of ordered studies."""
         if not self.query.order:
             return None
         sort = [{field: "desc" if down else "asc"} for field, down in order_fields(self.query.order)]
@@ -281,8 +282,8 @@ class Walk:
 
 
 def _in_order(query: Query, after: Cursor) -> Cursor:
-    """The values that an ordered listing goes on behind. Raises `NotUnderstood` for an order that studies do not have,
-    and for a place that is not in it."""
+    """The values after which an ordered listing continues. Raises `NotUnderstood` for an order that studies do not
+    have, and for a position that is not in it."""
     if query.level is not Level.STUDY or any(key.tag not in ORDERED for key in query.order):
         raise NotUnderstood("not an order of studies")
     if not after:
@@ -296,7 +297,7 @@ def _in_order(query: Query, after: Cursor) -> Cursor:
 
 
 def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
-    """What is listed behind these values, or with `itself` at them."""
+    """The filter for documents after these values or, with `itself`, also at them."""
     beyond: Clause = {"range": {fields[0]: {"gt" if len(fields) > 1 or not itself else "gte": values[0]}}}
     if len(fields) == 1:
         return beyond
@@ -305,7 +306,7 @@ def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
 
 
 def place_of(query: Query, row: Hit) -> Cursor:
-    """Where a row stands in the listing of a query."""
+    """The position of a row in the listing of a query."""
     if query.order:
         values = [
             row.source["o"].get(f[2:], "") if f.startswith("o.") else row.source[f]
@@ -317,7 +318,7 @@ def place_of(query: Query, row: Hit) -> Cursor:
 
 
 def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTable) -> Clause | None:
-    """The clause of a condition that documents of a level must pass; None where they are not narrowed by it."""
+    """The clause of a condition that documents of a level must pass; None if it does not narrow them."""
     if tag in KEYS:
         field = KEY_FIELDS.get((tag, level))
         uids = uids_of(condition)
@@ -331,7 +332,7 @@ def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTabl
 
 
 def clause_of_one(query: Query) -> Clause | None:
-    """The clause of `one_of` that documents of studies must pass; None where one of them narrows nothing."""
+    """The clause of `one_of` that documents of studies must pass; None if one of them narrows nothing."""
     found: list[Clause] = []
     for one in query.one_of:
         clauses = [clause_on(tag, c, Level.STUDY, query.attributes) for tag, c in one.items()]
@@ -343,7 +344,7 @@ def clause_of_one(query: Query) -> Clause | None:
 
 
 def _is_named(query: Query) -> bool:
-    """Whether a query names series or instances: no condition on what is above them leaves fewer."""
+    """Whether a query names series or instances: no condition on levels above them is more selective."""
     return any(
         (tag, query.level) in KEY_FIELDS and uids_of(query.conditions[tag]) is not None
         for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
@@ -370,7 +371,7 @@ def _of(partition: str) -> list[Clause]:
 
 
 def _same(rows: Sequence[Hit], *fields: tuple[str, str]) -> list[Clause]:
-    """The clauses that what is below rows passes: `fields` are a field of the rows and that of what is below them."""
+    """The clauses for documents below rows: `fields` are a field of the rows and the matching one below."""
     return [{"terms": {below: sorted({row.source[of] for row in rows})}} for of, below in fields]
 
 
@@ -388,7 +389,7 @@ def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes],
 
 
 def _as_asked(source: Source, test: Predicate) -> Hit | None:
-    """A patient as the earliest of its studies says that matches; None where none does."""
+    """A patient with the values of its earliest matching study; None if none matches."""
     for packed in (source["attributes"], *source["variants"]):
         attributes = unpack(packed)
         if test(attributes):

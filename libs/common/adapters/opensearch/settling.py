@@ -1,7 +1,7 @@
-"""What an instance's document becomes when some of its receipts are hidden, or come back (pure).
+"""The document of an instance after some of its receipts are hidden or restored (pure).
 
-Whoever decides brings each instance to what follows from its receipts and their fates, whatever the document was: so a
-decision that comes again, or to another process, or after a crash anywhere, ends in the same.
+A decision brings each instance to the state that follows from its receipts and their fates, whatever the document was:
+so a repeated decision, in any process, and after any crash, has the same result.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ WHOLE = (
     "aside",
     "receipts",
 )
-"""The fields of an instance's document that an entry is made of."""
+"""The fields of an instance's document from which an entry is made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What is to be written for an instance. First `keep`, the entries of receipts in their own documents; then
-    `source`, the instance's; then `forget`, receipts whose entries go, and `remove`, hidden receipts that have
-    documents beside the instance's."""
+    """The writes for an instance. First `keep`, entries for the receipts' own documents; then `source`, the instance's
+    document; then `forget`, receipts whose entries are dropped, and `remove`, hidden receipts with documents beside the
+    instance's."""
 
     source: Source
     keep: list[Known] = field(default_factory=list)
@@ -55,8 +55,8 @@ class Settled:
 
 
 def current_entry(source: Source) -> InstanceEntry:
-    """The entry of the current object of an instance that is there, which is that of the earliest receipt; without the
-    place of its object."""
+    """The entry of the current object of a live instance, which is that of the earliest receipt; without the place of
+    its object."""
     place = source["place"]
     return InstanceEntry(
         source["partition"],
@@ -76,7 +76,7 @@ def current_entry(source: Source) -> InstanceEntry:
 
 
 def displaced_entry(source: Source) -> InstanceEntry:
-    """The entry of the earliest receipt of an instance that is there."""
+    """The entry of the earliest receipt of a live instance."""
     (known,) = with_entries([known_receipt(min(source["receipts"]["near"]))], [current_entry(source)])
     return known.entry
 
@@ -130,7 +130,7 @@ def _of(graves: Mapping[str, Grave], one: Known) -> Grave:
 
 
 def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
-    """The receipts that are not hidden any more."""
+    """The receipts that are no longer hidden."""
     return [
         Known(grave.entry, grave.lost)
         for receipt, grave in graves.items()
@@ -139,7 +139,7 @@ def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
 
 
 def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]:
-    """Hidden receipts whose documents do not tell all that it takes to come back."""
+    """Hidden receipts whose documents lack something that is needed to restore them."""
     return [
         one
         for one in hidden
@@ -169,7 +169,7 @@ def _when(one: Known) -> str:
 
 
 def _nobody(partition: str, instance: InstanceKey) -> Source:
-    """The document of an instance that is not there: a writer with outdated data meets it."""
+    """The document of an instance that is gone: a writer with outdated data meets it."""
     return {
         "partition": partition,
         "uid": instance.sop_instance_uid,
@@ -182,7 +182,7 @@ def _nobody(partition: str, instance: InstanceKey) -> Source:
 
 
 def _source(left: Sequence[Known], beside: set[str], table: AttributeTable) -> Source:
-    """The document of an instance of which receipts are `left`. Those `beside` it stay there, but for the two that
+    """The document of an instance of which receipts are `left`. Those `beside` it stay there, except the two that
     decide (`gantry.common.adapters.election`)."""
     kept = min(left, key=_when)
     aside = [one for one in left if bytes_of(one.entry) != bytes_of(kept.entry)]

@@ -1,8 +1,8 @@
-"""Series, studies and patients, computed anew from what is below them.
+"""Series, studies and patients, recomputed from the levels below.
 
-Who computes reads the place where the result will go (`_seq_no`), then what is below, then writes where nobody has
-written since. What is empty is written, too. Everybody refreshes what is below before that. So of two writers the later
-one has seen what both knew, and a writer that was overtaken begins again.
+A writer reads the target document (`_seq_no`), then the level below, then writes if the target is unchanged. Empty
+results are written, too. Every writer refreshes the level below first. So the later of two writers has seen what both
+knew, and a writer that was overtaken starts again.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class Summaries:
         self._corrections = CorrectionDocuments(client, names)
 
     async def renew(self, partition: str, series: Iterable[tuple[str, str]]) -> None:
-        """Bring these series (study, series), their studies and the patients of those up to date, and make it seen."""
+        """Update these series (study, series), their studies and the patients of those, and make the result visible."""
         by_study: dict[str, set[str]] = {}
         for study, uid in series:
             by_study.setdefault(study, set()).add(uid)
         await self._renew(partition, by_study)
 
     async def renew_studies(self, partition: str, studies: Iterable[str]) -> None:
-        """The same of whole studies, where their corrections may have changed."""
+        """The same for whole studies whose corrections may have changed."""
         if by_study := {study: set[str]() for study in studies}:
             await self._renew(partition, by_study)
 
@@ -70,7 +70,7 @@ class Summaries:
         for start in range(0, len(studies), _STUDIES):
             some = {study: by_study[study] for study in studies[start : start + _STUDIES]}
             patients |= await self._renew_studies(partition, some)
-        # From below: who finds a study finds its series, and all that it says of them.
+        # From below: if a study is found, so are its series, and everything that it says about them.
         await self._client.refresh(self._names["series"])
         await self._client.refresh(self._names["studies"])
         await Patients(self._client, self._names, self._clock, self._table).renew(partition, patients)
@@ -94,7 +94,7 @@ class Summaries:
             below.setdefault(summary.study, []).append(summary)
         used = Known()
         effects = await self._corrections.effects(partition, {s: own_of(some) for s, some in below.items()}, used)
-        # All series of a study that is corrected, or was, are computed anew: first their places are read, too.
+        # All series of a study that is or was corrected are recomputed: first their documents are read, too.
         more = {
             study: touched | {summary.uid for summary in below.get(study, ())}
             for study, touched in left.items()
@@ -121,18 +121,18 @@ class Summaries:
             operations += [(study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
-        # A patient may have been merged before this study could be found to be one of that patient's (`corrections`).
+        # A patient may have been merged before this study could be found as one of that patient's (`corrections`).
         if changed := await self._corrections.changed(partition, used):
             overtaken |= {study for study, effect in effects.items() if changed & {*effect.walk}}
         return {study: left[study] for study in overtaken} | again, patients
 
     async def own(self, partition: str, study: str) -> Mapping[int, Any] | None:
-        """What a study says of itself, before corrections; None where it is not there."""
+        """The own values of a study, before corrections; None if it does not exist."""
         below = [summary async for summary in self._summaries(partition, [study])]
         return own_of(below) if below else None
 
     async def _summaries(self, partition: str, studies: Sequence[str]) -> AsyncIterator[SeriesSummary]:
-        """All series of these studies, as their instances tell."""
+        """Summaries of all series of these studies, from their instances."""
         below: dict[str, Any] = {
             "first": {"top_hits": {"size": 1, "sort": ["first", "uid"], "_source": ["above", "first"]}},
             "classes": {"terms": {"field": "sop_class", "size": _CLASSES}},
@@ -158,7 +158,7 @@ class Summaries:
 
 
 def own_of(below: Sequence[SeriesSummary]) -> Mapping[int, Any]:
-    """What a study says of itself: its earliest instance does."""
+    """The own values of a study: those of its earliest instance."""
     return min(below, key=lambda series: (series.first, series.uid)).above
 
 
@@ -178,7 +178,7 @@ def _study(
     found: SearchResult,
     table: AttributeTable,
 ) -> Source:
-    """What is to be written. Also of a study that nothing is in and never was: somebody who saw more before it was
+    """The document to write. Also for a study that is and was always empty: a process that saw more before it was
     deleted may be about to write it."""
     patients = _patients(found.source)
     if below:
@@ -187,7 +187,7 @@ def _study(
 
 
 def _patients(source: Source | None) -> set[str]:
-    """The patient of a study, and those that it left."""
+    """The patient of a study, and its former patients."""
     if source is None:
         return set()
     return {*source.get("was", ()), *([source["patient"]] if source.get("patient") else [])}
@@ -213,6 +213,6 @@ def _summary(bucket: Mapping[str, Any]) -> SeriesSummary:
 
 def _is_overtaken(result: BulkResult) -> bool:
     if result.refusal:
-        # Made of values that instances were taken with: it cannot be one entry's fault.
+        # Made of values with which instances were accepted: it cannot be the fault of one entry.
         raise DependencyUnavailable(DEPENDENCY, f"it refuses a summary: {result.refusal}")
     return result.conflict

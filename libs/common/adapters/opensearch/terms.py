@@ -1,8 +1,8 @@
-"""What OpenSearch narrows by: terms of a document, and the clause that finds all that a condition may match (pure).
+"""How OpenSearch narrows: terms of a document, and the clause that finds everything that a condition may match (pure).
 
-A clause may find more than match, never fewer: `gantry.common.dicom.query.matching` decides. Terms and clauses stand in
-one file because they must agree. An attribute that cannot be said in terms of bounded length is named under `wide`, and
-every clause finds what is named there.
+A clause may find more than match, never fewer: `gantry.common.dicom.query.matching` decides. Terms and clauses are in
+one file because they must agree. An attribute that does not fit into terms of bounded length is named under `wide`, and
+every clause finds documents named there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from gantry.common.dicom.standard.vrs import vr_of
 LONGEST = 256
 """Characters of a term."""
 MOST_TERMS = 512
-"""Of one attribute of one document; what has more is wide."""
+"""Most terms of one attribute of one document; with more it is wide."""
 SOUNDS = "sounds"
 MOST_PATTERNS = 20
-"""Of one key; more are left to the matcher."""
+"""Most patterns of one key; more are left to the matcher."""
 
 _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _MOMENTS = frozenset(("DA", "TM", "DT"))
@@ -60,8 +60,8 @@ def searchable(level: Level, table: AttributeTable) -> list[Attribute]:
 
 
 def terms_of(attributes: Mapping[int, Any], level: Level, table: AttributeTable) -> dict[str, list[str]]:
-    """The terms of a document's attributes of one level by keyword; under "wide" the keywords of what is wide, under
-    "sounds" what the words of its names sound like."""
+    """The terms of a document's attributes of one level by keyword; under "wide" the keywords of wide attributes, under
+    "sounds" the phonetic codes of the words of its names."""
     terms: dict[str, list[str]] = {}
     wide: list[str] = []
     sounds: set[str] = set()
@@ -86,7 +86,7 @@ def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable)
     """The clause of a condition on an attribute whose terms are in `place`; None where it narrows nothing."""
     attribute = table.by_tag.get(tag)
     if attribute is None:
-        return NOTHING  # what is in no document matches nowhere
+        return NOTHING  # an attribute that no document has never matches
     found = _narrowed(f"{place}.{attribute.keyword}", attribute, condition, place)
     if found is None or found is NOTHING or isinstance(condition, Empty):
         return found
@@ -94,7 +94,7 @@ def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable)
 
 
 def decides(attribute: Attribute, condition: Condition) -> bool:
-    """Whether the clause of a condition finds what matches and nothing else, but for what is wide."""
+    """Whether the clause of a condition finds exactly the matches, apart from wide attributes."""
     vr = attribute.vr
     if isinstance(condition, MultipleValues):
         return all(decides(attribute, one) for one in condition.conditions)
@@ -119,7 +119,7 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
     if isinstance(condition, Wildcard):
         return _wildcards(field, attribute, condition.patterns)
     if isinstance(condition, Empty):
-        # What is wide has perhaps no term; the matcher knows better.
+        # A wide attribute may have no term; the matcher decides.
         return {"bool": {"must_not": [{"exists": {"field": field}}]}}
     if isinstance(condition, Fuzzy):
         return _alike(field, attribute, condition.names, place)
@@ -133,18 +133,18 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
 
 
 def _all_of(clauses: Sequence[Clause | None]) -> Clause | None:
-    """What all of these find; those that narrow nothing are left out."""
+    """A clause that finds what all of these find; those that narrow nothing are left out."""
     found = [clause for clause in clauses if clause is not None]
     return None if not found else found[0] if len(found) == 1 else {"bool": {"filter": found}}
 
 
 def any_of(clauses: list[Clause]) -> Clause:
-    """A clause that finds what one of them finds."""
+    """A clause that finds what any of them finds."""
     return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
 def _is_strange(vr: str, values: Iterable[Any]) -> bool:
-    """Whether there are dates or times that are none: terms of theirs lie among those of others."""
+    """Whether there are invalid dates or times: their terms lie among valid ones."""
     return vr in _MOMENTS and any(dates.normal(vr, text_of(value)) is None for value in values if value)
 
 
@@ -166,7 +166,7 @@ def _terms(vr: str, value: Any) -> Iterable[str]:
 
 
 def _item_terms(item: Mapping[int, Any], path: str) -> Iterator[str]:
-    """The terms of what is in an item, each behind the tags that lead to it."""
+    """The terms of the content of an item, each prefixed by the tags that lead to it."""
     for tag, values in item.items():
         vr, below = vr_of(tag).decode("ascii"), f"{path}{tag:08X}"
         for value in values:
@@ -177,8 +177,8 @@ def _item_terms(item: Mapping[int, Any], path: str) -> Iterator[str]:
 
 
 def _wanted(vr: str, value: str) -> str:
-    """The term that a document has which matches a key; of a name that of the first group that is asked for, "" where
-    none is."""
+    """The term that a document has which matches a key; for a name that of the first component group requested, "" if
+    there is none."""
     return next(filter(None, key_groups(value)), "") if vr == "PN" else _normal(vr, value)
 
 
@@ -188,7 +188,7 @@ def _all_ask(vr: str, wanted: Iterable[str]) -> bool:
 
 
 def _normal(vr: str, value: Any) -> str:
-    """Equal values have equal terms: numbers and moments by what they mean, others as text."""
+    """Equal values have equal terms: numbers and times by their meaning, others as text."""
     if vr in _MOMENTS:
         return dates.normal(vr, text_of(value)) or text_of(value)
     if vr in _NUMBERS:
@@ -201,7 +201,7 @@ def _normal(vr: str, value: Any) -> str:
 
 
 def _in_item(field: str, wanted: Item, path: str) -> Iterator[Clause | None]:
-    """That each of them holds for some item; that it is the same one is for the matcher."""
+    """Each condition holds for some item; the matcher checks that it is the same one."""
     for tag, condition in wanted.conditions.items():
         vr, below = vr_of(tag).decode("ascii"), f"{path}{tag:08X}"
         if isinstance(condition, Item):
@@ -242,12 +242,12 @@ def _terms_clause(field: str, wanted: set[str]) -> Clause:
 
 
 def _exact(field: str, attribute: Attribute) -> str:
-    """Where whole terms are looked for: a list of them is slow in a field of fragments."""
+    """The field for whole terms: a list of them is slow in a field of fragments."""
     return f"{field}.exact" if field_type(attribute) == "wildcard" else field
 
 
 def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...], path: str = "") -> Clause | None:
-    """PS3.4 C.2.2.2.4. Numbers and moments have terms that are not their text. `path` is what terms begin with."""
+    """PS3.4 C.2.2.2.4. The terms of numbers and times are not their text. `path` is the prefix of terms."""
     vr = attribute.vr
     if vr in _NUMBERS or vr in _MOMENTS or len(patterns) > MOST_PATTERNS:
         return None
@@ -258,7 +258,7 @@ def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...], path
         if not _all_ask(vr, patterns):
             return None
     folded = [re.sub(r"\*+", "*", pattern) for pattern in patterns]
-    # What OpenSearch might read as something else is any character to it; the matcher knows better.
+    # Characters that OpenSearch might interpret are replaced by "any character"; the matcher decides.
     usual = [path + _UNUSUAL.sub("?", pattern) for pattern in folded if pattern]
     exact = _exact(field, attribute)
     clauses = [{"wildcard": {field if p[0] in "*?" else exact: {"value": p}}} for p in usual]

@@ -1,7 +1,7 @@
-"""How many matches there are, and which is the n-th, counted by the cluster where the terms of the documents decide.
+"""The number of matches, and the n-th match, counted by the cluster if the documents' terms decide.
 
-What is wide cannot be decided by terms: documents like that are few, and the reference matcher looks at them. Where a
-condition is on something that the counted documents have no terms for, `total` is None, and all are looked at.
+Terms cannot decide about wide attributes: such documents are few, and the reference matcher checks them. If the counted
+documents have no terms for a condition, `total` is None, and all documents are checked.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from gantry.common.dicom.query.matching import Condition, Cursor, Query, matcher
 from gantry.common.dicom.query.ordering import signature
 
 _BELOW = {Level.SERIES: "series", Level.IMAGE: "instances"}
-"""The field of a study that says how many there are below it."""
+"""The field of a study with the number of documents below it."""
 _PASSED = 10_000
-"""Studies that are passed over at once: a search of OpenSearch gives no more (`index.max_result_window`)."""
+"""Studies that are skipped at once: an OpenSearch query does not return more (`index.max_result_window`)."""
 
 
 class Counter(Searcher):
     """Counts in the indices called `names`, by kind."""
 
     async def total(self, query: Query) -> int | None:
-        """How many documents match; None where the terms cannot tell."""
+        """The number of matches; None if the terms cannot decide."""
         level = _counted(query)
         asked = _asked(query, level) if level is not None else None
         if level is None or asked is None:
@@ -45,8 +45,8 @@ class Counter(Searcher):
         return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
 
     async def place_behind(self, query: Query, count: int) -> Cursor | None:
-        """The place behind the first `count` matches; None where the terms cannot tell, and where fewer match. Series
-        and instances are told where they themselves have terms for all conditions."""
+        """The position after the first `count` matches; None if the terms cannot decide, or fewer match. For series and
+        instances it works if they themselves have terms for all conditions."""
         level = query.level
         if level is Level.PATIENT or count < 1 or (query.order and level is not Level.STUDY):
             return None
@@ -74,7 +74,7 @@ class Counter(Searcher):
         return (signature(query.order), *place) if query.order else tuple(place)
 
     async def _counted(self, query: Query, level: Level, which: dict[str, Any]) -> int:
-        """Of documents that are not wide."""
+        """The count of documents that are not wide."""
         body: dict[str, Any] = {"size": 0, "track_total_hits": True, "query": {"bool": which}}
         field = _BELOW[query.level] if level is not query.level else ""
         if field:
@@ -83,7 +83,7 @@ class Counter(Searcher):
         return int(answer["aggregations"]["below"]["value"] if field else answer["hits"]["total"]["value"])
 
     async def _looked_at(self, query: Query, level: Level, filters: list[Clause]) -> int:
-        """Of documents that are wide, one by one."""
+        """The count of wide documents, one by one."""
         test, number = matcher(query), 0
         field = _BELOW[query.level] if level is not query.level else ""
         async for sources in self._pages(KIND[level], filters, [*FIELDS[level], *([field] if field else [])]):
@@ -93,8 +93,8 @@ class Counter(Searcher):
 
 
 def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | None:
-    """The clauses that documents of a level pass that match, and those of which one is passed by documents whose terms
-    do not tell; None where some condition is not decided by terms."""
+    """The clauses that matching documents of a level pass, and those of which undecided documents pass at least one;
+    None if terms do not decide some condition."""
     clauses: list[Clause] = [*Walk.partition_of(query)]
     wide: list[Clause] = []
     for tag, condition in query.conditions.items():
@@ -127,7 +127,7 @@ def _weight(source: Source, field: str) -> int:
 
 
 def _counted(query: Query) -> Level | None:
-    """The level whose documents are counted: that of the query, or studies where all conditions are on them."""
+    """The level whose documents are counted: that of the query, or studies if all conditions are on them."""
     levels = {query.attributes.level_of(tag) for tag in query.conditions}
     if query.level is Level.PATIENT:
         return None
@@ -137,7 +137,7 @@ def _counted(query: Query) -> Level | None:
 
 
 def _decided(query: Query, tag: int, condition: Condition, level: Level) -> bool:
-    """Whether the clause of a condition finds what matches and nothing else."""
+    """Whether the clause of a condition finds exactly the matches."""
     if tag in KEYS:
         return (tag, level) in KEY_FIELDS and uids_of(condition) is not None
     attribute = query.attributes.by_tag.get(tag)

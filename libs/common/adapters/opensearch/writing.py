@@ -1,9 +1,9 @@
-"""Entries into the indices: instances first, then everything above them anew.
+"""Writes entries into the indices: instances first, then all levels above them are recomputed.
 
 Any step may be repeated, and by several processes at once. An instance's document holds its receipts, or those that
-decide (`receipts`), and is only replaced where it still is what was read; a writer that lost a race reads again. Hidden
-receipts do not get there: their entries are kept with what was decided about them (`fates`). What is above is computed
-from what searches see, after a refresh (`summaries`).
+decide (`receipts`), and is only replaced if it is unchanged since it was read; a writer that lost a race reads again.
+Hidden receipts are not in it: their entries are stored with the decisions about them (`fates`). The levels above are
+computed by searches, after a refresh (`summaries`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from gantry.common.ports.index import Applied, InstanceEntry, Loss, Namesake, Ou
 
 _READ = ("receipts",)
 _Kept = list[tuple[Known, Grave]]
-"""Entries to be kept in the documents of their receipts, each with that document as it was read."""
+"""Entries to be stored in the documents of their receipts, each with that document as it was read."""
 
 
 @dataclass(slots=True)
@@ -103,8 +103,8 @@ class Applying:
         await self._client.refresh(self._names["instances"])
 
     async def _lose_hidden(self, left: set[str]) -> None:
-        """Mark those of these receipts (ids of their documents) that are hidden or may be: who brings one back reads
-        this after the instance's document, which is written below."""
+        """Mark these receipts (ids of their documents) if they are hidden or may be: a restoring process reads this
+        after the instance's document, which is written below."""
         async for _ in rounds(self._clock):
             graves = await self._fates.get(left)
             operations = [self._fates.losing(id_, grave) for id_, grave in graves.items() if not grave.lost]
@@ -114,7 +114,7 @@ class Applying:
                 return
 
     async def _lose(self, left: dict[str, set[str]]) -> dict[str, set[str]]:
-        """Mark what is left; what lost a race is left again."""
+        """Mark what is left; writes that lose a race are left again."""
         found = await self._client.get(self._names["instances"], list(left), _READ)
         operations = []
         for key, one in found.items():
@@ -124,21 +124,21 @@ class Applying:
                 await self._receipts.lose(key, left[key])
             receipts = with_loss(one.source["receipts"], left[key])
             doc = {"receipts": receipts, "place": await self._place(key, receipts)}
-            # Written even where nothing changes: who brings one back meanwhile must read again.
+            # Written even if nothing changes: a process that restores one meanwhile must read again.
             body = {"doc": doc, "detect_noop": False}
             operations.append(BulkOperation("update", self._names["instances"], key, body, one))
         written = await self._client.bulk(operations)
         return {o.id: left[o.id] for o, result in zip(operations, written, strict=True) if result.conflict}
 
     async def _place(self, key: str, receipts: Source) -> Source:
-        """Where an instance (id) is to be read from."""
+        """The place from which an instance (id) is to be read."""
         rows = list(receipts["near"])
         if is_lost(receipts) and receipts["moved"]:
             rows += await self._receipts.moved(key)
         return readable_place(rows, receipts)
 
     async def _earliest(self, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], list[Namesake]]:
-        """By partition and SOP Instance UID, the two earliest instances of each that several have."""
+        """The two earliest instances of each SOP Instance UID that several have, by partition and UID."""
         uids: dict[str, set[str]] = {}
         for entry in entries:
             uids.setdefault(entry.partition, set()).add(entry.sop_instance_uid)
@@ -157,10 +157,10 @@ class Applying:
         return found
 
     async def _round(self, left: dict[str, _Work], outcomes: list[Applied | None]) -> dict[str, _Work]:
-        """Take in what is left; what lost a race is left again."""
+        """Apply what is left; writes that lose a race are left again."""
         entries = [entry for work in left.values() for entry in work.entries]
         found = await self._client.get(self._names["instances"], list(left), WHOLE)
-        # After the instances' documents: `deciding` says why.
+        # After the instances' documents: `deciding` explains why.
         graves = await self._fates.get(fate_id(entry.partition, entry.receipt) for entry in entries)
         elsewhere = await self._receipts.known(entries, found)
         elections: dict[str, Election] = {}
@@ -185,7 +185,7 @@ class Applying:
     def _take(
         self, work: _Work, election: Election, graves: Mapping[str, Grave], outcomes: list[Applied | None]
     ) -> _Kept:
-        """The outcomes of an instance's entries. Returns those of hidden receipts, which are kept."""
+        """Set the outcomes of an instance's entries. Returns those of hidden receipts, to be stored."""
         hidden: dict[str, tuple[Known, Grave]] = {}
         for position, entry in zip(work.positions, work.entries, strict=True):
             grave = graves.get(fate_id(entry.partition, entry.receipt), NOTHING)
@@ -201,7 +201,7 @@ class Applying:
     async def _displaced(
         self, work: _Work, election: Election, source: Source | None, graves: Mapping[str, Grave]
     ) -> _Kept:
-        """The entries that do not follow from the current one, and of which nothing tells yet."""
+        """The entries that do not follow from the current one, and are not stored yet."""
         if not election.new:
             return []
         entries, known = list(election.new), dict(graves)
@@ -212,11 +212,11 @@ class Applying:
             (Known(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
             for entry in aside_entries(entries, election, source)
         ]
-        # What was collected since the instance's document was read: that has been written since, too.
+        # If it was collected since the instance's document was read, that document has been written since, too.
         return [(one, grave) for one, grave in aside if not grave.fate.collected]
 
     async def _keep(self, left: Mapping[str, _Work], kept: Mapping[str, _Kept]) -> dict[str, _Work]:
-        """Keep entries before the instances' documents. Returns what lost a race."""
+        """Store entries before the instances' documents. Returns the writes that lost a race."""
         operations = [
             (key, self._fates.keeping(known, grave))
             for key, some in kept.items()
@@ -240,12 +240,12 @@ class Applying:
             source = {**instance_source(election.current, self._table), **told}
             return BulkOperation("index", index, key, source, before)
         if is_lost(told["receipts"]):
-            # What has come now may be what can be read.
+            # The new receipt may be the readable one.
             told["place"] = await self._place(key, told["receipts"])
         return BulkOperation("update", index, key, {"doc": told}, before)
 
     def _touch(self, entry: InstanceEntry) -> None:
-        # Also where nothing is new: whoever took it in before may not have lived to tell the study.
+        # Even if nothing is new: a process that applied it before may have died before it updated the study.
         touched = self._touched.setdefault(entry.partition, set())
         touched.add((entry.study_instance_uid, entry.series_instance_uid))
 
@@ -262,7 +262,7 @@ class Applying:
 
 
 def _as_written(operation: BulkOperation, written: BulkResult) -> SearchResult:
-    """What lies there once an operation is done, as far as it tells of receipts."""
+    """The receipts in the document once an operation is done."""
     before = operation.found.source if operation.found is not None else None
     return SearchResult(
         {**(before or {}), **operation.body.get("doc", operation.body)}, written.seq_no, written.primary_term

@@ -19,8 +19,8 @@ class S3Bucket:
     If no credentials are given, aiobotocore finds and renews them (environment, profile, container, web identity,
     instance role). `create` creates the bucket if it is missing. `deadline` (seconds) bounds each call, including its
     retries. An object of more than `part_size` bytes is sent in parts, `parts_in_flight` at once; the memory for it is
-    the product of both. `encryption` is the header value of SSE-S3 or SSE-KMS. What is brought back from an archive
-    stays readable for `restore_days`, and comes as fast as `restore_tier` says.
+    the product of both. `encryption` is the header value of SSE-S3 or SSE-KMS. Objects restored from an archive stay
+    readable for `restore_days`, and are restored at the speed of `restore_tier`.
     """
 
     name: str

@@ -79,9 +79,9 @@ class Control:
                 self._client.restore_object(Bucket=bucket.name, Key=bucket.full(key), RestoreRequest=wanted)
             )
         except Archived:
-            return  # so S3 answers for a storage class that there is nothing to bring back from
+            return  # S3's answer for a storage class that needs no restoration
         except DependencyUnavailable as error:
-            # 409: it is on its way.
+            # 409: the restoration is under way.
             if isinstance(error.__cause__, ClientError) and _code_of(error.__cause__) == "RestoreAlreadyInProgress":
                 return
             raise

@@ -1,4 +1,4 @@
-"""`gantry.common.ports.foreign.ForeignStore` on a bucket of somebody else, which is only read.
+"""`gantry.common.ports.foreign.ForeignStore` on a foreign bucket, which is only read.
 
 The account needs `s3:ListBucket` and `s3:GetObject`, and should have no more.
 """
@@ -32,7 +32,7 @@ class ForeignBucket:
         try:
             return await open_reader(self._wire, key, offset, length, tag)
         except NotFound:
-            # Servers differ in what they say of a bucket that is gone: that says nothing of its objects.
+            # Servers differ in their answer for a bucket that is gone: it says nothing about its objects.
             await self._control.check()
             raise
 

@@ -68,7 +68,7 @@ class S3Reader:
                 _require_etag(self._response, self._etag)
                 _require_range(self._response, self._at, self.size)
             try:
-                # As it came from the socket: to ask for a number of bytes is to have them copied together.
+                # As received from the socket: asking for a number of bytes would copy them together.
                 piece, goes_on = b"", True
                 while goes_on and not piece:
                     piece, goes_on = await self._response.content.readchunk()
@@ -99,8 +99,8 @@ def _require_etag(response: aiohttp.ClientResponse, etag: str | None) -> None:
 async def open_reader(
     wire: SignedRequests, key: str, offset: int, length: int | None, etag: str | None = None
 ) -> S3Reader:
-    """Begin to read; a range beyond the end is cut to the object. With `etag`, `Corrupt` where the object has another
-    one, then and whenever the reading goes on over another connection."""
+    """Begin to read; a range beyond the end is cut to the object. With `etag`, `Corrupt` if the object has another one,
+    now or whenever reading continues over another connection."""
     # If no byte is wanted, one is requested all the same: the answer has the size.
     last = None if length is None else offset + max(length, 1) - 1
     response = await wire.get(key, offset, last)
@@ -110,7 +110,7 @@ async def open_reader(
         response.close()
         if found is not None:
             size = int(found[3])
-        else:  # a server that does not tell the size of what it cannot give
+        else:  # a server that does not state the size in a refusal
             whole = await wire.get(key, 0, 0) if offset else None
             again = _CONTENT_RANGE.fullmatch(whole.headers.get("Content-Range", "")) if whole is not None else None
             size = int(again[3]) if again is not None else 0

@@ -1,5 +1,5 @@
-"""SQLite in WAL mode, used off the event loop: the embedded event log (`log`), the search index (`index`) and what
-any SQLite store stands on (`database`: connections, group-committing writer thread, reader threads; errors translated).
+"""SQLite in WAL mode, used off the event loop: the embedded event log (`log`), the search index (`index`) and the base
+of every SQLite store (`database`: connections, group-committing writer thread, reader threads; errors translated).
 
 Several processes may share one database file on a local file system; SQLite's locks do not hold on network ones.
 """

@@ -39,7 +39,7 @@ def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    # What was deleted names patients: it is overwritten where it lay.
+    # Deleted data names patients: it is overwritten in place.
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA temp_store=MEMORY")
@@ -221,7 +221,7 @@ class Readers:
 
     async def run(self, work: Work[T]) -> T:
         """The result of `work`, which only reads, and reads one state of the database: whatever is written meanwhile,
-        what one of its statements found is there for the next one."""
+        all its statements see the same data."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The end of a database: its file, and what lies beside it."""
+"""Removes a database: its file, and the files beside it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 _FILES = ("", "-wal", "-shm", "-journal", ".lock")
 _FOLDERS = (".groups", ".wake")
-"""Beside a log: who of a group has which place, and pipes that wake readers."""
+"""Folders beside a log: the places of group members, and pipes that wake readers."""
 
 
 def remove_database(path: Path) -> int:
-    """Remove the file of a database, with what SQLite and we keep beside it; 1 if there was one."""
+    """Remove the file of a database, with the files of SQLite and ours beside it. Returns 1 if there was one."""
     was_there = path.exists()
     for suffix in _FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1): bytes to text and back. No input of a peer raises here.
+"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1): bytes to text and back. Input from peers never raises here.
 
 Files often name a wrong character set. Undecodable bytes become U+FFFD; text in an unnamed set is read as UTF-8 if it
 is valid UTF-8, else as Latin-1.
@@ -31,7 +31,7 @@ _SINGLE = {
 _WHOLE = {"ISO IR 192": "utf_8", "GB18030": "gb18030", "GBK": "gbk", "UTF 8": "utf_8", "ISO IR 6": "ascii", "": "ascii"}
 _MULTI = {"87": "iso2022_jp", "159": "iso2022_jp_2", "149": "euc_kr", "58": "gb2312"}
 
-# PS3.5 6.1.2.5: escape sequences to what they select. G0 sets of two bytes keep their escape for the codec.
+# PS3.5 6.1.2.5: escape sequences to the sets that they select. G0 sets of two bytes keep their escape for the codec.
 _G1 = {
     b"-A": "latin_1",
     b"-B": "iso8859_2",
@@ -92,7 +92,8 @@ class CharacterSet:
                 value = text.encode(codec) if codec not in _DESIGNATED else _designate(text, codec)
             except UnicodeError:
                 continue
-            # Shift JIS has Kanji, which ISO_IR 13 has not; an extension needs an escape, which only some codecs write.
+            # Shift JIS has Kanji, which ISO_IR 13 does not have; an extension needs an escape, which only some codecs
+            # write.
             if (codec != "shift_jis" or len(value) == len(text)) and self.decode(value) == text:
                 return value
         return None
@@ -158,7 +159,7 @@ def _character_set(terms: tuple[str, ...]) -> CharacterSet:
             codecs.append("ascii")
     first = codecs[0] if codecs else "ascii"
     if first in _MULTI.values():
-        # A two-byte set in the first place: its bytes come after an escape all the same.
+        # A two-byte set as the first one: its bytes follow an escape even there.
         return CharacterSet(terms, "euc_kr" if first == "euc_kr" else "ascii", (first, *codecs[1:]))
     return CharacterSet(terms, first, tuple(codecs[1:]))
 

@@ -1,7 +1,7 @@
-"""A data set with corrected attributes: the elements of its header, with what they said before in Original Attributes
-Sequence (PS3.3 C.12.1.1.9). Pure; everything else of the data set stays as it is, in its encoding.
+"""A data set with corrected attributes: the elements of its header, with their previous values in Original Attributes
+Sequence (PS3.3 C.12.1.1.9). Pure; the rest of the data set is unchanged, in its encoding.
 
-Where the Specific Character Set does not have a corrected text, the whole header is written in UTF-8.
+If the Specific Character Set cannot represent a corrected text, the whole header is written in UTF-8.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _TOO_LONG = 0xFFFE
 
 @dataclass(frozen=True, slots=True)
 class Modification:
-    """One change of a data set: attributes in the DICOM JSON model, and what Original Attributes Sequence says of it:
-    when (a DT value), by which system, and why (a defined term: CORRECT, or COERCE)."""
+    """One change of a data set: attributes in the DICOM JSON model, and its description in Original Attributes
+    Sequence: when (a DT value), by which system, and why (a defined term: CORRECT, or COERCE)."""
 
     attributes: Mapping[str, Mapping[str, Any]]
     at: str
@@ -44,7 +44,7 @@ class Modification:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedPiece:
-    """A piece of the header as it is now. `keeps_value` is False where the value behind it goes with its element."""
+    """A piece of the corrected header. `keeps_value` is False if the value behind it is dropped with its element."""
 
     data: bytes
     keeps_value: bool = True
@@ -55,7 +55,7 @@ class _Element:
     tag: int
     vr: bytes
     data: bytes
-    """Head and value; the head alone where the value is elsewhere."""
+    """Head and value; only the head if the value is elsewhere."""
     start: int = 0
     """Where the value begins in `data`."""
     is_elsewhere: bool = False
@@ -68,7 +68,7 @@ class _Element:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedHeader:
-    """The pieces as they are now; `was` is the character set that the header had, where it is in UTF-8 now."""
+    """The corrected pieces; `was` is the former character set of the header, if it is in UTF-8 now."""
 
     pieces: Sequence[CorrectedPiece]
     was: CharacterSet | None = None
@@ -91,7 +91,7 @@ def corrected_header(
 
 
 def corrected_tail(tail: bytes, encoding: Encoding, was: CharacterSet | None) -> bytes:
-    """The elements behind the pixel data, which no modification is about: in the character set of the header. Raises
+    """The elements after the pixel data, which no modification affects: in the character set of the header. Raises
     `NotUnderstood`."""
     if was is None or not tail:
         return tail
@@ -146,7 +146,7 @@ def _corrected(
         for tag, element, is_empty in _written(modification, writer, last=text is _UTF_8):
             old = put.get(tag, _data_of(known.get(tag)))
             if tag not in put and tag not in known and is_empty:
-                continue  # what is not there need not be emptied
+                continue  # an absent attribute need not be emptied
             if old != element:
                 put[tag], before[tag] = element, old
         if before:
@@ -158,8 +158,8 @@ def _corrected(
 
 
 def _written(modification: Modification, writer: ElementWriter, *, last: bool) -> Iterator[tuple[int, bytes, bool]]:
-    """Tag, element, and whether it is empty. A value that cannot be written in any way is left out: an object that is
-    sent with one attribute as it came is better than one that nobody gets."""
+    """Tag, element, and whether it is empty. A value that cannot be written at all is left out: an object with one
+    uncorrected attribute is better than one that cannot be retrieved."""
     for name in sorted(modification.attributes):
         attribute = modification.attributes[name]
         try:
@@ -170,7 +170,7 @@ def _written(modification: Modification, writer: ElementWriter, *, last: bool) -
 
 
 def _data_of(known: _Element | None) -> bytes:
-    """An element as it was; b"" where there was none, or its value is too long to be told again."""
+    """An element as it was; b"" if there was none, or its value is too long to be repeated."""
     return b"" if known is None or known.is_elsewhere else known.data
 
 
@@ -202,7 +202,7 @@ def _note(modification: Modification, before: Mapping[int, bytes], writer: Eleme
 
 
 def _with_notes(known: _Element | None, notes: list[bytes], encoding: Encoding, writer: ElementWriter) -> bytes:
-    """The sequence, behind the items that it had: what others modified before stays said."""
+    """The sequence, with the new items after its own: earlier modifications stay recorded."""
     items: list[bytes] = []
     if known is not None and known.vr == b"SQ" and not known.is_elsewhere:
         data = known.value
@@ -219,7 +219,7 @@ def _character_set_element(encoding: Encoding) -> _Element:
 
 
 def _in_utf_8(one: _Element, encoding: Encoding, text: CharacterSet, depth: int = 0) -> _Element:
-    """An element with its text in UTF-8; the same where it has none."""
+    """An element with its text in UTF-8; unchanged if it has none."""
     if one.tag == SPECIFIC_CHARACTER_SET:
         return _character_set_element(encoding)
     writer = ElementWriter(encoding, _UTF_8)

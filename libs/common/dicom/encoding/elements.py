@@ -39,7 +39,7 @@ class Tags:
         self.tags = tags
         self.last = max(tags, default=0)
         self.numbers = {syntax: {syntax.number(tag): tag for tag in tags} for syntax in (EXPLICIT, EXPLICIT_BIG)}
-        """The tags by what they are as a number in the encoding's byte order; 0 for what is no element of its own."""
+        """The tags by their number in the encoding's byte order; 0 for tags that are not elements."""
         for syntax, numbers in self.numbers.items():
             numbers.update(
                 dict.fromkeys(map(syntax.number, (ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM)), 0)
@@ -47,7 +47,7 @@ class Tags:
 
 
 def elements_of(data: bytes, encoding: Encoding, tags: Tags) -> Iterator[tuple[int, bytes, int, int]]:
-    """`elements` of these tags; the fast way through headers of many elements of which few are wanted."""
+    """`elements` of these tags; the fast way through headers with many elements, few of them wanted."""
     syntax, end, pos = syntax_of(encoding), len(data), 0
     if not syntax.explicit:
         yield from elements(data, encoding, tags.last, tags.tags)
@@ -131,8 +131,8 @@ def elements(
 
 
 def skip(data: bytes, pos: int, end: int, syntax: Syntax, *, item: bool = False) -> int:
-    """Where a sequence, fragments, or an item of undefined length end, its delimiter included. Depth is on a list, not
-    on the call stack, and bounded: what is nested deeper is walked once for each level. Raises `NotUnderstood`."""
+    """Where a sequence, fragments, or an item of undefined length end, including its delimiter. Depth is on a list, not
+    on the call stack, and bounded: deeper nesting is walked once for each level. Raises `NotUnderstood`."""
     open_: list[tuple[bool, Syntax]] = [(not item, syntax)]
     while open_:
         in_sequence, syntax = open_[-1]

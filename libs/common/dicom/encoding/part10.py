@@ -102,7 +102,8 @@ def _parse(head: bytes) -> FileMeta | int:
         group, number, vr, length = _SHORT.unpack_from(head, pos)
         if group != 0x0002 or not vr.isalpha():
             # PS3.10 7.1: the meta ends where its group ends, whatever (0002,0000) says: some writers count wrongly, and
-            # what they left out would become part of the data set. A deflated data set may begin with any bytes.
+            # elements that they did not count would become part of the data set. A deflated data set may begin with any
+            # bytes.
             break
         start = pos + 8
         if vr in LONG_VRS:

@@ -64,8 +64,8 @@ def swapped(value: bytes | bytearray | memoryview, width: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What tells the VR of an ambiguous element (PS3.5 A.1): whether pixels are signed and how wide they are, and how
-    wide the samples of waveforms are. An item has that of what it is in, unless it says otherwise."""
+    """The attributes that decide the VR of an ambiguous element (PS3.5 A.1): whether pixels are signed and how wide
+    they are, and how wide the samples of waveforms are. An item inherits them, unless it has its own."""
 
     signed: bool = False
     allocated: int = 16
@@ -73,8 +73,7 @@ class Context:
 
 
 class Rewriter:
-    """From `source`, which is not deflated any more, into Explicit VR Little Endian, or Implicit where `explicit` is
-    False."""
+    """From `source`, already inflated, into Explicit VR Little Endian, or Implicit if `explicit` is False."""
 
     def __init__(self, source: Encoding, explicit: bool, drop: Collection[int] = ()) -> None:
         self._source = source
@@ -136,7 +135,7 @@ class Rewriter:
         depth: int,
     ) -> bytes:
         if vr == b"UN" and length == UNDEFINED:
-            # PS3.5 6.2.2: its items are implicit VR little endian wherever it stands.
+            # PS3.5 6.2.2: its items are implicit VR little endian in any data set.
             return self.head(tag, vr, length, context) + data[start:stop]
         if vr == b"SQ" and (
             start == stop or data[start : start + 4] == syntax_of(encoding).item or length == UNDEFINED
@@ -160,7 +159,7 @@ class Rewriter:
         context: Context,
         depth: int,
     ) -> bytes:
-        """Of undefined length where it was; its items are, whose content has another length now."""
+        """A sequence of undefined length stays so; its items become so, since their content has another length now."""
         syntax, parts = syntax_of(encoding), []
         end = stop - 8 if length == UNDEFINED else stop
         for begin, until in item_bounds(data, start, end, syntax):
@@ -179,7 +178,7 @@ class Rewriter:
         if not self._source.explicit:
             vr = explicit_vr(tag, vr, context or self.context)
         if vr in SHORT_VRS and length > _MOST_SHORT:
-            # PS3.5 6.2.2 note 3: what is too long for its VR in an explicit encoding becomes UN.
+            # PS3.5 6.2.2 note 3: a value that is too long for its VR in an explicit encoding becomes UN.
             vr = b"UN"
         if vr not in SHORT_VRS:
             return _LONG.pack(tag >> 16, tag & 0xFFFF, vr, 0, length)
@@ -187,7 +186,7 @@ class Rewriter:
 
 
 def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
-    """The VR that an element of implicit VR has (PS3.5 A.1, A.2): `vr` is what the dictionary says of the widest."""
+    """The VR that an element of implicit VR has (PS3.5 A.1, A.2): `vr` is the widest one in the dictionary."""
     if vr == b"SQ" or vr == b"UN":
         return vr
     entry = entry_of(tag)
@@ -202,7 +201,7 @@ def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
 
 
 def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) -> Context:
-    """What the elements of one level say."""
+    """The context from the elements of one level."""
     found = {
         PIXEL_REPRESENTATION: int(outer.signed),
         BITS_ALLOCATED: outer.allocated,

@@ -1,4 +1,4 @@
-"""How an element begins, in each encoding (PS3.5 7.1): what the streaming walk and the readers of headers share."""
+"""The head of an element in each encoding (PS3.5 7.1), for the streaming walk and the readers of headers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def read_element(data: bytes, pos: int, end: int, syntax: Syntax) -> tuple[int, 
         return tag, b"", length, pos + 8
     vr = data[pos + 4 : pos + 6]
     if not syntax.explicit or not is_vr(vr):
-        # In an explicit syntax: an element written in implicit VR all the same. Some senders do that.
+        # In an explicit syntax: an element that is nevertheless in implicit VR. Some senders do that.
         return tag, vr_of(tag), length, pos + 8
     if vr in SHORT_VRS:
         return tag, vr, syntax.short(data, pos)[2], pos + 8

@@ -22,7 +22,7 @@ from gantry.common.errors import NotUnderstood
 
 _NUMBERS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
 _UNPACK = {(vr, big): Struct((">" if big else "<") + c) for vr, c in _NUMBERS.items() for big in (False, True)}
-# PS3.5 6.2: in these VRs a backslash is text, and leading spaces mean something.
+# PS3.5 6.2: in these VRs a backslash is text, and leading spaces are significant.
 _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
 # PS3.5 6.1.2.2: only these are in the Specific Character Set; the others are in the default repertoire.
 IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
@@ -45,13 +45,13 @@ def header_values(
     private: Mapping[tuple[int, str, int], tuple[int, bytes]] | None = None,
     partial: bool = False,
 ) -> dict[int, list[Any]]:
-    """The values of the wanted top-level elements of a data set that is not deflated any more; empty ones are left out.
+    """The values of the wanted top-level elements of an inflated data set; empty ones are left out.
 
-    `private` are private elements that are wanted, too: by group, creator and the last two digits of the element, the
-    tag that the value is given under and its VR where the data set says UN.
+    `private` are further wanted elements, which are private: by group, creator and the last two digits of the element,
+    the tag for the value, and its VR if the data set has UN.
 
-    With `partial` the header may be cut off anywhere: what is before the cut counts. Raises `NotUnderstood` where it
-    cannot be walked otherwise.
+    With `partial` the header may be cut off anywhere: the elements before the cut count. Otherwise raises
+    `NotUnderstood` if it cannot be walked.
     """
     found: dict[int, list[Any]] = {}
     try:
@@ -63,7 +63,7 @@ def header_values(
 
 
 class _Private:
-    """The private elements that are wanted, beside `tags`, as the creators in a data set place them."""
+    """The wanted private elements, beside `tags`, at the positions that the creators in a data set define."""
 
     def __init__(self, tags: Tags, private: Mapping[tuple[int, str, int], tuple[int, bytes]]) -> None:
         self._tags = tags
@@ -80,7 +80,7 @@ class _Private:
         self._creators[tag >> 16, tag & 0xFF] = creator
 
     def element(self, tag: int) -> tuple[int, bytes] | None:
-        """The tag and VR that a private element is wanted under; None where it is not wanted."""
+        """The tag and VR for a private element; None if it is not wanted."""
         group, element = tag >> 16, tag & 0xFFFF
         return self._private.get((group, self._creators.get((group, element >> 8), ""), element & 0xFF))
 
@@ -125,10 +125,10 @@ def _collect(
 
 
 def _read_as(vr: bytes, expected: bytes) -> bytes | None:
-    """How an element with this VR is read whose attribute has another one; None where nothing can be made of it.
+    """How to read an element with this VR whose attribute has another one; None if that is impossible.
 
-    What a sender wrote counts. But items, names and other values are of different shapes here, and whoever knows an
-    attribute relies on the shape of its own: one object would fail every search that finds it.
+    The sender's VR counts. But items, names and other values have different forms here, and code that uses an attribute
+    relies on the form of its VR: one object would fail every search that finds it.
     """
     # A UN with a tag of the dictionary was written by a system that did not know the tag (PS3.5 6.2.2).
     if vr in (expected, b"UN"):
@@ -143,7 +143,7 @@ def _read_as(vr: bytes, expected: bytes) -> bytes | None:
 
 
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
-    """The same for a data set as it is stored, perhaps deflated."""
+    """The same for a stored data set, which may be deflated."""
     return header_values(inflated(data, encoding_of(transfer_syntax_uid), 1 << 26), transfer_syntax_uid, wanted)
 
 
@@ -152,13 +152,13 @@ _MOST_INFLATED = 4 << 20
 
 def leading_values(beginning: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
     """The values of the wanted elements in the beginning of a data set as it is stored, perhaps deflated (then in the
-    first 4 MiB of it inflated). What is behind it, or behind what cannot be read, is left out."""
+    first 4 MiB of it inflated). Elements after it, or after an unreadable part, are left out."""
     return header_values(_inflated_beginning(beginning, transfer_syntax_uid), transfer_syntax_uid, wanted, partial=True)
 
 
 def has_passed(beginning: bytes, transfer_syntax_uid: str, last: int) -> bool:
-    """Whether an element behind the tag `last` is in the beginning of a data set as it is stored: what comes later adds
-    nothing to `leading_values` up to that tag."""
+    """Whether the beginning of a stored data set has an element after the tag `last`: the rest adds nothing to
+    `leading_values` up to that tag."""
     data, encoding = _inflated_beginning(beginning, transfer_syntax_uid), encoding_of(transfer_syntax_uid)
     syntax, pos, end = syntax_of(encoding), 0, len(data)
     try:
@@ -184,7 +184,7 @@ def _inflated_beginning(beginning: bytes, transfer_syntax_uid: str) -> bytes:
 
 
 def sequence_items(value: bytes, encoding: Encoding, text: CharacterSet) -> list[dict[int, list[Any]]]:
-    """The items of a sequence, each as values by tag; of elements that the dictionary knows, and that have a value.
+    """The items of a sequence, each as values by tag; only of elements that are in the dictionary and have a value.
 
     An empty list for an invalid sequence, and for one longer than `MAX_SEQUENCE` or deeper than `MAX_DEPTH`.
     """
@@ -223,10 +223,10 @@ def _item(
 def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:
     """The "Value" of an element: a list, with None for an empty value among others; empty if there is no value.
 
-    Sequences and binary values give an empty list.
+    For sequences and binary values it is empty.
     """
     if vr in _PLAIN_TEXT and value.isascii() and b"\\" not in value and b"\x1b" not in value:
-        # Nearly all values are one of these; the rest of this function says the same of them.
+        # Nearly all values are one of these; the rest of this function would have the same result for them.
         plain = value.decode("ascii").strip(_PADDING)
         return [plain] if plain else []
     if vr in IN_CHARACTER_SET:
@@ -273,7 +273,7 @@ def _person_name(value: str) -> dict[str, str] | None:
 
 
 def _integer(part: str) -> int | str | None:
-    # PS3.5 6.2, IS: 12 characters; what is longer, or has digits of other scripts, is kept as it is.
+    # PS3.5 6.2, IS: 12 characters; longer values, or those with digits of other scripts, stay as they are.
     if len(part) > 12 or not part.isascii():
         return part
     try:
@@ -311,6 +311,6 @@ def text_of(value: Any) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a peer's text is, of at most nine digits; None for anything else: `isdigit` takes what `int` does
-    not, as a superscript, and thousands of digits are an error of Python's own."""
+    """The number in a peer's text, of at most nine digits; None for anything else: `isdigit` accepts characters that
+    `int` does not, such as a superscript, and thousands of digits make Python raise an error."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

@@ -33,7 +33,7 @@ class ElementWriter:
         return b"".join([self.element(int(name, 16), attributes[name]) for name in sorted(attributes)])
 
     def element(self, tag: int, attribute: Mapping[str, Any]) -> bytes:
-        """One attribute. Raises `NotUnderstood` for what is none, `Unrepresentable` for text that the character set
+        """One attribute. Raises `NotUnderstood` for an invalid one, `Unrepresentable` for text that the character set
         does not have."""
         vr = str(attribute.get("vr", "")).encode("ascii", "replace")
         if vr == b"SQ":
@@ -43,7 +43,7 @@ class ElementWriter:
         return self.plain(tag, vr, self._value(tag, vr, attribute.get("Value", [])))
 
     def plain(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        """An element with a value that is encoded already. Raises `NotUnderstood` for one that is too long."""
+        """An element with a value that is encoded already. Raises `NotUnderstood` if it is too long."""
         if vr in SHORT_VRS and self._explicit and len(value) > _MOST_SHORT:
             raise NotUnderstood(f"{tag:08X} is too long for its VR")
         return self._head(tag, vr, len(value)) + value
@@ -83,4 +83,4 @@ class ElementWriter:
 
 
 class Unrepresentable(NotUnderstood):
-    """A character set does not have a text."""
+    """A character set cannot represent a text."""

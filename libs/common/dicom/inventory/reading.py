@@ -1,6 +1,6 @@
-"""The records of an Inventory SOP Instance that anybody wrote (PS3.3 C.38.1), one study at a time. Pure.
+"""The records of an Inventory SOP Instance from any writer (PS3.3 C.38.1), one study at a time. Pure.
 
-Memory is that of the largest study record, and bounded; whatever else the data set has is passed over. A data set that
+Memory is that of the largest study record, and bounded; everything else in the data set is skipped. A data set that
 contradicts itself is refused: half an inventory that looks like a whole one is worse than none.
 """
 
@@ -32,7 +32,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.ids import is_uid
 
 MAX_RECORD = 256 << 20
-"""Bytes of one study record, or of a value that must be read: some 1.5 million instances."""
+"""Most bytes of one study record, or of a value that must be read: some 1.5 million instances."""
 MAX_INFLATED = 64 << 30
 _STEP = 256 * 1024
 _STUDIES, _PARTS = tags.INVENTORIED_STUDIES_SEQUENCE, tags.INCORPORATED_INVENTORY_INSTANCE_SEQUENCE
@@ -54,7 +54,7 @@ class InventoryReader:
     """A data set that comes in `chunks`; `wanted` are the attributes of studies and series to read.
 
     `level`, `parts` (SOP Instance UIDs of inventories that are part of this one), `limited`
-    (whether it is of some studies only) are known with the first study, `completion` after the last one.
+    (whether it covers only some studies) are known with the first study, `completion` after the last one.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class InventoryReader:
         values = self._values()
         self.completion = text_of(next(iter(values.get(tags.INVENTORY_COMPLETION_STATUS, ())), ""))
         stated = values.get(tags.NUMBER_OF_STUDY_RECORDS_IN_INSTANCE)
-        # PS3.3 C.38.1: type 1. Without it, nobody can tell whether the end is missing.
+        # PS3.3 C.38.1: type 1. Without it, a missing end cannot be detected.
         if not stated or stated[0] != count:
             raise NotUnderstood(f"it has {count} study records, and says that it has {text_of((stated or [''])[0])!r}")
 
@@ -132,7 +132,7 @@ class InventoryReader:
     # ---- bytes
 
     def _fill(self, length: int) -> bool:
-        """Have so many bytes at hand; False where the data set ends before."""
+        """Buffer this many bytes; False if the data set ends before."""
         while len(self._data) < length and not self._ended:
             chunk = next(self._chunks, None)
             self._ended = chunk is None
@@ -177,8 +177,8 @@ class InventoryReader:
         return self._delimited(IMPLICIT if vr == b"UN" else self._syntax, item=False)
 
     def _delimited(self, syntax: Syntax, *, item: bool) -> bytes:
-        """A sequence or an item of undefined length, with its delimiter. It is looked through again each time that
-        twice as many bytes are at hand."""
+        """A sequence or an item of undefined length, with its delimiter. It is scanned again each time that twice as
+        many bytes are buffered."""
         wanted = _STEP
         while True:
             whole = not self._fill(wanted)
@@ -262,7 +262,7 @@ def _named(values: object, record: str, name: str) -> str:
 
 
 def _referenced(sequence: bytes, uid: str, syntax: Syntax) -> Iterator[str]:
-    """SOP Instance UIDs of the parts. Each lists its own parts, too: those are found when it is read."""
+    """SOP Instance UIDs of the parts. Each also lists its own parts, which are found when it is read."""
     for first, last in item_bounds(sequence, 0, len(sequence), syntax):
         values = header_values(sequence[first:last], uid, {tags.REFERENCED_SOP_INSTANCE_UID})
         yield _named(values.get(tags.REFERENCED_SOP_INSTANCE_UID, ()), "a reference", "Referenced SOP Instance UID")

@@ -1,4 +1,4 @@
-"""What an inventory says of studies, series and instances. Pure."""
+"""The records of studies, series and instances in an inventory. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class InventoryLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InventoriedInstance:
-    """An instance. `key` is its object's name below the Stored Instance Base URI, "" where it is not given, and
-    `file_length` the length of that Part 10 file in bytes; `transfer_syntax_uid` that in which it is stored."""
+    """An instance. `key` is its object's name below the Stored Instance Base URI, "" if not given, and `file_length`
+    the length of that Part 10 file in bytes; `transfer_syntax_uid` is the stored one."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -33,7 +33,7 @@ class InventoriedInstance:
 
 @dataclass(frozen=True, slots=True)
 class InventoriedSeries:
-    """A series, with its instances where the inventory goes so deep."""
+    """A series, with its instances if the inventory has this level."""
 
     uid: str
     attributes: Values = field(default_factory=dict)
@@ -42,8 +42,8 @@ class InventoriedSeries:
 
 @dataclass(frozen=True, slots=True)
 class InventoriedStudy:
-    """A study as it was at `moment` (DT): its attributes, those of its patient, and its series where the inventory goes
-    so deep."""
+    """A study as it was at `moment` (DT): its attributes, those of its patient, and its series if the inventory has
+    this level."""
 
     uid: str
     moment: str
@@ -53,9 +53,9 @@ class InventoriedStudy:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an inventory is of. `began` is a date (DA) and a time (TM), in the writer's own zone. `conditions` are the
+    """The scope of an inventory. `began` is a date (DA) and a time (TM), in the writer's own zone. `conditions` are the
     values, by tag, that studies had to match; none for all studies (PS3.3 C.38.2.1). `retrieve_url` and `base_uri` are
-    where studies and files can be fetched, "" where that is not said."""
+    where studies and files can be fetched, "" if not stated."""
 
     level: InventoryLevel
     began: tuple[str, str]

@@ -1,6 +1,7 @@
 """An Inventory SOP Instance in pieces, in explicit VR little endian and UTF-8 (PS3.3 A.88, C.38.1). Pure.
 
-Everything that is known only at the end comes after the studies by its tag: an object is written as its studies come.
+By their tags, all attributes that are known only at the end follow the studies: an object is written as its studies
+come.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class InventoryWriter:
         return start + _item(_study(study, self._scope.level))
 
     def end(self) -> bytes:
-        """What comes after the studies: all of them were written."""
+        """The part after the studies, when all of them are written."""
         stop = pack("<HHI", 0xFFFE, 0xE0DD, 0) if self.studies else b""
         return b"".join(
             (
@@ -120,7 +121,7 @@ def _instance(instance: InventoriedInstance) -> bytes:
     uids += _element(tags.SOP_INSTANCE_UID, instance.sop_instance_uid)
     if not instance.key:
         return uids
-    # PS3.3 C.38.2.2: an object is a file by itself, which is what a BLOB from its first to its last byte is.
+    # PS3.3 C.38.2.2: each object is a file of its own, that is, a BLOB from its first to its last byte.
     access = {
         tags.FILE_ACCESS_URI: f"./{instance.key}",
         tags.CONTAINER_FILE_TYPE: _PART_OF_A_FILE,
@@ -141,8 +142,8 @@ def _element(tag: int, value: Any) -> bytes:
 
 
 def _elements(attributes: Values, below: dict[int, bytes] | None = None) -> bytes:
-    """Attributes in order of their tags, and elements that are encoded already. What cannot be written is left out: a
-    value that its VR does not have is no reason to have no inventory."""
+    """Attributes in order of their tags, and elements that are encoded already. Values that cannot be written are left
+    out: a value that is invalid for its VR must not prevent an inventory."""
     encoded = dict(below or {})
     for tag, values in attributes.items():
         try:

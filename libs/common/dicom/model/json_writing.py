@@ -54,8 +54,8 @@ def named(tag: int, attribute: Mapping[str, Any]) -> bytes:
 
 
 def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri, *, as_written: bool = False) -> Attributes:
-    """The attributes of a data set in memory, already inflated; with `as_written` DS and IS are the texts that they are
-    (PS3.18 F.2.3 allows it): 3.10 is another value for a reader than 3.1. Raises `NotUnderstood`."""
+    """The attributes of a data set in memory, already inflated; with `as_written` DS and IS are their original texts
+    (PS3.18 F.2.3 allows it): readers distinguish 3.10 from 3.1. Raises `NotUnderstood`."""
     return ModelReader(data, uri, as_written=as_written).data_set((0, len(data)), encoding, DEFAULT, "", 0)
 
 
@@ -94,7 +94,7 @@ class ModelReader:
         """One attribute."""
         tag, vr, start, end = element
         if tag == SPECIFIC_CHARACTER_SET:
-            # The document is UTF-8, whatever the object was (F.2).
+            # The document is UTF-8, whatever the object's character set (F.2).
             return {"vr": "CS", "Value": ["ISO_IR 192"]}
         if vr == b"UN" and (known := vr_of(tag)) not in (b"UN", b"SQ"):
             vr = known
@@ -122,7 +122,7 @@ class ModelReader:
                 return {"vr": name, "BulkDataURI": self._uri(path)}
             value = _little(self._data[start:end], vr, encoding)
             return {"vr": name, "InlineBinary": base64.b64encode(value).decode()}
-        # Another VR of the same characters, which is not turned into numbers.
+        # Another VR with the same characters, which is not converted to numbers.
         read_as = b"CS" if self._as_written and vr in (b"DS", b"IS") else vr
         values = value_list(read_as, self._data[start:end], text, encoding.big_endian)
         return {"vr": name, "Value": values} if values else {"vr": name}

@@ -1,5 +1,5 @@
-"""Rejection notes (IHE RAD TF-2, RAD-66): Key Object Selection documents that say which instances are rejected, and
-why (PS3.16 CID 7011). Pure."""
+"""Rejection notes (IHE RAD TF-2, RAD-66): Key Object Selection documents that list rejected instances, and the reason
+(PS3.16 CID 7011). Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, str] = {
 }
 """By code value of the scheme DCM."""
 REVOKE = "revoke"
-"""Stands for the code of a note that revokes: the standard has none, each site its own."""
+"""Stands for the code of a note that revokes: the standard has none, so each site has its own."""
 _DCM = "DCM"
 Attributes = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ class RejectedInstance(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RejectionNote:
-    """`code` is one of `MEANINGS`, or `REVOKE`. Each instance is there once, in the order given."""
+    """`code` is one of `MEANINGS`, or `REVOKE`. Each instance occurs once, in the order given."""
 
     code: str
     instances: tuple[RejectedInstance, ...]

@@ -54,7 +54,8 @@ class Texts:
                 found[tag] = self._said(reader, element, raw, encoding, text)
             if pattern is not None:
                 place = pattern.skip(place, tag)
-            # Not what says where the bulk of this one is; and what all behind it is written in is to be seen.
+            # Not shared: elements with URIs of this data set's own bulk, and the character set, which governs all
+            # elements after it.
             elif tag & 0xFFFF and places == reader.places and tag != SPECIFIC_CHARACTER_SET:
                 shared[-1].append((tag, raw, found[tag]))
             else:

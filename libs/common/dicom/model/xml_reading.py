@@ -25,7 +25,7 @@ def from_xml(document: bytes) -> dict[str, Any]:
     parser.CharacterDataHandler = reader.text.append
     try:
         parser.Parse(document, True)
-    # Encodings that Python knows and the parser cannot use are a ValueError, and those that nobody knows a LookupError.
+    # Encodings that Python has and the parser cannot use raise a ValueError, unknown ones a LookupError.
     except (expat.ExpatError, ValueError, LookupError):
         raise NotUnderstood("the metadata is not xml") from None
     if not reader.is_model:

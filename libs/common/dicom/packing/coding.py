@@ -1,4 +1,4 @@
-"""A block written shorter, and read back. For worker processes: it imports numpy and the codec, which holds the
+"""Compresses a block, and restores it. For worker processes: it imports numpy and the codec, which holds the
 interpreter's lock while it works."""
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from gantry.common.dicom.packing.form import Block, Coding
 from gantry.common.errors import Corrupt
 
 _WORTH = 0.9
-"""A block that does not become shorter than this part of it stays as it is: reading it back costs time."""
+"""A block that does not shrink below this part of its length stays as it is: restoring it costs time."""
 _MOST_SIDE = 65535
 """Lines and columns of a JPEG-LS image without an extension (ISO 14495-1 C.2.2)."""
 _DEPTH = 6
 
 
 def pack(cut: Cut) -> tuple[Block, bytes]:
-    """A block and the bytes that are stored of it. Whatever they are, reading them back gives the cut: that has been
-    tried when this returns."""
+    """A block and its stored bytes. Restoring them yields the original: that has been verified when this returns."""
     data = cut.data
     checksum = zlib.crc32(data)
     packed = _jpeg_ls(data, cut.strip, checksum) if cut.strip is not None else None
@@ -34,7 +33,7 @@ def pack(cut: Cut) -> tuple[Block, bytes]:
 
 
 def unpack(block: Block, stored: bytes) -> bytes:
-    """The bytes of a block. Raises `Corrupt` if they are not those that it was made of."""
+    """The bytes of a block. Raises `Corrupt` if they differ from the original ones."""
     try:
         data = _unpacked(block, stored)
     except (ValueError, RuntimeError, MemoryError, zlib.error) as error:
@@ -53,19 +52,19 @@ def _unpacked(block: Block, stored: bytes) -> bytes:
     # Samples of up to 8 bits come out as a byte each.
     coded = np.frombuffer(decoded, dtype=f"<u{block.width if len(decoded) == block.length else 1}")
     samples = coded.astype(f"<u{block.width}", copy=False)
-    # It wraps around, as `_from_least` does.
+    # The addition wraps around, like the subtraction in `_from_least`.
     data: bytes = (samples + samples.dtype.type(block.least)).tobytes()
     return data
 
 
 def _jpeg_ls(data: bytes, strip: Strip, checksum: int) -> tuple[Block, bytes] | None:
-    """None where samples cannot be coded so, or do not become shorter."""
+    """None if samples cannot be coded like this, or do not become shorter."""
     lines = len(data) // strip.line
     if len(data) % strip.line or max(lines, strip.columns) > _MOST_SIDE or strip.samples not in (1, 3):
         return None
     samples, least = _from_least(np.frombuffer(data, dtype=f"<u{strip.width}"))
     if int(samples.max()) < 3:
-        return None  # a precision of less than two bits is none of JPEG-LS; deflated it is short
+        return None  # JPEG-LS has no precision below two bits; deflated, the block is short
     if int(samples.max()) < 256:
         samples = samples.astype(np.uint8, copy=False)
     shape = (lines, strip.columns) if strip.samples == 1 else (lines, strip.columns, strip.samples)
@@ -80,8 +79,8 @@ def _jpeg_ls(data: bytes, strip: Strip, checksum: int) -> tuple[Block, bytes] | 
 
 
 def _from_least(samples: np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.uint16]]) -> tuple[np.ndarray, int]:
-    """Samples counted from their least, which is returned, too. Of the two ways to read their sign it takes the one
-    with the smaller range: half of the samples of a CT would else be at either end."""
+    """Samples relative to their least, which is returned, too. Of the signed and the unsigned reading it takes the one
+    with the smaller range: otherwise half of the samples of a CT would be at either end."""
     signed = samples.view(np.dtype(f"<i{samples.itemsize}"))
     low, high = int(samples.min()), int(samples.max())
     signed_low, signed_high = int(signed.min()), int(signed.max())

@@ -1,7 +1,7 @@
-"""An object is cut into blocks while it passes by: strips of its frames where it has native pixel data, and pieces of
-whatever is before, between and behind.
+"""Cuts an object into blocks while it passes by: strips of its frames if it has native pixel data, and pieces of
+everything before, between and after.
 
-A frame is a block of its own, or several where it is large, so that a frame is read without decoding others.
+A frame is a block of its own, or several if it is large, so that a frame can be read without decoding others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gantry.common.errors import NotUnderstood
 BLOCK = 1 << 20
 """Bytes of a block, at most."""
 _LEAST = 64 << 10
-"""Frames that are smaller than this are together in one block."""
+"""Frames smaller than this share a block."""
 _PIECE = 1 << 16
 _LIMITS = ScanLimits(max_header=8 << 20)
 _TAGS = {
@@ -46,7 +46,7 @@ _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 
 
 class Strip(NamedTuple):
-    """Lines of samples: so many columns, samples of a pixel that follow each other, bytes of a sample."""
+    """Lines of samples: number of columns, of interleaved samples per pixel, and of bytes per sample."""
 
     columns: int
     samples: int
@@ -59,7 +59,7 @@ class Strip(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The bytes of a block; `strip` where they are whole lines of samples, else None."""
+    """The bytes of a block; `strip` if they are whole lines of samples, else None."""
 
     data: bytes
     strip: Strip | None
@@ -81,16 +81,16 @@ class Cutter:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._position = 0
-        """Bytes of the object before the piece that is looked at."""
+        """Bytes of the object before the current piece."""
         self._head: bytearray | None = bytearray()
-        """Of the file meta information, until that is whole."""
+        """The beginning of the file meta information, until that is complete."""
         self._finder: _PixelFinder | None = None
         self._raster: _Raster | None = None
         self._left = 0
-        """Bytes of the raster that have not come yet."""
+        """Bytes of the raster that have not arrived yet."""
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[Cut]:
-        """Take the next bytes; the blocks that are whole then."""
+        """Take the next bytes. Returns the blocks that are complete then."""
         view = memoryview(chunk)
         while view:
             piece, view = bytes(view[:_PIECE]), view[_PIECE:]
@@ -98,7 +98,7 @@ class Cutter:
             self._position += len(piece)
 
     def finish(self) -> Iterator[Cut]:
-        """The object ends here: what is left."""
+        """The object ends here. Returns the remaining block."""
         yield from self._flush()
 
     def _take(self, piece: bytes) -> Iterator[Cut]:
@@ -136,7 +136,7 @@ class Cutter:
                 yield from self._flush(raster.strip)
 
     def _pixels_in(self, piece: bytes) -> int | None:
-        """Where in a piece samples begin that can be cut into strips; None where they do not."""
+        """Where in a piece samples begin that can be cut into strips; None if there are none."""
         try:
             data_set = self._data_set_in(piece)
             if self._finder is None or not self._finder.feed(data_set):
@@ -153,7 +153,7 @@ class Cutter:
         return begin
 
     def _data_set_in(self, piece: bytes) -> bytes:
-        """The part of a piece, and of what came before, that belongs to the data set."""
+        """The part of a piece, and of earlier ones, that belongs to the data set."""
         if self._head is None:
             return piece
         self._head += piece
@@ -169,7 +169,7 @@ class Cutter:
 
 
 class _PixelFinder:
-    """Looks for native pixel data in a data set that begins at `offset` of its file."""
+    """Finds native pixel data in a data set that begins at `offset` of its file."""
 
     def __init__(self, syntax: str, offset: int) -> None:
         self._syntax = syntax
@@ -189,7 +189,7 @@ class _PixelFinder:
         return -1 if pixels is None else self._offset + pixels.offset
 
     def raster(self) -> _Raster | None:
-        """How it is cut; None where it is not made of whole lines of whole bytes."""
+        """How it is cut; None if it does not consist of whole lines of whole bytes."""
         header, _, _ = self._collector.result()
         pixels = self._collector.pixel_data
         if header is None or pixels is None or pixels.length is None or pixels.tag != PIXEL_DATA:

@@ -1,7 +1,7 @@
-"""How a packed object is laid out: `HEAD`, the blocks one behind the other, the table of blocks, `TAIL`.
+"""The format of a packed object: `HEAD`, the blocks one after the other, the table of blocks, `TAIL`.
 
-The table stands at the end, since an object is packed while it passes by. A packed object is told from all others by
-its first bytes: those of a Part 10 file (PS3.10 7.1) have a prefix where a packed object has zeros.
+The table is at the end, since an object is packed while it passes by. A packed object is recognised by its first bytes:
+a Part 10 file (PS3.10 7.1) has a prefix where a packed object has zeros.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ HEAD = _MAGIC.ljust(PREAMBLE_LENGTH + 8, b"\0")
 _END = b"GANTRYPACK"
 _TAIL = Struct(f"<II{len(_END)}s")
 TAIL = _TAIL.size
-"""Bytes behind the table: its length, its checksum, and a word."""
+"""Bytes after the table: its length, its checksum, and a magic word."""
 _MOST = 64 << 20
-"""Bytes of a table, at most."""
+"""Most bytes of a table."""
 
 
 class Coding(IntEnum):
-    """How the bytes of a block are written. Numbers are stored: they are never used again for something else."""
+    """How the bytes of a block are written. Numbers are stored: they are never reused with another meaning."""
 
     PLAIN = 0
     DEFLATED = 1
@@ -41,8 +41,8 @@ class Coding(IntEnum):
 
 
 class Block(NamedTuple):
-    """A piece of an object. `length` are its bytes in the object, `stored` those that they take; `checksum` is the
-    CRC-32 of the former. Of samples coded as JPEG-LS, `width` is how many bytes each has, and `least` what was
+    """A piece of an object. `length` is its number of bytes in the object, `stored` that in the packed one; `checksum`
+    is the CRC-32 of the former. For samples coded as JPEG-LS, `width` is the bytes of each, and `least` the value
     subtracted from all of them."""
 
     coding: Coding
@@ -55,8 +55,8 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BlockTable:
-    """The blocks of an object in order. `begins` are where they begin in the object and `places` where they do in the
-    packed one, each with its end behind the last."""
+    """The blocks of an object in order. `begins` are their offsets in the object, and `places` those in the packed one,
+    both followed by the end."""
 
     blocks: tuple[Block, ...]
     begins: tuple[int, ...]
@@ -68,7 +68,7 @@ class BlockTable:
         return self.begins[-1]
 
     def covering(self, offset: int, length: int) -> range:
-        """The blocks in which `length` bytes from `offset` lie; none where there are no such bytes."""
+        """The blocks that contain `length` bytes from `offset`; empty if there are no such bytes."""
         end = min(offset + length, self.size)
         if offset >= end:
             return range(0)
@@ -90,7 +90,7 @@ def is_packed(head: bytes) -> bool:
 
 
 def begins_alike(head: bytes) -> bool:
-    """Whether bytes begin as a packed object does: an object that is stored as it is must not."""
+    """Whether bytes begin like a packed object: an object that is stored unchanged must not."""
     return head.startswith(_MAGIC)
 
 
@@ -101,7 +101,7 @@ def write_table(blocks: Sequence[Block]) -> bytes:
 
 
 def table_length(tail: bytes) -> int:
-    """How many bytes the table has that stands before the last `TAIL` bytes of a packed object. Raises `Corrupt`."""
+    """The length of the table before the last `TAIL` bytes of a packed object. Raises `Corrupt`."""
     if len(tail) == TAIL:
         length, _, end = _TAIL.unpack(tail)
         if end == _END and length <= _MOST:
@@ -110,7 +110,7 @@ def table_length(tail: bytes) -> int:
 
 
 def read_table(end: bytes, size: int) -> BlockTable:
-    """The table in the last bytes of a packed object of `size` bytes. Raises `Corrupt` if they are something else."""
+    """The table in the last bytes of a packed object of `size` bytes. Raises `Corrupt` if it is damaged."""
     length = table_length(end[-TAIL:])
     table = end[-TAIL - length : -TAIL]
     if len(table) != length or crc32(table) != _TAIL.unpack(end[-TAIL:])[1]:

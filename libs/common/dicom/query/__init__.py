@@ -1,2 +1,1 @@
-"""Questions: identifiers, the attributes that can be asked for, and the reference matcher (PS3.4 C.2.2.2, C.4, C.6).
-Pure."""
+"""Queries: identifiers, the queryable attributes, and the reference matcher (PS3.4 C.2.2.2, C.4, C.6). Pure."""

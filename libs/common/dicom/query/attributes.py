@@ -1,4 +1,4 @@
-"""The attributes that can be asked for: levels of PS3.4 C.6.1.1 and C.6.2.1, and what viewers ask for besides.
+"""The queryable attributes: the levels of PS3.4 C.6.1.1 and C.6.2.1, and further ones that viewers ask for.
 
 One table; index, query and retrieve read it, and so does the conformance statement.
 """
@@ -49,9 +49,9 @@ class Level(Enum):
 
 _DEPTHS = {level: depth for depth, level in enumerate(Level)}
 
-# Institution and station are of the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
-# with the study: it is kept there, as of the study's earliest instance. So is the zone of its dates and times.
-# Whether data is confidential is of the patient (PS3.3 C.2.3); what is seen is decided study by study, so it is there.
+# Institution and station belong to the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
+# with the study: it is stored there, from the study's earliest instance. So is the zone of its dates and times.
+# Confidentiality belongs to the patient (PS3.3 C.2.3); sight is decided by study, so it is stored there.
 _STORED = {
     Level.PATIENT: """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex
         OtherPatientIDs OtherPatientNames EthnicGroup PatientComments IssuerOfPatientIDQualifiersSequence
@@ -75,7 +75,7 @@ _STORED = {
         ReferencedRequestSequence VerifyingObserverSequence ContentTemplateSequence AnatomicRegionSequence
         PrimaryAnatomicStructureSequence ViewCodeSequence DerivationCodeSequence""",
 }
-# Not stored in any object: counted or collected from what is below (PS3.4 C.3.4, C.6.2.1.2).
+# Not stored in any object: counted or collected from the levels below (PS3.4 C.3.4, C.6.2.1.2).
 _COMPUTED = {
     Level.PATIENT: """NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances""",
     Level.STUDY: """ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances""",
@@ -101,7 +101,7 @@ class Attribute:
 
     @property
     def creator_tag(self) -> int:
-        """Where the creator stands in an identifier: (gggg,0010)."""
+        """The tag of the creator in an identifier: (gggg,0010)."""
         return self.tag & 0xFFFF0000 | 0x10
 
 
@@ -118,10 +118,10 @@ def _table() -> dict[int, Attribute]:
 
 
 class AttributeTable:
-    """The attributes that an index can be asked for: those of every archive, and those that the settings add."""
+    """The queryable attributes of an index: those of every archive, and those that the settings add."""
 
     def __init__(self, added: Iterable[Attribute] = ()) -> None:
-        """`added` are none of those that every archive has."""
+        """`added` must not include those that every archive has."""
         self.added = tuple(sorted(added, key=lambda attribute: attribute.tag))
         self.by_tag: Mapping[int, Attribute] = {**ATTRIBUTES, **{attribute.tag: attribute for attribute in self.added}}
         self.private = {
@@ -131,7 +131,7 @@ class AttributeTable:
         self._vrs = {tag: attribute.vr.encode("ascii") for tag, attribute in self.by_tag.items()}
         of = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
         self.stored_of = {level: frozenset(a.tag for a in of[level] if not a.computed) for level in Level}
-        """What is in objects, by level."""
+        """The attributes that are in objects, by level."""
         self.stored = frozenset().union(*self.stored_of.values())
 
     def of(self, level: Level) -> list[Attribute]:
@@ -139,7 +139,8 @@ class AttributeTable:
         return [attribute for attribute in self.by_tag.values() if attribute.level is level]
 
     def level_of(self, tag: int) -> Level:
-        """The level of an attribute. What is in no document matches nowhere: that may be tested as soon as possible."""
+        """The level of an attribute. An attribute that no document has never matches: that may be tested as soon as
+        possible."""
         attribute = self.by_tag.get(tag)
         return Level.PATIENT if attribute is None else attribute.level
 
@@ -149,9 +150,9 @@ class AttributeTable:
 
 
 ATTRIBUTES: dict[int, Attribute] = _table()
-"""Those of every archive, by tag."""
+"""The attributes of every archive, by tag."""
 STANDARD = AttributeTable()
-"""Those and no others."""
+"""The table of these and no others."""
 
 
 UNIQUE_KEYS = {
@@ -160,7 +161,7 @@ UNIQUE_KEYS = {
     Level.SERIES: SERIES_INSTANCE_UID,
     Level.IMAGE: SOP_INSTANCE_UID,
 }
-"""PS3.4 C.6.1.1: what names one entity of a level."""
+"""PS3.4 C.6.1.1: the key that names one entity of a level."""
 
 TIME_OF_DATE = {
     STUDY_DATE: STUDY_TIME,
@@ -171,9 +172,10 @@ TIME_OF_DATE = {
     PERFORMED_PROCEDURE_STEP_START_DATE: PERFORMED_PROCEDURE_STEP_START_TIME,
     PATIENT_BIRTH_DATE: PATIENT_BIRTH_TIME,
 }
-"""Date attributes and the time that makes a moment of them (combined date-time matching, PS3.4 C.2.2.2.5)."""
+"""Date attributes, and the time attribute that completes each to a moment (combined date-time matching, PS3.4
+C.2.2.2.5)."""
 
 
 def keyword_of(tag: int) -> str:
-    """The keyword of a tag, or its number where it has none."""
+    """The keyword of a tag, or its number if it has none."""
     return keyword_of_tag(tag) or f"{tag >> 16:04X}{tag & 0xFFFF:04X}"

@@ -29,7 +29,7 @@ MAX_DEPTH = 8
 _FORMS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
 _MAX_SHORT = 0xFFFE
 _SHORTENED = 8000
-"""Characters kept of a text that does not fit a length of two bytes; four bytes each at most."""
+"""Characters that remain of a text that does not fit into a length of two bytes; at most four bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _decoded(
             for one in bounds:
                 items[tag] = _decoded(data, one, inner, text, depth + 1)
         elif tag == PRIOR_RECORD_KEY:
-            # Bytes, of which only the archive that wrote them knows what they are: ours are text.
+            # Bytes whose meaning only the archive that wrote them knows: ours are text.
             keys[tag] = [given] if (given := value.rstrip(b"\0").decode("ascii", "replace")) else []
         elif known in (b"DS", b"IS"):
             # As it was written: a wildcard or a range is not a number.
@@ -104,7 +104,8 @@ def encode_identifier(
     """An identifier with these values (of the DICOM JSON model) in the order of tags; `attributes` knows the VR of
     private ones.
 
-    Text that is not ASCII is written in `asked` where that holds all of it, else in UTF-8, and (0008,0005) says so.
+    Text that is not ASCII is written in `asked` if that can represent all of it, else in UTF-8, and (0008,0005) names
+    the set.
     """
     encoding = encoding_of(transfer_syntax_uid)
     foreign: list[str] = []
@@ -193,8 +194,8 @@ def _packed(values: Sequence[Any], form: str) -> bytes:
 
 @lru_cache(maxsize=16)
 def writer_for(encoding: Encoding) -> Callable[..., bytes]:
-    """What writes one element of even length in this encoding: of its tag, its value, and its VR where the dictionary
-    does not know that."""
+    """A function that writes one element of even length in this encoding: from its tag, its value, and its VR if that
+    is not in the dictionary."""
     order = ">" if encoding.big_endian else "<"
     short, long = struct.Struct(order + "H").pack, struct.Struct(order + "I").pack
     head = struct.Struct(order + "HH").pack

@@ -1,4 +1,4 @@
-"""What is answered of a sequence that was asked for (PS3.4 C.2.2.2.6, pure)."""
+"""The answer for a requested sequence (PS3.4 C.2.2.2.6, pure)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 
 
 class ItemAnswer:
-    """The matching items of a sequence, with the attributes that were asked for; whole items if no attribute
-    was named."""
+    """The matching items of a sequence, with the requested attributes; whole items if none was named."""
 
     def __init__(self, asked: Identifier, condition: Condition | None) -> None:
         below = condition.conditions if isinstance(condition, Item) else {}
@@ -24,7 +23,7 @@ class ItemAnswer:
             self._matches = matcher(Query("", Level.IMAGE, condition.conditions))
 
     def of(self, items: Sequence[Any]) -> list[dict[int, Any]]:
-        """The items to answer with."""
+        """The items of the answer."""
         return [self._chosen(item) for item in items if self._matches is None or self._matches(item)]
 
     def _chosen(self, item: Mapping[int, Any]) -> dict[int, Any]:

@@ -66,7 +66,7 @@ class Wildcard:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Range matching (C.2.2.2.5), both ends included; None is open. `first` and `last` are DA, TM or DT values. Where
+    """Range matching (C.2.2.2.5), both ends included; None is open. `first` and `last` are DA, TM or DT values. If
     `time_tag` is given, date and time are matched as one moment (combined date-time matching)."""
 
     first: str | None
@@ -83,9 +83,9 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzy:
-    """Fuzzy semantic matching of person names (C.2.2.2.1), of one or any of several names. Every word of a name that is
-    asked for must be like some word of the stored name, in any order: it begins it, sounds like it, or, with * and ?,
-    is a pattern of it."""
+    """Fuzzy semantic matching of person names (C.2.2.2.1), of one or any of several names. Every word of the requested
+    name must be like some word of the stored name, in any order: it is its beginning, sounds like it, or, with * and ?,
+    is a pattern that it fits."""
 
     names: tuple[str, ...]
 
@@ -109,12 +109,12 @@ Condition = Single | UidList | Wildcard | Range | Empty | Fuzzy | MultipleValues
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches.
-    `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment).
-    `attributes` says of which VR and level each of them is. `order` is what the matches are ordered by, as they are
-    stored, whatever the zone; without it, the index chooses an order that does not change. `one_of` are conditions on
-    what studies say of themselves and their patients, one mapping of which a match's study meets as well: it is no kind
-    of matching of DICOM's, but says what somebody sees. Nobody asks so at PATIENT level."""
+    """A query: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches. `zone` is an
+    offset from UTC: dates and times are compared as local times there (timezone query adjustment). `attributes` has the
+    VR and level of each. `order` is that of the matches, by their stored values, whatever the zone; without it, the
+    index chooses an order that does not change. `one_of` are conditions on attributes of studies and their patients; a
+    match's study must also meet one of these mappings: this is not a kind of DICOM matching, but restricts what a
+    requester sees. It is not used at PATIENT level."""
 
     partition: str
     level: Level
@@ -167,8 +167,8 @@ def _and_one(holds: Predicate, others: Sequence[Predicate]) -> Predicate:
 
 
 def narrowing(query: Query) -> Mapping[int, Condition]:
-    """Conditions by which an index may narrow its stored values: everything that can match is included. With a zone, a
-    day may have another date there, and a time any other value."""
+    """Conditions by which an index may narrow its stored values: they include everything that can match. With a zone, a
+    day may have another date there, and a time any value."""
     if not query.zone:
         return query.conditions
     found: dict[int, Condition] = {}
@@ -257,7 +257,7 @@ def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:
 
 def _normaliser(vr: str) -> Callable[[Any], Any]:
     if vr in _MOMENTS:
-        # C.2.2.2.1: dates and times are compared by what they mean.
+        # C.2.2.2.1: dates and times are compared by their meaning.
         return lambda value: dates.normal(vr, text_of(value)) or text_of(value)
     return _number if vr in _NUMBERS else text_of
 
@@ -271,8 +271,8 @@ def _number(value: Any) -> Any:
 
 
 def _named(tag: int, keys: Sequence[Sequence[T]], test: Callable[[T, str], bool]) -> Predicate:
-    """A name that is one of `keys`, by their component groups."""
-    keys = [key for key in keys if key]  # what asks for no group is no name
+    """A test for a name that fits one of `keys`, by their component groups."""
+    keys = [key for key in keys if key]  # a key without any component group is not a name
 
     def named(attributes: Mapping[int, Any]) -> bool:
         for value in attributes.get(tag) or ():
@@ -310,8 +310,8 @@ def _like(tag: int, vr: str, patterns: tuple[str, ...]) -> Predicate:
 
 @lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """A wildcard pattern as a regular expression that cannot run away: what matched between two asterisks is settled
-    at its first place (atomic), since a later one gives the rest no more room."""
+    """A wildcard pattern as a regular expression with bounded backtracking: the text between two asterisks matches at
+    its first position (atomic), since a later one would leave the rest no more room."""
     head, *rest = [re.escape(piece).replace(r"\?", ".") for piece in re.sub(r"\*+", "*", pattern).split("*")]
     if not rest:
         return re.compile(head + r"\Z", re.DOTALL)

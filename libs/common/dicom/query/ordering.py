@@ -35,8 +35,8 @@ from gantry.common.dicom.standard.tags import (
 )
 
 RECEIVED = 0
-"""Stands for the time at which the earliest current instance of a study arrived: its receipt, which sorts by time and
-is in no document. Not a tag of any data set."""
+"""Stands for the arrival time of a study's earliest current instance: its receipt, which sorts by time and is in no
+document. Not a tag of any data set."""
 STUDY_ORDERS = (
     PATIENT_NAME,
     PATIENT_ID,
@@ -51,7 +51,8 @@ STUDY_ORDERS = (
     NUMBER_OF_STUDY_RELATED_INSTANCES,
     RECEIVED,
 )
-"""What studies can be ordered by: indices keep these sorted. Below one study, any attribute will do."""
+"""The attributes by which studies can be ordered: indices store these sorted. Below one study, any attribute is
+possible."""
 LONGEST = 64
 """Characters that are compared; texts that differ only after them are equal."""
 _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
@@ -73,8 +74,8 @@ Order = tuple[OrderKey, ...]
 
 
 def order_text(vr: str, values: Sequence[Any]) -> str:
-    """The text that stands for an attribute's values: names and texts without case, dates, times and numbers by what
-    they mean. "" for no value; also for several dates, times or numbers, and for what is none."""
+    """The text that represents an attribute's values: names and texts without case, dates, times and numbers by their
+    meaning. "" for no value, for several dates, times or numbers, and for an invalid one."""
     given = [text for text in map(text_of, values or ()) if text]
     if vr in _MOMENTS:
         return dates.normal(vr, given[0]) or "" if len(given) == 1 else ""
@@ -97,7 +98,7 @@ def _number_text(text: str) -> str:
 
 
 def signature(order: Order) -> str:
-    """An order in a word, so that a place in one listing is not taken for one in another."""
+    """An order as one word, so that a position in one listing is not taken for one in another."""
     return ",".join([f"{'-' if key.descending else ''}{key.tag:08X}" for key in order])
 
 
@@ -135,5 +136,5 @@ def rank(order: Order, texts: Sequence[str]) -> Rank:
 
 
 def ranking(order: Order, vr_of: Callable[[int], bytes]) -> Callable[[Mapping[int, Any]], Rank]:
-    """The key that documents of one level are sorted by."""
+    """The sort key of documents of one level."""
     return lambda attributes: rank(order, texts_of(order, vr_of, attributes))

@@ -1,5 +1,4 @@
-"""Person names as they are compared: literally, without what must not count, and by what they sound like (PS3.4
-C.2.2.2.1). Pure."""
+"""Person names for comparison: literally, without insignificant differences, and by sound (PS3.4 C.2.2.2.1). Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ import jellyfish
 
 T = TypeVar("T")
 BETWEEN = "\t-\r\x1c- ',-.;=^`\x85\u1680\u2019\u2028\u2029"
-"""What stands between the words of a folded name: blanks, components, groups, and the parts of a double name; as it is
-written within the brackets of a pattern."""
+"""The separators between the words of a folded name: blanks, components, groups, and the parts of a double name; in the
+form for the brackets of a pattern."""
 _BETWEEN = re.compile(f"[{BETWEEN}]+")
 MOST_WORDS = 64
 """No person has more names; the limit bounds the cost of a longer value."""
@@ -22,11 +21,11 @@ _LETTERS = re.compile(r"[a-z]{2,}", re.ASCII)
 
 
 def fold_name(value: str) -> str:
-    """A person name without what must not count: case, accents, padding and empty components at the end (C.2.2.2.1
-    allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
+    """A person name without insignificant differences: case, accents, padding and empty components at the end
+    (C.2.2.2.1 allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
     if not value.isascii():
-        # Letter by letter: normalising the whole also sorts the accents of each letter, whose work is the square of
-        # their number, and they are left out anyway.
+        # Letter by letter: normalising the whole would also sort the accents of each letter, in quadratic time,
+        # although they are dropped anyway.
         letters = [letter for character in value for letter in unicodedata.normalize("NFKD", character)]
         value = "".join([letter for letter in letters if not unicodedata.combining(letter)])
     groups = [
@@ -37,8 +36,8 @@ def fold_name(value: str) -> str:
 
 
 def key_groups(key: str) -> tuple[str, ...]:
-    """The component groups of a name, or of a pattern of one, that is asked for, folded: alphabetic, ideographic,
-    phonetic. One that asks for nothing is ""; such ones at the end are left out."""
+    """The folded component groups of a requested name or pattern: alphabetic, ideographic, phonetic. A group without a
+    condition is ""; those at the end are left out."""
     groups = ["" if not group.strip("*") else group for group in map(fold_name, key.split("="))]
     while groups and not groups[-1]:
         groups.pop()
@@ -46,8 +45,8 @@ def key_groups(key: str) -> tuple[str, ...]:
 
 
 def agree(asked: Sequence[T], groups: Sequence[str], test: Callable[[T, str], bool]) -> bool:
-    """Whether a stored name is one that is asked for: group by group (PS3.4 C.2.2.2.1), each that asks for something. A
-    key of one group is any group's: who types a name does not say in which script it stands. `test` is of one group."""
+    """Whether a stored name fits a requested one: group by group (PS3.4 C.2.2.2.1), for each group with a condition. A
+    key with one group may match any group: a typed name does not show its script. `test` takes one group."""
     if len(asked) == 1:
         return any(group and test(asked[0], group) for group in groups)
     return all(
@@ -57,14 +56,14 @@ def agree(asked: Sequence[T], groups: Sequence[str], test: Callable[[T, str], bo
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name or of a query for one, folded, in the order in which they stand; the first `MOST_WORDS`."""
+    """The folded words of a name, or of a query for one, in their order; the first `MOST_WORDS`."""
     return [word for word in _BETWEEN.split(fold_name(name)) if word][:MOST_WORDS]
 
 
 @lru_cache(maxsize=65536)
 def sounds_of(word: str) -> frozenset[str]:
-    """What a folded word sounds like: a code of Soundex and one of Metaphone, told apart by their first letter. Two
-    words sound alike if they share one. Both are made for Latin letters and know English: other words have none."""
+    """The sound of a folded word: a Soundex code and a Metaphone code, distinguished by their first letter. Two words
+    sound alike if they share one. Both are made for Latin letters and English: other words have none."""
     if _LETTERS.fullmatch(word) is None:
         return frozenset()
     sound = jellyfish.metaphone(word)
@@ -72,5 +71,5 @@ def sounds_of(word: str) -> frozenset[str]:
 
 
 def is_like(asked: str, word: str) -> bool:
-    """Whether a folded word of a name is what a folded word of a query means: it begins so, or sounds so."""
+    """Whether a folded word of a name fits a folded word of a query: it begins with it, or sounds like it."""
     return word.startswith(asked) or not sounds_of(asked).isdisjoint(sounds_of(word))

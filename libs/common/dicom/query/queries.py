@@ -60,7 +60,7 @@ class Model(Enum):
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """From the root down."""
+        """The levels, from the root down."""
         levels: tuple[Level, ...] = self.value
         return levels
 
@@ -121,7 +121,7 @@ def level_of(identifier: Identifier, model: Model) -> Level:
 
 
 def is_supported(tag: int, level: Level, attributes: AttributeTable = STANDARD) -> bool:
-    """Whether a key can be matched and returned at this level; an optional key that cannot makes FF01H of FF00H."""
+    """Whether a key can be matched and returned at this level; an optional key that cannot turns FF00H into FF01H."""
     if tag in (RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL):
         return True
     attribute = attributes.by_tag.get(tag)
@@ -180,7 +180,8 @@ def _zone(identifier: Identifier, extended: Extended) -> str:
 
 
 def condition_of(tag: int, vr: str, identifier: Identifier, extended: Extended = BASIC) -> Condition | None:
-    """The condition of a key, with what was agreed on; None for universal matching. Raises `IdentifierError`."""
+    """The condition of a key, under the negotiated extensions; None for universal matching. Raises
+    `IdentifierError`."""
     if vr == "SQ":
         item = identifier.items.get(tag)
         return None if item is None else _of_item(item, extended)

@@ -1,7 +1,7 @@
-"""Repository Query (PS3.4 C.6.4): a C-FIND of the Study Root that can be gone on with behind any record. Pure.
+"""Repository Query (PS3.4 C.6.4): a C-FIND of the Study Root that can be continued after any record. Pure.
 
-A Record Key is the place of a record in the listing. It is valid for as long as the archive has an index, through
-restarts and rebuilds, and also if its record is gone meanwhile: the listing goes on where it was.
+A Record Key is the position of a record in the listing. It is valid as long as the archive has an index, through
+restarts and rebuilds, even if its record is gone meanwhile: the listing continues where it was.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MOST_PARTS = 64
 
 @dataclass(frozen=True, slots=True)
 class RepositoryQuery:
-    """What is asked: an `identifier` of the Study Root, records `after` a place, `most` of them (None for all), and
-    whether they are to be `keyed`."""
+    """A request: an `identifier` of the Study Root, records `after` a position, at most `most` of them (None for all),
+    and whether they are to be `keyed`."""
 
     identifier: Identifier
     keyed: bool = False
@@ -33,7 +33,7 @@ class RepositoryQuery:
 
 
 def repository_query(identifier: Identifier) -> RepositoryQuery:
-    """Raises `IdentifierError`: A710H for a Prior Record Key that is none of ours, A900H for a number that is none."""
+    """Raises `IdentifierError`: A710H for a Prior Record Key that is not one of ours, A900H for an invalid number."""
     keys = {tag: values for tag, values in identifier.keys.items() if tag not in _OURS}
     rest = Identifier(keys, identifier.character_set, identifier.items)
     prior = next(iter(identifier.keys.get(PRIOR_RECORD_KEY) or ()), "")
@@ -41,12 +41,12 @@ def repository_query(identifier: Identifier) -> RepositoryQuery:
 
 
 def record_key(place: Cursor) -> str:
-    """The Record Key of the record at a place: ASCII, of an even length."""
+    """The Record Key of the record at a position: ASCII, of even length."""
     return base64.b64encode(json.dumps(place, separators=(",", ":")).encode()).decode()
 
 
 def invalid_record_key() -> IdentifierError:
-    """The failure of a request that goes on behind what is no record."""
+    """The failure of a request to continue after anything but a record of this query."""
     return IdentifierError(
         INVALID_PRIOR_RECORD_KEY, "the prior record key is not one of this query", (PRIOR_RECORD_KEY,)
     )

@@ -17,7 +17,7 @@ _OFFSET = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
 
 
 def is_offset(value: str) -> bool:
-    """Whether this is an offset from UTC by PS3.3 C.12.1.1.8: &ZZXX, -1200 to +1400."""
+    """Whether this is an offset from UTC as in PS3.3 C.12.1.1.8: &ZZXX, -1200 to +1400."""
     return _OFFSET.fullmatch(value) is not None
 
 
@@ -64,7 +64,7 @@ def _date_time(value: str, stored: str, shift: int) -> str:
     if dates.date_time(value) is None or not digits.isdigit():
         return value
     if len(digits) < 10:
-        return value  # a day, or less exact than that: a shift by hours does not apply
+        return value  # a day, or less precise: a shift by hours does not apply
     moved = _moved(digits.ljust(14, "0"), shift)
     return value if moved is None else moved[: len(digits) if shift % 60 == 0 else 14] + point + fraction
 

@@ -1,4 +1,4 @@
-"""Which studies, or objects, a rule is about: `KEY=VALUE` texts become a query (PS3.4 C.2.2.2)."""
+"""The studies, or objects, that a rule matches: `KEY=VALUE` texts become a query (PS3.4 C.2.2.2)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gantry.common.ids import DEFAULT_PARTITION
 
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _NO_VALUES = frozenset(vr.decode("ascii") for vr in (*BULK_VRS, b"SQ"))
-# Of one object nothing is above it.
+# For one object, there is no level above it.
 _OF_OBJECTS = Extended(relational=True, empty_values=True)
 
 
 def studies_where(conditions: Sequence[str], partition: str, attributes: AttributeTable) -> Query:
-    """The studies that meet all conditions; several values of a key are separated by backslashes. Without conditions it
-    is all of them. Raises `NotUnderstood` for a key that is not one of studies or patients here, and for a condition
-    that would be ignored: it would match more than was meant."""
+    """The studies that meet all conditions; several values of a key are separated by backslashes. Without conditions,
+    all studies. Raises `NotUnderstood` for a key that is not an attribute of studies or patients here, and for a
+    condition that would be ignored: it would match more than intended."""
     keys = _keys(conditions)
     for name, tag in keys.tags.items():
         attribute = None if tag is None else attributes.by_tag.get(tag)
@@ -35,8 +35,8 @@ def studies_where(conditions: Sequence[str], partition: str, attributes: Attribu
 
 
 def objects_where(conditions: Sequence[str]) -> Query:
-    """The objects whose own attributes meet all conditions: any attribute of the top level of a data set that has text
-    or numbers; `KEY=""` where it has no value (PS3.4 C.2.2.2.7). Raises `NotUnderstood` as `studies_where`."""
+    """The objects whose own attributes meet all conditions: any top-level attribute with text or numbers; `KEY=""` if
+    it has no value (PS3.4 C.2.2.2.7). Raises `NotUnderstood` as `studies_where`."""
     keys = _keys(conditions)
     added = []
     for name, tag in keys.tags.items():
@@ -54,7 +54,7 @@ def objects_where(conditions: Sequence[str]) -> Query:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What conditions name, each once: its tag, None where the dictionary has none, and the values asked for."""
+    """The keys of conditions, each once: its tag, None if the dictionary has none, and the requested values."""
 
     tags: Mapping[str, int | None]
     values: Mapping[int, list[str]]

@@ -21,7 +21,7 @@ from gantry.common.dicom.standard.vrs import vr_of
 _START = {SCHEDULED_PROCEDURE_STEP_START_DATE: SCHEDULED_PROCEDURE_STEP_START_TIME}
 _NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"UV", b"SV", b"FL", b"FD"))
 _NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC, QUERY_RETRIEVE_LEVEL))
-"""The latter says nothing here, and some send it with every request."""
+"""The latter has no meaning here, and some peers send it with every request."""
 
 
 def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
@@ -38,7 +38,7 @@ def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
         of_step = dict(step.conditions)
         combine(of_step, _START)
         if _is_whole_day(of_step.get(SCHEDULED_PROCEDURE_STEP_START_TIME)):
-            # Otherwise a step that has a date and no time would be on nobody's list of today.
+            # Otherwise a step with a date but no time would be missing from every list of today.
             del of_step[SCHEDULED_PROCEDURE_STEP_START_TIME]
         conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item(of_step)
         if not of_step:
@@ -47,7 +47,7 @@ def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
 
 
 def _is_whole_day(condition: Condition | None) -> bool:
-    """Whether a range of times leaves nothing of a day out."""
+    """Whether a range of times covers the whole day."""
     return (
         isinstance(condition, Range)
         and not (condition.first or "").strip("0:.")
@@ -56,19 +56,19 @@ def _is_whole_day(condition: Condition | None) -> bool:
 
 
 def _is_filler(tag: int, identifier: Identifier) -> bool:
-    """Whether a binary number is 0. Modalities write that for a key that is to match everything, since their library
-    knows no number without a value (dcmjs-dimse: Pregnancy Status); no attribute of a worklist means anything by it."""
+    """Whether a binary number is 0. Modalities send that for universal matching, since their library has no empty
+    numbers (dcmjs-dimse: Pregnancy Status); no worklist attribute gives it a meaning."""
     values = identifier.keys[tag]
     return vr_of(tag) in _NUMBERS and bool(values) and all(value in ("0", "0.0") for value in values)
 
 
 def is_known(tag: int) -> bool:
-    """Whether a key can be matched and returned: not where the dictionary does not know it."""
+    """Whether a key can be matched and returned: only if it is in the dictionary."""
     return vr_of(tag) != b"UN"
 
 
 def all_known(identifier: Identifier) -> bool:
-    """Whether all keys of a request can be (FF00H), or some cannot (FF01H, PS3.4 K.4.1.1.4)."""
+    """Whether all keys of a request can be matched and returned (FF00H), or not (FF01H, PS3.4 K.4.1.1.4)."""
     return all(map(is_known, identifier.keys)) and all(map(all_known, identifier.items.values()))
 
 

@@ -1,2 +1,2 @@
-"""A data set looked at while its bytes pass by: what it is, its header, and where its bulk values lie (PS3.5 7).
+"""Examines a data set while its bytes pass by: its identity, its header, and the places of its bulk values (PS3.5 7).
 Pure."""

@@ -1,6 +1,7 @@
-"""Where things lie in a stored data set: what the scan noted, as the index carries it; a part is a ranged read then.
+"""The layout of a stored data set: recorded by the scan and stored in the index, so that reading a part is a ranged
+read.
 
-Beside it the index carries what was coerced of the object, which this room does not look into.
+The index also stores the coercion of the object, which this module does not interpret.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gantry.common.errors import NotUnderstood
 _PLACE = 3
 """Fields before the coercion in a packed layout."""
 _WITHOUT = 0x90 | _PLACE
-"""How msgpack begins a list of so many: nearly every layout has no coercion."""
+"""The first byte of a msgpack list of this length: nearly every layout has no coercion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class BulkElement:
 class PixelData:
     """Where the pixel data lies in the data set as stored, so that a frame is one ranged read later.
 
-    `offset` is that of the value (native) or of the first item (encapsulated, PS3.5 A.4). `length` is None where the
+    `offset` is that of the value (native) or of the first item (encapsulated, PS3.5 A.4). `length` is None if the
     element has undefined length. `fragments` are the item lengths in order, the Basic Offset Table first; None for
-    native pixel data, and where there were too many to carry (read them from the object then).
+    native pixel data, and if there were too many to store (then they are read from the object).
     """
 
     tag: int
@@ -46,8 +47,8 @@ class PixelData:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The fields of `gantry.common.events.InstanceStored` of the same names; `coercion` with what the object said
-    before (`gantry.common.lifecycle.Coercion`), b"" where nothing was coerced."""
+    """The fields of `gantry.common.events.InstanceStored` of the same names; `coercion` has the object's own values
+    (`gantry.common.lifecycle.Coercion`), b"" if nothing was coerced."""
 
     header_length: int
     bulk: tuple[BulkElement, ...] = ()
@@ -56,7 +57,7 @@ class Layout:
 
 
 def pack_layout(layout: Layout) -> bytes:
-    """A layout as the index carries it."""
+    """A layout in the form that the index stores."""
     pixels = layout.pixel_data
     fields: list[Any] = [
         layout.header_length,

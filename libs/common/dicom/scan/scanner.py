@@ -1,4 +1,4 @@
-"""The streaming scan of a data set: what ingest must know of an object, learned while its bytes pass by."""
+"""The streaming scan of a data set: extracts what ingest must know of an object while its bytes pass by."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ __all__ = ["Scan", "ScanLimits", "Scanner"]
 
 _DEFAULT_LIMITS = ScanLimits()
 _PIECE = 1 << 16
-"""What is looked at is copied before; pieces of this size stay in the processor's cache and the allocator's pools."""
+"""Bytes are copied before they are examined; pieces of this size stay in the processor's cache and the allocator's
+pools."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was learned: the fields of `gantry.common.events.InstanceStored` of the same names.
+    """The result of a scan: the fields of `gantry.common.events.InstanceStored` of the same names.
 
-    Offsets and lengths are those of the data set as stored; where that is deflated, of the inflated data set.
+    Offsets and lengths are those of the stored data set or, if that is deflated, of the inflated one.
     """
 
     study_instance_uid: str

@@ -1,7 +1,7 @@
 """The walk over a data set as its bytes arrive (PS3.5 7): elements, sequences and items, fragments.
 
-Values are passed by their length and never buffered; what is open is on a stack of our own, so that depth costs no
-recursion. The walk holds at most the first bytes of one element over from one chunk to the next.
+Values are skipped by their length and never buffered; open sequences and items are on our own stack, so that depth
+needs no recursion. The walk holds at most the first bytes of one element over from one chunk to the next.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Kind(Enum):
 
 
 class _Open(NamedTuple):
-    """What the walk is in. `close` is the offset in the data set where it ends, None where a delimiter tells."""
+    """An open sequence or item. `close` is the offset in the data set where it ends, None if a delimiter ends it."""
 
     kind: _Kind
     close: int | None
@@ -46,7 +46,7 @@ class _Open(NamedTuple):
 
 
 class Walk:
-    """Feed it a data set in chunks; it tells `collector` what to keep, and collects `uids`."""
+    """Feed it a data set in chunks; it passes the header to `collector`, and collects `uids`."""
 
     def __init__(self, encoding: Encoding, collector: HeaderCollector, limits: ScanLimits) -> None:
         self._open = [_Open(_Kind.ELEMENTS, None, syntax_of(encoding))]
@@ -68,7 +68,7 @@ class Walk:
         return self._base
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, cut anywhere. Raises `NotUnderstood`; the walk is over then."""
+        """Take the next bytes, cut anywhere. Raises `NotUnderstood`, which ends the walk."""
         data = self._tail + chunk if self._tail else chunk
         end = len(data)
         pos = min(self._skip, end)
@@ -102,7 +102,7 @@ class Walk:
             raise NotUnderstood("data set is cut off")
 
     def _advance(self, data: bytes, pos: int, end: int) -> int:
-        """Walk as far as the bytes allow; where the first element that is not whole enough begins."""
+        """Walk as far as the bytes allow. Returns where the first incomplete element begins."""
         while True:
             kind, close, syntax = self._open[-1]
             limit = end if close is None else min(end, close - self._base)
@@ -124,7 +124,7 @@ class Walk:
     def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
         """Skip elements that need no further handling."""
         if self._base + pos == 0:
-            # PS3.5 7.1: elements are in order, so one of a command or a file meta information comes first of all, and
+            # PS3.5 7.1: elements are in order, so one of a command or of file meta information comes first, and
             # `_top_level` refuses it.
             return pos
         passing = _pass_explicit if syntax.explicit else _pass_implicit
@@ -138,7 +138,7 @@ class Walk:
             raise NotUnderstood("too many elements")
 
     def _element(self, data: bytes, pos: int, end: int) -> int | None:
-        """Take one element; where the next one begins, or None where more bytes are needed to tell."""
+        """Take one element. Returns where the next one begins, or None if more bytes are needed."""
         self._spend(8)
         read = read_element(data, pos, end, self._open[-1].syntax)
         if read is None:
@@ -207,7 +207,7 @@ class Walk:
         return after
 
     def _item(self, tag: int, length: int, start: int) -> int:
-        """PS3.5 7.5: nothing but items, and a delimiter, in a sequence and in encapsulated pixel data."""
+        """PS3.5 7.5: a sequence and encapsulated pixel data contain only items and a delimiter."""
         kind, close, syntax = self._open[-1]
         if tag == SEQUENCE_DELIMITATION_ITEM:
             if close is None:
@@ -250,9 +250,9 @@ class Walk:
 
 
 def _pass_explicit(data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
-    """Pass elements with a short VR that end within `limit`; where it stopped.
+    """Skip elements with a short VR that end within `limit`. Returns where it stopped.
 
-    This loop is where the time goes: no more than an unpacking, a set and a comparison for an element. The end of the
+    This loop takes most of the time: only an unpacking, a set lookup and a comparison for each element. The end of the
     data shows as `struct.error`, which costs nothing until then.
     """
     short, plain, ui, uids = syntax.short, syntax.plain_vrs, syntax.ui, syntax.uids
@@ -268,7 +268,7 @@ def _pass_explicit(data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
 
 
 def _pass_implicit(data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
-    """The same for implicit VR, where the dictionary tells what may be a sequence, and long values are looked at."""
+    """The same for implicit VR, in which the dictionary shows what may be a sequence, and long values are examined."""
     long = syntax.long
     try:
         while True:

@@ -1,7 +1,7 @@
-"""The data dictionary (PS3.6 6 to 8), as pydicom carries it, and nothing else of pydicom.
+"""The data dictionary (PS3.6 6 to 8) from pydicom, and nothing else of pydicom.
 
-Its package imports numpy and all of its pixel decoders: 40 MB and a third of a second in every process, of which most
-need the names of tags alone. So the one module that holds the table is loaded by itself, from pydicom's own folder.
+Its package imports numpy and all of its pixel decoders: 40 MB and a third of a second in every process, most of which
+need only the names of tags. So the one module with the table is loaded by itself, from pydicom's own folder.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def _load() -> tuple[dict[int, Entry], dict[str, Entry]]:
 
 
 DICTIONARY, _REPEATERS = _load()
-"""By tag; without the groups that repeat."""
+"""Entries by tag, without repeating groups."""
 
 TAGS: dict[str, int] = {entry[4]: tag for tag, entry in DICTIONARY.items() if entry[4]}
 """By keyword."""
 
-# PS3.5 7.6: "60xx3000" is any tag of which the digits that are no "x" are these.
+# PS3.5 7.6: "60xx3000" is any tag with these digits in the places that are not "x".
 _MASKS = [
     (int(mask.replace("x", "0"), 16), int("".join("0" if digit == "x" else "F" for digit in mask), 16), entry)
     for mask, entry in _REPEATERS.items()
@@ -40,7 +40,7 @@ _MASKS = [
 
 
 def entry_of(tag: int) -> Entry | None:
-    """What the dictionary says of a tag; None where it says nothing."""
+    """The dictionary's entry of a tag; None if there is none."""
     entry = DICTIONARY.get(tag)
     if entry is None and not tag & 0x10000:
         entry = next((found for value, fixed, found in _MASKS if tag & fixed == value), None)
@@ -48,6 +48,6 @@ def entry_of(tag: int) -> Entry | None:
 
 
 def keyword_of_tag(tag: int) -> str:
-    """The keyword of a tag; "" where it has none."""
+    """The keyword of a tag; "" if it has none."""
     entry = entry_of(tag)
     return entry[4] if entry is not None else ""

@@ -1,9 +1,9 @@
-"""SOP classes (PS3.6 table A-1): those of services, and those of the Storage service class (PS3.4 B.5, with what is
-retired and still sent) by keyword. No other file has a UID of one.
+"""SOP classes (PS3.6 table A-1): those of services, and those of the Storage service class (PS3.4 B.5, including
+retired ones that are still sent) by keyword. No other file contains such a UID.
 
 A table of our own, since pynetdicom's package brings along an engine that services do not use; a test compares the two.
-The table gives names. What may be stored is a rule: archives that move here hold objects of classes that were retired
-twenty years ago, and modalities are newer than any table.
+The table provides names. What may be stored is a rule: archives that move here hold objects of classes that were
+retired twenty years ago, and modalities are newer than any table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
 PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
-# PS3.4 C.6.3: retired, and still what old workstations ask for.
+# PS3.4 C.6.3: retired, but old workstations still use it.
 PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
 PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
 PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
@@ -40,7 +40,7 @@ UNIFIED_PROCEDURE_STEP_PULL = "1.2.840.10008.5.1.4.34.6.3"
 UNIFIED_PROCEDURE_STEP_EVENT = "1.2.840.10008.5.1.4.34.6.4"
 UNIFIED_PROCEDURE_STEP_QUERY = "1.2.840.10008.5.1.4.34.6.5"
 UPS_GLOBAL_SUBSCRIPTION = "1.2.840.10008.5.1.4.34.5"
-"""The well-known SOP Instance that all workitems are subscribed to by (PS3.4 CC.2.3)."""
+"""The well-known SOP Instance for subscribing to all workitems (PS3.4 CC.2.3)."""
 UPS_FILTERED_GLOBAL_SUBSCRIPTION = "1.2.840.10008.5.1.4.34.5.1"
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -49,7 +49,7 @@ INVENTORY = "1.2.840.10008.5.1.4.1.1.201.1"
 """Inventory Storage (PS3.4 GG.6.6): written and read as files, not over the network."""
 
 _ROOT = "1.2.840.10008.5.1.4.1.1."
-"""PS3.6 table A-1: below this are the storage classes, but for those in `NOT_OF_PATIENTS`."""
+"""PS3.6 table A-1: the prefix of the storage classes, except those in `NOT_OF_PATIENTS`."""
 NOT_OF_PATIENTS = frozenset(
     _ROOT + number
     for number in (
@@ -67,7 +67,7 @@ NOT_OF_PATIENTS = frozenset(
         "201.6",
     )
 )
-"""Objects without a patient or a study (PS3.4 GG.2), and other service classes: nothing here finds them."""
+"""Objects without a patient or a study (PS3.4 GG.2), and other service classes: they cannot be found here."""
 
 STORAGE_SOP_CLASSES: dict[str, str] = {
     "ComputedRadiographyImageStorage": "1.2.840.10008.5.1.4.1.1.1",
@@ -260,11 +260,11 @@ RETIRED_STORAGE_SOP_CLASSES: dict[str, str] = {
     "StandalonePETCurveStorage": "1.2.840.10008.5.1.4.1.1.129",
     "RTBeamsDeliveryInstructionStorageTrial": "1.2.840.10008.5.1.4.34.1",
 }
-"""PS3.6 table A-1, those that are marked as retired, and are still what old archives hold."""
+"""PS3.6 table A-1: classes marked as retired that old archives still hold."""
 
 
 def is_storage_class(uid: str) -> bool:
-    """Whether objects of this SOP class are taken, whether or not its name is known here."""
+    """Whether objects of this SOP class are accepted, whether or not its name is known here."""
     return uid in _KNOWN or (uid.startswith(_ROOT) and uid not in NOT_OF_PATIENTS and is_uid(uid))
 
 
@@ -281,7 +281,7 @@ _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def is_structured_report(uid: str) -> bool:
-    """Whether objects of this SOP class have a content tree (PS3.3 C.17.3), those newer than our table, too."""
+    """Whether objects of this SOP class have a content tree (PS3.3 C.17.3), including classes newer than our table."""
     return uid.startswith(_REPORTS) and is_uid(uid)
 
 
@@ -303,7 +303,7 @@ class StorageClasses:
 
 
 def stands_for(abstract_syntax: str) -> str:
-    """The abstract syntax under which one is served that no service names: a storage class without a name like any
+    """The abstract syntax by which an unregistered one is served: a storage class without a name is served like any
     other storage class."""
     return _ANY if is_storage_class(abstract_syntax) else abstract_syntax
 

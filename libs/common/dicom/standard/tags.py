@@ -1,4 +1,4 @@
-"""Tags of the data elements that Gantry names (PS3.6), as group << 16 | element. No other file has a tag as a
+"""Tags of the data elements that Gantry names (PS3.6), as group << 16 | element. No other file contains a tag as a
 number."""
 
 SPECIFIC_CHARACTER_SET = 0x00080005

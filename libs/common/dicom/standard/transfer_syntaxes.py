@@ -1,4 +1,4 @@
-"""Transfer syntaxes: how a data set is encoded (PS3.5 10 and Annex A). One table; no other file has a UID of one."""
+"""Transfer syntaxes: how a data set is encoded (PS3.5 10 and Annex A). One table; no other file contains such a UID."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GE_PRIVATE = "1.2.840.113619.5.2"
 class Encoding:
     """What a reader must know of a transfer syntax before it reads the first byte.
 
-    `deflated` says that the whole data set is (PS3.5 A.5); `encapsulated` that pixel data comes in fragments (A.4).
+    `deflated`: the whole data set is (PS3.5 A.5); `encapsulated`: pixel data is in fragments (A.4).
     """
 
     explicit: bool = True
@@ -47,7 +47,7 @@ class Encoding:
 @dataclass(frozen=True, slots=True)
 class TransferSyntax:
     """One row. `media_type` is that of a frame as it is stored (PS3.18 tables 8.7.3-4, 8.7.3-5), "" for octets;
-    `lossy_method` the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) that it stands for, "" for none."""
+    `lossy_method` the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1), "" if it is not lossy."""
 
     uid: str
     keyword: str
@@ -397,6 +397,6 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
 
 
 def name_of(transfer_syntax_uid: str) -> str:
-    """Its name in PS3.6; the UID itself where it is not known."""
+    """Its name in PS3.6; the UID itself if it is unknown."""
     known = TRANSFER_SYNTAXES.get(transfer_syntax_uid)
     return transfer_syntax_uid if known is None else known.name

@@ -20,10 +20,10 @@ BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN"))
 
 @lru_cache(maxsize=8192)
 def vr_of(tag: int) -> bytes:
-    """The VR of a tag in the data dictionary; UN where it has none. Of several, the one with the wider values."""
+    """The VR of a tag in the data dictionary; UN if it has none. Of several VRs, the one with the wider values."""
     entry = entry_of(tag)
     if entry is None:
-        # PS3.5 7.2.2: a private creator is LO, and nothing is known of what else is private.
+        # PS3.5 7.2.2: a private creator is LO; the VRs of other private elements are unknown.
         return b"LO" if tag & 0x10000 and 0x10 <= tag & 0xFFFF <= 0xFF else b"UN"
     vr = entry[0]
     return (vr[-2:] if " or " in vr else vr).encode("ascii")

@@ -1,4 +1,4 @@
-"""The event log, with every change that is appended to it on record."""
+"""The event log, with an audit record of every change that is appended to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AuditedLog:
     async def append(self, *events: Event) -> None:
         for event in events:
             if isinstance(event, InstancesDeleted):
-                # Soon the index will not know any more whose it was.
+                # Soon the index will no longer know the patient.
                 await self._trail.look_before(event)
         await self._log.append(*events)
         for event in events:

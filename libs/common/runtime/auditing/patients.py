@@ -1,4 +1,4 @@
-"""Whose a study is, as the index shows it: asked once for each study, beside the work."""
+"""The patient of a study, from the index: looked up once for each study, without delaying the work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class KnownStudy:
-    """Patient ID and issuer of a study, "" where it has none, and how many instances it has."""
+    """Patient ID and issuer of a study, "" if it has none, and the number of its instances."""
 
     patient_id: str
     issuer: str
@@ -31,14 +31,14 @@ class KnownStudy:
 
 
 class Patients:
-    """The studies that one process has heard of."""
+    """The studies that one process has looked up."""
 
     def __init__(self, index: ReadIndex) -> None:
         self._index = index
         self._known: OrderedDict[str, KnownStudy] = OrderedDict()
 
     async def of(self, study: str, *, fresh: bool = False) -> KnownStudy | None:
-        """None where the index does not know it, or cannot be asked. With `fresh` it is asked anew."""
+        """The study; None if the index does not have it, or cannot be asked. With `fresh` it is asked again."""
         known = self._known.get(study)
         if known is not None and not fresh:
             self._known.move_to_end(study)

@@ -1,8 +1,8 @@
-"""Audit records on disk until the log has them: after a process was killed, another one appends what it left.
+"""Audit records on disk until the log has them: after a process was killed, another one appends the rest.
 
 A record is written when its group is opened, and not again. A sheet is removed when all
-of its records are on the log. Nothing waits for the disk: what was written in the last moments before a power failure
-may be lost, and what a killed process wrote is not.
+of its records are on the log. Nothing waits for the disk: the last records before a power failure may be lost, but not
+those of a killed process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _SUFFIX = ".audit"
 
 @dataclass(eq=False, slots=True)
 class Sheet:
-    """One file. `outstanding` of its records are not on the log; `kept`: one of them is in no memory any more."""
+    """One file. `outstanding` of its records are not on the log; `kept`: at least one of them is no longer in
+    memory."""
 
     path: Path
     fd: int
@@ -40,7 +41,8 @@ class Spool:
     """The sheets of one process, in a folder that processes may share."""
 
     def __init__(self, folder: Path, most: int) -> None:
-        """At most `most` bytes. The folder is made for the first record: whoever only checks settings makes none."""
+        """At most `most` bytes. The folder is made for the first record, so that a mere check of settings makes
+        none."""
         self._folder = folder
         self._refused = False
         self._most = most
@@ -48,7 +50,7 @@ class Spool:
         self._sheets: list[Sheet] = []
 
     def write(self, record: AuditRecorded) -> Sheet | None:
-        """The sheet that has it now; None where the spool is full, or the disk refuses."""
+        """Write a record. Returns its sheet; None if the spool is full, or the disk fails."""
         payload = encode(record)
         line = _LENGTH.pack(len(payload)) + payload
         if sum(sheet.written for sheet in self._sheets) + len(line) > self._most:
@@ -67,7 +69,7 @@ class Spool:
         return sheet
 
     def settle(self, sheet: Sheet | None) -> None:
-        """A record of the sheet is on the log, or came to be kept by it alone."""
+        """A record of the sheet is on the log, or is from now on only in the sheet."""
         if sheet is None:
             return
         sheet.outstanding -= 1
@@ -75,7 +77,7 @@ class Spool:
             self._remove(sheet)
 
     def keep(self, sheet: Sheet) -> None:
-        """A record of the sheet is in no memory any more: it is to be read from there."""
+        """A record of the sheet is no longer in memory, and has to be read from the sheet."""
         sheet.kept = True
         self.settle(sheet)
 
@@ -84,13 +86,13 @@ class Spool:
         return [sheet for sheet in self._sheets if sheet.kept]
 
     def remove(self, sheet: Sheet) -> None:
-        """All of a kept sheet is on the log."""
+        """All records of a kept sheet are on the log."""
         sheet.kept = False
         if not sheet.outstanding:
             self._remove(sheet)
 
     def adopt(self) -> None:
-        """Take over the sheets of processes that are no more: they are kept ones from now on."""
+        """Take over the sheets of processes that have ended: they are kept ones from now on."""
         own = {sheet.path for sheet in self._sheets}
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             if path in own:
@@ -99,12 +101,12 @@ class Spool:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                os.close(fd)  # its process lives
+                os.close(fd)  # its process is running
                 continue
             self._sheets.append(Sheet(path, fd, os.fstat(fd).st_size, kept=True))
 
     def close(self) -> None:
-        """Leave to the next process what is not on the log."""
+        """Leave the records that are not on the log to the next process."""
         for sheet in list(self._sheets):
             os.close(sheet.fd)
             if not sheet.written:
@@ -132,7 +134,7 @@ class Spool:
 
 
 def records_in(sheet: Sheet) -> Iterator[AuditRecorded]:
-    """The records of a sheet, as they were when they were written; one that was not written whole is left out."""
+    """The records of a sheet, as they were written; an incomplete one is left out."""
     content = sheet.path.read_bytes()
     position = 0
     while position + _LENGTH.size <= len(content):

@@ -1,7 +1,8 @@
-"""The trail: entries become records on the log. Adding one returns at once and never fails what it is about.
+"""The trail: entries become records on the log. Adding one returns at once, and never fails the observed work.
 
-While the log is away records wait in memory, as many as `MOST_WAITING`, and on disk (`spool`); what fits into neither
-is counted (`gantry_audit_records_dropped_total`) and logged. Nobody is refused because the log of audits is away.
+While the log is unavailable, up to `MOST_WAITING` records wait in memory, and more on disk (`spool`); those that fit
+into neither are counted (`gantry_audit_records_dropped_total`) and logged. No request is refused because audit records
+cannot be appended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ logger = get_logger("audit")
 
 @dataclass(frozen=True, slots=True)
 class PeerOf:
-    """The peer of an association that is open."""
+    """The peer of an open association."""
 
     ae_title: str
     address: str
@@ -40,7 +41,7 @@ class PeerOf:
 
 
 class AuditTrail:
-    """What one process records."""
+    """The audit records of one process."""
 
     def __init__(
         self,
@@ -53,9 +54,9 @@ class AuditTrail:
         on: bool = True,
         by: str = "",
     ) -> None:
-        """`role` and `process` (host, a colon, the number of the process) are where records come from. Without a spool
-        what is not on the log is in memory alone; with `on` False nothing is recorded. `by` is what all requestors of
-        changes are, where it is not "" (`AuditRecorded.requestor_is`)."""
+        """`role` and `process` (host, a colon, the process id) are the origin of records. Without a spool, records that
+        are not on the log are only in memory; with `on` False nothing is recorded. `by`, unless it is "", is the kind
+        of all requestors of changes (`AuditRecorded.requestor_is`)."""
         self.on = on
         self._by = by
         self._clock = clock
@@ -65,20 +66,20 @@ class AuditTrail:
         self._coalescer = Coalescer()
         self._sheets: dict[str, Sheet | None] = {}
         self._done: list[Group] = []
-        """Groups that are complete, and not records yet."""
+        """Groups that are complete, but not records yet."""
         self._waiting: deque[AuditRecorded] = deque()
         self._peers: dict[str, PeerOf] = {}
         self.patients: Patients | None = None
         self._is_away = False
         self._whole: set[str] = set()
-        """Deletions that are of all of a study."""
+        """Deletions that remove a whole study."""
         if spool is not None:
             spool.adopt()
 
     # ---- what is observed
 
     def add(self, entry: Entry) -> None:
-        """Record it soon."""
+        """Record an entry soon."""
         if not self.on:
             return
         entry = self._with_user(entry)
@@ -92,7 +93,7 @@ class AuditTrail:
         if entry is None:
             return
         if isinstance(event, InstancesDeleted) and event.deletion in self._whole:
-            # PS3.15 A.5.3.8 is of studies, A.5.3.6 of instances.
+            # PS3.15 A.5.3.8 is about studies, A.5.3.6 about instances.
             self._whole.discard(event.deletion)
             entry = replace(entry, kind=Kind.STUDY_DELETED)
         entry = self._with_user(entry)
@@ -105,12 +106,12 @@ class AuditTrail:
             self._write(group)
 
     def _with_user(self, entry: Entry) -> Entry:
-        """With who works at the peer, where it is of an association that is open."""
+        """The entry with the user at the peer, if its association is open."""
         peer = self._peers.get(entry.session or entry.trace)
         return replace(entry, user=peer.user) if peer is not None and peer.user else entry
 
     async def look_before(self, event: InstancesDeleted) -> None:
-        """Note, before a deletion, whose the study is and whether all of it goes: the index forgets both."""
+        """Before a deletion, note the patient of the study and whether all of it is deleted: the index drops both."""
         if not self.on or self.patients is None:
             return
         known = await self.patients.of(event.study_instance_uid, fresh=True)
@@ -122,11 +123,11 @@ class AuditTrail:
         self._peers[session] = peer
 
     def peer_of(self, session: str) -> PeerOf | None:
-        """Who called, while the association is open."""
+        """The calling peer, while the association is open."""
         return self._peers.get(session)
 
     def ended(self, session: str) -> None:
-        """An association is over, and so are its records."""
+        """An association has ended, and its records are complete."""
         self._peers.pop(session, None)
         self._done += self._coalescer.end(session)
         if len(self._done) > MOST_WAITING:
@@ -135,14 +136,14 @@ class AuditTrail:
     # ---- on the way to the log
 
     async def run(self, log: EventLog) -> None:
-        """Append what is complete, once a second, for ever."""
+        """Append complete records, once a second, for ever."""
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
             await self.name_patients()
             await self.flush(log)
 
     async def name_patients(self) -> None:
-        """Find out whose the studies of open groups are."""
+        """Look up the patients of the studies in open groups."""
         if self.patients is None:
             return
         self._done += self._coalescer.due(self._clock.now_us())
@@ -153,7 +154,7 @@ class AuditTrail:
                     group.patients[study] = known.patient_id, known.issuer
 
     async def flush(self, log: EventLog, *, everything: bool = False) -> None:
-        """Append what is complete, or with `everything` what there is; it goes on waiting while the log is away."""
+        """Append complete records, or with `everything` all; they stay waiting while the log is unavailable."""
         self._done += self._coalescer.due(self._clock.now_us(), everything=everything)
         self._complete()
         try:
@@ -197,7 +198,7 @@ class AuditTrail:
                 self._give_up(self._waiting.popleft())
 
     def _give_up(self, record: AuditRecorded) -> None:
-        """A record has no place in memory any more. Its sheet has it as it was when it began."""
+        """Evict a record from memory. Its sheet has it as it was when it began."""
         sheet = self._sheets.pop(record.record, None)
         if sheet is not None and self._spool is not None:
             self._spool.keep(sheet)
@@ -212,7 +213,7 @@ class AuditTrail:
             self._spool.settle(sheet)
 
     async def _append_kept(self, log: EventLog) -> None:
-        """What earlier processes left, and what memory did not hold."""
+        """Append what earlier processes left, and what did not fit into memory."""
         for sheet in [] if self._spool is None else self._spool.kept():
             records = list(records_in(sheet))
             for start in range(0, len(records), _AT_ONCE):

@@ -1,8 +1,8 @@
 """The data keys of a store: made, wrapped beside the objects, and opened again.
 
-All processes write with the data key that was made last; who finds it older than a day makes the next one. A process
-has a key opened by the key service once an hour: one that was withdrawn there is forgotten within that time, and a
-service that is merely away disturbs nobody for a day who reads and writes with keys that are known.
+All processes write with the newest data key; one that finds it older than a day makes the next one. A process has each
+key unwrapped by the key service once an hour: a key that was withdrawn there is dropped within that time, and if the
+service is merely unavailable, known keys work for a day.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _ATTEMPTS = 3
 class _Known:
     plain: bytes
     opened: float
-    """When the service opened it, in seconds of `Clock.monotonic`."""
+    """When the service unwrapped it, in seconds of `Clock.monotonic`."""
     ask: float
-    """When it is asked again."""
+    """When the service is asked again."""
 
 
 class DataKeys:
-    """Those of one store. `inner` is the store in which they lie, as they lie there."""
+    """The data keys of one store. `inner` is the store that holds them, wrapped."""
 
     def __init__(self, inner: BlobStore, service: KeyService, clock: Clock) -> None:
         self._inner = inner
@@ -56,16 +56,17 @@ class DataKeys:
         self._opening: dict[bytes, asyncio.Lock] = {}
 
     async def newest(self) -> tuple[bytes, bytes]:
-        """Id and data key to encrypt with now; it lies wrapped in the store already. Raises `DependencyUnavailable`."""
+        """Id and data key to encrypt with now; the wrapped key is in the store already. Raises
+        `DependencyUnavailable`."""
         newest = self._newest
         if newest is not None and not self._is_old(newest):
             try:
                 return newest, await self.get(newest)
             except KeyWithheld:
-                pass  # what is read by it waits for it; what is written need not
+                pass  # reads with it wait for it; writes need not
         async with self._making:
             found = self._newest
-            if found is None or found == newest:  # nobody else has made one meanwhile
+            if found is None or found == newest:  # no other process has made one meanwhile
                 found = self._newest = await self._found() or await self._made()
         return found, await self.get(found)
 
@@ -86,7 +87,7 @@ class DataKeys:
                 self._opening.pop(key_id, None)
 
     async def pages(self) -> AsyncIterator[WrappedKey]:
-        """The latest generation of every data key, as it lies there."""
+        """The latest generation of every data key, as stored."""
         latest: WrappedKey | None = None
         async for place in self._places():
             wrapped = read_wrapped(place, await read_whole(self._inner, place))
@@ -99,12 +100,12 @@ class DataKeys:
             yield latest
 
     async def current(self) -> str:
-        """The name of the key that wraps what is wrapped now. Raises `DependencyUnavailable`."""
+        """The name of the service's current wrapping key. Raises `DependencyUnavailable`."""
         return await self._service.current()
 
     async def wrap_anew(self, key: WrappedKey) -> WrappedKey:
-        """Wrap a data key by the current key of the service, and remove its generations before. Whatever happens
-        meanwhile, one that opens is there. Raises `DependencyUnavailable`, `Corrupt`."""
+        """Wrap a data key by the current key of the service, and remove its earlier generations. One that can be
+        unwrapped exists at any moment. Raises `DependencyUnavailable`, `Corrupt`."""
         wrapped, name = await self._service.wrap_anew(key.wrapped, key.wrapping_key, _purpose(key.id))
         anew = WrappedKey(key.id, key.generation + 1, name, wrapped)
         await self._inner.put(anew.place, [anew.encoded()])
@@ -112,7 +113,7 @@ class DataKeys:
         return anew
 
     async def remove_replaced(self, key: WrappedKey) -> int:
-        """Remove the generations before this one; how many there were."""
+        """Remove the generations before this one. Returns how many there were."""
         removed = 0
         async for place in self._places(key.id):
             named = read_place(place)
@@ -122,7 +123,7 @@ class DataKeys:
         return removed
 
     async def close(self) -> None:
-        """Forget the keys, and leave the service."""
+        """Drop the keys, and close the key service."""
         self._known.clear()
         await self._service.close()
 
@@ -130,7 +131,7 @@ class DataKeys:
         return self._clock.now_us() >= made_us(key_id) + _DAY_US
 
     async def _found(self) -> bytes | None:
-        """The youngest key that is there, if it will do."""
+        """The newest existing key, if it is new enough."""
         youngest: bytes | None = None
         async for place in self._places():
             youngest = (read_place(place) or (b"",))[0]
@@ -139,14 +140,14 @@ class DataKeys:
         try:
             await self.get(youngest)
         except (DependencyUnavailable, Corrupt):
-            return None  # where the service is away, no new one can be had either
+            return None  # while the service is unavailable, no new key can be made either
         return youngest
 
     async def _made(self) -> bytes:
         key_id = new_id(self._clock.now_us())
         new = await self._service.new(_purpose(key_id))
         wrapped = WrappedKey(key_id, 0, new.wrapping_key, new.wrapped)
-        # It must be there before the first object that needs it.
+        # It must be durable before the first object that needs it.
         await self._inner.put(wrapped.place, [wrapped.encoded()])
         self._remember(key_id, new.plain)
         return key_id
@@ -175,8 +176,8 @@ class DataKeys:
             try:
                 return read_wrapped(place, await read_whole(self._inner, place))
             except NotFound:
-                continue  # it was wrapped anew meanwhile
-        # Never `NotFound` or `Corrupt`: nobody may take the objects for lost who can bring this back.
+                continue  # it was rewrapped meanwhile
+        # Never `NotFound` or `Corrupt`: the objects must not count as lost while the key may be restored.
         raise KeyWithheld(f"{ROOT}{key_id.hex()} is not in the object store")
 
     async def _places(self, key_id: bytes | None = None) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""One encrypted object on its way out."""
+"""Reads one encrypted object."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gantry.common.ports.blobs import BlobReader
 
 _NOTHING = memoryview(b"")
 AT_ONCE = 16
-"""Segments that are read in one go, a megabyte: what one open object holds in memory."""
+"""Segments that are read together, a megabyte: the memory of one open object."""
 
 
 class EncryptedReader:
-    """`BlobReader` of the bytes from `begin` to `end` of an object. It closes `stored`, which stands before the first
-    segment in which they lie, or behind the bytes of it that were read already."""
+    """`BlobReader` of the bytes from `begin` to `end` of an object. It closes `stored`, which is positioned at the
+    first segment that contains them, or after the bytes of it that were read already."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class EncryptedReader:
                 self._left -= count
                 done += count
         if not self.size and self._next < self._behind:
-            await self._fetch()  # an empty object has a segment, too, that proves it
+            await self._fetch()  # an empty object has a segment, too, which authenticates it
             self._open(bytearray())
         return done
 
@@ -65,7 +65,7 @@ class EncryptedReader:
         await self._stored.close()
 
     async def _fetch(self) -> None:
-        """Some more of what is stored."""
+        """Read more of the stored bytes."""
         first, behind = self._next, min(self._next + AT_ONCE, self._behind)
         length = self._segments.place(behind) - self._segments.place(first)
         sealed = self._read[:length]
@@ -79,7 +79,8 @@ class EncryptedReader:
         self._sealed, self._fetched = sealed, behind
 
     def _open_into(self, buffer: memoryview) -> int:
-        """The next segment: into the buffer where it fits there as it is, else aside. How much is in the buffer."""
+        """Decrypt the next segment: into the buffer if it fits, otherwise aside. Returns how many bytes are in the
+        buffer."""
         size = self._segments.length(self._next)
         if not self._skip and size <= min(len(buffer), self._left):
             self._open(buffer[:size])
@@ -97,7 +98,7 @@ class EncryptedReader:
 
 
 def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: memoryview) -> bytearray:
-    """Segments that lie one behind the other. Raises `Corrupt`."""
+    """Decrypt consecutive segments. Raises `Corrupt`."""
     first, begin = segments.place(numbers.start), numbers.start * SEGMENT
     plain = bytearray(min(numbers.stop * SEGMENT, segments.size) - begin)
     into = memoryview(plain)
@@ -109,10 +110,10 @@ def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: mem
 
 
 class Continued:
-    """`BlobReader` of what was read of an object already, and of the rest."""
+    """`BlobReader` of the part of an object that was read already, and of the rest."""
 
     def __init__(self, begin: memoryview, rest: BlobReader, bounds: tuple[int, int]) -> None:
-        """`bounds` are those of what is given of it, where `rest` was opened for more."""
+        """`bounds` are those of the part to return, if `rest` was opened for more."""
         self.size = rest.size
         self._begin = begin
         self._rest = rest

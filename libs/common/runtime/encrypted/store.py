@@ -1,4 +1,4 @@
-"""The store: encrypts what is written and decrypts what is read, over another store."""
+"""The store: encrypts on writing and decrypts on reading, over another store."""
 
 from __future__ import annotations
 
@@ -20,35 +20,34 @@ from gantry.common.tasks import end_tasks
 _MOST_KNOWN = 16384
 _AT_ONCE = 32
 _AHEAD = Segments(AT_ONCE * SEGMENT).stored
-"""Bytes that are read with the head, from the beginning of an object that is seen for the first time."""
+"""Bytes that are read with the head, from the beginning of an object at its first use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lying:
-    """How an encrypted object lies."""
+    """The layout of an encrypted object."""
 
     head: Head
     segments: Segments
 
 
 class EncryptedStore:
-    """`BlobStore` over `inner`, which holds encrypted objects and such as lie there as they came, from before objects
-    were encrypted. What `list` says of an object's size is what it takes; everything else is about the object as it
-    came."""
+    """`BlobStore` over `inner`, which holds encrypted objects, and plain ones from before objects were encrypted.
+    `list` returns the stored size of an object; everything else is about the original object."""
 
     def __init__(self, inner: BlobStore, keys: DataKeys) -> None:
         self._inner = inner
         self.keys = keys
         self._rooms = Rooms()
         self._known: OrderedDict[str, Lying | None] = OrderedDict()
-        """None for one that lies as it came."""
+        """None for a plain object."""
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
         sealing = Sealing(*await self.keys.newest(), key)
         self._forget(key)
         room = self._rooms.take(Segments(sum(memoryview(part).nbytes for part in parts)).stored)
         await self._inner.put(key, sealed_whole(sealing, parts, room))
-        # Not after one that failed, or was cancelled: a thread may still read it.
+        # Not after a failure or a cancellation: a thread may still read it.
         self._rooms.give_back(room)
         self._forget(key)
 
@@ -81,7 +80,7 @@ class EncryptedStore:
         try:
             lying = await self._look(key)
         except Archived:
-            # It cannot be read now. What a store has archived by rules of its own was encrypted, but for what is old.
+            # It cannot be read now. Objects that a store archived by its own rules were encrypted, except old ones.
             stored = (await self._inner.stat(key)).size
             return BlobStat(key, Segments.of_stored(stored).size)
         return await self._inner.stat(key) if lying is None else BlobStat(key, lying.segments.size)
@@ -110,9 +109,8 @@ class EncryptedStore:
         await self._inner.close()
 
     async def _open_unknown(self, key: str, offset: int, length: int | None) -> BlobReader:
-        """From the beginning, or close to it, of an object of which it is not known how it lies: by one request all the
-        same."""
-        # Whole segments: a part of one does not open.
+        """Open an object of unknown layout at its beginning, or close to it, with a single request."""
+        # Whole segments: a part of one cannot be decrypted.
         stored = None if length is None else Segments(-(-(offset + max(0, length)) // SEGMENT) * SEGMENT).stored
         reader = await self._inner.open(key, 0, stored)
         try:
@@ -131,7 +129,7 @@ class EncryptedStore:
             raise
 
     async def _look(self, key: str) -> Lying | None:
-        """How an object lies. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
+        """The layout of an object. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
@@ -169,7 +167,7 @@ class EncryptedStore:
             self._known.popitem(last=False)
 
     def _forget(self, key: str) -> None:
-        """It is removed, or written anew."""
+        """Drop what is known of an object that is removed or rewritten."""
         self._known.pop(key, None)
 
 
@@ -183,7 +181,7 @@ def _numbers(part: Part, segments: Segments) -> range:
 
 
 def _stored(part: Part, lying: Lying | None) -> Part:
-    """What has to be read for a part."""
+    """The stored range that has to be read for a part."""
     if lying is None:
         return part
     numbers = _numbers(part, lying.segments)

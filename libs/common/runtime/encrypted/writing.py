@@ -1,4 +1,4 @@
-"""One object on its way in: cut into segments, each sealed as it is whole."""
+"""Writes one object: cut into segments, each encrypted as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gantry.common.ports.blobs import BlobWriter, Buffer
 from gantry.common.runtime.encrypted.keys import DataKeys
 
 _AT_ONCE = 16
-"""Segments that are sealed in one go: a megabyte, a third of a millisecond."""
+"""Segments that are encrypted together: a megabyte, a third of a millisecond."""
 _ROOM = (1 << 20) + (128 << 10)
-"""Bytes of a room: what ingest writes at once, a megabyte and its head, and the tags."""
+"""Bytes of a buffer: what ingest writes at once, a megabyte and its head, and the tags."""
 _MOST_FREE = 16
 
 
@@ -27,7 +27,7 @@ class Sealing:
         self._room = bytearray()
 
     def seal(self, plain: memoryview, *, last: bool) -> memoryview:
-        """Whole segments, or with `last` what is left of the object, as they lie; valid until the next call."""
+        """Encrypt complete segments, or with `last` the rest of the object; the result is valid until the next call."""
         count = max(1, -(-len(plain) // SEGMENT)) if last else len(plain) // SEGMENT
         length = len(plain) + count * TAG
         if len(self._room) < length:
@@ -40,13 +40,14 @@ class Sealing:
         return into
 
     def segment(self, plain: memoryview, into: memoryview, *, last: bool) -> None:
-        """The next one, into a buffer of its length and its tag's."""
+        """Encrypt the next segment into a buffer of its length and that of its tag."""
         self._cipher.seal(self._number, plain, into, last=last)
         self._number += 1
 
 
 class Rooms:
-    """Reused buffers for what is sealed whole: memory fresh from the kernel costs more than to encrypt into it."""
+    """Reused buffers for objects that are encrypted whole: memory fresh from the kernel costs more than encrypting into
+    it."""
 
     def __init__(self) -> None:
         self._free: list[bytearray] = []
@@ -58,13 +59,13 @@ class Rooms:
         return bytearray(max(length, _ROOM))
 
     def give_back(self, room: bytearray) -> None:
-        """Nobody reads it any more."""
+        """Release a buffer that is no longer read."""
         if len(self._free) < _MOST_FREE and len(room) == _ROOM:
             self._free.append(room)
 
 
 def sealed_whole(sealing: Sealing, parts: Sequence[Buffer], room: bytearray) -> list[Buffer]:
-    """An object that is in memory, as it lies; `room` holds it, and has to have `Segments.stored` bytes."""
+    """Encrypt an object that is in memory, into `room`, which must have `Segments.stored` bytes."""
     left = sum(memoryview(part).nbytes for part in parts)
     at = 0
     for piece in _segments(parts):
@@ -108,7 +109,7 @@ class EncryptedWriter:
         self._written = written
         self._sealing: Sealing | None = None
         self._left = bytearray()
-        """What no segment is made of yet; a whole one at most, which may be the last."""
+        """Bytes that are not in a segment yet: at most one segment, which may be the last."""
 
     async def write(self, chunk: Buffer) -> None:
         """As the port has it."""
@@ -121,7 +122,7 @@ class EncryptedWriter:
                 return
             await self._inner.write(sealing.seal(memoryview(self._left), last=False))
             self._left = bytearray()
-        # The last segment is sealed as such: nobody knows yet whether more will come.
+        # The last segment is marked as such: whether more will come is not known yet.
         while len(rest) > SEGMENT:
             count = min(_AT_ONCE, (len(rest) - 1) // SEGMENT)
             await self._inner.write(sealing.seal(rest[: count * SEGMENT], last=False))

@@ -1,5 +1,5 @@
-"""Objects in place: bytes that stay in a bucket or folder of somebody else, and are given out from there.
+"""Objects in place: bytes that stay in a foreign bucket or folder, and are read from there.
 
-In our own store lies a small reference in the place of such an object (`reference`): who asks for the object gets our
-file meta information and then the data set from where it lies (`store`). So nobody else has to know.
+Our own store holds a small reference instead of such an object (`reference`): readers get our file meta information,
+and then the data set from its place (`store`). So other code sees no difference.
 """

@@ -1,4 +1,4 @@
-"""Reading an object of which a beginning is ours and the rest lies somewhere else."""
+"""Reading an object whose beginning is ours, and whose rest is in a foreign store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gantry.common.ports.blobs import BlobReader
 
 
 class JoinedReader:
-    """`BlobReader`: first `head`, then all that `rest` gives."""
+    """`BlobReader`: first `head`, then all of `rest`."""
 
     def __init__(self, head: memoryview, rest: BlobReader, size: int) -> None:
         """`size` is that of the whole object."""

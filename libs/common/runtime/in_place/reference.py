@@ -1,4 +1,4 @@
-"""What lies in our store in the place of an object that stays somewhere else (pure).
+"""The reference in our store to an object that stays in a foreign one (pure).
 
 objects/PARTITION/0190c3a/RECEIPT.ref          the reference, read as the object
 left-in-place/PARTITION/0190c3a/RECEIPT.ref    the same, when Gantry does not need the bytes any more: their owner
@@ -27,7 +27,7 @@ _VERSION = 1
 class Reference:
     """Where an object lies: `store` is the name of a bucket or folder in the settings (`storage.in_place`), so that it
     can move; `key` and `tag` are its own (`gantry.common.ports.foreign.ForeignObject`), `size` is in bytes. Its data
-    set begins at `offset`; the object that is given out is `head`, our file meta information, and then the data set."""
+    set begins at `offset`; readers get `head`, our file meta information, and then the data set."""
 
     store: str
     key: str
@@ -38,17 +38,17 @@ class Reference:
 
     @property
     def length(self) -> int:
-        """Bytes of the object that is given out."""
+        """Bytes of the object that readers get."""
         return len(self.head) + self.size - self.offset
 
 
 def left_key(key: str) -> str:
-    """Where it is noted that the bytes behind a reference are not needed any more."""
+    """The key of the note that the bytes behind a reference are no longer needed."""
     return LEFT + key.removeprefix(OBJECTS)
 
 
 def pack_reference(reference: Reference) -> bytes:
-    """The bytes of a reference. A key may have bytes that are no text (file names)."""
+    """The bytes of a reference. A key may have bytes that are not text (file names)."""
     key = reference.key.encode("utf-8", "surrogateescape")
     fields = _VERSION, reference.store, key, reference.tag, reference.size, reference.offset, reference.head
     packed: bytes = msgpack.packb(fields)
@@ -56,8 +56,8 @@ def pack_reference(reference: Reference) -> bytes:
 
 
 def unpack_reference(content: bytes) -> Reference | None:
-    """The reference in what lies under a key; None where it is an object. Raises `Corrupt` for one that is cut off, not
-    whole, or of a later release."""
+    """The reference in what lies under a key; None if it is an object. Raises `Corrupt` for one that is truncated,
+    damaged, or of a later release."""
     if not content.startswith(_MAGIC):
         return None
     try:
@@ -67,5 +67,5 @@ def unpack_reference(content: bytes) -> Reference | None:
         if not whole or not all(isinstance(count, int) for count in (size, offset)) or not 0 <= offset <= size:
             raise ValueError("no reference that is known here")
         return Reference(store, key.decode("utf-8", "surrogateescape"), tag, size, offset, bytes(head))
-    except Exception as error:  # msgpack raises what it likes for bytes that are none of its own
+    except Exception as error:  # msgpack raises exceptions of any type for foreign bytes
         raise Corrupt("the reference of an object in place cannot be read") from error

@@ -1,4 +1,4 @@
-"""The store: an object of which a reference lies here is read from where its bytes are. Nothing is written there."""
+"""The store: an object with a reference here is read from its foreign store, to which nothing is written."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class ForeignStores(Protocol):
     """The buckets and folders in the settings."""
 
     async def get(self, name: str) -> ForeignStore:
-        """One of them. Raises `DependencyUnavailable`, also where no such one is in the settings."""
+        """A store by its name. Raises `DependencyUnavailable`, also if the settings do not have it."""
 
     async def close(self) -> None:
-        """Close those that are open."""
+        """Close the open stores."""
 
 
 class ReferringStore:
-    """`BlobStore` over `inner`, in which references lie beside objects. What `list` says of the size of a reference is
-    what it takes; everything else is about the object.
+    """`BlobStore` over `inner`, in which references lie beside objects. `list` returns the stored size of a reference;
+    everything else is about the object.
 
     An object whose bytes were changed by their owner is `Corrupt`, one that was removed is `NotFound`, one whose bucket
     is not in the settings is `DependencyUnavailable`.
@@ -52,12 +52,13 @@ class ReferringStore:
         self._known: OrderedDict[str, Reference] = OrderedDict()
 
     async def refer(self, key: str, reference: Reference) -> None:
-        """Have an object under a key that lies somewhere else. It is durable when this returns."""
+        """Store a reference to a foreign object under a key. It is durable when this returns."""
         self._known.pop(key, None)
         await self._inner.put(key, [pack_reference(reference)])
 
     async def reference(self, key: str) -> Reference | None:
-        """Where an object lies; None where it lies here. Raises `NotFound`, `Corrupt`, `DependencyUnavailable`."""
+        """Where an object lies; None if it is in our own store. Raises `NotFound`, `Corrupt`,
+        `DependencyUnavailable`."""
         if not is_reference_key(key):
             return None
         known = self._known.get(key)
@@ -67,8 +68,8 @@ class ReferringStore:
         return await self._look(key)
 
     async def left(self) -> AsyncIterator[tuple[str, Reference]]:
-        """What Gantry does not need any more, and its owner may remove: the key of each note, and where the bytes lie.
-        Notes that cannot be read are left out."""
+        """The bytes that Gantry no longer needs, and that their owner may remove: the key of each note, and where the
+        bytes lie. Notes that cannot be read are left out."""
         async for stat in self._inner.list(LEFT):
             try:
                 reference = unpack_reference(await self._beginning(stat.key))
@@ -135,7 +136,7 @@ class ReferringStore:
         return await self._there(key, there, lambda: self._inner.stat(key))
 
     async def delete(self, key: str) -> None:
-        """Remove an object; of one in place the reference. That its owner may remove the bytes is noted before."""
+        """Remove an object; for one in place, its reference, after a note that its owner may remove the bytes."""
         if is_reference_key(key):
             try:
                 reference = await self._look(key)
@@ -149,7 +150,7 @@ class ReferringStore:
         await self._inner.delete(key)
 
     async def bring_back(self, key: str) -> None:
-        """Ask for an archived object; not for one in place: that is its owner's to do, and to pay for."""
+        """Request an archived object; not one in place: that is up to its owner, who pays for it."""
         if await self.reference(key) is None:
             await self._inner.bring_back(key)
 
@@ -161,7 +162,7 @@ class ReferringStore:
         return await self._inner.sweep_unfinished(older_than)
 
     async def check(self) -> None:
-        """Return if an object could be stored now; where objects in place lie is not asked."""
+        """Return if an object could be stored now; the stores of objects in place are not checked."""
         await self._inner.check()
 
     async def close(self) -> None:
@@ -177,8 +178,8 @@ class ReferringStore:
         ask: Callable[[Reference, ForeignStore], Awaitable[T]],
         here: Callable[[], Awaitable[T]],
     ) -> T:
-        """The answer of the store in which an object lies. What is remembered may be old: the bytes may have been
-        copied here meanwhile, and removed there."""
+        """The answer of the store that holds an object. A cached place may be outdated: the bytes may have been copied
+        here meanwhile, and removed there."""
         known = self._known.get(key)
         if known is not None:
             try:
@@ -195,7 +196,7 @@ class ReferringStore:
         try:
             return await ask(reference, store)
         except DependencyUnavailable as error:
-            # Whoever reads this is to know which store it is.
+            # The message must show which store it is.
             raise DependencyUnavailable(f"store in place {reference.store!r}", error.reason) from error
 
     async def _look(self, key: str) -> Reference | None:

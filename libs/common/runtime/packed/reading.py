@@ -1,4 +1,4 @@
-"""One packed object on its way out."""
+"""Reads one packed object."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gantry.common.runtime.packed.workers import BlockWorkers
 from gantry.common.tasks import end_tasks
 
 _AHEAD = 2
-"""Blocks that are unpacked, or have been, before anybody asks for them: what one open object holds in memory."""
+"""Blocks that are unpacked ahead of the reader: the memory of one open object."""
 
 
 class PackedReader:
-    """`BlobReader` of the bytes from `offset` to `end` of an object. It closes `stored`, the reader of the blocks in
-    which they lie."""
+    """`BlobReader` of the bytes from `offset` to `end` of an object. It closes `stored`, the reader of the blocks that
+    contain them."""
 
     def __init__(self, stored: BlobReader, table: BlockTable, offset: int, end: int, workers: BlockWorkers) -> None:
         self.size = table.size
@@ -55,14 +55,14 @@ class PackedReader:
     async def _next(self) -> None:
         if self._head is None:
             self._head = await self._ready.get()
-        # A block that failed stays the next one: whoever asks again is told again.
+        # A failed block stays the next one: a repeated read fails again.
         self._block = memoryview(await self._head)[self._skip :]
         self._skip, self._head = 0, None
 
     async def _fetch(self) -> None:
         for number in self._blocks:
             block = self._table.blocks[number]
-            # A failure is that of the next block: whoever waits for it gets it, and what was read before is good.
+            # A failure belongs to the next block: its reader gets the error, and the blocks before it are good.
             stored = bytearray(block.stored)
             failure: Exception | None = None
             try:
@@ -107,8 +107,8 @@ class StoredBytes:
 async def parts_of(
     parts: Sequence[Part], table: BlockTable, stored: bytes | None, inner: BlobStore, workers: BlockWorkers
 ) -> list[bytes]:
-    """Parts of one object, in their order; each block that several lie in is read once. `stored` is all of the packed
-    object, where that is known. Raises `Corrupt`, `NotFound`, `DependencyUnavailable`."""
+    """Parts of one object, in their order; a block that contains several is read once. `stored` is the whole packed
+    object, if it is at hand. Raises `Corrupt`, `NotFound`, `DependencyUnavailable`."""
     numbers = sorted({number for part in parts for number in table.covering(part.offset, part.length)})
     places = [Part(parts[0].key, table.places[number], table.blocks[number].stored) for number in numbers]
     if stored is not None:

@@ -1,4 +1,4 @@
-"""The store: packs what is written and unpacks what is read, over another store."""
+"""The store: packs on writing and unpacks on reading, over another store."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _AT_ONCE = 32
 
 
 class PackedStore:
-    """`BlobStore` over `inner`, which holds packed objects and such as lie there as they came. What `list` says of an
-    object's size is what it takes; everything else is about the object as it came."""
+    """`BlobStore` over `inner`, which holds packed objects and plain ones. `list` returns the stored size of an object;
+    everything else is about the original object."""
 
     def __init__(self, inner: BlobStore, processes: int = 2) -> None:
         self._inner = inner
@@ -99,7 +99,7 @@ class PackedStore:
         await self._inner.close()
 
     async def _stored(self, key: str, look: Look, begin: int, end: int) -> BlobReader:
-        """The reader of the blocks that some bytes lie in."""
+        """The reader of the blocks that contain some bytes."""
         first, last = _bounds(look.table, begin, end)
         if look.stored is not None:
             return StoredBytes(memoryview(look.stored)[first:last])

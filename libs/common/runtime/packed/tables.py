@@ -1,4 +1,4 @@
-"""Which objects of a store are packed, and their tables: read once and remembered for a while."""
+"""Which objects of a store are packed, and their tables: read once and cached for a while."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from gantry.common.errors import Corrupt
 from gantry.common.ports.blobs import BlobStore, Part
 
 _PROBE = 256 << 10
-"""Bytes of an object that are read to see what it is: most packed images are not longer."""
+"""Bytes of an object that are read to identify it: most packed images are not longer."""
 _MOST_OBJECTS = 4096
 _MOST_BLOCKS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an object is: the table of a packed one, None for one that lies as it came; and all that is stored of it,
-    where that was read, too."""
+    """How an object is stored: the table of a packed one, None for a plain one; and all its stored bytes, if they were
+    read, too."""
 
     table: BlockTable | None
     stored: bytes | None = None
 
 
 class Tables:
-    """Those of one store."""
+    """The tables of one store."""
 
     def __init__(self, inner: BlobStore) -> None:
         self._inner = inner
@@ -33,7 +33,7 @@ class Tables:
         self._blocks = 0
 
     async def look(self, key: str) -> Look:
-        """What an object is. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
+        """How an object is stored. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
         if key in self._known:
             self._known.move_to_end(key)
             return Look(self._known[key])
@@ -42,7 +42,7 @@ class Tables:
         return look
 
     def forget(self, key: str) -> None:
-        """It is removed, or written anew."""
+        """Drop what is known of an object that is removed or rewritten."""
         table = self._known.pop(key, None)
         self._blocks -= _weight(table) if table is not None else 0
 

@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import msgpack
 
 LENGTH = Struct("<I")
-"""Stands before each message, which is msgpack."""
+"""The length before each message, which is msgpack."""
 MOST = 16 << 20
-"""Bytes of a message."""
+"""Most bytes of a message."""
 _MEMORY = 2 << 30
 
 
 def main() -> None:
-    """Serve requests from standard input. The end of it is the end of whoever asks."""
+    """Serve requests from standard input. Its end means that the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -40,8 +40,8 @@ def _message(file: BinaryIO) -> bytes | None:
 
 
 def _perform(what: str, data: bytes, numbers: list[int]) -> list[Any]:
-    """`numbers` are those of the strip, of which there may be none, or of the block."""
-    # What is only needed here is imported here: whoever starts this process imports this module, too.
+    """`numbers` are those of the strip, if there is one, or of the block."""
+    # Imported here, since only this process needs it: its parent imports this module, too.
     from gantry.common.dicom.packing.coding import pack, unpack
     from gantry.common.dicom.packing.cutting import Cut, Strip
     from gantry.common.dicom.packing.form import Block, Coding

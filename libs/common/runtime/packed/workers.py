@@ -1,5 +1,5 @@
-"""The processes in which blocks are coded: a codec keeps the interpreter to itself while it works, and must not stop
-everybody else."""
+"""The processes in which blocks are coded: a codec blocks the interpreter while it works, and must not stop other
+work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gantry.common.telemetry.logs import get_logger
 
 _MODULE = "gantry.common.runtime.packed.worker"
 _DEADLINE = 60.0
-"""Seconds for one block, the start of a process included: a block takes some hundredths."""
+"""Seconds for one block, including the start of a process: a block takes some hundredths."""
 _ATTEMPTS = 2
 _DEPENDENCY = "codec process"
 logger = get_logger("packing")
@@ -41,8 +41,7 @@ class BlockWorkers:
         self._closed = False
 
     async def pack(self, cut: Cut) -> tuple[Block, bytes]:
-        """A block, and what is stored of it (`gantry.common.dicom.packing.coding.pack`). Raises
-        `DependencyUnavailable`."""
+        """The stored form of a block (`gantry.common.dicom.packing.coding.pack`). Raises `DependencyUnavailable`."""
         (coding, *others), stored = await self._ask("pack", cut.data, cut.strip or ())
         return Block(Coding(coding), *others), stored
 
@@ -58,7 +57,7 @@ class BlockWorkers:
         return bytes(data)
 
     async def close(self) -> None:
-        """End the processes. What they work on fails."""
+        """End the processes. Their current jobs fail."""
         self._closed = True
         for process in (*self._busy, *self._idle):
             await _end(process)
@@ -83,7 +82,7 @@ class BlockWorkers:
             async with asyncio.timeout(_DEADLINE):
                 answer = await _exchange(process, request)
         except BaseException as error:
-            # Also if the caller gave up: what the worker would answer belongs to nobody.
+            # Also if the caller gave up: the worker's answer would have no receiver.
             await _end(process)
             if isinstance(error, (OSError, EOFError, TimeoutError)):
                 raise _Ended(f"{type(error).__name__}, exit code {process.returncode}") from error

@@ -1,5 +1,5 @@
-"""One object on its way in: cut into blocks, which are written as they become shorter; or as it came where too little
-would be won."""
+"""Writes one object: cut into blocks, which are written in their shorter form; or unchanged if too little would be
+saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.common.runtime.packed.workers import BlockWorkers
 from gantry.common.tasks import end_tasks
 
 _SMALL = 64 << 10
-"""Pieces without samples that are shorter than this stay as they are: headers are read often."""
+"""Pieces without samples that are shorter than this are not packed: headers are read often."""
 _AHEAD = 3
 """Blocks that are coded, or wait for it, at once."""
 _TRIAL = 4 << 20
@@ -36,7 +36,7 @@ class PackedWriter:
         self._held: list[tuple[Cut, Block, bytes]] = []
         self._blocks: list[Block] = []
         self._packs: bool | None = None
-        """None while it is not decided."""
+        """None while undecided."""
 
     async def write(self, chunk: Buffer) -> None:
         """As the port has it."""
@@ -65,7 +65,7 @@ class PackedWriter:
 
     async def _add(self, cuts: Iterable[Cut]) -> None:
         for cut in cuts:
-            if self._packs is False:  # decided meanwhile: the rest of what was fed
+            if self._packs is False:  # decided meanwhile: the rest of the given bytes
                 await self._write_waiting()
                 await self._inner.write(cut.data)
                 continue
@@ -78,7 +78,7 @@ class PackedWriter:
                 await self._inner.write(cut.data)
 
     async def _write_waiting(self) -> None:
-        """What waits to be coded, of an object that lies as it came."""
+        """Write the waiting bytes of an object that is not packed."""
         while self._coding:
             cut, task = self._coding.popleft()
             await end_tasks(task)
@@ -105,7 +105,7 @@ class PackedWriter:
         length = sum(block.length for _, block, _ in self._held)
         worth = sum(block.stored for _, block, _ in self._held) <= length * _WORTH
         first = self._held[0][0].data if self._held else b""
-        # What begins as a packed object does would be taken for one.
+        # An object that begins like a packed one would be taken for one.
         self._packs = bool(length) and (worth or begins_alike(first))
         if self._packs:
             await self._inner.write(HEAD)

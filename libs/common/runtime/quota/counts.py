@@ -1,8 +1,8 @@
-"""The newest count that has ended, in the bucket, and listings of what came since.
+"""The newest finished count, in the bucket, and listings of later objects.
 
     state/quota/RECEIPT.json: a count, named by when it began; the newest counts.
 
-A pass that goes on now hides in `state/usage/` the one before it, which is needed until the new one has ended.
+In `state/usage/` a running pass hides the one before it, which is needed until the new one has ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ROOT = "state/quota/"
 
 
 async def newest_count(objects: BlobStore) -> StoredCount | None:
-    """None before the first count has ended. Raises `DependencyUnavailable`."""
+    """The newest count; None before the first has ended. Raises `DependencyUnavailable`."""
     keys = [stat.key async for stat in objects.list(_ROOT)]
     for key in reversed(keys):
         try:
@@ -32,7 +32,7 @@ async def newest_count(objects: BlobStore) -> StoredCount | None:
 
 
 async def write_count(objects: BlobStore, count: StoredCount) -> None:
-    """Make a count that has ended durable, and remove older ones. Raises `DependencyUnavailable`."""
+    """Make a finished count durable, and remove older ones. Raises `DependencyUnavailable`."""
     key = f"{_ROOT}{Receipt.at(count.begun_at).id}.json"
     await objects.put(key, [json.dumps(asdict(count)).encode()])
     async for stat in objects.list(_ROOT):
@@ -41,7 +41,7 @@ async def write_count(objects: BlobStore, count: StoredCount) -> None:
 
 
 async def bytes_by_folder(objects: BlobStore, partition: str, first: int, last: int) -> dict[int, int]:
-    """What lies in the folders from `first` to `last`, without references to objects of somebody else. Raises
+    """Bytes in the folders from `first` to `last`, without references to foreign objects. Raises
     `DependencyUnavailable`."""
     found: dict[int, int] = {}
     for prefix in covering(first, last):

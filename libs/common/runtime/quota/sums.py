@@ -1,9 +1,9 @@
-"""What an archive holds, added up: a count up to a folder of the object store, listings of the folders from there on,
-and what this process stored since they were listed. Pure.
+"""The size of an archive: a count up to a folder of the object store, listings of the folders from there on, and what
+this process stored since they were listed. Pure.
 
 Objects lie in a folder for each 2^20 ms (17 minutes) of arrival (`Receipt.object_key`). A count of the index covers the
-folders before `StoredCount.since`, which lies well before the count began: what it covers was indexed by then. Of the
-folders from there on the object store itself says what lies in them, whoever stored it.
+folders before `StoredCount.since`, which lies well before the count began: what it covers was indexed by then. Later
+folders are listed in the object store itself, whichever process wrote to them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from gantry.common.ids import FOLDER_MS
 
 _MARGIN_MS = 3_600_000
-"""An object is received, stored and indexed within this time, or a count may leave it out until the next one."""
+"""An object is received, stored and indexed within this time; otherwise a count may miss it until the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCount:
-    """A count that has ended. `settled`: bytes of the data sets of current objects that came before `since`, without
-    those that lie in place at somebody else's. Times in microseconds since the epoch."""
+    """A finished count. `settled`: bytes of the data sets of current objects that arrived before `since`, without
+    foreign ones in place. Times in microseconds since the epoch."""
 
     begun_at: int
     finished_at: int
@@ -33,7 +33,7 @@ class StoredCount:
 
 
 def folder_of(now_us: int) -> int:
-    """The folder of what arrives now."""
+    """The folder of objects that arrive now."""
     return now_us // 1000 // FOLDER_MS
 
 
@@ -50,25 +50,25 @@ class StoredSums:
         self._since: int | None = None
         self._listed: dict[int, int] = {}
         self._listed_to = -1
-        """Folders from `_since` to here were listed when nothing more was to be expected in them."""
+        """Folders from `_since` to here were listed when no more objects were expected in them."""
         self._turn = 0
         self._own: dict[int, int] = {}
-        """What this process stored, by folder, and no listing has found yet."""
+        """Bytes that this process stored and no listing has found yet, by folder."""
         self._under_way = 0
         self._sum = 0
 
     @property
     def used(self) -> int:
-        """Bytes. What is under way is among them."""
+        """Bytes, including objects under way."""
         return self._sum + self._under_way
 
     def begin(self, now_us: int) -> None:
-        """Nothing was counted yet: count from a little before now on."""
+        """There is no count yet: start a little before now."""
         if self._since is None:
             self._start(covered_to(now_us))
 
     def counted(self, count: StoredCount) -> None:
-        """A count has ended. An older one than the one that is known changes nothing."""
+        """A count has ended. One older than the known one changes nothing."""
         if self.count is not None and count.begun_at <= self.count.begun_at:
             return
         self.count = count
@@ -86,9 +86,9 @@ class StoredSums:
     # ---- listings
 
     def due(self, now_us: int) -> list[tuple[int, int]]:
-        """The folders to list now, as first and last of each run: those that were not listed yet, or when more could
-        come, and the newest two; others in which this process stored something; and one more in turn, from which
-        something may be gone."""
+        """The folders to list now, as first and last of each run: those not listed yet, or listed when more could still
+        arrive, and the newest two; others to which this process wrote; and one more in turn, since objects may have
+        been removed from it."""
         if self._since is None:
             return []
         newest = folder_of(now_us)
@@ -100,11 +100,11 @@ class StoredSums:
         return [*((folder, folder) for folder in sorted(older)), (first, newest + 1)]
 
     def listing(self, first: int, last: int) -> Mapping[int, int]:
-        """A listing of folders begins: what this process stored in them by now, which the listing will find."""
+        """A listing of folders begins. Returns what this process stored in them by now, which the listing will find."""
         return {folder: size for folder, size in self._own.items() if first <= folder <= last}
 
     def listed(self, first: int, last: int, found: Mapping[int, int], own: Mapping[int, int], now_us: int) -> None:
-        """The listing has ended: bytes by folder, and what `listing` said."""
+        """The listing has ended: bytes by folder, and the result of `listing`."""
         for folder in [one for one in self._listed if first <= one <= last]:
             del self._listed[folder]
         self._listed |= {folder: size for folder, size in found.items() if first <= folder <= last and size}
@@ -115,7 +115,7 @@ class StoredSums:
             else:
                 self._own.pop(folder, None)
         if first <= self._listed_to + 1:
-            # Of the newest two, more may come after this listing, however long it is until the next one.
+            # The newest two may still get objects after this listing, however late the next one is.
             self._listed_to = max(self._listed_to, min(last, folder_of(now_us) - 2))
         self._add_up()
 
@@ -126,11 +126,11 @@ class StoredSums:
         self._under_way += size
 
     def release(self, size: int) -> None:
-        """It was not."""
+        """The object was not stored."""
         self._under_way -= size
 
     def store(self, size: int, folder: int) -> None:
-        """It was, in this folder."""
+        """The object was stored, in this folder."""
         self._under_way -= size
         self._own[folder] = self._own.get(folder, 0) + size
         self._sum += size

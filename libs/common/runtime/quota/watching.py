@@ -1,4 +1,4 @@
-"""Looks now and then at what the archive holds, and says whether an object may still be stored."""
+"""Checks the size of the archive now and then, and decides whether an object may still be stored."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ EVERY_SECONDS = 30.0
 _FIRST_SECONDS = 1.0
 _START_SECONDS = 10.0
 _LATE_SECONDS = 3600.0
-"""A count may take so long beyond twice the time that lies between two of them."""
+"""A count is late this long after twice the time between two counts."""
 _SAID_SECONDS = 3600.0
 logger = get_logger("quota")
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaStand:
-    """What may be held and what is, in bytes. `counted_at`: when the count it stands on has ended, in microseconds
-    since the epoch; 0 where nothing was counted yet, and what was stored before is not in `used`. `late`: there should
-    be a newer count. `listed`: what came since is in `used`."""
+    """The limit and the usage, in bytes. `counted_at`: when the count behind it ended, in microseconds since the epoch;
+    0 if nothing was counted yet, and earlier objects are not in `used`. `late`: there should be a newer count.
+    `listed`: later objects are in `used`."""
 
     bytes: int
     used: int
@@ -55,7 +55,7 @@ class Quota:
         self._sums = StoredSums()
         self._looked = False
         self.begun = False
-        """Whether somebody in this process looks."""
+        """Whether this process runs the checks."""
         self._turn = asyncio.Lock()
         self._hourly = RateLimited(_SAID_SECONDS)
         self._refusals = RateLimited()
@@ -63,14 +63,15 @@ class Quota:
     # ---- looking
 
     async def start(self) -> None:
-        """Look for the first time, before the first object comes. What takes longer, or fails, `run` does again."""
+        """Check for the first time, before the first object arrives. If that takes too long, or fails, `run` repeats
+        it."""
         self.begun = True
         with suppress(GantryError, TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self.look()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check for ever."""
         while True:
             await self._clock.sleep(EVERY_SECONDS if self._looked else _FIRST_SECONDS)
             try:
@@ -79,8 +80,8 @@ class Quota:
                 self._say("what is used was not found out", error=error)
 
     async def look(self) -> None:
-        """Read the newest count, and list what came since. Raises `DependencyUnavailable`; then what was known before
-        still counts, with what this process stored since."""
+        """Read the newest count, and list later objects. Raises `DependencyUnavailable`; the earlier result then stays
+        valid, plus what this process stored since."""
         async with self._turn:
             count = await newest_count(self._objects)
             now = self._clock.now_us()
@@ -101,7 +102,7 @@ class Quota:
                 self._say("the count of what is stored is old: what was deleted since may still be in what is used")
 
     def stand(self) -> QuotaStand:
-        """What is known now."""
+        """The current state."""
         count = self._sums.count
         counted_at = 0 if count is None else count.finished_at
         late = self._clock.now_us() - counted_at > self._late_after * 1e6
@@ -110,7 +111,7 @@ class Quota:
     # ---- deciding
 
     def refuses(self) -> QuotaReached | None:
-        """Why nothing can be stored now; None where something can."""
+        """Why nothing can be stored now; None if objects can be."""
         return None if self._sums.used < self._limit else QuotaReached()
 
     def fits(self, size: int) -> bool:
@@ -118,8 +119,8 @@ class Quota:
         return self._sums.used + size <= self._limit
 
     def reserve(self, size: int, *, beyond: bool = False) -> Callable[[Receipt | None], None]:
-        """An object of `size` bytes is to be stored; raises `QuotaReached` where it does not fit, unless it may go
-        `beyond`. What is returned is called once, with its receipt where it was stored."""
+        """An object of `size` bytes is to be stored; raises `QuotaReached` if it does not fit, unless it may go
+        `beyond`. The returned function is called once, with the object's receipt if it was stored."""
         if not beyond and not self.fits(size):
             raise QuotaReached
         self._sums.reserve(size)

@@ -70,7 +70,7 @@ def _above(connection: sqlite3.Connection, series: int, receipt: str) -> _Attrib
 
 
 def above_of(connection: sqlite3.Connection, study: int) -> _Attributes | None:
-    """The attributes above IMAGE of the elected instance of a study, as it says them; None where it has none."""
+    """The attributes above IMAGE of the elected instance of a study, uncorrected; None if it has none."""
     elected = connection.execute(
         "SELECT first, id FROM series WHERE study_id = ? ORDER BY first, id LIMIT 1", (study,)
     ).fetchone()

@@ -52,7 +52,7 @@ _EARLIEST = """
 
 
 def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
-    """Take entries in, inside the transaction that is open. Those of hidden receipts are buried."""
+    """Apply entries, inside the open transaction. Those of hidden receipts are buried."""
     hidden = _hidden(connection, entries)
     bury(connection, hidden.values())
     taken = iter(_apply(connection, [e for e in entries if (e.partition, e.receipt) not in hidden]))
@@ -61,12 +61,12 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
 
 
 def decide(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
-    """Join fates, inside the transaction that is open."""
+    """Join fates, inside the open transaction."""
     graves.decide(connection, decisions, partial(apply, connection), partial(lose, connection))
 
 
 def _hidden(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], InstanceEntry]:
-    """Those of the entries whose receipts are hidden."""
+    """The entries whose receipts are hidden."""
     asked = json.dumps(sorted({(entry.partition, entry.receipt) for entry in entries}))
     fates = {
         (partition, receipt): unpack_fate(fate) for partition, receipt, fate in connection.execute(_FATES, (asked,))
@@ -112,7 +112,7 @@ def lose(connection: sqlite3.Connection, losses: Sequence[Loss]) -> None:
     ]
     connection.executemany("UPDATE receipt SET lost = 1 WHERE instance_id = ? AND receipt = ?", marked)
     _locate(connection, [number for number, _ in marked])
-    # One that is hidden may come back, and is lost then.
+    # A hidden receipt may be restored, and is lost even then.
     buried = [(loss.partition, loss.receipt) for loss in losses]
     connection.executemany("UPDATE fate SET lost = 1 WHERE partition = ? AND receipt = ?", buried)
 
@@ -165,7 +165,7 @@ def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | b
     kept = election.kept if election.new else None
     for e in election.new:
         aside = kept is not None and (e.digest, e.transfer_syntax_uid) != (kept.digest, kept.transfer_syntax)
-        # Of the same bytes, what was coerced may differ.
+        # Receipts of the same bytes may differ in their coercion.
         has_own = aside or (is_coerced(e) and e.receipt != election.kept.receipt)
         object_at = e.object_key, e.data_set_offset
         yield (

@@ -1,4 +1,4 @@
-"""Corrections of studies and patients: joined to what is known, read, and what they make of a study."""
+"""Corrections of studies and patients: stored, read, and their effect on a study."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gantry.common.ports.index import CorrectedStudy, CorrectionChange
 
 
 def correct(connection: sqlite3.Connection, changes: Sequence[CorrectionChange]) -> None:
-    """Join corrections, inside the transaction that is open, and compute anew what they are about."""
+    """Join corrections, inside the open transaction, and recompute what they affect."""
     studies: set[int] = set()
     for change in changes:
         known = corrections_of(connection, change.partition, change.study_instance_uid, change.patient)
         joined = known | change.corrections
         if joined == known:
             continue
-        # Before it is written: the studies are still under the patient where the walk ended before.
+        # Before it is written: the studies are still under the patient at the previous end of the walk.
         studies.update(_studies_of(connection, change))
         connection.execute(
             "INSERT INTO correction (partition, study, patient, state) VALUES (?, ?, ?, ?)"
@@ -30,7 +30,7 @@ def correct(connection: sqlite3.Connection, changes: Sequence[CorrectionChange])
 
 
 def _studies_of(connection: sqlite3.Connection, change: CorrectionChange) -> Iterable[int]:
-    """The studies that a change may be about: all of the patients where the walk may end, or the one that it names."""
+    """The studies that a change may affect: all of the patients where the walk may end, or the one that it names."""
     if change.study_instance_uid:
         rows = connection.execute(
             "SELECT id FROM study WHERE partition = ? AND uid = ?", (change.partition, change.study_instance_uid)
@@ -48,8 +48,8 @@ def _studies_of(connection: sqlite3.Connection, change: CorrectionChange) -> Ite
 
 
 def walk_from(connection: sqlite3.Connection, partition: str, patient: str) -> list[str]:
-    """The patients that merges lead to from one, itself included. Whoever walks from elsewhere may end at any of them,
-    where merges lead in a circle."""
+    """The patients to which merges lead from one, including itself. If merges form a circle, a walk from elsewhere may
+    end at any of them."""
     walk, left = dict[str, None](), [patient]
     while left:
         key = left.pop()
@@ -61,7 +61,7 @@ def walk_from(connection: sqlite3.Connection, partition: str, patient: str) -> l
 
 
 def corrected_study(connection: sqlite3.Connection, partition: str, study: str) -> CorrectedStudy | None:
-    """What makes a study what it is shown as; None where it is not there."""
+    """The corrections behind the shown values of a study; None if it does not exist."""
     row = connection.execute("SELECT id FROM study WHERE partition = ? AND uid = ?", (partition, study)).fetchone()
     own = None if row is None else above_of(connection, row[0])
     if own is None:

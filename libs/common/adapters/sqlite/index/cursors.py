@@ -1,4 +1,4 @@
-"""Where a listing continues: the place of the last document, as the start of the walk."""
+"""Where a listing continues: the position of the last document, as the start of the walk."""
 
 from __future__ import annotations
 

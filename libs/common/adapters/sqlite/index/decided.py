@@ -1,4 +1,4 @@
-"""What was decided about receipts and studies, read and noted."""
+"""Decisions about receipts and studies, read and written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str
 
 
 def fated_receipts(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-    """The same with what they were receipts of."""
+    """The same with their instances."""
     rows = connection.execute(
         "SELECT f.study, f.series, f.uid, f.receipt, f.fate, f.entry FROM json_each(?2) AS asked CROSS JOIN fate AS f"
         " ON f.partition = ?1 AND f.receipt = asked.value",
@@ -40,9 +40,9 @@ def fated(
     limit: int,
     instances: Sequence[str] = (),
 ) -> list[FatedReceipt]:
-    """Receipts that something was decided about, behind the study and receipt `after`; of one study if it is named, and
-    of that of some SOP Instance UIDs."""
-    # Each with the bounds of its index: a study is not looked for among all that was ever decided.
+    """Receipts with decisions, after the study and receipt `after`; of one study if it is named, and within it of some
+    SOP Instance UIDs."""
+    # Each with the bounds of its index: a study is not searched among all decisions ever made.
     values: tuple[str, ...]
     bounds, values = ("study = ? AND receipt > ?", (study, after[1])) if study else ("(study, receipt) > (?, ?)", after)
     if instances:
@@ -64,7 +64,7 @@ def _fated(row: Sequence[Any]) -> FatedReceipt:
 
 
 def hold(connection: sqlite3.Connection, changes: Sequence[HoldChange]) -> None:
-    """Note holds, inside the transaction that is open."""
+    """Write holds, inside the open transaction."""
     connection.executemany(
         "INSERT INTO hold (partition, study, hold, placed, released) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET placed = max(placed, excluded.placed), released = max(released, excluded.released)",
@@ -73,7 +73,7 @@ def hold(connection: sqlite3.Connection, changes: Sequence[HoldChange]) -> None:
 
 
 def holds(connection: sqlite3.Connection, partition: str, study: str) -> list[str]:
-    """The holds on a study that stand."""
+    """The holds in force on a study."""
     rows = connection.execute(
         "SELECT hold FROM hold WHERE partition = ? AND study = ? AND placed AND NOT released ORDER BY hold",
         (partition, study),
@@ -82,7 +82,7 @@ def holds(connection: sqlite3.Connection, partition: str, study: str) -> list[st
 
 
 def held(connection: sqlite3.Connection, partition: str, after: str, limit: int) -> list[StandingHolds]:
-    """Studies and patients on which holds stand, behind one of them, `limit` at most."""
+    """Studies and patients under holds, after a given one, at most `limit`."""
     rows = connection.execute(
         "SELECT study, json_group_array(hold) FROM (SELECT study, hold FROM hold WHERE partition = ? AND study > ?"
         " AND placed AND NOT released ORDER BY study, hold) GROUP BY study ORDER BY study LIMIT ?",
@@ -92,7 +92,7 @@ def held(connection: sqlite3.Connection, partition: str, after: str, limit: int)
 
 
 def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) -> None:
-    """Note accesses, inside the transaction that is open."""
+    """Write accesses, inside the open transaction."""
     connection.executemany(
         "INSERT INTO access (partition, study, at) VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
@@ -101,6 +101,6 @@ def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) ->
 
 
 def last_access(connection: sqlite3.Connection, partition: str, study: str) -> int:
-    """When a study was accessed last, in microseconds; 0: never."""
+    """When a study was last accessed, in microseconds; 0: never."""
     row = connection.execute("SELECT at FROM access WHERE partition = ? AND study = ?", (partition, study)).fetchone()
     return 0 if row is None else int(row[0])

@@ -1,4 +1,4 @@
-"""What the corrections in the tables make of a study."""
+"""The effect of the corrections in the tables on a study."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def effect(
     own: Mapping[int, Any],
     of_study: Corrections | None = None,
 ) -> tuple[Effect, dict[str, Corrections]]:
-    """What applies to a study that says `own` of itself, and the corrections of the patients on the walk. `of_study`
-    are other corrections than its own."""
+    """The effect on a study with the own values `own`, and the corrections of the patients on the walk. `of_study`
+    replaces its own corrections."""
     of_study = corrections_of(connection, partition, study) if of_study is None else of_study
     known: dict[str, Corrections] = {}
     while True:

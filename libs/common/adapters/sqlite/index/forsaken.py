@@ -17,7 +17,7 @@ from gantry.common.ports.index import Forsaken
 def page(
     connection: sqlite3.Connection, partition: str, after: tuple[str, str], limit: int
 ) -> tuple[list[Forsaken], tuple[str, str] | None]:
-    """Of the next `limit` subjects behind `after`, those that nothing is left of; and where the next page begins, None
+    """The subjects of which nothing is left, among the next `limit` after `after`; and where the next page begins, None
     at the end."""
     rows = connection.execute(
         "SELECT study, patient, state FROM correction WHERE partition = ? AND (study, patient) > (?, ?)"
@@ -55,7 +55,7 @@ def _is_collected(connection: sqlite3.Connection, partition: str, study: str) ->
 
 
 def _has_studies(connection: sqlite3.Connection, partition: str, patient: str) -> bool:
-    """Whether the walk of a study that is there passes a patient."""
+    """Whether the walk of an existing study includes a patient."""
     for end in walk_from(connection, partition, patient):
         row = connection.execute(
             "SELECT 1 FROM patient JOIN study ON study.patient_id = patient.id WHERE patient.partition = ?"
@@ -68,15 +68,16 @@ def _has_studies(connection: sqlite3.Connection, partition: str, patient: str) -
 
 
 def _other_walks(connection: sqlite3.Connection, partition: str) -> Iterator[str]:
-    """The patients on the walks of what may come back, and on those that studies would have if corrections of their
-    identity were withdrawn."""
+    """The patients on the walks of receipts that may be restored, and on those that studies would have if corrections
+    of their identity were withdrawn."""
     for study, own in _owns(connection, partition):
         for of_study in (None, NOTHING):
             yield from effect(connection, partition, study, own, of_study)[0].walk
 
 
 def _owns(connection: sqlite3.Connection, partition: str) -> Iterator[tuple[str, Mapping[int, Any]]]:
-    """What hidden receipts say of their studies, each once, and what studies that were assigned say of themselves."""
+    """The study values of hidden receipts, each once, and the own values of studies that were assigned to another
+    patient."""
     seen: set[tuple[str, str]] = set()
     for (packed,) in connection.execute("SELECT entry FROM fate WHERE partition = ? AND entry != X''", (partition,)):
         entry = unpack_entry(packed)

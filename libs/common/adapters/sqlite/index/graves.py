@@ -1,7 +1,7 @@
-"""What was decided about receipts: those that are hidden leave the tables, with all that it takes to come back.
+"""Decisions about receipts: hidden ones leave the tables, with everything needed to restore them.
 
-An instance of which a receipt is hidden or comes back is taken out whole, and what is left of it is applied anew: so
-deleting ends where it would have ended had the deletion come first.
+An instance with a receipt that is hidden or restored is removed completely, and its remaining receipts are applied
+again: so the result is the same as if the deletion had come first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Apply = Callable[[Sequence[InstanceEntry]], object]
 
 
 def fate_of(connection: sqlite3.Connection, partition: str, receipt: str) -> Fate:
-    """What was decided about a receipt."""
+    """The decisions about a receipt."""
     row = connection.execute(
         "SELECT fate FROM fate WHERE partition = ? AND receipt = ?", (partition, receipt)
     ).fetchone()
@@ -31,7 +31,7 @@ def fate_of(connection: sqlite3.Connection, partition: str, receipt: str) -> Fat
 
 
 def bury(connection: sqlite3.Connection, entries: Iterable[InstanceEntry], lost: bool = False) -> None:
-    """Put the entries of hidden receipts where they come back from; of what is collected nothing is kept."""
+    """Store the entries of hidden receipts for their restoration; nothing is stored of collected ones."""
     for entry in entries:
         collected = fate_of(connection, entry.partition, entry.receipt).collected
         connection.execute(
@@ -46,10 +46,10 @@ def decide(
     apply: Apply,
     lose: Callable[[Sequence[Loss]], None],
 ) -> None:
-    """Join fates, inside the transaction that is open; `apply` and `lose` are those of this connection."""
+    """Join fates, inside the open transaction; `apply` and `lose` are those of this connection."""
     hidden: dict[tuple[str, InstanceKey], set[str]] = {}
     back: list[Known] = []
-    # All of them first: of a deletion and its restoration in one call, what they come to counts.
+    # All of them first: of a deletion and its restoration in one call, the result counts.
     fates = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
     hide(connection, {receipt: fate.hidden for receipt, fate in fates.items()})
     for decision in {(decision.partition, decision.receipt): decision for decision in decisions}.values():
@@ -94,7 +94,7 @@ def _forget(connection: sqlite3.Connection, decision: Decision) -> None:
 
 
 def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[Known]:
-    """The receipt that is not hidden any more, if it was."""
+    """The receipt that is no longer hidden, if it was."""
     at = decision.partition, decision.receipt
     entry, lost = connection.execute("SELECT entry, lost FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
     connection.execute("UPDATE fate SET entry = X'', lost = 0 WHERE partition = ? AND receipt = ?", at)
@@ -104,8 +104,8 @@ def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[Known]:
 def _take_out(
     connection: sqlite3.Connection, partition: str, instance: InstanceKey, hidden: set[str], touched: set[int]
 ) -> list[Known]:
-    """Take an instance out of the tables where one of the `hidden` receipts is in them: these are buried, the others
-    are what is left. `touched` are the series that are no longer what they were."""
+    """Remove an instance from the tables if one of the `hidden` receipts is in them: these are buried, the others
+    remain. `touched` are the series that have changed."""
     row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
     if row is None:
         return []
@@ -154,8 +154,8 @@ def _known(
 
 
 def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey, *, other_bytes: bool) -> None:
-    """Before another receipt becomes current: what is current now is kept with its receipt, where it follows from no
-    entry of the new one (it has `other_bytes`, or something was coerced of this one)."""
+    """Before another receipt becomes current: the current entry is stored with its receipt, unless it follows from the
+    new one (it does not if the new one has `other_bytes`, or this one was coerced)."""
     row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
     if row is None:
         return
@@ -168,7 +168,7 @@ def keep_displaced(connection: sqlite3.Connection, partition: str, instance: Ins
                 "UPDATE receipt SET entry = ? WHERE instance_id = ? AND receipt = ?",
                 (pack_entry(known.entry), row[0], known.entry.receipt),
             )
-            return  # one is enough: others of the same bytes differ in where they are
+            return  # one is enough: others of the same bytes differ only in their place
 
 
 def _uids(instance: InstanceKey) -> tuple[str, str, str]:

@@ -64,8 +64,7 @@ class SqliteIndex:
         replaces: FilePath | None = None,
         attributes: AttributeTable = STANDARD,
     ) -> None:
-        """`replaces` is the file of the index of which this one is the successor; `attributes` are those of a new
-        file."""
+        """`replaces` is the file of the index that this one will replace; `attributes` are those of a new file."""
         self._path = path
         self._attributes = attributes
         self._replaces = replaces
@@ -334,7 +333,7 @@ class SqliteIndex:
             await asyncio.to_thread(remove, self._replaces)
 
     async def _matches(self, query: Query, after: Resumed = FROM_THE_BEGINNING) -> AsyncIterator[list[Row]]:
-        """The rows of the query's level that match, in pages that may be empty."""
+        """The matching rows of the query's level, in pages that may be empty."""
         tests = {level: _test(query, level) for level in Level}
         if query.level is Level.PATIENT:
             path = patient_path(narrowing(query))
@@ -392,7 +391,7 @@ class SqliteIndex:
                                     yield one
 
     async def _path_of(self, query: Query) -> Path:
-        """The path into the studies; where only series or instances are named, into theirs."""
+        """The path into the studies; if only series or instances are named, into theirs."""
         path = path_of_studies(query)
         for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
             uids = None if path.column else uids_of(query.conditions.get(tag))
@@ -420,12 +419,12 @@ class SqliteIndex:
         return await self._remembering(self._writer.run(work))
 
     async def _remembering(self, call: Awaitable[T]) -> T:
-        """The result of `call`. A file that was found damaged stays so: another question may well be answered."""
+        """The result of `call`. A file that was found damaged stays so, although other queries may succeed."""
         try:
             return await call
         except DependencyUnavailable as error:
             cause = error.__cause__
-            # What passes (a full disk, a lock) is an OperationalError, which is a DatabaseError, too.
+            # A temporary fault (a full disk, a lock) is an OperationalError, which is a DatabaseError, too.
             if isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError):
                 self._damage = str(cause)
             raise
@@ -437,12 +436,12 @@ class SqliteIndex:
 
 
 async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDARD) -> SqliteIndex:
-    """The search index in a file, made for `attributes` where it is not there yet, ready for use."""
+    """The search index in a file, created for `attributes` if it does not exist, ready for use."""
     return await SqliteIndex(path, attributes=attributes).open()
 
 
 def _as_asked(row: Row, test: Predicate) -> Row | None:
-    """A patient as the earliest of its studies says that matches; None where none does."""
+    """A patient with the values of its earliest matching study; None if none matches."""
     for attributes in row.variants or (row.attributes,):
         if test(attributes):
             return replace(row, attributes=attributes)
@@ -454,7 +453,7 @@ def _children(children: Callable[..., list[Row]], of: Row, after: int, connectio
 
 
 def _test(query: Query, level: Level) -> Predicate:
-    """The conditions on attributes of one level; with those of studies, that one of several holds."""
+    """The conditions on attributes of one level; for studies, with the alternatives of which one must hold."""
     conditions = {tag: c for tag, c in query.conditions.items() if query.attributes.level_of(tag) is level}
     one_of = query.one_of if level is Level.STUDY else ()
     return matcher(replace(query, level=level, conditions=conditions, one_of=one_of))

@@ -1,4 +1,4 @@
-"""What stands out of studies: holds, receipts kept aside, rejections."""
+"""Special states of studies: holds, receipts aside, rejections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from gantry.common.adapters.graves import unpack_fate
 from gantry.common.ports.index import Marks
 
-# Few receipts are kept aside: where none is, no study is looked through.
+# Few receipts are aside: if there are none, no study is examined.
 _CONFLICTING = """SELECT s.uid FROM json_each(?2) AS asked CROSS JOIN study AS s
     ON s.partition = ?1 AND s.uid = asked.value
     WHERE EXISTS (SELECT 1 FROM receipt INDEXED BY receipt_aside WHERE aside) AND EXISTS (

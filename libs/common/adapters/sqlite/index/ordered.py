@@ -1,9 +1,9 @@
 """Studies in the order that a query asks for, page by page (keyset).
 
-Three ways lead there. The index of the first attribute is walked, from where the last page ended, and rows that the
-conditions rule out are passed over: where the next rows of that order hold a page, or many studies fit. Else those few
-that fit are sorted for each page: they are found along the path that narrows, or by looking through all rows in the
-order in which they lie, which costs a tenth of looking through them in another.
+There are three ways. If the next rows in the order hold a page, or many studies fit, the index of the first attribute
+is walked, from the end of the last page, and rows that the conditions exclude are skipped. Otherwise the few that fit
+are sorted for each page: they are found along the path that narrows, or by a scan of all rows in their stored order,
+which costs a tenth of a scan in another order.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from gantry.common.dicom.standard.tags import STUDY_DATE, STUDY_TIME
 from gantry.common.errors import NotUnderstood
 
 FEW = 20_000
-"""Studies that are sorted for each page rather than walked by an index."""
+"""Most studies that are sorted for each page rather than walked by an index."""
 NEXT = 2_000
-"""Studies in the order that are looked at for a page, before all that fit are looked for. This takes 4 ms."""
+"""Studies in the order that are examined for a page, before all that fit are searched. This takes 4 ms."""
 _INDEXED = [(STUDY_DATE, STUDY_TIME), *((tag,) for tag in ORDERED)]
-"""The orders that are one index, but for the UID at its end."""
+"""The orders with an index of their own, apart from the UID at its end."""
 _MOST_INTERVALS = 20
-"""Of a path that is not walked but checked row by row."""
+"""Most intervals of a path that is checked row by row, not walked."""
 ON_PATH = (
     "json_each(?) AS asked CROSS JOIN study AS s ON s.partition = ?"
     " AND s.{0} BETWEEN json_extract(asked.value, '$[0]') AND json_extract(asked.value, '$[1]')"
 )
-"""The studies on a path, each once: its intervals lie apart."""
+"""The studies on a path, each once: its intervals do not overlap."""
 
 _Clause = tuple[str, list[Any]]
 Page = tuple[list[Row], Cursor | None]
@@ -53,7 +53,7 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The studies on `path`, in the order of `query`; those with `ids`, where the way is of a list."""
+    """The studies on `path`, in the order of `query`; those with `ids`, if the way is a list."""
 
     query: Query
     path: Path
@@ -63,13 +63,13 @@ class Walk:
 
     @property
     def keys(self) -> list[tuple[str, bool]]:
-        """The columns that decide, and whether each is descending; the UID last."""
+        """The sort columns, and whether each is descending; the UID last."""
         keys = [(f"s.{ORDERED[key.tag]}", key.descending) for key in self.query.order]
         return [*keys, ("s.uid", keys[-1][1])]
 
 
 def check(query: Query, after: Cursor) -> None:
-    """Raises `NotUnderstood` for an order that studies do not have, and for a place that is not in it."""
+    """Raises `NotUnderstood` for an order that studies do not have, and for a position that is not in it."""
     if any(key.tag not in ORDERED for key in query.order):
         raise NotUnderstood("not an order of studies")
     if after and (len(after) != len(query.order) + 2 or after[0] != signature(query.order)):
@@ -79,7 +79,7 @@ def check(query: Query, after: Cursor) -> None:
 
 
 def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cursor = ()) -> Walk:
-    """The walk to what is behind a place that is likely to be the shortest."""
+    """The walk to the studies after a position that is probably the shortest."""
     by_the_order = Walk(query, path, Way.BY_THE_ORDER)
     along = Walk(query, path, Way.ALONG_THE_PATH)
     known = len(_some(connection, [source_of(along)])) if path.column else 0
@@ -98,7 +98,7 @@ def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cur
 
 
 def _is_near(connection: sqlite3.Connection, walk: Walk, after: Cursor) -> bool:
-    """Whether the next studies in the order hold as many as are wanted."""
+    """Whether the next studies in the order include enough matches."""
     query, path = walk.query, walk.path
     if query.limit is None or len(path.intervals) > _MOST_INTERVALS:
         return False
@@ -118,14 +118,14 @@ def _is_near(connection: sqlite3.Connection, walk: Walk, after: Cursor) -> bool:
 
 
 def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[int]:
-    """The ids of a few studies, and of one more where there are more."""
+    """The ids of a few studies, and of one more if there are more."""
     values = [value for _, some in clauses for value in some]
     sql = f"SELECT s.id FROM {''.join([text for text, _ in clauses])} LIMIT {FEW + 1}"  # noqa: S608 - names of ours
     return [row[0] for row in connection.execute(sql, values)]
 
 
 def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: int) -> Page:
-    """Up to `limit` studies behind a place; some of them may not match."""
+    """Up to `limit` studies after a position; some of them may not match."""
     columns = [column for column, _ in walk.keys]
     clauses = [source_of(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
     source = "".join([text for text, _ in clauses])
@@ -139,12 +139,12 @@ def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: in
 
 
 def sorting(walk: Walk) -> str:
-    """What a walk is sorted by."""
+    """The sort clause of a walk."""
     return ", ".join([f"{column} {'DESC' if down else 'ASC'}" for column, down in walk.keys])
 
 
 def source_of(walk: Walk) -> _Clause:
-    """The studies on a walk, to which conditions can be added; and the values that this takes."""
+    """The FROM clause for the studies on a walk, to which conditions can be added; and its values."""
     partition, path = walk.query.partition, walk.path
     if walk.way is Way.ALONG_THE_PATH:
         return f"{ON_PATH.format(path.column)} WHERE 1", [json.dumps(path.intervals), partition]
@@ -162,7 +162,7 @@ def _order_of(walk: Walk) -> _Clause:
 
 
 def _within(path: Path) -> _Clause:
-    """The intervals of a path, for rows that are looked at one by one."""
+    """The intervals of a path, for rows that are checked one by one."""
     if not path.column or len(path.intervals) > _MOST_INTERVALS:
         return "", []
     within = " OR ".join([f"+s.{path.column} BETWEEN ? AND ?" for _ in path.intervals])
@@ -180,7 +180,7 @@ def _from(walk: Walk) -> _Clause:
 
 
 def _behind(keys: Sequence[tuple[str, bool]], values: Sequence[Any]) -> _Clause:
-    """What is listed behind these values of the keys."""
+    """The condition for rows after these values of the keys."""
     if not values:
         return "", []
     if len({down for _, down in keys}) == 1:
@@ -194,5 +194,5 @@ def _behind(keys: Sequence[tuple[str, bool]], values: Sequence[Any]) -> _Clause:
         text, parts = (
             (f"({beyond} OR ({column} = ? AND {text}))", [value, value, *parts]) if text else (beyond, [value])
         )
-    # The first key again, so that its index is entered where the last page ended.
+    # The first key again, so that its index is entered at the end of the last page.
     return f" AND {keys[0][0]} {'<=' if keys[0][1] else '>='} ? AND {text}", [values[0], *parts]

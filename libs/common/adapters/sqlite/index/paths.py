@@ -1,7 +1,6 @@
-"""Which rows a query must look at: SQL narrows by an index where a condition allows it, the reference matcher decides.
+"""Which rows a query must examine: SQL narrows by an index if a condition allows it, the reference matcher decides.
 
-A path is a column and intervals of it, and what columns must look like besides; it may hold more rows than match, never
-fewer.
+A path is a column with intervals, and patterns that columns must fit; it may hold more rows than match, never fewer.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_ ]+")
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows where it is
-    "". Of these, only rows where of each of `like` some column fits its pattern (SQLite's GLOB), or does not tell."""
+    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows if it is "".
+    Of these, only rows where for each of `like` some column fits its pattern (SQLite's GLOB), or cannot decide."""
 
     column: str
     intervals: tuple[tuple[str | int, str | int], ...] = ()
@@ -55,8 +54,8 @@ class Path:
 
 
 def path_of_studies(query: Query) -> Path:
-    """The best path into the studies of a query: by its conditions, else by what it has one of, if all of that leads
-    along one column."""
+    """The best path into the studies of a query: by its conditions, else by its alternatives, if all of these use one
+    column."""
     path = study_path(narrowing(query))
     ways = [study_path(one) for one in query.one_of]
     columns = {way.column for way in ways}
@@ -76,7 +75,7 @@ def study_path(conditions: Mapping[int, Condition]) -> Path:
 
 
 def _narrowest(condition: Condition | None, intervals: Callable[[Condition], Intervals]) -> Intervals:
-    """The intervals of a condition; of several that all hold (C.2.2.2.8), those of the one with the fewest."""
+    """The intervals of a condition; of several that must all hold (C.2.2.2.8), the one with the fewest intervals."""
     if condition is None:
         return None
     each = condition.conditions if isinstance(condition, MultipleValues) else (condition,)
@@ -85,7 +84,7 @@ def _narrowest(condition: Condition | None, intervals: Callable[[Condition], Int
 
 
 def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The same rows without any twice, in order."""
+    """The same rows without duplicates, in order."""
     merged: list[tuple[str, str]] = []
     for first, last in sorted(intervals):
         if merged and first <= merged[-1][1]:
@@ -101,8 +100,8 @@ def patient_path(conditions: Mapping[int, Condition]) -> Path:
 
 
 def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str], ...]]:
-    """What wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names ask of the narrowing columns. GLOB knows * and ? as
-    DICOM does, and brackets besides."""
+    """The patterns of narrowing columns for wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names. GLOB has * and ? like
+    DICOM, and also brackets."""
     name = conditions.get(PATIENT_NAME)
     if isinstance(name, Fuzzy) and len(name.names) == 1:
         yield from name_likes(words_of(name.names[0]))
@@ -123,10 +122,10 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
 
 
 def name_likes(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], ...]]:
-    """What the columns of a name look like if each of some folded words (`words_of`) begins one of its words, or sounds
+    """The patterns of a name's columns if each of some folded words (`words_of`) begins one of its words, or sounds
     like one."""
     sounds = [[("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))] for word in words]
-    # Most rows do not have the letters: to see that costs a tenth of seeing whether a word begins so.
+    # Most rows do not have the letters: checking that costs a tenth of checking for a word that begins like this.
     for word, alike in zip(words, sounds, strict=True):
         yield ("name", glob_of(f"*{word}*")), *alike
     for word, alike in zip(words, sounds, strict=True):
@@ -135,7 +134,7 @@ def name_likes(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], ...]]:
 
 
 def plain_values(condition: Condition | None) -> list[str]:
-    """For GLOB, what one of several values looks like in a list of JSON texts; none where that is not plain."""
+    """GLOB patterns for one of several values in a list of JSON texts; empty if one needs escaping."""
     if not isinstance(condition, Single) or len(condition.values) > _MOST_PATTERNS:
         return []
     return [f'*"{value}"*' for value in condition.values] if all(map(_PLAIN.fullmatch, condition.values)) else []
@@ -162,7 +161,7 @@ def _uids(condition: Condition) -> Intervals:
 
 
 def _name_key(key: str) -> str:
-    """What a name column must look like. None holds several component groups: rows that have them are looked at."""
+    """The pattern of a name column. No column holds several component groups: rows that have them are examined."""
     return "=".join(key_groups(key))
 
 
@@ -182,7 +181,7 @@ def _texts(fold: Callable[[str], str]) -> Callable[[Condition], Intervals]:
 def _dates(condition: Condition) -> Intervals:
     if isinstance(condition, Single):
         values = [dates.date(value) for value in condition.values]
-        # What is no date is compared as text: then only rows whose date is none either can match.
+        # An invalid date is compared as text: then only rows with an invalid date can match.
         return [_ALWAYS, *[(date, date) for date in values if date is not None]]
     if not isinstance(condition, Range):
         return None

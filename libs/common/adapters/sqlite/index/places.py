@@ -1,4 +1,4 @@
-"""Which object stores the objects of receipts lie in, of those that were relocated."""
+"""The object stores of relocated receipts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BELOW = {
     Level.IMAGE: " AND series = json_extract(asked.value, '$[1]') AND uid = json_extract(asked.value, '$[2]')",
 }
 
-# The index is named, since SQLite would rather look through all of the partition.
+# The index is named, since SQLite would otherwise scan the whole partition.
 _STORES = """
     SELECT asked.value, wanted.value FROM json_each(?2) AS asked CROSS JOIN json_each(?3) AS wanted WHERE EXISTS (
         SELECT 1 FROM place INDEXED BY place_store WHERE partition = ?1
@@ -35,7 +35,7 @@ _STORES = """
 
 
 def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
-    """Note places, inside the transaction that is open."""
+    """Write places, inside the open transaction."""
     rows = []
     for one in relocations:
         key = one.instance.study_instance_uid, one.instance.series_instance_uid, one.instance.sop_instance_uid
@@ -50,7 +50,7 @@ def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) 
 
 
 def hide(connection: sqlite3.Connection, hidden: Mapping[tuple[str, str], bool]) -> None:
-    """Note which receipts, by partition and name, are hidden now."""
+    """Record which receipts, by partition and name, are hidden now."""
     connection.executemany(
         "UPDATE place SET hidden = ?3 WHERE partition = ?1 AND receipt = ?2 AND hidden != ?3",
         [(*at, is_hidden) for at, is_hidden in hidden.items()],
@@ -70,7 +70,7 @@ def stores_of(
     uids: Collection[tuple[str, ...]],
     stores: Collection[str],
 ) -> dict[tuple[str, ...], frozenset[str]]:
-    """Those of the stores in which anything of what is asked for lies. One look into the index for each of both."""
+    """The stores that hold any of the requested objects. One lookup in the index for each pair."""
     rows = connection.execute(
         _STORES.replace("BELOW", _BELOW[level]),
         (partition, json.dumps(sorted(set(uids))), json.dumps(sorted(stores))),

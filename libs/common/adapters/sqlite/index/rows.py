@@ -1,4 +1,5 @@
-"""Rows of the index in pages. A page says where the next one begins (keyset), so that none holds a transaction open."""
+"""Rows of the index in pages. Each page has the start of the next one (keyset), so that none holds a transaction
+open."""
 
 from __future__ import annotations
 
@@ -37,9 +38,9 @@ _ABOVE = "JOIN series ON series.id = i.series_id JOIN study ON study.id = i.stud
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's id and its attributes, those of the levels above included; where it stands: the value that the path goes
-    by, and the ids from the path's own level down to the row's; and of a patient whose studies do not all say the same
-    of it, the attributes as they are by each of them, the earliest first."""
+    """A row's id and its attributes, including those of the levels above; its position: the value in the path's column,
+    and the ids from the path's own level down to the row's; and for a patient whose studies differ, the attributes by
+    each of them, the earliest first."""
 
     id: int
     attributes: dict[int, Any]
@@ -49,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowCursor:
-    """Where a walk along a path stands: the interval, and the column's value and the id of the last row seen."""
+    """The position of a walk along a path: the interval, and the column's value and the id of the last row seen."""
 
     interval: int = 0
     value: str | int | None = None
@@ -93,11 +94,11 @@ def studies_by_id(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[in
 def _along(
     connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: RowCursor, limit: int
 ) -> tuple[list[tuple[Any, ...]], RowCursor | None]:
-    """Up to `limit` rows from `place` on, and where to go on; None at the end of the path."""
+    """Up to `limit` rows from `place` on, and where to continue; None at the end of the path."""
     like, patterns = like_of(table, path)
     sql += like
     if not path.column:
-        # The plus keeps SQLite from an index of partitions, whose rows it would sort anew for every page.
+        # The plus prevents SQLite from using an index of partitions, whose rows it would sort again for every page.
         sql = f"{sql.format(key=0, own='+')} AND {table}.id > ? ORDER BY {table}.id LIMIT ?"
         rows = connection.execute(sql, (partition, *patterns, place.id, limit)).fetchall()
         return rows, RowCursor(id=rows[-1][0]) if len(rows) == limit else None
@@ -117,8 +118,8 @@ def _along(
 
 
 def like_of(table: str, path: Path) -> tuple[str, list[str]]:
-    """The clauses of `path.like`, and what they are about. A column tells nothing of several values, nor of what is
-    beyond its length; nor does GLOB of a value with a NUL in it."""
+    """The clauses of `path.like`, and their values. A column cannot decide about several values, or text beyond its
+    length; nor can GLOB about a value with a NUL."""
     clauses, patterns = "", []
     for alternatives in path.like:
         fits = " OR ".join([f"{table}.{column} GLOB ?" for column, _ in alternatives])
@@ -154,7 +155,7 @@ def instances(connection: sqlite3.Connection, of: Row, after: int, limit: int) -
 
 
 def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -> list[tuple[int, Location]]:
-    """Where the objects of a series are."""
+    """The locations of the objects of a series."""
     rows = connection.execute(
         f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE}"  # noqa: S608
         " WHERE i.series_id = ? AND i.id > ? ORDER BY i.id LIMIT ?",
@@ -164,7 +165,7 @@ def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -
 
 
 def located(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
-    """Where the objects of instances are, by the ids of their rows."""
+    """The locations of the objects of instances, by the ids of their rows."""
     rows = connection.execute(
         f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE} WHERE i.id IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(list(ids)),),
@@ -173,7 +174,7 @@ def located(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Loc
 
 
 def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
-    """Where the instances of the named SOP Instance UIDs are, the earliest receipt first."""
+    """The locations of the instances of the named SOP Instance UIDs, the earliest receipt first."""
     rows = connection.execute(
         f"SELECT {_LOCATION_COLUMNS} FROM instance i {_ABOVE}"  # noqa: S608
         " WHERE i.partition = ? AND i.uid IN (SELECT value FROM json_each(?)) ORDER BY i.receipt, series.uid",
@@ -219,7 +220,7 @@ def receipts(
 
 
 def conflicts(connection: sqlite3.Connection, partition: str, after: str, limit: int) -> list[str]:
-    """SOP Instance UIDs of which receipts are kept aside, or that several instances have, in order."""
+    """SOP Instance UIDs with receipts aside, or with several instances, in order."""
     aside = connection.execute(
         "SELECT DISTINCT i.uid FROM receipt AS r INDEXED BY receipt_aside JOIN instance AS i ON i.id = r.instance_id"
         " WHERE r.aside AND i.partition = ?1 AND i.uid > ?2 ORDER BY i.uid LIMIT ?3",

@@ -2,27 +2,27 @@
 
 Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`,
 `description` and `sounds` (of the words of the name, blanks around each) only narrow a search: they hold a value's
-beginning where there is exactly one, and `SEVERAL` where it takes a look at the attributes to tell. `first` is the
-receipt of the earliest current instance, whose attributes stand for the whole.
+beginning if there is exactly one, and `SEVERAL` if only the attributes can decide. `first` is the receipt of the
+earliest current instance, whose attributes stand for the whole.
 
-`study.demographics` are the patient's attributes as this study says them; `patient.variants` is a list of what its
-studies say, the earliest first, where they do not all say the same. `instance.receipt` is the one that decides;
-`object_key` and `data_set_offset` are those of the earliest receipt of the same bytes whose object is not lost.
+`study.demographics` are the patient's attributes as this study says them; `patient.variants` is a list of the values in
+its studies, the earliest first, if these differ. `instance.receipt` is the one that decides; `object_key` and
+`data_set_offset` are those of the earliest receipt of the same bytes whose object is not lost.
 
 The columns of `study` in `ORDERED` hold what studies are ordered by (`gantry.common.dicom.query.ordering`), and each
 has an index that is walked in both directions.
 
-`fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; its
-`entry` (`graves.pack_entry`) is what it is restored from. `receipt.entry` is that of a receipt kept aside: what becomes
-current when the receipt before it is deleted.
+`fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; it is
+restored from its `entry` (`graves.pack_entry`). `receipt.entry` is that of a receipt aside, which becomes current when
+the receipt before it is deleted.
 
 `correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
 packs them, and `study.walk` the patients on its walk; `study.confidential` says whether it has a Confidentiality
-Constraint on Patient Data Description. Attributes of instances are as the objects say them; those of
-series, studies and patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
-`hold.study` is a Study Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.holder_of`). `access`
-holds the last access of studies whose retention counts from it. `place` holds the object stores of receipts whose
-objects were relocated; `hidden` follows from `fate`.
+Constraint on Patient Data Description. Attributes of instances are those of the objects; those of series, studies and
+patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`). `hold.study` is a Study
+Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.holder_of`). `access` holds the last access of
+studies whose retention counts from it. `place` holds the object stores of receipts whose objects were relocated;
+`hidden` follows from `fate`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from gantry.common.lifecycle.patients import digest_of
 
 VERSION = 9
 SEVERAL = "\x01"
-"""Marks a row that is looked at whatever is looked for."""
+"""Marks a row that every query examines."""
 NARROW = 128
 """Characters of a value that a narrowing column holds."""
 
@@ -68,9 +68,9 @@ ORDERED = {
     NUMBER_OF_STUDY_RELATED_INSTANCES: "instances",
     RECEIVED: "first",
 }
-"""The column of `study` that each order goes by."""
+"""The column of `study` for each order."""
 ORDER_TEXTS = {tag: column for tag, column in ORDERED.items() if column.startswith("by_")}
-"""Those that hold a text made for it."""
+"""The orders whose column holds a text made for it."""
 
 _ORDER_COLUMNS = [f"{column} TEXT NOT NULL DEFAULT ''" for column in ORDER_TEXTS.values()]
 _ORDER_INDICES = "\n".join(
@@ -159,16 +159,16 @@ _ATTRIBUTE = """CREATE TABLE attribute (
     tag INTEGER PRIMARY KEY, keyword TEXT NOT NULL, vr TEXT NOT NULL, level TEXT NOT NULL, creator TEXT NOT NULL);
 """
 _UPGRADES = {
-    # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
+    # Earlier entries have no layout: it is read from the objects, until `gantry reindex`.
     1: "ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''",
-    # And what is there already is looked at whatever is looked for.
+    # Every query examines the existing rows.
     2: f"""ALTER TABLE patient ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
 ALTER TABLE study ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
 ALTER TABLE study ADD COLUMN description TEXT NOT NULL DEFAULT '{SEVERAL}';
 DROP INDEX receipt_aside;
 CREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside;
 {_ATTRIBUTE}""",
-    # An instance is one of its series. Receipts that were kept aside because they came in another study stay with the
+    # An instance belongs to its series. Receipts that are aside because they arrived in another study stay with the
     # instance that they were compared with; `gantry reindex` makes instances of them. Until a study changes, it shows
     # the demographics that it showed before.
     3: f"""ALTER TABLE patient ADD COLUMN variants BLOB NOT NULL DEFAULT X'';
@@ -187,22 +187,22 @@ DROP TABLE receipt_3;
 DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # Each study gets the texts that it is ordered by (`fill`) before they are indexed.
     4: ";\n".join([*(f"ALTER TABLE study ADD COLUMN {column}" for column in _ORDER_COLUMNS), "FILL", _ORDER_INDICES]),
-    # Receipts kept aside before this have no entry of their own: if only they are left after a deletion, they are found
-    # again after `gantry reindex`.
+    # Earlier receipts aside have no entry of their own: if only they are left after a deletion, they are found again
+    # after `gantry reindex`.
     5: _FATE,
     6: f"{_CORRECTIONS}{_ACCESS}",
     7: _PLACE,
-    # No index of before has the attribute: those that have it are found after `gantry reindex`.
+    # No earlier index has the attribute: it can be searched after `gantry reindex`.
     8: _CONFIDENTIAL,
 }
-"""What makes of each version the next one."""
+"""The migration from each version to the next."""
 
 
 def create(
     connection: sqlite3.Connection, attributes: AttributeTable, fill: Callable[[sqlite3.Connection], None]
 ) -> None:
-    """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet, or of what a
-    version before left what they are now. `fill` writes the order columns of all studies."""
+    """Create the tables for `attributes`, inside the open transaction, if they do not exist, or migrate those of an
+    earlier version. `fill` writes the order columns of all studies."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
@@ -226,7 +226,7 @@ def create(
 
 
 def attributes_of(connection: sqlite3.Connection) -> AttributeTable:
-    """What the tables were made for."""
+    """The attributes that the tables were made for."""
     return _table(tuple(connection.execute("SELECT tag, keyword, vr, level, creator FROM attribute ORDER BY tag")))
 
 

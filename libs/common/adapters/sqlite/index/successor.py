@@ -1,4 +1,4 @@
-"""A search index that was built beside the live one takes its place: one transaction, seen by every process at once."""
+"""A search index that was built beside the live one replaces it: one transaction, visible to every process at once."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def successor_of(path: Path) -> Path:
 
 
 def take_over(path: Path, dependency: str) -> None:
-    """Put what the successor of `path` holds in the place of what `path` holds, and remove the successor (blocks; it
-    must be closed). Who reads goes on with what was there until it is done; who writes waits."""
+    """Replace the content of `path` with that of its successor, and remove the successor (blocks; it must be closed).
+    Readers see the old content until it is done; writers wait."""
     successor = successor_of(path)
     with translating(dependency):
         connection = connect(path, busy_seconds=60.0)
@@ -50,7 +50,7 @@ def take_over(path: Path, dependency: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove what there is of the successor of `path`."""
+    """Remove any successor of `path`."""
     successor = successor_of(path)
     for suffix in ("", "-wal", "-shm", ".lock"):
         successor.with_name(successor.name + suffix).unlink(missing_ok=True)

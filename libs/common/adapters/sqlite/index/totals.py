@@ -1,7 +1,7 @@
-"""How many matches there are, and which is the n-th, counted by SQL where the narrowing columns decide.
+"""The number of matches, and the n-th match, counted by SQL if the narrowing columns decide.
 
-A column tells nothing of several values, nor of what is beyond its length: rows like that are few, and the reference
-matcher looks at them. Where a condition is on something that no column holds, `total` is None, and all are looked at.
+A column cannot decide about several values, or text beyond its length: such rows are few, and the reference matcher
+checks them. If no column holds the attribute of a condition, `total` is None, and all rows are checked.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _BELOW = {
         "s.id, e.id, i.id",
     ),
 }
-"""What is joined to studies for a level, and what its listing goes by without an order."""
+"""The tables joined to studies for a level, and the sort of its listing without an order."""
 _NEVER = "0"
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A condition in SQL: `fits` is true of rows that match, `unsure` of those whose column does not tell."""
+    """A condition in SQL: `fits` is true for rows that match, `unsure` for those whose column cannot decide."""
 
     fits: str
     values: tuple[str, ...]
@@ -61,7 +61,7 @@ class _Decided:
 
 
 def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predicate) -> int | None:
-    """How many documents match; None where SQL cannot tell. `test` is of a study and its patient."""
+    """The number of matches; None if SQL cannot decide. `test` takes a study and its patient."""
     decided = _decided(query)
     if decided is None or query.level not in _COUNTED:
         return None
@@ -83,8 +83,8 @@ def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predic
 
 
 def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count: int) -> Mark | None:
-    """The place behind the first `count` matches, as a listing marks it; None where SQL cannot tell, and where fewer
-    match. Series and instances are told where conditions are on studies alone."""
+    """The position after the first `count` matches, as in a listing; None if SQL cannot decide, or fewer match. For
+    series and instances it works if all conditions are on studies."""
     decided = _decided(query)
     if decided is None or query.level not in _BELOW or count < 1 or (path.column and not query.order):
         return None
@@ -105,12 +105,12 @@ def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count
 
 
 def _sure(decided: Sequence[_Decided]) -> str:
-    """What is true of rows that match as far as columns tell."""
+    """The SQL condition for rows that match, as far as columns decide."""
     return "".join([f" AND ({one.fits}) AND NOT ({one.unsure})" for one in decided])
 
 
 def _perhaps(decided: Sequence[_Decided]) -> str:
-    """What is true of rows whose columns do not tell; "" where all of them do. It takes the same values."""
+    """The SQL condition for rows whose columns cannot decide; "" if all can. It takes the same values."""
     unsure = [one.unsure for one in decided if one.unsure != _NEVER]
     fits = "".join([f" AND ({one.fits} OR {one.unsure})" for one in decided])
     return f"{fits} AND ({' OR '.join(unsure)})" if unsure else ""
@@ -123,7 +123,7 @@ def _weight(attributes: Mapping[int, Any], level: Level) -> int:
 
 def _decided(query: Query) -> list[_Decided] | None:
     named = STUDY_INSTANCE_UID in query.conditions and uids_of(query.conditions[STUDY_INSTANCE_UID]) is not None
-    # The path is by the studies that are named.
+    # The path uses the named studies.
     asked = {tag: c for tag, c in query.conditions.items() if not (named and tag == STUDY_INSTANCE_UID)}
     found = _decided_all(asked, query)
     if found is None or not query.one_of:
@@ -145,7 +145,7 @@ def _decided_all(conditions: Mapping[int, Condition], query: Query) -> list[_Dec
 
 
 def _one_of(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
-    """That all of one alternative hold."""
+    """All conditions of one alternative hold."""
     every = [one for some in alternatives for one in some]
     return _Decided(
         " OR ".join([f"({' AND '.join([f'({one.fits})' for one in some])})" for some in alternatives]),
@@ -171,13 +171,13 @@ def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition
 
 
 def _name(key: str) -> str | None:
-    """A name that is asked for in one component group; None for others."""
+    """A name key with one component group; None for others."""
     groups = key_groups(key)
     return groups[0] if len(groups) == 1 else None
 
 
 def _names(condition: Condition) -> _Decided | None:
-    """A name as it is, a pattern of it, or words that begin some of its words or sound like them."""
+    """A literal name, a pattern, or words that begin some of its words or sound like them."""
     if not isinstance(condition, Fuzzy):
         return _text("name", _name)(condition)
     words = words_of(condition.names[0]) if len(condition.names) == 1 else []
@@ -212,7 +212,7 @@ def _date(condition: Condition) -> _Decided | None:
 
 
 def _modalities(condition: Condition) -> _Decided | None:
-    """They are a list of JSON texts."""
+    """Modalities are a list of JSON texts."""
     patterns = plain_values(condition)
     return _Decided(" OR ".join(["s.modalities GLOB ?"] * len(patterns)), tuple(patterns)) if patterns else None
 

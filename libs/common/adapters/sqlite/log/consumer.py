@@ -91,7 +91,7 @@ class SqliteConsumer:
 
     def _next(self, connection: sqlite3.Connection, given: dict[str, int], limit: int) -> list[Record]:
         """The records after those already returned: a share from each topic, so that a long topic does not delay the
-        others, and what they leave from those that have more. So a poll is short only where all of them are."""
+        others; unused shares go to topics with more. So a poll is short only if all topics are."""
         records: list[Record] = []
         longer: dict[str, int] = {}
         for n, topic in enumerate(self._topics):

@@ -50,7 +50,7 @@ class SqliteLog:
     """The embedded event log. Made by `open_sqlite_log`."""
 
     def __init__(self, path: Path, clock: Clock, deadline: float) -> None:
-        """Opens or creates the file (blocks). Calls that do not complete within `deadline` seconds are given up."""
+        """Opens or creates the file (blocks). Calls that do not complete within `deadline` seconds are abandoned."""
         self._path = path
         self._clock = clock
         self._rung: set[str] = set()

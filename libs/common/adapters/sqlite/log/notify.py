@@ -83,8 +83,8 @@ class WakePipes:
                     self._write(name)
 
     def _look(self) -> None:
-        """List the folder again where it changed. A change within the last seconds may have been followed by one of
-        the same time, since a file system's clock is coarse."""
+        """List the folder again if it changed. A change within the last seconds may have been followed by one of the
+        same time, since a file system's clock is coarse."""
         changed = os.stat(self._folder).st_mtime_ns
         if changed == self._listed_at:
             return

@@ -11,7 +11,7 @@ from gantry.common.ports.log import Record
 
 _TABLES = {topic.name: f"records_{topic.name.replace('-', '_')}" for topic in TOPICS.values()}
 _BY_TIME = {topic.name: _TABLES[topic.name] for topic in TOPICS.values() if topic.retention_ms is None}
-"""Topics without retention have an index by time, since a starting process reads them from some time on."""
+"""Topics without retention have an index by time, since a starting process reads them from a given time on."""
 _INSERT = {topic: f"INSERT INTO {table}(key, appended_at, payload) VALUES(?, ?, ?)" for topic, table in _TABLES.items()}
 
 
@@ -119,7 +119,7 @@ def remove_before(connection: sqlite3.Connection, topic: str, before: int, limit
         (last_offset(connection, topic) if done is None else done, limit),
     )
     last = 0
-    # From the beginning up to the first that is young: the clock may have been set back in between.
+    # From the beginning up to the first young one: the clock may have been set back in between.
     for offset, appended_at in rows:
         if appended_at >= before:
             break

@@ -1,1 +1,1 @@
-"""Orders and performed steps of one process, in a SQLite database that has no name and is gone with the process."""
+"""Orders and performed steps of one process, in an unnamed SQLite database that disappears with the process."""

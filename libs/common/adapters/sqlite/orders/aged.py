@@ -1,4 +1,4 @@
-"""Orders and performed steps of which nothing was heard for long."""
+"""Orders and performed steps without changes for a long time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gantry.common.ports.orders import Aged
 
 _OF_STEP = step_key("")
 _OF_WORKITEMS = (workitem_key(""), "subscription ")
-"""Workitems end by themselves, and are asked for by `ended_workitems`."""
+"""Workitems have their own end, and are listed by `ended_workitems`."""
 _SILENT = (
     "SELECT key, MAX(at) FROM changes WHERE partition = ? AND key > ? AND payload IS NOT NULL AND NOT erasure "
     "GROUP BY key ORDER BY key LIMIT ?"
@@ -22,8 +22,8 @@ _SILENT = (
 def aged_after(
     connection: sqlite3.Connection, partition: str, before_us: int, before_day: str, after: str, most: int
 ) -> tuple[list[Aged], str]:
-    """Of the next `most` keys those that are aged (`gantry.common.ports.orders.OrderIndex.aged`), and the last key that
-    was looked at; "" at the end."""
+    """The aged ones (`gantry.common.ports.orders.OrderIndex.aged`) of the next `most` keys, and the last key examined;
+    "" at the end."""
     rows = connection.execute(_SILENT, (partition, after, most)).fetchall()
     aged: list[Aged] = []
     for key, at in rows:
@@ -50,8 +50,8 @@ def performed_alone(connection: sqlite3.Connection, partition: str, key: str) ->
 def unordered_after(
     connection: sqlite3.Connection, partition: str, after: str, most: int
 ) -> tuple[list[PerformedStep], str]:
-    """Of the next `most` performed steps those that perform no step of an order, and the last UID that was looked at;
-    "" at the end."""
+    """Those of the next `most` performed steps that perform no step of an order, and the last UID examined; "" at the
+    end."""
     query = "SELECT uid FROM performed WHERE partition = ? AND uid > ? ORDER BY uid LIMIT ?"
     uids = [uid for (uid,) in connection.execute(query, (partition, after, most))]
     steps = [step for uid in uids if (step := performed_at(connection, partition, uid)) is not None]
@@ -59,7 +59,7 @@ def unordered_after(
 
 
 def _is_past(connection: sqlite3.Connection, partition: str, key: str, before_us: int, before_day: str) -> bool:
-    """Whether no step of an order is to come, and what was performed for it is aged, too."""
+    """Whether an order has no future step, and the steps performed for it are aged, too."""
     (latest,) = connection.execute(
         "SELECT MAX(start) FROM steps WHERE partition = ? AND key = ?", (partition, key)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""What goes when an order or a performed step is erased, and the objects that hold what they said."""
+"""Erasure of orders and performed steps, and of the objects that hold their values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from gantry.common.ports.orders import FoldedEvent
 from gantry.common.workitems import SubscriptionEvent, WorkitemEvent
 
 _MOST_NAMES = 500
-"""In one statement."""
+"""Most names in one statement."""
 
 
 def key_of(event: FoldedEvent) -> str:
-    """What the changes of an event's order, performed step or workitem are found by. Keys of orders have no space in
-    them."""
+    """The key for the changes of an event's order, performed step or workitem. Keys of orders contain no space."""
     if isinstance(event, OrderEvent):
         return event.order
     if isinstance(event, WorkitemEvent):
@@ -29,17 +28,17 @@ def key_of(event: FoldedEvent) -> str:
 
 
 def subscription_key(subscriber: str, target: str) -> str:
-    """What is found by it was said by one AE title of one workitem, or of all."""
+    """The key for the requests of one AE title about one workitem, or about all."""
     return f"subscription {subscriber} {target}"
 
 
 def workitem_key(uid: str) -> str:
-    """What the changes of a workitem are found by."""
+    """The key for the changes of a workitem."""
     return f"workitem {uid}"
 
 
 def step_key(uid: str) -> str:
-    """What the changes of a performed step are found by."""
+    """The key for the changes of a performed step."""
     return f"step {uid}"
 
 
@@ -51,7 +50,7 @@ def last_change(connection: sqlite3.Connection, partition: str, key: str) -> str
 
 
 def erase_order(connection: sqlite3.Connection, event: OrderErased) -> None:
-    """Drop an order, what was asked of it, and these performed steps."""
+    """Drop an order, the requests about it, and these performed steps."""
     at = event.partition, event.order
     before = order_at(connection, *at)
     for table in ("orders", "steps", "stations", "links"):
@@ -59,14 +58,14 @@ def erase_order(connection: sqlite3.Connection, event: OrderErased) -> None:
     forget(connection, *at)
     for uid in event.performed:
         erase_step(connection, event.partition, uid)
-    # What was performed for a linked study is again of the order that the modality chose.
+    # Steps performed for a linked study belong again to the order that the modality chose.
     for study in before.linked if before is not None else ():
         for performed in performed_in(connection, event.partition, study):
             move_steps(connection, performed)
 
 
 def erase_step(connection: sqlite3.Connection, partition: str, uid: str) -> None:
-    """Drop a performed step: nothing comes of its UID any more, in whatever order the topics are read."""
+    """Drop a performed step: its UID has no effect any more, in whatever order the topics are read."""
     connection.execute("INSERT OR IGNORE INTO erased_steps VALUES(?, ?)", (partition, uid))
     performed = performed_at(connection, partition, uid)
     forget(connection, partition, step_key(uid))
@@ -83,25 +82,25 @@ def is_erased_step(connection: sqlite3.Connection, partition: str, uid: str) -> 
 
 
 def note_object(connection: sqlite3.Connection, event: FoldedEvent, *, erased: bool) -> None:
-    """Note the object with what an event says, unless it is gone; `erased`: it is to go. What the event says itself may
-    lie in an object since it was sealed."""
+    """Record the object with an event's values, unless it is gone; `erased`: it is to be removed. Values inside the
+    event may have been moved to an object when it was sealed."""
     if isinstance(event, ValuedEvent) and (event.values_size or not event.values_key):
         row = values_key_of(event), event.partition, key_of(event), erased
         connection.execute("INSERT OR IGNORE INTO values_objects VALUES(?, ?, ?, ?)", row)
 
 
 def erased_objects(connection: sqlite3.Connection, most: int) -> list[str]:
-    """Objects whose events are erased, and which are there yet as far as is known."""
+    """Objects whose events are erased, and which still exist as far as known."""
     return [key for (key,) in connection.execute("SELECT object FROM values_objects WHERE erased LIMIT ?", (most,))]
 
 
 def forget_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
-    """These are removed."""
+    """Drop removed objects from the table."""
     connection.executemany("DELETE FROM values_objects WHERE object = ?", [(key,) for key in keys])
 
 
 def named_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
-    """Those of some objects that events name."""
+    """The objects, of those given, that events name."""
     named: set[str] = set()
     for start in range(0, len(keys), _MOST_NAMES):
         some = keys[start : start + _MOST_NAMES]
@@ -112,7 +111,7 @@ def named_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> set[st
 
 
 def forget(connection: sqlite3.Connection, partition: str, key: str) -> None:
-    """What was asked is forgotten but for its names, so that none of it is done again. Erasures stay in the history."""
+    """Drop all requests except their names, so that none is repeated. Erasures stay in the history."""
     connection.execute(
         "UPDATE changes SET payload = NULL, accepted = 0, reason = ? "
         "WHERE partition = ? AND key = ? AND payload IS NOT NULL AND NOT erasure",

@@ -9,28 +9,28 @@ from gantry.common.orders import StepState, unpack
 from gantry.common.orders.questions import ListedStep, Narrowing, StepQuery
 
 PAGE = 500
-"""Rows that are looked at in one turn of the database's thread."""
+"""Rows that are examined in one turn of the database's thread."""
 Place = tuple[str, str, str]
-"""Start, order and step of the last row of a page; the next page begins behind it."""
+"""Start, order and step of the last row of a page; the next page begins after it."""
 START: Place = ("", "", "")
 
 _ROW = "s.start, s.key, s.step, o.attributes, s.attributes, s.state"
 _SELECTIVE = frozenset(("patient", "accession", "procedure", "study"))
 """Columns of which few rows have one value."""
 _SHORTEST = 2
-"""Characters that many names begin with."""
+"""Prefixes shorter than this are not selective."""
 _NAMED = (
     "s.rowid IN (SELECT rowid FROM steps WHERE partition = ? AND name = '' "
     "UNION ALL SELECT rowid FROM steps WHERE partition = ? AND name >= ? AND name < ?)"
 )
-"""SQLite looks at all rows for an OR of the two."""
+"""SQLite scans all rows for an OR of the two."""
 _JOIN = "JOIN orders o ON o.partition = s.partition AND o.key = s.key"
 
 
 def steps_after(
     connection: sqlite3.Connection, query: StepQuery, narrowing: Narrowing, place: Place
 ) -> tuple[list[ListedStep], Place | None]:
-    """The steps of the next rows that the narrowing leaves, and the place behind them; None at the end. Stale steps,
+    """The steps of the next rows that the narrowing leaves, and the position after them; None at the end. Stale steps,
     and those of other states, are left out."""
     sql, values = _statement(query, narrowing, place)
     rows = connection.execute(sql, values).fetchall()
@@ -43,7 +43,7 @@ def steps_after(
 
 
 def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[str, list[Any]]:
-    # A plus keeps SQLite from going through all rows in the order of their start, where another index finds a few.
+    # A plus prevents SQLite from scanning all rows in the order of their start, if another index finds a few.
     start = "+s.start" if len(narrowing.name) > _SHORTEST or _SELECTIVE & narrowing.columns.keys() else "s.start"
     partition = "+s.partition" if narrowing.name else "s.partition"
     where, values = [f"{partition} = ?"], [query.partition]
@@ -67,7 +67,7 @@ def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[st
         values += sorted(state.value for state in query.states)
     if not query.orders:
         where.append("s.step <> ''")
-    # Only names of columns and question marks are put together here.
+    # Only column names and question marks are concatenated here.
     ordered = f"ORDER BY {start}, s.key, s.step LIMIT ?"
     return f"SELECT {_ROW} FROM {table} {_JOIN} WHERE {' AND '.join(where)} {ordered}", [*values, PAGE]  # noqa: S608
 

@@ -1,4 +1,4 @@
-"""Events become rows: what stood is read, folded with the event, and written."""
+"""Events become rows: the current state is read, folded with the event, and written."""
 
 from __future__ import annotations
 
@@ -86,8 +86,7 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
 
 
 def _is_of_nothing(verdict: AnyVerdict, event: FoldedEvent) -> bool:
-    """Whether an event was refused of a performed step or a workitem that there is not: nobody is shown what it
-    said."""
+    """Whether a refused event is about a performed step or workitem that does not exist: its values are never shown."""
     return (
         isinstance(event, StepEvent | WorkitemEvent | SubscriptionEvent)
         and not verdict.accepted
@@ -113,7 +112,7 @@ def _applied(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
 
 def _written(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
     if isinstance(event, OrderErased):
-        # Who asked for it did not know of this: what was acknowledged meanwhile is kept.
+        # The requester did not know of this change: what was acknowledged meanwhile stays.
         if last_change(connection, event.partition, event.order) != event.known:
             before = order_at(connection, event.partition, event.order)
             return Verdict(False, "something was asked of the order meanwhile", before)
@@ -137,7 +136,7 @@ def _written_order(connection: sqlite3.Connection, event: OrderEvent) -> Verdict
             write_links(connection, verdict.state)
         write_order(connection, verdict.state, new=before is None)
         if isinstance(event, StudyLinked | StudyUnlinked):
-            # The order that the modality chose has its steps back, or loses them again.
+            # The order that the modality chose gets its steps back, or loses them again.
             for performed in performed_in(connection, event.partition, event.study_instance_uid):
                 move_steps(connection, performed)
     return verdict

@@ -43,7 +43,7 @@ from gantry.common.workitems import SubscriptionEvent, Told, Workitem, WorkitemE
 
 DEPENDENCY = "orders"
 _LOOKED_AT = 200
-"""Keys that are looked at in one turn of the database's thread."""
+"""Keys that are examined in one turn of the database's thread."""
 
 
 class SqliteOrders:

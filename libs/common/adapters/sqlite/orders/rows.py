@@ -112,22 +112,22 @@ def performed_for(connection: sqlite3.Connection, order: Order) -> list[Performe
 
 
 def links_of(connection: sqlite3.Connection, partition: str, performed: Iterable[PerformedStep]) -> dict[str, str]:
-    """Of the studies that performed steps name, those that are linked, with the keys of their orders."""
+    """The linked ones of the studies that performed steps name, with the keys of their orders."""
     studies = {study for one in performed for reference in references_of(one) for study in reference.studies}
     found = {study: linked_to(connection, partition, study) for study in studies}
     return {study: key for study, key in found.items() if key}
 
 
 def linked_to(connection: sqlite3.Connection, partition: str, study: str) -> str:
-    """The key of the order that a study is linked to, "" where there is none. Of several, which two who linked at once
-    can bring about, the first by its key."""
+    """The key of the order that a study is linked to, "" if there is none. If two links at once made several, the first
+    by its key."""
     query = "SELECT key FROM links WHERE partition = ? AND study = ? ORDER BY key LIMIT 1"
     row = connection.execute(query, (partition, study)).fetchone()
     return "" if row is None else str(row[0])
 
 
 def write_links(connection: sqlite3.Connection, order: Order) -> None:
-    """Put the studies of an order in the place of those that were linked to it."""
+    """Replace the studies that are linked to an order."""
     at = (order.partition, order.key)
     connection.execute("DELETE FROM links WHERE partition = ? AND key = ?", at)
     rows = [(order.partition, study, order.key, correction) for study, correction in order.linked.items()]
@@ -135,7 +135,7 @@ def write_links(connection: sqlite3.Connection, order: Order) -> None:
 
 
 def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> None:
-    """Put an order in the place of what was under its key; `new`: of nothing."""
+    """Replace the order under its key; `new`: there was none."""
     at = (order.partition, order.key)
     if not new:
         connection.execute("DELETE FROM steps WHERE partition = ? AND key = ?", at)
@@ -166,7 +166,7 @@ def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> N
 
 
 def write_performed(connection: sqlite3.Connection, performed: PerformedStep) -> None:
-    """Put a performed step in the place of what was under its UID."""
+    """Replace the performed step under its UID."""
     at = (performed.partition, performed.uid)
     connection.execute(
         "INSERT OR REPLACE INTO performed VALUES(?, ?, ?, ?)",

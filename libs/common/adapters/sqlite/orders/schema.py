@@ -59,13 +59,13 @@ CREATE TABLE erased_steps(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid))
 
 
 def nameless_database() -> sqlite3.Connection:
-    """A database in a file that is removed as soon as it is open: nothing of a patient is left behind, whatever ends
-    the process. Durability is the log's."""
+    """A database in a file that is removed as soon as it is open: no patient data is left behind, however the process
+    ends. Durability is the task of the log."""
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA journal_mode=MEMORY")
     connection.execute("PRAGMA cache_size=-65536")
-    # What is erased is gone from the file, too, and not only from what is found in it.
+    # Erased data is gone from the file, too, and not only from query results.
     connection.execute("PRAGMA secure_delete=ON")
     connection.executescript(_TABLES)
     return connection

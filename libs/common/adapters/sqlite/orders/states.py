@@ -1,4 +1,4 @@
-"""The states of scheduled steps, as performed ones come, change and go."""
+"""The states of scheduled steps, as performed ones are created, changed and erased."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gantry.common.orders import PerformedStep, references_of, refers_to, state_
 
 
 def move_steps(connection: sqlite3.Connection, performed: PerformedStep) -> None:
-    """Compute the states of all scheduled steps that a performed one may refer to anew."""
+    """Recompute the states of all scheduled steps that a performed one may refer to."""
     for key in _orders_near(connection, performed):
         order = order_at(connection, performed.partition, key)
         if order is None:

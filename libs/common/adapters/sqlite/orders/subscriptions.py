@@ -15,14 +15,14 @@ _ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, sin
 def subscription_at(
     connection: sqlite3.Connection, partition: str, subscriber: str, target: str
 ) -> Subscription | None:
-    """What an AE title said last of a target."""
+    """The last request of an AE title about a target."""
     query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target = ? AND subscriber = ?"  # noqa: S608
     row = connection.execute(query, (partition, target, subscriber)).fetchone()
     return None if row is None else _subscription(row)
 
 
 def write_subscription(connection: sqlite3.Connection, one: Subscription) -> None:
-    """Put it in the place of what was said before."""
+    """Replace the earlier request."""
     connection.execute(
         "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -33,19 +33,19 @@ def write_subscription(connection: sqlite3.Connection, one: Subscription) -> Non
 
 
 def forget_subscriptions(connection: sqlite3.Connection, partition: str, target: str) -> None:
-    """A workitem is erased: nobody is told of it."""
+    """Drop the subscriptions to an erased workitem."""
     connection.execute("DELETE FROM subscriptions WHERE partition = ? AND target = ?", (partition, target))
 
 
 def told(connection: sqlite3.Connection, workitem: Workitem) -> list[Told]:
-    """Who is told of a workitem."""
+    """The subscribers of a workitem."""
     targets = (workitem.uid, *sorted(GLOBAL))
     query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target IN (?, ?, ?)"  # noqa: S608
     return told_of(workitem, _subscriptions(connection.execute(query, (workitem.partition, *targets))))
 
 
 def stands_anywhere(connection: sqlite3.Connection, partition: str, subscriber: str) -> bool:
-    """Whether any subscription of an AE title stands."""
+    """Whether an AE title has any subscription in force."""
     query = "SELECT 1 FROM subscriptions WHERE partition = ? AND subscriber = ? AND stands LIMIT 1"
     return connection.execute(query, (partition, subscriber)).fetchone() is not None
 

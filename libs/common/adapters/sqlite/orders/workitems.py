@@ -14,11 +14,11 @@ from gantry.common.workitems.questions import narrowing_of, start_of
 from gantry.common.workitems.subscriptions import GLOBAL
 
 PAGE = 500
-"""Rows that are looked at in one turn of the database's thread."""
+"""Rows that are examined in one turn of the database's thread."""
 _PAGE_BYTES = 2 << 20
-"""Of packed attributes that a page has, but for its last row: a workitem may name thousands of instances."""
+"""Most bytes of packed attributes in a page, not counting its last row: a workitem may name thousands of instances."""
 WorkitemPlace = tuple[str, str]
-"""Start and UID of the last row of a page; the next page begins behind it."""
+"""Start and UID of the last row of a page; the next page begins after it."""
 FIRST: WorkitemPlace = ("", "")
 _ROW = "uid, state, attributes, lock, changed_at, created_at, start"
 
@@ -31,7 +31,7 @@ def workitem_at(connection: sqlite3.Connection, partition: str, uid: str) -> Wor
 
 
 def write_workitem(connection: sqlite3.Connection, workitem: Workitem) -> None:
-    """Put a workitem in the place of what was under its UID."""
+    """Replace the workitem under its UID."""
     of = workitem.attributes
     connection.execute(
         "INSERT OR REPLACE INTO workitems VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -43,7 +43,7 @@ def write_workitem(connection: sqlite3.Connection, workitem: Workitem) -> None:
 
 
 def erase_workitem(connection: sqlite3.Connection, partition: str, uid: str) -> None:
-    """Drop a workitem: nothing comes of its UID any more."""
+    """Drop a workitem: its UID has no effect any more."""
     connection.execute("INSERT OR IGNORE INTO erased_workitems VALUES(?, ?)", (partition, uid))
     connection.execute("DELETE FROM workitems WHERE partition = ? AND uid = ?", (partition, uid))
     forget_subscriptions(connection, partition, uid)
@@ -56,8 +56,8 @@ def is_erased_workitem(connection: sqlite3.Connection, partition: str, uid: str)
 
 
 def ended_workitems(connection: sqlite3.Connection, partition: str, before_us: int, most: int) -> list[str]:
-    """The UIDs of workitems that were completed or cancelled before a time, and that nobody has a deletion lock on, the
-    first one first."""
+    """The UIDs of workitems that were completed or cancelled before a time, without a deletion lock, the earliest
+    first."""
     found: list[str] = []
     query = (
         f"SELECT {_ROW} FROM workitems WHERE partition = ? AND state IN ('COMPLETED', 'CANCELED') "  # noqa: S608
@@ -74,14 +74,14 @@ def ended_workitems(connection: sqlite3.Connection, partition: str, before_us: i
 def workitems_after(
     connection: sqlite3.Connection, query: WorkitemQuery, place: WorkitemPlace
 ) -> tuple[list[Workitem], WorkitemPlace | None]:
-    """The workitems of the next rows that the narrowing leaves, and the place behind them; None at the end."""
+    """The workitems of the next rows that the narrowing leaves, and the position after them; None at the end."""
     narrowing = narrowing_of(query)
     where = ["partition = ?", "(start, uid) > (?, ?)", "(start = '' OR (start >= ? AND start <= ?))"]
     values: list[Any] = [query.partition, *place, narrowing.earliest, narrowing.latest]
     for column, some in narrowing.columns.items():
         where.append(f"{column} IN ({', '.join('?' * len(some))})")
         values += some
-    # Only names of columns and question marks are put together here.
+    # Only column names and question marks are concatenated here.
     sql = f"SELECT {_ROW} FROM workitems WHERE {' AND '.join(where)} ORDER BY start, uid LIMIT ?"  # noqa: S608
     rows, size = [], 0
     for row in connection.execute(sql, [*values, PAGE]):
@@ -100,7 +100,7 @@ def _workitem(partition: str, row: tuple[Any, ...]) -> Workitem:
 
 
 def is_subscribed(connection: sqlite3.Connection, partition: str, subscriber: str, target: str) -> bool:
-    """Whether an AE title is told of a workitem, or of any with a well-known UID."""
+    """Whether an AE title is subscribed to a workitem, or to any with a well-known UID."""
     if target in GLOBAL:
         return stands_anywhere(connection, partition, subscriber)
     workitem = workitem_at(connection, partition, target)
