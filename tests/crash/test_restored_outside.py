@@ -64,10 +64,12 @@ class Outside:
         assert status == 201, made
         await until(lambda: bool(self.subscriber.of_type("handshake")))
 
-    async def stored(self, files: Sequence[DicomFile]) -> None:
-        """Store a study, and return when everybody was told that it is complete."""
-        await Modality(self.archive.peer, files).send_all()
-        await self.told_of(files)
+    async def stored(self, *studies: Sequence[DicomFile]) -> None:
+        """Store studies, and return when everybody was told that each is complete: they wait for it together."""
+        for files in studies:
+            await Modality(self.archive.peer, files).send_all()
+        for files in studies:
+            await self.told_of(files)
 
     async def told_of(self, files: Sequence[DicomFile]) -> None:
         uid, _ = uids_of(files[0])
@@ -105,8 +107,7 @@ async def test_who_was_told_before_a_restore_is_not_told_again_and_numbers_go_on
 ) -> None:
     archive = outside.archive.start()
     await outside.subscribed()
-    for number in range(3):
-        await outside.stored(study(tmp_path / f"before{number}", 2, patient=f"P{number}"))
+    await outside.stored(*(study(tmp_path / f"before{number}", 2, patient=f"P{number}") for number in range(3)))
     assert [number for number, *_ in outside.subscriber.events()] == [1, 2, 3]
     cursor = await asyncio.to_thread(behind_everything, archive)
     await until_sealed(archive)
@@ -165,8 +166,7 @@ async def test_reader_of_the_feed_misses_nothing_when_the_log_comes_back_shorter
     cursor = await asyncio.to_thread(behind_everything, archive)
     await outside.restored("--tell-days", "0")
     later = [study(tmp_path / f"later{number}", 2, patient=f"L{number}") for number in range(4)]
-    for one in later:
-        await outside.stored(one)
+    await outside.stored(*later)
     found, _ = await asyncio.to_thread(read, archive, cursor)
     for one in later:
         uid, _ = uids_of(one[0])
