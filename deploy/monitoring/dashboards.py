@@ -172,6 +172,27 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             ),
         ),
     ),
+    "shadow": (
+        "Gantry: shadow mode",
+        (
+            _one("The other archive is reached", "short", "min(gantry_shadow_reached)", kind="stat"),
+            _rate("Answers compared", "ops", "gantry_shadow_compared_total", "outcome"),
+            _rate("Differences", "ops", "gantry_shadow_differences_total", "operation, kind"),
+            _rate("Not compared, by reason", "ops", "gantry_shadow_given_up_total", "reason"),
+            _rate("Put off, by reason", "ops", "gantry_shadow_put_off_total", "reason"),
+            _rate("Never asked twice", "ops", "gantry_shadow_not_mirrored_total", "operation"),
+            _quantiles("Time to answer, 95 %", "gantry_shadow_seconds", "side"),
+            _one("Associations mirrored now", "short", "sum(gantry_shadow_open)"),
+            _one(
+                "The fullest spool",
+                "percentunit",
+                "max(gantry_shadow_spool_bytes / gantry_shadow_spool_limit_bytes)",
+            ),
+            _one("Objects in spools", "short", "sum(gantry_shadow_spool_objects)"),
+            _one("Bytes in spools", "bytes", "sum(gantry_shadow_spool_bytes)"),
+            _one("The oldest waits since", "s", "max(gantry_shadow_spool_oldest_seconds)"),
+        ),
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from gantry.cli.http_words import words_of
 from gantry.common.config.tls import usual
 from gantry.common.errors import Conflicting, ConnectionFailed
 
@@ -106,7 +107,9 @@ class PeersApi:
         except TimeoutError:
             raise NotReached(f"no answer within {self._timeout.total:g} s; --timeout waits longer") from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
-            raise NotReached(f"no connection: {error}. Is the address right, does a firewall lie between?") from None
+            raise NotReached(
+                f"no connection: {words_of(error)}. Is the address right, does a firewall lie between?"
+            ) from None
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], reason: str

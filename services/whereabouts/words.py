@@ -47,7 +47,7 @@ def advice(account: Account) -> list[str]:
         letters = " ".join(one.letter for one in account.dead[:5])
         steps.append(f"mend the cause named under `failed`, then: gantry dlq replay {letters}")
     if account.lost:
-        steps.append(f"{account.lost} objects are missing or damaged: let the sender send the study again")
+        steps.append(f"{_are(account.lost, 'object')} missing or damaged: let the sender send the study again")
     if account.unread:
         steps.append("the index is behind the log: wait, or look at /readyz and at the log of the indexer")
     if account.aside:
@@ -58,7 +58,8 @@ def advice(account: Account) -> list[str]:
         steps.append("what was rejected comes back by its SOP Instance UID: gantry undelete UID --reason …")
     if account.deliveries and account.deliveries[-1].failed:
         last = account.deliveries[-1]
-        steps.append(f"{last.failed} instances did not reach {last.receiver}: check it (gantry ae), and move again")
+        missed = counted(last.failed, "instance")
+        steps.append(f"{missed} did not reach {last.receiver}: check it (gantry ae), and move again")
     failed = [one for one in account.onward if one.has_failed]
     if failed:
         routes = " ".join(one.route for one in failed[:5])
@@ -72,6 +73,10 @@ def advice(account: Account) -> list[str]:
             "a commitment report could not be delivered: check the peer's port (gantry ae), and let it ask again"
         )
     return steps
+
+
+def _are(count: int, one: str) -> str:
+    return f"{counted(count, one)} {'is' if count == 1 else 'are'}"
 
 
 def _arrival(arrival: Arrival) -> str:

@@ -326,6 +326,14 @@ def test_a_file_that_cannot_be_written_or_a_token_that_is_none_is_said_in_words(
     assert (done.returncode, "/proc/1/x: No such file or directory" in done.stderr) == (1, True), done.stderr
 
 
+def test_whom_nobody_answers_over_http_is_named_without_our_own_objects(tmp_path: Path) -> None:
+    port = free_port()
+    done = gantry("ae", "list", "--url", f"http://127.0.0.1:{port}")
+    assert done.returncode == 3
+    assert f"no connection: 127.0.0.1:{port}: Connection refused." in done.stderr
+    assert "object at" not in done.stderr
+
+
 def test_a_term_that_is_nothing_is_refused(tmp_path: Path) -> None:
     for term in ("", "  ", "A\n1"):
         done = gantry("where", "--data", tmp_path, term)

@@ -12,6 +12,7 @@ import aiohttp
 from gantry.cli.canary.phantom import SECONDARY_CAPTURE, Phantom
 from gantry.cli.commit import ask as ask_commitment
 from gantry.cli.files import DicomFile, look
+from gantry.cli.http_words import words_of
 from gantry.cli.identifiers import BOTH, encode, identifier
 from gantry.cli.query import find_all
 from gantry.cli.retrieve import FolderService, get_to
@@ -81,7 +82,7 @@ class Round:
                 try:
                     await ways[step](made, file, Path(name))
                 except (GantryError, OSError, aiohttp.ClientError, TimeoutError) as error:
-                    why = str(error) or type(error).__name__
+                    why = words_of(error)
                 self.took.append(Took(step, self.clock.monotonic() - begun, why))
                 if why:
                     break

@@ -12,6 +12,7 @@ import aiohttp
 from pydicom.datadict import tag_for_keyword
 
 from gantry.cli.files import DicomFile, Skipped, look
+from gantry.cli.http_words import words_of
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld, in_portions
 from gantry.common.dicom.encoding.values import whole_number
 from gantry.common.errors import ConnectionFailed, PeerError
@@ -154,7 +155,9 @@ def _failure(path: str, error: Exception) -> PeerError:
         return NotGiven(f"no address of a server: {error}")
     slow = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
     away = isinstance(error, aiohttp.ClientConnectionError) and not slow
-    return (ConnectionFailed if away else NotGiven)(f"{path}: {str(error) or type(error).__name__}")
+    return (ConnectionFailed if away else NotGiven)(
+        words_of(error) if isinstance(error, aiohttp.ClientConnectorError) else f"{path}: {words_of(error)}"
+    )
 
 
 async def _write_first_part(response: aiohttp.ClientResponse, file: BinaryIO) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from gantry.cli.files import DicomFile
 from gantry.cli.importing.archive import Archive
 from gantry.cli.importing.job import Job, Outcome
-from gantry.cli.importing.model import Finding, Instance, Instances, Source, Study, Withheld, compare
+from gantry.cli.importing.model import Comparison, Finding, Instance, Instances, Source, Study, Withheld, compare
 from gantry.cli.importing.pace import Pace
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
@@ -120,10 +120,7 @@ class Import:
         await self._pace.begin()
         here = await self._patiently(lambda: self._source.instances(study.uid))
         there, same = await self._there(study.uid)
-        found = compare(here, there, study, same)
-        if study.instances is not None and len(here) < study.instances:
-            detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(here)}"
-            found.different.append(Finding("different", "", "", detail))
+        found = _compare(here, there, study, same)
         if self._options.dry_run or not found.missing:
             return Outcome(len(here), len(there), findings=found.findings())
         if self._options.destination:
@@ -132,7 +129,7 @@ class Import:
             moved = await self._through(study, found.missing)
             await self._make_room(moved)
         now, same = await self._found(study.uid, moved.stored)
-        left = compare(here, now, study, same)
+        left = _compare(here, now, study, same)
         for uid in moved.stored & set(left.missing):
             moved.failures[uid] = _NOT_SHOWN
         failed = [Finding("failed", here[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
@@ -240,3 +237,12 @@ class Import:
 
 def _lasting(error: ConnectionFailed | AssociationRejected) -> bool:
     return isinstance(error, AssociationRejected) and not error.retryable
+
+
+def _compare(here: Instances, there: Instances, study: Study, same: Study | None) -> Comparison:
+    """A study on both sides; also whether the source lists all of it: some give only so many matches at once."""
+    found = compare(here, there, study, same)
+    if study.instances is not None and len(here) < study.instances:
+        detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(here)}"
+        found.different.append(Finding("different", "", "", detail))
+    return found

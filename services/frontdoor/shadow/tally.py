@@ -226,12 +226,12 @@ def verdict(tally: Tally) -> list[str]:
     ]
     against: list[str] = []
     for (operation, kind), count in tally.differences.most_common(3):
-        against.append(f"{operation}: {kind.replace('_', ' ')} {count:,} times")
+        against.append(f"{operation}: {kind.replace('_', ' ')} {'once' if count == 1 else f'{count:,} times'}")
     if given_up > _MUCH_GIVEN_UP * tally.compared:
         (reason, count) = tally.given_up.most_common(1)[0]
         against.append(f"{given_up:,} were given up, most of them for: {reason.replace('_', ' ')} ({count:,})")
     if len(tally.days) < WEEKS_DAYS:
-        against.append(f"there are {counted(len(tally.days), 'day')} with traffic, not {WEEKS_DAYS} yet")
+        against.append(f"there was traffic on {counted(len(tally.days), 'day')}, not on {WEEKS_DAYS} yet")
     if against:
         return [*said, f"Before the switch, look into this: {'; '.join(against)}."]
     return [*said, "Nothing that was compared speaks against the switch."]

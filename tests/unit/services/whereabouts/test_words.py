@@ -36,7 +36,7 @@ def test_a_study_that_is_well_needs_nothing() -> None:
             "instance 1.2.3.4: NotFound: no object",
             "gantry dlq replay 59a3f9e21c07",
         ),
-        (Account("1.2.3", lost=1), "1 receipt is missing or damaged in the object store", "send the study again"),
+        (Account("1.2.3", lost=1), "1 receipt is missing or damaged in the object store", "1 object is missing"),
         (Account("1.2.3", lost=2), "2 receipts are missing or damaged in the object store", "send the study again"),
         (Account("1.2.3", unread=3), "3 receipts are stored, and not read by the indexers yet", "/readyz"),
         (Account("1.2.3", aside=1), "1 receipt is kept aside: other bytes than the current ones", "gantry choose"),

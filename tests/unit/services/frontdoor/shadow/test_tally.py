@@ -66,7 +66,7 @@ def test_the_words_say_how_much_was_different_and_what_to_look_into() -> None:
     said = " ".join(verdict(added_up([tally(1, 2000, 3), tally(2, 1)])))
     assert "In 2 days 3 of 2,004 answers were different (0.15 %)" in said
     assert "C-FIND: only other 3 times" in said
-    assert "2 days with traffic, not 14 yet" in said
+    assert "there was traffic on 2 days, not on 14 yet" in said
 
 
 def test_two_weeks_without_a_difference_speak_for_the_switch() -> None:
