@@ -104,6 +104,10 @@ def test_parts_files_and_what_is_extra(old: RunningArchive, tmp_path: Path) -> N
     later = gantry(tmp_path, "inventory", "compare", old.address, path, "--json")
     said = json.loads(later.stdout)
     assert (later.returncode, said["findings"], said["instances"]) == (0, {"extra": 1}, 6)
+    assert said["listed"] == 3  # what only the archive has is not in the inventory
+    (cd / "lost.dcm").symlink_to("nowhere")
+    whole = gantry(tmp_path, "import", old.address, "--from", cd, "--inventory", path, "--job", tmp_path / "whole.db")
+    assert whole.returncode == 0, whole.stderr  # nothing that the inventory lists is missing
     (tmp_path / "parts-0002.dcm").unlink()
     refused = gantry(tmp_path, "inventory", "compare", old.address, path)
     assert (refused.returncode, "is not in the same folder" in refused.stderr) == (3, True)

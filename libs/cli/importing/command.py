@@ -291,6 +291,8 @@ def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds
     doubts = source.complete.doubts if isinstance(source, Archive) else []
     doubts = source.doubts if isinstance(source, Listed) else doubts
     failed, kinds = totals.states.get("failed", 0), totals.kinds
+    # An inventory says what there should be: beside that, nothing can be lost in what is unreadable.
+    unreadable = kinds.get("unreadable", 0) if not isinstance(source, Listed) else 0
     if as_json:
         print_json(
             {
@@ -314,6 +316,6 @@ def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds
             click.echo(f"gantry: perhaps not all: {doubt}", err=True)
         if failed and not dry_run:
             click.echo("gantry: run it again to try what failed once more", err=True)
-        if kinds.get("unreadable"):
+        if unreadable:
             click.echo("gantry: what could not be read may be an image; --report names it", err=True)
-    return EXIT_FAILED if failed or any(kinds.get(kind) for kind in ("missing", "failed", "unreadable")) else 0
+    return EXIT_FAILED if failed or kinds.get("missing") or kinds.get("failed") or unreadable else 0
