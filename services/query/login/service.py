@@ -141,7 +141,7 @@ class LoginService:
         cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
         return _to(self._client.url + flow.target, cookies)
 
-    # ---- a session goes on, and ends
+    # ---- renewal and end of a session
 
     async def _again(self, request: web.BaseRequest) -> web.Response:
         target = target_of(request.query.get("to", HOME))
