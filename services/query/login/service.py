@@ -1,12 +1,12 @@
 """Login for browsers: what is below /login.
 
-GET /login?to=PATH to the identity provider; PATH is where to return to
+GET  /login?to=PATH     to the identity provider; PATH is where to return to
 GET  /login/callback    back from it, with a code; then on to PATH with a session
-GET /login/again?to= an expired session is renewed by its grant, or a new login begins
+GET  /login/again?to=   an expired session is renewed by its grant, or a new login begins
 GET  /login/session     who is signed in, and until when
 GET  /login/out         you are signed out
-POST /login/renew the session is renewed: the page is in use
-POST /login/logout the session ends; returns where to go from there
+POST /login/renew       the session is renewed: the page is in use
+POST /login/logout      the session ends; returns where to go from there
 POST /login/backchannel the provider ends the session (`backchannel`)
 """
 
