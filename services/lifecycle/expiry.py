@@ -41,8 +41,8 @@ class Expiry:
         self._rate = rate
 
     async def run(self, every: float) -> None:
-        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
-        the work."""
+        """Run for ever: a check each `every` seconds. If one fails because of a dependency, the next one does the
+        work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:

@@ -92,7 +92,7 @@ class Collector:
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 
     async def run(self, every: float) -> None:
-        """Run for ever. After a run that fails because of a dependency, the next one does the work."""
+        """Run for ever. If a run fails because of a dependency, the next one does the work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:

@@ -2,8 +2,8 @@
 that is moved into objects, from which it can be erased.
 
     facts/PARTITION/TTTTTTT/RECEIPT.seg  becomes  facts/PARTITION/TTTTTTT/RECEIPT.bare.seg
-    state/resealed-orders/RECEIPT the progress of a run; the newest counts. Earlier releases, which knew of headers
-                                          alone, counted below state/resealed/
+    state/resealed-orders/RECEIPT         the progress of a run; the newest counts. Earlier releases, which handled
+                                          only headers, counted below state/resealed/
 
 First the new segment is durable, then the old one is removed. An interrupted run is repeated: it continues where the
 other one was, and a segment that exists twice holds the same events twice, which changes nothing.

@@ -118,7 +118,7 @@ class Verifier:
                         await self._aside(location, receipt, state)
 
     async def _aside(self, current: Location, receipt: KnownReceipt, state: Verified) -> None:
-        """Verify the conflicting objects of an instance, which are kept aside until an operator decides."""
+        """Verify the conflicting objects of an instance, which stay aside until an operator decides."""
         there = replace(current, object_key=receipt.object_key, digest=receipt.digest, layout=b"", aside=0)
         try:
             offset = receipt.data_set_offset

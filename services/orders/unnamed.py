@@ -35,8 +35,8 @@ class UnnamedValues:
         self._clock = clock
 
     async def run(self, every: float) -> None:
-        """Run for ever: a check each `every` seconds. After one that fails because of a dependency, the next one does
-        the work."""
+        """Run for ever: a check each `every` seconds. If one fails because of a dependency, the next one does the
+        work."""
         await self._clock.sleep(min(every, _START_SECONDS))
         while True:
             try:

@@ -21,7 +21,7 @@ from gantry.common.dicom.standard.tags import (
 
 
 class Answers:
-    """Makes the answers to one request: for every document, the keys that were asked for.
+    """Makes the answers to one request: for every document, the requested keys.
 
     Unsupported optional keys are not returned (C.2.2.1.3), and `complete` is False: FF01H in place of FF00H. The unique
     keys of the level and of the levels above are always returned, since retrieval starts from them.

@@ -1,7 +1,7 @@
 """When studies were accessed, for retention that counts from it: at most one event a day for each study.
 
-Retrieval only notes a name in memory and goes on; the events are published beside it. An access noted just before a
-crash may be lost; the next access of that study is published.
+Retrieval only notes a UID in memory and continues; the events are published in the background. An access noted just
+before a crash may be lost; the next access of that study is published.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ async def build(context: Context) -> RoleParts:
 
 
 def build_through(context: Context, locator: Locator) -> FetchThrough | None:
-    """What fetches studies from other archives; None where that is off."""
+    """The fetcher of studies from other archives; None if that is off."""
     settings, ours = context.settings.federation, context.settings.dimse.ae_title
     if not settings.fetch or not settings.archives:
         return None

@@ -1,8 +1,8 @@
 """Sessions of people in a browser: the content of their cookies, how long it is valid, and when it is renewed. Pure.
 
-    session the identity from the issuer's token; sent with every request
-    grant the means to renew the session: a refresh token, and the limits
-    flow a login that is under way: the values that the issuer must return
+    session   the identity from the issuer's token; sent with every request
+    grant     the means to renew the session: a refresh token, and the limits
+    flow      a login that is under way: the values that the issuer must return
 
 Times are seconds since the epoch. A session ends with its token, when the page was not used for too long, or too long
 after the login, whichever comes first.

@@ -1,7 +1,7 @@
 """Which studies an identity sees, as conditions for the index (PS3.4 C.2.2.2). Pure.
 
-    referrals Referring Physician's Name, or an identification of the physician, is that of the identity
-    record Patient ID, and its issuer if the identity has one, are those of the identity
+    referrals    Referring Physician's Name, or an identification of the physician, is that of the identity
+    record       Patient ID, and its issuer if the identity has one, are those of the identity
     institution  Institution Name is one of the identity's
     department   Institutional Department Name of a series is one of the identity's: the whole study
 

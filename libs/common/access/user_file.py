@@ -1,7 +1,7 @@
 """The users of `access.users_file`, and their passcodes hashed by scrypt (RFC 7914). Pure.
 
     NAME:scrypt$16384$8$1$SALT$HASH roles=technologist   # `gantry passcode NAME` makes such a line
-    NAME:- roles=radiologist                             # without a passcode: whoever says the name is the user
+    NAME:- roles=radiologist                             # without a passcode: the name alone identifies the user
 
 A user without roles has the permissions of a token without roles (`FORMER_VERBS`), as far as the peer has them, too.
 """

@@ -16,7 +16,7 @@ class Verb(Enum):
     SEND = "send"
     """Have studies sent to C-MOVE destinations."""
     HISTORY = "history"
-    """See what was done to a study, and the holds on it."""
+    """See the history of a study, and the holds on it."""
     CHANGES = "changes"
     """Listen to the changes of all studies, and read the change feed."""
     WORKLIST = "worklist"
@@ -34,11 +34,11 @@ class Verb(Enum):
     OPERATE = "operate"
     """See and use Operations."""
     OVERRIDE = "override"
-    """Open a study or patient that is not seen otherwise, where `access.override_key_file` is set."""
+    """Open a study or patient that is otherwise invisible, if `access.override_key_file` is set."""
     SHARE = "share"
-    """Make links for people outside, where `sharing.key_file` is set."""
+    """Make links for people outside, if `sharing.key_file` is set."""
     SUBSCRIBE = "subscribe"
-    """Have an address told of studies that are seen, where `subscriptions.endpoints` names it."""
+    """Have an address notified of visible studies, if `subscriptions.endpoints` names it."""
 
 
 class CallerRole(Enum):
@@ -53,7 +53,8 @@ class CallerRole(Enum):
 
 
 FORMER_VERBS = frozenset((Verb.READ, Verb.STORE, Verb.SEND, Verb.HISTORY, Verb.CHANGES, Verb.WORKLIST))
-"""Those of callers without roles: this machine, and tokens that name none. The others go by names in `http.may_*`."""
+"""The verbs of callers without roles: this machine, and tokens that name none. The other verbs depend on names in
+`http.may_*`."""
 
 _CLINICAL = frozenset((Verb.READ, Verb.STORE, Verb.SEND, Verb.HISTORY, Verb.WORKLIST))
 
@@ -65,4 +66,4 @@ DEFAULT_VERBS: Mapping[CallerRole, frozenset[Verb]] = {
     CallerRole.ADMINISTRATOR: frozenset(Verb),
     CallerRole.SERVICE: FORMER_VERBS | {Verb.ORDER, Verb.SUBSCRIBE},
 }
-"""What each role may where the settings say nothing else (docs/access.md)."""
+"""The verbs of each role, unless the settings say otherwise (docs/access.md)."""

@@ -1,7 +1,7 @@
 """A key service that is a file: for a site without one, and for tests.
 
-A line has a name and a key of 32 bytes in base64; the last one is current, the others unwrap what they wrapped. #
-begins a comment. The file is read again when it changes; one with a mistake is refused, and the keys in force stay.
+A line has a name and a key of 32 bytes in base64; the last one is current, the others unwrap what they wrapped.
+# begins a comment. The file is read again when it changes; one with a mistake is refused, and the keys in force stay.
 """
 
 from __future__ import annotations

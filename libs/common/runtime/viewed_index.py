@@ -63,7 +63,7 @@ class ViewedIndex:
         self._marked = False
         """Whether marks of former views were removed."""
 
-    # ---- what is asked
+    # ---- queries
 
     async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`, as all others here."""
@@ -148,7 +148,7 @@ class ViewedIndex:
         async for page in self._index.forsaken(partition):
             yield page
 
-    # ---- what is told
+    # ---- events
 
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
         await self._take_marks_away()

@@ -1,9 +1,9 @@
 """Reads the Patient of a token from the health record that issued it (SMART App Launch), and caches it for a while.
 
-the same token, in many requests at once one query
-a known token the answer is valid for `every` seconds
-the record does not let the token read it the token names no patient: refused
-the record is unavailable, or answers nonsense 503: the patient cannot be identified
+the same token, in many requests at once        one query
+a known token                                   the answer is valid for `every` seconds
+the record does not let the token read it       the token names no patient: refused
+the record is unavailable, or answers nonsense  503: the patient cannot be identified
 """
 
 from __future__ import annotations

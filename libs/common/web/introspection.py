@@ -1,7 +1,7 @@
 """An issuer's answers about tokens (RFC 7662), cached for a short time.
 
-the same token, in many requests at once one query
-a known token the answer, even a no, is valid for `every` seconds
+the same token, in many requests at once         one query
+a known token                                    the answer, even a no, is valid for `every` seconds
 the issuer is unavailable, or refuses our client 503: the token cannot be verified
 """
 

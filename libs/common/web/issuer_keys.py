@@ -1,8 +1,8 @@
 """The keys of an identity provider: fetched (OpenID Connect Discovery 1.0 4, RFC 7517), cached, and fetched again.
 
-when they are first needed the caller waits; while the issuer is unavailable, 503
-after `every` seconds in the background; known keys stay valid until new ones arrive
-an unknown key the caller waits; at most once a minute, for all callers and keys
+when they are first needed      the caller waits; while the issuer is unavailable, 503
+after `every` seconds           in the background; known keys stay valid until new ones arrive
+an unknown key                  the caller waits; at most once a minute, for all callers and keys
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Answers about secrets from elsewhere: one query at a time for each, and cached for a while.
 
-the same secret meanwhile waits for the same answer; a caller that leaves does not end it for others within `every`
-seconds of an answer gets it again
-after a failed query the next caller asks again
+the same secret meanwhile             waits for the same answer; a caller that leaves does not end it for others
+within `every` seconds of an answer   gets it again
+after a failed query                  the next caller asks again
 """
 
 from __future__ import annotations

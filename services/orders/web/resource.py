@@ -9,7 +9,7 @@ DELETE /dicom-web/orders/KEY?erase=true&reason=the+law
 GET    /dicom-web/orders/KEY/history
 GET    /dicom-web/orders/KEY/performed
 GET    /dicom-web/orders/KEY/report
-GET /dicom-web/orders/KEY/studies (and its methods: `gantry.services.orders.web.studies`)
+GET    /dicom-web/orders/KEY/studies (and its methods: `gantry.services.orders.web.studies`)
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Login for browsers: what is below /login.
 
-GET /login?to=PATH to the identity provider; PATH is where to return to
+GET  /login?to=PATH     to the identity provider; PATH is where to return to
 GET  /login/callback    back from it, with a code; then on to PATH with a session
-GET /login/again?to= an expired session is renewed by its grant, or a new login begins
+GET  /login/again?to=   an expired session is renewed by its grant, or a new login begins
 GET  /login/session     who is signed in, and until when
 GET  /login/out         you are signed out
-POST /login/renew the session is renewed: the page is in use
-POST /login/logout the session ends; returns where to go from there
+POST /login/renew       the session is renewed: the page is in use
+POST /login/logout      the session ends; returns where to go from there
 POST /login/backchannel the provider ends the session (`backchannel`)
 """
 
@@ -141,7 +141,7 @@ class LoginService:
         cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
         return _to(self._client.url + flow.target, cookies)
 
-    # ---- a session goes on, and ends
+    # ---- renewal and end of a session
 
     async def _again(self, request: web.BaseRequest) -> web.Response:
         target = target_of(request.query.get("to", HOME))

@@ -1,8 +1,8 @@
 """Links for people outside.
 
-POST /dicom-web/shares {"studies": [UID], "expires": TIME, "reason": TEXT}, and optional fields
-GET /dicom-web/shares those that the caller made; all for callers that may operate
-DELETE /dicom-web/shares/NAME the link is revoked, and its visitors lose access; ?reason=
+POST    /dicom-web/shares        {"studies": [UID], "expires": TIME, "reason": TEXT}, and optional fields
+GET     /dicom-web/shares        those that the caller made; all for callers that may operate
+DELETE  /dicom-web/shares/NAME   the link is revoked, and its visitors lose access; ?reason=
 GET     /s/TOKEN                 the page of a link. It changes nothing: robots that make previews open none
 POST    /s/TOKEN                 the link is opened: a cookie, and on to the images
 """

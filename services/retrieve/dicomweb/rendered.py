@@ -33,9 +33,9 @@ class RenderedService:
         return {Resource.RENDERED: self.rendered}
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A picture of the named frame, or of the first one; of a study or series that of its first image. For a video,
-        which is not decoded, the video itself, for a frame of it where that is accepted; where nothing is an image, the
-        first document."""
+        """A picture of the named frame, or of the first one; for a study or series, of its first image. A video is not
+        decoded: the answer is the video itself, for one of its frames only if the client accepts that. If nothing is an
+        image, the first document."""
         accept = accept_of(request)
         locations = await self._finder.all(match, most=MOST_TRIED)
         documents = [] if match.frames else [one for one in locations if media_types_of(one)]

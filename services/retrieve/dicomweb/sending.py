@@ -83,7 +83,7 @@ class SendService:
         return await answer(request, to_json(self._known(match).as_json()), JSON, _FRESH)
 
     async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Cancel a transfer, and report its state; of one that has ended already, its outcome."""
+        """Cancel a transfer, and report its state, or its outcome if it has ended already."""
         transfer = self._known(match)
         self._transfers.cancel(transfer)
         return await answer(request, to_json(transfer.as_json()), JSON, _FRESH)

@@ -137,7 +137,7 @@ class Writer:
 
     async def run(self, work: Work[T]) -> T:
         """The result of `work`, which runs in a transaction in the writer's thread and may run twice; returns when it
-        is durable. A caller that is cancelled, or given up on after `deadline` seconds, cancels nothing."""
+        is durable. If a caller is cancelled, or times out after `deadline` seconds, the work is not cancelled."""
         if self._closed:
             raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()

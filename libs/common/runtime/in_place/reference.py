@@ -56,7 +56,7 @@ def pack_reference(reference: Reference) -> bytes:
 
 
 def unpack_reference(content: bytes) -> Reference | None:
-    """The reference in what lies under a key; None if it is an object. Raises `Corrupt` for one that is truncated,
+    """The reference in the bytes under a key; None if it is an object. Raises `Corrupt` for one that is truncated,
     damaged, or of a later release."""
     if not content.startswith(_MAGIC):
         return None
