@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EPIPE
 from importlib import import_module
 from keyword import iskeyword
+from select import POLLERR, poll
 from typing import Any
 
 import click
@@ -153,14 +154,22 @@ class _Commands(click.Group):
             if rest is not None:
                 raise
             failed = _first(error)
-            if failed.errno == EPIPE:
+            if failed.errno == EPIPE and _nobody_reads():
                 raise failed from None  # click ends without a word
             where = f"{failed.filename}: " if failed.filename else ""
-            raise click.ClickException(f"{where}{failed.strerror or failed}") from error
+            why = failed.strerror or str(failed) or type(failed).__name__
+            raise click.ClickException(f"{where}{why}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of our output has gone."""
+    looking = poll()
+    looking.register(1, 0)
+    return any(events & POLLERR for _, events in looking.poll(0))
 
 
 def _first(error: Exception) -> OSError:

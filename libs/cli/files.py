@@ -87,8 +87,9 @@ def walk(paths: Iterable[Path], skipped: Callable[[Skipped], None] = lambda _ski
         for folder, subfolders, names in os.walk(path, onerror=failed):
             subfolders.sort()
             for name in subfolders:
-                if (below := Path(folder, name)).is_symlink():
-                    skipped(Skipped(below, "a link to a folder, which is not followed"))
+                # Not `Path.is_symlink`, which raises where the folder may be listed and not entered.
+                if os.path.islink(below := os.path.join(folder, name)):
+                    skipped(Skipped(Path(below), "a link to a folder, which is not followed"))
             for name in sorted(names):
                 if name != "DICOMDIR" and not name.startswith("."):
                     yield Path(folder, name)

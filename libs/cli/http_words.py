@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 import aiohttp
 
@@ -11,6 +12,8 @@ def words_of(error: Exception) -> str:
     """What an error says; of a connection that there was not: to whom, and why."""
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
-        why = os.strerror(cause.errno) if isinstance(cause.errno, int) and cause.errno > 0 else str(cause)
+        # The number of an error of TLS is OpenSSL's, not the system's.
+        number = 0 if isinstance(cause, ssl.SSLError) else cause.errno
+        why = os.strerror(number) if isinstance(number, int) and number > 0 else str(cause)
         return f"{error.host}:{error.port}: {why}"
     return str(error) or type(error).__name__

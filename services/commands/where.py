@@ -61,6 +61,8 @@ def _say(found: Found, term: str) -> None:
         click.echo()
     if found.more:
         click.echo(f"only the first {MOST_STUDIES} studies are shown: ask by a UID or an accession number")
+    if found.partly:
+        click.echo("not everything that was deleted or rejected could be looked through: more may be among that")
     if found.accounts:
         return
     click.echo("nothing is known of it: no study, series or instance has this UID, accession number or Patient ID")

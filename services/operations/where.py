@@ -42,7 +42,8 @@ class WherePart:
 def as_json(found: Found) -> dict[str, Any]:
     """As in `gantry where --json`, with the lines and the advice of each study."""
     accounts = [_account(account) for account in found.accounts]
-    return {"accounts": accounts, "more": found.more, "behind": found.behind, "dead": found.dead}
+    rest = {"more": found.more, "behind": found.behind, "dead": found.dead, "merged": found.merged}
+    return {"accounts": accounts, **rest, "partly": found.partly}
 
 
 def _account(account: Account) -> dict[str, Any]:

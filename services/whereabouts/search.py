@@ -55,6 +55,7 @@ from gantry.services.whereabouts.reported import ReportsOf
 
 MOST_STUDIES = 20
 _MOST_MERGES = 10
+_DECISIONS_SECONDS = 10.0
 _PATIENT_ID = f"{PATIENT_ID:08X}"
 _BY_UID = (
     (STUDY_INSTANCE_UID, Level.STUDY),
@@ -67,13 +68,15 @@ _BY_UID = (
 class Found:
     """The studies that a term means, `MOST_STUDIES` at most, and whether there are `more`. `behind` is how many records
     the indexers have not read, `dead` how many events they could not apply: either may be what was asked for. `merged`
-    are the Patient IDs that a Patient ID was merged into, one after the other: their studies are meant, too."""
+    are the Patient IDs that a Patient ID was merged into, one after the other: their studies are meant, too. `partly`:
+    there are too many deleted and rejected instances to look through, and more may be among them."""
 
     accounts: tuple[Account, ...]
     more: bool
     behind: int
     dead: int
     merged: tuple[str, ...] = ()
+    partly: bool = False
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class Whereabouts:
             studies[study] = None
             if len(studies) > MOST_STUDIES:
                 break
+        all_read = len(studies) > MOST_STUDIES or await self._add_decided(term, studies)
         gathered = [await self._gather(study, letters) for study in list(studies)[:MOST_STUDIES]]
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
         onward, reports = await self._onward(gathered), await self._reports(gathered)
@@ -158,7 +162,7 @@ class Whereabouts:
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
-        return Found(known, len(studies) > MOST_STUDIES, behind, len(letters), merged)
+        return Found(known, len(studies) > MOST_STUDIES, behind, len(letters), merged, not all_read)
 
     async def _merged(self, patient_id: str) -> tuple[str, ...]:
         """The Patient IDs that one without an issuer was merged into, one after the other."""
@@ -187,11 +191,20 @@ class Whereabouts:
             async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, {tag: Single((value,))})):
                 for document in page:
                     yield str(document.attributes[STUDY_INSTANCE_UID][0])
-        # What is deleted or rejected is found by nobody else.
+
+    async def _add_decided(self, term: str, studies: dict[str, None]) -> bool:
+        """Add the studies of which something is deleted or rejected, which no search finds. Whether all such decisions
+        were read: of very many not all are, in the time that somebody waits."""
+        until = self._clock.monotonic() + _DECISIONS_SECONDS
         async for fated in self._index.fated(DEFAULT_PARTITION):
             for one in fated:
                 if _means(term, one):
-                    yield one.instance.study_instance_uid
+                    studies[one.instance.study_instance_uid] = None
+            if len(studies) > MOST_STUDIES:
+                return True
+            if self._clock.monotonic() > until:
+                return False
+        return True
 
     async def _gather(self, study: str, letters: Sequence[Letter]) -> _Gathered:
         indexed = await self._indexed(study)

@@ -184,7 +184,7 @@ def test_a_dry_run_counts_and_writes_nothing(archive: RunningArchive, tmp_path: 
     ("arguments", "code", "words"),
     [
         ((), 2, "name studies"),
-        (("1.2.x",), 2, "no Study Instance UID"),
+        (("1.2.x",), 2, "not a Study Instance UID"),
         ((OTHER, "--retain", "uids"), 2, "go with --deidentify"),
         ((OTHER, "--deidentify", "--retain", "full-dates", "--retain", "modified-dates"), 2, "cannot be kept in full"),
         (("1.2.3.4.5",), 1, "nothing of this study"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -161,9 +161,17 @@ async def import_(
         finally:
             await source.close()
             if report_path is not None:
+                rows = _report_of(job)
                 with report_path.open("w", newline="", encoding="utf-8") as file:
-                    print_csv(_HEAD, job.report(), file)
+                    print_csv(_HEAD, rows, file)
         return _conclude(totals, source, dry_run, path, clock.monotonic() - started, as_json)
+
+
+def _report_of(job: Job) -> list[tuple[str, str, str, str, str]]:
+    """What is to be told of the job; nothing of a job file that cannot be read, which is told in other words."""
+    with suppress(sqlite3.Error):
+        return list(job.report())
+    return []
 
 
 def _check(

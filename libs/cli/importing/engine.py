@@ -16,7 +16,7 @@ from gantry.cli.importing.model import Comparison, Finding, Instance, Instances,
 from gantry.cli.importing.pace import Pace
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
-from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError
+from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError, PeerError
 from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS
 
 T = TypeVar("T")
@@ -62,16 +62,19 @@ class _Transfer:
 async def note_studies(job: Job, source: Source, clock: Clock, patience: float) -> bool:
     """Note all studies of the source in the job. Returns whether there are any. A source that goes away while it is
     listed is listed again, for `patience` seconds. Raises `GantryError` where it cannot be, or never answered."""
-    some = False
-    until, pause = clock.monotonic() + patience, 1.0
+    furthest, until, pause = 0, 0.0, 1.0
     while True:
+        seen = 0
         try:
             async for study in source.studies():
                 job.see(study)
-                some = True
-            return some
+                seen += 1
+            return seen > 0
         except (ConnectionFailed, AssociationRejected) as error:
-            if not some or _lasting(error) or clock.monotonic() + pause > until:
+            if seen > furthest:
+                # Listing may take longer than patience lasts: that begins when the source goes away.
+                furthest, until, pause = seen, clock.monotonic() + patience, 1.0
+            if not furthest or _lasting(error) or clock.monotonic() + pause > until:
                 raise
         await clock.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -119,6 +122,9 @@ class Import:
     async def _look_at(self, study: Study) -> Outcome:
         await self._pace.begin()
         here = await self._patiently(lambda: self._source.instances(study.uid))
+        if not here and study.instances != 0:
+            # Of a folder that is not mounted now, or a server that shows less: it is not done because of that.
+            return Outcome(study.instances or 0, 0, reason="the source lists none of its instances now")
         there, same = await self._there(study.uid)
         found = _compare(here, there, study, same)
         if self._options.dry_run or not found.missing:
@@ -201,7 +207,11 @@ class Import:
                 transfer.no_room = True
 
         target, window, timeout = self._target.peer, self._options.window, self._target.timeout
-        sent = await self._patiently(lambda: send_files(target, files, window=window, timeout=timeout, done=done))
+        try:
+            sent = await self._patiently(lambda: send_files(target, files, window=window, timeout=timeout, done=done))
+        except (ConnectionFailed, AssociationRejected) as error:
+            # It was waited for; what fetches from the source is not to wait for it once more.
+            raise PeerError(f"the target: {error}") from error
         names = {file.path: file.sop_instance_uid for file in files}
         transfer.failures |= {names[path]: f"the target: {why}" for path, why in sent.failures}
         transfer.bytes += sent.bytes
@@ -211,7 +221,7 @@ class Import:
         """Wait for a target that has no room, less and less often: the source shall not give all it has for nothing."""
         self._refusals = self._refusals + 1 if transfer.no_room and not transfer.stored else 0
         if self._refusals and self._options.patience:
-            await self._clock.sleep(min(_LONGEST_PAUSE, 2.0**self._refusals))
+            await self._clock.sleep(min(_LONGEST_PAUSE, 2.0 ** min(self._refusals, 6)))
 
     async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         source = self._source

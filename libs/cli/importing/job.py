@@ -89,7 +89,7 @@ class Job:
 
     def close(self) -> None:
         self.db.close()
-        os.close(self._lock)  # last: closing it earlier would end SQLite's own locks on the file
+        os.close(self._lock)
 
     def see(self, study: Study) -> None:
         """The source lists this study. One that was done and has another count now is to be looked at again."""
@@ -158,14 +158,19 @@ class Job:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the job file for this process; of one that was killed nothing stays."""
+    """A descriptor that holds the job for this process; of one that was killed nothing stays but an empty file beside
+    the job's. On a network disk a lock on SQLite's own file would lock SQLite out."""
+    beside = path.with_name(f"{path.name}.lock")
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise ConfigError(str(path), None, f"the job file cannot be used: {error.strerror}") from None
     try:
         flock(lock, LOCK_EX | LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(lock)
         raise ConfigError(str(path), None, "another import is running with this job file") from None
+    except OSError as error:
+        os.close(lock)
+        raise ConfigError(str(path), None, f"the job file cannot be locked: {error.strerror}") from None
     return lock

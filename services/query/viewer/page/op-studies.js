@@ -1,4 +1,4 @@
-// Sections of Operations about studies: where one is, what is in conflict, what is held, and what retention would let go.
+// Sections of Operations about studies.
 
 import { BASE, ask, askJson, search } from "./archive.js";
 import { TAG, day, nameParts, text } from "./dicom.js";
@@ -8,7 +8,7 @@ import { icon } from "./icons.js";
 import { OPERATIONS, Section, act, ago, askWhy, link, moment, nothing, plural, run, size, state, table } from "./operations.js";
 import { store, visit } from "./page.js";
 
-// ---- Where is my study? What `gantry where` says, with what to do about it.
+// ---- Where is my study?
 
 const HEADINGS = { received: "Received", indexed: "Indexed", committed: "Committed", happened: "Happened", held: "Held", delivered: "Delivered", "sent on": "Sent on", told: "Told", failed: "Failed" };
 
@@ -59,16 +59,17 @@ class WhereSection extends Section {
       return [h("p", { class: "op-hint" }, "From whom it came and when, whether it can be found, what became of it and who got it.")];
     }
     const found = await askJson(`${OPERATIONS}/where?${new URLSearchParams({ term })}`, { signal });
-    const count = h("p", { class: "second", role: "status" }, found.more ? `The first ${found.accounts.length} studies; ask by a UID or an accession number for others` : plural(found.accounts.length, "study", "studies"));
+    const count = h("p", { class: "second", role: "status" }, found.more ? `The first ${found.accounts.length} studies; ask by a UID or an accession number for others` : plural(found.accounts.length, "study", "studies"), found.merged.length ? ` of ${found.merged.join(", ")}` : "");
     return found.accounts.length ? [count, ...found.accounts.map((one) => this.account(one))] : [this.unknown(term, found)];
   }
 
-  unknown(term, { behind, dead }) {
+  unknown(term, { behind, dead, partly }) {
     return h("div", { class: "message", role: "status" }, h("h3", { class: "large" }, "Nothing is known of it"),
       h("p", {}, `No study, series or instance has ${term} as its UID, accession number or Patient ID.`),
       h("ul", { class: "op-list" },
         behind ? h("li", {}, `The index is ${plural(behind, "record")} behind the log: it may be among these. `, h("button", { type: "button", onclick: () => this.again() }, "Ask again")) : null,
         dead ? h("li", {}, `${plural(dead, "instance")} could not be made searchable: it may be one of them.`) : null,
+        partly ? h("li", {}, "There is too much that was deleted or rejected to look through.") : null,
         h("li", {}, "Did its sender reach the archive?")));
   }
 

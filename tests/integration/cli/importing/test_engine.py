@@ -50,9 +50,12 @@ class Source:
         self.away = 0
         self.away_listing = 0
         self.counted = 1
+        self.mounted = True
+        self.between: Callable[[], object] = lambda: None
 
     async def studies(self) -> AsyncIterator[Study]:
         for number, uid in enumerate(self.files):
+            self.between()
             if number and self.away_listing:
                 self.away_listing -= 1
                 raise ConnectionFailed("nobody there")
@@ -60,7 +63,7 @@ class Source:
 
     async def instances(self, study: str) -> Instances:
         file = self.files[study]
-        return {file.sop_instance_uid: Instance("1.2.3", file.sop_class_uid, file)}
+        return {file.sop_instance_uid: Instance("1.2.3", file.sop_class_uid, file)} if self.mounted else {}
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         if self.away:
@@ -79,6 +82,7 @@ class Target:
 
     def __init__(self) -> None:
         self.full = 0
+        self.away = False
         self.stored: set[str] = set()
         self.shows = True
 
@@ -91,6 +95,8 @@ class Target:
     async def send(
         self, peer: object, files: Sequence[DicomFile], *, done: Callable[[DicomFile, int | None], None], **_: Any
     ) -> Sent:
+        if self.away:
+            raise ConnectionFailed("nobody there")
         sent = Sent()
         for file in files:
             status = OUT_OF_RESOURCES if self.full else SUCCESS
@@ -178,3 +184,47 @@ async def test_a_source_that_lists_fewer_instances_than_it_counts_is_told(
     [outcome] = await run(job, source, target, Clock())
     details = [one.detail for one in outcome.findings]
     assert details == ["NumberOfStudyRelatedInstances: the source counts 700, and lists 1"]
+
+
+async def test_a_study_of_which_the_source_lists_nothing_now_is_not_done(
+    job: Job, target: Target, tmp_path: Path
+) -> None:
+    source, clock = Source([write(tmp_path, data_set())]), Clock()
+    source.mounted = False
+    told = await run(job, source, target, clock)
+    assert {one.reason for one in told} == {"the source lists none of its instances now"}
+    assert job.totals().states == {"failed": 1}
+    source.mounted = True
+    [outcome] = await run(job, source, target, clock)
+    assert (outcome.stored, job.totals().states) == (1, {"done": 1})
+
+
+async def test_patience_with_a_source_begins_when_it_goes_away_however_long_its_listing_took(
+    job: Job, target: Target, tmp_path: Path
+) -> None:
+    source, clock = Source([write(tmp_path, data_set()) for _ in range(3)]), Clock()
+    source.away_listing = 1
+
+    def slowly() -> None:
+        clock.now += 900
+
+    source.between = slowly
+    assert len(await run(job, source, target, clock, patience=60.0)) == 3
+
+
+async def test_a_target_that_is_full_for_weeks_is_waited_for_as_long_as_ever(
+    job: Job, target: Target, tmp_path: Path
+) -> None:
+    target.full = 1100
+    clock = Clock()
+    told = await run(job, Source([write(tmp_path, data_set())] * 1100), target, clock)
+    assert max(clock.slept) == 60.0
+    assert sum(one.stored for one in told) == 1
+
+
+async def test_a_target_that_goes_away_is_named_and_waited_for_once(job: Job, target: Target, tmp_path: Path) -> None:
+    target.away = True
+    clock = Clock()
+    first, *_ = await run(job, Source([write(tmp_path, data_set())]), target, clock, patience=20.0)
+    assert first.reason == "the target: nobody there"
+    assert clock.slept[:5] == [1.0, 2.0, 4.0, 8.0, 5.0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from gantry.cli.files import DicomFile, Skipped
+from gantry.cli.files import DicomFile, Skipped, walk
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job
 from gantry.cli.importing.model import Finding, Instances, Study, Withheld
@@ -75,6 +75,19 @@ async def test_what_nobody_can_look_into_is_told(folder: Path, job: Job, monkeyp
         ("note.txt", "not a part 10 file: too short", False),
         ("private", "Permission denied", True),
     ]
+
+
+def test_a_folder_that_may_be_listed_and_not_entered_stops_nobody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "z.dcm").touch()
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_symlink", refuse)  # what it does there; tests run as root, whom nothing is refused
+    assert folder / "z.dcm" in list(walk([folder]))
 
 
 async def test_a_damaged_file_is_skipped_whatever_it_makes_a_reader_stumble_over(folder: Path, job: Job) -> None:
