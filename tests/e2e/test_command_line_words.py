@@ -321,7 +321,7 @@ def test_a_file_that_cannot_be_written_or_a_token_that_is_none_is_said_in_words(
     )  # fmt: skip
     assert (done.returncode, f"{token} cannot be read" in done.stderr) == (2, True), done.stderr
     done = gantry("import", archive.address, "--from", "x" * 5000, "--job", tmp_path / "job.db")
-    assert (done.returncode, "is no folder" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "neither a folder" in done.stderr) == (2, True), done.stderr
     done = gantry("get", archive.address, "--aet", "CT1", "-k", f"StudyInstanceUID={UID}", "--out", "/proc/1/x")
     assert (done.returncode, "/proc/1/x: No such file or directory" in done.stderr) == (1, True), done.stderr
 
