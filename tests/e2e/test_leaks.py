@@ -56,7 +56,7 @@ OWNED = dict.fromkeys(
 KEPT, MINE = re.compile("keptmark|19010203", re.IGNORECASE), re.compile("sentmark", re.IGNORECASE)
 EITHER = re.compile(f"{KEPT.pattern}|{MINE.pattern}", re.IGNORECASE)
 _TOLD = (
-    "'(OtherPatientIDsSequence.)?SENT' is (neither a keyword of|no parameter|no search parameter|no destination)",
+    "'(OtherPatientIDsSequence.)?SENT' is (neither a keyword of|no (search )?parameter|not a (parameter|destination))",
     "names 'SENT', which is not an attribute",
     "^SENT: unknown key",
     "Sentmark_Mine is no parameter and no attribute",

@@ -212,7 +212,7 @@ async def test_who_is_signed_in_goes_on_as_who_he_is(tmp_path: Path) -> None:
         brings = await desk.let_in(path)
         both = {"Cookie": f"{session}; {brings['Cookie']}"}
         # As a radiologist, who may send, as no visitor may.
-        assert (await desk.ask("GET", "/dicom-web/destinations", headers=brings))[1].startswith("by a link")
+        assert (await desk.ask("GET", "/dicom-web/destinations", headers=brings))[1].startswith("a link gives access")
         assert "not served" in (await desk.ask("GET", "/dicom-web/destinations", headers=both))[1]
 
 
