@@ -301,7 +301,15 @@ def test_whoever_stops_it_is_told_how_it_goes_on_and_finds_a_report(archive: Run
     words, environment = command(
         archive, tmp_path, "--from", tmp_path / "disk", "--rate", 5000, "--parallel", 1, "--report", tmp_path / "r.csv"
     )
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # As from a terminal, also where these tests run in the background, for which shells ignore SIGINT.
+    process = subprocess.Popen(
+        words,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: archive.metric("gantry_objects_received_total") > 0, "nothing came")
     (tmp_path / "r.csv").unlink()
     process.send_signal(signal.SIGINT)

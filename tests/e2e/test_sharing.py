@@ -97,7 +97,7 @@ def test_visitor_changes_nothing_and_has_no_other_route(ward: Ward) -> None:
     ]
     for method, target in asked:
         answer = ward.send(target, method, b"{}" if method == "POST" else None, {**brings, **JSON})
-        assert (answer.status, b"by a link" in answer.body) == (404, True), (method, target, answer.body)
+        assert (answer.status, b"a link gives access" in answer.body) == (404, True), (method, target, answer.body)
     assert ward.found(brings) == {"1.2.9.1"}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.answering import wait_for
 from tests.support.archive import ROOT
 
 
@@ -38,17 +39,25 @@ def sent(folder: Path, *arguments: str) -> list[str]:
 
 @contextmanager
 def taking(folder: Path, port: int, count: int) -> Iterator[subprocess.Popen[str]]:
-    """`TakeResults` at a port, which ends by itself after so many messages."""
+    """`TakeResults` at a port, which listens, and ends by itself after so many messages."""
     command = ["mvn", "-q", "-B", "exec:java", "-Dexec.mainClass=TakeResults", f"-Dexec.args={port} {count}"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
+        # Maven takes its time on a busy machine, and who is told later waits longer each time.
+        wait_for(lambda: _is_listened_at(port) or process.poll() is not None, 180, "TakeResults")
         yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _is_listened_at(port: int) -> bool:
+    """Without a connection, of which it would tell."""
+    rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 def plain(said: str) -> list[str]:
