@@ -160,18 +160,17 @@ async def import_(
             raise
         finally:
             await source.close()
-            if report_path is not None:
-                rows = _report_of(job)
+            if report_path is not None and (rows := _report_of(job)) is not None:
                 with report_path.open("w", newline="", encoding="utf-8") as file:
                     print_csv(_HEAD, rows, file)
         return _conclude(totals, source, dry_run, path, clock.monotonic() - started, as_json)
 
 
-def _report_of(job: Job) -> list[tuple[str, str, str, str, str]]:
-    """What is to be told of the job; nothing of a job file that cannot be read, which is told in other words."""
+def _report_of(job: Job) -> list[tuple[str, str, str, str, str]] | None:
+    """The rows of the report; None if the job file cannot be read, which the error says: the report before stays."""
     with suppress(sqlite3.Error):
         return list(job.report())
-    return []
+    return None
 
 
 def _check(

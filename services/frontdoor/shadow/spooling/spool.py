@@ -208,12 +208,7 @@ class Spool:
             if times:
                 why = str(error) or "the disk does not answer"
                 folder = str(self._folder)
-                logger.error(
-                    "no spool: objects beyond memory are not mirrored",
-                    folder=folder,
-                    error=why,
-                    count=times,
-                )
+                logger.error("no spool: objects beyond memory are not mirrored", folder=folder, error=why, count=times)
             return
         self._opening = None
         self._writer = loop.create_task(self._write_all())

@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gantry.cli.files import DicomFile, Skipped, walk
+from gantry.cli.importing.command import _report_of
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job
 from gantry.cli.importing.model import Finding, Instances, Study, Withheld
@@ -154,3 +155,9 @@ def test_what_belongs_to_no_study_is_in_the_report_until_the_source_is_listed_an
     assert job.totals().kinds == {"unreadable": 1}
     job.list_anew()
     assert list(job.report()) == []
+
+
+def test_a_job_file_that_cannot_be_read_any_more_leaves_the_report_of_before(job: Job) -> None:
+    assert _report_of(job) == []
+    job.db.execute("DROP TABLE findings")
+    assert _report_of(job) is None

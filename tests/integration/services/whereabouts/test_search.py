@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,7 +13,8 @@ from gantry.common.clock import Clock
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.services.whereabouts.search import Whereabouts
+from gantry.services.operations.where import as_json
+from gantry.services.whereabouts.search import Found, Whereabouts
 
 PAGE_SECONDS = 4.0
 
@@ -44,3 +46,9 @@ async def test_of_very_many_decisions_as_many_are_read_as_somebody_waits_for(
     studies: dict[str, None] = {}
     assert await searching._add_decided("1.1", studies) is whole
     assert (set(studies), index.now < 20) == (found, True)
+
+
+def test_what_the_api_says_has_all_that_the_command_says() -> None:
+    found = Found((), more=False, behind=1, dead=2, merged=("P2",), partly=True)
+    assert as_json(found) == {"accounts": [], "more": False, "behind": 1, "dead": 2, "merged": ("P2",), "partly": True}
+    assert set(as_json(found)) == {field.name for field in fields(Found)}
