@@ -5,7 +5,7 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-newer test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
+.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-rest test-long test-newer test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ peers:
 servers:
 	@sh deploy/images/servers.sh
 
-test: setup peers servers ohif axe atheris ## the tests, with foreign peers and real servers (see docs/testing.md)
-	@$(PY) -m tests.support.rerun
+test: setup peers servers ohif axe atheris ## the tests, with foreign peers and real servers: a quarter of an hour (docs/testing.md)
+	@GANTRY_TESTS=first $(PY) -m tests.support.rerun
+
+test-rest: setup peers servers ohif axe atheris ## what `make test` leaves to CI: half an hour
+	@GANTRY_TESTS=rest $(PY) -m tests.support.rerun
 
 test-long: setup peers servers ohif axe atheris ## every test, and many more examples of property tests: two hours or more
 	@GANTRY_TESTS=long $(PY) -m tests.support.rerun

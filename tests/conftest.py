@@ -3,7 +3,8 @@ machine they run on; no test inherits the logging of another; the real servers t
 (tests.support.servers); and a run ends in its time.
 
 `GANTRY_TESTS` says how much of it is run: `quick` (few examples of property tests), `short` (the default: without the
-tests of tests.support.long), `long` (everything, and many examples). After `GANTRY_TESTS_UNTIL`, in seconds since 1970,
+tests of tests.support.long), `long` (everything, and many examples); of `short`, `first` is what tests.support.first
+has, and `rest` what it has not. After `GANTRY_TESTS_UNTIL`, in seconds since 1970,
 no test is begun any more: it is skipped, and the closing lines say how many were. What fails is told at once."""
 
 import asyncio
@@ -22,7 +23,8 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.support import overheard, resting, servers
-from tests.support.long import HOW_MUCH, LONG, entry_is_of, examples, is_long
+from tests.support.first import FIRST
+from tests.support.long import HOW_MUCH, LONG, examples
 from tests.support.scheduling import pytest_xdist_make_scheduler
 
 __all__ = ["pytest_xdist_make_scheduler"]
@@ -56,16 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it.
     So it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
     items.sort(key=_turn)
-    named = any("::" in argument for argument in config.args)
-    if HOW_MUCH != "long" and not named:
-        long = [item for item in items if is_long(item.nodeid)]
-        items[:] = [item for item in items if not is_long(item.nodeid)]
-        config.hook.pytest_deselected(items=long)
-        servers.note("long", str(len(long)))
-        if [Path(argument).name for argument in config.args] == ["tests"]:
-            # A test that was given another name would be run again, and an entry that says nothing would stay.
-            idle = [entry for entry in LONG if not any(entry_is_of(entry, item.nodeid) for item in long)]
-            servers.note("idle", ", ".join(idle))
+    if not any("::" in argument for argument in config.args):  # a test that is named is run
+        _leave_out(config, items)
     for item in items:
         test = getattr(item, "obj", None)
         marker = item.get_closest_marker("timeout")
@@ -77,6 +71,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # The thread that sees to it costs as much as a small test: a unit test waits for nothing, so a signal does.
         method = "signal" if item.nodeid.startswith("tests/unit/") else "thread"
         item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method=method), append=False)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to other runs what this one is not to have, for the closing lines to say."""
+    long = {item for item in items if item.nodeid in LONG}
+    first = {item for item in items if item.nodeid in FIRST} - long
+    rest = {*items} - long - first
+    mine = {"first": first, "rest": rest, "long": {*items}}.get(HOW_MUCH, first | rest)
+    config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+    items[:] = [item for item in items if item in mine]
+    for name, tests in (("first", first), ("rest", rest), ("long", long)):
+        servers.note(name, str(len(tests - mine)))
+    if [Path(argument).name for argument in config.args] == ["tests"]:
+        # A test that was given another name would be run again, and an entry that says nothing would stay.
+        known = [*LONG.idle(item.nodeid for item in long), *FIRST.idle(item.nodeid for item in first)]
+        servers.note("idle", ", ".join(known))
 
 
 def pytest_collection_finish() -> None:

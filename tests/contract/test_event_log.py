@@ -410,6 +410,13 @@ async def test_a_watcher_of_a_group_that_never_joined_waits(log: EventLog) -> No
         await anext(log.follow("nonsense", "indexer"))
 
 
+async def what_is_left(log: EventLog, topic: str) -> int:
+    """The number of records once the expired ones are removed. The log removes them by itself too when the clock is
+    advanced, so how many a call removes depends on who comes first."""
+    await log.remove_expired()  # type: ignore[attr-defined]  # of both backends
+    return len([record async for record in log.replay(topic)])
+
+
 async def test_a_watcher_holds_no_retention_up_and_passes_over_what_is_removed(
     log: EventLog, clock: ManualClock
 ) -> None:
@@ -420,7 +427,7 @@ async def test_a_watcher_holds_no_retention_up_and_passes_over_what_is_removed(
         await consumer.commit(await take(consumer, 2))
         await watcher.has(1, 2)
         clock.advance(8 * 24 * 3600)
-        assert await log.remove_expired() == 2  # type: ignore[attr-defined]  # of both backends
+        assert await what_is_left(log, "instances") == 0
         await log.append(stored(3, "1.2.1"))
         await consumer.commit(await take(consumer, 1))
         async with Watcher(log, begin) as late:
@@ -433,7 +440,6 @@ async def test_what_no_group_reads_goes_when_it_is_old(log: EventLog, clock: Man
     await log.append(refused)
     clock.advance(13 * 24 * 3600)
     await log.append(refused)
-    assert await log.remove_expired() == 0  # type: ignore[attr-defined]  # of both backends
+    assert await what_is_left(log, "associations") == 2
     clock.advance(2 * 24 * 3600)
-    assert await log.remove_expired() == 1  # type: ignore[attr-defined]
-    assert len([record async for record in log.replay("associations")]) == 1
+    assert await what_is_left(log, "associations") == 1

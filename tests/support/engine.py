@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 
+from tests.support import memory
+
 SESSION = "GANTRY_TEST_SESSION"
 """The environment's name for the session's folder."""
 LABEL = "gantry-test-session"
@@ -40,8 +42,11 @@ def set_up_testcontainers() -> None:
     os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
 
 
-def run_container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
-    """Start a container whose port `inner` is published as `port` of the loopback interface; its id."""
+def run_container(
+    image: str, inner: int, port: int, env: dict[str, str], command: str = "", in_memory: str = ""
+) -> str:
+    """Start a container whose port `inner` is published as `port` of the loopback interface; its id. What it writes
+    below `in_memory` stays in memory where there is enough."""
     set_up_testcontainers()
     from testcontainers.core.container import DockerContainer
 
@@ -52,5 +57,7 @@ def run_container(image: str, inner: int, port: int, env: dict[str, str], comman
         container.with_env(key, value)
     if command:
         container.with_command(command)
+    if in_memory and (folder := memory.new_folder(os.environ[SESSION])):
+        container.with_volume_mapping(str(folder), in_memory, "rw")
     container.start()
     return str(container.get_wrapped_container().id)

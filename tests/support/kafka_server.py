@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
+from tests.support import memory
 from tests.support.answering import kafka_answers, wait_for
 from tests.support.archive import free_port
-from tests.support.engine import run_container
+from tests.support.engine import SESSION, run_container
 from tests.support.parts import JAVA, java_of, spawn, version_of
 from tests.support.server import Server
 
@@ -21,12 +23,14 @@ _BROKER = {
     # Of a topic that is removed, the open files go at once, and not a minute later.
     "log.segment.delete.delay.ms": "1000",
 }
+_DATA = "/var/lib/kafka/data"  # of the container
 
 
 def _environment(port: int) -> dict[str, str]:
     return {
         "KAFKA_HEAP_OPTS": " ".join(JAVA),
         "KAFKA_NODE_ID": "1",
+        "KAFKA_LOG_DIRS": _DATA,
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
@@ -40,7 +44,7 @@ def _environment(port: int) -> dict[str, str]:
 def contained(image: str, advertised: int) -> Server:
     """In a container; `advertised` is where it sends its clients, 0 for its own port."""
     port = free_port()
-    container = run_container(image, 9092, port, _environment(advertised or port))
+    container = run_container(image, 9092, port, _environment(advertised or port), in_memory=_DATA)
     address = f"127.0.0.1:{port}"
     wait_for(lambda: kafka_answers(address, groups=not advertised), 240, image)
     return Server("kafka", address, f"container {image}", container)
@@ -58,7 +62,7 @@ def processed(folder: Path, advertised: int) -> Server:
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised or port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.dirs": str(folder / "data"),
+        "log.dirs": str(memory.new_folder(os.environ[SESSION]) or folder / "data"),
         **_BROKER,
     }
     (folder / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))

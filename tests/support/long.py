@@ -1,4 +1,4 @@
-"""Tests that `make test` leaves out for their length, and `make test-long` runs.
+"""Tests that `make test` and `make test-rest` leave out for their length, and `make test-long` runs.
 
 CI has a time, and a change has to land on a slow day too. What stays out is what another test of the same promise keeps
 in: the same code on the other stores (whose likeness is tests/contract's to prove), or at the neighbouring moment of a
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
+
+from tests.support.tables import ALL, Table
 
 HOW_MUCH = os.environ.get("GANTRY_TESTS", "short")
-"""`quick`, `short` or `long` (tests/conftest.py)."""
-_SHARES = {"quick": 0.1, "short": 0.25, "long": 1.0}
-ALL: tuple[str, ...] = ("",)
+"""`quick`, `first`, `rest`, `short` or `long` (tests/conftest.py)."""
+_SHARES = {"quick": 0.1, "first": 0.25, "rest": 0.25, "short": 0.25, "long": 1.0}
 
-LONG: Mapping[str, Sequence[str]] = {
+_LONG: Mapping[str, Sequence[str]] = {
     # file or test: words of which the parameters of a long one have one
     "contract/test_opensearch_deletions.py::test_several_writers": ["[1]", "[2]", "[3]"],
     "contract/test_opensearch_races.py::test_a_writer": ["displaced", "is lost", "heard of"],
@@ -164,21 +164,7 @@ LONG: Mapping[str, Sequence[str]] = {
     "faults/test_parts.py::test_every_part_stands": ALL,
 }
 
-
-@cache
-def _entries_of(file: str) -> tuple[str, ...]:
-    return tuple(entry for entry in LONG if file.startswith(f"tests/{entry.partition('::')[0]}"))
-
-
-def is_long(nodeid: str) -> bool:
-    """Of a test by pytest's name for it."""
-    return any(entry_is_of(entry, nodeid) for entry in _entries_of(nodeid.partition("::")[0]))
-
-
-def entry_is_of(entry: str, nodeid: str) -> bool:
-    """Whether an entry of the table says that a test is long."""
-    path, bracket, parameters = nodeid.partition("[")
-    return path.startswith(f"tests/{entry}") and any(word in f"{bracket}{parameters}" for word in LONG[entry])
+LONG = Table(_LONG)
 
 
 def examples(most: int) -> int:

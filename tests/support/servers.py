@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.support import kafka_server, opensearch_server, s3_server
+from tests.support import kafka_server, memory, opensearch_server, s3_server
 from tests.support.engine import SESSION, engine_here, image_here
 from tests.support.images import compose, own_image
 from tests.support.parts import parts, version_of
@@ -43,6 +43,7 @@ def begin() -> None:
         _remove_abandoned()
         folder = Path(tempfile.mkdtemp(prefix="gantry-servers-"))
         (folder / "controller").write_text(str(os.getpid()))
+        memory.begin(folder)
         os.environ[SESSION] = str(folder)
 
 
@@ -128,12 +129,18 @@ def note(name: str, text: str) -> None:
     (Path(os.environ[SESSION]) / f"{name}.note").write_text(text)
 
 
+_LEFT_TO = {"first": "make test", "rest": "make test-rest", "long": "make test-long"}
+"""Notes of how many tests were left to which command."""
+
+
 def _left_out(folder: Path) -> list[str]:
     """What was not run, and why."""
-    long, idle, late = folder / "long.note", folder / "idle.note", folder / "time.skipped"
-    lines = [f"left to `make test-long`: {long.read_text()} tests"] if long.exists() and long.read_text() != "0" else []
+    idle, late = folder / "idle.note", folder / "time.skipped"
+    left = {command: folder / f"{name}.note" for name, command in _LEFT_TO.items()}
+    counts = {command: note.read_text() for command, note in left.items() if note.exists()}
+    lines = [f"left to `{command}`: {count} tests" for command, count in counts.items() if count != "0"]
     if idle.exists() and idle.read_text():
-        lines.append(f"tests/support/long.py NAMES WHAT THERE IS NOT: {idle.read_text()}")
+        lines.append(f"tests/support/first.py or long.py NAMES WHAT THERE IS NOT: {idle.read_text()}")
     if late.exists():
         lines.append(f"NOT RUN, the time was over: {len(late.read_text())} tests")
     return lines
@@ -176,6 +183,7 @@ def _remove_abandoned() -> None:
 def _end_all(folder: Path) -> None:
     for state in folder.glob("*.json"):
         _end_one(json.loads(state.read_text()), folder)
+    memory.end(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

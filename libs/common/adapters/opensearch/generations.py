@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -32,9 +33,8 @@ class Generations:
             return
         if other:
             raise ConfigError("storage.index", None, f"{other}: run `gantry reindex`")
-        for kind in KINDS:
-            if kind not in known:
-                await self._make(kind, 1, {self._cluster.alias(kind): {}}, table)
+        missing = [kind for kind in KINDS if kind not in known]
+        await asyncio.gather(*(self._make(kind, 1, {self._cluster.alias(kind): {}}, table) for kind in missing))
 
     async def _ensure_templates(self) -> None:
         """Each is written only if it differs from the server's: a write changes the state of the whole cluster, and
@@ -42,10 +42,14 @@ class Generations:
         path = f"/_index_template/{self._cluster.alias('*')}-v{VERSION}"
         answer = await self._client.request("GET", path, absent=(404,)) or {}
         there = {one["name"]: one["index_template"].get("_meta") for one in answer.get("index_templates", ())}
-        for kind in KINDS:
-            name, template = f"{self._cluster.alias(kind)}-v{VERSION}", template_of(kind, self._cluster)
-            if there.get(name) != template["_meta"]:
-                await self._client.request("PUT", f"/_index_template/{name}", template)
+        templates = {f"{self._cluster.alias(kind)}-v{VERSION}": template_of(kind, self._cluster) for kind in KINDS}
+        await asyncio.gather(
+            *(
+                self._client.request("PUT", f"/_index_template/{name}", template)
+                for name, template in templates.items()
+                if there.get(name) != template["_meta"]
+            )
+        )
 
     async def live(self) -> dict[str, str]:
         """The indices that the aliases name now, all of them writable by us. Raises `DependencyUnavailable` if one is
@@ -69,7 +73,8 @@ class Generations:
                 await self.remove([index])
                 numbers.append(_number(index))
         number = max(numbers) + 1
-        return {kind: await self._make(kind, number, {}, table) for kind in KINDS}
+        indices = await asyncio.gather(*(self._make(kind, number, {}, table) for kind in KINDS))
+        return dict(zip(KINDS, indices, strict=True))
 
     async def replaceable(self) -> dict[str, str]:
         """The indices that the aliases name now, of any version: earlier ones did not have all kinds."""
