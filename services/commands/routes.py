@@ -182,11 +182,11 @@ def _chosen(
     wanted = [state for state in states if destination in (None, state.requested.destination)]
     if not names:
         return wanted
-    chosen = [state for state in wanted if any(state.requested.route.startswith(name) for name in names)]
-    missing = [name for name in names if not any(state.requested.route.startswith(name) for state in chosen)]
+    matches = [state for state in wanted if any(state.requested.route.startswith(name) for name in names)]
+    missing = [name for name in names if not any(state.requested.route.startswith(name) for state in matches)]
     if missing:
         raise ConfigError(missing[0], None, "no such route here, or it is not in a state for that")
-    return chosen
+    return matches
 
 
 def _say(as_json: bool, label: str, names: Sequence[str]) -> None:

@@ -58,9 +58,9 @@ def _show(whole: Tally, settings: Settings, examples: int) -> None:
         click.echo(sentence)
     waits = whole.waits
     if waits.objects:
-        waiting = counted(waits.objects, "object waits", "objects wait")
+        objects = counted(waits.objects, "object waits", "objects wait")
         click.echo(
-            f"{waiting} in the door's spool ({in_bytes(waits.bytes)}), the oldest since {moment(waits.oldest)}; "
+            f"{objects} in the door's spool ({in_bytes(waits.bytes)}), the oldest since {moment(waits.oldest)}; "
             f"so it was at {moment(waits.at)}."
         )
     if whole.operations:
@@ -110,13 +110,13 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
 
 def _examples(whole: Tally, most: int) -> list[Example]:
     seen: dict[tuple[str, str], int] = {}
-    chosen = []
+    sample = []
     for example in whole.examples:
         kind = example.operation, example.kind
         seen[kind] = seen.get(kind, 0) + 1
         if seen[kind] <= most:
-            chosen.append(example)
-    return chosen
+            sample.append(example)
+    return sample
 
 
 def _show_json(whole: Tally, settings: Settings, examples: int) -> None:

@@ -52,13 +52,13 @@ class ReadHolds:
 
     async def page(self, after: str, limit: int) -> tuple[list[Hold], str | None]:
         """The holds of the next holders after a given one, "" for the first; and the last holder, if there are more."""
-        standing: list[StandingHolds] = []
+        holders: list[StandingHolds] = []
         async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
             async for page in pages:
-                standing += page
-                if len(standing) > limit:
-                    return await self._described(standing[:limit]), standing[limit - 1].holder
-        return await self._described(standing), None
+                holders += page
+                if len(holders) > limit:
+                    return await self._described(holders[:limit]), holders[limit - 1].holder
+        return await self._described(holders), None
 
     async def _keys(self, study: str) -> list[str]:
         known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
@@ -80,10 +80,10 @@ class ReadHolds:
             if holds := await self._index.holds(DEFAULT_PARTITION, key):
                 yield StandingHolds(key, tuple(holds))
 
-    async def _described(self, standing: Sequence[StandingHolds]) -> list[Hold]:
-        facts = await self._facts.of([hold for holder in standing for hold in holder.holds])
+    async def _described(self, holders: Sequence[StandingHolds]) -> list[Hold]:
+        facts = await self._facts.of([hold for holder in holders for hold in holder.holds])
         described = []
-        for holder in standing:
+        for holder in holders:
             of_patient = patient_of(holder.holder)
             for name in holder.holds:
                 fact = facts.get(name)

@@ -70,12 +70,12 @@ def unique_key(level: str) -> str:
 
 def normal(attributes: Attributes) -> dict[str, Hashable]:
     """Attributes as they are compared."""
-    comparable: dict[str, Hashable] = {}
+    result: dict[str, Hashable] = {}
     for tag, attribute in attributes.items():
         value = _normal(tag, attribute)
         if value:
-            comparable[tag] = value
-    return comparable
+            result[tag] = value
+    return result
 
 
 def _normal(tag: str, attribute: Mapping[str, Any]) -> tuple[Hashable, ...]:

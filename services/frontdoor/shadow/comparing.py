@@ -110,12 +110,12 @@ def compare_matches(
 
 
 def compare_sets(
-    key: str | tuple[str, ...], wanted: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
+    key: str | tuple[str, ...], attributes: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
 ) -> Steps[list[Difference]]:
     """Two sets of matches, told apart by the attribute `key`, or by several of them, and compared by those that were
     asked for."""
-    mine = yield from _by_key(key, wanted, gantry)
-    theirs = yield from _by_key(key, wanted, other)
+    mine = yield from _by_key(key, attributes, gantry)
+    theirs = yield from _by_key(key, attributes, other)
     differences: list[Difference] = []
     for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
         lacking = [name for name in ours if name not in others]
@@ -125,7 +125,7 @@ def compare_sets(
     both = [name for name in mine if name in theirs]
     differing: dict[Hashable, list[str]] = {}
     for name in both:
-        if tags := _differing(wanted, mine[name][0], theirs[name][0]):
+        if tags := _differing(attributes, mine[name][0], theirs[name][0]):
             differing[name] = tags
         yield
     if differing:

@@ -246,7 +246,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    nested: dict[str, dict[str, int]] = {}
+    groups: dict[str, dict[str, int]] = {}
     for (first, second), count in sorted(counts.items()):
-        nested.setdefault(first, {})[second] = count
-    return nested
+        groups.setdefault(first, {})[second] = count
+    return groups

@@ -133,8 +133,8 @@ def _complete(data_set: dict[str, Any], image: Codestream) -> int:
         missing["00280009"] = ("AT", "00181063")
     changed = False
     for tag, (vr, value) in certain.items():
-        received = _values(data_set, tag)
-        changed = changed or (received != [] and str(received[0]) != str(value))
+        original = _values(data_set, tag)
+        changed = changed or (original != [] and str(original[0]) != str(value))
         data_set[tag] = {"vr": vr, "Value": [value]}
     if (_text(data_set, "00280004") or image.photometric).startswith("MONOCHROME") != (image.samples == 1):
         changed, data_set["00280004"] = True, {"vr": "CS", "Value": [image.photometric]}

@@ -66,8 +66,8 @@ class MessageLedger:
 
     def answer(self, source: str, control_id: str, now_us: int) -> Remembered | None:
         """The answer to an accepted message of a sender, if it is still remembered."""
-        remembered = self._answers.get((source, control_id))
-        return remembered if remembered is not None and remembered.at >= now_us - self._remembered_us else None
+        record = self._answers.get((source, control_id))
+        return record if record is not None and record.at >= now_us - self._remembered_us else None
 
     def attempts(self, source: str, control_id: str, digest: str) -> int:
         """How often this very message was refused before."""

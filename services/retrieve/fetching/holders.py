@@ -56,11 +56,11 @@ def in_order(holders: Iterable[Holder]) -> list[Holder]:
     return sorted(holders, key=lambda holder: -holder.instances)
 
 
-def lack_of(present: int, reported: int, moved: int, whole: bool) -> int:
-    """How many instances are lacking: `reported` is what the archive says it has, and `moved` the sub-operations of its
+def lack_of(count: int, total: int, moved: int, whole: bool) -> int:
+    """How many instances are lacking: `total` is what the archive says it has, and `moved` the sub-operations of its
     C-MOVE, which may or may not have succeeded. An unknown number counts as at least one."""
-    lacking = max(0, max(reported, moved) - present)
-    if whole or (reported and present >= reported):
+    lacking = max(0, max(total, moved) - count)
+    if whole or (total and count >= total):
         return lacking
     return max(1, lacking)
 

@@ -67,8 +67,8 @@ class ChangeRequests:
         if not changed:
             return []
         senders = await self._senders(change.partition, keys, known)
-        earlier = study_of(known.hidden)
-        rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, earlier)]
+        document = study_of(known.hidden)
+        rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, document)]
         return change_requests(change, changed, rules, self._clock.now_us())
 
     async def corrections_of(self, change: CorrectionChange) -> list[RouteRequested]:
@@ -106,10 +106,10 @@ class ChangeRequests:
         senders.update(receipt.sender for group in receipts.values() for receipt in group)
         return senders - {""}
 
-    async def _is_about(self, rule: RouteRule, study: str, earlier: Document | None) -> bool:
+    async def _is_about(self, rule: RouteRule, study: str, document: Document | None) -> bool:
         if await rule_finds(rule, self._index, study):
             return True
-        return not rule.query.conditions or (earlier is not None and matches(rule.query, earlier))
+        return not rule.query.conditions or (document is not None and matches(rule.query, document))
 
 
 def _changed(change: AvailabilityChange, keys: Sequence[InstanceKey], known: _Known) -> list[ChangedInstance]:

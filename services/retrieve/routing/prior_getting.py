@@ -173,10 +173,10 @@ class PriorGetter:
     async def _requests(self, route: RouteRequested, peer: Peer, prior: Prior) -> list[GetRequest]:
         """The whole study if none of it is here, or if the archive does not list its instances; otherwise what is
         missing."""
-        own = await self._here(route.partition, prior.study_instance_uid)
+        instances = await self._here(route.partition, prior.study_instance_uid)
         classes = tuple(uid for uid in prior.sop_classes if uid in self._classes)[:MOST_CONTEXTS]
         whole = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
-        if not own:
+        if not instances:
             return [GetRequest(whole, classes)]
         try:
             async with connect(peer, [(STUDY_ROOT_FIND, SYNTAXES)]) as association:
@@ -184,7 +184,7 @@ class PriorGetter:
                 matches = await search.instances(prior.study_instance_uid)
         except PriorsRefused:
             matches = {}
-        missing = {uid: place for uid, place in matches.items() if uid not in own}
+        missing = {uid: place for uid, place in matches.items() if uid not in instances}
         return list(requests_for(prior.study_instance_uid, missing, self._classes)) or [GetRequest(whole, classes)]
 
     async def _here(self, partition: str, study: str) -> set[str]:
