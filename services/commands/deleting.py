@@ -30,7 +30,7 @@ _SHOWN = 20
 class Deleting:
     """What a person asked for."""
 
-    asked: Asked
+    requester: Asked
     rules: Sequence[str]
     dry_run: bool
     yes: bool
@@ -51,7 +51,7 @@ class Deleting:
         deletions = deletions_of(stores, settings)
         bulk = BulkDeletion(deletions, clock, self.rate)
         with progress_bar("deleting", len(studies), quiet=self.as_json) as bar:
-            result = await bulk.run([study.uid for study in studies], self.asked, bar.advance)
+            result = await bulk.run([study.uid for study in studies], self.requester, bar.advance)
         self._report(result)
 
     def _list(self, studies: Sequence[MatchingStudy]) -> None:

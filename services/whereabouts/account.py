@@ -180,8 +180,8 @@ def happened_of(events: Iterable[Event]) -> tuple[Happened, ...]:
 
 def _happened(event: Event) -> Happened | None:
     match event:
-        case InstancesDeleted(receipts=receipts, at=at, by=by, reason=reason, kept=kept, final=final):
-            kind = "rejected" if kept else "deleted for good" if final else "deleted"
+        case InstancesDeleted(receipts=receipts, at=at, by=by, reason=reason, kept=is_kept, final=final):
+            kind = "rejected" if is_kept else "deleted for good" if final else "deleted"
             return Happened(at, kind, len(receipts), by, reason)
         case InstancesRestored(receipts=receipts, at=at, by=by, reason=reason):
             return Happened(at, "restored", len(receipts), by, reason)

@@ -74,7 +74,7 @@ class _Beginning:
 
     head: bytes
     meta: FileMeta
-    found: Found | None
+    identity: Found | None
 
 
 class _Unreadable(Exception):
@@ -171,7 +171,7 @@ class Taking:
 
     async def _settled(self, blob: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
         """The outcome of an object that is not to be taken; None if it is."""
-        identity, dry = beginning.found, self._options.dry_run
+        identity, dry = beginning.identity, self._options.dry_run
         if identity is None:
             return (State.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
         self._job.note(blob.key, identity)

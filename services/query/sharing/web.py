@@ -182,11 +182,11 @@ class ShareService:
 
     def _let_in(self, request: web.BaseRequest, entered: LetIn) -> web.StreamResponse:
         self._metrics.share_openings.labels("opened").inc()
-        name = entered.kept.share
-        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.of)
+        name = entered.share_pass.share
+        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.originals)
         logger.info("link opened", share=name, peer=str(request[CALLER].address))
         where = f"/?study={entered.studies[0]}" if len(entered.studies) == 1 else "/"
-        headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.kept)}
+        headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.share_pass)}
         return web.Response(status=303, headers=headers)
 
     async def _turned_away(self, request: web.BaseRequest, match: Match, why: Refused) -> web.StreamResponse:

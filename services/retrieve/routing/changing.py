@@ -33,7 +33,7 @@ _PATIENCE = 30.0
 class _Known:
     """What the index knows of a study: the named instances that are present, and the objects that are hidden."""
 
-    there: dict[InstanceKey, Location]
+    locations: dict[InstanceKey, Location]
     hidden: Sequence[InstanceEntry]
 
 
@@ -102,7 +102,7 @@ class ChangeRequests:
             return set()
         named = set(keys)
         senders = {entry.sender for entry in known.hidden if _key(entry) in named}
-        receipts = await self._index.receipts_of(partition, list(known.there))
+        receipts = await self._index.receipts_of(partition, list(known.locations))
         senders.update(receipt.sender for group in receipts.values() for receipt in group)
         return senders - {""}
 
@@ -114,12 +114,12 @@ class ChangeRequests:
 
 def _changed(change: AvailabilityChange, keys: Sequence[InstanceKey], known: _Known) -> list[ChangedInstance]:
     classes = {_key(entry): entry.sop_class_uid for entry in known.hidden}
-    classes |= {key: location.sop_class_uid for key, location in known.there.items()}
+    classes |= {key: location.sop_class_uid for key, location in known.locations.items()}
     came_back = isinstance(change, InstancesRestored)
     return [
         ChangedInstance(key.series_instance_uid, classes[key], key.sop_instance_uid)
         for key in keys
-        if key in classes and (key in known.there) is came_back
+        if key in classes and (key in known.locations) is came_back
     ]
 
 
