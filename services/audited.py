@@ -79,7 +79,7 @@ def audit_sending(
     the profile `deidentified_by`."""
     peer = trail.peer_of(trace)
     address = "" if peer is None else peer.address
-    who = "ae" if over in _MOVES else "token" if requestor else "archive"
+    role = "ae" if over in _MOVES else "token" if requestor else "archive"
     by_study: dict[tuple[str, bool], list[Location]] = {}
     for location, arrived in sent:
         by_study.setdefault((location.study_instance_uid, arrived), []).append(location)
@@ -89,7 +89,7 @@ def audit_sending(
                 kind,
                 over,
                 requestor,
-                who,
+                role,
                 address,
                 *receiver,
                 outcome=SUCCESS if arrived else SERIOUS_FAILURE,
@@ -104,13 +104,13 @@ def audit_sending(
 
 def audit_asking(
     trail: AuditTrail,
-    asked: tuple[str, str],
+    peer: tuple[str, str],
     trace: str,
     query: bytes,
     why: str,
     sop_class: str = STUDY_ROOT_FIND,
 ) -> None:
-    """We asked another archive by C-FIND, C-MOVE or C-GET, of the AE title and host `asked`; with `why` it failed. The
+    """We asked another archive by C-FIND, C-MOVE or C-GET, of the AE title and host `peer`; with `why` it failed. The
     receiver of the query is who was asked."""
     trail.add(
         Entry(
@@ -119,7 +119,7 @@ def audit_asking(
             "",
             "archive",
             "",
-            *asked,
+            *peer,
             outcome=FAILURE if why else SUCCESS,
             why=why,
             trace=trace,

@@ -76,7 +76,7 @@ class CorrectionDesk:
 
     # ---- studies
 
-    async def correct_study(self, study: str, values: Values, asked: Asked, series: str = "") -> Made:
+    async def correct_study(self, study: str, values: Values, requester: Asked, series: str = "") -> Made:
         """Correct attributes of a study, or of one series of it. Raises `NotUnderstood` for what may not be corrected,
         `NotFound`, `DependencyUnavailable`."""
         values = unpadded(values)
@@ -85,11 +85,11 @@ class CorrectionDesk:
         await self._require_study(study, series)
         name, now = self._name()
         await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=study), values)
-        at = DEFAULT_PARTITION, asked.trace, study
-        return await self._append(StudyCorrected(*at, name, series, asked.reason, asked.by, now))
+        at = DEFAULT_PARTITION, requester.trace, study
+        return await self._append(StudyCorrected(*at, name, series, requester.reason, requester.by, now))
 
     async def assign_study(
-        self, study: str, patient: PatientIdentity, asked: Asked, also: Values | None = None
+        self, study: str, patient: PatientIdentity, requester: Asked, also: Values | None = None
     ) -> Made:
         """Make a study one of another patient, with the demographics that this one has where it is known, and with
         what `also` says. Where that is what the study was corrected to last, that correction is the answer."""
@@ -103,16 +103,16 @@ class CorrectionDesk:
         standing = known.corrections.standing() if known is not None else []
         if standing and not standing[-1].series and standing[-1].values == values:
             return Made(standing[-1].id, True)
-        return await self.correct_study(study, values, asked)
+        return await self.correct_study(study, values, requester)
 
-    async def withdraw_from_study(self, study: str, correction: str, asked: Asked) -> Made:
+    async def withdraw_from_study(self, study: str, correction: str, requester: Asked) -> Made:
         """Take a correction of a study back. Raises `NotFound` where none of this id stands."""
         await self._settle()
         known = await self._index.corrected(DEFAULT_PARTITION, study)
         _require_standing(known.corrections if known is not None else None, correction)
-        at = DEFAULT_PARTITION, asked.trace, study
+        at = DEFAULT_PARTITION, requester.trace, study
         return await self._append(
-            StudyCorrectionWithdrawn(*at, correction, asked.reason, asked.by, self._clock.now_us())
+            StudyCorrectionWithdrawn(*at, correction, requester.reason, requester.by, self._clock.now_us())
         )
 
     # ---- patients
@@ -127,8 +127,13 @@ class CorrectionDesk:
     async def corrected_as(self, patient: PatientIdentity) -> dict[str, Any]:
         """What the corrections of a patient say that stand, the latest of each attribute."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)).standing()
-        corrected = {name: element for one in standing if not one.into for name, element in (one.values or {}).items()}
-        return {name: one if one.get("Value") else {} for name, one in corrected.items()}
+        corrected = {
+            name: element
+            for correction in standing
+            if not correction.into
+            for name, element in (correction.values or {}).items()
+        }
+        return {name: element if element.get("Value") else {} for name, element in corrected.items()}
 
     async def is_confidential(self, *patients: PatientIdentity) -> bool:
         """Whether one of these patients, or a study of theirs, has a Confidentiality Constraint on Patient Data
@@ -139,22 +144,25 @@ class CorrectionDesk:
                 return True
             theirs = {PATIENT_ID: Single((patient.patient_id,))}
             async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, theirs)):
-                if any(one.attributes.get(mark) and patient_key(one.attributes, "") == patient.key for one in page):
+                if any(
+                    document.attributes.get(mark) and patient_key(document.attributes, "") == patient.key
+                    for document in page
+                ):
                     return True
         return False
 
     async def is_led_on(self, patient: PatientIdentity) -> bool:
         """Whether a patient was merged into another one, or has another ID now."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)).standing()
-        return any(one.into for one in standing)
+        return any(correction.into for correction in standing)
 
     async def leads_to(self, prior: PatientIdentity, into: PatientIdentity) -> bool:
         """Whether a patient is merged into, or renamed to, another one already."""
         standing = (await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)).standing()
-        return [one.into for one in standing if one.into][-1:] == [into.key]
+        return [correction.into for correction in standing if correction.into][-1:] == [into.key]
 
     async def correct_patient(
-        self, patient: PatientIdentity, values: Values, asked: Asked, *, awaited: bool = False
+        self, patient: PatientIdentity, values: Values, requester: Asked, *, awaited: bool = False
     ) -> Made:
         """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
         `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected. `awaited`:
@@ -170,47 +178,47 @@ class CorrectionDesk:
         name, now = self._name()
         subject = Subject(patient=patient.key, awaited=unknown)
         await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, patient.values)
-        at = DEFAULT_PARTITION, asked.trace, patient.key
-        return await self._append(PatientCorrected(*at, name, asked.reason, asked.by, now))
+        at = DEFAULT_PARTITION, requester.trace, patient.key
+        return await self._append(PatientCorrected(*at, name, requester.reason, requester.by, now))
 
     async def await_under(
-        self, prior: PatientIdentity, into: PatientIdentity, values: Values, asked: Asked, *, renamed: bool
+        self, prior: PatientIdentity, into: PatientIdentity, values: Values, requester: Asked, *, renamed: bool
     ) -> Made:
         """As `merge` or `rename`, of a `prior` of whom there is no study: what comes under its ID is of `into`, with
         its demographics where it is known, and with these `values` where it is not. Raises `Conflicting`."""
-        return await self._lead(prior, into, asked, renamed=renamed, awaited=values)
+        return await self._lead(prior, into, requester, renamed=renamed, awaited=values)
 
-    async def merge(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked) -> Made:
+    async def merge(self, prior: PatientIdentity, into: PatientIdentity, requester: Asked) -> Made:
         """All that is of `prior`, and all that will come, is of `into` from now on, and shows its demographics. Raises
         `Conflicting` where that would be a circle, or `prior` is merged already, `NotFound` where one of them is not
         known."""
-        return await self._lead(prior, into, asked, renamed=False)
+        return await self._lead(prior, into, requester, renamed=False)
 
-    async def rename(self, prior: PatientIdentity, new: PatientIdentity, asked: Asked) -> Made:
+    async def rename(self, prior: PatientIdentity, new: PatientIdentity, requester: Asked) -> Made:
         """Another Patient ID for the same patient. Raises as `merge`, and `Conflicting` where the new one is that of
         another patient: that would be a merge."""
-        return await self._lead(prior, new, asked, renamed=True)
+        return await self._lead(prior, new, requester, renamed=True)
 
-    async def withdraw_from_patient(self, patient: PatientIdentity, correction: str, asked: Asked) -> Made:
+    async def withdraw_from_patient(self, patient: PatientIdentity, correction: str, requester: Asked) -> Made:
         """Take a correction of a patient back, or a merge of it into another one: the one that is named, or the last
         merge where `correction` is "". Raises `NotFound` where there is none."""
         await self._settle()
         known = await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)
-        merges = [one.id for one in known.standing() if one.into]
+        merges = [correction.id for correction in known.standing() if correction.into]
         if not correction and not merges:
             raise NotFound("this patient is not merged into another one")
         correction = correction or merges[-1]
         _require_standing(known, correction)
-        at = DEFAULT_PARTITION, asked.trace, patient.key
+        at = DEFAULT_PARTITION, requester.trace, patient.key
         return await self._append(
-            PatientCorrectionWithdrawn(*at, correction, asked.reason, asked.by, self._clock.now_us())
+            PatientCorrectionWithdrawn(*at, correction, requester.reason, requester.by, self._clock.now_us())
         )
 
     async def _lead(
         self,
         prior: PatientIdentity,
         into: PatientIdentity,
-        asked: Asked,
+        requester: Asked,
         *,
         renamed: bool,
         awaited: Values | None = None,
@@ -230,18 +238,18 @@ class CorrectionDesk:
         # Of a survivor who is known the values go with his studies, as those of all others do.
         subject = Subject(patient=prior.key, awaited=awaited is not None and demographics is None)
         await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, prior.values)
-        at = DEFAULT_PARTITION, asked.trace, prior.key
-        return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
+        at = DEFAULT_PARTITION, requester.trace, prior.key
+        return await self._append(PatientMerged(*at, name, into.key, renamed, requester.reason, requester.by, now))
 
     async def _require_no_circle(self, prior: PatientIdentity, into: PatientIdentity) -> None:
         known = await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)
-        if any(one.into for one in known.standing()):
+        if any(correction.into for correction in known.standing()):
             raise Conflicting("the prior patient is merged into another one already: take that back first")
         key, walk = into.key, {prior.key}
         while key not in walk and len(walk) < _LONGEST_WALK:
             walk.add(key)
             standing = (await self._index.corrections(DEFAULT_PARTITION, patient=key)).standing()
-            onward = [one.into for one in standing if one.into]
+            onward = [correction.into for correction in standing if correction.into]
             if not onward:
                 return
             key = onward[-1]
@@ -257,10 +265,12 @@ class CorrectionDesk:
         """What is known of a patient, without its identity; None for one that is not known."""
         condition = {PATIENT_ID: Single((patient.patient_id,))}
         async for page in self._index.find(Query(DEFAULT_PARTITION, Level.PATIENT, condition)):
-            for found in page:
-                if patient_key(found.attributes, "") == patient.key:
-                    said = {tag: values for tag, values in found.attributes.items() if tag in OF_PATIENT and values}
-                    return correctable_of(keys_as_attributes(said), OF_PATIENT)
+            for document in page:
+                if patient_key(document.attributes, "") == patient.key:
+                    attributes = {
+                        tag: values for tag, values in document.attributes.items() if tag in OF_PATIENT and values
+                    }
+                    return correctable_of(keys_as_attributes(attributes), OF_PATIENT)
         return None
 
     async def _require_study(self, study: str, series: str) -> None:
@@ -309,5 +319,5 @@ _WORDS: dict[type[Event], str] = {
 
 
 def _require_standing(known: Corrections | None, correction: str) -> None:
-    if known is None or correction not in {one.id for one in known.standing()}:
+    if known is None or correction not in {other.id for other in known.standing()}:
         raise NotFound("no correction of this id stands")

@@ -43,15 +43,15 @@ class AuditReader:
     async def find(self, question: AuditQuestion) -> AuditAnswer:
         """What answers a question."""
         meant = await self._meant(question.about) if question.about else None
-        found = Latest(question.most)
+        latest = Latest(question.most)
         needles = [] if meant is None else meant.needles
         async for payload in self._payloads(question.since_us):
             if needles and not any(needle in payload for needle in needles):
                 continue
             record = _decoded(payload)
             if record is not None and answers(question, meant, record):
-                found.take(record)
-        return AuditAnswer(tuple(found.listed()), found.more)
+                latest.take(record)
+        return AuditAnswer(tuple(latest.listed()), latest.more)
 
     async def _meant(self, about: str) -> Meant:
         """A record that was written before the index knew a study has no patient: it is found by the study."""

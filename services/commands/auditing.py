@@ -74,11 +74,11 @@ def _read(config: Path | None, data: Path | None, form: str, since: int, questio
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
         begin = clock.now_us() - since * 1_000_000
-        asked = AuditQuestion(
+        terms = AuditQuestion(
             begin, about=question.about, requestor=question.requestor, kinds=question.kinds, most=question.most
         )
-        found = await AuditReader(stores.objects, stores.log, stores.index, clock).find(asked)
-        _show(found, form)
+        answer = await AuditReader(stores.objects, stores.log, stores.index, clock).find(terms)
+        _show(answer, form)
         trail = this_trail(settings)
         words = question.about or question.requestor or ",".join(sorted(question.kinds))
         query = words.encode()
@@ -88,27 +88,27 @@ def _read(config: Path | None, data: Path | None, form: str, since: int, questio
     run(config, data, work, any_index=True, on_record=False)
 
 
-def _show(found: AuditAnswer, form: str) -> None:
+def _show(answer: AuditAnswer, form: str) -> None:
     if form == "table":
-        rows = [_row(record) for record in found.records]
+        rows = [_row(record) for record in answer.records]
         if not rows:
             click.echo("nothing is on record")
         else:
             print_columns(("at", "who", "from", "what", "times", "outcome", "patient", "study"), rows)
-    for record in found.records if form != "table" else ():
+    for record in answer.records if form != "table" else ():
         if form == "xml":
             click.echo(audit_message(record).decode())
         else:
             made: dict[str, Any] = audit_event(record) if form == "fhir" else record_as_json(record)
             print_json(made)
-    if found.more:
+    if answer.more:
         click.echo("earlier records are left out: --most", err=True)
 
 
 def _row(record: AuditRecorded) -> tuple[str, ...]:
-    what = f"{record.kind} ({record.operation})" + (f" to {record.peer}" if record.kind == Kind.SENT.word else "")
+    operation = f"{record.kind} ({record.operation})" + (f" to {record.peer}" if record.kind == Kind.SENT.word else "")
     outcome = "ok" if not record.outcome else record.why or "failed"
     patients = ", ".join(patient for patient, _ in patients_of(record)) or "-"
     studies = ", ".join(studies_of(record)) or "-"
-    who = record.requestor or "-"
-    return moment(record.at), who, record.address or "-", what, str(record.times), outcome, patients, studies
+    requestor = record.requestor or "-"
+    return moment(record.at), requestor, record.address or "-", operation, str(record.times), outcome, patients, studies

@@ -167,17 +167,17 @@ class Listing:
     def add(self, name: str, changes: Changes) -> None:
         """One object, and what the rules would do to it."""
         self.objects += 1
-        self.changed += any(not one.unfit for one in changes.made)
+        self.changed += any(not change.unfit for change in changes.made)
         self.changes += len(changes.made)
         self._add_orders(name, changes)
-        for one in changes.made:
-            attribute = keyword_of_tag(one.tag)
+        for change in changes.made:
+            attribute = keyword_of_tag(change.tag)
             if self.as_json:
-                said = {"object": name, "rule": one.rule, "attribute": attribute}
-                print_json({**said, "before": one.before, "after": one.after, "unfit": one.unfit})
+                fields = {"object": name, "rule": change.rule, "attribute": attribute}
+                print_json({**fields, "before": change.before, "after": change.after, "unfit": change.unfit})
             elif len(self.rows) < self.most:
-                after = f"(left out: {one.unfit})" if one.unfit else "\\".join(one.after) or "(empty)"
-                self.rows.append((name, one.rule, attribute, "\\".join(one.before) or "(empty)", after))
+                after = f"(left out: {change.unfit})" if change.unfit else "\\".join(change.after) or "(empty)"
+                self.rows.append((name, change.rule, attribute, "\\".join(change.before) or "(empty)", after))
 
     def _add_orders(self, name: str, changes: Changes) -> None:
         """The rules that found no order to take values from."""
@@ -239,15 +239,15 @@ async def _list_stored(stores: Stores, page: Sequence[Location], sender: _Sender
 
 
 async def _beginnings(stores: Stores, page: Sequence[Location]) -> AsyncIterator[tuple[Location, bytes | None]]:
-    for some in _together(page):
-        parts = [Part(at.object_key, at.data_set_offset, min(_HEAD, at.data_set_length)) for at in some]
+    for batch in _together(page):
+        parts = [Part(at.object_key, at.data_set_offset, min(_HEAD, at.data_set_length)) for at in batch]
         try:
             read: list[bytes | None] = [*await stores.objects.read(parts)]
         except GantryError as error:
             if error.retryable:
                 raise
             read = [await _beginning(stores, part) for part in parts]
-        for at, beginning in zip(some, read, strict=True):
+        for at, beginning in zip(batch, read, strict=True):
             yield at, beginning
 
 

@@ -49,13 +49,13 @@ def conflicts(
     async def work(stores: Stores, settings: Settings) -> None:
         listing = _Listing(as_json, folder is not None, comparing)
         with keep as at:
-            async for found in sides(stores.index, DEFAULT_PARTITION):
-                if not uids or found[0].sop_instance_uid in uids:
+            async for conflict in sides(stores.index, DEFAULT_PARTITION):
+                if not uids or conflict[0].sop_instance_uid in uids:
                     files = [
                         await _fetched(stores, side, Path(at)) if folder is not None or comparing else None
-                        for side in found
+                        for side in conflict
                     ]
-                    listing.add(found, files)
+                    listing.add(conflict, files)
                     if folder is None:
                         _remove(files)
         listing.end(uids)
@@ -89,37 +89,37 @@ class _Listing:
         self._seen: set[str] = set()
         self._failed = False
 
-    def add(self, found: Sequence[ConflictSide], files: Sequence[Path | None]) -> None:
+    def add(self, conflict: Sequence[ConflictSide], files: Sequence[Path | None]) -> None:
         """One UID, and the files of its sides where they were fetched; None for one that could not be read."""
-        self._seen.add(found[0].sop_instance_uid)
-        first = next((number for number, side in enumerate(found) if side.current), 0)
-        for number, (side, file) in enumerate(zip(found, files, strict=True)):
+        self._seen.add(conflict[0].sop_instance_uid)
+        first = next((number for number, side in enumerate(conflict) if side.current), 0)
+        for number, (side, file) in enumerate(zip(conflict, files, strict=True)):
             compared: Comparison | str | None = None
             if file is None and (self._keeps or self._comparing):
                 compared, self._failed = "its object is missing or damaged", True
             elif self._comparing and number != first:
                 compared = self._compare(files[first], file)
-            self._print(side, file if self._keeps else None, compared, found[first].receipt)
+            self._print(side, file if self._keeps else None, compared, conflict[first].receipt)
 
-    def _compare(self, one: Path | None, other: Path | None) -> Comparison | str:
-        if one is None or other is None:
+    def _compare(self, path: Path | None, other: Path | None) -> Comparison | str:
+        if path is None or other is None:
             return "not compared: the object of the current one is missing or damaged"
         try:
-            return compare(one, other)
+            return compare(path, other)
         except (OSError, ValueError) as error:
             self._failed = True
             return f"not compared: {error}"
 
     def _print(self, side: ConflictSide, file: Path | None, compared: Comparison | str | None, first: str) -> None:
         if self._as_json:
-            said: dict[str, Any] = asdict(side)
+            fields: dict[str, Any] = asdict(side)
             if file is not None:
-                said["file"] = str(file)
+                fields["file"] = str(file)
             if isinstance(compared, str):
-                said["error"] = compared
+                fields["error"] = compared
             elif compared is not None:
-                said |= {"compared_with": first, **asdict(compared)}
-            print_json(said)
+                fields |= {"compared_with": first, **asdict(compared)}
+            print_json(fields)
             return
         click.echo(_side_in_words(side, str(file) if file is not None else side.object_key))
         if isinstance(compared, str):

@@ -61,12 +61,12 @@ def correct(
     """
     if bool(uids) == bool(patient) or len(uids) > 2:
         raise click.UsageError("give a study (and a series of it), or a --patient")
-    asked, said = _asked(reason), values_option_of(values)
+    requester, elements = _asked(reason), values_option_of(values)
     if patient:
         identity = _identity(patient, issuer)
-        _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, said, asked))
+        _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, elements, requester))
     else:
-        _step(config, data, as_json, uids[0], lambda desk: desk.correct_study(uids[0], said, asked, *uids[1:]))
+        _step(config, data, as_json, uids[0], lambda desk: desk.correct_study(uids[0], elements, requester, *uids[1:]))
 
 
 @click.command()
@@ -76,8 +76,10 @@ def correct(
 @reason_option
 def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str, correction: str, reason: str) -> None:
     """Take back a correction of a study; `gantry history STUDY` lists their ids."""
-    asked = _asked(reason)
-    _step(config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, asked), "taken back")
+    requester = _asked(reason)
+    _step(
+        config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, requester), "taken back"
+    )
 
 
 @click.command()
@@ -91,8 +93,8 @@ def assign(
 ) -> None:
     """Make a study one of another patient: the wrong one was chosen at the modality. It shows the demographics of that
     patient, if the patient is known. Taken back with `gantry uncorrect`."""
-    asked, identity = _asked(reason), _identity(patient, issuer)
-    _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, asked))
+    requester, identity = _asked(reason), _identity(patient, issuer)
+    _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, requester))
 
 
 @click.command()
@@ -118,8 +120,8 @@ def merge(
         gantry merge P1 --into P2 --reason "the same person"
         gantry unmerge P1 --reason "two persons after all"
     """
-    asked, one, other = _asked(reason), _identity(prior, prior_issuer), _identity(into, issuer)
-    _step(config, data, as_json, prior, lambda desk: desk.merge(one, other, asked))
+    requester, patient, other = _asked(reason), _identity(prior, prior_issuer), _identity(into, issuer)
+    _step(config, data, as_json, prior, lambda desk: desk.merge(patient, other, requester))
 
 
 @click.command(name="change-id")
@@ -140,8 +142,8 @@ def change_id(
     reason: str,
 ) -> None:
     """Give a patient another Patient ID, in all studies and those that come. Taken back with `gantry unmerge`."""
-    asked, one, other = _asked(reason), _identity(prior, prior_issuer), _identity(new, issuer)
-    _step(config, data, as_json, prior, lambda desk: desk.rename(one, other, asked))
+    requester, patient, other = _asked(reason), _identity(prior, prior_issuer), _identity(new, issuer)
+    _step(config, data, as_json, prior, lambda desk: desk.rename(patient, other, requester))
 
 
 @click.command()
@@ -155,13 +157,13 @@ def unmerge(
 ) -> None:
     """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
     everything is what it was before."""
-    asked, identity = _asked(reason), _identity(patient, issuer)
+    requester, identity = _asked(reason), _identity(patient, issuer)
     _step(
         config,
         data,
         as_json,
         patient,
-        lambda desk: desk.withdraw_from_patient(identity, correction, asked),
+        lambda desk: desk.withdraw_from_patient(identity, correction, requester),
         "taken back",
     )
 
@@ -194,14 +196,16 @@ def history(
         known = await study_at(stores.index, DEFAULT_PARTITION, study, until)
         if known is None:
             raise ConfigError(study, None, "no such study")
-        found = history_of(study, known, until)
+        history = history_of(study, known, until)
         if as_json:
-            click.echo(json.dumps(found.as_json()))
+            click.echo(json.dumps(history.as_json()))
             return
-        if found.entries:
-            print_columns(("correction", "when", "what", "by", "why", "values"), [_row(one) for one in found.entries])
+        if history.entries:
+            print_columns(
+                ("correction", "when", "what", "by", "why", "values"), [_row(entry) for entry in history.entries]
+            )
             click.echo("")
-        print_table(("attribute", "received", "shown"), _compared(found))
+        print_table(("attribute", "received", "shown"), _compared(history))
 
     run(config, data, work)
 
@@ -212,9 +216,9 @@ def _patient_history(
     async def work(stores: Stores, settings: Settings) -> None:
         entries = patient_entries(await stores.index.corrections(DEFAULT_PARTITION, patient=patient.key), until)
         if as_json:
-            click.echo(json.dumps([one.as_json() for one in entries]))
+            click.echo(json.dumps([entry.as_json() for entry in entries]))
         elif entries:
-            print_columns(("correction", "when", "what", "by", "why", "values"), [_row(one) for one in entries])
+            print_columns(("correction", "when", "what", "by", "why", "values"), [_row(entry) for entry in entries])
         else:
             click.echo("nothing was corrected of this patient (with another issuer?)")
 
@@ -222,17 +226,21 @@ def _patient_history(
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    one = entry.correction
+    correction = entry.correction
     erased = "erased"
-    values = erased if one.values is None else ", ".join(f"{_name(n)}={_words(e)}" for n, e in one.values.items())
+    values = (
+        erased
+        if correction.values is None
+        else ", ".join(f"{_name(n)}={_words(e)}" for n, e in correction.values.items())
+    )
     back = entry.withdrawal
     state = "" if back is None else f" (taken back {_when(back.at)} by {back.by}: {back.reason})"
-    return one.id, _when(one.at), entry.kind + state, one.by, one.reason, values
+    return correction.id, _when(correction.at), entry.kind + state, correction.by, correction.reason, values
 
 
-def _compared(found: History) -> list[tuple[str, str, str]]:
-    names = sorted({*found.received, *found.shown})
-    rows = [(_name(name), _words(found.received.get(name)), _words(found.shown.get(name))) for name in names]
+def _compared(history: History) -> list[tuple[str, str, str]]:
+    names = sorted({*history.received, *history.shown})
+    rows = [(_name(name), _words(history.received.get(name)), _words(history.shown.get(name))) for name in names]
     return [row for row in rows if row[1] or row[2]]
 
 
@@ -262,13 +270,13 @@ def _identity(patient: str, issuer: str) -> PatientIdentity:
         raise click.BadParameter(str(error)) from error
 
 
-def values_option_of(said: tuple[str, ...]) -> dict[str, Any]:
+def values_option_of(options: tuple[str, ...]) -> dict[str, Any]:
     """Attributes as `--set` takes them, in the DICOM JSON model. Raises `click.BadParameter`."""
     values: dict[str, Any] = {}
-    for one in said:
-        keyword, equals, text = one.partition("=")
+    for option in options:
+        keyword, equals, text = option.partition("=")
         if not equals:
-            raise click.BadParameter(f"{one!r} is not KEYWORD=VALUE", param_hint="--set")
+            raise click.BadParameter(f"{option!r} is not KEYWORD=VALUE", param_hint="--set")
         try:
             name, element = element_of(keyword.strip(), text.split("\\") if text else [])
         except NotUnderstood as error:
@@ -277,13 +285,15 @@ def values_option_of(said: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step, word: str = "in effect") -> None:
+def _step(
+    config: Path | None, data: Path | None, as_json: bool, subject: str, step: Step, word: str = "in effect"
+) -> None:
     async def work(stores: Stores, settings: Settings) -> None:
         desk = CorrectionDesk(stores.objects, stores.log, stores.index, SystemClock())
         try:
             made = await step(desk)
         except (NotFound, NotUnderstood, Conflicting) as error:
-            raise ConfigError(of, None, str(error)) from error
+            raise ConfigError(subject, None, str(error)) from error
         state = word if made.settled else "on the log; the indexers are behind or not running, and follow"
         values = {"correction": made.correction, "settled": made.settled}
         show(as_json, values, ("correction", "state"), [(made.correction, state)])

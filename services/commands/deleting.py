@@ -30,7 +30,7 @@ _SHOWN = 20
 class Deleting:
     """What a person asked for."""
 
-    asked: Asked
+    requester: Asked
     rules: Sequence[str]
     dry_run: bool
     yes: bool
@@ -40,32 +40,32 @@ class Deleting:
     async def work(self, stores: Stores, settings: Settings) -> None:
         """List, ask, delete."""
         query = query_of(self.rules, await stores.index.attributes())
-        found = await matching_studies(stores.index, query)
+        studies = await matching_studies(stores.index, query)
         if self.dry_run or not self.as_json:
-            self._list(found)
-        if self.dry_run or not found:
+            self._list(studies)
+        if self.dry_run or not studies:
             return
         if not self.yes:
-            click.confirm(f"Delete {_studies(found)}?", abort=True, err=True)
+            click.confirm(f"Delete {_studies(studies)}?", abort=True, err=True)
         clock = SystemClock()
         deletions = deletions_of(stores, settings)
         bulk = BulkDeletion(deletions, clock, self.rate)
-        with progress_bar("deleting", len(found), quiet=self.as_json) as bar:
-            result = await bulk.run([study.uid for study in found], self.asked, bar.advance)
+        with progress_bar("deleting", len(studies), quiet=self.as_json) as bar:
+            result = await bulk.run([study.uid for study in studies], self.requester, bar.advance)
         self._report(result)
 
-    def _list(self, found: Sequence[MatchingStudy]) -> None:
+    def _list(self, studies: Sequence[MatchingStudy]) -> None:
         if self.as_json:
-            for study in found:
+            for study in studies:
                 print_json(asdict(study))
             return
-        shown = found if self.dry_run else found[:_SHOWN]
+        shown = studies if self.dry_run else studies[:_SHOWN]
         rows = [(s.uid, s.date, "/".join(s.modalities), str(s.instances)) for s in shown]
         if rows:
             print_columns(("Study Instance UID", "date", "modalities", "instances"), rows)
-        if len(found) > len(shown):
-            click.echo(f"and {len(found) - len(shown)} more")
-        click.echo(f"{_studies(found)}, {counted(sum(study.instances for study in found), 'instance')}")
+        if len(studies) > len(shown):
+            click.echo(f"and {len(studies) - len(shown)} more")
+        click.echo(f"{_studies(studies)}, {counted(sum(study.instances for study in studies), 'instance')}")
 
     def _report(self, result: BulkResult) -> None:
         rows = [
@@ -100,5 +100,5 @@ def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
     return search.query
 
 
-def _studies(found: Sequence[MatchingStudy]) -> str:
-    return counted(len(found), "study", "studies")
+def _studies(studies: Sequence[MatchingStudy]) -> str:
+    return counted(len(studies), "study", "studies")

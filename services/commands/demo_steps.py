@@ -97,9 +97,9 @@ class DemoRun:
             async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
                 query = identifier("STUDY", ["StudyInstanceUID", "NumberOfStudyRelatedInstances"])
                 matches, _, _ = await find_all(association, STUDY_ROOT_FIND, query, timeout=60.0)
-            found = sum(int(match.NumberOfStudyRelatedInstances or 0) for match in matches)
-            if found >= len(self.objects) or self.clock.monotonic() > deadline:
-                return found, len(self.objects)
+            count = sum(int(match.NumberOfStudyRelatedInstances or 0) for match in matches)
+            if count >= len(self.objects) or self.clock.monotonic() > deadline:
+                return count, len(self.objects)
             await self.clock.sleep(0.05)
 
     async def _find_patients(self) -> tuple[int, int]:
@@ -112,23 +112,23 @@ class DemoRun:
 
     async def _find_series(self) -> tuple[int, int]:
         expected = {(o.scan.study_instance_uid, o.scan.series_instance_uid) for o in self.objects}
-        found = set()
+        pairs = set()
         for study in {study for study, _ in expected}:
-            found |= {
+            pairs |= {
                 (study, series)
                 for series in await self._values("SERIES", [f"StudyInstanceUID={study}"], "SeriesInstanceUID")
             }
-        return len(expected & found), len(expected)
+        return len(expected & pairs), len(expected)
 
     async def _find_images(self) -> tuple[int, int]:
         by_series: dict[tuple[str, str], set[str]] = defaultdict(set)
         for o in self.objects:
             by_series[o.scan.study_instance_uid, o.scan.series_instance_uid].add(o.scan.sop_instance_uid)
-        found = 0
+        count = 0
         for (study, series), uids in by_series.items():
             keys = [f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"]
-            found += len(uids & set(await self._values("IMAGE", keys, "SOPInstanceUID")))
-        return found, len(self.objects)
+            count += len(uids & set(await self._values("IMAGE", keys, "SOPInstanceUID")))
+        return count, len(self.objects)
 
     async def _get(self) -> tuple[int, int]:
         same = 0

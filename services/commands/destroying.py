@@ -57,8 +57,8 @@ def destroy(
     set_up_logs("console", "error")
     try:
         settings = load_settings(config, os.environ, {"data": data})
-        asked = Asked(this_user(), reason)
-        uvloop.run(_destroy(settings, asked, confirmed, dry_run=dry_run, as_json=as_json))
+        requester = Asked(this_user(), reason)
+        uvloop.run(_destroy(settings, requester, confirmed, dry_run=dry_run, as_json=as_json))
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     except GantryError as error:
@@ -67,7 +67,9 @@ def destroy(
         raise click.ClickException(f"{error.filename}: {os.strerror(error.errno or 0).lower()}") from error
 
 
-async def _destroy(settings: Settings, asked: Asked, confirmed: str | None, *, dry_run: bool, as_json: bool) -> None:
+async def _destroy(
+    settings: Settings, requester: Asked, confirmed: str | None, *, dry_run: bool, as_json: bool
+) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         blobs = await open_blobs(settings, clock)
@@ -91,7 +93,7 @@ async def _destroy(settings: Settings, asked: Asked, confirmed: str | None, *, d
             clock,
             _progress,
         )
-        done = await destruction.run(asked, DESTROYED)
+        done = await destruction.run(requester, DESTROYED)
         if sys.stderr.isatty():
             click.echo("", err=True)
         _show(settings, done, as_json)
@@ -101,11 +103,11 @@ async def _look(settings: Settings, clock: SystemClock) -> None:
     """Say what there is. Raises `click.ClickException` where it may not be destroyed."""
     stores = await open_stores(settings, clock)
     try:
-        found = await stores.index.count(DEFAULT_PARTITION)
+        counts = await stores.index.count(DEFAULT_PARTITION)
         click.echo(
-            f"{counted(found['studies'], 'study', 'studies')} of {counted(found['patients'], 'patient')}", err=True
+            f"{counted(counts['studies'], 'study', 'studies')} of {counted(counts['patients'], 'patient')}", err=True
         )
-        held = [one async for page in stores.index.held(DEFAULT_PARTITION) for one in page]
+        held = [holder async for page in stores.index.held(DEFAULT_PARTITION) for holder in page]
         if held:
             raise click.ClickException(
                 f"holds stand on {counted(len(held), 'study or patient', 'studies and patients')}: "
@@ -126,12 +128,16 @@ async def _running(stores: Stores, settings: Settings, clock: SystemClock) -> li
     silent_after = max(settings.upkeep.report_every * 3 + 5, 30.0)
     fleet = Fleet()
     await TopicReader(stores.log, TOPICS[ProcessReported].name, clock, silent_after * 2, fleet.take).read()
-    return [str(one["process"]) for one in fleet.listed(clock.now_us(), silent_after) if one["state"] != "silent"]
+    return [
+        str(process["process"])
+        for process in fleet.listed(clock.now_us(), silent_after)
+        if process["state"] != "silent"
+    ]
 
 
 def _say_what_goes(settings: Settings) -> None:
     rows = [("archive", settings.dimse.ae_title), ("objects", settings.objects_url)]
-    rows += [(f"objects of {one.name}", one.url) for one in settings.tiers.stores]
+    rows += [(f"objects of {store.name}", store.url) for store in settings.tiers.stores]
     rows += [("event log", settings.log_url), ("index", settings.index_url)]
     if settings.encryption.key_file is not None:
         rows.append(("keys", str(settings.encryption.key_file)))
@@ -151,11 +157,11 @@ def _not_reached(settings: Settings) -> str:
 
 def _require_name(settings: Settings, confirmed: str | None) -> None:
     title = settings.dimse.ae_title
-    given = confirmed
-    if given is None:
-        given = click.prompt(f"Nobody can undo this. Type the AE title {title} to go on", err=True)
-    if given != title:
-        raise click.ClickException(f"{given} is not the AE title of this archive; nothing was destroyed")
+    answer = confirmed
+    if answer is None:
+        answer = click.prompt(f"Nobody can undo this. Type the AE title {title} to go on", err=True)
+    if answer != title:
+        raise click.ClickException(f"{answer} is not the AE title of this archive; nothing was destroyed")
 
 
 def _progress(store: str, gone: int) -> None:

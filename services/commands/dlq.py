@@ -79,17 +79,17 @@ def show_letter(config: Path | None, data: Path | None, as_json: bool, letter: s
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await DeadLetters(stores.log, SystemClock()).ledger()
         name = _named(ledger, letter)
-        (found,) = (one for one in ledger.all() if ledger.letters[one.id] is name)
+        (dead_letter,) = (letter for letter in ledger.all() if ledger.letters[letter.id] is name)
         times = {"failed_at", "decided_at"}
         if as_json:
-            print_json(asdict(found))
+            print_json(asdict(dead_letter))
             return
         rows = [
             (key.replace("_", " "), moment(value) if key in times else str(value))
-            for key, value in asdict(found).items()
+            for key, value in asdict(dead_letter).items()
             if value not in ("", 0) or key == "offset"
         ]
-        print_columns(("dead letter", found.id), rows)
+        print_columns(("dead letter", dead_letter.id), rows)
 
     run(config, data, work, any_index=True)
 

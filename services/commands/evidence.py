@@ -139,17 +139,21 @@ def _keys(files: tuple[Path, ...], settings: Settings) -> list[OKPKey]:
 
 def _list(statements: list[SignedStatement], as_json: bool, nothing: str = "there are no statements") -> None:
     if as_json:
-        for one in statements:
-            said = asdict(one.statement) | {"root": one.statement.root, "digest": one.digest, "key": one.key_id}
-            print_json(said | {"segments": len(one.statement.segments)})
+        for signed in statements:
+            fields = asdict(signed.statement) | {
+                "root": signed.statement.root,
+                "digest": signed.digest,
+                "key": signed.key_id,
+            }
+            print_json(fields | {"segments": len(signed.statement.segments)})
         return
     if not statements:
         click.echo(nothing)
         return
     rows = [
-        (str(said.number), moment(said.at), str(len(said.segments)), said.root[:16], one.digest)
-        for one in statements
-        for said in [one.statement]
+        (str(statement.number), moment(statement.at), str(len(statement.segments)), statement.root[:16], signed.digest)
+        for signed in statements
+        for statement in [signed.statement]
     ]
     print_columns(("number", "at", "segments", "root", "digest"), rows)
 

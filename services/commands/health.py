@@ -23,13 +23,13 @@ def health(port: int | None, ready: bool) -> None:
 
     For a HEALTHCHECK: whatever role a container plays, its process answers on one of the ports of the roles.
     """
-    said = "nothing answers"
+    answer = "nothing answers"
     for candidate in [port] if port else ports():
         status, text = ask(candidate, "/readyz" if ready else "/healthz")
         if status:
-            said = text.strip()
+            answer = text.strip()
             break
-    click.echo(said)
+    click.echo(answer)
     sys.exit(0 if status == 200 else 1)
 
 

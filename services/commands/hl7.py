@@ -116,8 +116,8 @@ def list_messages(config: Path | None, data: Path | None, as_json: bool, every: 
 
 
 def _row(message: Quarantined) -> tuple[str, ...]:
-    told = message.source, message.kind, message.control_id
-    return (message.id, moment(message.at), *told, str(message.times), message.state, message.problems[0])
+    identity = message.source, message.kind, message.control_id
+    return (message.id, moment(message.at), *identity, str(message.times), message.state, message.problems[0])
 
 
 @quarantine.command("show")
@@ -169,15 +169,15 @@ def replay_message(
 
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await read_ledger(stores.log)
-        found.append(ledger.text(_named(ledger, name).id))
+        texts.append(ledger.text(_named(ledger, name).id))
 
-    found: list[bytes] = []
+    texts: list[bytes] = []
     run(config, data, work, any_index=True)
     settings = _settings(config)
     if address is None and settings.hl7.port is None:
         raise click.UsageError("give --to HOST:PORT: the settings name no hl7.port")
     host, port = _address(address or f"127.0.0.1:{settings.hl7.port}")
-    messages = messages_in(file.read_bytes()) if file is not None else found
+    messages = messages_in(file.read_bytes()) if file is not None else texts
     answers = _sent(settings, messages, host, port, tls or (address is None and settings.hl7.tls), timeout, as_json)
     sys.exit(0 if all(answers) else 1)
 
@@ -192,9 +192,9 @@ def discard_message(config: Path | None, data: Path | None, as_json: bool, names
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await read_ledger(stores.log)
         for message in [_named(ledger, name) for name in dict.fromkeys(names)]:
-            told = message.source, message.control_id, ledger.digest(message.id)
+            identity = message.source, message.control_id, ledger.digest(message.id)
             at = SystemClock().now_us()
-            await stores.log.append(MessageDiscarded(DEFAULT_PARTITION, "", *told, reason, this_user(), at))
+            await stores.log.append(MessageDiscarded(DEFAULT_PARTITION, "", *identity, reason, this_user(), at))
             print_json({"discarded": message.id}) if as_json else click.echo(f"{message.id}: discarded")
 
     run(config, data, work, any_index=True)
@@ -208,9 +208,9 @@ def _sent(
         accepted = []
         async with MllpClient(host, port, context, timeout) as client:
             for message in messages:
-                said = await _answer(client, message)
-                _say(said, as_json)
-                accepted.append(said.accepted)
+                answer = await _answer(client, message)
+                _say(answer, as_json)
+                accepted.append(answer.accepted)
         return accepted
 
     try:
@@ -224,18 +224,20 @@ async def _answer(client: MllpClient, message: bytes) -> Acknowledged:
     """The answer to a message: the application acknowledgement, where one follows in enhanced mode."""
     header = header_of(message)
     follows = header is not None and header.header.text(16) in ("AL", "SU", "ER")
-    said = acknowledged(parse((await client.send(message)).decode("utf-8", "replace")))
-    while (follows and said.code == "CA") or (header is not None and said.control_id not in ("", header.control_id)):
-        said = acknowledged(parse((await client.receive()).decode("utf-8", "replace")))
-    return said
+    answer = acknowledged(parse((await client.send(message)).decode("utf-8", "replace")))
+    while (follows and answer.code == "CA") or (
+        header is not None and answer.control_id not in ("", header.control_id)
+    ):
+        answer = acknowledged(parse((await client.receive()).decode("utf-8", "replace")))
+    return answer
 
 
-def _say(said: Acknowledged, as_json: bool) -> None:
+def _say(answer: Acknowledged, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(said))
+        print_json(asdict(answer))
         return
-    first, *rest = said.words
-    click.echo(printable(f"{said.control_id}: {first}"))
+    first, *rest = answer.words
+    click.echo(printable(f"{answer.control_id}: {first}"))
     for line in rest:
         click.echo(f"  {printable(line)}")
 

@@ -63,15 +63,15 @@ def place(
         gantry hold place 1.2.3 --reason "a trial"
         gantry hold place --patient 4711 --issuer HOSPITAL --reason "a court"
     """
-    asked = Asked(this_user(), reason, new_trace())
+    requester = Asked(this_user(), reason, new_trace())
     _one_of(uids, patient, issuer)
 
     async def on_patient(deletions: Deletions) -> Done:
-        await deletions.place_patient_hold(patient or "", issuer or "", asked)
+        await deletions.place_patient_hold(patient or "", issuer or "", requester)
         return Done(1, await deletions.settle())
 
     async def on_study(deletions: Deletions, target: Target) -> Done:
-        await deletions.place_hold(_study(target), asked)
+        await deletions.place_hold(_study(target), requester)
         return Done(1, settled=True)
 
     if patient is not None:
@@ -94,14 +94,14 @@ def release(
     reason: str,
 ) -> None:
     """Release all holds on studies, or those on a patient: give the same ID and issuer as when they were placed."""
-    asked = Asked(this_user(), reason, new_trace())
+    requester = Asked(this_user(), reason, new_trace())
     _one_of(uids, patient, issuer)
 
     async def of_patient(deletions: Deletions) -> Done:
-        return await deletions.release_patient_holds(patient or "", issuer or "", asked)
+        return await deletions.release_patient_holds(patient or "", issuer or "", requester)
 
     async def of_study(deletions: Deletions, target: Target) -> Done:
-        return await deletions.release_holds(_study(target), asked)
+        return await deletions.release_holds(_study(target), requester)
 
     if patient is not None:
         _on_patient(config, data, as_json, "holds released", of_patient)
@@ -117,12 +117,12 @@ def listed(config: Path | None, data: Path | None, as_json: bool, term: str | No
 
     async def work(stores: Stores, settings: Settings) -> None:
         holds = ReadHolds(stores.index, HoldFacts(stores.objects, stores.log, SystemClock()))
-        found = await holds.of(term) if term else await _all(holds)
+        matches = await holds.of(term) if term else await _all(holds)
         if as_json:
-            for one in found:
-                print_json(asdict(one))
-        elif found:
-            print_columns(_COLUMNS, [_row(one) for one in found])
+            for hold in matches:
+                print_json(asdict(hold))
+        elif matches:
+            print_columns(_COLUMNS, [_row(hold) for hold in matches])
         else:
             click.echo("no hold stands")
 
@@ -130,17 +130,17 @@ def listed(config: Path | None, data: Path | None, as_json: bool, term: str | No
 
 
 async def _all(holds: ReadHolds) -> list[Hold]:
-    found, following = await holds.page("", _AT_ONCE)
+    matches, following = await holds.page("", _AT_ONCE)
     while following is not None:
-        some, following = await holds.page(following, _AT_ONCE)
-        found += some
-    return found
+        page, following = await holds.page(following, _AT_ONCE)
+        matches += page
+    return matches
 
 
-def _row(one: Hold) -> tuple[str, ...]:
+def _row(hold: Hold) -> tuple[str, ...]:
     # A patient is held by a digest: no list names him.
-    on = one.study_instance_uid or f"a patient ({one.holder})"
-    return moment(one.at), on, one.by or "?", one.reason or "?"
+    on = hold.study_instance_uid or f"a patient ({hold.holder})"
+    return moment(hold.at), on, hold.by or "?", hold.reason or "?"
 
 
 def _one_of(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> None:

@@ -109,7 +109,7 @@ def import_in_place(
 
     async def work(stores: Stores, settings: Settings) -> None:
         nonlocal code
-        if name not in {one.name for one in settings.storage.in_place}:
+        if name not in {store.name for store in settings.storage.in_place}:
             raise ConfigError("storage.in_place", None, f"names no {name!r}")
         pace = Pace(SystemClock(), bytes_per_second, within)
         with closing(Job(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
@@ -135,10 +135,10 @@ async def _list(job: Job, source: Source, prefix: str, as_json: bool) -> None:
     if not as_json:
         click.echo("listing the objects of the source", err=True)
     page: list[ForeignObject] = []
-    async for one in source.store.list(prefix):
-        if one.key.endswith("/"):
+    async for blob in source.store.list(prefix):
+        if blob.key.endswith("/"):
             continue  # how consoles show folders
-        page.append(one)
+        page.append(blob)
         if len(page) >= _PAGE:
             job.see(page)
             page = []
@@ -163,12 +163,12 @@ async def _take(
     words = "comparing" if chosen.dry_run else "taking over"
     with progress_bar(words, left, quiet=as_json) as bar:
 
-        def tell(one: ForeignObject, state: State, reason: str) -> None:
+        def tell(blob: ForeignObject, state: State, reason: str) -> None:
             bar.advance()
             if as_json:
-                print_json({"key": _shown(one.key), "state": state.value, "bytes": one.size, "reason": reason})
+                print_json({"key": _shown(blob.key), "state": state.value, "bytes": blob.size, "reason": reason})
             elif state in _LOUD:
-                click.echo(f"{state.value} {_shown(one.key)}: {reason}", err=True)
+                click.echo(f"{state.value} {_shown(blob.key)}: {reason}", err=True)
 
         target = ReferringTarget(stores.in_place)
         classes = StorageClasses(settings.dimse.private_sop_classes)
@@ -223,11 +223,11 @@ async def _writer(stores: Stores, settings: Settings, target: ReferringTarget) -
 async def _extra(job: Job, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
     """What the archive has of the source's studies, and the source does not."""
     for study in job.studies():
-        there = job.instances(study)
+        instances = job.instances(study)
         async for page in index.locate(Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})):
-            for one in page:
-                if (one.series_instance_uid, one.sop_instance_uid) not in there:
-                    yield "extra", study, one.series_instance_uid, one.sop_instance_uid, "", ""
+            for location in page:
+                if (location.series_instance_uid, location.sop_instance_uid) not in instances:
+                    yield "extra", study, location.series_instance_uid, location.sop_instance_uid, "", ""
 
 
 def _conclude(job: Job, path: Path, dry_run: bool, as_json: bool) -> int:
@@ -252,11 +252,11 @@ def _shown(key: str) -> str:
 
 
 def _first(group: BaseExceptionGroup[DependencyUnavailable]) -> DependencyUnavailable:
-    def leaves(one: BaseException) -> Iterator[BaseException]:
-        if isinstance(one, BaseExceptionGroup):
-            for inner in one.exceptions:
+    def leaves(error: BaseException) -> Iterator[BaseException]:
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
                 yield from leaves(inner)
         else:
-            yield one
+            yield error
 
     return next(each for each in leaves(group) if isinstance(each, DependencyUnavailable))

@@ -121,12 +121,12 @@ async def _put_on_record(stores: Stores, settings: Settings, conditions: tuple[s
 
 def _values(conditions: tuple[str, ...]) -> dict[int, list[str]]:
     """As they were given, for the scope of the inventory; `studies_where` has refused what is no condition."""
-    found = {}
+    attributes = {}
     for condition in conditions:
         name, _, value = condition.partition("=")
         tag = TAGS.get(name.strip()) or int(name, 16)
-        found[tag] = [part.strip() for part in value.split("\\")]
-    return found
+        attributes[tag] = [part.strip() for part in value.split("\\")]
+    return attributes
 
 
 def _say(as_json: bool, files: InventoryFiles, paths: list[Path]) -> None:

@@ -81,12 +81,12 @@ def list_keys(config: Path | None, data: Path | None, as_json: bool) -> None:
         rows: list[_Row] = []
         closed = 0
         for store, data_keys in _encrypting(stores).items():
-            found = [key async for key in data_keys.pages()]
-            current = await data_keys.current() if found else ""
-            for name, count in sorted(Counter(key.wrapping_key for key in found).items()):
-                times = [made_us(key.id) for key in found if key.wrapping_key == name]
+            keys = [key async for key in data_keys.pages()]
+            current = await data_keys.current() if keys else ""
+            for name, count in sorted(Counter(key.wrapping_key for key in keys).items()):
+                times = [made_us(key.id) for key in keys if key.wrapping_key == name]
                 rows.append(_Row(store, name, name == current, count, _day(min(times)), _day(max(times))))
-            closed += await _say_closed(data_keys, found)
+            closed += await _say_closed(data_keys, keys)
         if as_json:
             print_json({"keys": [_as_json(row) for row in rows], "closed": closed})
         elif rows:
@@ -153,9 +153,9 @@ def _encrypting(stores: Stores) -> dict[str, DataKeys]:
     return stores.keys
 
 
-async def _say_closed(data_keys: DataKeys, found: list[WrappedKey]) -> int:
+async def _say_closed(data_keys: DataKeys, keys: list[WrappedKey]) -> int:
     closed = 0
-    for key in found:
+    for key in keys:
         try:
             await data_keys.get(key.id)
         except (DependencyUnavailable, Corrupt) as error:

@@ -30,27 +30,27 @@ def left_in_place(config: Path | None, data: Path | None, as_json: bool) -> None
     Gantry never deletes there: whoever has to erase a patient's data gives this list to the owner, and runs the command
     again. What is gone is not listed any more. Exit code 1 while something is left.
     """
-    found: list[Left] = []
+    files: list[Left] = []
 
     async def work(stores: Stores, settings: Settings) -> None:
         if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
             raise DependencyUnavailable("index", "the indexers are behind the log: what is needed cannot be told")
-        async for one in LeftInPlace(stores.in_place, stores.index).all():
-            found.append(one)
+        async for file in LeftInPlace(stores.in_place, stores.index).all():
+            files.append(file)
             if as_json:
-                print_json({**asdict(one), "key": _shown(one.key)})
+                print_json({**asdict(file), "key": _shown(file.key)})
 
     run(config, data, work, on_record=False)
     if not as_json:
-        if found:
-            rows = [(one.store, in_bytes(one.size), _shown(one.key)) for one in found]
+        if files:
+            rows = [(file.store, in_bytes(file.size), _shown(file.key)) for file in files]
             print_columns(("store", "bytes", "key"), rows)
-        size = sum(one.size for one in found)
-        click.echo(f"{counted(len(found), 'object')} ({in_bytes(size)}) that the owner may remove")
-        unseen = sorted({one.store for one in found if not one.seen})
+        size = sum(file.size for file in files)
+        click.echo(f"{counted(len(files), 'object')} ({in_bytes(size)}) that the owner may remove")
+        unseen = sorted({file.store for file in files if not file.seen})
         if unseen:
             click.echo(f"gantry: not seen whether they are still there, in {', '.join(unseen)}", err=True)
-    sys.exit(1 if found else 0)
+    sys.exit(1 if files else 0)
 
 
 def _shown(key: str) -> str:

@@ -59,16 +59,16 @@ def delete(
         gantry delete 1.2.3 --reason "sent twice"
         gantry delete --where StudyDate=-20141231 --where ModalitiesInStudy=US --reason "ten years" --dry-run
     """
-    asked = Asked(this_user(), reason, new_trace())
+    requester = Asked(this_user(), reason, new_trace())
     if bool(uids) == bool(rules):
         raise click.UsageError("give UIDs, or rules with --where")
     if rules:
-        deleting = Deleting(asked, rules, dry_run=dry_run, yes=yes, rate=rate, as_json=as_json)
+        deleting = Deleting(requester, rules, dry_run=dry_run, yes=yes, rate=rate, as_json=as_json)
         run(config, data, deleting.work)
         return
     if dry_run:
         raise click.UsageError("--dry-run goes with --where")
-    each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
+    each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, requester))
 
 
 @click.command()
@@ -77,8 +77,8 @@ def delete(
 @reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
-    asked = Asked(this_user(), reason, new_trace())
-    each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, asked))
+    requester = Asked(this_user(), reason, new_trace())
+    each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, requester))
 
 
 @click.command()
@@ -89,8 +89,10 @@ def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
     (`lifecycle.collect_every`), whatever the grace time."""
-    asked = Asked(this_user(), reason, new_trace())
-    each(config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, asked, final=True))
+    requester = Asked(this_user(), reason, new_trace())
+    each(
+        config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, requester, final=True)
+    )
 
 
 @click.command()
@@ -114,19 +116,19 @@ def redundant(
     Before a copy is given up, the one that stays is read again and its digest compared. Copies that are given up can be
     brought back with `gantry undelete` for `lifecycle.grace` seconds, and are collected then.
     """
-    asked = None if reason is None else Asked(this_user(), reason, new_trace())
+    requester = None if reason is None else Asked(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
         deletions = deletions_of(stores, settings)
         losses = Losses(stores.log, clock, Metrics(), "redundant")
         copies = RedundantCopies(stores.objects, stores.index, deletions, losses, clock, rate * 1e6)
-        done = await copies.run(asked, uids)
+        done = await copies.run(requester, uids)
         rows: list[tuple[str, object]] = [
             ("instances that were sent more than once", done.instances),
             ("redundant objects", f"{done.receipts} ({in_bytes(done.bytes)})"),
         ]
-        if asked is not None:
+        if requester is not None:
             rows += [("given up", done.deleted), ("instances spared: the other copy is lost", done.spared)]
             rows += [("under a hold", uid) for uid in done.held]
         show(as_json, asdict(done), ("redundant", "result"), rows)
@@ -145,16 +147,16 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     `gantry conflicts` lists the receipts, and `--fetch` writes their objects to compare. Can be undone with
     `gantry undelete SOP_INSTANCE_UID`.
     """
-    asked = Asked(this_user(), reason, new_trace())
+    requester = Asked(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
         deletions = deletions_of(stores, settings)
         try:
-            done = await choose_side(stores.index, deletions, uid, receipt, asked)
+            done = await choose_side(stores.index, deletions, uid, receipt, requester)
         except (NotFound, Held) as error:
             raise ConfigError(uid, None, str(error).removeprefix(f"{uid}: ")) from error
-        said = {"uid": uid, "chosen": receipt, "deleted": done.receipts, "settled": done.settled}
-        show(as_json, said, ("deleted", "receipts"), [(uid, done.receipts)])
+        fields = {"uid": uid, "chosen": receipt, "deleted": done.receipts, "settled": done.settled}
+        show(as_json, fields, ("deleted", "receipts"), [(uid, done.receipts)])
 
     run(config, data, work)
 
@@ -178,8 +180,8 @@ def each(
                 done = await step(deletions, await target_of(stores.index, uid))
             except (NotFound, Held) as error:
                 raise ConfigError(uid, None, str(error).removeprefix(f"{uid}: ")) from error
-            said = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
-            rows = [(uid, f"{done.receipts}{said}")]
+            note = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
+            rows = [(uid, f"{done.receipts}{note}")]
             show(as_json, {"uid": uid, counted: done.receipts, "settled": done.settled}, (word, counted), rows)
         if word == "purged" and settings.storage.in_place:
             words = "bytes in place (storage.in_place) are not removed: when it is collected, `gantry left-in-place`"

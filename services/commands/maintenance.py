@@ -133,8 +133,8 @@ def restore(
             await tell(stores.objects, stores.index, events)
 
         seconds = settings.routing.give_up if tell_days is None else tell_days * _DAY_SECONDS
-        told = telling_groups(settings), (clock.now_us() - int(seconds * 1e6)) // 1000
-        restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided, *told)
+        options = telling_groups(settings), (clock.now_us() - int(seconds * 1e6)) // 1000
+        restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided, *options)
         # A try that broke off has filled the log in part.
         done = await restoring.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
         counts = await stores.index.count(DEFAULT_PARTITION)
@@ -207,7 +207,7 @@ def _show_verified(state: Verified, as_json: bool) -> None:
         *([("offline", state.archived)] if state.archived else []),
         ("missing", state.missing),
         ("damaged", state.damaged),
-        *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),
+        *((finding["reason"], f"{finding['instance']} in {finding['object_key']}") for finding in state.found),
     ]
     show(as_json, asdict(state), ("verify", "result"), rows)
 
@@ -242,7 +242,10 @@ def reconcile(
             ("instances that it did not know, and whose object is gone", state.missing),
             ("published again", state.healed),
             ("can never be applied (`gantry dlq list`)", state.refused),
-            *((one["kind"], " ".join(f"{k}={v}" for k, v in one.items() if k != "kind")) for one in state.found),
+            *(
+                (finding["kind"], " ".join(f"{k}={v}" for k, v in finding.items() if k != "kind"))
+                for finding in state.found
+            ),
         ]
         show(as_json, asdict(state), ("reconcile", "result"), rows)
         if state.drift:
@@ -277,8 +280,8 @@ def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
 
 
 def _say_verified(state: Verified) -> None:
-    found = state.missing + state.damaged
-    click.echo(f"\r{state.studies} studies, {state.objects} objects verified, {found} lost", nl=False, err=True)
+    losses = state.missing + state.damaged
+    click.echo(f"\r{state.studies} studies, {state.objects} objects verified, {losses} lost", nl=False, err=True)
 
 
 def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> Sweeper:
@@ -291,18 +294,18 @@ class _Steps:
     """A line for each step, where nobody watches a line that changes."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._step = ""
 
     def __call__(self, done: Restored) -> None:
         step = done.step.partition(",")[0]
-        if step != self._said:
+        if step != self._step:
             click.echo(f"restore: {step}", err=True)
-            self._said = step
+            self._step = step
 
 
 def _progress(done: Restored) -> None:
-    told = f"{done.facts} facts, {done.objects} objects swept, {done.told} told; now: {done.step}"
-    click.echo(f"\r{told:<100}", nl=False, err=True)
+    line = f"{done.facts} facts, {done.objects} objects swept, {done.told} told; now: {done.step}"
+    click.echo(f"\r{line:<100}", nl=False, err=True)
 
 
 def _say_reindexed(done: Reindexed) -> None:

@@ -51,7 +51,7 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
     """Make a call again while a store is away, and say for what it waits."""
     clock = SystemClock()
     end = clock.monotonic() + seconds
-    said = ""
+    message = ""
     while True:
         try:
             return await call()
@@ -60,9 +60,9 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
         except DependencyUnavailable as error:
             if clock.monotonic() >= end:
                 raise
-            if str(error) != said:
+            if str(error) != message:
                 click.echo(f"waiting: {error}", err=True)
-                said = str(error)
+                message = str(error)
         failed()
         await clock.sleep(_AGAIN_SECONDS)
 

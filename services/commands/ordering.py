@@ -148,16 +148,18 @@ def list_(
         raise click.BadParameter(str(error)) from error
 
     async def act(opened: OrderSession) -> None:
-        found = []
+        steps = []
         async for page in opened.orders.find(query):
-            found += page
-            if len(found) >= limit:
+            steps += page
+            if len(steps) >= limit:
                 break
         if as_json:
-            for one in found[:limit]:
-                print_json({"order": one.order, "state": one.state.value})
+            for step in steps[:limit]:
+                print_json({"order": step.order, "state": step.state.value})
             return
-        print_columns(_COLUMNS, [_row(one.order, one.attributes, one.step, one.state.value) for one in found[:limit]])
+        print_columns(
+            _COLUMNS, [_row(step.order, step.attributes, step.step, step.state.value) for step in steps[:limit]]
+        )
 
     work(config, data, act)
 
@@ -231,8 +233,8 @@ def change(
 
     async def act(opened: OrderSession) -> None:
         await opened.existing(key)
-        asked = OrderChange(key, {} if step else attributes, opened.source, {step: attributes} if step else {})
-        await opened.shown(await opened.desk.change(asked))
+        change = OrderChange(key, {} if step else attributes, opened.source, {step: attributes} if step else {})
+        await opened.shown(await opened.desk.change(change))
 
     work(config, data, act)
 
@@ -303,8 +305,8 @@ def link(config: Path | None, data: Path | None, as_json: bool, key: str, study:
     """
 
     async def act(opened: OrderSession) -> None:
-        asked = Asked(this_user(), reason, new_trace())
-        await opened.changed(opened.linking.link(key, study, asked, opened.source))
+        requester = Asked(this_user(), reason, new_trace())
+        await opened.changed(opened.linking.link(key, study, requester, opened.source))
 
     work(config, data, act)
 
@@ -318,7 +320,7 @@ def unlink(config: Path | None, data: Path | None, as_json: bool, key: str, stud
     """Take that back: the study says again what it said before."""
 
     async def act(opened: OrderSession) -> None:
-        asked = Asked(this_user(), reason, new_trace())
-        await opened.changed(opened.linking.unlink(key, study, asked, opened.source))
+        requester = Asked(this_user(), reason, new_trace())
+        await opened.changed(opened.linking.unlink(key, study, requester, opened.source))
 
     work(config, data, act)

@@ -61,32 +61,34 @@ def regroup(
         gantry regroup 1.2.3 1.2.3.7 --into new --set AccessionNumber=A2 --reason "two orders"
         gantry regroup 1.2.3 --undo --reason "a mistake"
     """
-    asked = Asked(this_user(), reason, new_trace())
+    requester = Asked(this_user(), reason, new_trace())
     if undo:
         if series or several or into or values:
             raise click.UsageError("--undo takes a study, and --move where it is not the last")
-        _step(config, data, as_json, study, lambda desk: desk.move_back(study, asked, name), "taken back")
+        _step(config, data, as_json, study, lambda desk: desk.move_back(study, requester, name), "taken back")
         return
     if not into or name:
         raise click.UsageError("say --into which study (or --undo, perhaps with --move)")
     if series and several:
         raise click.UsageError("name one series behind the study, or several with --series")
-    targets = [Target(study, one) for one in several] or [Target(study, series, one) for one in instances]
-    said = values_option_of(values)
+    targets = [Target(study, uid) for uid in several] or [Target(study, series, uid) for uid in instances]
+    elements = values_option_of(values)
     wanted = targets or [Target(study, series)]
-    _step(config, data, as_json, study, lambda desk: desk.move(wanted, into, asked, said))
+    _step(config, data, as_json, study, lambda desk: desk.move(wanted, into, requester, elements))
 
 
-def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step, word: str = "in effect") -> None:
+def _step(
+    config: Path | None, data: Path | None, as_json: bool, subject: str, step: Step, word: str = "in effect"
+) -> None:
     async def work(stores: Stores, settings: Settings) -> None:
         rules = rules_in(settings)
         desk = MoveDesk(stores.objects, stores.log, stores.index, SystemClock(), rules=rules)
         try:
             moved = await step(desk)
         except (NotFound, NotUnderstood, Conflicting, Held) as error:
-            raise ConfigError(of, None, str(error)) from error
+            raise ConfigError(subject, None, str(error)) from error
         state = word if moved.settled else "on the log; the indexers are behind or not running, and follow"
-        rows = [(one.move, one.series, moved.into, one.into_series, state) for one in moved.series]
+        rows = [(series.move, series.series, moved.into, series.into_series, state) for series in moved.series]
         if as_json:
             click.echo(json.dumps(moved_as_json(moved)))
         else:

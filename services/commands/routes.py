@@ -63,8 +63,8 @@ def list_routes(
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await ledger_of(stores.log)
         listed = ledger.all() if every or failed else ledger.open()
-        states = [one for one in listed if destination in (None, one.requested.destination)]
-        states = [one for one in states if not failed or one.outcome == FAILED or one.withheld]
+        states = [state for state in listed if destination in (None, state.requested.destination)]
+        states = [state for state in states if not failed or state.outcome == FAILED or state.withheld]
         waiting = WaitingTimes(route_times(settings.routing), SystemClock().now_us())
         if as_json:
             for state in states:
@@ -105,8 +105,8 @@ def retry(
     """Send again what failed or was cancelled: a new route, with what is not known to have been taken."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        ended = [one for one in (await ledger_of(stores.log)).all() if one.outcome]
-        of_all = [one for one in ended if one.outcome == FAILED] if every else ended
+        ended = [state for state in (await ledger_of(stores.log)).all() if state.outcome]
+        of_all = [state for state in ended if state.outcome == FAILED] if every else ended
         states = _chosen(of_all, names, destination, every)
         _say(as_json, "requested", await send_again(stores.log, SystemClock(), states, this_user()))
 
@@ -125,20 +125,20 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
         handler = RouteRequests(rules, stores.log, stores.index, SystemClock())
         completed, works = await _as_completed(stores, study), works_of(settings.routing.rules)
         matching = await handler.matching(completed)
-        found = requests(completed, matching, SystemClock().now_us())
+        routes = requests(completed, matching, SystemClock().now_us())
         wanted = [works[rule.name] for rule in matching if rule.name in works]
         if as_json:
-            for one in found:
-                kind = one.kind or "objects"
-                said = {"destination": one.destination, "kind": kind, "rule": one.rule}
-                print_json({**said, "deidentified_by": one.deidentify or None})
-            for asked in wanted:
-                print_json({"worklist_label": asked.worklist_label, "kind": "workitem", "rule": asked.rule})
-        elif found or wanted:
-            receivers = {one.name for one in settings.routing.receivers}
-            words = ["an HL7 message" if one.destination in receivers else what_goes(one) for one in found]
-            rows = [(one.destination, what, one.rule) for one, what in zip(found, words, strict=True)]
-            rows += [(one.worklist_label, "a workitem", one.rule) for one in wanted]
+            for route in routes:
+                kind = route.kind or "objects"
+                fields = {"destination": route.destination, "kind": kind, "rule": route.rule}
+                print_json({**fields, "deidentified_by": route.deidentify or None})
+            for workitem in wanted:
+                print_json({"worklist_label": workitem.worklist_label, "kind": "workitem", "rule": workitem.rule})
+        elif routes or wanted:
+            receivers = {receiver.name for receiver in settings.routing.receivers}
+            words = ["an HL7 message" if route.destination in receivers else what_goes(route) for route in routes]
+            rows = [(route.destination, content, route.rule) for route, content in zip(routes, words, strict=True)]
+            rows += [(work.worklist_label, "a workitem", work.rule) for work in wanted]
             print_columns(("destination", "what", "rule"), rows)
         else:
             click.echo("no rule sends it anywhere")
@@ -165,11 +165,11 @@ async def ledger_of(log: EventLog) -> RouteLedger:
 async def _as_completed(stores: Stores, study: str) -> StudyCompleted:
     """As if all of a study had just come, from everybody who sent something of it."""
     query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
-    locations = [one async for page in stores.index.locate(query) for one in page]
+    locations = [location async for page in stores.index.locate(query) for location in page]
     if not locations:
         raise ConfigError(study, None, "no such study")
-    receipts = await stores.index.receipts_of(DEFAULT_PARTITION, [instance_of(one) for one in locations])
-    senders = sorted({one.sender for some in receipts.values() for one in some} - {""})
+    receipts = await stores.index.receipts_of(DEFAULT_PARTITION, [instance_of(location) for location in locations])
+    senders = sorted({receipt.sender for group in receipts.values() for receipt in group} - {""})
     count = len(locations)
     return StudyCompleted(DEFAULT_PARTITION, "", study, "quiet", count, count, "", "", 0, tuple(senders))
 
@@ -179,21 +179,21 @@ def _chosen(
 ) -> list[RouteState]:
     if not names and not every and destination is None:
         raise click.UsageError("name routes, or say --all or --destination")
-    wanted = [one for one in states if destination in (None, one.requested.destination)]
+    wanted = [state for state in states if destination in (None, state.requested.destination)]
     if not names:
         return wanted
-    found = [one for one in wanted if any(one.requested.route.startswith(name) for name in names)]
-    missing = [name for name in names if not any(one.requested.route.startswith(name) for one in found)]
+    matches = [state for state in wanted if any(state.requested.route.startswith(name) for name in names)]
+    missing = [name for name in names if not any(state.requested.route.startswith(name) for state in matches)]
     if missing:
         raise ConfigError(missing[0], None, "no such route here, or it is not in a state for that")
-    return found
+    return matches
 
 
-def _say(as_json: bool, what: str, names: Sequence[str]) -> None:
+def _say(as_json: bool, label: str, names: Sequence[str]) -> None:
     if as_json:
-        print_json({what: list(names)})
+        print_json({label: list(names)})
     else:
-        click.echo(f"{what}: {len(names)}" + "".join(f"\n  {name}" for name in names))
+        click.echo(f"{label}: {len(names)}" + "".join(f"\n  {name}" for name in names))
 
 
 def _state(state: RouteState, opens: int) -> str:
@@ -204,23 +204,23 @@ def _state(state: RouteState, opens: int) -> str:
     return open_state(state, opens)
 
 
-def _where(one: RouteRequested) -> str:
-    kind = one.kind if one.kind != MOVE else ""
-    words = [kind, f"de-identified by {one.deidentify}" if one.deidentify else ""]
-    said = ", ".join(word for word in words if word)
-    return f"{one.destination} ({said})" if said else one.destination
+def _where(route: RouteRequested) -> str:
+    kind = route.kind if route.kind != MOVE else ""
+    words = [kind, f"de-identified by {route.deidentify}" if route.deidentify else ""]
+    details = ", ".join(word for word in words if word)
+    return f"{route.destination} ({details})" if details else route.destination
 
 
 def _row(state: RouteState, waiting: WaitingTimes) -> tuple[str, ...]:
-    one = state.requested
+    route = state.requested
     return (
-        one.route[:12],
-        moment(one.at),
-        one.study_instance_uid,
-        _where(one),
-        because_of(one),
+        route.route[:12],
+        moment(route.at),
+        route.study_instance_uid,
+        _where(route),
+        because_of(route),
         _state(state, waiting.opens(state)),
-        "" if state.left is None else f"{state.left} of {one.asked}",
+        "" if state.left is None else f"{state.left} of {route.asked}",
         str(state.attempts),
         waiting.next(state),
         state.why,

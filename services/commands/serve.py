@@ -184,13 +184,13 @@ async def _run(
 
 def _stop_with_the_parent(lifecycle: Lifecycle) -> None:
     """Drain when the process that keeps this one has ended, which the end of our standard input tells."""
-    loop, told = asyncio.get_running_loop(), sys.stdin.fileno()
+    loop, descriptor = asyncio.get_running_loop(), sys.stdin.fileno()
 
     def gone() -> None:
-        loop.remove_reader(told)  # an end is there to be read for ever
+        loop.remove_reader(descriptor)  # an end is there to be read for ever
         lifecycle.ask_to_stop()
 
-    loop.add_reader(told, gone)
+    loop.add_reader(descriptor, gone)
 
 
 def _spare_the_collector() -> None:

@@ -41,7 +41,7 @@ def shadow(config: Path | None, data: Path | None, as_json: bool, days: int | No
         if days is not None:
             today = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
             since = (today - timedelta(days=days - 1)).strftime("%Y-%m-%d")
-        whole = added_up([one async for one in saved(stores.objects, since)])
+        whole = added_up([tally async for tally in saved(stores.objects, since)])
         if not whole.first:
             raise ConfigError(
                 "shadow", None, "nothing was compared: is `door.shadow` set at the door (docs/shadow.md)?"
@@ -58,9 +58,9 @@ def _show(whole: Tally, settings: Settings, examples: int) -> None:
         click.echo(sentence)
     waits = whole.waits
     if waits.objects:
-        there = counted(waits.objects, "object waits", "objects wait")
+        objects = counted(waits.objects, "object waits", "objects wait")
         click.echo(
-            f"{there} in the door's spool ({in_bytes(waits.bytes)}), the oldest since {moment(waits.oldest)}; "
+            f"{objects} in the door's spool ({in_bytes(waits.bytes)}), the oldest since {moment(waits.oldest)}; "
             f"so it was at {moment(waits.at)}."
         )
     if whole.operations:
@@ -77,8 +77,15 @@ def _show(whole: Tally, settings: Settings, examples: int) -> None:
     _table(("given up", "times"), [[reason, f"{n}"] for reason, n in whole.given_up.most_common()])
     _table(("never asked twice", "requests"), [[name, f"{n}"] for name, n in whole.not_mirrored.most_common()])
     rows = [
-        [moment(one.at), one.operation, one.kind, one.calling, ", ".join(one.uids[:2]), one.words]
-        for one in _examples(whole, examples)
+        [
+            moment(example.at),
+            example.operation,
+            example.kind,
+            example.calling,
+            ", ".join(example.uids[:2]),
+            example.words,
+        ]
+        for example in _examples(whole, examples)
     ]
     _table(("when", "operation", "difference", "AE title", "UIDs", "what"), rows)
 
@@ -103,13 +110,13 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
 
 def _examples(whole: Tally, most: int) -> list[Example]:
     seen: dict[tuple[str, str], int] = {}
-    found = []
-    for one in whole.examples:
-        kind = one.operation, one.kind
+    sample = []
+    for example in whole.examples:
+        kind = example.operation, example.kind
         seen[kind] = seen.get(kind, 0) + 1
         if seen[kind] <= most:
-            found.append(one)
-    return found
+            sample.append(example)
+    return sample
 
 
 def _show_json(whole: Tally, settings: Settings, examples: int) -> None:
@@ -145,7 +152,7 @@ def _show_json(whole: Tally, settings: Settings, examples: int) -> None:
             },
             "given_up": dict(whole.given_up.most_common()),
             "not_mirrored": dict(whole.not_mirrored.most_common()),
-            "examples": [asdict(one) for one in _examples(whole, examples)],
+            "examples": [asdict(example) for example in _examples(whole, examples)],
             "words": verdict(whole),
         }
     )

@@ -60,7 +60,7 @@ def create(
     \b
         gantry share create 1.2.3 --days 14 --password --reason "second opinion, clinic on the lake"
     """
-    asked = {
+    fields = {
         "studies": list(studies),
         "expires": time_of(SystemClock().now_us() + int(days * _DAY_US)),
         "password": _password() if locked else "",
@@ -73,18 +73,18 @@ def create(
     async def work(stores: Stores, settings: Settings) -> None:
         sealed, now = _sealed(settings), SystemClock().now_us()
         try:
-            wanted = asked_share(asked, now, int(settings.sharing.longest_days * _DAY_US))
+            wanted = asked_share(fields, now, int(settings.sharing.longest_days * _DAY_US))
             profiles = read_profiles(settings.deidentification.profiles, {})
-            one = await made(wanted, stores.index, this_user(), new_trace(), now, profiles)
+            share = await made(wanted, stores.index, this_user(), new_trace(), now, profiles)
         except NotUnderstood as error:
             raise click.ClickException(str(error)) from error
-        await stores.log.append(one.created)
-        link, end = sealed.link(one.token), time_of(one.created.expires_at)
+        await stores.log.append(share.created)
+        link, end = sealed.link(share.token), time_of(share.created.expires_at)
         if as_json:
-            print_json({"share": one.created.share, "link": link, "expires": end})
+            print_json({"share": share.created.share, "link": link, "expires": end})
         else:
             click.echo(link)
-            click.echo(f"link {one.created.share} ends {end}", err=True)
+            click.echo(f"link {share.created.share} ends {end}", err=True)
 
     run(config, data, work)
 
@@ -95,7 +95,7 @@ def listed(config: Path | None, data: Path | None, as_json: bool) -> None:
     """List all links, also those that ended in the last 90 days; without their tokens, which nobody has."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        rows = [shown(one, SystemClock().now_us()) for one in (await _shares(stores.log)).all()]
+        rows = [shown(share, SystemClock().now_us()) for share in (await _shares(stores.log)).all()]
         if as_json:
             for row in rows:
                 print_json(row)
@@ -130,7 +130,7 @@ def revoke(config: Path | None, data: Path | None, as_json: bool, links: tuple[s
     async def work(stores: Stores, settings: Settings) -> None:
         shares = await _shares(stores.log)
         for link in links:
-            event = revoked(shares, link, this_user(), reason, new_trace(), SystemClock().now_us(), any_=True)
+            event = revoked(shares, link, this_user(), reason, new_trace(), SystemClock().now_us(), of_anyone=True)
             if event is not None:
                 await stores.log.append(event)
             if as_json:
@@ -161,9 +161,9 @@ def _sealed(settings: Settings) -> SealedShares:
 
 def _password() -> str:
     if sys.stdin.isatty():
-        given: str = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+        password: str = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        given = sys.stdin.readline().rstrip("\r\n")
-    if not given:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
         raise click.ClickException("no password was given")
-    return given
+    return password

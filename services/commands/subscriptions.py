@@ -27,22 +27,22 @@ def subscriptions(config: Path | None, data: Path | None, as_json: bool) -> None
 
     async def work(stores: Stores, settings: Settings) -> None:
         rows = []
-        for name, one in (await _known(stores.log)).all():
-            assert one.created is not None
-            said = {
+        for name, subscription in (await _known(stores.log)).all():
+            assert subscription.created is not None
+            fields = {
                 "subscription": name,
-                "by": one.created.by,
-                "host": one.created.host,
-                "status": one.status.value,
-                "since": instant(one.since),
-                "ends": instant(one.created.ends_at),
-                "events": one.number,
-                "waiting": len(one.waiting(MOST_KEPT)),
-                "why": one.reason,
+                "by": subscription.created.by,
+                "host": subscription.created.host,
+                "status": subscription.status.value,
+                "since": instant(subscription.since),
+                "ends": instant(subscription.created.ends_at),
+                "events": subscription.number,
+                "waiting": len(subscription.waiting(MOST_KEPT)),
+                "why": subscription.reason,
             }
             if as_json:
-                print_json(said)
-            rows.append(tuple(map(str, said.values())))
+                print_json(fields)
+            rows.append(tuple(map(str, fields.values())))
         if not as_json and rows:
             print_columns(_COLUMNS, rows)
         if not rows and not as_json:

@@ -108,10 +108,10 @@ class _Bundle:
         else:
             self._files[name] = json.dumps(self._scrubber.value(content), indent=1, ensure_ascii=False) + "\n"
 
-    async def ask(self, name: str, asked: Callable[[], Awaitable[Any]]) -> None:
+    async def ask(self, name: str, source: Callable[[], Awaitable[Any]]) -> None:
         """A file of what is asked, or a line that says why not."""
         try:
-            self.add(name, await asked())
+            self.add(name, await source())
         except GantryError as error:
             self.errors.append(self._scrubber.text(f"{name}: {error}"))
 
@@ -181,14 +181,14 @@ async def _log(stores: Stores) -> dict[str, Any]:
 
 async def _letters(stores: Stores) -> list[dict[str, Any]]:
     letters = (await DeadLetters(stores.log, SystemClock()).ledger()).all()
-    counted = Counter((one.group, one.event, one.state.value, one.reason) for one in letters)
+    counted = Counter((letter.group, letter.event, letter.state.value, letter.reason) for letter in letters)
     names = ("group", "event", "state", "reason")
     return [{**dict(zip(names, key, strict=True)), "letters": count} for key, count in counted.most_common(200)]
 
 
 async def _associations(stores: Stores, clock: SystemClock) -> list[dict[str, Any]]:
-    found = await associations(stores.log, clock.now_us() - _DAY_US)
-    return [{"kind": type(one).__name__, **asdict(one)} for one in found]
+    events = await associations(stores.log, clock.now_us() - _DAY_US)
+    return [{"kind": type(event).__name__, **asdict(event)} for event in events]
 
 
 async def _latest(passes: Passes[Any]) -> dict[str, Any]:

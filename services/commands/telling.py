@@ -29,6 +29,6 @@ def telling_groups(settings: Settings) -> dict[str, tuple[str, ...]]:
         patient_requesting.GROUP: ((patient_requesting.TOPIC,), routing.tells_of_patients),
         telling.GROUP: ((happenings.TOPIC,), routing.workitems),
         subscriptions_app.GROUP: (_STUDIES, bool(settings.subscriptions.endpoints)),
-        **{group_of(one): (FEED_TOPICS, True) for one in settings.webhooks},
+        **{group_of(webhook): (FEED_TOPICS, True) for webhook in settings.webhooks},
     }
     return {group: topics for group, (topics, wanted) in groups.items() if wanted}

@@ -99,12 +99,12 @@ async def _list(tiering: Tiering, as_json: bool) -> None:
     """What would be moved; then, but for machines, what lies where."""
     studies = objects = size = 0
     rows: list[tuple[str, ...]] = []
-    async for one in _by_study(tiering.planner.moves()):
-        studies, objects, size = studies + 1, objects + one.objects, size + one.bytes
+    async for study in _by_study(tiering.planner.moves()):
+        studies, objects, size = studies + 1, objects + study.objects, size + study.bytes
         if as_json:
-            print_json(asdict(one))
+            print_json(asdict(study))
         else:
-            rows.append((one.study, one.rule, one.to, str(one.objects), in_bytes(one.bytes)))
+            rows.append((study.study, study.rule, study.to, str(study.objects), in_bytes(study.bytes)))
     if as_json:
         return
     if rows:
@@ -139,8 +139,8 @@ def _lying(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str
 async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
     """What was asked for from an archive."""
     return [
-        ("asked for from an archive", f"{one.key} {'can be read' if one.readable else 'is on its way'}, {one.since}")
-        for one in await tiering.wanted.asked()
+        ("asked for from an archive", f"{wish.key} {'can be read' if wish.readable else 'is on its way'}, {wish.since}")
+        for wish in await tiering.wanted.asked()
     ]
 
 

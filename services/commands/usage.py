@@ -87,10 +87,10 @@ def _of_quota(quota: QuotaStand) -> str:
 
 
 def _by_size(amounts: dict[str, Amount]) -> list[tuple[str, Amount]]:
-    return sorted(amounts.items(), key=lambda one: -one[1][1])
+    return sorted(amounts.items(), key=lambda pair: -pair[1][1])
 
 
-def _table(what: str, amounts: list[tuple[str, Amount]]) -> None:
+def _table(label: str, amounts: list[tuple[str, Amount]]) -> None:
     click.echo("")
     rows = [[name or "not known", str(instances), in_bytes(size)] for name, (instances, size) in amounts]
-    print_columns((what, "instances", "bytes"), rows)
+    print_columns((label, "instances", "bytes"), rows)

@@ -21,14 +21,14 @@ def webhooks(config: Path | None, data: Path | None, as_json: bool) -> None:
 
     async def work(stores: Stores, settings: Settings) -> None:
         rows = []
-        for one in settings.webhooks:
-            lag = await stores.log.lag(group_of(one))
+        for webhook in settings.webhooks:
+            lag = await stores.log.lag(group_of(webhook))
             behind = sum(lag.values()) if lag else None
             # What stands before and behind the host may be a secret.
-            host = urlsplit(one.url).hostname or ""
+            host = urlsplit(webhook.url).hostname or ""
             if as_json:
-                print_json({"webhook": one.name, "host": host, "behind": behind})
-            rows.append((one.name, host, "has not begun" if behind is None else str(behind)))
+                print_json({"webhook": webhook.name, "host": host, "behind": behind})
+            rows.append((webhook.name, host, "has not begun" if behind is None else str(behind)))
         if not as_json and rows:
             print_columns(("webhook", "host", "events behind"), rows)
         if not rows and not as_json:

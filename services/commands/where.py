@@ -40,36 +40,36 @@ def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> N
     async def work(stores: Stores, settings: Settings) -> None:
         grace = settings.lifecycle.grace
         whereabouts = Whereabouts(stores.objects, stores.log, stores.index, SystemClock(), grace=grace)
-        found = await whereabouts.search(term)
+        result = await whereabouts.search(term)
         if as_json:
-            print_json({**asdict(found), "advice": {a.study_instance_uid: advice(a) for a in found.accounts}})
+            print_json({**asdict(result), "advice": {a.study_instance_uid: advice(a) for a in result.accounts}})
         else:
-            _say(found, term)
-        if not found.accounts:
+            _say(result, term)
+        if not result.accounts:
             sys.exit(1)
 
     run(config, data, work)
 
 
-def _say(found: Found, term: str) -> None:
-    if found.merged:
-        click.echo(f"Patient ID {term} has become {', then '.join(map(printable, found.merged))}")
-    for account in found.accounts:
+def _say(result: Found, term: str) -> None:
+    if result.merged:
+        click.echo(f"Patient ID {term} has become {', then '.join(map(printable, result.merged))}")
+    for account in result.accounts:
         print_columns(("study", account.study_instance_uid), told(account))
         for step in advice(account):
             click.echo(f"to do: {step}")
         click.echo()
-    if found.more:
+    if result.more:
         click.echo(f"only the first {MOST_STUDIES} studies are shown: ask by a UID or an accession number")
-    if found.partly:
+    if result.partly:
         click.echo("not everything that was deleted or rejected could be looked through: more may be among that")
-    if found.accounts:
+    if result.accounts:
         return
     click.echo("nothing is known of it: no study, series or instance has this UID, accession number or Patient ID")
-    if found.behind:
-        click.echo(f"the index is {found.behind} records behind the log: it may be among these; ask again")
-    if found.dead:
-        click.echo(f"{found.dead} instances could not be made searchable: it may be one of them; gantry dlq list")
+    if result.behind:
+        click.echo(f"the index is {result.behind} records behind the log: it may be among these; ask again")
+    if result.dead:
+        click.echo(f"{result.dead} instances could not be made searchable: it may be one of them; gantry dlq list")
     if "*" in term or "?" in term:
         click.echo("a term is taken as it stands, without wildcards: gantry find -k AccessionNumber=… takes them")
     click.echo("did its sender reach the archive? gantry associations --refused")

@@ -69,11 +69,11 @@ def list_(
         rows: list[Sequence[str]] = []
         left = limit
         async for page in opened.orders.find_workitems(search.query):
-            for one in page[:left]:
+            for workitem in page[:left]:
                 if as_json:
-                    print_json(document_of(one))
+                    print_json(document_of(workitem))
                 else:
-                    rows.append(_row(one))
+                    rows.append(_row(workitem))
             left -= len(page[:left])
             if not left:
                 break
@@ -83,9 +83,9 @@ def list_(
     on_orders(config, data, act)
 
 
-def _row(one: Workitem) -> Sequence[str]:
-    texts = (first(one.attributes, tag) for tag in (_PRIORITY, START, WORKLIST_LABEL, _LABEL, PATIENT_ID))
-    return one.uid, one.state.value, *texts
+def _row(workitem: Workitem) -> Sequence[str]:
+    texts = (first(workitem.attributes, tag) for tag in (_PRIORITY, START, WORKLIST_LABEL, _LABEL, PATIENT_ID))
+    return workitem.uid, workitem.state.value, *texts
 
 
 @workitems.command()

@@ -109,8 +109,8 @@ class Checks:
         another object is found under that UID. False for a requester that sent only the current bytes."""
         receipts = await self._index.receipts(partition, instance_of(location))
         current = location.digest, location.transfer_syntax_uid
-        sent = [one for one in receipts if one.sender == requester]
-        aside = not sent or any((one.digest, one.transfer_syntax_uid) != current for one in sent)
+        sent = [receipt for receipt in receipts if receipt.sender == requester]
+        aside = not sent or any((receipt.digest, receipt.transfer_syntax_uid) != current for receipt in sent)
         if aside:
             self._logger.warning(
                 "not committed: other bytes of this instance are kept aside",

@@ -89,15 +89,17 @@ class CommitmentService:
         check_command(request)
         # A hundred thousand references take half a second to decode: not on the event loop.
         syntax = request.context.transfer_syntax
-        asked = await asyncio.to_thread(decode_action_information, request.data, syntax, self._settings.max_references)
-        uid = asked.transaction_uid
+        information = await asyncio.to_thread(
+            decode_action_information, request.data, syntax, self._settings.max_references
+        )
+        uid = information.transaction_uid
         if self._ledger.is_known(uid) or uid in self._under_way:
             raise Refused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
         self._under_way.add(uid)
         try:
             async with self._takers.taking(uid, request.association) as taking:
                 await reach(FailPoint.BEFORE_PUBLISH)
-                requested = self._requested(request, asked)
+                requested = self._requested(request, information)
                 await self._log.append(requested)
                 self._ledger.note(uid)
                 taking.accepted(requested)
@@ -106,17 +108,17 @@ class CommitmentService:
         finally:
             self._under_way.discard(uid)
 
-    def _requested(self, request: Request, asked: ActionInformation) -> CommitmentRequested:
+    def _requested(self, request: Request, information: ActionInformation) -> CommitmentRequested:
         association = request.association
         return CommitmentRequested(
             partition=DEFAULT_PARTITION,
             trace=association.trace,
-            transaction_uid=asked.transaction_uid,
+            transaction_uid=information.transaction_uid,
             requested_at=self._clock.now_us(),
             calling_ae_title=association.calling_ae_title,
             called_ae_title=association.called_ae_title,
             peer_address=association.peer_address,
-            references=asked.references,
+            references=information.references,
         )
 
 

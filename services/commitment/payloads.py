@@ -31,21 +31,23 @@ def references_of(body: bytes, *, xml: bool, most: int) -> tuple[CommitmentRefer
         raise NotUnderstood("Referenced SOP Sequence (0008,1199) is missing or empty: it names the instances")
     if len(items) > most:
         raise TooLarge(f"more than {most} instances in one request")
-    found = {
+    references = {
         CommitmentReference(_uid(item, REFERENCED_SOP_CLASS_UID), _uid(item, REFERENCED_SOP_INSTANCE_UID)): None
         for item in items
     }
-    return tuple(found)
+    return tuple(references)
 
 
 def response_of(result: CommitmentResult) -> dict[str, Any]:
     """The Storage Commitment Response Module; empty sequences are left out (type 1C)."""
     sequences = {
         FAILED_SOP_SEQUENCE: [
-            _reference(one.sop_class_uid, one.sop_instance_uid) | _named(FAILURE_REASON, one.reason)
-            for one in result.failed
+            _reference(failure.sop_class_uid, failure.sop_instance_uid) | _named(FAILURE_REASON, failure.reason)
+            for failure in result.failed
         ],
-        REFERENCED_SOP_SEQUENCE: [_reference(one.sop_class_uid, one.sop_instance_uid) for one in result.committed],
+        REFERENCED_SOP_SEQUENCE: [
+            _reference(reference.sop_class_uid, reference.sop_instance_uid) for reference in result.committed
+        ],
     }
     return {f"{tag:08X}": {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
 

@@ -58,7 +58,7 @@ def unpack(content: bytes) -> CommitmentResult:
         raise Corrupt("a result of storage commitment is not what was written")
     uid, committed, failed = msgpack.unpackb(zlib.decompress(body))
     return CommitmentResult(
-        uid, tuple(CommitmentReference(*one) for one in committed), tuple(CommitmentFailure(*one) for one in failed)
+        uid, tuple(CommitmentReference(*row) for row in committed), tuple(CommitmentFailure(*row) for row in failed)
     )
 
 

@@ -40,7 +40,7 @@ class Takers:
         self._delivery = delivery
         self._clock = clock
         self._settings = settings
-        self._here: dict[str, asyncio.Future[Failures | None]] = {}
+        self._findings: dict[str, asyncio.Future[Failures | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -48,15 +48,15 @@ class Takers:
         """Publish a request and answer it within this context; it came on `association`, or over HTTP. A member that
         reads the event meanwhile waits for the findings of this process; the work begins when the block is left, and
         only if `accepted` was called."""
-        while len(self._here) >= _REMEMBERED_HERE:
-            del self._here[next(iter(self._here))]
-        findings = self._here[transaction_uid] = asyncio.get_running_loop().create_future()
+        while len(self._findings) >= _REMEMBERED_HERE:
+            del self._findings[next(iter(self._findings))]
+        findings = self._findings[transaction_uid] = asyncio.get_running_loop().create_future()
         taking = Taking()
         try:
             yield taking
         finally:
             if taking.request is None:
-                del self._here[transaction_uid]
+                del self._findings[transaction_uid]
                 findings.set_result(None)
             else:
                 task = asyncio.create_task(self._work(taking.request, association, findings))
@@ -66,8 +66,8 @@ class Takers:
     async def findings(self, transaction_uid: str) -> Failures | None:
         """The findings of this process if it took the request; waits for them. None if it did not take the request,
         or found nothing because its checks failed."""
-        here = self._here.get(transaction_uid)
-        return await asyncio.shield(here) if here is not None else None
+        future = self._findings.get(transaction_uid)
+        return await asyncio.shield(future) if future is not None else None
 
     def cancel(self) -> None:
         """Cancel the unfinished work; it is resumed at the next start."""

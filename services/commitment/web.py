@@ -106,8 +106,8 @@ class CommitmentRequests:
         return await self._answer(request, offer.type, _transaction(match))
 
     async def _read(self, request: web.BaseRequest) -> tuple[CommitmentReference, ...]:
-        given = parse_content_type(request.headers.get("Content-Type", ""))
-        if given is None or given.type not in (DICOM_JSON, JSON, DICOM_XML):
+        content_type = parse_content_type(request.headers.get("Content-Type", ""))
+        if content_type is None or content_type.type not in (DICOM_JSON, JSON, DICOM_XML):
             raise HttpProblem(415, f"we take {DICOM_JSON} or {DICOM_XML}")
         most = min(self._settings.max_references, MOST_REFERENCES)
         body = bytearray()
@@ -120,7 +120,9 @@ class CommitmentRequests:
                     raise HttpProblem(503, "too many requests for storage commitment are being read", retry)
             # Tens of thousands of references take half a second to decode: not on the event loop, and one at a time.
             async with self._decoding:
-                return await asyncio.to_thread(references_of, bytes(body), xml=given.type == DICOM_XML, most=most)
+                return await asyncio.to_thread(
+                    references_of, bytes(body), xml=content_type.type == DICOM_XML, most=most
+                )
         except TooLarge as error:
             raise HttpProblem(413, str(error)) from error
         except NotUnderstood as error:

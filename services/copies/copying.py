@@ -119,13 +119,13 @@ class Copier:
         except (NotFound, Corrupt) as error:
             logger.error("the contents of a link cannot be read", share=made.share, error=error)
             return
-        there = {location.object_key for location in await self._locations(made)}
-        gone = [one for one in copies if one.origin not in there and not await self._exists(one.origin)]
+        keys = {location.object_key for location in await self._locations(made)}
+        gone = [copy for copy in copies if copy.origin not in keys and not await self._exists(copy.origin)]
         if gone:
-            left = [one for one in copies if one not in gone]
+            left = [copy for copy in copies if copy not in gone]
             await self._objects.put(manifest_key(made.share), [pack(left)])
-            for one in gone:
-                await self._objects.delete(one.stored.object_key)
+            for copy in gone:
+                await self._objects.delete(copy.stored.object_key)
             logger.info("copies of deleted objects were removed", share=made.share, copies=len(gone))
 
     async def _exists(self, key: str) -> bool:
@@ -143,8 +143,8 @@ class Copier:
             withheld[f"a link shows {MOST_COPIES} instances at most"] = len(locations) - MOST_COPIES
         locations = locations[:MOST_COPIES]
         for begin in range(0, len(locations), _AT_ONCE):
-            some = enumerate(locations[begin : begin + _AT_ONCE], begin)
-            making = [self._copied(made, number, location, deidentifier) for number, location in some]
+            batch = enumerate(locations[begin : begin + _AT_ONCE], begin)
+            making = [self._copied(made, number, location, deidentifier) for number, location in batch]
             for copy in await asyncio.gather(*making, return_exceptions=True):
                 if isinstance(copy, Copy):
                     copies.append(copy)

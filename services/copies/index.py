@@ -127,17 +127,17 @@ class CopiesIndex:
             return frozenset()
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: UidList(known.created.copies_of)})
         with restricted(EVERYTHING):
-            there = {one.object_key async for page in self._index.locate(query) for one in page}
-        return frozenset(one.origin for one in side.copies if one.origin in there)
+            keys = {location.object_key async for page in self._index.locate(query) for location in page}
+        return frozenset(copy.origin for copy in side.copies if copy.origin in keys)
 
     async def _make(self, side: _Side, standing: frozenset[str]) -> None:
-        events = [one.stored for one in side.copies if one.origin in standing]
+        events = [copy.stored for copy in side.copies if copy.origin in standing]
         folder = await asyncio.to_thread(TemporaryDirectory[str], prefix="gantry-link-", ignore_cleanup_errors=True)
         try:
             index = await self._open_index(Path(folder.name) / "index.db")
             for begin in range(0, len(events), _AT_ONCE):
-                found = await entries_of(self._objects, events[begin : begin + _AT_ONCE], self._attributes)
-                await index.apply([one for one in found if isinstance(one, InstanceEntry)])
+                entries = await entries_of(self._objects, events[begin : begin + _AT_ONCE], self._attributes)
+                await index.apply([entry for entry in entries if isinstance(entry, InstanceEntry)])
         except BaseException:
             folder.cleanup()
             raise

@@ -52,7 +52,7 @@ def copy_key(share: str, receipt: Receipt) -> str:
 
 def pack(copies: Sequence[Copy]) -> bytes:
     """The list as bytes."""
-    body = zlib.compress(msgpack.packb([(one.origin, encode(one.stored)) for one in copies]), 1)
+    body = zlib.compress(msgpack.packb([(copy.origin, encode(copy.stored)) for copy in copies]), 1)
     return _MAGIC + blake3(body).hexdigest().encode("ascii") + body
 
 
@@ -61,12 +61,12 @@ def unpack(content: bytes) -> list[Copy]:
     body = content[_HEAD:]
     if not content.startswith(_MAGIC) or blake3(body).hexdigest().encode("ascii") != content[len(_MAGIC) : _HEAD]:
         raise Corrupt("the list of what a link shows is not what was written")
-    found = []
+    copies = []
     for origin, payload in msgpack.unpackb(zlib.decompress(body)):
         try:
             event = decode(payload)
         except UndecodableEvent as error:
             raise Corrupt("the list of what a link shows is of a newer release") from error
         if isinstance(event, InstanceStored):
-            found.append(Copy(origin, event))
-    return found
+            copies.append(Copy(origin, event))
+    return copies

@@ -195,7 +195,9 @@ def _web_returned() -> str:
 
 
 def _offered(offers: Iterable[Offer]) -> str:
-    return ", ".join(f'`{MULTIPART}; type="{one.type}"`' if one.multipart else f"`{one.type}`" for one in offers)
+    return ", ".join(
+        f'`{MULTIPART}; type="{offer.type}"`' if offer.multipart else f"`{offer.type}`" for offer in offers
+    )
 
 
 def _web_representations() -> str:

@@ -56,14 +56,16 @@ class FrontDoor:
             _refuse_tls_ports(settings)
         self._worker = worker
         shared = shared_of(settings)
-        self._shared = {one.signs.name: one for one in shared}
-        self._signs = [one.signs for one in shared]
+        self._shared = {partition.signs.name: partition for partition in shared}
+        self._signs = [partition.signs for partition in shared]
         self._behind = {
-            one.signs.name: Behind(one.settings, clock, self.metrics, partition=one.signs.name, most=one.most)
-            for one in shared
+            partition.signs.name: Behind(
+                partition.settings, clock, self.metrics, partition=partition.signs.name, most=partition.most
+            )
+            for partition in shared
         } or {"": Behind(settings, clock, self.metrics)}
-        for one in shared:
-            self._shadow(self._behind[one.signs.name], one.settings, storage_sop_classes)
+        for partition in shared:
+            self._shadow(self._behind[partition.signs.name], partition.settings, storage_sop_classes)
         if not shared:
             self._shadow(self._behind[""], settings, storage_sop_classes)
         self._keeper = DimseDoor(self._whose, storage_sop_classes, _limits(settings), None, clock, self.metrics)
@@ -78,8 +80,8 @@ class FrontDoor:
         """By partition. Raises `ConfigError`."""
         door = self.settings.door
         reacher = Reacher(door.connect_timeout, door.connect_deadline, self.clock, self.metrics)
-        ports = {one.name: one.hl7_port for one in door.partitions} or {"": self.settings.hl7.port}
-        found: dict[str, MessageDoor] = {}
+        ports = {partition.name: partition.hl7_port for partition in door.partitions} or {"": self.settings.hl7.port}
+        doors: dict[str, MessageDoor] = {}
         for name, behind in self._behind.items():
             hl7 = self._shared[name].settings.hl7 if name else self.settings.hl7
             if not behind.takes_messages or ports[name] is None:
@@ -92,8 +94,8 @@ class FrontDoor:
                 continue
             if hl7.tls and not self._certificates.speaks_tls:
                 raise ConfigError("hl7.tls", None, "needs tls.certificate and tls.key")
-            found[name] = MessageDoor(behind, hl7, reacher, self.clock, self.metrics, partial(self._astray, name))
-        return found
+            doors[name] = MessageDoor(behind, hl7, reacher, self.clock, self.metrics, partial(self._astray, name))
+        return doors
 
     def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
         """Shadow mode, where there is another archive."""
@@ -128,8 +130,8 @@ class FrontDoor:
             # Of several archives one that is down must not take away the others' door.
             checks: dict[str, Callable[[], Awaitable[None]]] = {"partitions": self._any_is_there}
             servers = {
-                name: self._answering(one, self._behind[name])
-                for name, one in self._shared.items()
+                name: self._answering(partition, self._behind[name])
+                for name, partition in self._shared.items()
                 if self._behind[name].serves_web
             }
             return SharedHttpServer(
@@ -148,8 +150,8 @@ class FrontDoor:
             server.serve(alone.forwarder.handlers())
         return server
 
-    def _answering(self, one: Shared, behind: Behind) -> HttpServer:
-        server = HttpServer(one.settings, 0, self.metrics, self._not_taking, {})
+    def _answering(self, partition: Shared, behind: Behind) -> HttpServer:
+        server = HttpServer(partition.settings, 0, self.metrics, self._not_taking, {})
         server.serve(behind.forwarder.handlers())
         return server
 
@@ -176,11 +178,11 @@ class FrontDoor:
         self.dimse_port = self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:
             self.dimse_tls_port = self._open_port(dimse.tls_port, tls)
-        for one in self.settings.door.partitions:
-            if one.port is not None:
-                self._open_port(one.port, None, one.name)
-            if one.tls_port is not None:
-                self._open_port(one.tls_port, tls, one.name)
+        for partition in self.settings.door.partitions:
+            if partition.port is not None:
+                self._open_port(partition.port, None, partition.name)
+            if partition.tls_port is not None:
+                self._open_port(partition.tls_port, tls, partition.name)
         for name, messages in self._messages.items():
             self.hl7_port = self._open_messages(name, messages)
 
@@ -198,15 +200,15 @@ class FrontDoor:
     def _open_messages(self, partition: str, door: MessageDoor) -> int:
         """The port for HL7 messages, of the archive or of one of several."""
         hl7 = self.settings.hl7
-        ports = {one.name: one.hl7_port for one in self.settings.door.partitions}
+        ports = {partition.name: partition.hl7_port for partition in self.settings.door.partitions}
         speaks_tls = (self._shared[partition].settings.hl7 if partition else hl7).tls
         sock = self._bound("hl7", hl7.host, ports[partition] if partition else hl7.port)
         take = partial(door.take, tls=self._certificates.server if speaks_tls else None)
         trusted, deadline = hl7.proxy_from, self.settings.dimse.artim
         self._acceptors.append(Acceptor(sock, take, door.failed, trusted=trusted, deadline=deadline))
         bound: int = sock.getsockname()[1]
-        told = {"partition": partition} if partition else {}
-        logger.info("listening for HL7 messages", **told, port=bound, tls=speaks_tls)
+        fields = {"partition": partition} if partition else {}
+        logger.info("listening for HL7 messages", **fields, port=bound, tls=speaks_tls)
         return bound
 
     def _bound(self, section: str, host: str, port: int | None) -> socket.socket:
@@ -219,14 +221,14 @@ class FrontDoor:
     async def drain(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        await asyncio.gather(self._keeper.drained(), *(one.drained() for one in self._messages.values()))
+        await asyncio.gather(self._keeper.drained(), *(door.drained() for door in self._messages.values()))
         shadows = [behind.shadow for behind in self._behind.values() if behind.shadow is not None]
         await asyncio.gather(*(shadow.drained() for shadow in shadows))
 
     async def close(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        await asyncio.gather(self._keeper.close(), *(one.close() for one in self._messages.values()))
+        await asyncio.gather(self._keeper.close(), *(door.close() for door in self._messages.values()))
         for behind in self._behind.values():
             await behind.close()
 
@@ -259,9 +261,9 @@ def _refuse_tls_ports(settings: Settings) -> None:
     """Raises `ConfigError`."""
     if settings.dimse.tls_port is not None:
         raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
-    for one in settings.door.partitions:
-        if one.tls_port is not None or one.certificates:
-            raise ConfigError(f"door.partitions: {one.name}", None, "TLS needs tls.certificate and tls.key")
+    for partition in settings.door.partitions:
+        if partition.tls_port is not None or partition.certificates:
+            raise ConfigError(f"door.partitions: {partition.name}", None, "TLS needs tls.certificate and tls.key")
 
 
 def _limits(settings: Settings) -> DoorLimits:

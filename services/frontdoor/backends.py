@@ -52,8 +52,8 @@ class Backends:
     def candidates(self, pools: Iterable[Pool], now: float) -> list[Backend]:
         """The backends in the order in which to try them: fewest open associations first, among equals the one that was
         chosen longest ago; those that failed recently last, in case no other can be reached."""
-        found = [backend for pool in pools for backend in self.of(pool)]
-        return sorted(found, key=lambda b: (now < b.left_alone_until, b.open, b.last_chosen))
+        backends = [backend for pool in pools for backend in self.of(pool)]
+        return sorted(backends, key=lambda b: (now < b.left_alone_until, b.open, b.last_chosen))
 
     def failed(self, backend: Backend, now: float) -> None:
         """Record that the backend could not be reached."""

@@ -98,7 +98,7 @@ class Behind:
     async def look(self) -> None:
         """Resolve every name, and check whether each backend accepts connections."""
         both = ((self.backends, self._named), (self._web_backends, self._named_web))
-        await asyncio.gather(*(self._resolve(*one, pool) for one in both for pool in one[1]))
+        await asyncio.gather(*(self._resolve(*group, pool) for group in both for pool in group[1]))
         async with asyncio.TaskGroup() as tries:
             for number, backend in enumerate(self.backends.all(), start=1):
                 tries.create_task(self._try(backend))
@@ -125,14 +125,14 @@ class Behind:
         await self.forwarder.close()
 
     async def _resolve(self, backends: Backends, named: Mapping[Pool, tuple[str, ...]], pool: Pool) -> None:
-        found: list[Address] = []
+        places: list[Address] = []
         for backend in named[pool]:
             host, _, port = backend.rpartition(":")
             addresses = await self._addresses(host.strip("[]"), int(port))
             if addresses is None:
                 return  # the last known addresses stay until the name can be resolved again
-            found += addresses
-        backends.update(pool, dict.fromkeys(found))
+            places += addresses
+        backends.update(pool, dict.fromkeys(places))
 
     async def _addresses(self, host: str, port: int) -> list[Address] | None:
         loop = asyncio.get_running_loop()

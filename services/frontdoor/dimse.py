@@ -225,12 +225,12 @@ class DimseDoor:
             task = asyncio.current_task()
             assert task is not None
             self._wait_no_more(task)
-            found = await self._reacher.reach(whose, sets, origin)
-            if found is None:
+            link = await self._reacher.reach(whose, sets, origin)
+            if link is None:
                 self._wait(task, origin.address)
                 self._reject(opening, request, origin, CONGESTED)
                 return False
-            await self._pump(wire, opening, request, origin, whose, *found)
+            await self._pump(wire, opening, request, origin, whose, *link)
             return True
         finally:
             self._per_partition[whose.partition] -= 1

@@ -148,11 +148,11 @@ class MessageDoor:
             if why := self._astray(origin):
                 self._refused(origin.address, "partition", why)
                 return
-            found = await self._reacher.reach(self._behind, [[Pool.HL7]], origin)
-            if found is None:
+            link = await self._reacher.reach(self._behind, [[Pool.HL7]], origin)
+            if link is None:
                 self._refused(origin.address, "unreachable", "nobody behind the door takes messages")
                 return
-            await self._pass(wire, origin, *found)
+            await self._pass(wire, origin, *link)
         except OSError as error:
             if shaking or isinstance(error, ssl.SSLError):
                 self._refused(origin.address, "tls", handshake_words(error), certificate_in(error))

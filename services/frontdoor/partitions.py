@@ -92,5 +92,5 @@ def _agreed(signs: dict[str, list[str]]) -> str | Astray:
     common = set.intersection(*speaking.values())
     if len(common) == 1:
         return common.pop()
-    told = "; ".join(f"{sign}: {', '.join(sorted(names))}" for sign, names in speaking.items())
-    return Astray(f"its signs name {'several partitions' if common else 'different partitions'} ({told})")
+    claims = "; ".join(f"{sign}: {', '.join(sorted(names))}" for sign, names in speaking.items())
+    return Astray(f"its signs name {'several partitions' if common else 'different partitions'} ({claims})")

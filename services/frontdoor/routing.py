@@ -73,14 +73,14 @@ def needed(request: AssociateRequest, storage: Container[str]) -> frozenset[Pool
     """The roles that an association may use. Empty if any process will do: verification only, or no context that is
     served here."""
     roles = {role.sop_class_uid: role for role in request.roles}
-    found: set[Pool] = set()
+    pools: set[Pool] = set()
     for context in request.contexts:
         pool = _POOLS.get(context.abstract_syntax)
         if pool is not None:
-            found.add(pool)
+            pools.add(pool)
         elif context.abstract_syntax in storage:
-            found |= _of_storage(roles.get(context.abstract_syntax))
-    return frozenset(found)
+            pools |= _of_storage(roles.get(context.abstract_syntax))
+    return frozenset(pools)
 
 
 def _of_storage(role: RoleSelection | None) -> set[Pool]:

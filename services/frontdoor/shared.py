@@ -30,22 +30,22 @@ class Shared:
 def shared_of(settings: Settings) -> list[Shared]:
     """The partitions of `settings.door`, their files read; none where the door has one archive. Raises
     `ConfigError`."""
-    found: list[Shared] = []
-    for one in settings.door.partitions:
-        theirs = load_settings(one.settings, {})
-        _refuse_wrong(one, theirs)
-        _refuse_shared_keys(one, theirs, found)
-        _refuse_shared_stores(one, theirs, found)
+    partitions: list[Shared] = []
+    for partition in settings.door.partitions:
+        theirs = load_settings(partition.settings, {})
+        _refuse_wrong(partition, theirs)
+        _refuse_shared_keys(partition, theirs, partitions)
+        _refuse_shared_stores(partition, theirs, partitions)
         signs = Partition(
-            one.name,
+            partition.name,
             theirs.dimse.ae_title,
-            one.networks,
-            frozenset(one.certificates),
-            frozenset(one.hosts),
-            one.path or "",
+            partition.networks,
+            frozenset(partition.certificates),
+            frozenset(partition.hosts),
+            partition.path or "",
         )
-        found.append(Shared(signs, _at_the_door(theirs, settings), one.max_associations))
-    return found
+        partitions.append(Shared(signs, _at_the_door(theirs, settings), partition.max_associations))
+    return partitions
 
 
 def _at_the_door(theirs: Settings, ours: Settings) -> Settings:
@@ -55,16 +55,18 @@ def _at_the_door(theirs: Settings, ours: Settings) -> Settings:
     return theirs.model_copy(update={"http": http, "lab": ours.lab and theirs.lab})
 
 
-def _refuse_wrong(one: PartitionSettings, theirs: Settings) -> None:
+def _refuse_wrong(partition: PartitionSettings, theirs: Settings) -> None:
     if theirs.door.partitions:
-        raise ConfigError(str(one.settings), None, "a partition has no partitions")
+        raise ConfigError(str(partition.settings), None, "a partition has no partitions")
     if (
-        one.path is not None
-        and urlsplit(theirs.http.url or "").path.rstrip("/") != one.path
-        and not (theirs.http.url and urlsplit(theirs.http.url).hostname in one.hosts)
+        partition.path is not None
+        and urlsplit(theirs.http.url or "").path.rstrip("/") != partition.path
+        and not (theirs.http.url and urlsplit(theirs.http.url).hostname in partition.hosts)
     ):
-        reason = f"http.url must end with {one.path}, the path of partition {one.name}, or name one of its hosts"
-        raise ConfigError(str(one.settings), None, f"{reason}: answers say where things are")
+        reason = (
+            f"http.url must end with {partition.path}, the path of partition {partition.name}, or name one of its hosts"
+        )
+        raise ConfigError(str(partition.settings), None, f"{reason}: answers say where things are")
 
 
 def _secrets(settings: Settings) -> dict[str, Path | None]:
@@ -81,7 +83,7 @@ def _secrets(settings: Settings) -> dict[str, Path | None]:
     }
 
 
-def _refuse_shared_keys(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
+def _refuse_shared_keys(partition: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
     """A file is the same by its path, or by one of the secrets in it, where the door can read both: each of them opens
     what the file opens."""
     for other in before:
@@ -91,8 +93,10 @@ def _refuse_shared_keys(one: PartitionSettings, theirs: Settings, before: list[S
             if file is None or also is None:
                 continue
             if file.absolute() == also.absolute() or _secrets_in(name, file) & _secrets_in(name, also):
-                reason = f"partitions {other.signs.name} and {one.name} have one {name}, or a secret in it: {file}"
-                raise ConfigError(str(one.settings), None, reason)
+                reason = (
+                    f"partitions {other.signs.name} and {partition.name} have one {name}, or a secret in it: {file}"
+                )
+                raise ConfigError(str(partition.settings), None, reason)
 
 
 def _secrets_in(name: str, file: Path) -> frozenset[object]:
@@ -110,29 +114,29 @@ def _secrets_in(name: str, file: Path) -> frozenset[object]:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
-def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
+def _refuse_shared_stores(partition: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
     """What one organisation stores must be apart from what another does: erasing one erases nothing of another."""
     for other in before:
-        for what in ("objects", "log", "index"):
-            for mine in _places(theirs, what):
-                for others in _places(other.settings, what):
+        for kind in ("objects", "log", "index"):
+            for mine in _places(theirs, kind):
+                for others in _places(other.settings, kind):
                     if _overlap(mine, others):
-                        reason = f"storage.{what} of partitions {other.signs.name} and {one.name} overlap"
-                        raise ConfigError(str(one.settings), None, f"{reason}: {others[1]}, {mine[1]}")
+                        reason = f"storage.{kind} of partitions {other.signs.name} and {partition.name} overlap"
+                        raise ConfigError(str(partition.settings), None, f"{reason}: {others[1]}, {mine[1]}")
 
 
-def _places(settings: Settings, what: str) -> list[tuple[str, str]]:
+def _places(settings: Settings, kind: str) -> list[tuple[str, str]]:
     """Where a store lies, with the server that its URL does not name; objects lie in each of `tiers.stores`, too."""
-    if what != "objects":
-        return [("", settings.log_url if what == "log" else settings.index_url)]
+    if kind != "objects":
+        return [("", settings.log_url if kind == "log" else settings.index_url)]
     urls = [settings.objects_url, *(store.url for store in settings.tiers.stores)]
     return [(settings.s3.endpoint or "", url) for url in urls]
 
 
-def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
+def _overlap(place: tuple[str, str], other: tuple[str, str]) -> bool:
     """Whether one place is the other, or within it. Servers of a cluster may be named in any order."""
-    first, second = urlsplit(one[1]), urlsplit(other[1])
-    if first.scheme == "s3" and one[0] != other[0]:
+    first, second = urlsplit(place[1]), urlsplit(other[1])
+    if first.scheme == "s3" and place[0] != other[0]:
         return False
     servers = [set(url.netloc.split(",")) for url in (first, second)]
     if first.scheme != second.scheme or servers[0].isdisjoint(servers[1]):

@@ -50,7 +50,7 @@ class SharedHttpServer(HttpServer):
     ) -> None:
         """As `HttpServer`."""
         super().__init__(settings, port, metrics, not_taking, checks, **more)
-        self._partitions = {one.name: one for one in partitions}
+        self._partitions = {partition.name: partition for partition in partitions}
         self._servers = servers
 
     async def start(self, sockets: Sequence[Any] = ()) -> None:

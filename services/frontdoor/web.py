@@ -244,11 +244,11 @@ def _is_endless(request: web.BaseRequest, match: Match) -> bool:
 
 
 def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    kept = CIMultiDict[str]()
+    fields = CIMultiDict[str]()
     for name, value in headers.items():
         if name.lower() not in _HOP_BY_HOP and not name.lower().startswith("access-control-"):
-            kept.add(name, value)
-    return kept
+            fields.add(name, value)
+    return fields
 
 
 def _stores(request: web.BaseRequest, match: Match) -> bool:

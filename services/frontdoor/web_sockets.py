@@ -36,9 +36,9 @@ async def relay(
     refuses it, and what `aiohttp` does where it cannot be reached."""
     socket = ServerSocket(request, clock, stall)
     socket.check()
-    asked = {name: value for name, value in headers.items() if not name.lower().startswith(_OF_THE_DOOR)}
+    fields = {name: value for name, value in headers.items() if not name.lower().startswith(_OF_THE_DOOR)}
     try:
-        service = await session.ws_connect(url, headers=asked, heartbeat=_PING_SECONDS, max_msg_size=_LARGEST)
+        service = await session.ws_connect(url, headers=fields, heartbeat=_PING_SECONDS, max_msg_size=_LARGEST)
     except aiohttp.WSServerHandshakeError as error:
         raise HttpProblem(error.status, "the service refuses the connection") from error
     async with service:

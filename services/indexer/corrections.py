@@ -36,12 +36,14 @@ logger = get_logger("indexer")
 
 async def changes_of(objects: BlobStore, events: Iterable[Event]) -> list[CorrectionChange]:
     """The corrections of studies and patients that events add. Raises `DependencyUnavailable`."""
-    said = [event for event in events if isinstance(event, CorrectionEvent)]
+    corrections = [event for event in events if isinstance(event, CorrectionEvent)]
     changes: list[CorrectionChange] = []
-    for start in range(0, len(said), _AT_ONCE):
-        some = said[start : start + _AT_ONCE]
-        found = await asyncio.gather(*[_corrections(objects, event) for event in some])
-        changes += [_change(event, one) for event, one in zip(some, found, strict=True) if one is not None]
+    for start in range(0, len(corrections), _AT_ONCE):
+        batch = corrections[start : start + _AT_ONCE]
+        histories = await asyncio.gather(*[_corrections(objects, event) for event in batch])
+        changes += [
+            _change(event, history) for event, history in zip(batch, histories, strict=True) if history is not None
+        ]
     return changes
 
 
@@ -52,7 +54,7 @@ async def _corrections(objects: BlobStore, event: CorrectionEvent) -> Correction
         return None if made is None else Corrections({made.id: made})
     if isinstance(event, _Withdrawn):
         return Corrections(withdrawn={_name(event): Withdrawal(event.at, event.by, event.reason)})
-    return Corrections({one: Correction(one, 0, "", "", None) for one in event.corrections})
+    return Corrections({name: Correction(name, 0, "", "", None) for name in event.corrections})
 
 
 def _change(event: CorrectionEvent, corrections: Corrections) -> CorrectionChange:

@@ -49,21 +49,21 @@ def accesses_of(events: Iterable[Event]) -> list[Access]:
 async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
     """Apply the decisions of events about receipts, holds, corrections, accesses, relocations and moves. Passes on the
     errors of the stores."""
-    said = list(events)
-    await index.decide(decisions_of(said))
-    await index.hold(holds_of(said))
-    await index.correct(await changes_of(objects, said))
-    await index.note_accesses(accesses_of(said))
-    await index.relocate(relocations_of(said))
-    await apply_moves(objects, index, said)
+    facts = list(events)
+    await index.decide(decisions_of(facts))
+    await index.hold(holds_of(facts))
+    await index.correct(await changes_of(objects, facts))
+    await index.note_accesses(accesses_of(facts))
+    await index.relocate(relocations_of(facts))
+    await apply_moves(objects, index, facts)
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:
     """For each event, whether it is to be applied. Events of collected objects are not: the object is gone, and its
     header with it."""
-    asked: dict[str, list[str]] = {}
+    by_partition: dict[str, list[str]] = {}
     for event in events:
         if event.header is None:
-            asked.setdefault(event.partition, []).append(event.receipt)
-    fates = {partition: await index.fates(partition, receipts) for partition, receipts in asked.items()}
+            by_partition.setdefault(event.partition, []).append(event.receipt)
+    fates = {partition: await index.fates(partition, receipts) for partition, receipts in by_partition.items()}
     return [not fates.get(event.partition, {}).get(event.receipt, ALIVE).collected for event in events]

@@ -70,8 +70,8 @@ class Indexer:
         # First, so that deleted objects do not show up even for a moment.
         await tell(self._objects, self._index, [delivery.event for delivery in batch])
         arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
-        there = await without_collected(self._index, [event for _, event in arrived])
-        stored = [pair for pair, is_there in zip(arrived, there, strict=True) if is_there]
+        presence = await without_collected(self._index, [event for _, event in arrived])
+        stored = [pair for pair, is_there in zip(arrived, presence, strict=True) if is_there]
         deleted = [delivery.event for delivery in batch if isinstance(delivery.event, InstancesDeleted)]
         await self._subsequent([event for _, event in stored], deleted)
         applied = await self._apply(stored)
@@ -83,9 +83,9 @@ class Indexer:
         await self._rejections(events)
 
     async def _apply(self, stored: Sequence[tuple[Delivery, InstanceStored]]) -> list[Applied]:
-        found = await entries_of(self._objects, [event for _, event in stored], self._attributes)
+        results = await entries_of(self._objects, [event for _, event in stored], self._attributes)
         entries: list[InstanceEntry] = []
-        for (delivery, _), entry in zip(stored, found, strict=True):
+        for (delivery, _), entry in zip(stored, results, strict=True):
             if isinstance(entry, GantryError):
                 raise Poison(delivery, f"{type(entry).__name__}: {entry}") from entry
             entries.append(entry)
@@ -127,8 +127,10 @@ class Indexer:
             # The last line of a trace that "association ended" and the event carry too. One per trace, not per object.
             logger.info("searchable", instances=count, trace=trace)
             if self._tracer.tells:
-                told: Attributes = {"instances": count}
-                self._tracer.tell(Span("make searchable", child_of(trace), trace, begun, self._clock.now_us(), told))
+                attributes: Attributes = {"instances": count}
+                self._tracer.tell(
+                    Span("make searchable", child_of(trace), trace, begun, self._clock.now_us(), attributes)
+                )
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)

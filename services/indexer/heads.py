@@ -25,13 +25,13 @@ async def entries_of(
 ) -> list[InstanceEntry | GantryError]:
     """The entry of each event, or why it can never have one: its header cannot be read, or its object is missing.
     Raises `DependencyUnavailable`."""
-    found: list[InstanceEntry | GantryError] = []
-    async for some in _runs(events):
-        heads = await _heads(objects, some)
-        some = await with_coercion(objects, some)
+    entries: list[InstanceEntry | GantryError] = []
+    async for run in _runs(events):
+        heads = await _heads(objects, run)
+        run = await with_coercion(objects, run)
         # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
-        found += await asyncio.to_thread(_entries, some, heads, attributes)
-    return found
+        entries += await asyncio.to_thread(_entries, run, heads, attributes)
+    return entries
 
 
 async def _runs(events: Sequence[InstanceStored]) -> AsyncIterator[Sequence[InstanceStored]]:
@@ -51,13 +51,13 @@ async def _heads(objects: BlobStore, events: Sequence[InstanceStored]) -> list[b
     """The joined `head_parts` of each event that carries no header; nothing of the others."""
     parts = [_parts(event) if event.header is None else [] for event in events]
     try:
-        read = iter(await objects.read([part for some in parts for part in some]))
-        return [b"".join([next(read) for _ in some]) for some in parts]
+        read = iter(await objects.read([part for run in parts for part in run]))
+        return [b"".join([next(read) for _ in run]) for run in parts]
     except GantryError as error:
         if error.retryable:
             raise
     # One missing object fails the whole read: reading each by itself shows which one it is.
-    return [await _head(objects, some) for some in parts]
+    return [await _head(objects, run) for run in parts]
 
 
 async def _head(objects: BlobStore, parts: Sequence[Part]) -> bytes | GantryError:

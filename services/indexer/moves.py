@@ -23,13 +23,15 @@ logger = get_logger("indexer")
 async def apply_moves(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
     """Apply the receipts that moves create, for objects that the index knows already. Raises
     `DependencyUnavailable`."""
-    asked: dict[str, list[str]] = {}
+    by_partition: dict[str, list[str]] = {}
     for event in events:
         if isinstance(event, InstancesMoved):
-            asked.setdefault(event.partition, []).extend(one.receipt for one in event.receipts)
-    for partition, receipts in asked.items():
+            by_partition.setdefault(event.partition, []).extend(reference.receipt for reference in event.receipts)
+    for partition, receipts in by_partition.items():
         fated = await index.fated_receipts(partition, receipts)
-        await _follow(objects, index, [(one.entry, one.fate) for one in fated.values() if one.entry is not None])
+        await _follow(
+            objects, index, [(receipt.entry, receipt.fate) for receipt in fated.values() if receipt.entry is not None]
+        )
 
 
 async def apply_moved(
@@ -37,12 +39,12 @@ async def apply_moved(
 ) -> None:
     """The same for objects that the index learns of only now, after their moves. Raises `DependencyUnavailable`."""
     hidden: dict[str, list[InstanceEntry]] = {}
-    for entry, one in zip(entries, applied, strict=True):
-        if one.outcome is Outcome.DELETED:
+    for entry, result in zip(entries, applied, strict=True):
+        if result.outcome is Outcome.DELETED:
             hidden.setdefault(entry.partition, []).append(entry)
-    for partition, some in hidden.items():
-        fates = await index.fates(partition, [entry.receipt for entry in some])
-        await _follow(objects, index, [(entry, fates[entry.receipt]) for entry in some if entry.receipt in fates])
+    for partition, group in hidden.items():
+        fates = await index.fates(partition, [entry.receipt for entry in group])
+        await _follow(objects, index, [(entry, fates[entry.receipt]) for entry in group if entry.receipt in fates])
 
 
 async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[InstanceEntry, Fate]]) -> None:
@@ -52,7 +54,7 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
         entries: list[InstanceEntry] = []
         before: list[InstanceEntry] = []
         for entry, fate in waiting:
-            for move in sorted(one.id for one in fate.standing if one.moved and not one.final):
+            for move in sorted(deletion.id for deletion in fate.standing if deletion.moved and not deletion.final):
                 key = Receipt(move).values_key(entry.partition)
                 if key not in corrections:
                     corrections[key] = await _correction(objects, key)
@@ -64,8 +66,8 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
         waiting = []
         for partition in {entry.partition for entry in entries}:
             gone = [
-                entry for entry, one in zip(entries, applied, strict=True)
-                if one is not None and one.outcome is Outcome.DELETED and entry.partition == partition
+                entry for entry, result in zip(entries, applied, strict=True)
+                if result is not None and result.outcome is Outcome.DELETED and entry.partition == partition
             ]  # fmt: skip
             fates = await index.fates(partition, [entry.receipt for entry in gone])
             waiting += [(entry, fates[entry.receipt]) for entry in gone if entry.receipt in fates]
@@ -76,10 +78,10 @@ async def _stay(index: SearchIndex, before: Sequence[InstanceEntry], after: Sequ
     relocations: list[Relocation] = []
     for partition in {entry.partition for entry in before}:
         places = await index.places(partition, [entry.receipt for entry in before if entry.partition == partition])
-        for one, follows in zip(before, after, strict=True):
-            if one.partition == partition and one.receipt in places:
+        for origin, follows in zip(before, after, strict=True):
+            if origin.partition == partition and origin.receipt in places:
                 key = InstanceKey(follows.study_instance_uid, follows.series_instance_uid, follows.sop_instance_uid)
-                relocations.append(Relocation(partition, key, follows.receipt, places[one.receipt]))
+                relocations.append(Relocation(partition, key, follows.receipt, places[origin.receipt]))
     await index.relocate(relocations)
 
 
@@ -134,7 +136,7 @@ async def _apply(index: SearchIndex, entries: list[InstanceEntry]) -> list[Appli
             refused = left.pop(error.position)
             logger.error("a move cannot be applied", key=entries[refused].object_key, error=error)
             continue
-        for at, one in zip(left, applied, strict=True):
-            results[at] = one
+        for at, result in zip(left, applied, strict=True):
+            results[at] = result
         break
     return results

@@ -32,8 +32,8 @@ class Rebuild:
         the errors of its dependencies."""
         await tell(self._objects, self._index, facts)
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
-        there = await without_collected(self._index, events)
-        events = [event for event, is_there in zip(events, there, strict=True) if is_there]
+        presence = await without_collected(self._index, events)
+        events = [event for event, is_there in zip(events, presence, strict=True) if is_there]
         entries: list[InstanceEntry] = []
         refused = 0
         for event, entry in zip(events, await entries_of(self._objects, events, self._attributes), strict=True):

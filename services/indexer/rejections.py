@@ -42,7 +42,7 @@ class _Study:
     withdrawn: list[ReceiptReference] = field(default_factory=list)
 
     def withdraw(self, fated: FatedReceipt) -> None:
-        self.names |= {one.id for one in fated.fate.standing}
+        self.names |= {deletion.id for deletion in fated.fate.standing}
         self.withdrawn.append(_reference(fated.instance, fated.receipt))
 
 
@@ -71,28 +71,28 @@ class Rejections:
 
     async def _follow(self, event: InstanceStored, note: RejectionNote, action: RejectionAction | None) -> None:
         by_study: defaultdict[str, list[InstanceKey]] = defaultdict(list)
-        for one in note.instances:
-            key = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+        for instance in note.instances:
+            key = InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
             by_study[key.study_instance_uid].append(key)
         done: dict[str, _Study] = {}
         for study, instances in by_study.items():
             done[study] = _Study()
             for start in range(0, len(instances), _ASKED):
                 await self._decide(event, note, instances[start : start + _ASKED], done[study])
-        if action is not RejectionAction.NOTE and any(one.rejected or one.withdrawn for one in done.values()):
+        if action is not RejectionAction.NOTE and any(study.rejected or study.withdrawn for study in done.values()):
             own = ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
             done.setdefault(event.study_instance_uid, _Study()).rejected.append(own)
         for study, change in done.items():
             if note.code != REVOKE and await is_held(self._index, event.partition, study):
                 logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=event.trace)
             else:
-                await self._publish(event, note, study, change, kept=action is not RejectionAction.DELETE)
+                await self._publish(event, note, study, change, is_kept=action is not RejectionAction.DELETE)
 
     async def _decide(
         self, event: InstanceStored, note: RejectionNote, instances: Sequence[InstanceKey], study: _Study
     ) -> None:
-        there = {} if note.code == REVOKE else await self._index.receipts_of(event.partition, instances)
-        older = {key: _older(event, receipts) for key, receipts in there.items()}
+        by_instance = {} if note.code == REVOKE else await self._index.receipts_of(event.partition, instances)
+        older = {key: _older(event, receipts) for key, receipts in by_instance.items()}
         study.rejected += [_reference(key, receipt) for key, receipts in older.items() for receipt in receipts]
         left = [key for key in instances if not older.get(key)]
         fated = await self._hidden(event.partition, left) if left else {}
@@ -107,55 +107,57 @@ class Rejections:
                 study.rejected.append(_reference(key, waiting))
 
     def _revoke(self, event: InstanceStored, hidden: Sequence[FatedReceipt], study: _Study) -> None:
-        for one in hidden:
-            if self._policy.may_overwrite(REVOKE, one.fate) and _is_older(event, one):
-                study.withdraw(one)
+        for receipt in hidden:
+            if self._policy.may_overwrite(REVOKE, receipt.fate) and _is_older(event, receipt):
+                study.withdraw(receipt)
 
     def _overwrite(
         self, event: InstanceStored, note: RejectionNote, hidden: Sequence[FatedReceipt], study: _Study
     ) -> None:
-        if not all(self._policy.may_overwrite(note.code, one.fate) and _is_older(event, one) for one in hidden):
+        if not all(
+            self._policy.may_overwrite(note.code, receipt.fate) and _is_older(event, receipt) for receipt in hidden
+        ):
             return
-        for one in hidden:
-            study.withdraw(one)
-            at = one.instance.series_instance_uid, one.instance.sop_instance_uid
-            waits = any(is_waiting(one.receipt, deletion, *at) for deletion in one.fate.standing)
+        for fated in hidden:
+            study.withdraw(fated)
+            at = fated.instance.series_instance_uid, fated.instance.sop_instance_uid
+            waits = any(is_waiting(fated.receipt, deletion, *at) for deletion in fated.fate.standing)
             # If an earlier note waits for this instance, so does this one.
-            receipt = waiting_receipt(event.receipt, *at) if waits else one.receipt
-            study.rejected.append(_reference(one.instance, receipt))
+            receipt = waiting_receipt(event.receipt, *at) if waits else fated.receipt
+            study.rejected.append(_reference(fated.instance, receipt))
 
     async def _hidden(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, list[FatedReceipt]]:
         """The hidden receipts of instances of one study."""
-        asked = set(instances)
-        found: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
-        uids = sorted({one.sop_instance_uid for one in instances})
+        keys = set(instances)
+        receipts: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        uids = sorted({instance.sop_instance_uid for instance in instances})
         async for page in self._index.fated(partition, instances[0].study_instance_uid, uids):
-            for one in page:
-                if one.instance in asked and one.fate.hidden:
-                    found[one.instance].append(one)
-        return found
+            for receipt in page:
+                if receipt.instance in keys and receipt.fate.hidden:
+                    receipts[receipt.instance].append(receipt)
+        return receipts
 
     async def _publish(
-        self, event: InstanceStored, note: RejectionNote, study: str, one: _Study, *, kept: bool
+        self, event: InstanceStored, note: RejectionNote, study: str, outcome: _Study, *, is_kept: bool
     ) -> None:
         reason, now = f"{note.code} {note.meaning}, note {event.sop_instance_uid}", self._clock.now_us()
         at, by = (event.partition, event.trace, study), event.calling_ae_title
         # Rejected anew before the earlier rejection is withdrawn: nothing shows up in between.
-        for start in range(0, len(one.rejected), _AT_ONCE):
-            some = tuple(one.rejected[start : start + _AT_ONCE])
+        for start in range(0, len(outcome.rejected), _AT_ONCE):
+            batch = tuple(outcome.rejected[start : start + _AT_ONCE])
             await self._log.append(
-                InstancesDeleted(*at, event.receipt, some, reason, by, now, final=False, kept=kept, code=note.code)
+                InstancesDeleted(*at, event.receipt, batch, reason, by, now, final=False, kept=is_kept, code=note.code)
             )
-        names = tuple(sorted(one.names))
-        for start in range(0, len(one.withdrawn), _AT_ONCE):
-            some = tuple(one.withdrawn[start : start + _AT_ONCE])
-            await self._log.append(InstancesRestored(*at, names, some, reason, by, now))
-        if one.rejected or one.withdrawn:
+        names = tuple(sorted(outcome.names))
+        for start in range(0, len(outcome.withdrawn), _AT_ONCE):
+            batch = tuple(outcome.withdrawn[start : start + _AT_ONCE])
+            await self._log.append(InstancesRestored(*at, names, batch, reason, by, now))
+        if outcome.rejected or outcome.withdrawn:
             logger.info(
                 "rejection revoked" if note.code == REVOKE else "instances rejected",
                 study_instance_uid=study,
                 code=note.code,
-                receipts=len(one.withdrawn if note.code == REVOKE else one.rejected),
+                receipts=len(outcome.withdrawn if note.code == REVOKE else outcome.rejected),
                 calling=event.calling_ae_title,
                 trace=event.trace,
             )
@@ -164,13 +166,15 @@ class Rejections:
 def _older(event: InstanceStored, receipts: Sequence[KnownReceipt]) -> list[str]:
     # Within a millisecond receipts have no order; an image and its note may come so close to each other.
     begun = Receipt(event.receipt).milliseconds
-    return [one.receipt for one in receipts if Receipt(one.receipt).milliseconds <= begun]
+    return [receipt.receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds <= begun]
 
 
 def _is_older(event: InstanceStored, fated: FatedReceipt) -> bool:
     """Whether all decisions in force on a receipt are older than the note: names of deletions begin with their time."""
     begun = Receipt(event.receipt).milliseconds
-    return all(one.id != event.receipt and Receipt(one.id).milliseconds <= begun for one in fated.fate.standing)
+    return all(
+        deletion.id != event.receipt and Receipt(deletion.id).milliseconds <= begun for deletion in fated.fate.standing
+    )
 
 
 def _reference(instance: InstanceKey, receipt: str) -> ReceiptReference:

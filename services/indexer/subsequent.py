@@ -58,26 +58,29 @@ class Subsequent:
         deletions of this batch, but not its new receipts. Raises `DependencyUnavailable`."""
         if not self._policy.follows:
             return
-        for (partition, study), said in _by_study(stored, deleted).items():
-            instances = said.instances
+        for (partition, study), changes in _by_study(stored, deleted).items():
+            instances = changes.instances
             for start in range(0, len(instances), _AT_ONCE):
-                await self._follow(partition, study, instances[start : start + _AT_ONCE], said)
+                await self._follow(partition, study, instances[start : start + _AT_ONCE], changes)
 
-    async def _follow(self, partition: str, study: str, instances: Sequence[InstanceKey], said: _Study) -> None:
+    async def _follow(self, partition: str, study: str, instances: Sequence[InstanceKey], changes: _Study) -> None:
         fated = await self._fated(partition, study, instances)
-        there = await self._index.receipts_of(partition, list(fated)) if fated else {}
+        receipts = await self._index.receipts_of(partition, list(fated)) if fated else {}
         by_deletion: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
         for key, fates in fated.items():
-            arrived = {receipt for receipt in said.arrived.get(key, ()) if not fates.get(receipt, ALIVE).hidden}
+            arrived = {receipt for receipt in changes.arrived.get(key, ()) if not fates.get(receipt, ALIVE).hidden}
             at = key.series_instance_uid, key.sop_instance_uid
-            known = {one.receipt for one in there.get(key, ())} | arrived
-            falls = subsequent(*at, known, fates, self._policy, arrived=arrived, rejected=key in said.rejected)
+            known = {receipt.receipt for receipt in receipts.get(key, ())} | arrived
+            falls = subsequent(*at, known, fates, self._policy, arrived=arrived, rejected=key in changes.rejected)
             for receipt, deletion in falls.items():
                 by_deletion[deletion].append(ReceiptReference(*at, receipt))
         if by_deletion and await is_held(self._index, partition, study):
-            logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=said.trace)
+            logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=changes.trace)
             return
-        events = [self._event(partition, study, one, some, said.trace) for one, some in by_deletion.items()]
+        events = [
+            self._event(partition, study, deletion, references, changes.trace)
+            for deletion, references in by_deletion.items()
+        ]
         if not events:
             return
         await self._log.append(*events)
@@ -96,39 +99,39 @@ class Subsequent:
         self, partition: str, study: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, Mapping[str, Fate]]:
         """The decisions about receipts of instances, for those that have any."""
-        asked = set(instances)
-        found: defaultdict[InstanceKey, dict[str, Fate]] = defaultdict(dict)
-        uids = sorted({one.sop_instance_uid for one in instances})
+        keys = set(instances)
+        fates: defaultdict[InstanceKey, dict[str, Fate]] = defaultdict(dict)
+        uids = sorted({instance.sop_instance_uid for instance in instances})
         async for page in self._index.fated(partition, study, uids):
-            for one in page:
-                if one.instance in asked:
-                    found[one.instance][one.receipt] = one.fate
-        return dict(found)
+            for receipt in page:
+                if receipt.instance in keys:
+                    fates[receipt.instance][receipt.receipt] = receipt.fate
+        return dict(fates)
 
     def _event(
         self, partition: str, study: str, deletion: Deletion, receipts: Sequence[ReceiptReference], trace: str
     ) -> InstancesDeleted:
         code = deletion.code
         words = f"{code} {MEANINGS[code]}" if code in MEANINGS else "deleted before"
-        kept = deletion.kept if not code else code in self._policy.stays
+        is_kept = deletion.kept if not code else code in self._policy.stays
         now = self._clock.now_us()
         at = partition, trace, study, deletion.id
-        return InstancesDeleted(*at, tuple(receipts), f"{words}, and came after that", BY, now, kept=kept, code=code)
+        return InstancesDeleted(*at, tuple(receipts), f"{words}, and came after that", BY, now, kept=is_kept, code=code)
 
 
 def _by_study(stored: Iterable[InstanceStored], deleted: Iterable[InstancesDeleted]) -> dict[tuple[str, str], _Study]:
     studies: defaultdict[tuple[str, str], _Study] = defaultdict(_Study)
     for event in stored:
-        said = studies[event.partition, event.study_instance_uid]
+        changes = studies[event.partition, event.study_instance_uid]
         key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-        said.arrived[key].add(event.receipt)
-        said.trace = said.trace or event.trace
+        changes.arrived[key].add(event.receipt)
+        changes.trace = changes.trace or event.trace
     for deletion in deleted:
         if deletion.code in MEANINGS:
-            said = studies[deletion.partition, deletion.study_instance_uid]
-            said.rejected |= {
-                InstanceKey(deletion.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-                for one in deletion.receipts
+            changes = studies[deletion.partition, deletion.study_instance_uid]
+            changes.rejected |= {
+                InstanceKey(deletion.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid)
+                for reference in deletion.receipts
             }
-            said.trace = said.trace or deletion.trace
+            changes.trace = changes.trace or deletion.trace
     return dict(studies)

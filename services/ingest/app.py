@@ -82,7 +82,7 @@ def build_intake(context: Context) -> Intake:
     abilities = {uid: Ability() for uid in StorageClasses(context.settings.dimse.private_sop_classes)}
 
     def intake(archive: str, trace: str) -> StorageService:
-        known = next((one for one in peers.known() if one.ae_title == archive), None)
+        known = next((peer for peer in peers.known() if peer.ae_title == archive), None)
         may = frozenset() if known is None else known.may
         rejects = frozenset() if known is None or Permission.REJECT not in may else known.rejects or REJECTION_CODES
         return StorageService(abilities, writer, lambda _: Permission.STORE in may, lambda _: rejects, (archive, trace))

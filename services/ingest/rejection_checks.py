@@ -115,12 +115,12 @@ class RejectionChecks:
     async def _check_some(
         self, event: InstanceStored, code: str, study: str, instances: Sequence[RejectedInstance]
     ) -> None:
-        keys = {_key(study, one): one for one in instances}
+        keys = {_key(study, instance): instance for instance in instances}
         known = await self._index.current(event.partition, list(keys))
         missing = [key for key in keys if key not in known]
         if missing:
             self._check_missing(code, missing, await self._hidden(event.partition, study, missing), keys)
-        if any(key in known and known[key].sop_class_uid != one.sop_class_uid for key, one in keys.items()):
+        if any(key in known and known[key].sop_class_uid != instance.sop_class_uid for key, instance in keys.items()):
             raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
         await self._check_receipts(event, code, known)
 
@@ -138,13 +138,13 @@ class RejectionChecks:
         final = [
             key
             for key, receipts in hidden.items()
-            if not all(self._policy.may_overwrite(code, one.fate) for one in receipts)
+            if not all(self._policy.may_overwrite(code, receipt.fate) for receipt in receipts)
         ]
         if final:
             words = f"{len(final)} of the instances: each is rejected or deleted already"
             raise RejectionRefused(INSTANCE_ALREADY_REJECTED, words)
         for key, receipts in hidden.items():
-            classes = {one.entry.sop_class_uid for one in receipts if one.entry is not None}
+            classes = {receipt.entry.sop_class_uid for receipt in receipts if receipt.entry is not None}
             if classes - {named[key].sop_class_uid}:
                 raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
 
@@ -155,7 +155,7 @@ class RejectionChecks:
             return
         begun = Receipt(event.receipt).milliseconds
         for receipts in (await self._index.receipts_of(event.partition, list(known))).values():
-            younger = [one for one in receipts if Receipt(one.receipt).milliseconds > begun]
+            younger = [receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds > begun]
             if younger and not (self._policy.note_first and len(younger) == len(receipts)):
                 raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
 
@@ -164,14 +164,14 @@ class RejectionChecks:
         come back."""
         now, revoked = self._clock.now_us(), 0
         for study, instances in _by_study(note).items():
-            keys = [_key(study, one) for one in instances]
+            keys = [_key(study, instance) for instance in instances]
             for start in range(0, len(keys), _AT_ONCE):
-                some = keys[start : start + _AT_ONCE]
-                hidden = await self._hidden(event.partition, study, some)
-                known = await self._index.current(event.partition, [key for key in some if key not in hidden])
-                if any(key not in hidden and key not in known for key in some):
+                batch = keys[start : start + _AT_ONCE]
+                hidden = await self._hidden(event.partition, study, batch)
+                known = await self._index.current(event.partition, [key for key in batch if key not in hidden])
+                if any(key not in hidden and key not in known for key in batch):
                     raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "an instance is not here")
-                fates = [one.fate for receipts in hidden.values() for one in receipts]
+                fates = [receipt.fate for receipts in hidden.values() for receipt in receipts]
                 if not all(self._policy.may_overwrite(REVOKE, fate) for fate in fates):
                     words = "an instance is deleted, or its rejection must not be revoked by a note"
                     raise RejectionRefused(REJECTION_CODE_NOT_ALLOWED, words)
@@ -185,14 +185,14 @@ class RejectionChecks:
         self, partition: str, study: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[FatedReceipt]]:
         """The hidden receipts of instances of a study."""
-        asked = set(instances)
-        found: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
-        uids = sorted({one.sop_instance_uid for one in instances})
+        keys = set(instances)
+        receipts: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        uids = sorted({instance.sop_instance_uid for instance in instances})
         async for page in self._index.fated(partition, study, uids):
-            for one in page:
-                if one.fate.hidden and one.instance in asked:
-                    found[one.instance].append(one)
-        return dict(found)
+            for receipt in page:
+                if receipt.fate.hidden and receipt.instance in keys:
+                    receipts[receipt.instance].append(receipt)
+        return dict(receipts)
 
     async def _followed(self) -> bool:
         """Wait until the indexers have read the log up to now; False if they did not in time."""
@@ -203,10 +203,10 @@ def _by_study(note: RejectionNote) -> dict[str, list[RejectedInstance]]:
     if not note.instances:
         raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the rejection note names no instance")
     by_study: defaultdict[str, list[RejectedInstance]] = defaultdict(list)
-    for one in note.instances:
-        by_study[one.study_instance_uid].append(one)
+    for instance in note.instances:
+        by_study[instance.study_instance_uid].append(instance)
     return dict(by_study)
 
 
-def _key(study: str, one: RejectedInstance) -> InstanceKey:
-    return InstanceKey(study, one.series_instance_uid, one.sop_instance_uid)
+def _key(study: str, instance: RejectedInstance) -> InstanceKey:
+    return InstanceKey(study, instance.series_instance_uid, instance.sop_instance_uid)

@@ -70,16 +70,16 @@ class SubsequentChecks:
         recent = await self._unfollowed(event.partition, key.study_instance_uid)
         fated: dict[str, Fate] = {}
         async for page in self._index.fated(event.partition, key.study_instance_uid, (key.sop_instance_uid,)):
-            fated |= {one.receipt: one.fate for one in page if one.instance == key}
+            fated |= {receipt.receipt: receipt.fate for receipt in page if receipt.instance == key}
         stored = set()
-        for receipt, one in recent.receipts.items():
-            if one.instance == at:
-                fated[receipt] = fated.get(receipt, ALIVE) | one.fate
-                stored |= {receipt} if one.stored is not None else set()
-        said = repeats(*at, fated, self._policy)
-        if said is None or said[0] is not SentAgain.REFUSE:
+        for receipt, state in recent.receipts.items():
+            if state.instance == at:
+                fated[receipt] = fated.get(receipt, ALIVE) | state.fate
+                stored |= {receipt} if state.stored is not None else set()
+        decision = repeats(*at, fated, self._policy)
+        if decision is None or decision[0] is not SentAgain.REFUSE:
             return False
-        stored |= {one.receipt for one in await self._index.receipts(event.partition, key)}
+        stored |= {receipt.receipt for receipt in await self._index.receipts(event.partition, key)}
         return all(fated.get(receipt, ALIVE).hidden for receipt in stored)
 
     async def _unfollowed(self, partition: str, study: str) -> StudyState:

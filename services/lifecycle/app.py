@@ -37,7 +37,7 @@ async def build(context: Context) -> RoleParts:
         hiding=[code for code, action in actions.items() if action is not RejectionAction.SHOW],
         overrides=overrides,
         confidential=confidential,
-        profiles=[one.name for one in settings.deidentification.profiles],
+        profiles=[profile.name for profile in settings.deidentification.profiles],
         may_share=http.may_share,
     )
     correcting = CorrectionService(desk, context.answers, http.may_correct)

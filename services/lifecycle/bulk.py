@@ -73,13 +73,15 @@ class BulkDeletion:
         self._clock = clock
         self._rate = rate
 
-    async def run(self, studies: Sequence[str], asked: Asked, advance: Callable[[], None] = lambda: None) -> BulkResult:
+    async def run(
+        self, studies: Sequence[str], requester: Asked, advance: Callable[[], None] = lambda: None
+    ) -> BulkResult:
         """Delete; `advance` is called after each study. Returns when the indexers have followed. Raises
         `DependencyUnavailable`: studies deleted by then stay deleted."""
         result, waiting, begin = BulkResult(), 0, self._clock.monotonic()
         for study in studies:
             try:
-                receipts = await self._deletions.delete(Target(study), asked, settle=False)
+                receipts = await self._deletions.delete(Target(study), requester, settle=False)
             except Held:
                 result.held.append(study)
             except NotFound:

@@ -55,21 +55,21 @@ def redundant_of(location: Location, receipts: Sequence[KnownReceipt]) -> Sequen
     """The receipts of the current bytes beside the one that is read. None if there are conflicting objects aside: the
     conflict is not decided, and the receipts show who sent what. Pure."""
     current = location.digest, location.transfer_syntax_uid
-    if any((one.digest, one.transfer_syntax_uid) != current for one in receipts):
+    if any((receipt.digest, receipt.transfer_syntax_uid) != current for receipt in receipts):
         return ()
-    return [one for one in receipts if one.object_key != location.object_key and not one.lost]
+    return [receipt for receipt in receipts if receipt.object_key != location.object_key and not receipt.lost]
 
 
 async def copies_of(index: ReadIndex, study: str) -> list[Copies]:
     """The instances of a study that were received more than once. Raises `DependencyUnavailable`."""
     query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
-    found = []
+    groups = []
     async for page in index.locate(query):
         for location in page:
             receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
             if redundant := redundant_of(location, receipts):
-                found.append(Copies(location, redundant))
-    return found
+                groups.append(Copies(location, redundant))
+    return groups
 
 
 async def every_study(index: ReadIndex) -> AsyncIterator[str]:
@@ -101,42 +101,45 @@ class RedundantCopies:
         self._rate = rate
 
     async def run(
-        self, asked: Asked | None, studies: Sequence[str] = (), advance: Callable[[Redundancy], None] = lambda _: None
+        self,
+        requester: Asked | None,
+        studies: Sequence[str] = (),
+        advance: Callable[[Redundancy], None] = lambda _: None,
     ) -> Redundancy:
-        """Count the redundant objects in `studies`, or in all of them, and delete them if a person `asked`. Raises
-        `DependencyUnavailable`; objects deleted by then stay deleted, and another run continues."""
+        """Count the redundant objects in `studies`, or in all of them, and delete them if there is a `requester`.
+        Raises `DependencyUnavailable`; objects deleted by then stay deleted, and another run continues."""
         result = Redundancy()
         # Listed first: a listing must not stay open for as long as objects are read.
         for study in studies or [uid async for uid in every_study(self._index)]:
             copies = await copies_of(self._index, study)
             result.instances += len(copies)
-            result.receipts += sum(len(one.redundant) for one in copies)
-            result.bytes += sum(one.bytes for one in copies)
-            if copies and asked is not None:
-                await self._give_up(study, copies, asked, result)
+            result.receipts += sum(len(group.redundant) for group in copies)
+            result.bytes += sum(group.bytes for group in copies)
+            if copies and requester is not None:
+                await self._give_up(study, copies, requester, result)
             advance(result)
         if result.deleted or result.spared:
             await self._deletions.settle()
         return result
 
-    async def _give_up(self, study: str, copies: Sequence[Copies], asked: Asked, result: Redundancy) -> None:
+    async def _give_up(self, study: str, copies: Sequence[Copies], requester: Asked, result: Redundancy) -> None:
         references: list[ReceiptReference] = []
-        for one in copies:
+        for group in copies:
             try:
-                damage = await examine(self._objects, one.location, pace=self._pace)
+                damage = await examine(self._objects, group.location, pace=self._pace)
             except Archived:
                 result.spared += 1
                 continue
             if damage is not None:
                 result.spared += 1
-                await self._losses.report(DEFAULT_PARTITION, one.location, damage)
+                await self._losses.report(DEFAULT_PARTITION, group.location, damage)
                 continue
-            uids = one.location.series_instance_uid, one.location.sop_instance_uid
-            references += [ReceiptReference(*uids, receipt.receipt) for receipt in one.redundant]
+            uids = group.location.series_instance_uid, group.location.sop_instance_uid
+            references += [ReceiptReference(*uids, receipt.receipt) for receipt in group.redundant]
         if not references:
             return
         try:
-            done = await self._deletions.delete_receipts(study, references, asked, settle=False, bytes_stay=True)
+            done = await self._deletions.delete_receipts(study, references, requester, settle=False, bytes_stay=True)
         except Held:
             result.held.append(study)
         else:
@@ -147,39 +150,39 @@ class RedundantCopies:
             await self._clock.sleep(count / self._rate)
 
 
-async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
+async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Asked) -> Done:
     """Of the objects of a SOP Instance UID that were received with different bytes, make one the current one: those
     with other bytes in its series are deleted. Raises `NotFound` for a receipt that is not one of them, `Held`,
     `DependencyUnavailable`."""
     for location in (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, []):
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
-        chosen = next((one for one in receipts if one.receipt == receipt), None)
+        chosen = next((candidate for candidate in receipts if candidate.receipt == receipt), None)
         if chosen is None:
             continue
         bytes_ = chosen.digest, chosen.transfer_syntax_uid
-        others = [one for one in receipts if (one.digest, one.transfer_syntax_uid) != bytes_]
+        others = [receipt for receipt in receipts if (receipt.digest, receipt.transfer_syntax_uid) != bytes_]
         if not others:
             raise NotFound("nothing else is kept of this instance: there is nothing to choose")
         uids = location.series_instance_uid, location.sop_instance_uid
-        references = [ReceiptReference(*uids, one.receipt) for one in others]
-        return await deletions.delete_receipts(location.study_instance_uid, references, asked)
+        references = [ReceiptReference(*uids, receipt.receipt) for receipt in others]
+        return await deletions.delete_receipts(location.study_instance_uid, references, requester)
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")
 
 
-async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
+async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Asked) -> Done:
     """Of several objects of a SOP Instance UID, delete one: all receipts of its bytes in its series. Raises `NotFound`
     for a receipt that is not one of them, and if no other object has this UID; `Held`, `DependencyUnavailable`."""
     locations = (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
     for location in locations:
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
-        chosen = next((one for one in receipts if one.receipt == receipt), None)
+        chosen = next((candidate for candidate in receipts if candidate.receipt == receipt), None)
         if chosen is None:
             continue
         bytes_ = chosen.digest, chosen.transfer_syntax_uid
-        same = [one for one in receipts if (one.digest, one.transfer_syntax_uid) == bytes_]
+        same = [receipt for receipt in receipts if (receipt.digest, receipt.transfer_syntax_uid) == bytes_]
         if len(same) == len(receipts) and len(locations) == 1:
             raise NotFound("nothing else has this UID: delete the instance, its series or its study")
         uids = location.series_instance_uid, location.sop_instance_uid
-        references = [ReceiptReference(*uids, one.receipt) for one in same]
-        return await deletions.delete_receipts(location.study_instance_uid, references, asked)
+        references = [ReceiptReference(*uids, receipt.receipt) for receipt in same]
+        return await deletions.delete_receipts(location.study_instance_uid, references, requester)
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")

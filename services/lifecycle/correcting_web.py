@@ -56,16 +56,16 @@ class CorrectionService:
     async def correct(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """200 with the correction's id when it is visible everywhere, 202 when it will be. 400 for an attribute that
         may not be corrected, 403, 404."""
-        asked = corrector_of(request, self._may_correct)
+        requester = corrector_of(request, self._may_correct)
         values = data_set(await json_body(request))
-        return await _made(request, self._desk.correct_study(match.study, values, asked, match.series))
+        return await _made(request, self._desk.correct_study(match.study, values, requester, match.series))
 
     async def withdraw(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """200 or 202 when the correction is withdrawn; 404 if none with this id is in force."""
-        asked = corrector_of(request, self._may_correct)
+        requester = corrector_of(request, self._may_correct)
         if len(match.rest) != 1:
             raise HttpProblem(404, "no such correction")
-        return await _made(request, self._desk.withdraw_from_study(match.study, match.rest[0], asked))
+        return await _made(request, self._desk.withdraw_from_study(match.study, match.rest[0], requester))
 
     async def history(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The corrections of a study, and its shown values; 404 if it does not exist."""
@@ -79,21 +79,21 @@ class CorrectionService:
         """`patient` in the body is the patient concerned, as Patient ID and issuer in the DICOM JSON model:
         `corrections` with `values`, `merges` and `identifiers` (a change of ID) with `into`, `withdrawals` with the id
         of a `correction`, or of the last merge without one."""
-        asked = corrector_of(request, self._may_correct)
+        requester = corrector_of(request, self._may_correct)
         body = await json_body(request)
         if not isinstance(body, Mapping):
             raise HttpProblem(400, "the body must be a JSON object")
         patient = _identity(body.get("patient"), "patient")
-        what = match.rest[0] if len(match.rest) == 1 else ""
-        if what == "corrections":
-            return await _made(request, self._desk.correct_patient(patient, data_set(body.get("values")), asked))
-        if what == "merges":
-            return await _made(request, self._desk.merge(patient, _identity(body.get("into"), "into"), asked))
-        if what == "identifiers":
-            return await _made(request, self._desk.rename(patient, _identity(body.get("into"), "into"), asked))
-        if what == "withdrawals":
+        kind = match.rest[0] if len(match.rest) == 1 else ""
+        if kind == "corrections":
+            return await _made(request, self._desk.correct_patient(patient, data_set(body.get("values")), requester))
+        if kind == "merges":
+            return await _made(request, self._desk.merge(patient, _identity(body.get("into"), "into"), requester))
+        if kind == "identifiers":
+            return await _made(request, self._desk.rename(patient, _identity(body.get("into"), "into"), requester))
+        if kind == "withdrawals":
             correction = str(body.get("correction") or "")
-            return await _made(request, self._desk.withdraw_from_patient(patient, correction, asked))
+            return await _made(request, self._desk.withdraw_from_patient(patient, correction, requester))
         raise HttpProblem(404, "no such resource")
 
 
@@ -105,16 +105,16 @@ async def _made(request: web.BaseRequest, work: Any) -> web.StreamResponse:
     except NotFound as error:
         raise HttpProblem(404, str(error)) from error
     await reach(FailPoint.BEFORE_ANSWER)
-    said = to_json({"correction": made.correction, "settled": made.settled})
-    return await answer(request, said, JSON, _FRESH, 200 if made.settled else 202)
+    document = to_json({"correction": made.correction, "settled": made.settled})
+    return await answer(request, document, JSON, _FRESH, 200 if made.settled else 202)
 
 
 def _identity(body: Any, name: str) -> PatientIdentity:
-    said = [_text(body, tag) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)] if isinstance(body, Mapping) else [""]
-    if not said[0]:
+    texts = [_text(body, tag) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)] if isinstance(body, Mapping) else [""]
+    if not texts[0]:
         raise HttpProblem(400, f"{name}: a data set with Patient ID, and its issuer where there is one, is needed")
     try:
-        return PatientIdentity(*said)
+        return PatientIdentity(*texts)
     except NotUnderstood as error:
         raise HttpProblem(400, f"{name}: {error}") from error
 

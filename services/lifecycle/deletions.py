@@ -92,7 +92,7 @@ class Deletions:
         self._grace_us = int(grace * 1e6)
         self._patience = patience
 
-    async def delete(self, target: Target, asked: Asked, *, final: bool = False, settle: bool = True) -> Done:
+    async def delete(self, target: Target, requester: Asked, *, final: bool = False, settle: bool = True) -> Done:
         """Delete everything present; with `final` also what was deleted before, and for good. Without `settle` it does
         not wait for the indexers. Raises `NotFound` if there is nothing, `Held` under a hold or while a rule retains
         the study, `DependencyUnavailable`."""
@@ -100,14 +100,14 @@ class Deletions:
         await self._protection.check(DEFAULT_PARTITION, target.study, recent)
         receipts = await self._there(target, recent)
         if final:
-            receipts |= {one.receipt: one for one in await self._hidden(target)}
+            receipts |= {reference.receipt: reference for reference in await self._hidden(target)}
         if not receipts:
             raise NotFound("nothing of that is there")
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
-        at = DEFAULT_PARTITION, asked.trace, target.study
+        at = DEFAULT_PARTITION, requester.trace, target.study
         events = [
-            InstancesDeleted(*at, name, some, asked.reason, asked.by, now, final)
-            for some in _slices(list(receipts.values()))
+            InstancesDeleted(*at, name, batch, requester.reason, requester.by, now, final)
+            for batch in _slices(list(receipts.values()))
         ]
         return await self._append(events, settle=settle)
 
@@ -115,7 +115,7 @@ class Deletions:
         self,
         study: str,
         receipts: Sequence[ReceiptReference],
-        asked: Asked,
+        requester: Asked,
         *,
         settle: bool = True,
         bytes_stay: bool = False,
@@ -126,155 +126,167 @@ class Deletions:
         await self._protection.check(DEFAULT_PARTITION, study, recent, bytes_stay=bytes_stay)
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
         events = [
-            InstancesDeleted(DEFAULT_PARTITION, asked.trace, study, name, some, asked.reason, asked.by, now)
-            for some in _slices(list(receipts))
+            InstancesDeleted(
+                DEFAULT_PARTITION, requester.trace, study, name, batch, requester.reason, requester.by, now
+            )
+            for batch in _slices(list(receipts))
         ]
         return await self._append(events, settle=settle)
 
-    async def restore(self, target: Target, asked: Asked) -> Done:
+    async def restore(self, target: Target, requester: Asked) -> Done:
         """Restore what was deleted and can be restored. Instances that a note rejected stay rejected, unless nothing
         was deleted, or the instance is named: then the rejection is revoked. Raises `NotFound` if there is nothing to
         restore, `Conflicting` if what was deleted is restored already, or can no longer be, and the rest is
         rejected."""
         await self.settle()
         now = self._clock.now_us()
-        found: list[FatedReceipt] = []
+        receipts: list[FatedReceipt] = []
         gone = set[InstanceKey]()
         was_restored = False
-        async for one in self._fated(target):
-            was_restored |= one.fate.was_restored
-            if one.fate.restorable and not one.fate.is_due(now, self._grace_us):
-                found.append(one)
-            elif one.fate.hidden and not one.fate.moved_away:
-                gone.add(one.instance)
+        async for receipt in self._fated(target):
+            was_restored |= receipt.fate.was_restored
+            if receipt.fate.restorable and not receipt.fate.is_due(now, self._grace_us):
+                receipts.append(receipt)
+            elif receipt.fate.hidden and not receipt.fate.moved_away:
+                gone.add(receipt.instance)
         # Images that were rejected for a patient's safety must not come back with a study that was deleted by mistake.
-        deleted = [one for one in found if not all(deletion.rejects for deletion in one.fate.standing)]
+        deleted = [receipt for receipt in receipts if not all(deletion.rejects for deletion in receipt.fate.standing)]
         if not deleted and not target.instance:
             # Deleting a copy was not a loss: its instance is still present.
-            gone -= {one.instance for one in found} | (await self._index.current(DEFAULT_PARTITION, list(gone))).keys()
-            _refuse(len(found), was_restored=was_restored, too_late=bool(gone))
-        if not found:
+            gone -= {receipt.instance for receipt in receipts} | (
+                await self._index.current(DEFAULT_PARTITION, list(gone))
+            ).keys()
+            _refuse(len(receipts), was_restored=was_restored, too_late=bool(gone))
+        if not receipts:
             raise NotFound("nothing of that can be restored")
-        found = deleted or found
+        receipts = deleted or receipts
         withdrawn = {
-            deletion.id for one in found for deletion in one.fate.standing if not (deleted and deletion.rejects)
+            deletion.id
+            for receipt in receipts
+            for deletion in receipt.fate.standing
+            if not (deleted and deletion.rejects)
         }
         names = tuple(sorted(withdrawn))
-        at = DEFAULT_PARTITION, asked.trace, target.study
-        references = [_reference(one) for one in found]
+        at = DEFAULT_PARTITION, requester.trace, target.study
+        references = [_reference(receipt) for receipt in receipts]
         return await self._append(
-            InstancesRestored(*at, names, some, asked.reason, asked.by, now) for some in _slices(references)
+            InstancesRestored(*at, names, batch, requester.reason, requester.by, now) for batch in _slices(references)
         )
 
-    async def restore_rejected(self, study: str, note: str, asked: Asked) -> Done:
+    async def restore_rejected(self, study: str, note: str, requester: Asked) -> Done:
         """Restore what one rejection note hides, and nothing else; the note stays hidden. Instances that are also
         hidden for another reason stay hidden. Raises `NotFound` if the note hides nothing that can be restored."""
         await self.settle()
         now = self._clock.now_us()
-        fated = [one async for one in self._fated(Target(study))]
-        names = {one.receipt for one in fated if one.instance.sop_instance_uid == note}
+        fated = [receipt async for receipt in self._fated(Target(study))]
+        names = {receipt.receipt for receipt in fated if receipt.instance.sop_instance_uid == note}
         for location in (await self._index.resolve(DEFAULT_PARTITION, [note])).get(note, ()):
-            names |= {one.receipt for one in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))}
-        found = [
-            one
-            for one in fated
-            if one.instance.sop_instance_uid != note
-            and one.fate.restorable
-            and not one.fate.is_due(now, self._grace_us)
-            and any(deletion.rejects and deletion.id in names for deletion in one.fate.standing)
+            names |= {
+                receipt.receipt for receipt in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
+            }
+        receipts = [
+            receipt
+            for receipt in fated
+            if receipt.instance.sop_instance_uid != note
+            and receipt.fate.restorable
+            and not receipt.fate.is_due(now, self._grace_us)
+            and any(deletion.rejects and deletion.id in names for deletion in receipt.fate.standing)
         ]
-        if not found:
+        if not receipts:
             raise NotFound("this note hides nothing that can be restored")
-        at = DEFAULT_PARTITION, asked.trace, study
-        standing = {deletion.id for one in found for deletion in one.fate.standing}
+        at = DEFAULT_PARTITION, requester.trace, study
+        standing = {deletion.id for receipt in receipts for deletion in receipt.fate.standing}
         withdrawn = tuple(sorted(names & standing))
-        references = [_reference(one) for one in found]
+        references = [_reference(receipt) for receipt in receipts]
         return await self._append(
-            InstancesRestored(*at, withdrawn, some, asked.reason, asked.by, now) for some in _slices(references)
+            InstancesRestored(*at, withdrawn, batch, requester.reason, requester.by, now)
+            for batch in _slices(references)
         )
 
-    async def place_hold(self, study: str, asked: Asked) -> str:
+    async def place_hold(self, study: str, requester: Asked) -> str:
         """Place a hold on a study, known or not. Returns its name. Raises `DependencyUnavailable`."""
         name = Receipt.at(self._clock.now_us()).id
-        at = DEFAULT_PARTITION, asked.trace, study
-        await self._append([HoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
+        at = DEFAULT_PARTITION, requester.trace, study
+        await self._append([HoldPlaced(*at, name, requester.reason, requester.by, self._clock.now_us())])
         return name
 
-    async def release_holds(self, study: str, asked: Asked) -> Done:
+    async def release_holds(self, study: str, requester: Asked) -> Done:
         """Release all holds on a study. Raises `NotFound` if there is none."""
         await self.settle()
         names = await self._index.holds(DEFAULT_PARTITION, study)
         if not names:
             raise NotFound("no hold stands on this study")
-        at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
-        done = await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+        at, now = (DEFAULT_PARTITION, requester.trace, study), self._clock.now_us()
+        done = await self._append([HoldReleased(*at, name, requester.reason, requester.by, now) for name in names])
         return Done(len(names), done.settled)
 
-    async def release_hold(self, holder: str, hold: str, asked: Asked) -> Done:
+    async def release_hold(self, holder: str, hold: str, requester: Asked) -> Done:
         """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), that it is on.
         Raises `NotFound` if there is no such hold."""
         await self.settle()
         if hold not in await self._index.holds(DEFAULT_PARTITION, holder):
             raise NotFound("no such hold stands: it was released before")
         patient, now = patient_of(holder), self._clock.now_us()
-        at = DEFAULT_PARTITION, asked.trace, patient or holder
+        at = DEFAULT_PARTITION, requester.trace, patient or holder
         release = PatientHoldReleased if patient else HoldReleased
-        return await self._append([release(*at, hold, asked.reason, asked.by, now)])
+        return await self._append([release(*at, hold, requester.reason, requester.by, now)])
 
-    async def place_patient_hold(self, patient_id: str, issuer: str, asked: Asked) -> str:
+    async def place_patient_hold(self, patient_id: str, issuer: str, requester: Asked) -> str:
         """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID with any issuer if
         that is "". Returns its name. Raises `DependencyUnavailable`."""
         name, patient = Receipt.at(self._clock.now_us()).id, held_patient(patient_id, issuer)
-        at = DEFAULT_PARTITION, asked.trace, patient
-        await self._append([PatientHoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
+        at = DEFAULT_PARTITION, requester.trace, patient
+        await self._append([PatientHoldPlaced(*at, name, requester.reason, requester.by, self._clock.now_us())])
         return name
 
-    async def release_patient_holds(self, patient_id: str, issuer: str, asked: Asked) -> Done:
+    async def release_patient_holds(self, patient_id: str, issuer: str, requester: Asked) -> Done:
         """Release the holds that were placed on this very ID and issuer. Raises `NotFound` if there is none."""
         await self.settle()
         patient = held_patient(patient_id, issuer)
         names = await self._index.holds(DEFAULT_PARTITION, holder_of(patient))
         if not names:
             raise NotFound("no hold stands on a patient of this ID and issuer")
-        at, now = (DEFAULT_PARTITION, asked.trace, patient), self._clock.now_us()
-        return await self._append([PatientHoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+        at, now = (DEFAULT_PARTITION, requester.trace, patient), self._clock.now_us()
+        return await self._append(
+            [PatientHoldReleased(*at, name, requester.reason, requester.by, now) for name in names]
+        )
 
     async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are present, including those aside or redundant, and those not indexed yet."""
-        found: dict[str, ReceiptReference] = {}
+        references: dict[str, ReceiptReference] = {}
         fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
-        for receipt, one in recent.receipts.items():
-            fated = replace(one, fate=one.fate | fates.get(receipt, ALIVE))
-            if fated.there and target.covers(*one.instance):
-                found[receipt] = ReceiptReference(*one.instance, receipt)
+        for receipt, state in recent.receipts.items():
+            fated = replace(state, fate=state.fate | fates.get(receipt, ALIVE))
+            if fated.there and target.covers(*state.instance):
+                references[receipt] = ReceiptReference(*state.instance, receipt)
         async for page in self._index.locate(target.query):
-            found |= {one.receipt: one for one in await self._receipts(page, recent)}
-        return found
+            references |= {reference.receipt: reference for reference in await self._receipts(page, recent)}
+        return references
 
     async def _receipts(self, page: Sequence[Location], recent: StudyState) -> list[ReceiptReference]:
         known = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(location) for location in page])
-        deleted = {receipt for receipt, one in recent.receipts.items() if one.fate.hidden}
+        deleted = {receipt for receipt, state in recent.receipts.items() if state.fate.hidden}
         return [
-            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, one.receipt)
+            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt.receipt)
             for instance, receipts in known.items()
-            for one in receipts
-            if one.receipt not in deleted
+            for receipt in receipts
+            if receipt.receipt not in deleted
         ]
 
     async def _hidden(self, target: Target) -> list[ReceiptReference]:
         """The receipts that were deleted and are not collected."""
         # Receipts that were moved away belong to another study.
         return [
-            _reference(one)
-            async for one in self._fated(target)
-            if one.fate.hidden and not one.fate.collected and not one.fate.moved_away
+            _reference(receipt)
+            async for receipt in self._fated(target)
+            if receipt.fate.hidden and not receipt.fate.collected and not receipt.fate.moved_away
         ]
 
     async def _fated(self, target: Target) -> AsyncIterator[FatedReceipt]:
         async for page in self._index.fated(DEFAULT_PARTITION, target.study):
-            for one in page:
-                if target.covers(one.instance.series_instance_uid, one.instance.sop_instance_uid):
-                    yield one
+            for receipt in page:
+                if target.covers(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid):
+                    yield receipt
 
     async def _append(
         self,
@@ -314,17 +326,17 @@ _WORDS: dict[type[Event], str] = {
 }
 
 
-def _reference(one: FatedReceipt) -> ReceiptReference:
-    return ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
+def _reference(receipt: FatedReceipt) -> ReceiptReference:
+    return ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
 
 
 def _refuse(rejected: int, *, was_restored: bool, too_late: bool) -> None:
     """Nothing deleted is left to restore. Raises `Conflicting` if something was deleted before, and there are rejected
     receipts: the request means the former, not these."""
     if rejected and (was_restored or too_late):
-        was = "what was deleted can no longer be restored" if too_late else "what was deleted is back"
+        problem = "what was deleted can no longer be restored" if too_late else "what was deleted is back"
         rest = f"{counted(rejected, 'rejected object')} can come back one by one, by SOP Instance UID"
-        raise Conflicting(f"{was}; {rest}")
+        raise Conflicting(f"{problem}; {rest}")
 
 
 def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:
@@ -334,7 +346,7 @@ def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReferen
 async def target_of(index: ReadIndex, uid: str) -> Target:
     """What a UID names: a study, a series or an instance, present or deleted. Raises `NotFound`, and `Ambiguous` if it
     names several (some modalities assign UIDs badly)."""
-    found: dict[Target, None] = {}
+    targets: dict[Target, None] = {}
     for tag, level in (
         (STUDY_INSTANCE_UID, Level.STUDY),
         (SERIES_INSTANCE_UID, Level.SERIES),
@@ -343,21 +355,21 @@ async def target_of(index: ReadIndex, uid: str) -> Target:
         async for page in index.locate(Query(DEFAULT_PARTITION, level, {tag: Single((uid,))})):
             for at in page:
                 uids = at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid
-                found[Target(*uids[: level.depth])] = None
-                if len(found) > 1:
-                    raise _ambiguous(found)
-        if found:
-            return next(iter(found))
+                targets[Target(*uids[: level.depth])] = None
+                if len(targets) > 1:
+                    raise _ambiguous(targets)
+        if targets:
+            return next(iter(targets))
     async for fated in index.fated(DEFAULT_PARTITION):
-        for one in fated:
-            key = one.instance
+        for receipt in fated:
+            key = receipt.instance
             uids = key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
             if uid in uids:
-                found[Target(*uids[: uids.index(uid) + 1])] = None
-    if len(found) > 1:
-        raise _ambiguous(found)
-    if found:
-        return next(iter(found))
+                targets[Target(*uids[: uids.index(uid) + 1])] = None
+    if len(targets) > 1:
+        raise _ambiguous(targets)
+    if targets:
+        return next(iter(targets))
     raise NotFound(f"{uid}: neither a study nor a series nor an instance that is there or was deleted")
 
 
@@ -365,6 +377,6 @@ class Ambiguous(NotFound):
     """A UID that names several studies, series or instances."""
 
 
-def _ambiguous(found: Iterable[Target]) -> Ambiguous:
-    paths = ", ".join("/".join(part for part in (t.study, t.series, t.instance) if part) for t in found)
+def _ambiguous(targets: Iterable[Target]) -> Ambiguous:
+    paths = ", ".join("/".join(part for part in (t.study, t.series, t.instance) if part) for t in targets)
     return Ambiguous(f"it means several: {paths}, …; delete over HTTP by the whole path")

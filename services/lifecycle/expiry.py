@@ -57,10 +57,10 @@ class Expiry:
         """Delete what may be deleted today. Raises `DependencyUnavailable`; studies deleted by then stay deleted."""
         result = BulkResult()
         async for page in self._going(day_of(self._clock.now_us())):
-            for rule, studies in groupby(page, lambda one: one.retention.rule):
-                asked = Asked(f"retention rule {rule}", "its retention is over", new_trace())
+            for rule, studies in groupby(page, lambda study: study.retention.rule):
+                requester = Asked(f"retention rule {rule}", "its retention is over", new_trace())
                 bulk = BulkDeletion(self._deletions, self._clock, self._rate)
-                done = await bulk.run([study.uid for study in studies], asked)
+                done = await bulk.run([study.uid for study in studies], requester)
                 result.studies += done.studies
                 result.receipts += done.receipts
                 result.gone += done.gone
@@ -81,7 +81,9 @@ class Expiry:
         for rule in self._protection.rules:
             if rule.deletes:
                 async for page in self._index.find(rule.studies):
-                    found = [await self._retained.known(one) for one in page if may_be_over(rule, one, by)]
-                    over = [one for one in found if one is not None and goes(one.retention, by)]
+                    studies = [
+                        await self._retained.known(document) for document in page if may_be_over(rule, document, by)
+                    ]
+                    over = [study for study in studies if study is not None and goes(study.retention, by)]
                     if over:
-                        yield sorted(over, key=lambda one: one.retention.rule)
+                        yield sorted(over, key=lambda study: study.retention.rule)

@@ -30,15 +30,17 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """As it is shown."""
-        one, withdrawn = self.correction, self.withdrawal
+        correction, withdrawn = self.correction, self.withdrawal
         return {
-            "correction": one.id,
+            "correction": correction.id,
             "of": self.kind,
-            "series": one.series,
-            "at": one.at,
-            "by": one.by,
-            "reason": one.reason,
-            "values": None if one.values is None else {name: one.values[name] for name in sorted(one.values)},
+            "series": correction.series,
+            "at": correction.at,
+            "by": correction.by,
+            "reason": correction.reason,
+            "values": None
+            if correction.values is None
+            else {name: correction.values[name] for name in sorted(correction.values)},
             "withdrawn": None
             if withdrawn is None
             else {"at": withdrawn.at, "by": withdrawn.by, "reason": withdrawn.reason},
@@ -85,9 +87,9 @@ def patient_entries(corrections: Corrections, until: int | None = None) -> list[
 
 def _entries(several: Iterable[Corrections], patient: bool) -> list[Entry]:
     return [
-        Entry(one, patient, corrections.withdrawn.get(id_))
+        Entry(correction, patient, corrections.withdrawn.get(id_))
         for corrections in several
-        for id_, one in corrections.made.items()
+        for id_, correction in corrections.made.items()
     ]
 
 

@@ -95,7 +95,7 @@ class MoveDesk:
         self._patience = patience
         self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
 
-    async def move(self, targets: Sequence[Target], into: str, asked: Asked, values: Values | None = None) -> Moved:
+    async def move(self, targets: Sequence[Target], into: str, requester: Asked, values: Values | None = None) -> Moved:
         """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or an unused
         UID), whose attributes `values` may correct.
 
@@ -111,8 +111,8 @@ class MoveDesk:
             values = unpadded(values)
             require_correctable(values, OF_STUDY)
         await self._must_settle()
-        said = {int(name, 16): values_of(element) for name, element in (values or {}).items()}
-        await self._protection.check_move(DEFAULT_PARTITION, study, "" if into == NEW else into, said)
+        elements = {int(name, 16): values_of(element) for name, element in (values or {}).items()}
+        await self._protection.check_move(DEFAULT_PARTITION, study, "" if into == NEW else into, elements)
         series = await self._series(targets)
         known = None if into == NEW else await self._index.corrected(DEFAULT_PARTITION, into)
         if values and known is not None:
@@ -125,9 +125,9 @@ class MoveDesk:
         origin = await self._index.corrected(DEFAULT_PARTITION, study)
         if origin is None:
             raise NotFound("no such study")
-        return await self._move(study, into, series, origin, known, values or {}, asked)
+        return await self._move(study, into, series, origin, known, values or {}, requester)
 
-    async def move_back(self, study: str, asked: Asked, move: str = "") -> Moved:
+    async def move_back(self, study: str, requester: Asked, move: str = "") -> Moved:
         """Withdraw a move out of `study`, or all moves of the last request if none is named. Raises `NotFound` if
         nothing was moved away, `Conflicting` if the instances were deleted or moved on since, `Held`,
         `DependencyUnavailable`."""
@@ -135,10 +135,10 @@ class MoveDesk:
         away: dict[str, list[FatedReceipt]] = {}
         made: dict[str, int] = {}
         async for page in self._index.fated(DEFAULT_PARTITION, study):
-            for one in page:
-                for deletion in one.fate.standing:
+            for receipt in page:
+                for deletion in receipt.fate.standing:
                     if deletion.moved and not deletion.final:
-                        away.setdefault(deletion.id, []).append(one)
+                        away.setdefault(deletion.id, []).append(receipt)
                         made[deletion.id] = deletion.at
         names = [move] if move else [name for name, at in made.items() if at == max(made.values())]
         if not names or not all(name in away for name in names):
@@ -147,11 +147,11 @@ class MoveDesk:
         for name in sorted(names):
             into_study, into_series = await self._destination(name)
             await self._protection.check_move(DEFAULT_PARTITION, into_study, study, {})
-            await self._require_there([successor(one.receipt, name) for one in away[name]], into_study)
-            at = DEFAULT_PARTITION, asked.trace, study, name
+            await self._require_there([successor(receipt.receipt, name) for receipt in away[name]], into_study)
+            at = DEFAULT_PARTITION, requester.trace, study, name
             events += [
-                InstancesMovedBack(*at, some, into_study, into_series, asked.reason, asked.by, now)
-                for some in _slices([_reference(one) for one in away[name]])
+                InstancesMovedBack(*at, batch, into_study, into_series, requester.reason, requester.by, now)
+                for batch in _slices([_reference(receipt) for receipt in away[name]])
             ]
         return await self._append(events)
 
@@ -163,49 +163,52 @@ class MoveDesk:
         origin: CorrectedStudy,
         known: CorrectedStudy | None,
         values: Values,
-        asked: Asked,
+        requester: Asked,
     ) -> Moved:
         taken = await self._series_of(into)
         now, events = self._clock.now_us(), list[InstancesMoved]()
-        for uid, some in series.items():
-            there = uid if some.whole and uid not in taken else new_uid()
+        for uid, selection in series.items():
+            target_uid = uid if selection.whole and uid not in taken else new_uid()
             name = Receipt.at(now).id
             uids = {
                 f"{STUDY_INSTANCE_UID:08X}": {"vr": "UI", "Value": [into]},
-                f"{SERIES_INSTANCE_UID:08X}": {"vr": "UI", "Value": [there]},
+                f"{SERIES_INSTANCE_UID:08X}": {"vr": "UI", "Value": [target_uid]},
             }
             made = {**_header_values(uid, origin, known), **values, **uids}
             await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=into), made)
-            at = DEFAULT_PARTITION, asked.trace, study, name
+            at = DEFAULT_PARTITION, requester.trace, study, name
             events += [
-                InstancesMoved(*at, part, into, there, asked.reason, asked.by, now) for part in _slices(some.receipts)
+                InstancesMoved(*at, part, into, target_uid, requester.reason, requester.by, now)
+                for part in _slices(selection.receipts)
             ]
         return await self._append(events)
 
     async def _series(self, targets: Sequence[Target]) -> dict[str, _Series]:
         """All receipts to be moved, including those redundant or aside, by series."""
-        found: dict[str, _Series] = {}
+        series: dict[str, _Series] = {}
         seen: set[str] = set()
         for target in targets:
             size = len(seen)
             async for page in self._index.locate(target.query):
                 receipts = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(at) for at in page])
-                for instance, some in receipts.items():
-                    of_series = found.setdefault(instance.series_instance_uid, _Series(whole=False))
+                for instance, group in receipts.items():
+                    of_series = series.setdefault(instance.series_instance_uid, _Series(whole=False))
                     of_series.whole = of_series.whole or not target.instance
-                    of_series.receipts += [_receipt(instance, one.receipt) for one in some if one.receipt not in seen]
-                    seen.update(one.receipt for one in some)
+                    of_series.receipts += [
+                        _receipt(instance, receipt.receipt) for receipt in group if receipt.receipt not in seen
+                    ]
+                    seen.update(receipt.receipt for receipt in group)
             if len(seen) == size:
                 raise NotFound(f"nothing of {target.instance or target.series or target.study} is there")
-        return found
+        return series
 
     async def _series_of(self, study: str) -> set[str]:
         """The series of a study, including those deleted or moved away: the meaning of a series UID never changes."""
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
-        found = {at.series_instance_uid async for page in self._index.locate(query) for at in page}
+        uids = {at.series_instance_uid async for page in self._index.locate(query) for at in page}
         async for fated in self._index.fated(DEFAULT_PARTITION, study):
-            found |= {one.instance.series_instance_uid for one in fated if one.fate.restorable}
-        return found
+            uids |= {receipt.instance.series_instance_uid for receipt in fated if receipt.fate.restorable}
+        return uids
 
     async def _destination(self, move: str) -> tuple[str, str]:
         _, values = await read_values(self._objects, Receipt(move).values_key(DEFAULT_PARTITION))
@@ -217,22 +220,24 @@ class MoveDesk:
 
     async def _require_not_deleted(self, study: str) -> None:
         async for page in self._index.fated(DEFAULT_PARTITION, study):
-            if any(one.fate.restorable for one in page):
+            if any(receipt.fate.restorable for receipt in page):
                 raise Conflicting("the other study was deleted: gantry undelete it first, or name another one")
 
     async def _require_not_there(self, into: str, series: Mapping[str, _Series]) -> None:
-        uids = list({one.sop_instance_uid for some in series.values() for one in some.receipts})
+        uids = list({reference.sop_instance_uid for selection in series.values() for reference in selection.receipts})
         for start in range(0, len(uids), _AT_ONCE):
             known = await self._index.resolve(DEFAULT_PARTITION, uids[start : start + _AT_ONCE])
-            there = [uid for uid, some in known.items() if any(at.study_instance_uid == into for at in some)]
-            if there:
-                raise Conflicting(f"the other study has {there[0]} already: delete one of the two first")
+            conflicts = [
+                uid for uid, locations in known.items() if any(at.study_instance_uid == into for at in locations)
+            ]
+            if conflicts:
+                raise Conflicting(f"the other study has {conflicts[0]} already: delete one of the two first")
 
     async def _require_there(self, receipts: Sequence[str], study: str) -> None:
         fated = await self._index.fated_receipts(DEFAULT_PARTITION, receipts)
-        if any(one.fate.moved_away for one in fated.values()):
+        if any(receipt.fate.moved_away for receipt in fated.values()):
             raise Conflicting(f"it was moved on from {study} since: take that back first")
-        if any(one.fate.hidden for one in fated.values()):
+        if any(receipt.fate.hidden for receipt in fated.values()):
             raise Conflicting(f"some of it was deleted in {study} since: gantry undelete it first")
 
     async def _append(self, events: Sequence[InstancesMoved] | Sequence[InstancesMovedBack]) -> Moved:
@@ -250,7 +255,7 @@ class MoveDesk:
             "instances moved" if isinstance(first, InstancesMoved) else "instances moved back",
             study_instance_uid=first.study_instance_uid,
             into=first.into_study,
-            receipts=sum(one.receipts for one in moved.values()),
+            receipts=sum(series.receipts for series in moved.values()),
             by=first.by,
         )
         return Moved(first.into_study, tuple(moved.values()), await self._settle())
@@ -268,30 +273,30 @@ def _header_values(series: str, origin: CorrectedStudy, known: CorrectedStudy | 
     """The header values that a move of a series changes besides the UIDs. In an existing study, the series gets the
     patient and study values of that study's objects, and its corrections apply on top. In a new one they do not
     change."""
-    standing = sorted(origin.corrections.standing(), key=lambda one: (not one.moves, one.id))
+    standing = sorted(origin.corrections.standing(), key=lambda correction: (not correction.moves, correction.id))
     if known is None:
-        return _joined(one for one in standing if one.series in ("", series))
-    own = keys_as_attributes({tag: said for tag, said in known.own.items() if tag in OF_ITS_STUDY})
+        return _joined(correction for correction in standing if correction.series in ("", series))
+    own = keys_as_attributes({tag: values for tag, values in known.own.items() if tag in OF_ITS_STUDY})
     # Values of the previous study and its patient must not stay.
     emptied = {f"{tag:08X}": {"vr": vr_of(tag).decode("ascii")} for tag in OF_ITS_STUDY}
-    of_series = _joined(one for one in standing if one.series == series)
-    kept = {name: said for name, said in of_series.items() if int(name, 16) in OF_SERIES}
-    return {**kept, **emptied, **correctable_of(own, OF_ITS_STUDY)}
+    of_series = _joined(correction for correction in standing if correction.series == series)
+    elements = {name: element for name, element in of_series.items() if int(name, 16) in OF_SERIES}
+    return {**elements, **emptied, **correctable_of(own, OF_ITS_STUDY)}
 
 
 def _joined(corrections: Iterable[Correction]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for one in corrections:
-        found |= one.values or {}
-    return found
+    values: dict[str, Mapping[str, Any]] = {}
+    for correction in corrections:
+        values |= correction.values or {}
+    return values
 
 
 def _receipt(instance: InstanceKey, receipt: str) -> ReceiptReference:
     return ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt)
 
 
-def _reference(one: FatedReceipt) -> ReceiptReference:
-    return _receipt(one.instance, one.receipt)
+def _reference(receipt: FatedReceipt) -> ReceiptReference:
+    return _receipt(receipt.instance, receipt.receipt)
 
 
 def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:

@@ -46,20 +46,20 @@ class MoveService:
         """200 with the names of the moves when they are visible everywhere, 202 when they will be. `into` in the body
         is a Study Instance UID, or "new"; `series` or `instances` names some of those in the path; `values` are
         attributes of a new study. 400, 403, 404; 409 under a hold, or if the other study has one of the instances."""
-        asked = corrector_of(request, self._may_correct)
+        requester = corrector_of(request, self._may_correct)
         body = await json_body(request)
         if not isinstance(body, Mapping) or not isinstance(body.get("into"), str):
             raise HttpProblem(400, 'into: name a Study Instance UID, or "new"')
         values = data_set(body["values"]) if body.get("values") else None
-        return await _answer(request, self._desk.move(_targets(match, body), body["into"], asked, values))
+        return await _answer(request, self._desk.move(_targets(match, body), body["into"], requester, values))
 
     async def move_back(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """200 or 202 when the move is withdrawn, or all of the last request if none is named; 404 if there is none; 409
         if the instances were deleted or moved on since."""
-        asked = corrector_of(request, self._may_correct)
+        requester = corrector_of(request, self._may_correct)
         if len(match.rest) > 1:
             raise HttpProblem(404, "no such move")
-        return await _answer(request, self._desk.move_back(match.study, asked, *match.rest))
+        return await _answer(request, self._desk.move_back(match.study, requester, *match.rest))
 
 
 def _targets(match: Match, body: Mapping[str, Any]) -> list[Target]:
@@ -67,15 +67,15 @@ def _targets(match: Match, body: Mapping[str, Any]) -> list[Target]:
     if (series and (instances or match.series)) or (instances and (match.instance or not match.series)):
         raise HttpProblem(400, "series: of a study in the path; instances: of a series in the path")
     if series:
-        return [Target(match.study, one) for one in series]
+        return [Target(match.study, uid) for uid in series]
     if instances:
-        return [Target(match.study, match.series, one) for one in instances]
+        return [Target(match.study, match.series, uid) for uid in instances]
     return [Target(match.study, match.series, match.instance)]
 
 
 def _uids(body: Mapping[str, Any], name: str) -> list[str]:
     uids = body.get(name, [])
-    if not isinstance(uids, list) or len(uids) > _MOST or not all(isinstance(one, str) and is_uid(one) for one in uids):
+    if not isinstance(uids, list) or len(uids) > _MOST or not all(isinstance(uid, str) and is_uid(uid) for uid in uids):
         raise HttpProblem(400, f"{name}: a list of at most {_MOST} UIDs")
     return uids
 
@@ -94,7 +94,7 @@ async def _answer(request: web.BaseRequest, work: Any) -> web.StreamResponse:
 def as_json(moved: Moved) -> dict[str, Any]:
     """As it is shown."""
     moves = [
-        {"move": one.move, "series": one.series, "intoSeries": one.into_series, "receipts": one.receipts}
-        for one in moved.series
+        {"move": series.move, "series": series.series, "intoSeries": series.into_series, "receipts": series.receipts}
+        for series in moved.series
     ]
     return {"into": moved.into, "moves": moves, "settled": moved.settled}

@@ -59,7 +59,7 @@ class RetainedStudies:
     async def page(self, by: date, start: Cursor, most: int, look_at: int) -> RetainedPage:
         """Studies that may be deleted by a day, including held ones: at most `most`, out of `look_at` studies examined.
         It begins at `start`, () for the beginning."""
-        found: list[RetainedStudy] = []
+        studies: list[RetainedStudy] = []
         examined = 0
         deleting = [rule for rule in self._protection.rules if rule.deletes]
         first = int(start[0]) if start else 0
@@ -68,10 +68,10 @@ class RetainedStudies:
                 for document in documents:
                     examined += 1
                     study = await self._going(deleting[:number], rule, document, by)
-                    found += [study] if study is not None else []
-                    if len(found) == most or examined == look_at:
-                        return RetainedPage(found, examined, (number, *document.place))
-        return RetainedPage(found, examined, None)
+                    studies += [study] if study is not None else []
+                    if len(studies) == most or examined == look_at:
+                        return RetainedPage(studies, examined, (number, *document.place))
+        return RetainedPage(studies, examined, None)
 
     async def _going(
         self, before: Sequence[RetentionRule], rule: RetentionRule, document: Document, by: date

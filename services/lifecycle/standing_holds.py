@@ -48,17 +48,17 @@ class ReadHolds:
     async def standing(self, term: str) -> list[StandingHolds]:
         """The same, with only their names."""
         keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
-        return [one async for one in self._those(keys)]
+        return [holder async for holder in self._those(keys)]
 
     async def page(self, after: str, limit: int) -> tuple[list[Hold], str | None]:
         """The holds of the next holders after a given one, "" for the first; and the last holder, if there are more."""
-        found: list[StandingHolds] = []
+        holders: list[StandingHolds] = []
         async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
             async for page in pages:
-                found += page
-                if len(found) > limit:
-                    return await self._described(found[:limit]), found[limit - 1].holder
-        return await self._described(found), None
+                holders += page
+                if len(holders) > limit:
+                    return await self._described(holders[:limit]), holders[limit - 1].holder
+        return await self._described(holders), None
 
     async def _keys(self, study: str) -> list[str]:
         known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
@@ -80,14 +80,14 @@ class ReadHolds:
             if holds := await self._index.holds(DEFAULT_PARTITION, key):
                 yield StandingHolds(key, tuple(holds))
 
-    async def _described(self, found: Sequence[StandingHolds]) -> list[Hold]:
-        facts = await self._facts.of([hold for one in found for hold in one.holds])
+    async def _described(self, holders: Sequence[StandingHolds]) -> list[Hold]:
+        facts = await self._facts.of([hold for holder in holders for hold in holder.holds])
         described = []
-        for one in found:
-            of_patient = patient_of(one.holder)
-            for name in one.holds:
+        for holder in holders:
+            of_patient = patient_of(holder.holder)
+            for name in holder.holds:
                 fact = facts.get(name)
                 at, by, reason = (placed_at(name), None, None) if fact is None else (fact.at, fact.by, fact.reason)
-                on, study = ("patient", "") if of_patient else ("study", one.holder)
-                described.append(Hold(one.holder, on, study, name, at, by, reason))
+                on, study = ("patient", "") if of_patient else ("study", holder.holder)
+                described.append(Hold(holder.holder, on, study, name, at, by, reason))
         return described

@@ -58,7 +58,9 @@ class DeletionService:
         self._overrides = overrides
         self._confidential = confidential
         self._may_delete = frozenset(may_delete)
-        self._may = {"delete": self._may_delete} | {name: frozenset(who) for name, who in (others or {}).items()}
+        self._may = {"delete": self._may_delete} | {
+            name: frozenset(callers) for name, callers in (others or {}).items()
+        }
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -71,17 +73,17 @@ class DeletionService:
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """What this caller may do, by name, and the codes with which it may reject. Reading orders depends on no name:
         it requires a role, and sight of every study."""
-        said: dict[str, Any] = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
+        body: dict[str, Any] = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         caller = request[CALLER]
-        said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
+        body[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
         # A caller that marks a study must be able to see it afterwards.
-        said["confidential"] = self._confidential and said.get("correct", False) and caller.sight.whole
+        body["confidential"] = self._confidential and body.get("correct", False) and caller.sight.whole
         opens = self._overrides and not caller.sight.whole
-        said[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
-        said[Verb.REJECT.value] = sorted(self._hiding & frozenset(rejecting_codes(request, self._may_reject)))
+        body[Verb.OVERRIDE.value] = opens and Verb.OVERRIDE in caller.verbs
+        body[Verb.REJECT.value] = sorted(self._hiding & frozenset(rejecting_codes(request, self._may_reject)))
         shares = caller.sight.whole and may(request, Verb.SHARE, self._may_share)
-        said["deidentify"] = self._profiles if shares else []
-        return await answer(request, to_json(said), JSON, _FRESH)
+        body["deidentify"] = self._profiles if shares else []
+        return await answer(request, to_json(body), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """204 when it is hidden everywhere, 202 when it is certain to be. 403, 404, 409 under a hold."""
@@ -96,8 +98,8 @@ class DeletionService:
         if not is_uid(note) or match.series:
             raise HttpProblem(400, "note: the SOP Instance UID of a rejection note, with the path of its study")
 
-        async def revoke(target: Target, asked: Asked) -> Done:
-            return await self._deletions.restore_rejected(target.study, note, asked)
+        async def revoke(target: Target, requester: Asked) -> Done:
+            return await self._deletions.restore_rejected(target.study, note, requester)
 
         return await self._change(request, match, "rejection undone over HTTP", revoke)
 
@@ -106,7 +108,7 @@ class DeletionService:
     ) -> web.StreamResponse:
         if not may(request, Verb.DELETE, self._may_delete):
             raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
-        asked = Asked(caller_of(request), reason_of(request) or reason, request[TRACE])
-        done = await change(Target(match.study, match.series, match.instance), asked)
+        requester = Asked(caller_of(request), reason_of(request) or reason, request[TRACE])
+        done = await change(Target(match.study, match.series, match.instance), requester)
         await reach(FailPoint.BEFORE_ANSWER)
         return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)

@@ -127,17 +127,21 @@ class Collector:
         """The receipts whose objects may be collected, by study."""
         now = self._clock.now_us()
         async for page in self._index.fated(self._partition):
-            due = [one for one in page if one.fate.is_due(now, self._grace_us)]
-            for study, some in groupby(due, lambda one: one.instance.study_instance_uid):
-                yield study, list(some)
+            due = [receipt for receipt in page if receipt.fate.is_due(now, self._grace_us)]
+            for study, group in groupby(due, lambda receipt: receipt.instance.study_instance_uid):
+                yield study, list(group)
 
     async def _collect(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
         recent = await unfollowed(self._log, self._partition, study)
-        withdrawn = {receipt for receipt, one in recent.receipts.items() if one.fate.withdrawn}
-        allowed = await self._not_held(study, recent, [one for one in due if one.receipt not in withdrawn])
+        withdrawn = {receipt for receipt, state in recent.receipts.items() if state.fate.withdrawn}
+        allowed = await self._not_held(study, recent, [receipt for receipt in due if receipt.receipt not in withdrawn])
         families = await self._families.of(allowed)
         held = {study_ for study_ in _other_studies(study, families) if await self._is_held(study_)}
-        allowed = [one for one in allowed if not held & {m.instance.study_instance_uid for m in families[one.receipt]}]
+        allowed = [
+            receipt
+            for receipt in allowed
+            if not held & {m.instance.study_instance_uid for m in families[receipt.receipt]}
+        ]
         done.held += len(due) - len(allowed)
         if allowed:
             await self._remove(study, allowed, families, done)
@@ -155,16 +159,16 @@ class Collector:
             return []
         free = set[str]()
         if not await self._protection.retained(self._partition, study):
-            free = {one.receipt for one in await self._protection.may_be_collected(self._partition, study, due)}
+            free = {receipt.receipt for receipt in await self._protection.may_be_collected(self._partition, study, due)}
         if len(free) == len(due):
             return due
         # Removing a copy is not a loss: the same bytes of the same instance remain.
-        there = await self._index.receipts_of(self._partition, list({one.instance for one in due}))
+        receipts = await self._index.receipts_of(self._partition, list({receipt.instance for receipt in due}))
         return [
-            one
-            for one in due
-            if one.receipt in free
-            or any(other.digest == one.digest and not other.lost for other in there.get(one.instance, ()))
+            receipt
+            for receipt in due
+            if receipt.receipt in free
+            or any(other.digest == receipt.digest and not other.lost for other in receipts.get(receipt.instance, ()))
         ]
 
     async def _remove(
@@ -173,27 +177,27 @@ class Collector:
         """Remove objects, and publish what was removed. If other receipts still need an object, only the receipt is
         dropped."""
         now, elsewhere, objects, in_place = self._clock.now_us(), list[FatedReceipt](), 0, 0
-        for one in due:
-            others = [member for member in families[one.receipt] if member.receipt != one.receipt]
+        for due_receipt in due:
+            others = [member for member in families[due_receipt.receipt] if member.receipt != due_receipt.receipt]
             if any(_needs_object(member, now, self._grace_us) for member in others):
                 continue
-            receipt = Receipt(one.receipt)
+            receipt = Receipt(due_receipt.receipt)
             # If the index does not know the key, the object is in our store, or in place.
             either = receipt.object_key(self._partition), receipt.reference_key(self._partition)
-            for key in (one.object_key,) if one.object_key else either:
+            for key in (due_receipt.object_key,) if due_receipt.object_key else either:
                 await self._objects.delete(key)
-            in_place += is_reference_key(one.object_key)
+            in_place += is_reference_key(due_receipt.object_key)
             elsewhere += [member for member in others if member.fate.moved_away and not member.fate.collected]
             objects += 1
         if in_place:
             logger.warning("bytes in place stay with their owner: `gantry left-in-place` lists them", objects=in_place)
         await reach(FailPoint.AFTER_COLLECT)
         # Receipts that were moved away come first: while this one is due, a crash repeats all of it.
-        for other, some in groupby(
-            sorted(elsewhere, key=lambda one: one.instance.study_instance_uid),
-            lambda one: one.instance.study_instance_uid,
+        for other, group in groupby(
+            sorted(elsewhere, key=lambda receipt: receipt.instance.study_instance_uid),
+            lambda receipt: receipt.instance.study_instance_uid,
         ):
-            await self._log.append(self._certificate(other, list(some), now))
+            await self._log.append(self._certificate(other, list(group), now))
         await self._log.append(self._certificate(study, due, now))
         await reach(FailPoint.AFTER_PUBLISH)
         done.objects += objects
@@ -201,14 +205,16 @@ class Collector:
 
     def _certificate(self, study: str, gone: Sequence[FatedReceipt], now: int) -> ObjectsCollected:
         receipts = tuple(
-            ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
-            for one in gone
+            ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
+            for receipt in gone
         )
-        return ObjectsCollected(self._partition, new_trace(), study, receipts, tuple(one.digest for one in gone), now)
+        return ObjectsCollected(
+            self._partition, new_trace(), study, receipts, tuple(receipt.digest for receipt in gone), now
+        )
 
 
 def _other_studies(study: str, families: Mapping[str, Sequence[FatedReceipt]]) -> set[str]:
-    return {one.instance.study_instance_uid for some in families.values() for one in some} - {study}
+    return {receipt.instance.study_instance_uid for family in families.values() for receipt in family} - {study}
 
 
 def _needs_object(member: FatedReceipt, now: int, grace: int) -> bool:

@@ -39,40 +39,40 @@ class Comparison:
     pixels: str = ""
 
 
-def compare(one: Path, other: Path) -> Comparison:
+def compare(path: Path, other: Path) -> Comparison:
     """Compare two Part 10 files. Pixels are compared as samples, a frame of each at a time: the same picture may be
     encoded in two ways. Raises `OSError`, and `ValueError` for a file that cannot be read as DICOM."""
     try:
-        sets = pydicom.dcmread(one, force=True), pydicom.dcmread(other, force=True)
+        sets = pydicom.dcmread(path, force=True), pydicom.dcmread(other, force=True)
         differences = list(_syntaxes(*sets)) + list(_data_sets(*sets, ""))
     except OSError:
         raise
     except Exception as error:  # values may be invalid for their VR in any way
         raise ValueError(f"cannot be read: {error}") from error
-    return Comparison(differences, *_pixels(one, other, *sets))
+    return Comparison(differences, *_pixels(path, other, *sets))
 
 
-def _syntaxes(one: Dataset, other: Dataset) -> Iterator[Difference]:
-    values = [str(each.file_meta.get(_TRANSFER_SYNTAX_UID, Dataset()).value) for each in (one, other)]
+def _syntaxes(data_set: Dataset, other: Dataset) -> Iterator[Difference]:
+    values = [str(each.file_meta.get(_TRANSFER_SYNTAX_UID, Dataset()).value) for each in (data_set, other)]
     if values[0] != values[1]:
         yield Difference("TransferSyntaxUID", *values)
 
 
-def _data_sets(one: Dataset, other: Dataset, path: str) -> Iterator[Difference]:
-    for tag in sorted({*one.keys(), *other.keys()}):
+def _data_sets(data_set: Dataset, other: Dataset, path: str) -> Iterator[Difference]:
+    for tag in sorted({*data_set.keys(), *other.keys()}):
         if tag in _PIXELS or tag.element == 0:
             continue
-        yield from _elements(one.get(tag), other.get(tag), f"{path}{keyword_of_tag(int(tag)) or tag}")
+        yield from _elements(data_set.get(tag), other.get(tag), f"{path}{keyword_of_tag(int(tag)) or tag}")
 
 
-def _elements(one: DataElement | None, other: DataElement | None, path: str) -> Iterator[Difference]:
-    if one is not None and other is not None and one.VR == other.VR == "SQ":
-        if len(one.value) != len(other.value):
-            yield Difference(path, _text(one), _text(other))
-        for number, items in enumerate(zip(one.value, other.value, strict=False), 1):
+def _elements(element: DataElement | None, other: DataElement | None, path: str) -> Iterator[Difference]:
+    if element is not None and other is not None and element.VR == other.VR == "SQ":
+        if len(element.value) != len(other.value):
+            yield Difference(path, _text(element), _text(other))
+        for number, items in enumerate(zip(element.value, other.value, strict=False), 1):
             yield from _data_sets(*items, f"{path}[{number}].")
-    elif one is None or other is None or one.value != other.value:
-        yield Difference(path, _text(one), _text(other))
+    elif element is None or other is None or element.value != other.value:
+        yield Difference(path, _text(element), _text(other))
 
 
 def _text(element: DataElement | None) -> str | None:
@@ -86,25 +86,25 @@ def _text(element: DataElement | None) -> str | None:
     return "\\".join("" if value is None else str(value) for value in values)
 
 
-def _pixels(one: Path, other: Path, first: Dataset, second: Dataset) -> tuple[bool | None, str]:
-    there = [any(tag in each for tag in _PIXELS) for each in (first, second)]
-    if not any(there):
+def _pixels(path: Path, other: Path, first: Dataset, second: Dataset) -> tuple[bool | None, str]:
+    presence = [any(tag in each for tag in _PIXELS) for each in (first, second)]
+    if not any(presence):
         return None, "no pixel data"
-    if not all(there):
+    if not all(presence):
         return False, "one of them has no pixel data"
     if all(first.get(tag) == second.get(tag) for tag in _PIXELS) and not list(_syntaxes(first, second)):
         return True, "the same bytes"
     try:
-        return _samples(iter_pixels(one), iter_pixels(other))
+        return _samples(iter_pixels(path), iter_pixels(other))
     except Exception as error:  # decoders raise exceptions of any type
         return None, f"other bytes; whether the picture is the same cannot be said: {error}"
 
 
-def _samples(one: Iterator[np.ndarray], other: Iterator[np.ndarray]) -> tuple[bool, str]:
+def _samples(arrays: Iterator[np.ndarray], other: Iterator[np.ndarray]) -> tuple[bool, str]:
     """Frames in step, so that no more than one of each is in memory."""
     frames = changed = samples = 0
     largest = 0.0
-    for first, second in zip_longest(one, other):
+    for first, second in zip_longest(arrays, other):
         if first is None or second is None:
             return False, f"one of them has {frames} frames, the other more"
         frames += 1

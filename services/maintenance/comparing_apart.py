@@ -34,10 +34,10 @@ class Apart:
     pixels: str
 
 
-async def compare_apart(one: Path, other: Path) -> Apart:
+async def compare_apart(path: Path, other: Path) -> Apart:
     """Compare two Part 10 files; cancelling it ends the process. Raises `RefusedDataSet` for a file that cannot be
     read."""
-    command = sys.executable, "-m", "gantry.services.maintenance.comparing_apart", str(one), str(other)
+    command = sys.executable, "-m", "gantry.services.maintenance.comparing_apart", str(path), str(other)
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
@@ -56,13 +56,13 @@ async def compare_apart(one: Path, other: Path) -> Apart:
     return Apart(**answer)
 
 
-def _main(one: str, other: str) -> dict[str, Any]:
+def _main(path: str, other: str) -> dict[str, Any]:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from gantry.services.maintenance.comparing import compare
 
     try:
-        compared = compare(Path(one), Path(other))
+        compared = compare(Path(path), Path(other))
     except (OSError, ValueError, MemoryError) as error:
         # Messages may quote values of the objects.
         return {"error": f"one of them cannot be read as DICOM ({type(error).__name__})"}

@@ -115,13 +115,13 @@ class Completeness:
 
     async def _committed(self) -> dict[str, dict[InstanceKey, InstanceStored]]:
         """By partition, the last events that the indexers committed."""
-        found: dict[str, dict[InstanceKey, InstanceStored]] = {}
+        instances: dict[str, dict[InstanceKey, InstanceStored]] = {}
         for record in await self._log.last_committed(INDEXERS, _INSTANCES):
             event = _stored(record.payload)
             if event is not None:
                 key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-                found.setdefault(event.partition, {})[key] = event
-        return found
+                instances.setdefault(event.partition, {})[key] = event
+        return instances
 
     async def _lacks_everything(self) -> bool:
         if (await self._index.count(DEFAULT_PARTITION))["instances"]:

@@ -42,26 +42,26 @@ class ConflictSide:
 async def sides(index: ReadIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
     """For each SOP Instance UID in conflict, all of its sides, by series and time."""
     async for uids in index.conflicts(partition):
-        async for found in sides_of(index, partition, uids):
-            yield found
+        async for conflict in sides_of(index, partition, uids):
+            yield conflict
 
 
 async def sides_of(index: ReadIndex, partition: str, uids: Sequence[str]) -> AsyncIterator[list[ConflictSide]]:
     """The same for some SOP Instance UIDs, in conflict or not; unknown ones are left out."""
     located = await index.resolve(partition, uids)
     for uid in uids:
-        found: list[ConflictSide] = []
+        conflict: list[ConflictSide] = []
         for location in located.get(uid, ()):
             receipts = await index.receipts(partition, instance_of(location))
-            found += [_side(location, receipt) for receipt in receipts]
-        if found:
-            yield found
+            conflict += [_side(location, receipt) for receipt in receipts]
+        if conflict:
+            yield conflict
 
 
-def in_conflict(found: Sequence[ConflictSide]) -> bool:
+def in_conflict(group: Sequence[ConflictSide]) -> bool:
     """Whether the sides of a SOP Instance UID are different objects, and not one object that was sent more than once.
     Pure."""
-    return any(side.aside for side in found) or sum(1 for side in found if side.current) > 1
+    return any(side.aside for side in group) or sum(1 for side in group if side.current) > 1
 
 
 def _side(location: Location, known: KnownReceipt) -> ConflictSide:

@@ -109,14 +109,14 @@ class DeadLetters:
 async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
     """Which of the receipts have events that the indexers could not apply: they are in no index. Raises
     `DependencyUnavailable`."""
-    found: set[str] = set()
+    failures: set[str] = set()
     async for record in log.replay(_TOPIC):
         letter = _event(record.payload)
         if isinstance(letter, DeadLetter) and letter.group == INDEXERS:
             event = event_of(letter)
             if isinstance(event, InstanceStored) and event.receipt in receipts:
-                found.add(event.receipt)
-    return found
+                failures.add(event.receipt)
+    return failures
 
 
 async def read_into(ledger: Ledger, log: EventLog, since_us: int = 0) -> int:

@@ -60,7 +60,7 @@ class Destruction:
         key_file: Path | None,
         spool: Path,
         clock: Clock,
-        told: Told = lambda *_: None,
+        report: Told = lambda *_: None,
     ) -> None:
         """`spool` is the folder of audit records that never reached the log; they name patients."""
         self._stores = stores
@@ -69,11 +69,11 @@ class Destruction:
         self._key_file = key_file
         self._spool = spool
         self._clock = clock
-        self._told = told
+        self._report = report
 
-    async def run(self, asked: Asked, mark: str) -> Destroyed:
+    async def run(self, requester: Asked, mark: str) -> Destroyed:
         """Destroy everything, or continue to; `mark` is the key of the mark. Raises `DependencyUnavailable`."""
-        done = await self._begin(asked, mark)
+        done = await self._begin(requester, mark)
         for name, store in self._stores.items():
             done.data_keys += await self._empty(name, store, DATA_KEYS)
         if self._key_file is not None:
@@ -90,14 +90,14 @@ class Destruction:
         done.ended_at = self._now()
         return done
 
-    async def _begin(self, asked: Asked, mark: str) -> Destroyed:
+    async def _begin(self, requester: Asked, mark: str) -> Destroyed:
         store = self._stores[HOT]
         if not [stat async for stat in store.list(mark)]:
-            said = {"at": self._now(), "by": asked.by, "reason": asked.reason}
-            await store.put(mark, [json.dumps(said).encode()])
+            fields = {"at": self._now(), "by": requester.by, "reason": requester.reason}
+            await store.put(mark, [json.dumps(fields).encode()])
         (text,) = await store.read([Part(mark, 0, 1 << 16)])
-        said = json.loads(text)
-        return Destroyed(begun_at=said["at"], by=said["by"], reason=said["reason"])
+        fields = json.loads(text)
+        return Destroyed(begun_at=fields["at"], by=fields["by"], reason=fields["reason"])
 
     async def _empty(self, name: str, store: BlobStore, prefix: str, but: str = "") -> int:
         """Remove the objects below a prefix, until a listing shows none. Raises `DependencyUnavailable` if some cannot
@@ -111,7 +111,7 @@ class Destruction:
                         for key in batch:
                             group.create_task(store.delete(key))
                     gone += len(batch)
-                    self._told(name, gone)
+                    self._report(name, gone)
             if gone == before:
                 return gone
         raise DependencyUnavailable("object store", f"some objects of {name} are listed after they were removed")

@@ -69,11 +69,11 @@ class Eraser:
         since: dict[Forsaken, float] = {}
         waiting: dict[str, bool] = {}
         async for page in self._index.forsaken(self._partition):
-            for one in page:
-                since[one] = self._since.get(one, now)
-                due = [correction for correction in one.corrections if not await self._waits(correction, waiting)]
-                if due and now - since[one] >= self._after:
-                    await self._erase(replace(one, corrections=tuple(due)))
+            for leftover in page:
+                since[leftover] = self._since.get(leftover, now)
+                due = [correction for correction in leftover.corrections if not await self._waits(correction, waiting)]
+                if due and now - since[leftover] >= self._after:
+                    await self._erase(replace(leftover, corrections=tuple(due)))
                     erased += len(due)
         for correction in await self._waited_for(waiting):
             with suppress(NotFound, NotUnderstood):
@@ -102,22 +102,22 @@ class Eraser:
         study may have arrived while no process was running."""
         if self._began:
             return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
-        now_ms, found, several = self._clock.now_us() // 1000, list[str](), list[tuple[str, str]]()
+        now_ms, corrections, several = self._clock.now_us() // 1000, list[str](), list[tuple[str, str]]()
         async for key, receipt in keys(
             self._objects, "corrections", self._partition, max(1, now_ms - self._awaited_ms), now_ms
         ):
             if receipt.id not in waiting:
                 several.append((key, receipt.id))
             if len(several) == _READ_TOGETHER:
-                found += await self._had_their_study(several)
+                corrections += await self._had_their_study(several)
                 several = []
-        return found + await self._had_their_study(several)
+        return corrections + await self._had_their_study(several)
 
     async def _had_their_study(self, several: Sequence[tuple[str, str]]) -> list[str]:
         return [
             correction
             for (_, correction), had in zip(
-                several, await asyncio.gather(*(self._had_its_study(*one) for one in several)), strict=True
+                several, await asyncio.gather(*(self._had_its_study(*pair) for pair in several)), strict=True
             )
             if had
         ]
@@ -150,15 +150,17 @@ class Eraser:
                 await self._objects.delete(key)
                 logger.warning("values of a correction that no event names were removed", key=key)
 
-    async def _erase(self, one: Forsaken) -> None:
-        for correction in one.corrections:
+    async def _erase(self, leftover: Forsaken) -> None:
+        for correction in leftover.corrections:
             await self._objects.delete(Receipt(correction).values_key(self._partition))
         await reach(FailPoint.AFTER_COLLECT)
         trace, at = new_trace(), self._clock.now_us()
-        if one.study_instance_uid:
+        if leftover.study_instance_uid:
             await self._log.append(
-                StudyCorrectionsErased(self._partition, trace, one.study_instance_uid, one.corrections, at)
+                StudyCorrectionsErased(self._partition, trace, leftover.study_instance_uid, leftover.corrections, at)
             )
         else:
-            await self._log.append(PatientCorrectionsErased(self._partition, trace, one.patient, one.corrections, at))
-        logger.info("corrections erased", corrections=len(one.corrections))
+            await self._log.append(
+                PatientCorrectionsErased(self._partition, trace, leftover.patient, leftover.corrections, at)
+            )
+        logger.info("corrections erased", corrections=len(leftover.corrections))

@@ -19,31 +19,31 @@ class Families:
     async def of(self, members: Sequence[FatedReceipt]) -> dict[str, list[FatedReceipt]]:
         """For each receipt, all that share its object, including itself: the receipt that the object came with, and
         those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
-        first = {one.receipt: _first(one) for one in members}
+        first = {member.receipt: _first(member) for member in members}
         known: dict[str, FatedReceipt] = {}
         children: dict[str, list[str]] = {}
-        asked = set(first.values())
-        while asked:
-            found = await self._index.fated_receipts(self._partition, sorted(asked))
-            known |= found
-            children |= {receipt: list(successors(receipt, one.fate)) for receipt, one in found.items()}
-            asked = {child for receipt in found for child in children[receipt]} - known.keys()
-        return {one.receipt: _below(first[one.receipt], known, children, one) for one in members}
+        names = set(first.values())
+        while names:
+            parents = await self._index.fated_receipts(self._partition, sorted(names))
+            known |= parents
+            children |= {receipt: list(successors(receipt, member.fate)) for receipt, member in parents.items()}
+            names = {child for receipt in parents for child in children[receipt]} - known.keys()
+        return {member.receipt: _below(first[member.receipt], known, children, member) for member in members}
 
 
-def _first(one: FatedReceipt) -> str:
+def _first(member: FatedReceipt) -> str:
     """The receipt that the object came with."""
-    named = receipt_in_key(one.object_key) if one.object_key else None
-    return one.receipt if named is None else named.id
+    named = receipt_in_key(member.object_key) if member.object_key else None
+    return member.receipt if named is None else named.id
 
 
 def _below(
-    first: str, known: dict[str, FatedReceipt], children: dict[str, list[str]], one: FatedReceipt
+    first: str, known: dict[str, FatedReceipt], children: dict[str, list[str]], member: FatedReceipt
 ) -> list[FatedReceipt]:
-    found, waiting = {one.receipt: one}, [first]
+    family, waiting = {member.receipt: member}, [first]
     while waiting:
         receipt = waiting.pop()
         # Without any decision only its name is known: it is present, and needs its object.
-        found.setdefault(receipt, known.get(receipt) or FatedReceipt(one.instance, receipt, ALIVE))
+        family.setdefault(receipt, known.get(receipt) or FatedReceipt(member.instance, receipt, ALIVE))
         waiting += children.get(receipt, ())
-    return list(found.values())
+    return list(family.values())

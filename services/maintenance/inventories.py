@@ -31,10 +31,13 @@ _TOGETHER = 100
 """Studies of one query: a listing must not stay open for as long as an inventory takes."""
 _OF_STUDIES = frozenset(
     tag
-    for tag, one in ATTRIBUTES.items()
-    if one.vr != "SQ" and (one.level is Level.STUDY or (one.level is Level.PATIENT and not one.computed))
+    for tag, attribute in ATTRIBUTES.items()
+    if attribute.vr != "SQ"
+    and (attribute.level is Level.STUDY or (attribute.level is Level.PATIENT and not attribute.computed))
 )
-_OF_SERIES = frozenset(tag for tag, one in ATTRIBUTES.items() if one.vr != "SQ" and one.level is Level.SERIES)
+_OF_SERIES = frozenset(
+    tag for tag, attribute in ATTRIBUTES.items() if attribute.vr != "SQ" and attribute.level is Level.SERIES
+)
 INVENTORIED = _OF_STUDIES | _OF_SERIES
 """Attributes of studies and series that an inventory has: all that are not sequences."""
 
@@ -55,7 +58,7 @@ class InventoriedStudies:
         place: Cursor = ()
         while True:
             try:
-                page = [one async for some in self._index.find(self._query, place) for one in some]
+                page = [document async for batch in self._index.find(self._query, place) for document in batch]
             except NotUnderstood:
                 raise DependencyUnavailable("search index", "it was rebuilt meanwhile") from None
             for document in page:
@@ -76,26 +79,26 @@ class InventoriedStudies:
         series = await self._series(uid)
         if self._level is InventoryLevel.INSTANCE:
             attributes[NUMBER_OF_STUDY_RELATED_SERIES] = [len(series)]
-            attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [sum(len(one.instances) for one in series)]
+            attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [sum(len(entry.instances) for entry in series)]
         return InventoriedStudy(uid, moment, attributes, tuple(series)) if series else None
 
     async def _series(self, study: str) -> list[InventoriedSeries]:
         condition = {STUDY_INSTANCE_UID: Single((study,))}
-        found: dict[str, dict[int, Any]] = {}
+        series: dict[str, dict[int, Any]] = {}
         async for page in self._index.find(Query(self._query.partition, Level.SERIES, condition)):
             for document in page:
                 uid = str(document.attributes[SERIES_INSTANCE_UID][0])
-                found[uid] = _only(document.attributes, _OF_SERIES)
+                series[uid] = _only(document.attributes, _OF_SERIES)
         if self._level is not InventoryLevel.INSTANCE:
-            return [InventoriedSeries(uid, attributes) for uid, attributes in found.items()]
+            return [InventoriedSeries(uid, attributes) for uid, attributes in series.items()]
         instances: dict[str, list[InventoriedInstance]] = {}
         async for locations in self._index.locate(Query(self._query.partition, Level.STUDY, condition)):
             for location in locations:
                 instances.setdefault(location.series_instance_uid, []).append(self._instance(location))
-        counted = {uid: {NUMBER_OF_SERIES_RELATED_INSTANCES: [len(some)]} for uid, some in instances.items()}
+        counted = {uid: {NUMBER_OF_SERIES_RELATED_INSTANCES: [len(members)]} for uid, members in instances.items()}
         return [
-            InventoriedSeries(uid, {**found.get(uid, {}), **counted[uid]}, tuple(some))
-            for uid, some in instances.items()
+            InventoriedSeries(uid, {**series.get(uid, {}), **counted[uid]}, tuple(members))
+            for uid, members in instances.items()
         ]
 
     def _instance(self, location: Location) -> InventoriedInstance:

@@ -31,21 +31,21 @@ class StudyRejections:
     waiting: list[tuple[Deletion, FatedReceipt]] = field(default_factory=list)
     came: set[tuple[str, InstanceKey]] = field(default_factory=set)
 
-    def add(self, one: FatedReceipt) -> None:
+    def add(self, receipt: FatedReceipt) -> None:
         """Add a receipt with decisions."""
-        at = one.instance.series_instance_uid, one.instance.sop_instance_uid
-        for deletion in one.fate.standing:
-            if is_waiting(one.receipt, deletion, *at):
-                self.waiting.append((deletion, one))
+        at = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
+        for deletion in receipt.fate.standing:
+            if is_waiting(receipt.receipt, deletion, *at):
+                self.waiting.append((deletion, receipt))
             else:
-                self.came.add((deletion.id, one.instance))
+                self.came.add((deletion.id, receipt.instance))
 
     def lapsed(self, now_ms: int, note_first_ms: int) -> list[tuple[Deletion, FatedReceipt]]:
         """The instances that were awaited in vain; times in milliseconds."""
         return [
-            (deletion, one)
-            for deletion, one in self.waiting
-            if (deletion.id, one.instance) not in self.came
+            (deletion, receipt)
+            for deletion, receipt in self.waiting
+            if (deletion.id, receipt.instance) not in self.came
             and Receipt(deletion.id).milliseconds + note_first_ms < now_ms
         ]
 
@@ -71,9 +71,9 @@ class Lapsing:
         async for study, rejections in self._studies():
             now = self._clock.now_us()
             by_note: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
-            for deletion, one in rejections.lapsed(now // 1000, self._note_first_ms):
-                key = one.instance
-                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, one.receipt)
+            for deletion, receipt in rejections.lapsed(now // 1000, self._note_first_ms):
+                key = receipt.instance
+                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, receipt.receipt)
                 by_note[deletion].append(reference)
             for deletion, receipts in by_note.items():
                 await self._withdraw(study, deletion, receipts, now)
@@ -84,12 +84,12 @@ class Lapsing:
         """The rejections by study, in order: pages are ordered by study."""
         study, known = "", StudyRejections()
         async for page in self._index.fated(self._partition):
-            for one in page:
-                if one.instance.study_instance_uid != study:
+            for receipt in page:
+                if receipt.instance.study_instance_uid != study:
                     if known.waiting:
                         yield study, known
-                    study, known = one.instance.study_instance_uid, StudyRejections()
-                known.add(one)
+                    study, known = receipt.instance.study_instance_uid, StudyRejections()
+                known.add(receipt)
         if known.waiting:
             yield study, known
 
@@ -97,9 +97,9 @@ class Lapsing:
         every = tuple(receipts)
         reason = f"{deletion.code}: its note came first, and nothing within the time"
         for start in range(0, len(every), _AT_ONCE):
-            some = every[start : start + _AT_ONCE]
+            batch = every[start : start + _AT_ONCE]
             await self._log.append(
-                InstancesRestored(self._partition, new_trace(), study, (deletion.id,), some, reason, "gantry", now)
+                InstancesRestored(self._partition, new_trace(), study, (deletion.id,), batch, reason, "gantry", now)
             )
         self._metrics.rejections_lapsed.inc(len(every))
         logger.warning(

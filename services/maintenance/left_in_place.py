@@ -41,17 +41,17 @@ class LeftInPlace:
     async def all(self) -> AsyncIterator[Left]:
         """The objects that may be removed, each once. Notes of objects that are gone, or were rewritten by their owner,
         are removed. The index must have followed the whole log. Raises `DependencyUnavailable`."""
-        told: set[tuple[str, str]] = set()
+        places: set[tuple[str, str]] = set()
         async for note, reference in self._objects.left():
             place = reference.store, reference.key
-            if place in told or await self._is_needed(reference):
+            if place in places or await self._is_needed(reference):
                 continue
-            there = await self._is_there(reference)
-            if there is False:
+            is_present = await self._is_there(reference)
+            if is_present is False:
                 await self._objects.forget(note)
                 continue
-            told.add(place)
-            yield Left(*place, reference.size, bool(there))
+            places.add(place)
+            yield Left(*place, reference.size, bool(is_present))
 
     async def _is_there(self, reference: Reference) -> bool | None:
         """Whether the object exists; None if that cannot be determined."""
@@ -75,9 +75,9 @@ class LeftInPlace:
         instances = (await self._index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
         for location in instances:
             receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
-            keys |= {one.object_key for one in receipts}
+            keys |= {receipt.object_key for receipt in receipts}
         async for page in self._index.fated(DEFAULT_PARTITION, "", (uid,)):
-            keys |= {one.object_key for one in page if one.object_key and not one.fate.collected}
+            keys |= {receipt.object_key for receipt in page if receipt.object_key and not receipt.fate.collected}
         for key in keys:
             try:
                 other = await self._objects.reference(key)

@@ -100,8 +100,8 @@ class Ledger:
 
     def all(self) -> list[Letter]:
         """Every letter with its decision, the oldest first."""
-        found = [self._decided(name, described(dead)) for name, dead in self.letters.items()]
-        return sorted(found, key=lambda letter: (letter.failed_at, letter.id))
+        letters = [self._decided(name, described(dead)) for name, dead in self.letters.items()]
+        return sorted(letters, key=lambda letter: (letter.failed_at, letter.id))
 
     def open(self) -> list[Letter]:
         """The letters without a decision."""

@@ -18,7 +18,7 @@ logger = get_logger("restore")
 async def pass_over(log: EventLog, groups: Mapping[str, Sequence[str]]) -> None:
     """For each of `groups` with its topics, commit what is on the log now. If a process is a member already, it reads
     the rest. Raises `DependencyUnavailable`."""
-    passed = await asyncio.gather(*(_pass_over(log, *one) for one in groups.items()))
+    passed = await asyncio.gather(*(_pass_over(log, *item) for item in groups.items()))
     for group, done in zip(groups, passed, strict=True):
         if not done:
             logger.warning(
@@ -32,11 +32,11 @@ async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
     ends = {topic: await log.ends(topic) for topic in topics}
     behind = [
         Record(topic, partition, end - 1, "", b"", 0)
-        for topic, some in ends.items()
-        for partition, end in some.items()
+        for topic, offsets in ends.items()
+        for partition, end in offsets.items()
         if end
     ]
-    if not behind or all([await log.has_passed(group, topic, some) for topic, some in ends.items()]):
+    if not behind or all([await log.has_passed(group, topic, offsets) for topic, offsets in ends.items()]):
         return True
     async with log.consumer(group, topics) as consumer:
         try:
@@ -46,4 +46,4 @@ async def _pass_over(log: EventLog, group: str, topics: Sequence[str]) -> bool:
             return False
         await consumer.commit(behind)
     # Beside another member of a Kafka group only our own partitions are committed.
-    return all([await log.has_passed(group, topic, some) for topic, some in ends.items()])
+    return all([await log.has_passed(group, topic, offsets) for topic, offsets in ends.items()])

@@ -138,16 +138,18 @@ class Reconciler:
             raise DependencyUnavailable("index", "the indexers are behind the log")
 
     async def _segment(self, segment: Segment, state: Reconciled) -> None:
-        events = [event for one in segment.records if one.topic == _INSTANCES and (event := _event(one.payload))]
+        events = [
+            event for record in segment.records if record.topic == _INSTANCES and (event := _event(record.payload))
+        ]
         events = [event for event in events if event.partition == self._partition]
         for start in range(0, len(events), _TOGETHER):
-            some = events[start : start + _TOGETHER]
-            if unknown := await self._unknown(some):
+            batch = events[start : start + _TOGETHER]
+            if unknown := await self._unknown(batch):
                 await self._followed()
                 if unknown := await self._unknown(unknown):
                     await self._drifted(unknown, state)
-            state.events += len(some)
-            await self._pace(len(some))
+            state.events += len(batch)
+            await self._pace(len(batch))
         state.segments += 1
 
     async def _unknown(self, events: Sequence[Event]) -> list[Event]:
@@ -155,9 +157,9 @@ class Reconciler:
         stored = {event.receipt: event for event in events if isinstance(event, InstanceStored)}
         expected = _expected(events)
         receipts = await self._index.receipts_of(self._partition, list({_key(event) for event in stored.values()}))
-        known = {one.receipt for some in receipts.values() for one in some}
-        asked = sorted({receipt for receipt in stored if receipt not in known} | expected.keys())
-        fated = await self._index.fated_receipts(self._partition, asked) if asked else {}
+        known = {receipt.receipt for group in receipts.values() for receipt in group}
+        names = sorted({receipt for receipt in stored if receipt not in known} | expected.keys())
+        fated = await self._index.fated_receipts(self._partition, names) if names else {}
         return [event for event in events if not _is_known(event, known, fated)]
 
     async def _drifted(self, events: Sequence[Event], state: Reconciled) -> None:
@@ -185,12 +187,12 @@ class Reconciler:
         return "unindexed"
 
     def _name(self, event: Event, kind: str, state: Reconciled) -> None:
-        said = {"kind": kind, "name": type(event).__name__, "study": getattr(event, "study_instance_uid", "")}
+        fields = {"kind": kind, "name": type(event).__name__, "study": getattr(event, "study_instance_uid", "")}
         if isinstance(event, InstanceStored):
-            said |= {"instance": event.sop_instance_uid, "receipt": event.receipt, "object_key": event.object_key}
-        logger.error("the index does not know an event", **said, trace=event.trace)
+            fields |= {"instance": event.sop_instance_uid, "receipt": event.receipt, "object_key": event.object_key}
+        logger.error("the index does not know an event", **fields, trace=event.trace)
         if len(state.found) < _NAMED:
-            state.found.append(said)
+            state.found.append(fields)
 
     def _show(self, state: Reconciled) -> None:
         if state.finished_at:
@@ -204,10 +206,10 @@ def _key(event: InstanceStored) -> InstanceKey:
 
 def _expected(events: Sequence[Event]) -> dict[str, Fate]:
     """The decisions of the events, by receipt."""
-    found: dict[str, Fate] = {}
-    for one in decisions_of(events):
-        found[one.receipt] = found.get(one.receipt, ALIVE) | one.fate
-    return found
+    fates: dict[str, Fate] = {}
+    for decision in decisions_of(events):
+        fates[decision.receipt] = fates.get(decision.receipt, ALIVE) | decision.fate
+    return fates
 
 
 def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) -> bool:
@@ -215,15 +217,15 @@ def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) 
         return event.receipt in known or (event.receipt in fated and _is_put_away(fated[event.receipt]))
     if not isinstance(event, Fating):
         return True
-    fates = {receipt: one.fate for receipt, one in fated.items()}
+    fates = {receipt: state.fate for receipt, state in fated.items()}
     return all(
         fates.get(receipt, ALIVE) | fate == fates.get(receipt, ALIVE) for receipt, fate in _expected([event]).items()
     )
 
 
-def _is_put_away(one: FatedReceipt) -> bool:
+def _is_put_away(receipt: FatedReceipt) -> bool:
     """Whether a receipt is rightly not found: it was collected, or is hidden and could be restored."""
-    return one.fate.collected or (one.fate.hidden and bool(one.object_key))
+    return receipt.fate.collected or (receipt.fate.hidden and bool(receipt.object_key))
 
 
 def _event(payload: bytes) -> Event | None:

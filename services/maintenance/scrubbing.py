@@ -33,9 +33,9 @@ class Scrubber:
     def value(self, value: Any, key: str = "") -> Any:
         """The same for plain values, at any depth; those under the name of a secret are removed completely."""
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self.value(one, str(name)) for name, one in value.items()}
+            return {self.text(str(name)): self.value(child, str(name)) for name, child in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
-            return [self.value(one, key) for one in value]
+            return [self.value(child, key) for child in value]
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, bytes):
@@ -47,8 +47,8 @@ class Scrubber:
             return f"{text.partition('=')[0]}=***"
         return self.text(text)
 
-    def _named(self, found: re.Match[str]) -> str:
-        uid = found.group()
+    def _named(self, match: re.Match[str]) -> str:
+        uid = match.group()
         if uid.startswith(_STANDARD):
             return uid
         return f"uid-{blake3(uid.encode(), key=self._key).hexdigest(6)}"

@@ -137,9 +137,11 @@ class Counter:
         of_study = {STUDY_INSTANCE_UID: Single((study,))}
         series = Query(self._partition, Level.SERIES, of_study)
         modalities = {
-            str(one.attributes[SERIES_INSTANCE_UID][0]): str(next(iter(one.attributes.get(MODALITY) or ()), ""))
+            str(document.attributes[SERIES_INSTANCE_UID][0]): str(
+                next(iter(document.attributes.get(MODALITY) or ()), "")
+            )
             async for page in self._index.find(series)
-            for one in page
+            for document in page
         }
         async for page in self._index.locate(Query(self._partition, Level.STUDY, of_study)):
             senders = await self._senders(page)
@@ -153,10 +155,11 @@ class Counter:
     async def _senders(self, locations: list[Location]) -> dict[str, str]:
         """The senders of the current objects, by object key."""
         instances = [
-            InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in locations
+            InstanceKey(location.study_instance_uid, location.series_instance_uid, location.sop_instance_uid)
+            for location in locations
         ]
         receipts = await self._index.receipts_of(self._partition, instances)
-        return {one.object_key: one.sender for some in receipts.values() for one in some}
+        return {receipt.object_key: receipt.sender for group in receipts.values() for receipt in group}
 
 
 def _month(object_key: str) -> str:

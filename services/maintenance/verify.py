@@ -119,19 +119,19 @@ class Verifier:
 
     async def _aside(self, current: Location, receipt: KnownReceipt, state: Verified) -> None:
         """Verify the conflicting objects of an instance, which stay aside until an operator decides."""
-        there = replace(current, object_key=receipt.object_key, digest=receipt.digest, layout=b"", aside=0)
+        place = replace(current, object_key=receipt.object_key, digest=receipt.digest, layout=b"", aside=0)
         try:
             offset = receipt.data_set_offset
             if offset < 0:
                 offset = await data_set_offset_in(self._objects, receipt.object_key)
             length = (await self._objects.stat(receipt.object_key)).size - offset
         except NotFound:
-            await self._found(there, Damage.MISSING, state)
+            await self._found(place, Damage.MISSING, state)
             return
         except Corrupt:
-            await self._found(there, Damage.DAMAGED, state)
+            await self._found(place, Damage.DAMAGED, state)
             return
-        await self._object(replace(there, data_set_offset=offset, data_set_length=max(0, length)), state)
+        await self._object(replace(place, data_set_offset=offset, data_set_length=max(0, length)), state)
 
     async def _object(self, location: Location, state: Verified) -> None:
         try:

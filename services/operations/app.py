@@ -84,9 +84,9 @@ async def build(context: Context) -> RoleParts:
     whereabouts = Whereabouts(context.objects, context.log, context.answers, context.clock, grace=grace)
     where = WherePart(whereabouts, turns)
     board = RouteBoard()
-    told = TopicReader(context.log, TOPICS[RouteRequested].name, context.clock, FORGOTTEN_US / 1e6, board.take)
+    follower = TopicReader(context.log, TOPICS[RouteRequested].name, context.clock, FORGOTTEN_US / 1e6, board.take)
     times = route_times(context.settings.routing)
-    routes = RoutesPart(board, told, context.log, times, context.clock, operators, turns)
+    routes = RoutesPart(board, follower, context.log, times, context.clock, operators, turns)
     parts = [where.parts(), routes.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
     reader = AuditReader(context.objects, context.log, context.answers, context.clock)
     parts += [health.parts(), peers.parts(), AuditPart(reader, context.clock, turns).parts()]

@@ -53,10 +53,10 @@ class AuditPart:
             most=number(request, "most", 500, 5000),
         )
         async with self._turns.turn():
-            found = await self._reader.find(question)
+            result = await self._reader.find(question)
         if form == "fhir":
-            return await said(request, bundle(found.records))
-        return await said(request, {"records": [as_json(record) for record in found.records], "more": found.more})
+            return await said(request, bundle(result.records))
+        return await said(request, {"records": [as_json(record) for record in result.records], "more": result.more})
 
 
 def as_json(record: AuditRecorded) -> dict[str, Any]:

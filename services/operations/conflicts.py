@@ -61,9 +61,9 @@ class ConflictsPart:
         async with self._turns.turn():
             uids, complete = await self._uids(offset + limit)
             page = uids[offset : offset + limit]
-            found = [_conflict(sides) async for sides in sides_of(self._index, DEFAULT_PARTITION, page)]
+            conflicts = [_conflict(sides) async for sides in sides_of(self._index, DEFAULT_PARTITION, page)]
         following = offset + limit if len(uids) > offset + limit else None
-        body = {"conflicts": found, "count": len(uids), "complete": complete, "next": following}
+        body = {"conflicts": conflicts, "count": len(uids), "complete": complete, "next": following}
         return await said(request, body)
 
     async def _uids(self, least: int) -> tuple[list[str], bool]:
@@ -105,22 +105,22 @@ class ConflictsPart:
     async def choose(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Make the object of `receipt` the current one: those with other bytes in its series are deleted. 200, or 202
         if it is not visible everywhere yet; 404, 409 under a hold."""
-        asked = self._operators.deleter(request)
-        done = choose(self._index, self._deletions, path[0], _receipt(await json_body(request)), asked)
+        requester = self._operators.deleter(request)
+        done = choose(self._index, self._deletions, path[0], _receipt(await json_body(request)), requester)
         return await _decided(request, await _found(done))
 
     async def remove(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Delete the object of `receipt`, one of several with one UID. As `choose`."""
-        asked = self._operators.deleter(request)
-        done = give_up(self._index, self._deletions, path[0], _receipt(await json_body(request)), asked)
+        requester = self._operators.deleter(request)
+        done = give_up(self._index, self._deletions, path[0], _receipt(await json_body(request)), requester)
         return await _decided(request, await _found(done))
 
     async def _sides(self, uid: str) -> Sequence[ConflictSide]:
         if not is_uid(uid):
             raise HttpProblem(400, "the instance in the path is not a uid")
-        async for found in sides_of(self._index, DEFAULT_PARTITION, [uid]):
-            if in_conflict(found):
-                return found
+        async for conflict in sides_of(self._index, DEFAULT_PARTITION, [uid]):
+            if in_conflict(conflict):
+                return conflict
         raise HttpProblem(404, "not in conflict: no more than one object has this UID")
 
 

@@ -33,9 +33,13 @@ class Fleet:
         for name in [name for name, report in self.newest.items() if report.at < old]:
             del self.newest[name]
         silent = now - int(silent_after * 1e6)
-        found = [one for one in self.newest.values() if not one.ended and not (one.at < silent and self._replaced(one))]
-        found.sort(key=lambda one: (one.roles, one.process))
-        return [_listed(one, one.at < silent) for one in found]
+        reports = [
+            report
+            for report in self.newest.values()
+            if not report.ended and not (report.at < silent and self._replaced(report))
+        ]
+        reports.sort(key=lambda report: (report.roles, report.process))
+        return [_listed(report, report.at < silent) for report in reports]
 
     def _replaced(self, report: ProcessReported) -> bool:
         return any(
@@ -46,7 +50,7 @@ class Fleet:
 
 def missing(processes: Collection[dict[str, Any]], roles: Collection[str]) -> list[str]:
     """The `roles` that no reporting process has."""
-    played = {role for one in processes if one["state"] != "silent" for role in one["roles"]}
+    played = {role for process in processes if process["state"] != "silent" for role in process["roles"]}
     return sorted(set(roles) - played)
 
 
@@ -62,5 +66,5 @@ def _listed(report: ProcessReported, silent: bool) -> dict[str, Any]:
         "problems": list(report.problems),
         "associations": report.associations,
         "transfers": report.transfers,
-        "spaces": [{"store": one.store, "free": one.free, "size": one.size} for one in report.spaces],
+        "spaces": [{"store": space.store, "free": space.free, "size": space.size} for space in report.spaces],
     }

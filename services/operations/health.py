@@ -69,7 +69,7 @@ class HealthPart:
         self._clock = clock
         self._silent_after = silent_after
         self._turn = asyncio.Lock()
-        self._found: dict[str, tuple[float, Any, str]] = {}
+        self._answers: dict[str, tuple[float, Any, str]] = {}
         self._listeners = 0
 
     def parts(self) -> Parts:
@@ -111,7 +111,7 @@ class HealthPart:
     async def look(self) -> dict[str, Any]:
         """The health of the archive."""
         async with self._turn:
-            found: dict[str, Any] = {"at": self._clock.now_us()}
+            report: dict[str, Any] = {"at": self._clock.now_us()}
             parts: list[tuple[str, float, Callable[[], Awaitable[Any]]]] = [
                 ("processes", EVERY_SECONDS, self._processes),
                 ("lag", EVERY_SECONDS, self._lag),
@@ -121,39 +121,39 @@ class HealthPart:
                 *((name, _SELDOM_SECONDS, self._passed(passes)) for name, passes in self._sources.passes.items()),
             ]
             await asyncio.gather(*(self._part(*part) for part in parts))
-            found |= {name: self._found[name][1] for name, _, _ in parts}
-            found["unknown"] = [
-                f"{name.replace('_', ' ')}: {why}" for name, _, _ in parts if (why := self._found[name][2])
+            report |= {name: self._answers[name][1] for name, _, _ in parts}
+            report["unknown"] = [
+                f"{name.replace('_', ' ')}: {why}" for name, _, _ in parts if (why := self._answers[name][2])
             ]
-            processes = found["processes"] or []
+            processes = report["processes"] or []
             quota = self._sources.quota
-            found["quota"] = None if quota is None else asdict(quota.stand())
-            found["missing"] = missing(processes, EVERY) if processes else []
-            return found
+            report["quota"] = None if quota is None else asdict(quota.stand())
+            report["missing"] = missing(processes, EVERY) if processes else []
+            return report
 
     async def _part(self, name: str, good_for: float, ask: Callable[[], Awaitable[Any]]) -> None:
-        known = self._found.get(name)
+        known = self._answers.get(name)
         now = self._clock.monotonic()
         if known is not None and now - known[0] < good_for * 0.9 and not known[2]:
             return
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                self._found[name] = now, await ask(), ""
+                self._answers[name] = now, await ask(), ""
         except TimeoutError:
-            self._found[name] = now, None, f"no answer within {_PATIENCE_SECONDS:g} s"
+            self._answers[name] = now, None, f"no answer within {_PATIENCE_SECONDS:g} s"
         except GantryError as error:
-            self._found[name] = now, None, str(error)
+            self._answers[name] = now, None, str(error)
 
     async def _processes(self) -> list[dict[str, Any]]:
         await self._sources.reports.read()
         return self._sources.fleet.listed(self._clock.now_us(), self._silent_after)
 
     async def _lag(self) -> list[dict[str, Any]]:
-        found = []
+        lags = []
         for group in self._sources.groups:
             lag = await self._sources.log.lag(group)
-            found += [{"group": group, "topic": topic, "records": records} for topic, records in sorted(lag.items())]
-        return found
+            lags += [{"group": group, "topic": topic, "records": records} for topic, records in sorted(lag.items())]
+        return lags
 
     async def _letters(self) -> int:
         return len((await self._sources.letters.ledger()).open())

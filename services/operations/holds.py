@@ -62,15 +62,15 @@ class HoldsPart:
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """201 with the hold's name when it is in force everywhere, 202 when it will be: on a study, known or not, or
         `on` its patient, with all the patient's studies. 403; 404 for the patient of an unknown study."""
-        asked = self._operators.holder(request)
+        requester = self._operators.holder(request)
         body = await json_body(request) if request.body_exists else {}
         on = body.get("on", "study") if isinstance(body, Mapping) else ""
         if on not in ("study", "patient"):
             raise HttpProblem(400, 'on: "study" or "patient"')
         if on == "study":
-            name = await self._deletions.place_hold(match.study, asked)
+            name = await self._deletions.place_hold(match.study, requester)
         else:
-            name = await self._deletions.place_patient_hold(*await self._patient(match.study), asked)
+            name = await self._deletions.place_patient_hold(*await self._patient(match.study), requester)
         settled = await self._deletions.settle()
         return await said(request, {"hold": name, "settled": settled}, 201 if settled else 202)
 
@@ -85,26 +85,26 @@ class HoldsPart:
 
     async def release(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Release one `hold` of a study or its patient, or all on the study; 404 if there is none."""
-        asked = self._operators.holder(request)
+        requester = self._operators.holder(request)
         hold = request.query.get("hold", "")
         if not hold:
-            return await _released(request, self._deletions.release_holds(match.study, asked))
-        for one in await self._holds.standing(match.study):
-            if hold in one.holds:
-                return await self._release(request, one.holder, hold, asked)
+            return await _released(request, self._deletions.release_holds(match.study, requester))
+        for holder in await self._holds.standing(match.study):
+            if hold in holder.holds:
+                return await self._release(request, holder.holder, hold, requester)
         raise HttpProblem(404, "no such hold stands on this study or its patient")
 
     async def release_listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
         """Release one hold by the names in the list."""
-        asked = self._operators.holder(request)
+        requester = self._operators.holder(request)
         body = await json_body(request)
         names = [body.get(name) for name in ("holder", "hold")] if isinstance(body, Mapping) else []
         if len(names) != 2 or not all(isinstance(name, str) and 0 < len(name) <= 200 for name in names):
             raise HttpProblem(400, "holder, hold: as the list names them")
-        return await self._release(request, str(names[0]), str(names[1]), asked)
+        return await self._release(request, str(names[0]), str(names[1]), requester)
 
-    async def _release(self, request: web.BaseRequest, holder: str, hold: str, asked: Asked) -> web.StreamResponse:
-        return await _released(request, self._deletions.release_hold(holder, hold, asked))
+    async def _release(self, request: web.BaseRequest, holder: str, hold: str, requester: Asked) -> web.StreamResponse:
+        return await _released(request, self._deletions.release_hold(holder, hold, requester))
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
         """All holds in pages of `limit` holders; with `term` those of a study, or of a Patient ID of any issuer."""
@@ -113,14 +113,14 @@ class HoldsPart:
             raise HttpProblem(400, "term: a Study Instance UID or a Patient ID")
         async with self._turns.turn():
             if term:
-                found, following = await self._holds.of(term), None
+                matches, following = await self._holds.of(term), None
             else:
-                found, following = await self._holds.page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
-            return await said(request, {"holds": _told(found), "next": following})
+                matches, following = await self._holds.page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
+            return await said(request, {"holds": _told(matches), "next": following})
 
 
 def _told(holds: Sequence[Hold]) -> list[dict[str, Any]]:
-    return [asdict(one) for one in holds]
+    return [asdict(hold) for hold in holds]
 
 
 async def _released(request: web.BaseRequest, work: Any) -> web.StreamResponse:

@@ -43,13 +43,15 @@ class LettersPart:
         limit, offset = number(request, "limit", 50, 200), number(request, "offset", 0, _MOST_OFFSET, 0)
         async with self._turns.turn():
             ledger = await self._letters.ledger()
-        letters = [one for one in (ledger.all() if state == "all" else ledger.open()) if group in ("", one.group)]
+        letters = [
+            letter for letter in (ledger.all() if state == "all" else ledger.open()) if group in ("", letter.group)
+        ]
         page = letters[::-1][offset : offset + limit]
         following = offset + limit if offset + limit < len(letters) else None
         return await said(
             request,
             {
-                "letters": [asdict(one) for one in page],
+                "letters": [asdict(letter) for letter in page],
                 "count": len(letters),
                 "open": len(letters) if state == "open" else len(ledger.open()),
                 "next": following,
@@ -76,10 +78,10 @@ class LettersPart:
 
     async def discard(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Decide that the event is not to be applied, for a reason. 404."""
-        asked = self._operators.operator(request)
+        requester = self._operators.operator(request)
         async with self._turns.turn():
             letter = _named(await self._letters.ledger(), path[0])
-            await self._letters.discard(letter, asked.reason, asked.by)
+            await self._letters.discard(letter, requester.reason, requester.by)
             ledger = await self._letters.ledger()
         return await said(request, asdict(_described(ledger, letter)))
 
@@ -92,4 +94,4 @@ def _named(ledger: Ledger, name: str) -> DeadLetter:
 
 
 def _described(ledger: Ledger, letter: DeadLetter) -> Letter:
-    return next(one for one in ledger.all() if ledger.letters[one.id] == letter)
+    return next(candidate for candidate in ledger.all() if ledger.letters[candidate.id] == letter)

@@ -166,5 +166,5 @@ def _described(title: str, in_file: KnownPeer | None, stands: AddedPeer | None) 
 
 def _of_api(stands: AddedPeer) -> dict[str, Any]:
     entry = json.loads(stands.entry) if stands.peer is None else fields_of(stands.peer)
-    told = {"entry": entry, "version": stands.change, "by": stands.by, "reason": stands.reason, "at": stands.at}
-    return told if stands.peer is not None else {**told, "why_not": "its entry is of a newer release of Gantry"}
+    document = {"entry": entry, "version": stands.change, "by": stands.by, "reason": stands.reason, "at": stands.at}
+    return document if stands.peer is not None else {**document, "why_not": "its entry is of a newer release of Gantry"}

@@ -75,20 +75,20 @@ class PeersPart:
             for title, caller in callers.items()
             if title not in titles
         ]
-        refused = sorted(self._seen.refused.values(), key=lambda one: -one.at)
+        refused = sorted(self._seen.refused.values(), key=lambda caller: -caller.at)
         body = {
             "ours": self._ours,
-            "peers": listed + sorted(others, key=lambda one: str(one["ae_title"])),
+            "peers": listed + sorted(others, key=lambda peer: str(peer["ae_title"])),
             "refused": [
                 {
-                    "ae_title": one.title,
-                    "called": one.called,
-                    "address": one.address,
-                    "why": one.why,
-                    "at": one.at,
-                    "times": one.times,
+                    "ae_title": caller.title,
+                    "called": caller.called,
+                    "address": caller.address,
+                    "why": caller.why,
+                    "at": caller.at,
+                    "times": caller.times,
                 }
-                for one in refused[:200]
+                for caller in refused[:200]
             ],
         }
         return await said(request, body)
@@ -129,7 +129,7 @@ def _known(peer: KnownPeer) -> dict[str, Any]:
         "known": True,
         "host": peer.host,
         "port": peer.port,
-        "from": [str(one) for one in peer.addresses],
+        "from": [str(network) for network in peer.addresses],
         "may": sorted(peer.may),
         "move_destination": peer.move_destination,
         "tls": peer.tls,

@@ -66,8 +66,8 @@ class RetentionPart:
             sizes = await self._sizes(page.studies)
         body = {
             "by": by.isoformat(),
-            "rules": [_rule(one) for one in self._settings],
-            "studies": [_study(one, sizes.get(one.uid)) for one in page.studies],
+            "rules": [_rule(rule) for rule in self._settings],
+            "studies": [_study(study, sizes.get(study.uid)) for study in page.studies],
             "examined": page.examined,
             "next": None if page.next is None else cursor_of(page.next),
         }
@@ -81,18 +81,18 @@ class RetentionPart:
 
     async def _sizes(self, studies: Sequence[RetainedStudy]) -> dict[str, int]:
         """Bytes of the current objects, of as many studies as there is time for."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         try:
             async with asyncio.timeout(_SIZE_SECONDS):
                 for study in studies:
                     query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study.uid,))})
-                    found[study.uid] = sum(
+                    sizes[study.uid] = sum(
                         [at.data_set_offset + at.data_set_length async for p in self._index.locate(query) for at in p]
                     )
         except TimeoutError:
-            if found:
-                found.popitem()  # it may be incomplete
-        return found
+            if sizes:
+                sizes.popitem()  # it may be incomplete
+        return sizes
 
 
 def _study(study: RetainedStudy, size: int | None) -> dict[str, Any]:

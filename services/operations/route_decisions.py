@@ -19,11 +19,11 @@ async def give_up(log: EventLog, clock: Clock, states: Iterable[RouteState], by:
     names = []
     at = clock.now_us()
     for state in states:
-        one = state.requested
+        route = state.requested
         numbers = len(state.taken), state.left or 0
-        of = one.partition, one.trace, one.study_instance_uid, one.route
-        await log.append(RouteEnded(*of, CANCELLED, *numbers, "", at, by))
-        names.append(one.route)
+        identity = route.partition, route.trace, route.study_instance_uid, route.route
+        await log.append(RouteEnded(*identity, CANCELLED, *numbers, "", at, by))
+        names.append(route.route)
     return names
 
 
@@ -40,4 +40,4 @@ async def send_again(log: EventLog, clock: Clock, states: Iterable[RouteState], 
         made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
     if made:
         await log.append(*made)
-    return [one.route for one in made if isinstance(one, RouteRequested)]
+    return [event.route for event in made if isinstance(event, RouteRequested)]

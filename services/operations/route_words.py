@@ -31,16 +31,16 @@ class WaitingTimes:
         return moment(at) if at else ""
 
 
-def what_goes(one: RouteRequested) -> str:
+def what_goes(route: RouteRequested) -> str:
     """What is sent to the destination."""
-    return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
+    return f"objects, de-identified by {route.deidentify}" if route.deidentify else route.kind or "objects"
 
 
-def because_of(one: RouteRequested) -> str:
+def because_of(route: RouteRequested) -> str:
     """The rule, or the requester of the C-MOVE."""
-    if one.kind == PREFETCH:
-        return f"{one.rule}, order {one.requestor}"
-    return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
+    if route.kind == PREFETCH:
+        return f"{route.rule}, order {route.requestor}"
+    return f"C-MOVE of {route.requestor}" if route.kind == MOVE else route.rule
 
 
 def open_state(state: RouteState, opens: int) -> str:
@@ -54,27 +54,27 @@ def open_state(state: RouteState, opens: int) -> str:
 
 def as_json(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
     """All details of a route."""
-    one = state.requested
+    route = state.requested
     return {
-        "route": one.route,
-        "study": None if one.kind in STEP_KINDS or one.kind in PATIENT_KINDS else one.study_instance_uid,
-        "step": one.study_instance_uid if one.kind in STEP_KINDS else None,
-        "patient": one.study_instance_uid if one.kind in PATIENT_KINDS else None,
-        "destination": one.destination,
-        "kind": one.kind or "objects",
-        "rule": one.rule,
-        "since": moment(one.at),
-        "requestor": one.requestor or None,
-        "asked": one.asked or None,
+        "route": route.route,
+        "study": None if route.kind in STEP_KINDS or route.kind in PATIENT_KINDS else route.study_instance_uid,
+        "step": route.study_instance_uid if route.kind in STEP_KINDS else None,
+        "patient": route.study_instance_uid if route.kind in PATIENT_KINDS else None,
+        "destination": route.destination,
+        "kind": route.kind or "objects",
+        "rule": route.rule,
+        "since": moment(route.at),
+        "requestor": route.requestor or None,
+        "asked": route.asked or None,
         "left": state.left,
         "state": state.outcome or open_state(state, waiting.opens(state)),
         "attempts": state.attempts,
         "next": waiting.next(state) or None,
         "completed": state.completed,
         "failed": state.failed,
-        "deidentified_by": one.deidentify or None,
+        "deidentified_by": route.deidentify or None,
         "withheld": state.withheld,
         "reasons": dict(state.reasons),
         "why": state.why,
-        "by": state.by or one.by,
+        "by": state.by or route.by,
     }

@@ -71,12 +71,12 @@ class RoutesPart:
         return await said(
             request,
             {
-                "routes": [_told(one, waiting) for one in routes[offset : offset + limit]],
+                "routes": [_told(state, waiting) for state in routes[offset : offset + limit]],
                 "count": len(routes),
                 "next": offset + limit if offset + limit < len(routes) else None,
-                "waiting": sum(one.waiting for one in destinations),
-                "failed": sum(one.failed for one in destinations),
-                "destinations": [asdict(one) for one in destinations],
+                "waiting": sum(destination.waiting for destination in destinations),
+                "failed": sum(destination.failed for destination in destinations),
+                "destinations": [asdict(destination) for destination in destinations],
             },
         )
 
@@ -96,17 +96,17 @@ class RoutesPart:
         return await said(request, {"requested": await send_again(self._log, self._clock, chosen, by)})
 
     async def _chosen(
-        self, request: web.BaseRequest, of: Callable[[str], Sequence[RouteState]]
+        self, request: web.BaseRequest, lookup: Callable[[str], Sequence[RouteState]]
     ) -> Sequence[RouteState]:
         names, destination = _wanted(await json_body(request))
         async with self._turns.turn():
             await self._reader.read()
-        found = of(destination)
+        states = lookup(destination)
         if names:
-            found = [one for one in found if one.requested.route in names]
-        if not found or len(found) < len(names):
+            states = [state for state in states if state.requested.route in names]
+        if not states or len(states) < len(names):
             raise HttpProblem(404, "no such route is in a state for that any more: look again")
-        return found[:_MOST_AT_ONCE]
+        return states[:_MOST_AT_ONCE]
 
 
 def _wanted(body: Any) -> tuple[frozenset[str], str]:
@@ -115,11 +115,11 @@ def _wanted(body: Any) -> tuple[frozenset[str], str]:
         names, destination = body.get("routes"), body.get("destination")
         if isinstance(destination, str) and 0 < len(destination) <= 256:
             return frozenset(), destination
-        if isinstance(names, list) and 0 < len(names) <= _MOST_AT_ONCE and all(isinstance(one, str) for one in names):
+        if isinstance(names, list) and 0 < len(names) <= _MOST_AT_ONCE and all(isinstance(name, str) for name in names):
             return frozenset(names), ""
     raise HttpProblem(400, f'the body is {{"routes": [NAME, …]}}, at most {_MOST_AT_ONCE}, or {{"destination": NAME}}')
 
 
 def _told(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
-    one = state.requested
-    return {**as_json(state, waiting), "at": one.at, "next_at": waiting.next_us(state), "ended_at": state.ended_at}
+    route = state.requested
+    return {**as_json(state, waiting), "at": route.at, "next_at": waiting.next_us(state), "ended_at": state.ended_at}

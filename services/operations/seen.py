@@ -76,13 +76,13 @@ class Seen:
         refused.times += event.times
         refused.at = max(refused.at, event.at)
         if len(self.refused) > _MOST_REFUSED:
-            del self.refused[min(self.refused, key=lambda one: self.refused[one].at)]
+            del self.refused[min(self.refused, key=lambda caller: self.refused[caller].at)]
 
     def forget(self, now: int) -> None:
         """Drop everything older than the retention of the records."""
         first = now - DAYS * _DAY_US
-        self.callers = {title: one for title, one in self.callers.items() if one.at >= first}
-        self.refused = {key: one for key, one in self.refused.items() if one.at >= first}
+        self.callers = {title: caller for title, caller in self.callers.items() if caller.at >= first}
+        self.refused = {key: caller for key, caller in self.refused.items() if caller.at >= first}
         for caller in self.callers.values():
             for day in [day for day in caller.bytes_by_day if day < first // _DAY_US]:
                 del caller.bytes_by_day[day]
@@ -92,7 +92,7 @@ class Seen:
         before."""
         today = now // _DAY_US
         week = range(today - 7, today)
-        found = [
+        rows = [
             {
                 "ae_title": title,
                 "today": caller.bytes_by_day[today],
@@ -101,7 +101,7 @@ class Seen:
             for title, caller in self.callers.items()
         ]
         return sorted(
-            (one for one in found if one["today"] or one["week"]), key=lambda one: -(one["week"] + one["today"])
+            (row for row in rows if row["today"] or row["week"]), key=lambda row: -(row["week"] + row["today"])
         )
 
 

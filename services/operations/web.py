@@ -39,19 +39,19 @@ class OperationsService:
         wanted = "GET" if request.method == "HEAD" else request.method
         methods = []
         for method, shape, part in self._parts:
-            found = _fit(shape, match.rest)
-            if found is not None and method == wanted:
-                return await part(request, found)
-            methods += [method] if found is not None else []
+            arguments = _fit(shape, match.rest)
+            if arguments is not None and method == wanted:
+                return await part(request, arguments)
+            methods += [method] if arguments is not None else []
         if methods:
             raise HttpProblem(405, f"{request.method} is not a method of this resource", {"Allow": ", ".join(methods)})
         raise HttpProblem(404, "no such resource")
 
 
 def _fit(shape: list[str], path: tuple[str, ...]) -> tuple[str, ...] | None:
-    if len(shape) != len(path) or not all(part in ("{}", given) for part, given in zip(shape, path, strict=True)):
+    if len(shape) != len(path) or not all(part in ("{}", text) for part, text in zip(shape, path, strict=True)):
         return None
-    return tuple(given for part, given in zip(shape, path, strict=True) if part == "{}")
+    return tuple(text for part, text in zip(shape, path, strict=True) if part == "{}")
 
 
 async def said(

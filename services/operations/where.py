@@ -35,15 +35,15 @@ class WherePart:
         if not term or len(term) > _LONGEST_TERM or not term.isprintable():
             raise HttpProblem(400, "term: an accession number, a Patient ID, or the UID of a study, series or instance")
         async with self._turns.turn():
-            found = await self._whereabouts.search(term)
-        return await said(request, as_json(found))
+            result = await self._whereabouts.search(term)
+        return await said(request, as_json(result))
 
 
-def as_json(found: Found) -> dict[str, Any]:
+def as_json(result: Found) -> dict[str, Any]:
     """As in `gantry where --json`, with the lines and the advice of each study."""
-    accounts = [_account(account) for account in found.accounts]
-    rest = {"more": found.more, "behind": found.behind, "dead": found.dead, "merged": found.merged}
-    return {"accounts": accounts, **rest, "partly": found.partly}
+    accounts = [_account(account) for account in result.accounts]
+    rest = {"more": result.more, "behind": result.behind, "dead": result.dead, "merged": result.merged}
+    return {"accounts": accounts, **rest, "partly": result.partly}
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class OrderDesk:
 
     async def change(self, change: OrderChange) -> Verdict[Order]:
         """Set attributes of an order and of its steps. Refused if the order does not exist or is cancelled."""
-        steps = {step: None if some is None else dict(some) for step, some in change.steps.items()}
+        steps = {step: None if attributes is None else dict(attributes) for step, attributes in change.steps.items()}
         event = OrderChanged(*self._about(change), attributes=pack(change.attributes), step_attributes=pack(steps))
         return await self._of_order(event)
 

@@ -33,7 +33,7 @@ class StudyLinking:
         self._corrections = corrections
         self._orders = orders
 
-    async def link(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
+    async def link(self, key: str, study: str, requester: Asked, source: str) -> Verdict[Order]:
         """From now on the study shows patient, accession number and request of the order, and the order's steps have
         the state of the steps performed for the study. Raises `NotFound` if one of them does not exist, `Conflicting`
         for a study that is linked to another order or an order that is cancelled, `NotUnderstood` for an order without
@@ -47,15 +47,15 @@ class StudyLinking:
         if order.cancelled:
             raise Conflicting("the order is cancelled; it can be placed again")
         patient = PatientIdentity(*patient_of(order))
-        made = await self._corrections.assign_study(study, patient, asked, _said(order))
-        link = StudyLink(key, study, source, made.correction, asked.reason, trace=asked.trace)
+        made = await self._corrections.assign_study(study, patient, requester, _said(order))
+        link = StudyLink(key, study, source, made.correction, requester.reason, trace=requester.trace)
         verdict = await self._desk.link(link)
         if not verdict.accepted:  # it was cancelled or linked while we corrected the study
-            await self._corrections.withdraw_from_study(study, made.correction, asked)
+            await self._corrections.withdraw_from_study(study, made.correction, requester)
             raise Conflicting(verdict.reason)
         return verdict
 
-    async def unlink(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
+    async def unlink(self, key: str, study: str, requester: Asked, source: str) -> Verdict[Order]:
         """The study and the order have their previous values again. Raises `NotFound` for a study that is not linked to
         the order, `DependencyUnavailable`."""
         order = await self._order(key)
@@ -63,17 +63,17 @@ class StudyLinking:
             raise NotFound("the study is not linked to this order")
         # The correction may be undone already: by `gantry uncorrect`, by us before a crash, or erased with the study.
         with suppress(NotFound):
-            await self._corrections.withdraw_from_study(study, order.linked[study], asked)
-        verdict = await self._desk.unlink(StudyUnlink(key, study, source, asked.reason, trace=asked.trace))
+            await self._corrections.withdraw_from_study(study, order.linked[study], requester)
+        verdict = await self._desk.unlink(StudyUnlink(key, study, source, requester.reason, trace=requester.trace))
         if not verdict.accepted:
             raise Conflicting(verdict.reason)
         return verdict
 
     async def _order(self, key: str) -> Order:
-        found = await self._orders.order(DEFAULT_PARTITION, key)
-        if found is None:
+        record = await self._orders.order(DEFAULT_PARTITION, key)
+        if record is None:
             raise NotFound("there is no such order")
-        return found[0]
+        return record[0]
 
 
 def _said(order: Order) -> Values:

@@ -73,28 +73,28 @@ class Outliving:
         """Erase what is due now. Returns how many orders and performed steps that were. Raises
         `DependencyUnavailable`."""
         erased = await self._by_age() if self._keep_days else 0
-        forsaken = [one async for one in self._forsaken(self._all())]
+        forsaken = [record async for record in self._forsaken(self._all())]
         if forsaken:
             await self._clock.sleep(self._erase_after)
-            async for one in self._forsaken(_each(forsaken)):
-                erased += await self._erase(one, OF_STUDIES)
+            async for record in self._forsaken(_each(forsaken)):
+                erased += await self._erase(record, OF_STUDIES)
         return erased
 
     async def _by_age(self) -> int:
         before_us, day = day_before(self._clock.now_us(), self._keep_days)
-        due = [one async for page in self._orders.aged(DEFAULT_PARTITION, before_us, day) for one in page]
+        due = [record async for page in self._orders.aged(DEFAULT_PARTITION, before_us, day) for record in page]
         erased = 0
-        for one in due:
-            erased += await self._erase(one, OF_AGE)
+        for record in due:
+            erased += await self._erase(record, OF_AGE)
         return erased
 
-    async def _erase(self, one: Aged, reason: str) -> bool:
+    async def _erase(self, record: Aged, reason: str) -> bool:
         await self._clock.sleep(self._pause)
         try:
-            if one.order:
-                await self._erasing.erase(one.order, SOURCE, reason, even_started=reason == OF_AGE)
+            if record.order:
+                await self._erasing.erase(record.order, SOURCE, reason, even_started=reason == OF_AGE)
             else:
-                await self._erasing.erase_performed(one.performed, SOURCE, reason)
+                await self._erasing.erase_performed(record.performed, SOURCE, reason)
         except (Held, Conflicting, NotFound):
             return False  # it stays as long as the hold is in force; or another process erased it first
         return True
@@ -110,27 +110,27 @@ class Outliving:
             for step in page:
                 yield Aged(performed=step.uid)
 
-    async def _forsaken(self, some: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
+    async def _forsaken(self, records: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
         """Finished orders and steps with at least one study that is gone, and none that is stored."""
         if not await has_followed(self._log, self._clock, _PATIENCE):
             raise DependencyUnavailable("index", "the indexers are behind")
-        async for one in some:
-            studies = await self._studies_of(one)
+        async for record in records:
+            studies = await self._studies_of(record)
             if studies:
                 await self._clock.sleep(self._pause)
                 if await self._are_gone(studies):
-                    yield one
+                    yield record
 
-    async def _studies_of(self, one: Aged) -> Sequence[str]:
+    async def _studies_of(self, record: Aged) -> Sequence[str]:
         """The studies of a finished order or step; empty if it is not finished."""
-        if one.performed:
-            step = await self._orders.performed(DEFAULT_PARTITION, one.performed)
+        if record.performed:
+            step = await self._orders.performed(DEFAULT_PARTITION, record.performed)
             return studies_of(None, [step]) if step is not None and step.state in FINAL else ()
         _, today = day_before(self._clock.now_us(), 0)
-        standing = await self._orders.order(DEFAULT_PARTITION, one.order)
+        standing = await self._orders.order(DEFAULT_PARTITION, record.order)
         if standing is None or not is_over(*standing, today):
             return ()
-        return studies_of(standing[0], await self._orders.performed_alone(DEFAULT_PARTITION, one.order))
+        return studies_of(standing[0], await self._orders.performed_alone(DEFAULT_PARTITION, record.order))
 
     async def _are_gone(self, studies: Iterable[str]) -> bool:
         gone = False
@@ -145,6 +145,6 @@ class Outliving:
         return gone
 
 
-async def _each(some: Iterable[Aged]) -> AsyncIterator[Aged]:
-    for one in some:
-        yield one
+async def _each(records: Iterable[Aged]) -> AsyncIterator[Aged]:
+    for record in records:
+        yield record

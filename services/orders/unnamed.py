@@ -50,8 +50,8 @@ class UnnamedValues:
         """Remove values that are older than a day. Returns how many there were. Removes none while this process has not
         read the whole log. Raises `DependencyUnavailable`, `Corrupt` for a damaged segment."""
         now_ms = self._clock.now_us() // 1000
-        found = keys(self._objects, ORDER_VALUES, DEFAULT_PARTITION, now_ms - _LOOKED_AT_MS, now_ms)
-        old = [key async for key, receipt in found if receipt.milliseconds <= now_ms - _DAY_MS]
+        entries = keys(self._objects, ORDER_VALUES, DEFAULT_PARTITION, now_ms - _LOOKED_AT_MS, now_ms)
+        old = [key async for key, receipt in entries if receipt.milliseconds <= now_ms - _DAY_MS]
         if not old or not await self._knows_all():
             return 0
         named = await self._orders.named_objects(old)

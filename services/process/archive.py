@@ -215,7 +215,7 @@ class Archive:
             if role in self.roles:
                 parts = self._take(await build_role(role, context), seen_by_views=role is not Role.INGEST)
                 # Those of ingest look at everything: what is there already decides on what comes.
-                services += parts if role is Role.INGEST else [SeeingService(one, self.peers.sight) for one in parts]
+                services += parts if role is Role.INGEST else [SeeingService(part, self.peers.sight) for part in parts]
         if Role.RETRIEVE in self.roles:
             self._take(await build_copies(context))
         if Role.INGEST in self.roles:

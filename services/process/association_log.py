@@ -149,10 +149,10 @@ class NetworkObserver:
         """The span around all requests of an association, and around what became of its objects."""
         if self._tracer is not None and self._tracer.tells:
             now, titles = self._tracer.clock.now_us(), (association.calling_ae_title, association.called_ae_title)
-            told: Attributes = {"calling": titles[0], "called": titles[1], "peer": association.peer_address}
-            told |= {"outcome": outcome, "role": self._role}
+            attributes: Attributes = {"calling": titles[0], "called": titles[1], "peer": association.peer_address}
+            attributes |= {"outcome": outcome, "role": self._role}
             self._tracer.tell(
-                Span("association", association.trace, "", now - int(seconds * 1e6), now, told, served=True)
+                Span("association", association.trace, "", now - int(seconds * 1e6), now, attributes, served=True)
             )
 
     def _record_refused(self, request: AssociateRequest, reject: AssociateReject, peer: str, times: int) -> None:

@@ -119,21 +119,21 @@ class RequestAudit:
 def _login(login: LoginOutcome, address: str) -> Entry:
     """PS3.15 A.5.3.13: somebody logged in or out in a browser, or did not succeed."""
     kind, outcome = Kind.LOGOUT if login.out else Kind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
-    who, about = requestor_kind(login.name), tuple(map(AuditedInstances, login.studies))
-    return Entry(kind, login.by, login.name, who, address, outcome=outcome, why=login.why, objects=about)
+    requestor, about = requestor_kind(login.name), tuple(map(AuditedInstances, login.studies))
+    return Entry(kind, login.by, login.name, requestor, address, outcome=outcome, why=login.why, objects=about)
 
 
 def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> Entry:
     """PS3.15 A.5.3.11, with the reason as what is said of the alert."""
     opened = begun.override
     about = AuditedInstances(opened.study, patient_id=opened.patient, issuer=opened.issuer)
-    operation, who = f"open {opened.kind}", requestor_kind(name)
-    return Entry(Kind.OVERRIDE, operation, name, who, address, why=begun.reason, trace=trace, objects=(about,))
+    operation, requestor = f"open {opened.kind}", requestor_kind(name)
+    return Entry(Kind.OVERRIDE, operation, name, requestor, address, why=begun.reason, trace=trace, objects=(about,))
 
 
 def _by_override(caller: Caller, study: str) -> str:
     """What a record says of a request that is answered to somebody with overrides."""
-    if study and any(one.study == study for one in caller.overrides):
+    if study and any(override.study == study for override in caller.overrides):
         return "opened by an override"
     return "an override is in force" if caller.overrides else ""
 

@@ -84,22 +84,22 @@ class ProvenOrigins:
         self._refused = refused
         self._port = port
 
-    def check_header(self, header: bytes, here: tuple[str, int]) -> None:
-        """For a PROXY header that names a peer, of a connection to `here`. Raises `OriginRefused`."""
+    def check_header(self, header: bytes, endpoint: tuple[str, int]) -> None:
+        """For a PROXY header that names a peer, of a connection to `endpoint`. Raises `OriginRefused`."""
         claim, proof = claim_and_proof(header)
         try:
             self._judge.judge(self._key.accepted, Claim.CONNECTION, claim, proof, self._clock.now_us())
             address, port = destination_of(header)
             # Each process remembers its own nonces: a header for another one must not be accepted here.
-            if port != here[1] or not same_address(address, here[0]):
+            if port != endpoint[1] or not same_address(address, endpoint[0]):
                 raise OriginRefused("destination", f"the proof is for port {port} of {address}, not for this one")
         except OriginRefused as refused:
             self._refused(self._port, refused.kind)
             raise
 
-    def check_request(self, method: str, target: str, forwarded: str, proof: str, here: tuple[str, int]) -> None:
+    def check_request(self, method: str, target: str, forwarded: str, proof: str, endpoint: tuple[str, int]) -> None:
         """For a request that names its client in X-Forwarded-For. Raises `OriginRefused`."""
-        claim = request_claim(method, target, forwarded, here_or_there(here))
+        claim = request_claim(method, target, forwarded, here_or_there(endpoint))
         try:
             keys, now_us = self._key.accepted, self._clock.now_us()
             self._judge.judge(keys, Claim.REQUEST, claim, proof_of_text(proof), now_us)

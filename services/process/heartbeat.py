@@ -89,9 +89,9 @@ class Heartbeat:
 
 def _spaces(folders: Mapping[str, Path]) -> tuple[StoreSpace, ...]:
     """May block for as long as a file system does."""
-    found = []
+    spaces = []
     for store, folder in folders.items():
         with suppress(OSError):
-            there = os.statvfs(folder)
-            found.append(StoreSpace(store, there.f_bavail * there.f_frsize, there.f_blocks * there.f_frsize))
-    return tuple(found)
+            stats = os.statvfs(folder)
+            spaces.append(StoreSpace(store, stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize))
+    return tuple(spaces)

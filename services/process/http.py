@@ -104,8 +104,8 @@ class HttpServer(WebServer):
         self._not_taking = not_taking
         self._checks = checks
         self._fresh = fresh or {}
-        self._found: list[str] = []
-        self._found_at = float("-inf")
+        self._problems: list[str] = []
+        self._checked_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
         paths = {
             "/healthz": self._health,
@@ -171,7 +171,7 @@ class HttpServer(WebServer):
 
     def suspect(self) -> None:
         """A request found a store unavailable: the cached result of the checks is dropped."""
-        self._found_at = float("-inf")
+        self._checked_at = float("-inf")
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
         problems = await self.problems()
@@ -188,16 +188,16 @@ class HttpServer(WebServer):
     async def _asked(self) -> list[str]:
         """The last result of the store checks if it is recent enough, else that of a new check."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._found_at >= (_BAD_FOR if self._found else _GOOD_FOR):
+        if loop.time() - self._checked_at >= (_BAD_FOR if self._problems else _GOOD_FOR):
             if self._checking is None:
                 self._checking = loop.create_task(self._ask())
             await asyncio.shield(self._checking)
-        return self._found
+        return self._problems
 
     async def _ask(self) -> None:
         try:
-            self._found = await _all(self._checks)
-            self._found_at = asyncio.get_running_loop().time()
+            self._problems = await _all(self._checks)
+            self._checked_at = asyncio.get_running_loop().time()
         finally:
             self._checking = None
 

@@ -22,7 +22,7 @@ class InPlaceStores:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._named = {one.name: one for one in settings.storage.in_place}
+        self._named = {store.name: store for store in settings.storage.in_place}
         self._opened: dict[str, ForeignStore] = {}
         self._turn = asyncio.Lock()
 

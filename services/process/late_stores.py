@@ -124,8 +124,8 @@ class LateBlobStore:
         await self._late.get().bring_back(key)
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
-        async for found in self._late.get().list(prefix):
-            yield found
+        async for stat in self._late.get().list(prefix):
+            yield stat
 
     async def sweep_unfinished(self, older_than: float) -> int:
         return await self._late.get().sweep_unfinished(older_than)

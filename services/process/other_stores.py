@@ -26,9 +26,11 @@ Check = Callable[[], Awaitable[None]]
 def other_stores(settings: Settings, stores: Stores) -> dict[str, Check]:
     """How each of them is looked at, by its name in the settings."""
     tiers = {} if stores.tiers is None else stores.tiers.stores
-    checks: dict[str, Check] = {one.name: tiers[one.name].check for one in settings.tiers.stores if one.name in tiers}
-    for one in settings.storage.in_place:
-        checks[one.name] = _in_place(stores, one.name)
+    checks: dict[str, Check] = {
+        store.name: tiers[store.name].check for store in settings.tiers.stores if store.name in tiers
+    }
+    for store in settings.storage.in_place:
+        checks[store.name] = _in_place(stores, store.name)
     return checks
 
 

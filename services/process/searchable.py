@@ -22,7 +22,7 @@ logger = get_logger("index")
 
 def searchable(settings: Settings) -> AttributeTable:
     """The attributes for which an index is created. Raises `ConfigError` for an attribute that cannot be searched."""
-    added = [_attribute(one) for one in settings.index.attributes]
+    added = [_attribute(attribute) for attribute in settings.index.attributes]
     if len(added) > _MOST:
         raise ConfigError(_SETTING, None, f"more than {_MOST} attributes")
     tags = [attribute.tag for attribute in added]
@@ -37,44 +37,44 @@ async def say_what_is_missing(settings: Settings, index: SearchIndex) -> None:
     unavailable."""
     wanted = searchable(settings)
     try:
-        there = await index.attributes()
+        table = await index.attributes()
     except DependencyUnavailable:
         return
-    names = [attribute.keyword for attribute in wanted.added if attribute not in there.added]
-    gone = [attribute.keyword for attribute in there.added if attribute not in wanted.added]
+    names = [attribute.keyword for attribute in wanted.added if attribute not in table.added]
+    gone = [attribute.keyword for attribute in table.added if attribute not in wanted.added]
     if names or gone:
         logger.warning(
             "the search index was made for other attributes: run `gantry reindex`", not_yet=names, no_longer=gone
         )
 
 
-def _attribute(given: SearchableAttribute) -> Attribute:
-    tag = _tag(given.attribute)
+def _attribute(setting: SearchableAttribute) -> Attribute:
+    tag = _tag(setting.attribute)
     if tag is None:
-        raise _refusal(given, "is neither a keyword nor a number like 0010,21C0")
+        raise _refusal(setting, "is neither a keyword nor a number like 0010,21C0")
     if tag & 0x10000:
-        return _private(given, tag)
-    if given.creator or given.vr:
-        raise _refusal(given, "is not private: it has no creator, and its vr is known")
+        return _private(setting, tag)
+    if setting.creator or setting.vr:
+        raise _refusal(setting, "is not private: it has no creator, and its vr is known")
     keyword, vr = keyword_of_tag(tag), vr_of(tag)
     if not keyword or not 0x0008 <= tag >> 16 < 0x7FE0:
-        raise _refusal(given, "is no attribute of objects that the data dictionary knows")
+        raise _refusal(setting, "is no attribute of objects that the data dictionary knows")
     if vr in BULK_VRS:
-        raise _refusal(given, f"is binary ({vr.decode()}): nothing can be searched in it")
+        raise _refusal(setting, f"is binary ({vr.decode()}): nothing can be searched in it")
     known = ATTRIBUTES.get(tag)
     if known is not None:
         # Indices filter and count by standard attributes: none of these may get another level.
-        raise _refusal(given, f"can be searched already, as an attribute of the {known.level.value} level")
-    return Attribute(tag, keyword, vr.decode("ascii"), Level(given.level))
+        raise _refusal(setting, f"can be searched already, as an attribute of the {known.level.value} level")
+    return Attribute(tag, keyword, vr.decode("ascii"), Level(setting.level))
 
 
-def _private(given: SearchableAttribute, tag: int) -> Attribute:
+def _private(setting: SearchableAttribute, tag: int) -> Attribute:
     """PS3.5 7.8.1."""
-    if not given.creator.strip() or given.vr.encode() not in _VRS:
-        raise _refusal(given, "is private: it needs its creator, and a vr that is text or a number")
+    if not setting.creator.strip() or setting.vr.encode() not in _VRS:
+        raise _refusal(setting, "is private: it needs its creator, and a vr that is text or a number")
     if (tag & 0xFF00) != 0x1000 or tag >> 16 < 9:
-        raise _refusal(given, "is to be written with the first block of its group: gggg,10ee")
-    return Attribute(tag, f"{tag:08X}", given.vr, Level(given.level), creator=given.creator.strip())
+        raise _refusal(setting, "is to be written with the first block of its group: gggg,10ee")
+    return Attribute(tag, f"{tag:08X}", setting.vr, Level(setting.level), creator=setting.creator.strip())
 
 
 def _tag(name: str) -> int | None:
@@ -82,5 +82,5 @@ def _tag(name: str) -> int | None:
     return int(number[1] + number[2], 16) if number else TAGS.get(name)
 
 
-def _refusal(given: SearchableAttribute, problem: str) -> ConfigError:
-    return ConfigError(_SETTING, None, f"{given.attribute!r} {problem}")
+def _refusal(setting: SearchableAttribute, problem: str) -> ConfigError:
+    return ConfigError(_SETTING, None, f"{setting.attribute!r} {problem}")

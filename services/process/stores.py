@@ -80,7 +80,7 @@ async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
     """Each object store by its name, and its objects as they lie: encrypted ones encrypted. Raises `ConfigError`,
     `DependencyUnavailable`."""
     opened: dict[str, BlobStore] = {}
-    for name, url in {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}.items():
+    for name, url in {HOT: settings.objects_url, **{store.name: store.url for store in settings.tiers.stores}}.items():
         opened[name] = await _opener(settings, clock, url, ingests=False)()
     return opened
 
@@ -94,8 +94,8 @@ async def _objects(
     settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
 ) -> tuple[ReferringStore, TieredStore | None, dict[str, DataKeys]]:
     """The object store; with those of `tiers.stores` behind it where there are some. And the data keys of each."""
-    urls = {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}
-    compressing = {one.name for one in settings.tiers.stores if one.compress}
+    urls = {HOT: settings.objects_url, **{store.name: store.url for store in settings.tiers.stores}}
+    compressing = {store.name for store in settings.tiers.stores if store.compress}
     service = key_service(settings.encryption)
     opened: dict[str, BlobStore] = {}
     keys: dict[str, DataKeys] = {}
@@ -111,8 +111,8 @@ async def _objects(
             if name in compressing:
                 opened[name] = PackedStore(opened[name])
     except BaseException:
-        for one in opened.values():
-            await _close(one)
+        for store in opened.values():
+            await _close(store)
         raise
     hot = ReferringStore(opened.pop(HOT), InPlaceStores(settings, clock))
     return hot, (TieredStore(hot, opened, compressing) if opened else None), keys
@@ -168,7 +168,7 @@ async def open_stores(
     settings = _own_member(settings, worker)
     parts = {
         "storage.objects": urlsplit(settings.objects_url),
-        **{f"tiers.stores {one.name}": urlsplit(one.url) for one in settings.tiers.stores},
+        **{f"tiers.stores {store.name}": urlsplit(store.url) for store in settings.tiers.stores},
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
@@ -190,8 +190,8 @@ async def open_stores(
             late,
         )
     except BaseException:
-        for one in reversed(opened):
-            await _close(one)
+        for store in reversed(opened):
+            await _close(store)
         raise
     return Stores(objects, log, index, in_place, tiers, late or [], keys)
 
@@ -276,16 +276,16 @@ def _require_scheme(url: SplitResult, setting: str, schemes: list[str]) -> None:
         )
 
 
-async def _opened(one: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
+async def _opened(handle: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
     """The store; if it is unavailable, one that refuses calls until it is open, which is added to `late`. Raises
     `DependencyUnavailable` if there is no `late`."""
-    store = await one.first_try()
+    store = await handle.first_try()
     if store is not None:
         return store
     if late is None:
-        return one.get()
-    late.append(one)
-    return refusing(one)
+        return handle.get()
+    late.append(handle)
+    return refusing(handle)
 
 
 async def _close(store: BlobStore | EventLog | SearchIndex) -> None:

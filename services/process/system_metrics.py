@@ -32,9 +32,9 @@ class SystemMetrics:
         """Read the current values. May block for as long as a file system does: call it off the event loop."""
         for store, folder in folders_of(self._settings).items():
             with suppress(OSError):
-                there = os.statvfs(folder)
-                self._metrics.disk_free_bytes.labels(store).set(there.f_bavail * there.f_frsize)
-                self._metrics.disk_size_bytes.labels(store).set(there.f_blocks * there.f_frsize)
+                stats = os.statvfs(folder)
+                self._metrics.disk_free_bytes.labels(store).set(stats.f_bavail * stats.f_frsize)
+                self._metrics.disk_size_bytes.labels(store).set(stats.f_blocks * stats.f_frsize)
         tls = self._settings.tls
         for setting, file in (("tls.certificate", tls.certificate), ("tls.ca", tls.ca)):
             ends = expiry_of(file) if file is not None else None
@@ -49,13 +49,13 @@ def folders_of(settings: Settings) -> dict[str, Path]:
     """The folders of the embedded stores: a store that is a file, or does not exist yet, is in its parent."""
     urls = {"objects": settings.objects_url, "log": settings.log_url, "index": settings.index_url}
     urls |= {f"objects {store.name}": store.url for store in settings.tiers.stores}
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for store, url in urls.items():
         parts = urlsplit(url)
         if parts.scheme in ("file", "sqlite"):
             path = Path(parts.path)
-            found[store] = path if path.is_dir() else path.parent
-    return found
+            folders[store] = path if path.is_dir() else path.parent
+    return folders
 
 
 def version_of() -> str:

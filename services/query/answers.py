@@ -34,16 +34,16 @@ class Answers:
         self._keyed = keyed
         level = query.level
         self._attributes = query.attributes
-        asked = {tag for tag in identifier.keys if tag != SPECIFIC_CHARACTER_SET and not is_creator(tag)}
-        supported = {tag for tag in asked if is_supported(tag, level, query.attributes)}
-        self.complete = supported == asked
+        tags = {tag for tag in identifier.keys if tag != SPECIFIC_CHARACTER_SET and not is_creator(tag)}
+        supported = {tag for tag in tags if is_supported(tag, level, query.attributes)}
+        self.complete = supported == tags
         self._transfer_syntax_uid = transfer_syntax_uid
         self._character_set = identifier.character_set
         self._constant: dict[int, list[Any]] = {
             QUERY_RETRIEVE_LEVEL: [level.value],
             RETRIEVE_AE_TITLE: [ae_title],
         }
-        self.tells_availability = INSTANCE_AVAILABILITY in asked
+        self.tells_availability = INSTANCE_AVAILABILITY in tags
         """Whether Instance Availability is requested of `encode`."""
         unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
         self._from_document = tuple(sorted((supported | unique) - set(self._constant) - {INSTANCE_AVAILABILITY}))

@@ -77,8 +77,8 @@ async def build(context: Context) -> RoleParts:
         lab=settings.lab,
     )
     strict = settings.query.patient_root_needs_patient
-    asked = partial(audit_query, context.audit)
-    availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
+    audit = partial(audit_query, context.audit)
+    availability = Availability(context.answers, {store.name: store.availability for store in settings.tiers.stores})
     federation = build_federation(context)
     web = build_web(context.answers, settings.http.url, changes, availability, federation)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
@@ -88,7 +88,7 @@ async def build(context: Context) -> RoleParts:
     overriding = OverrideService(context.overrides, context.metrics)
     return RoleParts(
         build_services(
-            *(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, federation), strict=strict
+            *(context.answers, settings.dimse.ae_title, context.metrics, availability, audit, federation), strict=strict
         ),
         {
             **page,
@@ -113,7 +113,7 @@ def build_federation(context: Context) -> Federation | None:
         *(settings.archives, context.peers, context.settings.dimse.ae_title, context.metrics),
         most_answers=settings.most_answers,
         at_once=settings.at_once,
-        asked=partial(audit_asking, context.audit),
+        audit=partial(audit_asking, context.audit),
         breakers=context.breakers,
     )
 
@@ -138,7 +138,7 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
     login, access = context.settings.login, context.settings.access
     if context.sessions is None or context.issuers is None:
         return dict.fromkeys((Resource.LOGIN, Resource.SESSION), no_login)
-    issuer = next(one for one in access.issuers if one.name == login.issuer)
+    issuer = next(issuer for issuer in access.issuers if issuer.name == login.issuer)
     provider = Provider(issuer, context.clock, access.keys_every, access.keys_deadline)
     from_id_token = login.claims_from == "id-token"
     reader = TokenReader(context.issuers, issuer.name, role_table(access.roles), from_id_token=from_id_token)
@@ -219,7 +219,7 @@ def build_services(
     ae_title: str,
     metrics: Metrics,
     availability: Availability | None = None,
-    asked: Callable[[Request, str], None] = lambda *_: None,
+    audit: Callable[[Request, str], None] = lambda *_: None,
     federation: Federation | None = None,
     *,
     strict: bool = False,
@@ -232,7 +232,7 @@ def build_services(
         *(abilities, index, ae_title, metrics),
         strict=strict,
         availability=availability,
-        asked=asked,
+        audit=audit,
         federation=federation,
     )
     return [find]

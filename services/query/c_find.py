@@ -51,15 +51,15 @@ class FindService:
         *,
         strict: bool = False,
         availability: Availability | None = None,
-        asked: Callable[[Request, str], None] = lambda *_: None,
+        audit: Callable[[Request, str], None] = lambda *_: None,
         federation: Federation | None = None,
     ) -> None:
         """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient.
-        Without `availability` everything is in one store. `asked` is called when a request ends, with why it failed.
+        Without `availability` everything is in one store. `audit` is called when a request ends, with why it failed.
         `federation` has the archives that some requests span.
         """
         self._federation = federation
-        self._asked = asked
+        self._audit = audit
         self._strict = strict
         self._availability = availability or Availability(index)
         self.abilities = abilities
@@ -82,9 +82,9 @@ class FindService:
             status, comment = await self._answer(request)
         except GantryError as error:
             self._metrics.find_requests.labels(f"{error.dicom_status:04X}").inc()
-            self._asked(request, str(error))
+            self._audit(request, str(error))
             raise
-        self._asked(request, "")
+        self._audit(request, "")
         await request.respond(status, extra={Element.ERROR_COMMENT: comment} if comment else None)
         self._metrics.find_requests.labels(f"{status:04X}").inc()
         self._metrics.find_seconds.observe(clock() - begun)
@@ -145,9 +145,9 @@ class FindService:
                 await turn()
                 if request.cancelled:
                     return CANCELLED
-                some = page[start : start + _AT_ONCE]
-                await request.respond_pending(await self._encoded(answers, level, some), status())
-                self._metrics.find_responses.inc(len(some))
+                batch = page[start : start + _AT_ONCE]
+                await request.respond_pending(await self._encoded(answers, level, batch), status())
+                self._metrics.find_responses.inc(len(batch))
         return CANCELLED if request.cancelled else SUCCESS
 
     async def _records(
@@ -163,12 +163,12 @@ class FindService:
                     await turn()
                     if request.cancelled:
                         return CANCELLED
-                    some = page[start : start + _AT_ONCE]
-                    sent = some if left is None else some[:left]
+                    batch = page[start : start + _AT_ONCE]
+                    sent = batch if left is None else batch[:left]
                     await request.respond_pending(await self._encoded(answers, query.level, sent), pending)
                     self._metrics.find_responses.inc(len(sent))
                     if left is not None:
-                        if len(sent) < len(some):
+                        if len(sent) < len(batch):
                             return RESPONSE_LIMIT_REACHED
                         left -= len(sent)
         except NotUnderstood:

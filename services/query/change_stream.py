@@ -88,8 +88,10 @@ def _since(request: web.BaseRequest) -> Offsets | None:
 
 
 def _told(changes: Sequence[Change]) -> bytes:
-    told = [_event("study", {"StudyInstanceUID": one.study, "what": "stored"}, one.cursor) for one in changes]
-    return b"".join(told)
+    events = [
+        _event("study", {"StudyInstanceUID": change.study, "what": "stored"}, change.cursor) for change in changes
+    ]
+    return b"".join(events)
 
 
 def _event(name: str, data: dict[str, str], cursor: Offsets) -> bytes:

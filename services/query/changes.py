@@ -47,7 +47,7 @@ class Listener:
 
     begin: Offsets
     drop: Callable[[], None] = lambda: None
-    _told: asyncio.Queue[Sequence[Change]] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.Queue[Sequence[Change]] = field(default_factory=asyncio.Queue)
     _waiting: int = 0
 
     def offer(self, changes: Sequence[Change]) -> bool:
@@ -55,14 +55,14 @@ class Listener:
         if self._waiting and self._waiting + len(changes) > MOST_WAITING:
             return False
         self._waiting += len(changes)
-        self._told.put_nowait(changes)
+        self._queue.put_nowait(changes)
         return True
 
     async def next(self) -> list[Change]:
         """The queued changes, at least one; waits for the first."""
-        changes = list(await self._told.get())
-        while not self._told.empty():
-            changes += self._told.get_nowait()
+        changes = list(await self._queue.get())
+        while not self._queue.empty():
+            changes += self._queue.get_nowait()
         self._waiting = 0
         return changes
 
@@ -121,12 +121,12 @@ class Changes:
         behind = {partition for partition, offset in begin.items() if offset < until[partition]}
         if sum(until[partition] - begin[partition] for partition in behind) > MOST_MISSED:
             return None
-        found: dict[str, None] = {}
+        studies: dict[str, None] = {}
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_SECONDS):
                 if behind:
-                    await self._between(begin, until, found)
-                return list(found)
+                    await self._between(begin, until, studies)
+                return list(studies)
         return None
 
     async def close(self) -> None:
@@ -136,11 +136,11 @@ class Changes:
         self._coalescing, self._ends = None, {}
         await end_tasks(*tasks)
 
-    async def _between(self, begin: Offsets, until: Offsets, found: dict[str, None]) -> None:
+    async def _between(self, begin: Offsets, until: Offsets, studies: dict[str, None]) -> None:
         async with aclosing(self._log.follow(INSTANCES, INDEXERS, begin)) as following:
             async for passed in following:
                 records = [record for record in passed.records if record.offset < until.get(record.partition, 0)]
-                found.update(dict.fromkeys(await asyncio.to_thread(_studies, records)))
+                studies.update(dict.fromkeys(await asyncio.to_thread(_studies, records)))
                 if all(passed.ends.get(partition, end) >= end for partition, end in until.items()):
                     return
 
@@ -183,14 +183,14 @@ class Changes:
 
 def _studies(records: Sequence[Record]) -> list[str]:
     """The studies that changed, each once."""
-    found: dict[str, None] = {}
+    studies: dict[str, None] = {}
     for record in records:
         try:
             event = decode(record.payload)
         except UndecodableEvent:
             continue  # the indexer has put it among the dead letters
         if isinstance(event, _CHANGING) and event.partition == DEFAULT_PARTITION:
-            found[event.study_instance_uid] = None
+            studies[event.study_instance_uid] = None
             if isinstance(event, _MOVING):
-                found[event.into_study] = None
-    return list(found)
+                studies[event.into_study] = None
+    return list(studies)

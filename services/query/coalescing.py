@@ -34,13 +34,13 @@ class Coalescing:
         self._ends = begin
         self._safe = begin
         self._pending: dict[str, tuple[float, Offsets]] = {}
-        self._told: dict[str, float] = {}
+        self._notices: dict[str, float] = {}
 
     def add(self, studies: Iterable[str], ends: Offsets, now: float) -> None:
         """Add studies that changed before `ends`."""
         for study in studies:
             if study not in self._pending:
-                self._pending[study] = (self._told.get(study, now - INTERVAL_SECONDS) + INTERVAL_SECONDS, self._ends)
+                self._pending[study] = (self._notices.get(study, now - INTERVAL_SECONDS) + INTERVAL_SECONDS, self._ends)
         self._ends = dict(ends)
         if not self._pending:
             self._safe = self._ends
@@ -51,10 +51,10 @@ class Coalescing:
         ready = [
             study for place, (study, (due, _)) in enumerate(self._pending.items()) if due <= now or place < surplus
         ]
-        self._told = {study: at for study, at in self._told.items() if at + INTERVAL_SECONDS > now}
+        self._notices = {study: at for study, at in self._notices.items() if at + INTERVAL_SECONDS > now}
         for study in ready:
             del self._pending[study]
-            self._told[study] = now
+            self._notices[study] = now
         if not ready:
             return []
         # A listener that continues after a change must not miss pending changes, nor the rest of these.

@@ -22,14 +22,14 @@ async def page_of(
 ) -> tuple[list[Document], bool]:
     """At most `limit` matches, and whether there are more after them. Raises `NotUnderstood` for a position of another
     query."""
-    found: list[Document] = []
+    documents: list[Document] = []
     skip = offset
     if offset >= FAR and not after and (place := await index.place_behind(query, offset)) is not None:
         skip, after = 0, place
     async for page in index.find(replace(query, limit=skip + limit + 1), after):
-        found += page[skip:]
+        documents += page[skip:]
         skip = max(0, skip - len(page))
-    return found[:limit], len(found) > limit
+    return documents[:limit], len(documents) > limit
 
 
 async def federated_page(

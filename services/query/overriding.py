@@ -50,7 +50,7 @@ class OverrideService:
         """The overrides of the request that have not expired, the latest first."""
         if self._overrides is None:
             raise _NOT_HERE
-        rows = [{**opened_by(one), "until": _moment(one.until)} for one in request[CALLER].overrides]
+        rows = [{**opened_by(override), "until": _moment(override.until)} for override in request[CALLER].overrides]
         return web.json_response({"minutes": self._overrides.minutes, "overrides": rows}, headers=_NEVER_KEPT)
 
     async def _begin(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -60,13 +60,13 @@ class OverrideService:
         if caller.sight.whole:
             raise HttpProblem(409, "this caller sees every study already")
         try:
-            asked, reason = asked_for(await json_body(request))
+            override, reason = asked_for(await json_body(request))
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
-        begun = self._overrides.begun(asked, caller.overrides, caller.identity)
+        begun = self._overrides.begun(override, caller.overrides, caller.identity)
         request[OVERRIDE_BEGUN] = OverrideBegun(begun.override, reason)
-        self._metrics.overrides.labels(asked.kind).inc()
-        logger.warning("glass broken", caller=caller_of(request), opened=asked.kind, study=asked.study)
+        self._metrics.overrides.labels(override.kind).inc()
+        logger.warning("glass broken", caller=caller_of(request), opened=override.kind, study=override.study)
         answer = {"until": _moment(begun.override.until), "override": begun.token}
         return web.json_response(answer, status=201, headers={**_NEVER_KEPT, "Set-Cookie": begun.cookie})
 

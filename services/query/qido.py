@@ -90,12 +90,14 @@ class SearchService:
         words = await self._availability.of(search.query.level, documents)
         pairs = list(zip(documents, words, strict=True))
         # In a thread, so that thousands of matches do not hold up other requests.
-        found = await asyncio.to_thread(lambda: [self._attributes(one, word, search, url) for one, word in pairs])
+        answers = await asyncio.to_thread(
+            lambda: [self._attributes(document, word, search, url) for document, word in pairs]
+        )
         headers = _warnings((*search.warnings, MORE) if more else search.warnings)
         if more and documents:
             after = search.offset + len(documents) if search.federated else 0
             headers["Link"] = f'<{_next(request, url, documents[-1], after)}>; rel="next"'
-        return await _said(request, found, offer, headers)
+        return await _said(request, answers, offer, headers)
 
     async def _found(self, request: web.BaseRequest, search: Search) -> tuple[list[Document], bool, tuple[str, ...]]:
         """The wanted matches, whether there are more, and warnings about other archives."""
@@ -121,8 +123,8 @@ class SearchService:
             values[RETRIEVE_URL] = [url + _path(document)]
         if RETRIEVE_AE_TITLE in attributes:
             values[RETRIEVE_AE_TITLE] = attributes[RETRIEVE_AE_TITLE]
-        of = search.query.attributes
-        return keys_as_attributes(values | creators_of(values, of), of.vr_of)
+        table = search.query.attributes
+        return keys_as_attributes(values | creators_of(values, table), table.vr_of)
 
 
 def _path(document: Document) -> str:
@@ -140,11 +142,11 @@ def _path(document: Document) -> str:
 
 def _next(request: web.BaseRequest, url: str, last: Document, after: int = 0) -> str:
     """The URL of the matches after the last one (RFC 8288)."""
-    kept = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
+    parameters = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
     path = request.rel_url.raw_path[len(BASE) :]
     # Matches of other archives have no position in our index.
     place = ("offset", str(after)) if after else ("cursor", cursor_of(last.place))
-    return f"{url}{path}?{urlencode([*kept, place])}"
+    return f"{url}{path}?{urlencode([*parameters, place])}"
 
 
 def _warnings(texts: tuple[str, ...]) -> dict[str, str]:
@@ -153,16 +155,16 @@ def _warnings(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _said(
-    request: web.BaseRequest, found: list[Attributes], offer: Offer, headers: dict[str, str]
+    request: web.BaseRequest, matches: list[Attributes], offer: Offer, headers: dict[str, str]
 ) -> web.StreamResponse:
     """The answer, or 304 if the client has it already."""
     if offer.multipart:
-        if not found:
+        if not matches:
             return web.Response(status=204, headers=headers)  # a multipart body needs at least one part
-        body = await asyncio.to_thread(lambda: b"".join(_parts(found)))
+        body = await asyncio.to_thread(lambda: b"".join(_parts(matches)))
         media_type = content_type(_BOUNDARY, DICOM_XML)
     else:
-        body = await asyncio.to_thread(to_json, found)
+        body = await asyncio.to_thread(to_json, matches)
         media_type = offer.type
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
@@ -171,8 +173,8 @@ async def _said(
     return await answer(request, body, media_type, headers)
 
 
-def _parts(found: list[Attributes]) -> Iterator[bytes]:
-    for number, attributes in enumerate(found):
+def _parts(matches: list[Attributes]) -> Iterator[bytes]:
+    for number, attributes in enumerate(matches):
         yield part_head(_BOUNDARY, {"Content-Type": DICOM_XML}, first=not number)
         yield to_xml(attributes)
     yield closing(_BOUNDARY)

@@ -187,32 +187,32 @@ def _put_path(keys: dict[int, list[str]], match: Match) -> None:
     """Add the UIDs of the path. Raises `HttpProblem` 400 if the parameters exclude them."""
     for level, uid in ((Level.STUDY, match.study), (Level.SERIES, match.series)):
         if uid:
-            asked = [one for one in keys.get(UNIQUE_KEYS[level], []) if one]
-            if asked and uid not in asked:
+            uids = [value for value in keys.get(UNIQUE_KEYS[level], []) if value]
+            if uids and uid not in uids:
                 raise HttpProblem(400, f"the {level.value.lower()} of the path is not among those of the parameters")
             keys[UNIQUE_KEYS[level]] = [uid]
 
 
 def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
-    found: set[int] = set()
+    tags: set[int] = set()
     for name in value.split(","):
         if name.strip() == "all":
-            found |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
+            tags |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
         elif name.strip():
-            found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is not an attribute"))
-    return found
+            tags.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is not an attribute"))
+    return tags
 
 
 def _by_default(match: Match, level: Level) -> set[int]:
     """The default attributes of the level, and of levels above that the path does not name (table 10.6.3-1); the UIDs
     of levels above always."""
-    found = {INSTANCE_AVAILABILITY, *RETURNED[level]}
+    tags = {INSTANCE_AVAILABILITY, *RETURNED[level]}
     for above in (Level.STUDY, Level.SERIES):
         if above.depth < level.depth:
-            found.add(UNIQUE_KEYS[above])
+            tags.add(UNIQUE_KEYS[above])
             if not (match.study if above is Level.STUDY else match.series):
-                found |= RETURNED[above]
-    return found
+                tags |= RETURNED[above]
+    return tags
 
 
 def _flag(name: str, value: str) -> bool:

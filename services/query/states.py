@@ -50,8 +50,8 @@ class StudyStates:
                 held_by[_text(document.attributes, STUDY_INSTANCE_UID)] = _holders(document.attributes)
         every = {holder for keys in held_by.values() for holder in keys}
         marks = await self._index.marks_of(DEFAULT_PARTITION, list(held_by), sorted(every)) if held_by else Marks()
-        found = {uid: some for uid, keys in held_by.items() if (some := _states(uid, keys, marks))}
-        return await answer(request, to_json(found), JSON, {"Cache-Control": "no-store"})
+        states = {uid: words for uid, keys in held_by.items() if (words := _states(uid, keys, marks))}
+        return await answer(request, to_json(states), JSON, {"Cache-Control": "no-store"})
 
 
 def uids_of(values: Sequence[str]) -> tuple[str, ...]:

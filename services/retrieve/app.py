@@ -168,7 +168,7 @@ def build_through(context: Context, locator: Locator) -> FetchThrough | None:
     if not settings.fetch or not settings.archives:
         return None
     archives = Archives(
-        {one.ae_title: one.deadline for one in settings.archives},
+        {archive.ae_title: archive.deadline for archive in settings.archives},
         *(context.peers.contact, ours, context.breakers, context.metrics),
         partial(audit_asking, context.audit),
     )
@@ -211,12 +211,12 @@ def build_web(
     """The DICOMweb half of this role. `index` says where objects are, as `Locator` does; `pictures` caches
     thumbnails."""
     finder, objects = InstanceFinder(index), Objects(store, reports)
-    found = FrameFinder(objects)
-    openings = Openings(objects, converter, found)
+    frame_finder = FrameFinder(objects)
+    openings = Openings(objects, converter, frame_finder)
     metadata = Metadata(objects, settings.metadata_memory)
     whole = ObjectService(finder, openings, metadata, settings)
-    frames = FrameService(finder, objects, found, converter, settings)
-    bulk = BulkService(finder, objects, found, frames, settings)
+    frames = FrameService(finder, objects, frame_finder, converter, settings)
+    bulk = BulkService(finder, objects, frame_finder, frames, settings)
     documents = Documents(objects, metadata, settings.stall)
     rendered = RenderedService(finder, frames, documents)
     uri = UriService(finder, whole, frames, documents)

@@ -37,8 +37,8 @@ class DeliveryAudit:
     ) -> None:
         """`gantry.services.retrieve.dimse.service.Delivered`."""
         by = counters.deidentified_by
-        told = f"{over}, de-identified by {by}" if by else over
-        self._deliveries.sent(told, requestor, receiver, locations, counters, trace)
+        words = f"{over}, de-identified by {by}" if by else over
+        self._deliveries.sent(words, requestor, receiver, locations, counters, trace)
         failed = set(counters.failed_uids)
         waiting = {id(location) for location in counters.uncounted(locations)}
         sent = [

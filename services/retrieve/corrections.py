@@ -45,7 +45,7 @@ def corrected_behind(location: Location, tail: bytes, header: Header) -> StoredP
 
 def as_stored(locations: Sequence[Location]) -> list[Location]:
     """The same objects as they were received."""
-    return [replace(one, original=True) if one.is_modified else one for one in locations]
+    return [replace(location, original=True) if location.is_modified else location for location in locations]
 
 
 def version_of(location: Location) -> str:
@@ -54,7 +54,7 @@ def version_of(location: Location) -> str:
         return location.object_key
     coerced = location.coercion
     at = [] if coerced is None else [f"coerced {coerced.at}"]
-    return "/".join([location.object_key, *at, *(one.id for one in location.corrections)])
+    return "/".join([location.object_key, *at, *(correction.id for correction in location.corrections)])
 
 
 def corrected_bytes(location: Location, header: bytes) -> bytes:
@@ -66,7 +66,9 @@ def _modifications(location: Location) -> list[Modification]:
     """In their order: an object was coerced before anybody could correct it."""
     coerced = location.coercion
     first = [] if coerced is None else [Modification(coerced.values, _moment(coerced.at), SYSTEM, "COERCE")]
-    return first + [Modification(one.values or {}, _moment(one.at), SYSTEM) for one in location.corrections]
+    return first + [
+        Modification(correction.values or {}, _moment(correction.at), SYSTEM) for correction in location.corrections
+    ]
 
 
 def _moment(at: int) -> str:

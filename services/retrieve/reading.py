@@ -242,8 +242,12 @@ class Objects:
             return damage
 
     async def _heads(self, group: Sequence[tuple[Location, Layout | Damaged]]) -> list[Head | Damaged]:
-        small = [(one, layout) for one, layout in group if isinstance(layout, Layout) and _is_small(one, layout)]
-        read = dict(zip([one.object_key for one, _ in small], await self._read_heads(small), strict=True))
+        small = [
+            (location, layout)
+            for location, layout in group
+            if isinstance(layout, Layout) and _is_small(location, layout)
+        ]
+        read = dict(zip([location.object_key for location, _ in small], await self._read_heads(small), strict=True))
         heads: list[Head | Damaged] = []
         for location, layout in group:
             try:
@@ -258,7 +262,9 @@ class Objects:
         """Read all headers at once; if an object is missing, each by itself."""
         if not small:
             return ()
-        parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
+        parts = [
+            Part(location.object_key, location.data_set_offset, layout.header_length) for location, layout in small
+        ]
         try:
             return await self.store.read(parts)
         except (NotFound, Corrupt):
@@ -349,21 +355,21 @@ async def _read_through(source: Source) -> None:
 
 
 async def _rest(source: Source) -> bytes:
-    buffer, found = memoryview(bytearray(CHUNK)), bytearray()
+    buffer, content = memoryview(bytearray(CHUNK)), bytearray()
     while count := await source.readinto([buffer]):
-        found += buffer[:count]
-        if len(found) > MAX_HEADER:
+        content += buffer[:count]
+        if len(content) > MAX_HEADER:
             raise TooLarge("too many elements behind the pixel data")
-    return bytes(found)
+    return bytes(content)
 
 
 def stored_ranges(layout: Layout) -> list[tuple[int, int]]:
     """The ranges of the header between its bulk values."""
     ranges, begin = [], 0
-    for one in layout.bulk:
-        if one.offset < layout.header_length:
-            ranges.append((begin, one.offset))
-            begin = one.offset + one.length
+    for element in layout.bulk:
+        if element.offset < layout.header_length:
+            ranges.append((begin, element.offset))
+            begin = element.offset + element.length
     return [*ranges, (begin, max(begin, layout.header_length))]
 
 
@@ -383,8 +389,8 @@ def _is_small(location: Location, layout: Layout) -> bool:
 
 def _joined(layout: Layout, pieces: Sequence[bytes]) -> bytes:
     """The header without its bulk elements, joined from the pieces between their values."""
-    bulk = [one for one in layout.bulk if one.offset < layout.header_length]
-    cut = [_without_element(piece, one.vr) for piece, one in zip(pieces, bulk, strict=False)]
+    bulk = [element for element in layout.bulk if element.offset < layout.header_length]
+    cut = [_without_element(piece, element.vr) for piece, element in zip(pieces, bulk, strict=False)]
     return b"".join([*cut, *pieces[len(bulk) :]])
 
 

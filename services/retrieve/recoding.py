@@ -90,7 +90,7 @@ def recoding(
 def copying(layout: Layout, pieces: Sequence[StoredPart], tail: StoredPart, length: int) -> Recoding:
     """The same encoding with another header, and another tail if one is given: everything else is copied. `length` is
     that of the data set, inflated if it is deflated."""
-    bulk = [one.length for one in layout.bulk if one.offset < layout.header_length]
+    bulk = [element.length for element in layout.bulk if element.offset < layout.header_length]
     steps = [
         _header_step(piece, piece.data, bulk[place] if place < len(bulk) else 0) for place, piece in enumerate(pieces)
     ]
@@ -115,8 +115,8 @@ def decoding(
     """From compressed frames to native frames of `length` bytes in all, in this photometric interpretation. Raises
     `NotUnderstood`, also if the frames are too long for one element."""
     rewriter = Rewriter(encoding_of(transfer_syntax), wanted == EXPLICIT_LITTLE_ENDIAN, drop=_OFFSET_TABLES)
-    said = photometric.encode("ascii", "replace")
-    replaced = {PHOTOMETRIC_INTERPRETATION: said + b" " * (len(said) % 2)}
+    value = photometric.encode("ascii", "replace")
+    replaced = {PHOTOMETRIC_INTERPRETATION: value + b" " * (len(value) % 2)}
     steps = header_steps(rewriter, layout, pieces, False, replaced)
     pad = length % 2
     if length + pad > _MOST or layout.pixel_data is None:
@@ -145,7 +145,7 @@ def header_steps(
     replaced: dict[int, bytes] | None = None,
 ) -> list[Step]:
     """The steps for the header, with its long values in their places."""
-    steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
+    steps, bulk = [], [element for element in layout.bulk if element.offset < layout.header_length]
     for place, piece in enumerate(pieces[: len(stored_ranges(layout))]):
         rewritten = rewriter.elements(piece.data, replaced)
         if place < len(bulk):

@@ -93,11 +93,11 @@ class Locator:
         unindexed = await self._unindexed(query)
         waiting = unindexed.stored
         async for page in self._index.locate(query):
-            there = [location for location in page if not unindexed.hides(location)]
-            for location in there:
+            matches = [location for location in page if not unindexed.hides(location)]
+            for location in matches:
                 waiting.pop(instance_of(location), None)
-            if there:
-                yield there
+            if matches:
+                yield matches
         if waiting:
             yield sorted(waiting.values(), key=lambda at: (at.study_instance_uid, at.series_instance_uid))
 
@@ -119,19 +119,19 @@ class Locator:
         """The unindexed objects that match, and the receipts hidden since, if the query names studies."""
         conditions = query.conditions
         studies = _uids(conditions.get(STUDY_INSTANCE_UID))
-        found = Unindexed()
+        unindexed = Unindexed()
         if not studies or len(studies) > _MOST_STUDIES or not conditions.keys() <= set(_UIDS):
-            return found
+            return unindexed
         series, instances = (_uids(conditions.get(tag)) for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
         for study in studies:
             of_study = await self._of_study(query.partition, study)
-            found.hidden |= of_study.hidden
+            unindexed.hidden |= of_study.hidden
             for key, location in of_study.stored.items():
                 if (not series or key.series_instance_uid in series) and (
                     not instances or key.sop_instance_uid in instances
                 ):
-                    found.stored[key] = location
-        return found
+                    unindexed.stored[key] = location
+        return unindexed
 
     async def _of_study(self, partition: str, study: str) -> Unindexed:
         if self._clock.monotonic() < self._away_until:
@@ -149,17 +149,17 @@ class Locator:
         stored = await self._whole([event for event in events if isinstance(event, InstanceStored)])
         # An event may be there a second time, after its receipt was deleted.
         fates = await self._index.fates(partition, [event.receipt for event in stored]) if stored else {}
-        found = Unindexed(hidden={receipt for receipt, one in state.receipts.items() if one.fate.hidden})
+        unindexed = Unindexed(hidden={receipt for receipt, known in state.receipts.items() if known.fate.hidden})
         if not SIGHT.get().whole:
-            return found  # whether it is seen is known when it is indexed
+            return unindexed  # whether it is seen is known when it is indexed
         for event in stored:
             if not (state.receipts[event.receipt].fate | fates.get(event.receipt, ALIVE)).hidden:
                 location = _location(event)
                 # The earliest receipt is current, here as in the index.
-                found.stored.setdefault(instance_of(location), location)
-        if found.stored:
-            found.stored = await self._corrected(partition, study, found.stored)
-        return found
+                unindexed.stored.setdefault(instance_of(location), location)
+        if unindexed.stored:
+            unindexed.stored = await self._corrected(partition, study, unindexed.stored)
+        return unindexed
 
     async def _whole(self, stored: list[InstanceStored]) -> list[InstanceStored]:
         """The events with what was coerced; without those whose coercion cannot be read while the object store is

@@ -31,8 +31,10 @@ async def build(context: Context) -> RoleParts:
             loop.stop()
 
     return RoleParts(
-        background=[(group_of(one), loop.run()) for one, loop in zip(context.settings.webhooks, loops, strict=True)],
-        groups=[group_of(one) for one in context.settings.webhooks],
+        background=[
+            (group_of(webhook), loop.run()) for webhook, loop in zip(context.settings.webhooks, loops, strict=True)
+        ],
+        groups=[group_of(webhook) for webhook in context.settings.webhooks],
         drain=[stop],
         close=[webhook.close for webhook in webhooks],
     )

@@ -76,46 +76,50 @@ class Noticing:
         happened = list(_latest(batch))
         if not happened:
             return
-        told = [(name, one) for name, one in (await self._followed.latest()).all() if one.status in _TOLD]
-        if not told:
+        subscriptions = [
+            (name, subscription)
+            for name, subscription in (await self._followed.latest()).all()
+            if subscription.status in _TOLD
+        ]
+        if not subscriptions:
             return
         if not await has_followed(self._log, self._clock, _PATIENCE):
             raise Backoff("the indexers are behind")
         notes: list[SubscribedStudyNoted] = []
-        for one in happened:
-            for name, known in told:
-                kind = await self._kind(known, one, name)
+        for change in happened:
+            for name, known in subscriptions:
+                kind = await self._kind(known, change, name)
                 if kind:
-                    about = name, one.event, one.study, kind, one.at
-                    notes.append(SubscribedStudyNoted(DEFAULT_PARTITION, one.trace, *about))
+                    about = name, change.event, change.study, kind, change.at
+                    notes.append(SubscribedStudyNoted(DEFAULT_PARTITION, change.trace, *about))
         if notes:
             await self._log.append(*notes)
 
-    async def _kind(self, known: Subscription, one: Happened, name: str) -> str:
+    async def _kind(self, known: Subscription, change: Happened, name: str) -> str:
         """The kind of notification for a subscriber; "" for none."""
-        if known.created is None or one.at < known.created.at:
+        if known.created is None or change.at < known.created.at:
             return ""
         try:
             wanted, identity = self._subscribers.opened(known)
             sight = self._subscribers.sight(identity)
-            found = await self._studies.find(one.study, wanted, identity.facts, sight)
+            study = await self._studies.find(change.study, wanted, identity.facts, sight)
         except NotUnderstood as error:
             # The process that notifies subscribers reports it in its status.
             logger.warning("a notification could not be queued", subscription=name, why=str(error))
             return ""
-        return kind_for(known, one, found, all_seen=sight.whole and not wanted.filters)
+        return kind_for(known, change, study, all_seen=sight.whole and not wanted.filters)
 
 
-def kind_for(known: Subscription, one: Happened, found: Attributes | None, *, all_seen: bool) -> str:
-    """The kind of notification about a study that the subscriber sees (`found`) or not; "" for none. `all_seen`: the
+def kind_for(known: Subscription, change: Happened, study: Attributes | None, *, all_seen: bool) -> str:
+    """The kind of notification about a study that the subscriber sees (`study`) or not; "" for none. `all_seen`: the
     subscriber is notified of every study, so one that is not found is gone."""
-    before = known.last_of(one.study)
+    before = known.last_of(change.study)
     was_there = before is not None and before.kind != DELETED
-    if found is not None:
+    if study is not None:
         back = before is not None and not was_there
-        return CREATED if back or (one.kind == CREATED and not was_there) else UPDATED
+        return CREATED if back or (change.kind == CREATED and not was_there) else UPDATED
     # Subscribers must not learn of the existence of a study of which they were never notified.
-    return DELETED if not one.kind and (was_there or (all_seen and before is None)) else ""
+    return DELETED if not change.kind and (was_there or (all_seen and before is None)) else ""
 
 
 def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
@@ -123,9 +127,11 @@ def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
     by_study: dict[str, Happened] = {}
     for delivery in batch:
         if delivery.event.partition == DEFAULT_PARTITION:
-            for one in happened_in(delivery.event, delivery.record.payload, delivery.record.appended_at):
-                before = by_study.pop(one.study, None)
-                by_study[one.study] = one if before is None or one.kind or not before.kind else _with(before, one)
+            for change in happened_in(delivery.event, delivery.record.payload, delivery.record.appended_at):
+                before = by_study.pop(change.study, None)
+                by_study[change.study] = (
+                    change if before is None or change.kind or not before.kind else _with(before, change)
+                )
     yield from by_study.values()
 
 

@@ -106,7 +106,7 @@ class Notifier:
         """Run a task for each active subscription, while it is this process's turn."""
         while True:
             known = self._followed.known
-            on = {name for name, one in known.all() if one.status is not Status.OFF}
+            on = {name for name, subscription in known.all() if subscription.status is not Status.OFF}
             if known.notifier != self._name:
                 on = set()
             for name in [name for name in self._telling if name not in on or self._telling[name].done()]:
@@ -132,6 +132,6 @@ class Notifier:
             attempt += 1
 
     def _count(self, known: Subscriptions) -> None:
-        counted = Counter(one.status for _, one in known.all())
+        counted = Counter(subscription.status for _, subscription in known.all())
         for status in Status:
             self._metrics.subscriptions_open.labels(status.value).set(counted[status])

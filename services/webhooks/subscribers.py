@@ -33,12 +33,12 @@ class Subscribers:
         """The content of a subscription, and its subscriber. Raises `NotUnderstood`."""
         assert known.created is not None
         sealed = known.created.sealed
-        found = self._opened.get(sealed)
-        if found is None:
+        contents = self._opened.get(sealed)
+        if contents is None:
             if len(self._opened) >= _MOST_OPENED:
                 self._opened.clear()
-            found = self._opened[sealed] = self._seal.open(sealed)
-        return found
+            contents = self._opened[sealed] = self._seal.open(sealed)
+        return contents
 
     def sight(self, identity: Identity) -> Sight:
         """What the subscriber sees. Raises `NotUnderstood`, in words, if it may not be notified any more."""

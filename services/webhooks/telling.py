@@ -75,7 +75,7 @@ class Telling:
         self._delays = Delays(settings.retry_first, settings.retry_longest)
         self._attempt = 0
         self._failing: float | None = None
-        self._said = clock.monotonic()
+        self._last_post = clock.monotonic()
         """When its subscriber was last notified."""
 
     async def run(self) -> None:
@@ -130,7 +130,7 @@ class Telling:
         if events := known.waiting(wanted.most):
             return NotificationType.EVENTS, events
         # In error: try whether the subscriber accepts notifications again.
-        silent = self._clock.monotonic() - self._said
+        silent = self._clock.monotonic() - self._last_post
         if known.status is Status.ERROR or (wanted.heartbeat and silent >= wanted.heartbeat):
             return NotificationType.HEARTBEAT, ()
         return None
@@ -138,28 +138,28 @@ class Telling:
     def _idle(self, wanted: Wanted) -> float:
         if not wanted.heartbeat:
             return _LOOK_AGAIN
-        return max(0.05, min(_LOOK_AGAIN, self._said + wanted.heartbeat - self._clock.monotonic()))
+        return max(0.05, min(_LOOK_AGAIN, self._last_post + wanted.heartbeat - self._clock.monotonic()))
 
     async def _tell(
         self, known: Subscription, to: _Subscriber, kind: NotificationType, events: Sequence[Noted]
     ) -> None:
-        told = [await self._studies.told(one, to.wanted, to.identity.facts, to.sight) for one in events]
-        failed = await self._post(known, to.wanted, kind, told)
+        notices = [await self._studies.told(event, to.wanted, to.identity.facts, to.sight) for event in events]
+        failed = await self._post(known, to.wanted, kind, notices)
         if failed:
             await self._failed(known, failed)
             return
-        self._attempt, self._failing, self._said = 0, None, self._clock.monotonic()
+        self._attempt, self._failing, self._last_post = 0, None, self._clock.monotonic()
         if events:
             accepted = SubscriberNotified(DEFAULT_PARTITION, "", self._name, events[-1].event, self._clock.now_us())
             await self._followed.tell(accepted)
         if known.status is not Status.ACTIVE:
             await self._become(Status.ACTIVE, "")
 
-    async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, told: Sequence[Told]) -> str:
+    async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, notices: Sequence[Told]) -> str:
         """Why the notification was not accepted; "" if it was."""
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._studies.urls.of(wanted.release), FORMS[wanted.release].notification
-        bundle = tell(self._name, known, wanted.content, kind, urls, told, now, unique)
+        bundle = tell(self._name, known, wanted.content, kind, urls, notices, now, unique)
         if wanted.release is Release.R5:
             bundle = as_r5(bundle)
         body = json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()
@@ -173,17 +173,17 @@ class Telling:
             return f"no answer ({error})"
         failed = "" if 200 <= status < 300 else f"the answer was {status}"
         self._metrics.subscription_posts.labels(kind.value, "refused" if failed else "accepted").inc()
-        self._record(known, wanted, told, failed)
+        self._record(known, wanted, notices, failed)
         return failed
 
-    def _record(self, known: Subscription, wanted: Wanted, told: Sequence[Told], failed: str) -> None:
+    def _record(self, known: Subscription, wanted: Wanted, notices: Sequence[Told], failed: str) -> None:
         """Record, for each named study, who was notified."""
         if known.created is None or wanted.content is Content.EMPTY:
             return
         receiver = known.created.by, urlsplit(wanted.endpoint).hostname or ""
-        for one in told:
-            if one.seen:
-                study, trace = one.noted.study_instance_uid, one.noted.trace
+        for notice in notices:
+            if notice.seen:
+                study, trace = notice.noted.study_instance_uid, notice.noted.trace
                 audit_result(self._audit, study, ("", ""), receiver, trace, failed, "FHIR Subscription")
 
     async def _failed(self, known: Subscription, why: str) -> None:

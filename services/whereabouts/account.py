@@ -173,14 +173,16 @@ class Commitments:
 
 def happened_of(events: Iterable[Event]) -> tuple[Happened, ...]:
     """What was decided about a study and found out, each once, in order of time."""
-    return tuple(sorted({said for event in events if (said := _happened(event)) is not None}, key=lambda it: it.at))
+    return tuple(
+        sorted({entry for event in events if (entry := _happened(event)) is not None}, key=lambda entry: entry.at)
+    )
 
 
 def _happened(event: Event) -> Happened | None:
     match event:
-        case InstancesDeleted(receipts=receipts, at=at, by=by, reason=reason, kept=kept, final=final):
-            what = "rejected" if kept else "deleted for good" if final else "deleted"
-            return Happened(at, what, len(receipts), by, reason)
+        case InstancesDeleted(receipts=receipts, at=at, by=by, reason=reason, kept=is_kept, final=final):
+            kind = "rejected" if is_kept else "deleted for good" if final else "deleted"
+            return Happened(at, kind, len(receipts), by, reason)
         case InstancesRestored(receipts=receipts, at=at, by=by, reason=reason):
             return Happened(at, "restored", len(receipts), by, reason)
         case InstancesMoved(receipts=receipts, at=at, by=by, reason=reason, into_study=into):

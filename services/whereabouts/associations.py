@@ -32,17 +32,17 @@ async def associations(
 ) -> list[Ended]:
     """The last `most` that ended since a time, the oldest first; of one calling AE title where it is given, with
     `refused` only those in which something was. Raises `DependencyUnavailable`."""
-    found: dict[Ended, None] = {}
+    events: dict[Ended, None] = {}
     async for record in log.replay(_TOPIC, since_us):
         if ae_title is not None and record.key != ae_title:
             continue
         event = _decoded(record.payload)
         if event is None or at(event) < since_us or (refused and not refused_something(event)):
             continue
-        found[event] = None  # one that was appended twice is listed once
-        if len(found) > most:
-            del found[next(iter(found))]
-    return sorted(found, key=at)
+        events[event] = None  # one that was appended twice is listed once
+        if len(events) > most:
+            del events[next(iter(events))]
+    return sorted(events, key=at)
 
 
 @dataclass(slots=True)
@@ -56,21 +56,21 @@ class Recorded:
 async def recorded(log: EventLog, since_us: int, traces: Collection[str], studies: Collection[str]) -> Recorded:
     """The associations of these traces, as far as they are over, and what was delivered of these studies, since a time.
     Raises `DependencyUnavailable`."""
-    found = Recorded()
+    history = Recorded()
     async for record in log.replay(_TOPIC, since_us):
         try:
             event = decode(record.payload)
         except UndecodableEvent:
             continue  # of a newer release
         if isinstance(event, AssociationEnded) and (trace := trace_id(event.trace)) in traces:
-            found.ended[trace] = event
+            history.ended[trace] = event
         elif isinstance(event, StudyDelivered) and event.study_instance_uid in studies:
-            known = found.delivered.setdefault(event.study_instance_uid, [])
+            known = history.delivered.setdefault(event.study_instance_uid, [])
             if event not in known:
                 known.append(event)
-    for deliveries in found.delivered.values():
-        deliveries.sort(key=lambda one: one.at)
-    return found
+    for deliveries in history.delivered.values():
+        deliveries.sort(key=lambda delivery: delivery.at)
+    return history
 
 
 def _decoded(payload: bytes) -> Ended | None:

@@ -24,13 +24,13 @@ Window = tuple[int, int]
 
 def windows(moments_ms: Iterable[int]) -> list[Window]:
     """Stretches of time, in milliseconds, that hold what happened at some moments; those that touch are one."""
-    found: list[Window] = []
+    spans: list[Window] = []
     for moment in sorted(moments_ms):
         begin, end = moment - 1, moment + _AROUND_MS
-        if found and begin <= found[-1][1]:
-            begin = found.pop()[0]
-        found.append((begin, end))
-    return found
+        if spans and begin <= spans[-1][1]:
+            begin = spans.pop()[0]
+        spans.append((begin, end))
+    return spans
 
 
 async def history(
@@ -54,22 +54,22 @@ async def history(
 
 
 async def _on_log(log: EventLog, study: str, since_us: int) -> list[Event]:
-    found = []
+    events = []
     for topic in (_INSTANCES, _CONFLICTS):
         async for record in log.replay(topic, since_us):
             if record.key == study and (event := _decoded(record.payload)) is not None:
-                found.append(event)
-    return found
+                events.append(event)
+    return events
 
 
 async def _in_segments(objects: BlobStore, study: str, begin_ms: int, end_ms: int) -> list[Event]:
-    found = []
+    events = []
     async for segment in segments(objects, DEFAULT_PARTITION, begin_ms, end_ms):
         for record in segment.records:
             of_study = record.topic in (_INSTANCES, _CONFLICTS) and record.key == study
             if of_study and (event := _decoded(record.payload)) is not None:
-                found.append(event)
-    return found
+                events.append(event)
+    return events
 
 
 def _at_ms(event: Event) -> int:

@@ -74,14 +74,14 @@ class OnwardOf:
     def of(self, study: str) -> tuple[Onward, ...]:
         """In the order in which they began. Left out are objects that were delivered, since who got them is told; what
         failed or was cancelled and was asked for again; and priors for an order, which come, and are other studies."""
-        return tuple(sorted((*self._routes(study), *self._told(study)), key=lambda one: one.at))
+        return tuple(sorted((*self._routes(study), *self._told(study)), key=lambda dispatch: dispatch.at))
 
     def _routes(self, study: str) -> Iterator[Onward]:
         newest: dict[tuple[object, ...], RouteState] = {}
         for state in self._ledger.all():
-            one = state.requested
-            if one.study_instance_uid == study and one.kind != PREFETCH:
-                about = one.destination, one.kind, one.rule, receipts_of(one), one.sop_instance_uids
+            route = state.requested
+            if route.study_instance_uid == study and route.kind != PREFETCH:
+                about = route.destination, route.kind, route.rule, receipts_of(route), route.sop_instance_uids
                 before = newest.pop(about, None)
                 # What ended and was asked for again is told by what came of it then.
                 if before is not None and (not before.outcome or before.outcome == DELIVERED):
@@ -93,11 +93,11 @@ class OnwardOf:
     def _told(self, study: str) -> Iterator[Onward]:
         for _, subscription in self._subscriptions.all():
             assert subscription.created is not None
-            who = f"{subscription.created.host} ({subscription.created.by})"
-            for one in subscription.kept.values():
-                if one.study_instance_uid == study:
-                    state = ACCEPTED if one.number <= subscription.told else WAITS
-                    yield Onward(who, f"FHIR {one.kind}", state, one.at, why=_why(state, subscription.reason))
+            receiver = f"{subscription.created.host} ({subscription.created.by})"
+            for event in subscription.kept.values():
+                if event.study_instance_uid == study:
+                    state = ACCEPTED if event.number <= subscription.told else WAITS
+                    yield Onward(receiver, f"FHIR {event.kind}", state, event.at, why=_why(state, subscription.reason))
 
 
 def _shown(state: RouteState) -> Iterator[Onward]:
@@ -106,11 +106,11 @@ def _shown(state: RouteState) -> Iterator[Onward]:
 
 
 def _onward(state: RouteState) -> Onward:
-    one = state.requested
-    at = state.ended_at if state.outcome else one.at
+    route = state.requested
+    at = state.ended_at if state.outcome else route.at
     word, again = state.outcome or WAITS, 0 if state.outcome else state.again
     return Onward(
-        one.destination, one.kind or "objects", word, at, one.rule, state.attempts, state.why, again, one.route
+        route.destination, route.kind or "objects", word, at, route.rule, state.attempts, state.why, again, route.route
     )
 
 

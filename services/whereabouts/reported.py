@@ -8,14 +8,14 @@ from gantry.common.events import Event, OrderErased, OrderPlaced, OrderReported
 from gantry.common.orders import ReportStatus, may_follow
 from gantry.services.whereabouts.account import Happened
 
-_STATUSES = frozenset(one.value for one in ReportStatus)
+_STATUSES = frozenset(status.value for status in ReportStatus)
 
 
 class ReportsOf:
     """Of some studies. What a report says is not here, nor whom it is about."""
 
     def __init__(self, studies: Collection[str]) -> None:
-        self._found: dict[str, list[Happened]] = {study: [] for study in studies}
+        self._reports: dict[str, list[Happened]] = {study: [] for study in studies}
         self._last: dict[str, ReportStatus] = {}
         self._taken: set[str] = set()
 
@@ -33,10 +33,10 @@ class ReportsOf:
         self._taken.add(event.change)
         self._last[event.order] = status
         for study in event.studies:
-            if study in self._found:
-                what = f"reported: {status.value}, order {event.order}"
-                self._found[study].append(Happened(event.at, what, 0, event.source))
+            if study in self._reports:
+                kind = f"reported: {status.value}, order {event.order}"
+                self._reports[study].append(Happened(event.at, kind, 0, event.source))
 
     def of(self, study: str) -> list[Happened]:
         """What came of a study."""
-        return self._found.get(study, [])
+        return self._reports.get(study, [])

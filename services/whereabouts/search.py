@@ -89,15 +89,17 @@ class _Indexed:
 
     @property
     def known(self) -> list[KnownReceipt]:
-        return [one for receipts in self.receipts.values() for one in receipts]
+        return [receipt for receipts in self.receipts.values() for receipt in receipts]
 
     @property
     def names(self) -> set[str]:
-        return {one.receipt for one in self.known} | {one.receipt for one in self.fated}
+        return {receipt.receipt for receipt in self.known} | {receipt.receipt for receipt in self.fated}
 
     @property
     def instances(self) -> set[str]:
-        return {key.sop_instance_uid for key in self.receipts} | {one.instance.sop_instance_uid for one in self.fated}
+        return {key.sop_instance_uid for key in self.receipts} | {
+            receipt.instance.sop_instance_uid for receipt in self.fated
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,8 @@ class Whereabouts:
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
         onward, reports = await self._onward(gathered), await self._reports(gathered)
         accounts = [
-            _with(self._account(one, passed, committed.get(one.study), onward), reports.of(one.study))
-            for one in gathered
+            _with(self._account(facts, passed, committed.get(facts.study), onward), reports.of(facts.study))
+            for facts in gathered
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
@@ -166,16 +168,16 @@ class Whereabouts:
 
     async def _merged(self, patient_id: str) -> tuple[str, ...]:
         """The Patient IDs that one without an issuer was merged into, one after the other."""
-        found: list[str] = []
+        merges: list[str] = []
         patient: str | None = patient_id
-        while patient and patient not in found[:-1] and len(found) < _MOST_MERGES:
+        while patient and patient not in merges[:-1] and len(merges) < _MOST_MERGES:
             key = patient_key({PATIENT_ID: [patient]}, "")
             made = (await self._index.corrections(DEFAULT_PARTITION, patient=key)).standing()
-            values = next((one.values for one in reversed(made) if one.into), None) or {}
+            values = next((correction.values for correction in reversed(made) if correction.into), None) or {}
             patient = next((text_of(value) for value in values_of(values.get(_PATIENT_ID, {}))), None)
             if patient:
-                found.append(patient)
-        return tuple(found)
+                merges.append(patient)
+        return tuple(merges)
 
     async def _studies(self, term: str, merged: Sequence[str], letters: Sequence[Letter]) -> AsyncIterator[str]:
         if is_uid(term):
@@ -197,9 +199,9 @@ class Whereabouts:
         were read: of very many not all are, in the time that somebody waits."""
         until = self._clock.monotonic() + _DECISIONS_SECONDS
         async for fated in self._index.fated(DEFAULT_PARTITION):
-            for one in fated:
-                if _means(term, one):
-                    studies[one.instance.study_instance_uid] = None
+            for receipt in fated:
+                if _means(term, receipt):
+                    studies[receipt.instance.study_instance_uid] = None
             if len(studies) > MOST_STUDIES:
                 return True
             if self._clock.monotonic() > until:
@@ -211,36 +213,36 @@ class Whereabouts:
         unread = await unfollowed(self._log, DEFAULT_PARTITION, study)
         dead = [letter for letter in letters if letter.study_instance_uid == study]
         names = indexed.names | set(unread.receipts) | {letter.receipt for letter in dead}
-        decided = {one.at for fated in indexed.fated for one in fated.fate.deletions}
+        decided = {deletion.at for fated in indexed.fated for deletion in fated.fate.deletions}
         events = await history(self._objects, self._log, study, names, decided)
         holds = tuple(await self._index.holds(DEFAULT_PARTITION, study))
         return _Gathered(
-            study, indexed, sum(1 for one in unread.receipts.values() if one.there), dead, names, events, holds
+            study, indexed, sum(1 for state in unread.receipts.values() if state.there), dead, names, events, holds
         )
 
     async def _recorded(self, gathered: Sequence[_Gathered]) -> Recorded:
         """One pass over what was recorded of associations, for all studies."""
-        begins = [one.first for one in gathered if one.first]
+        begins = [facts.first for facts in gathered if facts.first]
         if not begins:
             return Recorded()
-        traces = {trace for one in gathered for trace in one.traces}
-        return await recorded(self._log, min(begins), traces, {one.study for one in gathered})
+        traces = {trace for facts in gathered for trace in facts.traces}
+        return await recorded(self._log, min(begins), traces, {facts.study for facts in gathered})
 
     async def _commitments(self, gathered: Sequence[_Gathered]) -> dict[str, Commitments]:
         """One pass over the transactions, for all studies."""
-        found = {one.study: Commitments(one.instances) for one in gathered if one.instances and one.first}
-        begins = [one.first for one in gathered if one.study in found]
+        by_study = {facts.study: Commitments(facts.instances) for facts in gathered if facts.instances and facts.first}
+        begins = [facts.first for facts in gathered if facts.study in by_study]
         if not begins:
             return {}
         async for event in self._events(CommitmentRequested, min(begins)):
-            for commitments in found.values():
+            for commitments in by_study.values():
                 commitments.take(event)
-        return found
+        return by_study
 
     async def _onward(self, gathered: Sequence[_Gathered]) -> OnwardOf:
         """What was sent on and told, for all studies: as far as the log remembers it."""
-        onward = OnwardOf({one.study for one in gathered})
-        begins = [one.first for one in gathered if one.first]
+        onward = OnwardOf({facts.study for facts in gathered})
+        begins = [facts.first for facts in gathered if facts.first]
         if not begins:
             return onward
         async for event in self._events(RouteRequested, min(begins)):
@@ -252,8 +254,8 @@ class Whereabouts:
 
     async def _reports(self, gathered: Sequence[_Gathered]) -> ReportsOf:
         """One pass over what came of orders since there was anything of the studies."""
-        reports = ReportsOf({one.study for one in gathered})
-        begins = [one.first for one in gathered if one.first]
+        reports = ReportsOf({facts.study for facts in gathered})
+        begins = [facts.first for facts in gathered if facts.first]
         if begins:
             async for event in self._events(OrderReported, min(begins)):
                 reports.take(event)
@@ -279,56 +281,58 @@ class Whereabouts:
             indexed.fated += fated
         return indexed
 
-    def _account(self, of: _Gathered, recorded: Recorded, commitments: Commitments | None, onward: OnwardOf) -> Account:
+    def _account(
+        self, facts: _Gathered, recorded: Recorded, commitments: Commitments | None, onward: OnwardOf
+    ) -> Account:
         now = self._clock.now_us()
-        receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
-        there = [fate for fate in hidden if not fate.collected]
-        deleted = [fate for fate in there if not all(one.rejects for one in fate.standing)]
+        receipts, hidden = facts.indexed.known, [receipt.fate for receipt in facts.indexed.fated if receipt.fate.hidden]
+        fates = [fate for fate in hidden if not fate.collected]
+        deleted = [fate for fate in fates if not all(deletion.rejects for deletion in fate.standing)]
         return Account(
-            of.study,
-            searchable=len(of.indexed.locations),
-            unread=of.unread,
-            aside=sum(place.aside for place in of.indexed.locations),
-            lost=sum(1 for one in receipts if one.lost),
+            facts.study,
+            searchable=len(facts.indexed.locations),
+            unread=facts.unread,
+            aside=sum(place.aside for place in facts.indexed.locations),
+            lost=sum(1 for receipt in receipts if receipt.lost),
             deleted=len(deleted),
             restorable=sum(fate.restorable and not fate.is_due(now, self._grace_us) for fate in deleted),
-            rejected=len(there) - len(deleted),
-            collected=len(hidden) - len(there),
-            holds=of.holds,
-            arrivals=_arrivals(of, recorded),
+            rejected=len(fates) - len(deleted),
+            collected=len(hidden) - len(fates),
+            holds=facts.holds,
+            arrivals=_arrivals(facts, recorded),
             commitments=() if commitments is None else tuple(commitments.found.values()),
             elsewhere=() if commitments is None else tuple(commitments.elsewhere.values()),
-            happened=happened_of(of.events),
-            deliveries=tuple(recorded.delivered.get(of.study, ())),
-            dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),
-            onward=onward.of(of.study),
+            happened=happened_of(facts.events),
+            deliveries=tuple(recorded.delivered.get(facts.study, ())),
+            dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in facts.dead),
+            onward=onward.of(facts.study),
         )
 
 
-def _arrivals(of: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
+def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
     """By the events; of receipts whose events are not found any more, by what the index knows."""
-    ended = {trace: recorded.ended[trace] for trace in of.traces & recorded.ended.keys()}
+    ended = {trace: recorded.ended[trace] for trace in facts.traces & recorded.ended.keys()}
     outcomes = {trace: association.outcome for trace, association in ended.items()}
-    heard = {event.receipt for event in of.stored}
+    heard = {event.receipt for event in facts.stored}
     rest: dict[str, list[int]] = {}
-    for one in of.indexed.known:
-        if one.receipt not in heard:
-            rest.setdefault(one.sender, []).append(Receipt(one.receipt).milliseconds * 1000)
-    known = [Arrival(who, "", "", min(at), max(at), len(at), "") for who, at in rest.items()]
-    return tuple(sorted([*arrivals_of(of.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
+    for receipt in facts.indexed.known:
+        if receipt.receipt not in heard:
+            rest.setdefault(receipt.sender, []).append(Receipt(receipt.receipt).milliseconds * 1000)
+    known = [Arrival(sender, "", "", min(at), max(at), len(at), "") for sender, at in rest.items()]
+    return tuple(sorted([*arrivals_of(facts.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 
 
 def _with(account: Account, reported: Sequence[Happened]) -> Account:
     """The account with reports among what happened."""
     if not reported:
         return account
-    return replace(account, happened=tuple(sorted((*account.happened, *reported), key=lambda it: it.at)))
+    return replace(account, happened=tuple(sorted((*account.happened, *reported), key=lambda event: event.at)))
 
 
-def _means(term: str, one: FatedReceipt) -> bool:
+def _means(term: str, receipt: FatedReceipt) -> bool:
     """Whether a UID, accession number or Patient ID is that of a receipt that something was decided about."""
-    key = one.instance
+    key = receipt.instance
     if term in (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid):
         return True
-    attributes = one.entry.attributes if one.entry is not None else {}
+    attributes = receipt.entry.attributes if receipt.entry is not None else {}
     return any(term == text_of(value) for tag in (ACCESSION_NUMBER, PATIENT_ID) for value in attributes.get(tag, ()))

@@ -25,18 +25,20 @@ def told(account: Account) -> list[tuple[str, str]]:
     if len(account.arrivals) > _MOST:
         lines.insert(0, ("received", f"{len(account.arrivals) - _MOST} earlier associations"))
     lines += [("indexed", fact) for fact in _indexed(account)]
-    lines += [("committed", _commitment(one)) for one in account.commitments[-_MOST:]] or [
+    lines += [("committed", _commitment(commitment)) for commitment in account.commitments[-_MOST:]] or [
         ("committed", "nobody has asked for storage commitment of it")
     ]
-    lines += [("committed", _elsewhere(one)) for one in account.elsewhere[-_MOST:]]
-    lines += [("happened", _happened(one)) for one in account.happened[-_MOST:]]
+    lines += [("committed", _elsewhere(commitment)) for commitment in account.elsewhere[-_MOST:]]
+    lines += [("happened", _happened(event)) for event in account.happened[-_MOST:]]
     if account.holds:
         lines.append(("held", f"{holds_stand(len(account.holds))}: nothing of it can be deleted"))
-    lines += [("delivered", _delivery(one)) for one in account.deliveries[-_MOST:]] or [
+    lines += [("delivered", _delivery(delivery)) for delivery in account.deliveries[-_MOST:]] or [
         ("delivered", "nobody has got anything of it in the last 14 days")
     ]
-    lines += [("told" if one.tells else "sent on", _onward(one)) for one in _latest(account.onward)]
-    lines += [("failed", f"instance {one.sop_instance_uid}: {one.reason}") for one in account.dead[:_MOST]]
+    lines += [("told" if dispatch.tells else "sent on", _onward(dispatch)) for dispatch in _latest(account.onward)]
+    lines += [
+        ("failed", f"instance {instance.sop_instance_uid}: {instance.reason}") for instance in account.dead[:_MOST]
+    ]
     return lines
 
 
@@ -44,7 +46,7 @@ def advice(account: Account) -> list[str]:
     """What to do, most urgent first; nothing where all is well."""
     steps = []
     if account.dead:
-        letters = " ".join(one.letter for one in account.dead[:5])
+        letters = " ".join(instance.letter for instance in account.dead[:5])
         steps.append(f"mend the cause named under `failed`, then: gantry dlq replay {letters}")
     if account.lost:
         steps.append(f"{_are(account.lost, 'object')} missing or damaged: let the sender send the study again")
@@ -60,12 +62,12 @@ def advice(account: Account) -> list[str]:
         last = account.deliveries[-1]
         missed = counted(last.failed, "instance")
         steps.append(f"{missed} did not reach {last.receiver}: check it (gantry ae), and move again")
-    failed = [one for one in account.onward if one.has_failed]
+    failed = [dispatch for dispatch in account.onward if dispatch.has_failed]
     if failed:
-        routes = " ".join(one.route for one in failed[:5])
+        routes = " ".join(dispatch.route for dispatch in failed[:5])
         steps.append(f"mend the cause named under `sent on` and `told`, then: gantry routes retry {routes}")
-    owed = [one for one in account.commitments if not one.reported_at]
-    given_up = [one for one in account.commitments if one.reported_at and not one.delivered]
+    owed = [commitment for commitment in account.commitments if not commitment.reported_at]
+    given_up = [commitment for commitment in account.commitments if commitment.reported_at and not commitment.delivered]
     if owed:
         steps.append("a commitment report is owed: it is sent when the indexers have caught up, and tried again")
     if given_up:
@@ -75,12 +77,12 @@ def advice(account: Account) -> list[str]:
     return steps
 
 
-def _are(count: int, one: str) -> str:
-    return f"{counted(count, one)} {'is' if count == 1 else 'are'}"
+def _are(count: int, noun: str) -> str:
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
 
 
 def _arrival(arrival: Arrival) -> str:
-    who = arrival.calling_ae_title or "a sender over HTTP, or one that is no longer known"
+    sender = arrival.calling_ae_title or "a sender over HTTP, or one that is no longer known"
     address = f" at {arrival.peer_address}" if arrival.peer_address else ""
     called = f", called {arrival.called_ae_title}" if arrival.called_ae_title else ""
     when = moment(arrival.first_at)
@@ -88,7 +90,7 @@ def _arrival(arrival: Arrival) -> str:
         when += f" to {moment(arrival.last_at)}"
     outcome = f"; association {arrival.outcome}" if arrival.outcome else ""
     trace = f"; trace {arrival.trace}" if arrival.trace else ""
-    return f"{counted(arrival.instances, 'instance')} from {who}{address}{called}, {when}{outcome}{trace}"
+    return f"{counted(arrival.instances, 'instance')} from {sender}{address}{called}, {when}{outcome}{trace}"
 
 
 def _indexed(account: Account) -> list[str]:
@@ -108,53 +110,55 @@ def _indexed(account: Account) -> list[str]:
     return facts
 
 
-def _commitment(one: Commitment) -> str:
-    who = one.calling_ae_title or "a client over HTTP"
-    asked = f"{counted(one.instances, 'instance')}, asked by {who} at {moment(one.requested_at)}"
-    if not one.reported_at:
-        return f"{asked}: no report yet"
-    answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
-    delivery = "delivered" if one.delivered else "could not be delivered"
-    return f"{asked}: {answer}, report {delivery} at {moment(one.reported_at)}"
+def _commitment(commitment: Commitment) -> str:
+    requester = commitment.calling_ae_title or "a client over HTTP"
+    request = f"{counted(commitment.instances, 'instance')}, asked by {requester} at {moment(commitment.requested_at)}"
+    if not commitment.reported_at:
+        return f"{request}: no report yet"
+    answer = f"{commitment.failed} of them not committed" if commitment.failed else "all of them committed"
+    delivery = "delivered" if commitment.delivered else "could not be delivered"
+    return f"{request}: {answer}, report {delivery} at {moment(commitment.reported_at)}"
 
 
-def _elsewhere(one: CommitmentElsewhere) -> str:
-    failed = f", {one.failed} not committed" if one.failed else ""
-    reported = f"{moment(one.reported_at)}, transaction {one.transaction_uid}"
-    return f"{counted(one.committed, 'instance')} by {one.ae_title}, which reported at {reported}{failed}"
+def _elsewhere(commitment: CommitmentElsewhere) -> str:
+    failed = f", {commitment.failed} not committed" if commitment.failed else ""
+    reported = f"{moment(commitment.reported_at)}, transaction {commitment.transaction_uid}"
+    return f"{counted(commitment.committed, 'instance')} by {commitment.ae_title}, which reported at {reported}{failed}"
 
 
-def _delivery(one: StudyDelivered) -> str:
-    who = one.receiver or "somebody without a token"
-    at = f" at {one.peer_address}" if one.peer_address else ""
-    if one.over == "DICOMweb":
-        return f"{counted(one.times, 'request')} over DICOMweb by {who}{at}, {moment(one.at)}"
-    asked = f" for {one.calling_ae_title}" if one.calling_ae_title not in ("", one.receiver) else ""
-    failed = f", {one.failed} were not" if one.failed else ""
-    why = f": {one.why}" if one.why else ""
-    return f"{counted(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
+def _delivery(study: StudyDelivered) -> str:
+    user = study.receiver or "somebody without a token"
+    at = f" at {study.peer_address}" if study.peer_address else ""
+    if study.over == "DICOMweb":
+        return f"{counted(study.times, 'request')} over DICOMweb by {user}{at}, {moment(study.at)}"
+    peer = f" for {study.calling_ae_title}" if study.calling_ae_title not in ("", study.receiver) else ""
+    failed = f", {study.failed} were not" if study.failed else ""
+    why = f": {study.why}" if study.why else ""
+    return (
+        f"{counted(study.completed, 'instance')} to {user}{at} over {study.over}{peer}, {moment(study.at)}{failed}{why}"
+    )
 
 
 def _latest(onward: Sequence[Onward]) -> Sequence[Onward]:
     """The latest, in their order; what failed comes before others where there are too many."""
-    kept = sorted(onward, key=lambda one: one.has_failed)[-_MOST:]
-    return [one for one in onward if one in kept]
+    latest = sorted(onward, key=lambda dispatch: dispatch.has_failed)[-_MOST:]
+    return [dispatch for dispatch in onward if dispatch in latest]
 
 
-def _onward(one: Onward) -> str:
-    rule = f" by the rule {one.rule}" if one.rule else ""
-    tries = f", tried {counted(one.attempts, 'time')}" if one.attempts else ""
-    again = f", next at {moment(one.again)}" if one.again else ""
-    since = "since" if one.state == WAITS else "at"
-    why = f": {one.why}" if one.why else ""
-    return f"{one.destination}, {one.kind}{rule}: {one.state} {since} {moment(one.at)}{tries}{again}{why}"
+def _onward(step: Onward) -> str:
+    rule = f" by the rule {step.rule}" if step.rule else ""
+    tries = f", tried {counted(step.attempts, 'time')}" if step.attempts else ""
+    again = f", next at {moment(step.again)}" if step.again else ""
+    since = "since" if step.state == WAITS else "at"
+    why = f": {step.why}" if step.why else ""
+    return f"{step.destination}, {step.kind}{rule}: {step.state} {since} {moment(step.at)}{tries}{again}{why}"
 
 
-def _happened(one: Happened) -> str:
-    objects = f", {counted(one.objects, 'object')}" if one.objects else ""
-    by = f" by {one.by}" if one.by else ""
-    why = f": {one.why}" if one.why else ""
-    return f"{moment(one.at)} {one.what}{objects}{by}{why}"
+def _happened(event: Happened) -> str:
+    objects = f", {counted(event.objects, 'object')}" if event.objects else ""
+    by = f" by {event.by}" if event.by else ""
+    why = f": {event.why}" if event.why else ""
+    return f"{moment(event.at)} {event.what}{objects}{by}{why}"
 
 
 def _receipts(number: int) -> str:

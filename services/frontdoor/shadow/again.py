@@ -112,8 +112,8 @@ class SecondLooks(Looks):
         try:
             await self._clock.sleep(self._settings.again_after)
             gantry, other = await both(self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1]))
-            found = await differences_of(look.question, look.context, gantry, other, self.may_differ)
-            self._recorder.compared(operation, calling, found, seconds)
+            differences = await differences_of(look.question, look.context, gantry, other, self.may_differ)
+            self._recorder.compared(operation, calling, differences, seconds)
         except asyncio.CancelledError:
             self._recorder.given_up("shutdown", calling)
             raise
@@ -129,7 +129,7 @@ class SecondLooks(Looks):
 
     async def _ask(self, side: Side, look: Look, room: Room) -> Raw:
         request, limit = look.request, self._settings.timeout
-        contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in request.contexts]
+        contexts = [(context.abstract_syntax, context.transfer_syntaxes) for context in request.contexts]
         async with (
             asyncio.timeout(limit),
             connect(side.peer(request, look.origin), contexts, extended=request.extended) as association,

@@ -42,13 +42,13 @@ EACH_ITS_OWN = (
 
 def tags_of(names: Iterable[str]) -> frozenset[str]:
     """The tags of attributes by keyword or as `GGGGEEEE`, and of `EACH_ITS_OWN`. Raises `ConfigError`."""
-    found = set()
+    tags = set()
     for name in (*EACH_ITS_OWN, *names):
         is_tag = len(name) == 8 and all(digit in hexdigits for digit in name)
         if name not in TAGS and not is_tag:
             raise ConfigError("door.shadow.may_differ", None, f"no attribute is called {name!r}")
-        found.add(f"{TAGS[name]:08X}" if name in TAGS else name.upper())
-    return frozenset(found)
+        tags.add(f"{TAGS[name]:08X}" if name in TAGS else name.upper())
+    return frozenset(tags)
 
 
 def read(data: bytes, transfer_syntax_uid: str) -> Attributes:
@@ -70,12 +70,12 @@ def unique_key(level: str) -> str:
 
 def normal(attributes: Attributes) -> dict[str, Hashable]:
     """Attributes as they are compared."""
-    found: dict[str, Hashable] = {}
+    result: dict[str, Hashable] = {}
     for tag, attribute in attributes.items():
         value = _normal(tag, attribute)
         if value:
-            found[tag] = value
-    return found
+            result[tag] = value
+    return result
 
 
 def _normal(tag: str, attribute: Mapping[str, Any]) -> tuple[Hashable, ...]:
@@ -89,7 +89,7 @@ def _normal(tag: str, attribute: Mapping[str, Any]) -> tuple[Hashable, ...]:
     vr = str(attribute.get("vr", "")) if known == "UN" else known
     if vr == "SQ":
         items = [normal(item) for item in values if isinstance(item, dict)]
-        return tuple(tuple(sorted(item.items(), key=lambda one: one[0])) for item in items if item)
+        return tuple(tuple(sorted(item.items(), key=lambda pair: pair[0])) for item in items if item)
     plain = [_value(vr, value) for value in values]
     while plain and plain[-1] == "":
         plain.pop()

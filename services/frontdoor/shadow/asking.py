@@ -109,7 +109,7 @@ class Likeness:
         self._request = request
         self.receiver = Receiver([role.sop_class_uid for role in request.roles if role.scp], room)
         proposed = request.contexts[:_MOST_CONTEXTS]
-        self.contexts = [(one.abstract_syntax, one.transfer_syntaxes) for one in proposed]
+        self.contexts = [(context.abstract_syntax, context.transfer_syntaxes) for context in proposed]
         self._beside: dict[int, int] = {}
         for number, context in enumerate(proposed):
             agreed = accepted.get(context.id)
@@ -125,12 +125,12 @@ class Likeness:
 
     def accepted(self, association: Association) -> dict[int, AcceptedContext]:
         """What was accepted of the peer's own proposal, by the peer's ids."""
-        found = {}
+        contexts = {}
         for number, context in enumerate(self._request.contexts[:_MOST_CONTEXTS]):
             accepted = association.contexts.get(_id(number))
             if accepted is not None:
-                found[context.id] = accepted
-        return found
+                contexts[context.id] = accepted
+        return contexts
 
     def context(self, association: Association, exchange: Exchange) -> AcceptedContext | None:
         """The context in which a request can be asked as it is; None where there is none."""

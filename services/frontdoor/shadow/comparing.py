@@ -74,18 +74,22 @@ def compare_associations(
     request: AssociateRequest, gantry: Mapping[int, AcceptedContext], other: Mapping[int, AcceptedContext]
 ) -> list[Difference]:
     """What is accepted of a request; both by the id that the request has."""
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for kind, ids in (
         (Kind.CONTEXTS, gantry.keys() ^ other.keys()),
         (
             Kind.SYNTAXES,
-            {one for one in gantry.keys() & other.keys() if gantry[one].transfer_syntax != other[one].transfer_syntax},
+            {
+                number
+                for number in gantry.keys() & other.keys()
+                if gantry[number].transfer_syntax != other[number].transfer_syntax
+            },
         ),
     ):
         if ids:
             names = sorted({context.abstract_syntax for context in request.contexts if context.id in ids})
-            found.append(Difference(kind, len(ids), ", ".join(named_uids(names))))
-    return found
+            differences.append(Difference(kind, len(ids), ", ".join(named_uids(names))))
+    return differences
 
 
 def compare_statuses(gantry: int, other: int) -> list[Difference]:
@@ -100,38 +104,38 @@ def compare_matches(
 ) -> Steps[list[Difference]]:
     """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
     `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
-    asked = question.keys() - may_differ
-    sets = yield from compare_sets(unique_key(level_of(question)), asked, gantry.matches, other.matches)
+    tags = question.keys() - may_differ
+    sets = yield from compare_sets(unique_key(level_of(question)), tags, gantry.matches, other.matches)
     return [*compare_statuses(gantry.status, other.status), *sets]
 
 
 def compare_sets(
-    key: str | tuple[str, ...], asked: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
+    key: str | tuple[str, ...], attributes: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
 ) -> Steps[list[Difference]]:
     """Two sets of matches, told apart by the attribute `key`, or by several of them, and compared by those that were
     asked for."""
-    mine = yield from _by_key(key, asked, gantry)
-    theirs = yield from _by_key(key, asked, other)
-    found: list[Difference] = []
+    mine = yield from _by_key(key, attributes, gantry)
+    theirs = yield from _by_key(key, attributes, other)
+    differences: list[Difference] = []
     for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
         lacking = [name for name in ours if name not in others]
         if lacking:
-            found.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
+            differences.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
     yield
     both = [name for name in mine if name in theirs]
     differing: dict[Hashable, list[str]] = {}
     for name in both:
-        if tags := _differing(asked, mine[name][0], theirs[name][0]):
+        if tags := _differing(attributes, mine[name][0], theirs[name][0]):
             differing[name] = tags
         yield
     if differing:
         names = Counter(tag for tags in differing.values() for tag in tags)
         words = ", ".join(name_of_tag(tag) for tag, _ in names.most_common(MOST_NAMED))
-        found.append(Difference(Kind.ATTRIBUTES, len(differing), words, _uids(key, list(differing))))
+        differences.append(Difference(Kind.ATTRIBUTES, len(differing), words, _uids(key, list(differing))))
     repeated = [name for name in both if len(mine[name]) != len(theirs[name])]
     if repeated:
-        found.append(Difference(Kind.REPEATED, len(repeated), "", _uids(key, repeated)))
-    return found
+        differences.append(Difference(Kind.REPEATED, len(repeated), "", _uids(key, repeated)))
+    return differences
 
 
 def name_of_tag(tag: str) -> str:
@@ -140,24 +144,24 @@ def name_of_tag(tag: str) -> str:
 
 
 def _by_key(
-    key: str | tuple[str, ...], asked: Collection[str], matches: Iterable[Attributes]
+    key: str | tuple[str, ...], tags: Collection[str], matches: Iterable[Attributes]
 ) -> Steps[dict[Hashable, list[Normal]]]:
     """Matches by their unique key; without one, by all that was asked for."""
     keys = (key,) if isinstance(key, str) else key
-    found: dict[Hashable, list[Normal]] = {}
+    groups: dict[Hashable, list[Normal]] = {}
     for match in matches:
-        values = normal({tag: attribute for tag, attribute in match.items() if tag in asked or tag in keys})
-        name: Hashable = tuple(sorted(values.items(), key=lambda one: one[0]))
+        values = normal({tag: attribute for tag, attribute in match.items() if tag in tags or tag in keys})
+        name: Hashable = tuple(sorted(values.items(), key=lambda pair: pair[0]))
         if any(keys):
-            parts = [values.get(one, ()) for one in keys]
+            parts = [values.get(tag, ()) for tag in keys]
             name = parts[0] if isinstance(key, str) else tuple(parts)
-        found.setdefault(name, []).append(values)
+        groups.setdefault(name, []).append(values)
         yield
-    return found
+    return groups
 
 
-def _differing(asked: Collection[str], mine: Normal, theirs: Normal) -> list[str]:
-    return sorted(tag for tag in asked if mine.get(tag) != theirs.get(tag))
+def _differing(tags: Collection[str], mine: Normal, theirs: Normal) -> list[str]:
+    return sorted(tag for tag in tags if mine.get(tag) != theirs.get(tag))
 
 
 def _uids(key: str | tuple[str, ...], names: Sequence[Hashable]) -> tuple[str, ...]:
@@ -175,7 +179,7 @@ def compare_objects(mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, 
     where the transfer syntaxes differ."""
     both = mine.keys() & theirs.keys()
     recoded = {uid for uid in both if mine[uid][0] != theirs[uid][0]}
-    found = []
+    differences = []
     for kind, uids in (
         (Kind.ONLY_GANTRY, mine.keys() - theirs.keys()),
         (Kind.ONLY_OTHER, theirs.keys() - mine.keys()),
@@ -183,22 +187,22 @@ def compare_objects(mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, 
         (Kind.CONTENT, {uid for uid in both - recoded if mine[uid] != theirs[uid]}),
     ):
         if uids:
-            found.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
-    return found
+            differences.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+    return differences
 
 
 def compare_sub_operations(gantry: Command, other: Command) -> list[Difference]:
     """The final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
     failed = [
-        (one.number(Element.FAILED_SUB_OPERATIONS), one.number(Element.WARNING_SUB_OPERATIONS))
-        for one in (gantry, other)
+        (command.number(Element.FAILED_SUB_OPERATIONS), command.number(Element.WARNING_SUB_OPERATIONS))
+        for command in (gantry, other)
     ]
-    found = compare_statuses(gantry.status, other.status)
+    differences = compare_statuses(gantry.status, other.status)
     if failed[0] != failed[1]:
         (mine, warned), (theirs, warned_too) = failed
         words = f"Gantry {mine} failed, {warned} with a warning; other {theirs} failed, {warned_too} with a warning"
-        found.append(Difference(Kind.SUB_OPERATIONS, 1, words))
-    return found
+        differences.append(Difference(Kind.SUB_OPERATIONS, 1, words))
+    return differences
 
 
 def named_uids(names: Sequence[str]) -> tuple[str, ...]:

@@ -283,9 +283,9 @@ class Mirror:
         elif (association is None) == (heard.reject is not None):
             differences = []
         else:
-            who = self._sides.shadow.name if association is None else self._sides.answering.name
+            archive = self._sides.shadow.name if association is None else self._sides.answering.name
             differences = [
-                Difference(Kind.REJECTED, 1, f"by {who}: {rejected or (heard.reject and heard.reject.words)}")
+                Difference(Kind.REJECTED, 1, f"by {archive}: {rejected or (heard.reject and heard.reject.words)}")
             ]
         self._recorder.compared(ASSOCIATION, self._calling, differences, {})
         return association

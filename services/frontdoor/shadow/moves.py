@@ -68,12 +68,12 @@ def wanted(identifier: Attributes, model: str) -> Wanted:
         if name == "PATIENT" and not by_patient:
             continue
         values = identifier.get(f"{_KEYS[name]:08X}", {}).get("Value") or ()
-        found = tuple(text_of(value).strip(" \0") for value in values)
-        if not found or not all(found) or (name != "PATIENT" and not all(is_uid(one) for one in found)):
+        uids = tuple(text_of(value).strip(" \0") for value in values)
+        if not uids or not all(uids) or (name != "PATIENT" and not all(is_uid(uid) for uid in uids)):
             raise NotUnderstood("a C-MOVE without a unique key")
-        if len(found) > 1 and name != level:
+        if len(uids) > 1 and name != level:
             raise NotUnderstood("a C-MOVE with several values above its level")
-        keys[name] = found
+        keys[name] = uids
     if not keys:
         raise NotUnderstood("a C-MOVE of the Study Root for a patient")
     return Wanted(PATIENT_ROOT_FIND if by_patient else STUDY_ROOT_FIND, level, keys)
@@ -123,11 +123,11 @@ class Moves(Looks):
                 self._recorder.given_up(why, calling, words)
 
     async def _compared(self, look: MoveLook) -> list[Difference]:
-        asked = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
+        question = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
         rooms = self._rooms()
         try:
             sides = zip((self._gantry, self._other), rooms, strict=True)
-            gantry, other = await both(*(self._instances(side, look, asked, room) for side, room in sides))
+            gantry, other = await both(*(self._instances(side, look, question, room) for side, room in sides))
         finally:
             for room in rooms:
                 room.close()
@@ -137,18 +137,18 @@ class Moves(Looks):
             if uids
         ]
 
-    async def _instances(self, side: Side, look: MoveLook, asked: Wanted, room: Room) -> frozenset[str]:
+    async def _instances(self, side: Side, look: MoveLook, question: Wanted, room: Room) -> frozenset[str]:
         request = AssociateRequest(
             called_ae_title=look.request.called_ae_title,
             calling_ae_title=look.request.calling_ae_title,
-            contexts=(ProposedContext(1, asked.model, _SYNTAXES),),
+            contexts=(ProposedContext(1, question.model, _SYNTAXES),),
         )
-        async with connect(side.peer(request, look.origin), [(asked.model, _SYNTAXES)]) as association:
-            context = association.context_for(asked.model)
+        async with connect(side.peer(request, look.origin), [(question.model, _SYNTAXES)]) as association:
+            context = association.context_for(question.model)
             if context is None:
                 raise ContextNotAccepted(f"{side.name} does not take C-FIND of this information model")
             questions = _Questions(association, context, room, self._settings.timeout)
-            return await questions.instances(asked)
+            return await questions.instances(question)
 
 
 class _Questions:
@@ -159,33 +159,33 @@ class _Questions:
         self._context = context
         self._room = room
         self._timeout = timeout
-        self._asked = 0
-        self._found: set[str] = set()
+        self._questions = 0
+        self._uids: set[str] = set()
 
-    async def instances(self, asked: Wanted) -> frozenset[str]:
+    async def instances(self, question: Wanted) -> frozenset[str]:
         """The SOP Instance UIDs of all that is asked for. Raises a `PeerError`, `NotUnderstood`."""
-        above = {name: values[0] for name, values in asked.keys.items() if name != asked.level}
-        if asked.level == "IMAGE":
-            await self._below(above, "IMAGE", asked.keys["IMAGE"])
+        above = {name: values[0] for name, values in question.keys.items() if name != question.level}
+        if question.level == "IMAGE":
+            await self._below(above, "IMAGE", question.keys["IMAGE"])
         else:
-            for value in asked.keys[asked.level]:
-                await self._descend({**above, asked.level: value}, asked.level)
-        return frozenset(self._found)
+            for value in question.keys[question.level]:
+                await self._descend({**above, question.level: value}, question.level)
+        return frozenset(self._uids)
 
     async def _descend(self, above: Mapping[str, str], level: str) -> None:
         lower = _LEVELS[_LEVELS.index(level) + 1]
-        found = await self._below(above, lower, ())
+        uids = await self._below(above, lower, ())
         if lower != "IMAGE":
-            for value in found:
+            for value in uids:
                 await self._descend({**above, lower: value}, lower)
 
     async def _below(self, above: Mapping[str, str], level: str, values: Sequence[str]) -> list[str]:
         """The unique keys at a level, of these `values` or all; of instances they are the result."""
-        self._asked += 1
-        if self._asked > MOST_QUESTIONS:
+        self._questions += 1
+        if self._questions > MOST_QUESTIONS:
             raise AnswersTooLong(f"more than {MOST_QUESTIONS} questions for one C-MOVE")
         key = _KEYS[level]
-        identifier = {_LEVEL: [level], key: list(values), **{_KEYS[name]: [one] for name, one in above.items()}}
+        identifier = {_LEVEL: [level], key: list(values), **{_KEYS[name]: [uid] for name, uid in above.items()}}
         command = Command(
             {
                 Element.AFFECTED_SOP_CLASS_UID: self._context.abstract_syntax,
@@ -201,14 +201,14 @@ class _Questions:
             )
         if final.status != SUCCESS:
             raise NotFindable(f"C-FIND was answered {status_words(final.status)}")
-        found = [self._key_of(match, key) for match in matches]
+        texts = [self._key_of(match, key) for match in matches]
         self._room.give(size_of(matches))
-        kept = list(dict.fromkeys(one for one in found if is_uid(one)))
+        uids = list(dict.fromkeys(uid for uid in texts if is_uid(uid)))
         if level == "IMAGE":
-            self._found.update(kept)
-            if len(self._found) > MOST_INSTANCES or not self._room.take(len(kept) * _INSTANCE_BYTES):
+            self._uids.update(uids)
+            if len(self._uids) > MOST_INSTANCES or not self._room.take(len(uids) * _INSTANCE_BYTES):
                 raise AnswersTooLong("more instances than there is room for")
-        return kept
+        return uids
 
     def _key_of(self, match: bytes, key: int) -> str:
         values = read(match, self._context.transfer_syntax).get(f"{key:08X}", {}).get("Value") or [""]

@@ -25,7 +25,7 @@ class Recorder:
         self._clock = clock
         self._metrics = metrics
         self._partition = partition
-        self._told = {"partition": partition} if partition else {}
+        self._fields = {"partition": partition} if partition else {}
         self._seldom = RateLimited()
         self.days: dict[str, Tally] = {}
         self.unsaved: set[str] = set()
@@ -47,23 +47,23 @@ class Recorder:
         for side, took in seconds.items():
             self._metrics.shadow_seconds.labels(operation, side).observe(took)
             tally.took(operation, side, took)
-        for kind in {one.kind for one in differences}:
+        for kind in {difference.kind for difference in differences}:
             self._metrics.shadow_differences.labels(operation, kind).inc()
             tally.differences[operation, kind] += 1
-        for one in differences:
-            which = one.uids or uids
-            tally.example(Example(now, operation, one.kind, calling, one.words, which))
-            times = self._seldom.times((operation, one.kind, calling), self._clock.monotonic())
+        for difference in differences:
+            instances = difference.uids or uids
+            tally.example(Example(now, operation, difference.kind, calling, difference.words, instances))
+            times = self._seldom.times((operation, difference.kind, calling), self._clock.monotonic())
             if times:
                 logger.warning(
                     "answers differ",
-                    **self._told,
+                    **self._fields,
                     operation=operation,
-                    kind=one.kind.value,
+                    kind=difference.kind.value,
                     calling=calling,
-                    matches=one.count,
-                    what=one.words,
-                    uids=list(which),
+                    matches=difference.count,
+                    what=difference.words,
+                    uids=list(instances),
                     count=times,
                 )
 
@@ -73,14 +73,14 @@ class Recorder:
         self._today().given_up[reason] += 1
         times = self._seldom.times(("given up", reason, calling), self._clock.monotonic())
         if times:
-            logger.warning("not compared", **self._told, reason=reason, calling=calling, why=words, count=times)
+            logger.warning("not compared", **self._fields, reason=reason, calling=calling, why=words, count=times)
 
     def put_off(self, reason: str, calling: str, words: str = "") -> None:
         """What an association stores, or a request, goes to the spool, to be sent later."""
         self._metrics.shadow_put_off.labels(reason).inc()
         times = self._seldom.times(("put off", reason, calling), self._clock.monotonic())
         if times:
-            logger.warning("put off", **self._told, reason=reason, calling=calling, why=words, count=times)
+            logger.warning("put off", **self._fields, reason=reason, calling=calling, why=words, count=times)
 
     def not_mirrored(self, operation: str) -> None:
         """A request of a kind that is never asked twice."""
@@ -97,9 +97,9 @@ class Recorder:
         tally = self._today()
         tally.waiting = {waiting.door: waiting}
 
-    def reached(self, there: bool) -> None:
+    def reached(self, is_reachable: bool) -> None:
         """Whether the side that nobody hears could be reached just now."""
-        self._metrics.shadow_reached.labels(self._partition).set(there)
+        self._metrics.shadow_reached.labels(self._partition).set(is_reachable)
 
     def opened(self) -> None:
         """An association is mirrored from now on. Archives of several organisations count together."""

@@ -175,8 +175,8 @@ class Shadow:
         work = [self._keeper.run()]
         await self.open()
         if self.spool is not None:
-            work += [self._look_after(self.spool), *(one.run() for one in self._catching_up)]
-        tasks = [asyncio.ensure_future(one) for one in work]
+            work += [self._look_after(self.spool), *(worker.run() for worker in self._catching_up)]
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -212,11 +212,11 @@ class Shadow:
 
     async def _take_over(self, spool: Spool) -> None:
         """What a process left that was alive when this one began, as the last one does of a rolling update."""
-        found = await spool.take_over()
-        if found is None:
+        leftovers = await spool.take_over()
+        if leftovers is None:
             return
-        self.recorder.took_over(found.owners)
-        for _ in range(found.broken):
+        self.recorder.took_over(leftovers.owners)
+        for _ in range(leftovers.broken):
             self.recorder.given_up(HALF_WRITTEN, "", "it was not whole when its door ended")
 
     async def drained(self) -> None:

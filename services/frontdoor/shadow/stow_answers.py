@@ -65,27 +65,27 @@ def read_stow(answer: WebAnswer) -> StowAnswer:
     if not body.strip():
         return StowAnswer(answer.status)
     try:
-        found = from_xml(body) if "xml" in answer.content_type else json.loads(body)
+        document = from_xml(body) if "xml" in answer.content_type else json.loads(body)
     except (ValueError, RecursionError, GantryError):
         raise NotUnderstood("an answer to STOW-RS that is neither JSON nor XML") from None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]  # as servers of the first edition of the standard answer
-    if not isinstance(found, dict) or not is_data_set(found):
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]  # as servers of the first edition of the standard answer
+    if not isinstance(document, dict) or not is_data_set(document):
         raise NotUnderstood("an answer to STOW-RS that is no data set")
-    failed = {_first(item, _INSTANCE): _reason(item) for item in _items(found, _FAILED)}
-    nameless = len(_items(found, _OTHER_FAILURES)) + sum(not is_uid(uid) for uid in failed)
-    stored = frozenset(_first(item, _INSTANCE) for item in _items(found, _REFERENCED))
+    failed = {_first(item, _INSTANCE): _reason(item) for item in _items(document, _FAILED)}
+    nameless = len(_items(document, _OTHER_FAILURES)) + sum(not is_uid(uid) for uid in failed)
+    stored = frozenset(_first(item, _INSTANCE) for item in _items(document, _REFERENCED))
     named = {uid: reason for uid, reason in failed.items() if is_uid(uid)}
     return StowAnswer(answer.status, frozenset(filter(is_uid, stored)), named, nameless)
 
 
 def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[Difference]:
     """What differs: the status, which instances are stored, and why others failed."""
-    found: list[Difference] = []
+    differences: list[Difference] = []
     if gantry.status != other.status:
-        found.append(Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))
+        differences.append(Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))
     if gantry.status not in ANSWERED or other.status not in ANSWERED:
-        return found
+        return differences
     for kind, uids in (
         (Kind.ONLY_GANTRY, gantry.stored - other.stored),
         (Kind.ONLY_OTHER, other.stored - gantry.stored),
@@ -95,15 +95,15 @@ def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[Difference]:
         ),
     ):
         if uids:
-            found.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+            differences.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
     if gantry.nameless != other.nameless:
         words = f"without a UID failed: Gantry {gantry.nameless}, other {other.nameless}"
-        found.append(Difference(Kind.FAILURES, 1, words))
-    return found
+        differences.append(Difference(Kind.FAILURES, 1, words))
+    return differences
 
 
-def _items(found: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
-    return [item for item in found.get(tag, {}).get("Value", []) if isinstance(item, dict)]
+def _items(document: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    return [item for item in document.get(tag, {}).get("Value", []) if isinstance(item, dict)]
 
 
 def _first(item: Mapping[str, Any], tag: str) -> str:

@@ -80,7 +80,7 @@ class Tally:
     def example(self, example: Example) -> None:
         """Keep it, unless there are enough of its kind."""
         kind = example.operation, example.kind
-        if sum(1 for one in self.examples if (one.operation, one.kind) == kind) < MOST_EXAMPLES:
+        if sum(1 for example in self.examples if (example.operation, example.kind) == kind) < MOST_EXAMPLES:
             self.examples.append(example)
 
     @property
@@ -91,13 +91,13 @@ class Tally:
     @property
     def waits(self) -> Waiting:
         """What waits in all spools together, as it was last told."""
-        there = [one for door, one in self.waiting.items() if door not in self.taken_over]
+        queues = [queue for door, queue in self.waiting.items() if door not in self.taken_over]
         return Waiting(
             "",
-            max((one.at for one in there), default=0),
-            sum(one.objects for one in there),
-            sum(one.bytes for one in there),
-            min((one.oldest for one in there if one.oldest), default=0),
+            max((queue.at for queue in queues), default=0),
+            sum(queue.objects for queue in queues),
+            sum(queue.bytes for queue in queues),
+            min((queue.oldest for queue in queues if queue.oldest), default=0),
         )
 
     @property
@@ -133,9 +133,12 @@ class Tally:
                 "not_mirrored": self.not_mirrored,
                 "seconds": [[*key, classes] for key, classes in sorted(self.seconds.items())],
                 "examples": [
-                    [one.at, one.operation, one.kind, one.calling, one.words, list(one.uids)] for one in self.examples
+                    [example.at, example.operation, example.kind, example.calling, example.words, list(example.uids)]
+                    for example in self.examples
                 ],
-                "waiting": [[one.door, one.at, one.objects, one.bytes, one.oldest] for one in self.waiting.values()],
+                "waiting": [
+                    [queue.door, queue.at, queue.objects, queue.bytes, queue.oldest] for queue in self.waiting.values()
+                ],
                 "taken_over": sorted(self.taken_over),
             },
             ensure_ascii=False,
@@ -183,27 +186,27 @@ def added_up(tallies: Iterable[Tally]) -> Tally:
     """All of them together; of the examples the newest."""
     whole = Tally()
     examples: list[Example] = []
-    for one in tallies:
-        whole.first = min(filter(None, (whole.first, one.first)), default=0)
-        whole.last = max(whole.last, one.last)
-        whole.days |= one.days
+    for tally in tallies:
+        whole.first = min(filter(None, (whole.first, tally.first)), default=0)
+        whole.last = max(whole.last, tally.last)
+        whole.days |= tally.days
         for mine, theirs in (
-            (whole.same, one.same),
-            (whole.different, one.different),
-            (whole.given_up, one.given_up),
-            (whole.not_mirrored, one.not_mirrored),
+            (whole.same, tally.same),
+            (whole.different, tally.different),
+            (whole.given_up, tally.given_up),
+            (whole.not_mirrored, tally.not_mirrored),
         ):
             mine.update(theirs)
-        whole.differences.update(one.differences)
-        for key, classes in one.seconds.items():
+        whole.differences.update(tally.differences)
+        for key, classes in tally.seconds.items():
             known = whole.seconds.setdefault(key, [0] * (len(BOUNDS) + 1))
             whole.seconds[key] = [a + b for a, b in zip(known, classes, strict=False)]
-        examples += one.examples
-        whole.taken_over |= one.taken_over
-        for door, waiting in one.waiting.items():
+        examples += tally.examples
+        whole.taken_over |= tally.taken_over
+        for door, waiting in tally.waiting.items():
             if door not in whole.waiting or whole.waiting[door].at < waiting.at:
                 whole.waiting[door] = waiting
-    for example in sorted(examples, key=lambda one: -one.at):
+    for example in sorted(examples, key=lambda candidate: -candidate.at):
         whole.example(example)
     return whole
 
@@ -220,7 +223,7 @@ def verdict(tally: Tally) -> list[str]:
             ),
         ]
     different = tally.different.total()
-    said = [
+    lines = [
         f"In {counted(len(tally.days), 'day')} {different:,} of {tally.compared:,} answers "
         f"{'was' if different == 1 else 'were'} different ({_percent(different, tally.compared)})."
     ]
@@ -233,8 +236,8 @@ def verdict(tally: Tally) -> list[str]:
     if len(tally.days) < WEEKS_DAYS:
         against.append(f"there was traffic on {counted(len(tally.days), 'day')}, not on {WEEKS_DAYS} yet")
     if against:
-        return [*said, f"Before the switch, look into this: {'; '.join(against)}."]
-    return [*said, "Nothing that was compared speaks against the switch."]
+        return [*lines, f"Before the switch, look into this: {'; '.join(against)}."]
+    return [*lines, "Nothing that was compared speaks against the switch."]
 
 
 def _percent(part: int, whole: int) -> str:
@@ -243,7 +246,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    groups: dict[str, dict[str, int]] = {}
     for (first, second), count in sorted(counts.items()):
-        found.setdefault(first, {})[second] = count
-    return found
+        groups.setdefault(first, {})[second] = count
+    return groups

@@ -159,12 +159,12 @@ class WebShadow:
         why, words = "", mirror.operation
         try:
             try:
-                found, seconds, status = await self._first_look(mirror)
+                differences, seconds, status = await self._first_look(mirror)
             finally:
                 self._asking -= 1
-            if found and self._may_look_again(mirror, status):
-                found = await self._second_look(mirror)
-            self._recorder.compared(mirror.operation, CALLING, found, seconds)
+            if differences and self._may_look_again(mirror, status):
+                differences = await self._second_look(mirror)
+            self._recorder.compared(mirror.operation, CALLING, differences, seconds)
         except asyncio.CancelledError:
             why = "shutdown"
             raise
@@ -194,10 +194,10 @@ class WebShadow:
         other = await self._asked(mirror)
         self._recorder.reached(True)
         seconds = {"gantry": mirror.seconds, "other": self.clock.monotonic() - begun}
-        found = await self._differences(mirror, mirror.answer, other)
+        differences = await self._differences(mirror, mirror.answer, other)
         mirror.answer = None
         mirror.room.give(mirror.room.used)
-        return found, seconds, other.status
+        return differences, seconds, other.status
 
     def _may_look_again(self, mirror: WebMirror, status: int) -> bool:
         late = mirror.operation == SEARCH or status == 404

@@ -46,7 +46,7 @@ def compare_web(
     operation: str, target: str, gantry: WebAnswer, other: WebAnswer, may_differ: Collection[str]
 ) -> Steps[list[Difference]]:
     """What differs; `target` is the path below the base, with its query. Raises `NotUnderstood`."""
-    statuses = [200 if one.status == _NO_MATCH else one.status for one in (gantry, other)]
+    statuses = [200 if answer.status == _NO_MATCH else answer.status for answer in (gantry, other)]
     if statuses[0] != statuses[1]:
         return [Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}")]
     if statuses[0] != 200:
@@ -55,9 +55,9 @@ def compare_web(
         if operation in (SEARCH, METADATA):
             mine, theirs = _attributes(gantry), _attributes(other)
             yield
-            asked = (_asked if operation == SEARCH else _all)(target, mine, theirs) - frozenset(may_differ)
+            tags = (_asked if operation == SEARCH else _all)(target, mine, theirs) - frozenset(may_differ)
             key = _key(target) if operation == SEARCH else _SOP_INSTANCE_UID
-            return (yield from compare_sets(key, asked, mine, theirs))
+            return (yield from compare_sets(key, tags, mine, theirs))
         if operation == OBJECTS:
             return (yield from _compare_objects(gantry, other))
         return (yield from _compare_frames(gantry, other))
@@ -70,12 +70,12 @@ def _attributes(answer: WebAnswer) -> list[Attributes]:
     if not body:
         return []
     try:
-        found = json.loads(body)
+        data_sets = json.loads(body)
     except (ValueError, RecursionError):
         raise NotUnderstood("an answer that is no JSON") from None
-    if not isinstance(found, list) or not all(is_data_set(one) for one in found):
+    if not isinstance(data_sets, list) or not all(is_data_set(data_set) for data_set in data_sets):
         raise NotUnderstood("an answer that is no list of data sets")
-    return found
+    return data_sets
 
 
 def is_data_set(value: object, depth: int = 0) -> bool:
@@ -104,7 +104,7 @@ def _key(target: str) -> str:
 
 def _asked(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
     """What is named in the question, and what both answer beside it: what only one of them adds is its own affair."""
-    both = {tag for one in mine for tag in one} & {tag for one in theirs for tag in one}
+    both = {tag for match in mine for tag in match} & {tag for match in theirs for tag in match}
     named: set[str] = set()
     for name, value in parse_qsl(target.partition("?")[2]):
         for word in value.split(",") if name == "includefield" else [name]:
@@ -116,20 +116,20 @@ def _asked(target: str, mine: list[Attributes], theirs: list[Attributes]) -> fro
 
 
 def _all(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
-    return frozenset(tag for answer in (mine, theirs) for one in answer for tag in one)
+    return frozenset(tag for answer in (mine, theirs) for match in answer for tag in match)
 
 
 def _compare_objects(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Difference]]:
     sides: list[dict[str, tuple[str, bytes]]] = []
     for answer in (gantry, other):
-        found: dict[str, tuple[str, bytes]] = {}
+        objects: dict[str, tuple[str, bytes]] = {}
         for part in _parts(answer):
             if part is not None:
                 meta = parse_meta(bytes(part[:_HEAD]))
                 digest = hashlib.sha256(memoryview(part)[meta.data_set_offset :]).digest()
-                found[meta.sop_instance_uid] = meta.transfer_syntax_uid, digest
+                objects[meta.sop_instance_uid] = meta.transfer_syntax_uid, digest
             yield
-        sides.append(found)
+        sides.append(objects)
     return compare_objects(*sides)
 
 

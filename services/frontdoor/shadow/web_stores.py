@@ -64,8 +64,8 @@ class StowHead:
             raise ValueError("a head without a target")
         if not isinstance(headers, dict) or any(name not in _COPIED for name in headers):
             raise ValueError("a head without headers")
-        told = {name: str(value) for name, value in headers.items()}
-        return StowHead(target, told, StowAnswer.of(head.get("answer")), float(seconds))
+        fields = {name: str(value) for name, value in headers.items()}
+        return StowHead(target, fields, StowAnswer.of(head.get("answer")), float(seconds))
 
 
 class _Body(Protocol):
@@ -330,9 +330,9 @@ class WebStores:
     async def _sent(self, head: StowHead, body: _Body, length: int, room: Room) -> None:
         """Send, and compare. Raises `Away`, and what is raised of an answer that cannot be read."""
         url = URL(self._settings.url_of(head.target), encoded=True)
-        given = {"Accept": "application/dicom+json", "Content-Length": str(length), **head.headers}
+        fields = {"Accept": "application/dicom+json", "Content-Length": str(length), **head.headers}
         try:
-            given |= await asyncio.to_thread(self._web.authorization)
+            fields |= await asyncio.to_thread(self._web.authorization)
         except NotUnderstood as error:
             raise Away(str(error), everywhere=True, reason="unreadable") from error
         seconds = self._settings.timeout
@@ -347,7 +347,7 @@ class WebStores:
                         yield bytes(buffer[:count])
                         limit.reschedule(loop.time() + seconds)
 
-                request = self._web.session().post(url, headers=given, data=pieces(), allow_redirects=False)
+                request = self._web.session().post(url, headers=fields, data=pieces(), allow_redirects=False)
                 async with request as response:
                     answer = await self._web.whole(response, room)
         except TimeoutError:
@@ -374,7 +374,7 @@ class _Held:
         self._left = memoryview(data)
 
     async def readinto(self, buffers: list[memoryview]) -> int:
-        some = self._left[: len(buffers[0])]
-        buffers[0][: len(some)] = some
-        self._left = self._left[len(some) :]
-        return len(some)
+        piece = self._left[: len(buffers[0])]
+        buffers[0][: len(piece)] = piece
+        self._left = self._left[len(piece) :]
+        return len(piece)

@@ -22,30 +22,30 @@ def compare_worklists(
 ) -> Steps[list[Difference]]:
     """Two answers to a question to the worklist, by what was asked for, also within sequences. Raises
     `NotUnderstood`."""
-    asked = dict(_flat(question))
+    keys = dict(_flat(question))
     whole = _STEPS in question and not any(_items(question))
     sides: list[list[Attributes]] = []
     for answer in (gantry, other):
         side: list[Attributes] = []
         for match in answer.matches:
             if whole:  # a sequence without a key asks for all of it
-                asked.update({tag: {} for item in _items(match) for tag in item})
+                keys.update({tag: {} for item in _items(match) for tag in item})
             side.append(_flat(match))
             yield
         sides.append(side)
-    sides = [[_asked(match, asked, may_differ) for match in side] for side in sides]
+    sides = [[_asked(match, keys, may_differ) for match in side] for side in sides]
     yield
     key = _key([*sides[0], *sides[1]])
-    sets = yield from compare_sets(key, asked.keys() - set(may_differ), *sides)
+    sets = yield from compare_sets(key, keys.keys() - set(may_differ), *sides)
     return [*compare_statuses(gantry.status, other.status), *sets]
 
 
 def _key(matches: Iterable[Attributes]) -> tuple[str, ...]:
     """The attributes by which steps are told apart."""
     matches = list(matches)
-    found = [_STEP_ID] if _all_have(matches, _STEP_ID) else []
-    found += [next((tag for tag in (_STUDY, _ACCESSION) if _all_have(matches, tag)), "")]
-    return tuple(tag for tag in found if tag)
+    tags = [_STEP_ID] if _all_have(matches, _STEP_ID) else []
+    tags += [next((tag for tag in (_STUDY, _ACCESSION) if _all_have(matches, tag)), "")]
+    return tuple(tag for tag in tags if tag)
 
 
 def _all_have(matches: list[Attributes], tag: str) -> bool:
@@ -65,15 +65,15 @@ def _items(attributes: Attributes) -> list[Mapping[str, Any]]:
     return [item for item in attributes.get(_STEPS, {}).get("Value") or () if isinstance(item, dict)]
 
 
-def _asked(match: Mapping[str, Any], asked: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
+def _asked(match: Mapping[str, Any], keys: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
     """Of a match, what was asked for. An item without attributes asks for all."""
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for tag, attribute in match.items():
-        if tag not in asked or tag in may_differ:
+        if tag not in keys or tag in may_differ:
             continue
-        items: list[Any] = list(asked[tag].get("Value") or [])
+        items: list[Any] = list(keys[tag].get("Value") or [])
         values: list[Any] = list(attribute.get("Value") or [])
         if items and isinstance(items[0], dict) and items[0] and all(isinstance(value, dict) for value in values):
             attribute = {**attribute, "Value": [_asked(value, items[0], may_differ) for value in values]}
-        found[tag] = attribute
-    return found
+        attributes[tag] = attribute
+    return attributes

@@ -68,8 +68,8 @@ class Job:
             self._db.executescript(_SCHEMA)
             for name, value in (("source", source), ("target", target), ("run", "0")):
                 self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
-                if name != "run" and (kept := self._fact(name)) != value:
-                    reason = f"it is of an import with the {name} {kept}; name another file with --job"
+                if name != "run" and (fact := self._fact(name)) != value:
+                    reason = f"it is of an import with the {name} {fact}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
             self._run = int(self._fact("run")) + 1
             self._db.execute("UPDATE facts SET value = ? WHERE name = 'run'", (str(self._run),))
@@ -81,7 +81,7 @@ class Job:
 
     def see(self, objects: Sequence[ForeignObject]) -> None:
         """The source lists these objects. One with a different tag than before is examined again."""
-        rows = [(_bytes(one.key), one.tag, one.size, self._run) for one in objects]
+        rows = [(_bytes(blob.key), blob.tag, blob.size, self._run) for blob in objects]
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT INTO objects (key, tag, size, run, state) VALUES (?, ?, ?, ?, 'new') "
@@ -125,22 +125,22 @@ class Job:
         [(count,)] = self._db.execute(query, (self._run,))
         return int(count)
 
-    def same(self, key: str, found: Found) -> int | None:
+    def same(self, key: str, identity: Found) -> int | None:
         """The length of the data set of another object of this job that is the same instance and takes precedence; None
         if there is none."""
         query = (
             "SELECT length FROM objects WHERE study = ? AND series = ? AND instance = ? AND key != ? AND run = ? "
             "AND state IN ('taken', 'here', 'missing', 'new', 'failed') AND length > 0 ORDER BY key LIMIT 1"
         )
-        names = found.study, found.series, found.instance
+        names = identity.study, identity.series, identity.instance
         row = self._db.execute(query, (*names, _bytes(key), self._run)).fetchone()
         return None if row is None else int(row[0])
 
-    def note(self, key: str, found: Found) -> None:
+    def note(self, key: str, identity: Found) -> None:
         """What an object is."""
         self._db.execute(
             "UPDATE objects SET study = ?, series = ?, instance = ?, length = ? WHERE key = ?",
-            (found.study, found.series, found.instance, found.length, _bytes(key)),
+            (identity.study, identity.series, identity.instance, identity.length, _bytes(key)),
         )
 
     def receipt(self, key: str, new: str) -> str:

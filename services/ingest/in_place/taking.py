@@ -74,7 +74,7 @@ class _Beginning:
 
     head: bytes
     meta: FileMeta
-    found: Found | None
+    identity: Found | None
 
 
 class _Unreadable(Exception):
@@ -122,24 +122,24 @@ class Taking:
                 group.create_task(self._work(left))
 
     async def _work(self, left: Iterator[ForeignObject]) -> None:
-        for one in left:
+        for blob in left:
             await self._pace.begin()
-            state, reason = await self._patiently(lambda one=one: self._look_at(one))  # type: ignore[misc]
-            self._job.tell(one.key, state, reason)
-            self._tell(one, state, reason)
+            state, reason = await self._patiently(lambda blob=blob: self._look_at(blob))  # type: ignore[misc]
+            self._job.tell(blob.key, state, reason)
+            self._tell(blob, state, reason)
 
-    async def _look_at(self, one: ForeignObject) -> tuple[State, str]:
+    async def _look_at(self, blob: ForeignObject) -> tuple[State, str]:
         """The outcome of an object. Raises `DependencyUnavailable` if it has to be retried."""
-        if not one.size:
+        if not blob.size:
             return State.NOT_DICOM, "it is empty"
         try:
-            reader = await self._read(lambda: self._opened(one))
+            reader = await self._read(lambda: self._opened(blob))
         except _Unreadable as error:
             return State.FAILED, str(error)
         try:
-            beginning = await self._beginning(reader, one.size)
-            settled = await self._settled(one, beginning)
-            return settled or await self._take(one, beginning, reader)
+            beginning = await self._beginning(reader, blob.size)
+            settled = await self._settled(blob, beginning)
+            return settled or await self._take(blob, beginning, reader)
         except _Unreadable as error:
             return State.FAILED, str(error)
         except NotUnderstood as error:
@@ -149,10 +149,10 @@ class Taking:
 
     # ---- looking
 
-    async def _opened(self, one: ForeignObject) -> BlobReader:
+    async def _opened(self, blob: ForeignObject) -> BlobReader:
         length = _FIRST if self._options.dry_run else None
-        reader = await self._source.store.open(one.key, one.tag, 0, length)
-        if reader.size != one.size:
+        reader = await self._source.store.open(blob.key, blob.tag, 0, length)
+        if reader.size != blob.size:
             await reader.close()
             raise Corrupt("its size is not the one that was listed")
         return reader
@@ -166,64 +166,64 @@ class Taking:
         values = leading_values(head[meta.data_set_offset :], meta.transfer_syntax_uid, _UIDS)
         study, series, instance = (str(values[tag][0]).strip(" \0") if values.get(tag) else "" for tag in _UIDS)
         whole = all(map(is_uid, (study, series, instance)))
-        found = Found(study, series, instance, size - meta.data_set_offset) if whole else None
-        return _Beginning(head, meta, found)
+        identity = Found(study, series, instance, size - meta.data_set_offset) if whole else None
+        return _Beginning(head, meta, identity)
 
-    async def _settled(self, one: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
+    async def _settled(self, blob: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
         """The outcome of an object that is not to be taken; None if it is."""
-        found, dry = beginning.found, self._options.dry_run
-        if found is None:
+        identity, dry = beginning.identity, self._options.dry_run
+        if identity is None:
             return (State.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
-        self._job.note(one.key, found)
-        same = self._job.same(one.key, found)
+        self._job.note(blob.key, identity)
+        same = self._job.same(blob.key, identity)
         if same is not None:
-            if same == found.length:
+            if same == identity.length:
                 return State.DUPLICATE, "another object of the source is the same instance"
-            lengths = f"data sets of {found.length} and {same} bytes"
+            lengths = f"data sets of {identity.length} and {same} bytes"
             return State.DIFFERENT, f"another object of the source is the same instance, with other bytes: {lengths}"
-        known = await self._known(one, found)
+        known = await self._known(blob, identity)
         if known is not None:
             return known
         return (State.MISSING, "") if dry else None
 
-    async def _known(self, one: ForeignObject, found: Found) -> tuple[State, str] | None:
+    async def _known(self, blob: ForeignObject, identity: Found) -> tuple[State, str] | None:
         """Whether the archive has an instance, and whether it is the same one, judged by its length."""
-        key = InstanceKey(found.study, found.series, found.instance)
+        key = InstanceKey(identity.study, identity.series, identity.instance)
         receipts = await self._index.receipts(DEFAULT_PARTITION, key)
-        there = [each for each in receipts if not each.lost and not await self._was_changed(one, each)]
-        if not there:
+        matches = [each for each in receipts if not each.lost and not await self._was_changed(blob, each)]
+        if not matches:
             return None
-        given = self._job.given(one.key)
-        if any(each.receipt == given for each in there):
+        receipt = self._job.given(blob.key)
+        if any(each.receipt == receipt for each in matches):
             return State.TAKEN, ""  # taken by a run that was killed before it noted that
         current = (await self._index.current(DEFAULT_PARTITION, [key])).get(key)
-        if current is not None and current.data_set_length != found.length:
-            lengths = f"data sets of {found.length} bytes, in the archive {current.data_set_length}"
+        if current is not None and current.data_set_length != identity.length:
+            lengths = f"data sets of {identity.length} bytes, in the archive {current.data_set_length}"
             return State.DIFFERENT, lengths
         return State.HERE, ""
 
-    async def _was_changed(self, one: ForeignObject, known: KnownReceipt) -> bool:
+    async def _was_changed(self, blob: ForeignObject, known: KnownReceipt) -> bool:
         """Whether a receipt refers to an earlier version of this very object, which can no longer be read."""
         try:
             reference = await self._objects.reference(known.object_key)
         except (NotFound, Corrupt):
             return True
-        if reference is None or (reference.store, reference.key) != (self._source.name, one.key):
+        if reference is None or (reference.store, reference.key) != (self._source.name, blob.key):
             return False
-        return reference.tag != one.tag
+        return reference.tag != blob.tag
 
     # ---- taking
 
-    async def _take(self, one: ForeignObject, beginning: _Beginning, reader: BlobReader) -> tuple[State, str]:
+    async def _take(self, blob: ForeignObject, beginning: _Beginning, reader: BlobReader) -> tuple[State, str]:
         meta = beginning.meta
-        receipt = Receipt(self._job.receipt(one.key, Receipt.at(self._clock.now_us()).id))
+        receipt = Receipt(self._job.receipt(blob.key, Receipt.at(self._clock.now_us()).id))
         names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
         announced = Announced(*names, classes=self._classes)
         sink = self._writer.receive(self._sender, announced, refuse_file(meta), receipt)
-        self._target.lying[sink.key] = Lying(self._source.name, one.key, one.tag, one.size, meta.data_set_offset)
+        self._target.lying[sink.key] = Lying(self._source.name, blob.key, blob.tag, blob.size, meta.data_set_offset)
         try:
             piece = beginning.head[meta.data_set_offset :]
-            left = one.size - len(beginning.head)
+            left = blob.size - len(beginning.head)
             while True:
                 if not sink.write([memoryview(piece)]):
                     await sink.ready()

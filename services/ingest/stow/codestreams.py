@@ -220,9 +220,9 @@ def _mp4(read: Read) -> Codestream:
 
     for type_, start, stop in _boxes(within, 0, len(movie)):
         if type_ == b"trak":
-            found = _video(movie[start:stop])
-            if found is not None:
-                return found
+            codestream = _video(movie[start:stop])
+            if codestream is not None:
+                return codestream
     raise NotUnderstood("an mp4 file without video that dicom has a transfer syntax for")
 
 

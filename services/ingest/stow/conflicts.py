@@ -46,7 +46,7 @@ class Known(NamedTuple):
 
 def is_asked(preferences: Iterable[str]) -> bool:
     """Whether the fields of the header Prefer (RFC 7240) ask for it."""
-    named = (one.partition(";")[0].strip().lower() for field in preferences for one in field.split(","))
+    named = (part.partition(";")[0].strip().lower() for field in preferences for part in field.split(","))
     return PREFERENCE in named
 
 
@@ -56,15 +56,16 @@ def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[Known]) -> list
     arrived = [_known(outcome) for outcome in outcomes]
     first_of_uid: dict[str, Known] = {}
     first: dict[InstanceKey, Known] = {}
-    for one in sorted((*known, *(one for one in arrived if one is not None)), key=itemgetter(0)):
-        first.setdefault(one.instance, one)
-        first_of_uid.setdefault(one.instance.sop_instance_uid, one)
+    for version in sorted((*known, *(version for version in arrived if version is not None)), key=itemgetter(0)):
+        first.setdefault(version.instance, version)
+        first_of_uid.setdefault(version.instance.sop_instance_uid, version)
     return [
-        one is not None
+        version is not None
         and not (
-            one.is_same_as(first[one.instance]) and first_of_uid[one.instance.sop_instance_uid].instance == one.instance
+            version.is_same_as(first[version.instance])
+            and first_of_uid[version.instance.sop_instance_uid].instance == version.instance
         )
-        for one in arrived
+        for version in arrived
     ]
 
 
@@ -94,26 +95,28 @@ class ConflictReports:
         except (DependencyUnavailable, TimeoutError) as error:
             logger.warning("conflicts cannot be looked up", error=error)
             return None
-        found = zip(outcomes, in_conflict(outcomes, known), strict=True)
-        return [replace(one, warning=ANOTHER_OBJECT_OF_THIS_UID) if conflict else one for one, conflict in found]
+        pairs = zip(outcomes, in_conflict(outcomes, known), strict=True)
+        return [
+            replace(outcome, warning=ANOTHER_OBJECT_OF_THIS_UID) if conflict else outcome for outcome, conflict in pairs
+        ]
 
     async def _indexed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
-        uids = list(dict.fromkeys(one.sop_instance_uid for one in outcomes if one.receipt))
-        found: list[Known] = []
+        uids = list(dict.fromkeys(outcome.sop_instance_uid for outcome in outcomes if outcome.receipt))
+        versions: list[Known] = []
         for start in range(0, len(uids), _AT_ONCE):
             located = await self._index.resolve(DEFAULT_PARTITION, uids[start : start + _AT_ONCE])
-            for one in (location for locations in located.values() for location in locations):
-                key = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-                found.append(Known("", key, one.digest, one.transfer_syntax_uid))
-        return found
+            for place in (location for locations in located.values() for location in locations):
+                key = InstanceKey(place.study_instance_uid, place.series_instance_uid, place.sop_instance_uid)
+                versions.append(Known("", key, place.digest, place.transfer_syntax_uid))
+        return versions
 
     async def _unfollowed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
-        studies = list(dict.fromkeys(one.study_instance_uid for one in outcomes if one.receipt))
-        uids = {one.sop_instance_uid for one in outcomes if one.receipt}
-        found: list[Known] = []
+        studies = list(dict.fromkeys(outcome.study_instance_uid for outcome in outcomes if outcome.receipt))
+        uids = {outcome.sop_instance_uid for outcome in outcomes if outcome.receipt}
+        versions: list[Known] = []
         for study in studies[:_MOST_STUDIES]:
             for event in await unfollowed_events(self._log, DEFAULT_PARTITION, study):
                 if isinstance(event, InstanceStored) and event.sop_instance_uid in uids:
                     key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-                    found.append(Known(event.receipt, key, event.digest, event.transfer_syntax_uid))
-        return found
+                    versions.append(Known(event.receipt, key, event.digest, event.transfer_syntax_uid))
+        return versions

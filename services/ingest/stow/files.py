@@ -145,9 +145,9 @@ async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -
     """Commit an object that has arrived. Raises nothing: a fault of the object or of a store is its outcome."""
     try:
         event = await writer.commit(sink)
-    except Exception as found:
-        error = found if isinstance(found, GantryError) else GantryError("internal error")
-        if error is not found:
+    except Exception as failure:
+        error = failure if isinstance(failure, GantryError) else GantryError("internal error")
+        if error is not failure:
             logger.exception("storing failed", trace=sink.sender.trace)
         writer.answered(sink, error.dicom_status)
         return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)

@@ -104,9 +104,9 @@ def _marker(read: Read, at: int) -> tuple[int, int]:
 def _next(read: Read, at: int, marker: re.Pattern[bytes]) -> int:
     """Where the next marker of the pattern is."""
     while piece := read(at, _PIECE):
-        found = marker.search(piece)
-        if found is not None:
-            return at + found.start()
+        match = marker.search(piece)
+        if match is not None:
+            return at + match.start()
         if len(piece) < 2:
             break
         at += len(piece) - 1

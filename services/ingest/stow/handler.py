@@ -77,13 +77,13 @@ class StoreInstances:
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         offer, _ = choose(parse_accept(accept_of(request)), ANSWERS)
-        given = parse_content_type(request.headers.get("Content-Type", ""))
+        content_type = parse_content_type(request.headers.get("Content-Type", ""))
         sender = _sender(request, self._may_reject)
         settling = Settling()
         problem: HttpProblem | None = None
         try:
             try:
-                await self._take(request, given, sender, match.study, settling)
+                await self._take(request, content_type, sender, match.study, settling)
             except TooLarge as error:
                 problem = HttpProblem(413, str(error))
             except GantryError as error:
@@ -94,10 +94,10 @@ class StoreInstances:
         if problem is not None and not outcomes:
             raise problem
         await reach(FailPoint.BEFORE_ANSWER)
-        told = await self._with_conflicts(request, outcomes)
-        preference = {} if told is None else {"Preference-Applied": PREFERENCE}
+        conflicts = await self._with_conflicts(request, outcomes)
+        preference = {} if conflicts is None else {"Preference-Applied": PREFERENCE}
         url = base_url(request, self._public_url)
-        return await _answer(request, offer.type, told or outcomes, problem, sender, url, preference)
+        return await _answer(request, offer.type, conflicts or outcomes, problem, sender, url, preference)
 
     async def _with_conflicts(
         self, request: web.BaseRequest, outcomes: Sequence[StowOutcome]
@@ -108,26 +108,26 @@ class StoreInstances:
         return await self._conflicts.of(outcomes, sees_all=request[CALLER].sight.whole)
 
     async def _take(
-        self, request: web.BaseRequest, given: MediaRange | None, sender: Sender, study: str, settling: Settling
+        self, request: web.BaseRequest, content_type: MediaRange | None, sender: Sender, study: str, settling: Settling
     ) -> None:
         """Read the body. Raises `GantryError` if it breaks off; objects that are in `settling` by then still count."""
-        if given is None:
+        if content_type is None:
             raise HttpProblem(400, "the content type is missing or not valid")
-        inner = given.inner if given.type == MULTIPART else given.type
+        inner = content_type.inner if content_type.type == MULTIPART else content_type.type
         arguments = self._writer, sender, self._storage_classes, study
         if inner in METADATA:
             parts: Parts = Submission(*arguments, settling)
-        elif inner == DICOM or (given.type == MULTIPART and not inner):
+        elif inner == DICOM or (content_type.type == MULTIPART and not inner):
             parts = IncomingFiles(*arguments, inner, settling)
         else:
             known = " or ".join((DICOM, *METADATA))
             raise HttpProblem(415, f"we take {known}, by itself or as the type of {MULTIPART}")
         body = body_of(request, _MAX_BODY, self._stall)
         try:
-            if given.type == MULTIPART:
-                await _take_parts(body, given.parameters.get("boundary", ""), parts)
+            if content_type.type == MULTIPART:
+                await _take_parts(body, content_type.parameters.get("boundary", ""), parts)
             else:
-                await _take_whole(body, given.type, parts)
+                await _take_whole(body, content_type.type, parts)
             await parts.finish()
         finally:
             await parts.close()

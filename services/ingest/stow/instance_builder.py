@@ -58,34 +58,34 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
     whole: dict[str, Any] = {**data_set, "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
     used: set[str] = set()
 
-    def found(uri: str) -> Bulk:
+    def lookup(uri: str) -> Bulk:
         if uri not in bulk:
             raise NotUnderstood("the metadata refers to bulk data that is in no part")
         used.add(uri)
         return bulk[uri]
 
-    image, places = _pixels(whole, found)
+    image, places = _pixels(whole, lookup)
     warning = _complete(whole, image) if image is not None else 0
     syntax = EXPLICIT_LITTLE_ENDIAN if image is None else image.transfer_syntax_uid
 
     def pixel_data(uri: str) -> Sequence[Piece]:
         if image is None:
-            return bulk_element(PIXEL_DATA, _vr(whole), BulkPiece(uri, 0, found(uri).size))
+            return bulk_element(PIXEL_DATA, _vr(whole), BulkPiece(uri, 0, lookup(uri).size))
         pieces = [BulkPiece(uri, offset, length) for offset, length in places]
         return frames(PIXEL_DATA, pieces) if len(pieces) > 1 else fragments(PIXEL_DATA, pieces[0], _VIDEO_FRAGMENT)
 
-    pieces = list(encoded(whole, lambda uri: found(uri).size, pixel_data))
+    pieces = list(encoded(whole, lambda uri: lookup(uri).size, pixel_data))
     sop_class, instance = names_of(whole)
     return Made(Announced(sop_class, instance, syntax, study), pieces, frozenset(used), warning)
 
 
-def _pixels(data_set: Mapping[str, Any], found: Any) -> tuple[Codestream | None, list[tuple[int, int]]]:
+def _pixels(data_set: Mapping[str, Any], lookup: Any) -> tuple[Codestream | None, list[tuple[int, int]]]:
     """The format of compressed pixel data, and offset and length of each frame, or of the video, in its bulk value;
     None if pixel data is absent or not compressed."""
     element = data_set.get("7FE00010")
     if not isinstance(element, Mapping) or "BulkDataURI" not in element:
         return None, []
-    value: Bulk = found(str(element["BulkDataURI"]))
+    value: Bulk = lookup(str(element["BulkDataURI"]))
     named = value.transfer_syntax
     if value.media_type == _OCTETS and not encoding_of(named or EXPLICIT_LITTLE_ENDIAN).encapsulated:
         _check_native(data_set, value.size)
@@ -133,8 +133,8 @@ def _complete(data_set: dict[str, Any], image: Codestream) -> int:
         missing["00280009"] = ("AT", "00181063")
     changed = False
     for tag, (vr, value) in certain.items():
-        was = _values(data_set, tag)
-        changed = changed or (was != [] and str(was[0]) != str(value))
+        original = _values(data_set, tag)
+        changed = changed or (original != [] and str(original[0]) != str(value))
         data_set[tag] = {"vr": vr, "Value": [value]}
     if (_text(data_set, "00280004") or image.photometric).startswith("MONOCHROME") != (image.samples == 1):
         changed, data_set["00280004"] = True, {"vr": "CS", "Value": [image.photometric]}

@@ -42,17 +42,17 @@ class Submission:
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """The next part: metadata, or the bulk data that its Content-Location names."""
-        given = parse_content_type(headers.get("content-type", ""))
-        if given is None:
+        content_type = parse_content_type(headers.get("content-type", ""))
+        if content_type is None:
             raise HttpProblem(400, "a part without content type")
         self._at = None
-        if given.type in (DICOM_JSON, DICOM_XML):
-            self._metadata.append((given.type, bytearray()))
+        if content_type.type in (DICOM_JSON, DICOM_XML):
+            self._metadata.append((content_type.type, bytearray()))
             return
         location = headers.get("content-location", "")
         if not location or location in self._bulk:
             raise HttpProblem(400, "bulk data without a content location, or two with the same")
-        self._at = self._bulk[location] = self._spool.part(given.type, given.transfer_syntax)
+        self._at = self._bulk[location] = self._spool.part(content_type.type, content_type.transfer_syntax)
 
     async def feed(self, data: bytes) -> None:
         """The next bytes of the part."""
@@ -107,7 +107,7 @@ class Submission:
 
 def _parsed(metadata: Iterable[tuple[str, bytearray]]) -> list[Any]:
     """Every data set: a JSON part is an array of data sets, an XML part is one data set (PS3.18 8.7.3.2)."""
-    found: list[Any] = []
+    documents: list[Any] = []
     for type_, text in metadata:
         try:
             data_sets = [from_xml(bytes(text))] if type_ == DICOM_XML else json.loads(text)
@@ -116,10 +116,10 @@ def _parsed(metadata: Iterable[tuple[str, bytearray]]) -> list[Any]:
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from None
         # Some clients send a data set without the array around it.
-        found += data_sets if isinstance(data_sets, list) else [data_sets]
-    if not found:
+        documents += data_sets if isinstance(data_sets, list) else [data_sets]
+    if not documents:
         raise HttpProblem(400, "no data set in the metadata")
-    return found
+    return documents
 
 
 def _refused(announced: Announced, storage_classes: Container[str]) -> RefusedDataSet | None:

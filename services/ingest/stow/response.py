@@ -100,9 +100,9 @@ def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any
 def words_of_failures(outcomes: Sequence[StowOutcome]) -> str:
     """Why instances failed, for a line of the log: the most frequent reasons, each with its count."""
     reasons = Counter(f"{outcome.failure:04X}H {outcome.why}".strip() for outcome in outcomes if outcome.failure)
-    told = [f"{reason} ({number})" for reason, number in reasons.most_common(_MOST_REASONS)]
-    more = len(reasons) - len(told)
-    return "; ".join([*told, f"and {counted(more, 'other reason')}"] if more else told)
+    lines = [f"{reason} ({number})" for reason, number in reasons.most_common(_MOST_REASONS)]
+    more = len(reasons) - len(lines)
+    return "; ".join([*lines, f"and {counted(more, 'other reason')}"] if more else lines)
 
 
 def _reference(outcome: StowOutcome, base_url: str) -> dict[str, Any]:

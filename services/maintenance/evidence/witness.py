@@ -92,16 +92,16 @@ class Witness:
         earlier = await self._newest()
         last = earlier[-1] if earlier else None
         since = max(0, last.statement.until_ms - _LATE_MS) if last is not None else 0
-        known = {segment.key for one in earlier for segment in one.statement.segments}
+        known = {segment.key for signed in earlier for segment in signed.statement.segments}
         settled = now // 1000 - SETTLED_MS
-        found = [
+        candidates = [
             (receipt.milliseconds, key)
             for root in ROOTS
             async for key, receipt in keys(self._objects, root, self._partition, since, now // 1000)
             if receipt.milliseconds <= settled and key not in known
         ]
-        found.sort()
-        segments = [one async for one in self._digests([key for _, key in found[:_MOST]])]
+        candidates.sort()
+        segments = [segment async for segment in self._digests([key for _, key in candidates[:_MOST]])]
         if not segments:
             return None
         # Statements lie in the order in which they follow each other, whatever a clock does.
@@ -109,7 +109,7 @@ class Witness:
         statement = Statement(
             number=last.statement.number + 1 if last is not None else 1,
             at=at,
-            until_ms=found[_MOST - 1][0] if len(found) > _MOST else settled,
+            until_ms=candidates[_MOST - 1][0] if len(candidates) > _MOST else settled,
             previous=last.digest if last is not None else "",
             segments=tuple(segments),
         )
@@ -133,13 +133,13 @@ class Witness:
 
     async def _newest(self) -> list[SignedStatement]:
         """The newest statement, last, and those before it that may name segments young enough to have come late."""
-        found: list[SignedStatement] = []
+        statements: list[SignedStatement] = []
         for key in reversed([key async for key in statement_keys(self._objects, self._partition)]):
             signed = read(await read_whole(self._objects, key), self._keys)
-            found.insert(0, signed)
-            if signed.statement.until_ms < found[-1].statement.until_ms - _LATE_MS:
+            statements.insert(0, signed)
+            if signed.statement.until_ms < statements[-1].statement.until_ms - _LATE_MS:
                 break
-        return found
+        return statements
 
 
 def statement_key(partition: str, receipt: Receipt) -> str:

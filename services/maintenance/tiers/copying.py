@@ -68,9 +68,9 @@ class Copier:
         """Ensure that an intact copy of an object is in the store `to`. Returns its length. An existing copy is read
         again, and rewritten if it is not intact. Raises `Corrupt` if the object differs from what was acknowledged or
         written, `NotFound` if it does not exist (any more), `DependencyUnavailable`."""
-        there = await self._tiers.where(planned.key)
-        source = next((name for name in there if name != to), None)
-        if source is None and to not in there:
+        places = await self._tiers.where(planned.key)
+        source = next((name for name in places if name != to), None)
+        if source is None and to not in places:
             raise NotFound("no such object")
         origin, target = self._tiers.stores[source or to], self._tiers.stores[to]
         # If the index does not know the offset, the object itself shows it.
@@ -79,7 +79,7 @@ class Copier:
             offset = await data_set_offset_in(origin, planned.key)
         if source is None:
             return self._fitting(planned, await print_of(target, planned.key, offset, self._pace)).length
-        if to in there and there[to].size == there[source].size:
+        if to in places and places[to].size == places[source].size:
             known = await print_of(target, planned.key, offset, self._pace)
             if known.data_set == planned.digest and known == await print_of(origin, planned.key, offset, self._pace):
                 return known.length

@@ -80,7 +80,9 @@ class Leftovers:
 
     async def _clear(self, several: Sequence[dict[str, BlobStat]], lying: Lying) -> None:
         receipts = {_key(copies): receipt_in_key(_key(copies)) for copies in several}
-        places = await self._index.places(self._partition, [one.id for one in receipts.values() if one is not None])
+        places = await self._index.places(
+            self._partition, [receipt.id for receipt in receipts.values() if receipt is not None]
+        )
         for copies in several:
             receipt = receipts[_key(copies)]
             if receipt is not None:

@@ -45,7 +45,7 @@ class StudyMove:
     @property
     def bytes(self) -> int:
         """The approximate number of bytes to copy."""
-        return sum(one.bytes for one in self.objects)
+        return sum(planned.bytes for planned in self.objects)
 
 
 class Planner:
@@ -65,10 +65,12 @@ class Planner:
         """The moves due today. Raises `DependencyUnavailable`."""
         today = day_of(self._clock.now_us())
         for number, rule in enumerate(self._rules):
-            before = [one.rule for one in self._rules[:number]]
+            before = [rule.rule for rule in self._rules[:number]]
             async for page in self._pages(rule.rule.studies):
                 # Studies that an earlier rule matches, too, were handled with that rule.
-                new = [one for one in page if not any(other.may_match(one.attributes) for other in before)]
+                new = [
+                    document for document in page if not any(other.may_match(document.attributes) for other in before)
+                ]
                 async for move in self._of(new, today):
                     yield move
 
@@ -77,20 +79,20 @@ class Planner:
         limited = replace(query, limit=_TOGETHER)
         while True:
             try:
-                page = [one async for some in self._index.find(limited, place) for one in some]
+                page = [document async for batch in self._index.find(limited, place) for document in batch]
             except NotUnderstood:  # the index was rebuilt meanwhile: moved studies are skipped
-                page = [one async for some in self._index.find(limited) for one in some]
+                page = [document async for batch in self._index.find(limited) for document in batch]
             if not page:
                 return
             yield page
             place = page[-1].place
 
     async def _of(self, studies: Sequence[Document], today: date) -> AsyncIterator[StudyMove]:
-        uids = [(str(one.attributes[STUDY_INSTANCE_UID][0]),) for one in studies]
+        uids = [(str(document.attributes[STUDY_INSTANCE_UID][0]),) for document in studies]
         elsewhere = await self._index.stores_of(self._partition, Level.STUDY, uids, self._stores)
         for study, (uid,) in zip(studies, uids, strict=True):
             stores = elsewhere.get((uid,), frozenset())
-            if not stores and not any(_may_be_over(one.rule, study, today) for one in self._rules):
+            if not stores and not any(_may_be_over(rule.rule, study, today) for rule in self._rules):
                 continue
             tier = await self._tier(study, uid, today)
             if tier is not None and (tier.store != HOT or stores):
@@ -99,7 +101,7 @@ class Planner:
 
     async def _tier(self, study: Document, uid: str, today: date) -> Tier | None:
         known = KnownStudy(self._partition, uid, study.attributes)
-        facts = await facts_of(self._index, known, [one.rule for one in self._rules])
+        facts = await facts_of(self._index, known, [rule.rule for rule in self._rules])
         return tier_of(facts, self._rules, self._stores, today)
 
     async def _planned(self, study: str, tier: Tier) -> AsyncIterator[StudyMove]:
@@ -112,24 +114,24 @@ class Planner:
         """The objects of instances that are not in the store: those of all receipts, including the ones aside."""
         at = {instance_of(location): location for location in page}
         receipts = await self._index.receipts_of(self._partition, list(at))
-        names = [one.receipt for some in receipts.values() for one in some]
+        names = [receipt.receipt for group in receipts.values() for receipt in group]
         places = await self._index.places(self._partition, names)
-        found: dict[str, PlannedObject] = {}
-        for instance, some in receipts.items():
-            for one in some:
-                if one.lost or places.get(one.receipt, NEVER_MOVED).store == store:
+        objects: dict[str, PlannedObject] = {}
+        for instance, group in receipts.items():
+            for receipt in group:
+                if receipt.lost or places.get(receipt.receipt, NEVER_MOVED).store == store:
                     continue
                 location = at[instance]
-                known = found.get(one.object_key)
-                found[one.object_key] = PlannedObject(
-                    one.object_key,
-                    one.digest,
-                    one.data_set_offset,
+                known = objects.get(receipt.object_key)
+                objects[receipt.object_key] = PlannedObject(
+                    receipt.object_key,
+                    receipt.digest,
+                    receipt.data_set_offset,
                     location.data_set_offset + location.data_set_length,
-                    ((instance, one.receipt), *(known.receipts if known is not None else ())),
-                    location if location.object_key == one.object_key else None,
+                    ((instance, receipt.receipt), *(known.receipts if known is not None else ())),
+                    location if location.object_key == receipt.object_key else None,
                 )
-        return list(found.values())
+        return list(objects.values())
 
 
 def _may_be_over(rule: RetentionRule, study: Document, today: date) -> bool:

@@ -64,55 +64,55 @@ class Relocator:
             await self._tiers.mark(move.tier.store, needed=True)
         turns, moved = asyncio.Semaphore(_AT_ONCE), list[tuple[PlannedObject, int]]()
 
-        async def bring(one: PlannedObject) -> None:
+        async def bring(planned: PlannedObject) -> None:
             async with turns:
-                length = await self._brought(one, move.tier.store)
+                length = await self._brought(planned, move.tier.store)
             if length is not None:
-                moved.append((one, length))
+                moved.append((planned, length))
 
-        tasks = [asyncio.ensure_future(bring(one)) for one in move.objects]
+        tasks = [asyncio.ensure_future(bring(planned)) for planned in move.objects]
         try:
             await asyncio.gather(*tasks)
         finally:
             await end_tasks(*tasks)
         if moved:
             await reach(FailPoint.BEFORE_PUBLISH)
-            await self._publish(move, [one for one, _ in moved])
+            await self._publish(move, [planned for planned, _ in moved])
             await reach(FailPoint.AFTER_PUBLISH)
         length = sum(length for _, length in moved)
         self._metrics.objects_relocated.labels(move.tier.store).inc(len(moved))
         self._metrics.relocated_bytes.labels(move.tier.store).inc(length)
         return len(moved), length
 
-    async def _brought(self, one: PlannedObject, store: str) -> int | None:
+    async def _brought(self, planned: PlannedObject, store: str) -> int | None:
         """The length of an object that is in the store now; None for one that cannot be moved."""
         try:
-            return await self._copier.bring(one, store)
+            return await self._copier.bring(planned, store)
         except Archived:
-            await self._wanted.ask(one.key)
+            await self._wanted.ask(planned.key)
             self._metrics.relocation_failures.labels("archived").inc()
             return None
         except NotFound:
             damage = Damage.MISSING
         except Corrupt as error:
             damage = Damage.DAMAGED
-            logger.error("object is not moved", key=one.key, store=store, error=error)
+            logger.error("object is not moved", key=planned.key, store=store, error=error)
         self._metrics.relocation_failures.labels(damage.value).inc()
-        if one.location is not None:
+        if planned.location is not None:
             # The location in the index may be outdated: it is read once more before it is reported.
-            await self._losses.try_to_report(self._partition, one.location, damage)
+            await self._losses.try_to_report(self._partition, planned.location, damage)
         return None
 
     async def _publish(self, move: StudyMove, objects: Sequence[PlannedObject]) -> None:
-        receipts = [pair for one in objects for pair in one.receipts]
+        receipts = [pair for planned in objects for pair in planned.receipts]
         receipts += await self._origins(objects)
         at = self._clock.now_us()
-        for study, some in groupby(
+        for study, pairs in groupby(
             sorted(set(receipts), key=lambda pair: (pair[0].study_instance_uid, pair[1])),
             lambda pair: pair[0].study_instance_uid,
         ):
             references = tuple(
-                ReceiptReference(key.series_instance_uid, key.sop_instance_uid, name) for key, name in some
+                ReceiptReference(key.series_instance_uid, key.sop_instance_uid, name) for key, name in pairs
             )
             await self._log.append(
                 ObjectsRelocated(self._partition, new_trace(), study, references, move.tier.store, at)
@@ -121,7 +121,7 @@ class Relocator:
     async def _origins(self, objects: Sequence[PlannedObject]) -> list[tuple[InstanceKey, str]]:
         """For objects that were moved here from another study, their original receipts: by these their store is known
         (`leftovers`), also when they are moved back."""
-        own = {name.id for one in objects if (name := receipt_in_key(one.key)) is not None}
-        own -= {name for one in objects for _, name in one.receipts}
+        own = {name.id for planned in objects if (name := receipt_in_key(planned.key)) is not None}
+        own -= {name for planned in objects for _, name in planned.receipts}
         fated = await self._index.fated_receipts(self._partition, sorted(own)) if own else {}
-        return [(one.instance, name) for name, one in fated.items()]
+        return [(receipt.instance, name) for name, receipt in fated.items()]

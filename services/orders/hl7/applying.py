@@ -50,7 +50,7 @@ class Applier:
         self._orders = orders
         self._corrections = corrections
 
-    async def apply(self, action: Action, asked: Asked, origin: MessageOrigin) -> str:
+    async def apply(self, action: Action, requester: Asked, origin: MessageOrigin) -> str:
         """Apply a message durably and visibly to all. Returns what was done, in words without patient data. Raises
         `MessageRefused` if it contradicts the current state, `DependencyUnavailable`."""
         if isinstance(action, PlacedOrder | OrderChange | OrderCancellation) and await self._is_done(action):
@@ -64,19 +64,19 @@ class Applier:
         if isinstance(action, ReportOrder):
             return await self._report(action)
         if isinstance(action, CorrectPatient):
-            return await self._correct(action, asked, origin)
+            return await self._correct(action, requester, origin)
         if isinstance(action, MergePatients | ChangePatientId):
-            return await self._lead(action, asked, origin)
+            return await self._lead(action, requester, origin)
         return action.why
 
     async def _report(self, action: ReportOrder) -> str:
         report = action.report
         if await self._is_done(report):
             return "done before"
-        found = await self._orders.order(report.partition, report.order)
-        if found is None:
+        record = await self._orders.order(report.partition, report.order)
+        if record is None:
             raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, NO_SUCH_ORDER, Spot("OBR", field=18)))
-        order = found[0]
+        order = record[0]
         if not _may_be_of(order, action.patient):
             raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, OF_ANOTHER, Spot("PID", field=3)))
         performed = await self._orders.performed_of(report.partition, report.order)
@@ -90,9 +90,11 @@ class Applier:
         if is_first_attempt(action.change):
             return False
         history = await self._orders.history(action.partition, action.order)
-        return any(one.accepted and is_same_but_for_attempt(one.event.change, action.change) for one in history)
+        return any(
+            change.accepted and is_same_but_for_attempt(change.event.change, action.change) for change in history
+        )
 
-    async def _correct(self, action: CorrectPatient, asked: Asked, origin: MessageOrigin) -> str:
+    async def _correct(self, action: CorrectPatient, requester: Asked, origin: MessageOrigin) -> str:
         orders = await self._change_orders(action.patient, action.values, origin)
         known = await self._corrections.known_as(action.patient)
         awaited, values = known is None, action.values
@@ -109,10 +111,10 @@ class Applier:
             return NO_SUCH_PATIENT
         if not news:
             return "the patient is known like this"
-        await _or_refused(self._corrections.correct_patient(action.patient, news, asked, awaited=awaited), "PID")
+        await _or_refused(self._corrections.correct_patient(action.patient, news, requester, awaited=awaited), "PID")
         return "patient corrected, for what comes" if awaited else "patient corrected"
 
-    async def _lead(self, action: MergePatients | ChangePatientId, asked: Asked, origin: MessageOrigin) -> str:
+    async def _lead(self, action: MergePatients | ChangePatientId, requester: Asked, origin: MessageOrigin) -> str:
         values = {**action.values, **action.into.values}
         prior = await self._corrections.known_as(action.prior)
         into = await self._corrections.known_as(action.into)
@@ -122,13 +124,13 @@ class Applier:
         if prior is None:
             # A patient without a name is merged while the images of the emergency are still at the modality.
             renamed = isinstance(action, ChangePatientId) and into is None
-            made = self._corrections.await_under(action.prior, action.into, action.values, asked, renamed=renamed)
+            made = self._corrections.await_under(action.prior, action.into, action.values, requester, renamed=renamed)
             await _or_refused(made, "MRG")
         elif isinstance(action, ChangePatientId) or into is None:
             # A merge into a patient who is unknown here changes the patient's ID.
-            await _or_refused(self._corrections.rename(action.prior, action.into, asked), "MRG")
+            await _or_refused(self._corrections.rename(action.prior, action.into, requester), "MRG")
         else:
-            await _or_refused(self._corrections.merge(action.prior, action.into, asked), "MRG")
+            await _or_refused(self._corrections.merge(action.prior, action.into, requester), "MRG")
         await self._change_orders(action.prior, values, origin)
         return "patients merged" if isinstance(action, MergePatients) else "patient identifier changed"
 
@@ -150,21 +152,21 @@ class Applier:
         query = StepQuery(DEFAULT_PARTITION, {PATIENT_ID: Single((patient.patient_id,))}, orders=True)
         keys = dict.fromkeys([step.order async for page in self._orders.find(query) for step in page])
         for key in sorted(keys):
-            found = await self._orders.order(DEFAULT_PARTITION, key)
-            if found is not None and _is_of(found[0], patient):
-                yield key, found[0]
+            record = await self._orders.order(DEFAULT_PARTITION, key)
+            if record is not None and _is_of(record[0], patient):
+                yield key, record[0]
 
 
 def _is_of(order: Order, patient: PatientIdentity) -> bool:
     attributes = order.attributes
-    said = first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID)
-    return said == (patient.patient_id, patient.issuer)
+    identity = first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID)
+    return identity == (patient.patient_id, patient.issuer)
 
 
 def _may_be_of(order: Order, patient: PatientIdentity) -> bool:
     """Whether no value of the patient that both have differs."""
-    said = first(order.attributes, PATIENT_ID), first(order.attributes, ISSUER_OF_PATIENT_ID)
-    both = zip(said, (patient.patient_id, patient.issuer), strict=True)
+    identity = first(order.attributes, PATIENT_ID), first(order.attributes, ISSUER_OF_PATIENT_ID)
+    both = zip(identity, (patient.patient_id, patient.issuer), strict=True)
     return all(ours == theirs for ours, theirs in both if ours and theirs)
 
 

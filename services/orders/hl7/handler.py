@@ -111,14 +111,14 @@ class MessageHandler:
         # A refused message that comes again is decided anew: with the same event names it would be refused again.
         named = ReceivedMessage(message, received.raw, attempts)
         origin = MessageOrigin.of(message, named.change, trace)
-        asked = Asked(origin.source, f"{message.kind} {message.control_id}", trace)
-        done = [await self._applier.apply(action, asked, origin) for action in plan(named, self._profiles, trace)]
+        requester = Asked(origin.source, f"{message.kind} {message.control_id}", trace)
+        done = [await self._applier.apply(action, requester, origin) for action in plan(named, self._profiles, trace)]
         await reach(FailPoint.AFTER_APPLY)
         words = "; ".join(dict.fromkeys(done))
         reply = self._frames(message, MessageAnswer(AcknowledgementCode.ACCEPT, text=words))
         at = self._clock.now_us()
-        told = message.source, message.control_id, received.digest, message.kind
-        await self._correspondence.note(MessageAnswered(DEFAULT_PARTITION, trace, *told, reply, at))
+        identity = message.source, message.control_id, received.digest, message.kind
+        await self._correspondence.note(MessageAnswered(DEFAULT_PARTITION, trace, *identity, reply, at))
         names = {"source": message.source, "control_id": message.control_id, "kind": kind_logged(message.kind)}
         logger.info("message applied", **names, outcome=words)
         await reach(FailPoint.BEFORE_ANSWER)
@@ -140,8 +140,8 @@ class MessageHandler:
     async def _quarantined(self, received: ReceivedMessage, refusal: MessageRefused, trace: str) -> MessageAnswer:
         """AE if the message is in quarantine; AR if it cannot be."""
         message, problems = received.message, tuple(map(str, refusal.problems))
-        told = message.source, message.control_id, received.digest, message.kind
-        event = MessageQuarantined(DEFAULT_PARTITION, trace, *told, received.raw, problems, self._clock.now_us())
+        identity = message.source, message.control_id, received.digest, message.kind
+        event = MessageQuarantined(DEFAULT_PARTITION, trace, *identity, received.raw, problems, self._clock.now_us())
         try:
             async with asyncio.timeout(self._deadline):
                 await self._correspondence.note(event)

@@ -66,29 +66,29 @@ class MessageLedger:
 
     def answer(self, source: str, control_id: str, now_us: int) -> Remembered | None:
         """The answer to an accepted message of a sender, if it is still remembered."""
-        found = self._answers.get((source, control_id))
-        return found if found is not None and found.at >= now_us - self._remembered_us else None
+        record = self._answers.get((source, control_id))
+        return record if record is not None and record.at >= now_us - self._remembered_us else None
 
     def attempts(self, source: str, control_id: str, digest: str) -> int:
         """How often this very message was refused before."""
-        found = self._quarantined.get(message_id(source, control_id, digest))
-        return 0 if found is None else found.times
+        message = self._quarantined.get(message_id(source, control_id, digest))
+        return 0 if message is None else message.times
 
     def all(self) -> list[Quarantined]:
         """All that was ever in quarantine, as far as the log retains it, the oldest first."""
-        return sorted(self._quarantined.values(), key=lambda one: one.at)
+        return sorted(self._quarantined.values(), key=lambda message: message.at)
 
     def open(self) -> list[Quarantined]:
         """Messages without a decision."""
-        return [one for one in self.all() if one.state == "open"]
+        return [message for message in self.all() if message.state == "open"]
 
     def named(self, name: str) -> Quarantined:
         """The message with this id, or whose id begins like this. Raises `NotFound` if there is none, or several
         match."""
-        found = [one for id_, one in self._quarantined.items() if name and id_.startswith(name)]
-        if len(found) != 1:
-            raise NotFound("no such message in quarantine" if not found else "several messages begin so")
-        return found[0]
+        messages = [message for id_, message in self._quarantined.items() if name and id_.startswith(name)]
+        if len(messages) != 1:
+            raise NotFound("no such message in quarantine" if not messages else "several messages begin so")
+        return messages[0]
 
     def text(self, name: str) -> bytes:
         """The message as it was received."""
@@ -107,8 +107,8 @@ class MessageLedger:
             if len(self._answers) <= _MOST_ANSWERS and oldest.at >= event.at - self._remembered_us:
                 break
             self._answers.popitem(last=False)
-        for name, one in self._quarantined.items():
-            if (one.source, one.control_id) == key and one.state == "open":
+        for name, message in self._quarantined.items():
+            if (message.source, message.control_id) == key and message.state == "open":
                 self._decide(name, "applied")
 
     def _refused(self, event: MessageQuarantined) -> None:

@@ -156,8 +156,8 @@ class MllpListener:
         if shaking or isinstance(error, ssl.SSLError):
             self._metrics.hl7_connections_refused.labels("tls").inc()
             shown = certificate_in(error)
-            told = {"certificate": shown} if shown else {}
-            logger.warning("connection refused", peer=peer, reason=handshake_words(error), **told)
+            fields = {"certificate": shown} if shown else {}
+            logger.warning("connection refused", peer=peer, reason=handshake_words(error), **fields)
         elif isinstance(error, TimeoutError):
             logger.warning("connection closed", peer=peer, reason="a deadline passed")
         else:

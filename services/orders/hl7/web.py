@@ -67,7 +67,7 @@ class QuarantineResource:
             if state not in ("open", "all"):
                 raise HttpProblem(400, "state: open or all")
             listed = ledger.all() if state == "all" else ledger.open()
-            return await answer(request, to_json([asdict(one) for one in listed]), JSON, _FRESH)
+            return await answer(request, to_json([asdict(message) for message in listed]), JSON, _FRESH)
         message = _named(ledger, match.rest)
         text = ledger.text(message.id).decode("latin-1")
         return await answer(request, to_json({**asdict(message), "text": text}), JSON, _FRESH)
@@ -89,8 +89,8 @@ class QuarantineResource:
         reason = reason_of(request)
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-        told = message.source, message.control_id, ledger.digest(message.id)
-        event = MessageDiscarded(DEFAULT_PARTITION, request[TRACE], *told, reason, caller, self._clock.now_us())
+        identity = message.source, message.control_id, ledger.digest(message.id)
+        event = MessageDiscarded(DEFAULT_PARTITION, request[TRACE], *identity, reason, caller, self._clock.now_us())
         await self._correspondence.note(event)
         return await answer(request, to_json({"discarded": message.id}), JSON, _FRESH)
 

@@ -81,10 +81,12 @@ class StepCompletions:
         return True
 
     async def _event(self, partition: str, study: str, locations: Sequence[Location], trace: str) -> StudyCompleted:
-        receipts = sorted(one.id for location in locations if (one := receipt_in_key(location.object_key)) is not None)
-        keys = [InstanceKey(study, one.series_instance_uid, one.sop_instance_uid) for one in locations]
+        receipts = sorted(
+            receipt.id for location in locations if (receipt := receipt_in_key(location.object_key)) is not None
+        )
+        keys = [InstanceKey(study, location.series_instance_uid, location.sop_instance_uid) for location in locations]
         known = await self._index.receipts_of(partition, keys)
-        senders = {one.sender for some in known.values() for one in some} - {""}
+        senders = {receipt.sender for group in known.values() for receipt in group} - {""}
         return StudyCompleted(
             partition,
             trace,

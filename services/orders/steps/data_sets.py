@@ -22,15 +22,17 @@ def decoded(data: bytes, transfer_syntax_uid: str) -> dict[int, list[Any]]:
 
 
 def _values(document: Mapping[str, Mapping[str, Any]]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
+    attributes: dict[int, list[Any]] = {}
     for name, element in document.items():
         tag, values = int(name, 16), element.get("Value", [])
         if tag == SPECIFIC_CHARACTER_SET or vr_of(tag) == b"UN" or element.keys() & {"InlineBinary", "BulkDataURI"}:
             continue
         if (element.get("vr") == "SQ") != (vr_of(tag) == b"SQ"):
             continue
-        found[tag] = [_values(item or {}) for item in values] if element.get("vr") == "SQ" else _shaped(tag, values)
-    return found
+        attributes[tag] = (
+            [_values(item or {}) for item in values] if element.get("vr") == "SQ" else _shaped(tag, values)
+        )
+    return attributes
 
 
 def _shaped(tag: int, values: Sequence[Any]) -> list[Any]:

@@ -132,7 +132,9 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
         entry["attributes"] = _shown(unpack(event.attributes))
         if isinstance(event, OrderChanged):
             steps = unpack(event.step_attributes)
-            entry["steps"] = {step: None if some is None else _shown(some) for step, some in steps.items()}
+            entry["steps"] = {
+                step: None if attributes is None else _shown(attributes) for step, attributes in steps.items()
+            }
     except NotUnderstood:
         entry["attributes"] = None
     return {"type": _KINDS.get(type(event), "step"), **entry}
@@ -148,11 +150,11 @@ def _attributes(document: Mapping[str, Any]) -> dict[int, list[Any]]:
 
 
 def _changes(document: Mapping[str, Any]) -> dict[int, Any]:
-    given = unpadded({name: element for name, element in document.items() if element is not None})
-    require_elements(given)
-    taken = {int(name, 16): None for name in document.keys() - given.keys() if _is_tag(name)}
-    found: dict[int, Any] = {int(name, 16): values_of(element) or None for name, element in given.items()}
-    return {tag: values for tag, values in {**taken, **found}.items() if tag not in _OURS}
+    elements = unpadded({name: element for name, element in document.items() if element is not None})
+    require_elements(elements)
+    taken = {int(name, 16): None for name in document.keys() - elements.keys() if _is_tag(name)}
+    changes: dict[int, Any] = {int(name, 16): values_of(element) or None for name, element in elements.items()}
+    return {tag: values for tag, values in {**taken, **changes}.items() if tag not in _OURS}
 
 
 def _is_tag(name: str) -> bool:

@@ -52,8 +52,8 @@ class ServiceRequests:
             raise HttpProblem(404, f"no such resource: below {KIND} there are ids")
         if len(match.rest) == 2:
             key = order_of(match.rest[1])
-            found = await self._orders.order(DEFAULT_PARTITION, key) if key else None
-            made = self._made(*found) if found is not None else None
+            record = await self._orders.order(DEFAULT_PARTITION, key) if key else None
+            made = self._made(*record) if record is not None else None
             if made is None:
                 raise HttpProblem(404, f"there is no such {KIND}")
             return made
@@ -72,9 +72,9 @@ class ServiceRequests:
             if passed <= search.offset:
                 continue
             if len(entries) == search.count:
-                kept = [(name, value) for name, value in search.used if name != "_cursor"]
+                parameters = [(name, value) for name, value in search.used if name != "_cursor"]
                 place = str(search.offset + search.count)
-                bundle["link"].append(link("next", url, [*kept, ("_cursor", place)]))
+                bundle["link"].append(link("next", url, [*parameters, ("_cursor", place)]))
                 break
             entries.append({"fullUrl": f"{url}/{made['id']}", "resource": made, "search": {"mode": "match"}})
         if entries:
@@ -87,9 +87,9 @@ class ServiceRequests:
             return
         if search.keys is not None and not (search.conditions or search.numbers):
             for key in search.keys:
-                found = await self._orders.order(DEFAULT_PARTITION, key)
-                if found is not None:
-                    yield found
+                record = await self._orders.order(DEFAULT_PARTITION, key)
+                if record is not None:
+                    yield record
             return
         seen: set[str] = set()
         whole = SCHEDULED_PROCEDURE_STEP_SEQUENCE not in search.conditions
@@ -100,9 +100,9 @@ class ServiceRequests:
                     if key in seen or (search.keys is not None and key not in search.keys):
                         continue
                     seen.add(key)
-                    found = await self._orders.order(DEFAULT_PARTITION, key)
-                    if found is not None:
-                        yield found
+                    record = await self._orders.order(DEFAULT_PARTITION, key)
+                    if record is not None:
+                        yield record
 
     def _made(self, order: Order, states: Mapping[str, StepState]) -> FhirResource | None:
         status = status_of([state.value for state in states.values()], cancelled=order.cancelled)

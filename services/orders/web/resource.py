@@ -92,8 +92,8 @@ class OrderResource:
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Orders that have a step that matches, by the start of that step. 400."""
         keys = await self._keys(order_search(request.query.items()))
-        found = [order for key in keys if (order := await self._orders.order(DEFAULT_PARTITION, key)) is not None]
-        return await answer(request, to_json([document_of(*order) for order in found]), DICOM_JSON, _FRESH)
+        orders = [order for key in keys if (order := await self._orders.order(DEFAULT_PARTITION, key)) is not None]
+        return await answer(request, to_json([document_of(*order) for order in orders]), DICOM_JSON, _FRESH)
 
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """201 with the order; an earlier one with its key is replaced. 400, 403, 409."""
@@ -126,7 +126,7 @@ class OrderResource:
             return await answer(request, to_json(report_document(order[0].report)), JSON, _FRESH)
         if len(match.rest) > 1:
             performed = await self._orders.performed_of(DEFAULT_PARTITION, key)
-            return await answer(request, to_json([performed_document(one) for one in performed]), DICOM_JSON, _FRESH)
+            return await answer(request, to_json([performed_document(step) for step in performed]), DICOM_JSON, _FRESH)
         return await answer(request, to_json([document_of(*order)]), DICOM_JSON, _FRESH)
 
     async def change(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -45,10 +45,10 @@ class LinkedStudies:
 
     async def listed(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         """The studies of an order. 404."""
-        found = await self._orders.order(DEFAULT_PARTITION, key)
-        if found is None:
+        record = await self._orders.order(DEFAULT_PARTITION, key)
+        if record is None:
             raise NotFound
-        return await answer(request, to_json(links_document(found[0])), JSON, _FRESH)
+        return await answer(request, to_json(links_document(record[0])), JSON, _FRESH)
 
     async def link(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """201 with the studies of the order. 400, 403, 404, 409."""
@@ -67,9 +67,9 @@ class LinkedStudies:
             raise HttpProblem(403, "this caller may not link studies; http.may_order and http.may_correct name who may")
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-        asked = Asked(caller, reason, request[TRACE])
+        requester = Asked(caller, reason, request[TRACE])
         try:
-            verdict = await change(key, study, asked, f"rest {caller}")
+            verdict = await change(key, study, requester, f"rest {caller}")
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
         except NotFound as error:

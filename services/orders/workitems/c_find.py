@@ -29,6 +29,6 @@ async def answer_find(request: Request, orders: OrderIndex) -> int:
             await turn()
             if request.cancelled:
                 return CANCELLED
-            some = page[start : start + _AT_ONCE]
-            await request.respond_pending([answers.encode(one) for one in some], status)
+            batch = page[start : start + _AT_ONCE]
+            await request.respond_pending([answers.encode(workitem) for workitem in batch], status)
     return CANCELLED if request.cancelled else SUCCESS

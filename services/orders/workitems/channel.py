@@ -88,8 +88,8 @@ class EventChannel:
             return _ended(known)
         (title,) = _one(match)
         lock = _flag(request, "deletionlock")
-        given = [(name, value) for name, value in request.query.items() if name not in _OTHERS]
-        keys = filter_in(given) if match.study == UPS_FILTERED_GLOBAL_SUBSCRIPTION else {}
+        parameters = [(name, value) for name, value in request.query.items() if name not in _OTHERS]
+        keys = filter_in(parameters) if match.study == UPS_FILTERED_GLOBAL_SUBSCRIPTION else {}
         answered(await self._desk.subscribe(match.study, title, keys, asker, lock=lock))
         return web.Response(status=201, headers={**_FRESH, "Content-Location": self._channel(request, title)})
 
@@ -155,25 +155,25 @@ class EventChannel:
         after = {partition: known.get(partition, 0) for partition in ends}
         async with aclosing(self._log.follow(TOPIC, None, after)) as following:
             async for passed in following:
-                found: list[dict[str, Any]] = []
+                documents: list[dict[str, Any]] = []
                 events = [event for event in events_in(passed.records) if getattr(event, "at", since_us) >= since_us]
                 async for happening in self._happenings.of(events, passed.ends):
                     for document in _documents(happening, title, number):
                         number += 1
-                        found.append(document)
+                        documents.append(document)
                 cursor = cursor.at(TOPIC, passed.ends)
                 if all(passed.ends.get(partition, 0) >= end for partition, end in ends.items()):
                     cursor = replace(cursor, read_ms=self._clock.now_us() // 1000)
-                if paged and found:
-                    yield _page(found, cursor)
+                if paged and documents:
+                    yield _page(documents, cursor)
                 elif not paged:
-                    for document in found:
+                    for document in documents:
                         yield json.dumps(document)
 
 
 def _documents(happening: Happening, title: str, number: int) -> list[dict[str, Any]]:
     """The reports for an AE title: the command elements that PS3.18 8.10.5 requires, and the event information."""
-    if title not in {one.subscriber for one in happening.told}:
+    if title not in {recipient.subscriber for recipient in happening.told}:
         return []
     return [
         {

@@ -43,15 +43,15 @@ def count_of_values(attributes: Mapping[int, Any]) -> int:
 def attributes_in(document: Mapping[str, Any]) -> dict[int, list[Any]]:
     """The attributes of a document, including those without a value: missing and empty differ. Raises `NotUnderstood`,
     in words for the requester."""
-    given = unpadded({name: element for name, element in document.items() if element is not None})
-    require_elements(given, MOST_VALUES)
-    return _values(given)
+    elements = unpadded({name: element for name, element in document.items() if element is not None})
+    require_elements(elements, MOST_VALUES)
+    return _values(elements)
 
 
 def _values(document: Mapping[str, Any]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
+    attributes: dict[int, list[Any]] = {}
     for name, element in document.items():
         tag, values = int(name, 16), element.get("Value", ())
         if tag not in _OURS:
-            found[tag] = [_values(value) for value in values] if element["vr"] == "SQ" else list(values)
-    return found
+            attributes[tag] = [_values(value) for value in values] if element["vr"] == "SQ" else list(values)
+    return attributes

@@ -61,9 +61,9 @@ class Happenings:
                     continue
                 workitem = await self._orders.workitem(DEFAULT_PARTITION, event.sop_instance_uid)
                 if workitem is not None:
-                    told = await self._told(event, workitem)
-                    if told:
-                        yield Happening(event, workitem, reports_of(event, workitem), told)
+                    recipients = await self._told(event, workitem)
+                    if recipients:
+                        yield Happening(event, workitem, reports_of(event, workitem), recipients)
 
     async def is_subscribed(self, subscriber: str, target: str) -> bool:
         """Whether an AE title is subscribed to a workitem, or to any, as far as this process knows."""
@@ -72,10 +72,14 @@ class Happenings:
     async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Told]:
         """Subscribers do not get events from before their subscription; the initial state of a workitem goes only to
         the new subscriber."""
-        told = [one for one in await self._orders.told(workitem) if one.since <= event.at]
+        recipients = [recipient for recipient in await self._orders.told(workitem) if recipient.since <= event.at]
         if isinstance(event, WorkitemSubscribed):
-            return [one for one in told if one.subscriber == event.subscriber and event.sop_instance_uid not in GLOBAL]
-        return told
+            return [
+                recipient
+                for recipient in recipients
+                if recipient.subscriber == event.subscriber and event.sop_instance_uid not in GLOBAL
+            ]
+        return recipients
 
     async def _followed(self, ends: Mapping[int, int]) -> None:
         until = self._clock.monotonic() + _PATIENCE
@@ -87,10 +91,10 @@ class Happenings:
 
 def events_in(records: Sequence[Record]) -> list[Event]:
     """The events of some records, without those of a newer release."""
-    found: list[Event] = []
+    events: list[Event] = []
     for record in records:
         try:
-            found.append(decode(record.payload))
+            events.append(decode(record.payload))
         except UndecodableEvent:
             continue
-    return found
+    return events

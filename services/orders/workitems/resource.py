@@ -79,13 +79,13 @@ class WorkitemResource:
         """PS3.18 11.9: 200 with all matches, 206 with some of them, 204 if there are none. 400."""
         offer, _ = choose(parse_accept(accept_of(request)), _SEARCH_OFFERS)
         search = workitem_search(request.query.items())
-        found, more = await self._found(search)
+        workitems, more = await self._found(search)
         headers = {**_FRESH, **warning((*search.warnings, MORE) if more else search.warnings)}
-        if not found:
+        if not workitems:
             return web.Response(status=204, headers=headers)
         if more:
-            headers["Link"] = f'<{self._next(request, search.offset + len(found))}>; rel="next"'
-        documents = [document_of(one, self._url(request, one.uid)) for one in found]
+            headers["Link"] = f'<{self._next(request, search.offset + len(workitems))}>; rel="next"'
+        documents = [document_of(workitem, self._url(request, workitem.uid)) for workitem in workitems]
         status = 206 if more else 200
         if not offer.multipart:
             return await answer(request, to_json(documents), offer.type, headers, status)
@@ -119,8 +119,8 @@ class WorkitemResource:
             return await self._request_cancel(request, match.rest[0], asker)
         (uid,) = _path(match, 1)
         attributes = await _attributes(request)
-        given = uid_in(request.query.items(), _TRANSACTION) or first(attributes, TRANSACTION_UID)
-        headers = answered(await self._desk.set(uid, attributes, given, asker), updating=True)
+        transaction_uid = uid_in(request.query.items(), _TRANSACTION) or first(attributes, TRANSACTION_UID)
+        headers = answered(await self._desk.set(uid, attributes, transaction_uid, asker), updating=True)
         return web.Response(headers={**_FRESH, **headers, "Content-Location": self._url(request, uid)})
 
     async def change_state(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -130,10 +130,10 @@ class WorkitemResource:
         if word != "state":
             raise NotFound
         attributes = await _attributes(request)
-        state, given = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
+        state, transaction_uid = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
         # PS3.18 11.7.1.4 spells the state with two Ls, PS3.3 with one.
         state = WorkitemState.CANCELED if state == "CANCELLED" else state
-        headers = answered(await self._desk.change_state(uid, state, given, asker))
+        headers = answered(await self._desk.change_state(uid, state, transaction_uid, asker))
         return web.Response(headers={**_FRESH, **headers, "Content-Location": self._url(request, uid)})
 
     async def erase(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -171,27 +171,27 @@ class WorkitemResource:
 
     async def _found(self, search: WorkitemSearch) -> tuple[list[Workitem], bool]:
         """The wanted part of the matches, or as much of it as fits into an answer, and whether there are more."""
-        found: list[Workitem] = []
+        workitems: list[Workitem] = []
         passed = size = 0
         if not search.limit:
             return [], False
         async for page in self._orders.find_workitems(search.query):
-            for one in page:
+            for workitem in page:
                 passed += 1
                 if passed <= search.offset:
                     continue
-                size += count_of_values(one.attributes)
-                if len(found) == search.limit or (found and size > _MOST_VALUES):
-                    return found, True
-                found.append(one)
-        return found, False
+                size += count_of_values(workitem.attributes)
+                if len(workitems) == search.limit or (workitems and size > _MOST_VALUES):
+                    return workitems, True
+                workitems.append(workitem)
+        return workitems, False
 
     def _url(self, request: web.BaseRequest, uid: str) -> str:
         return f"{base_url(request, self._public_url)}{workitem_path(uid)}"
 
     def _next(self, request: web.BaseRequest, offset: int) -> str:
-        kept = [(name, value) for name, value in request.query.items() if name != "offset"]
-        query = urlencode([*kept, ("offset", str(offset))])
+        parameters = [(name, value) for name, value in request.query.items() if name != "offset"]
+        query = urlencode([*parameters, ("offset", str(offset))])
         return f"{base_url(request, self._public_url)}{BASE}/workitems?{query}"
 
     def _asker(self, request: web.BaseRequest) -> Asker:

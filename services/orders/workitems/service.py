@@ -90,11 +90,11 @@ class WorkitemService:
         metrics: Metrics,
         sight_of: Callable[[str], Sight],
         is_receiver: Callable[[str], bool] | None,
-        asked: Callable[[Request, str], None] = lambda *_: None,
+        audit: Callable[[Request, str], None] = lambda *_: None,
         shown: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
         """`sight_of` returns which studies an AE title sees: one that sees only some does not see workitems.
-        `is_receiver` returns whether an AE title may be notified of events; None if there are no receivers. `asked` is
+        `is_receiver` returns whether an AE title may be notified of events; None if there are no receivers. `audit` is
         called when a C-FIND ends, with why it failed, `shown` with the UID of a workitem that is returned."""
         self.abilities = abilities
         self._desk = desk
@@ -102,7 +102,7 @@ class WorkitemService:
         self._metrics = metrics
         self._sight_of = sight_of
         self._is_receiver = is_receiver
-        self._asked = asked
+        self._audit = audit
         self._shown = shown
         self._operations: Mapping[int, Callable[[Request, str], Awaitable[None]]] = {
             _CREATE: self._create,
@@ -158,9 +158,9 @@ class WorkitemService:
         try:
             status = await answer_find(request, self._orders)
         except GantryError as error:
-            self._asked(request, str(error))
+            self._audit(request, str(error))
             raise
-        self._asked(request, "")
+        self._audit(request, "")
         await request.respond(status)
 
     async def _create(self, request: Request, uid: str) -> None:
@@ -169,8 +169,8 @@ class WorkitemService:
 
     async def _set(self, request: Request, uid: str) -> None:
         attributes = _data(request)
-        given = first(attributes, TRANSACTION_UID)
-        await self._answer(request, uid, await self._desk.set(uid, attributes, given, _asker(request)))
+        transaction_uid = first(attributes, TRANSACTION_UID)
+        await self._answer(request, uid, await self._desk.set(uid, attributes, transaction_uid, _asker(request)))
 
     async def _act(self, request: Request, uid: str) -> None:
         action = request.command.number(Element.ACTION_TYPE_ID)
@@ -181,8 +181,8 @@ class WorkitemService:
             return
         attributes = _data(request)
         if action == _CHANGE_STATE:
-            state, given = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
-            verdict = await self._desk.change_state(uid, state, given, _asker(request))
+            state, transaction_uid = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
+            verdict = await self._desk.change_state(uid, state, transaction_uid, _asker(request))
         else:
             verdict = await self._desk.request_cancel(uid, attributes, _asker(request))
         await self._answer(request, uid, verdict)
@@ -203,9 +203,11 @@ class WorkitemService:
             return await self._desk.suspend(uid, title, asker)
         keys: dict[int, list[object]] = {}
         if uid == UPS_FILTERED_GLOBAL_SUBSCRIPTION:
-            given = decode_identifier(request.data, request.context.transfer_syntax)
-            wanted = {tag: values for tag, values in given.keys.items() if tag not in (_RECEIVING_AE, _DELETION_LOCK)}
-            keys = filter_of(replace(given, keys=wanted))
+            identifier = decode_identifier(request.data, request.context.transfer_syntax)
+            wanted = {
+                tag: values for tag, values in identifier.keys.items() if tag not in (_RECEIVING_AE, _DELETION_LOCK)
+            }
+            keys = filter_of(replace(identifier, keys=wanted))
         lock = first(attributes, _DELETION_LOCK).upper() == "TRUE"
         return await self._desk.subscribe(uid, title, keys, asker, lock=lock)
 

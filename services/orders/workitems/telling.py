@@ -38,12 +38,14 @@ class WorkitemTelling:
         published already have the same names."""
         now = self._clock.now_us()
         ends: dict[int, int] = {}
-        for one in batch:
-            ends[one.record.partition] = max(one.record.offset + 1, ends.get(one.record.partition, 0))
-        events = [one.event for one in batch if getattr(one.event, "at", now) >= now - self._give_up_us]
+        for delivery in batch:
+            ends[delivery.record.partition] = max(delivery.record.offset + 1, ends.get(delivery.record.partition, 0))
+        events = [delivery.event for delivery in batch if getattr(delivery.event, "at", now) >= now - self._give_up_us]
         routes: list[RouteRequested] = []
         async for happening in self._happenings.of(events, ends):
-            receivers = [one.subscriber for one in happening.told if self._is_receiver(one.subscriber)]
+            receivers = [
+                recipient.subscriber for recipient in happening.told if self._is_receiver(recipient.subscriber)
+            ]
             routes += workitem_routes(happening, receivers, now)
         if routes:
             await self._log.append(*routes)

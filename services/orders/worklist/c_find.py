@@ -40,11 +40,11 @@ class WorklistService:
         clock: Clock,
         metrics: Metrics,
         idle_days: int,
-        asked: Callable[[Request, str], None] = lambda *_: None,
+        audit: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
         """`view` is what an AE title sees; steps that should have begun `idle_days` ago are not shown, 0: all are.
-        `asked` is called when a request ends, with why it failed."""
-        self._asked = asked
+        `audit` is called when a request ends, with why it failed."""
+        self._audit = audit
         self.abilities = abilities
         self._orders = orders
         self._view = view
@@ -67,9 +67,9 @@ class WorklistService:
             status = await self._answer(request)
         except GantryError as error:
             self._metrics.worklist_requests.labels(f"{error.dicom_status:04X}").inc()
-            self._asked(request, str(error))
+            self._audit(request, str(error))
             raise
-        self._asked(request, "")
+        self._audit(request, "")
         await request.respond(status)
         self._metrics.worklist_requests.labels(f"{status:04X}").inc()
         self._metrics.worklist_seconds.observe(clock() - begun)
@@ -86,9 +86,9 @@ class WorklistService:
                 await turn()
                 if request.cancelled:
                     return CANCELLED
-                some = page[start : start + _AT_ONCE]
-                await request.respond_pending([answers.encode(step) for step in some], status)
-                self._metrics.worklist_responses.inc(len(some))
+                batch = page[start : start + _AT_ONCE]
+                await request.respond_pending([answers.encode(step) for step in batch], status)
+                self._metrics.worklist_responses.inc(len(batch))
         return CANCELLED if request.cancelled else SUCCESS
 
     def _query(self, ae_title: str, conditions: dict[int, Condition]) -> StepQuery:

@@ -91,8 +91,8 @@ class Asking:
     async def foreign(self) -> Foreign:
         """What they answered."""
         answers = await self._work
-        self.troubles = tuple((one.title, one.outcome) for one in answers if one.outcome != "answered")
-        return merged(((one.title, values) for one in answers for values in one.matches), self._level)
+        self.troubles = tuple((answer.title, answer.outcome) for answer in answers if answer.outcome != "answered")
+        return merged(((answer.title, values) for answer in answers for values in answer.matches), self._level)
 
     async def pages(self, index: ReadIndex, query: Query) -> AsyncIterator[list[Document]]:
         """Our matches, page by page, with the other archives that have them; then what only others have."""
@@ -122,13 +122,13 @@ async def elsewhere(foreign: Foreign, index: ReadIndex, query: Query) -> list[Do
 
 async def studies_here(index: ReadIndex, query: Query, uids: Sequence[str]) -> set[str]:
     """The studies, of those given, that are here. Raises `DependencyUnavailable`."""
-    here = set[str]()
+    studies = set[str]()
     for start in range(0, len(uids), _HERE_AT_ONCE):
-        some = UidList(tuple(uids[start : start + _HERE_AT_ONCE]))
-        known = Query(query.partition, Level.STUDY, {STUDY_INSTANCE_UID: some}, attributes=query.attributes)
+        batch = UidList(tuple(uids[start : start + _HERE_AT_ONCE]))
+        known = Query(query.partition, Level.STUDY, {STUDY_INSTANCE_UID: batch}, attributes=query.attributes)
         async for page in index.find(known):
-            here.update(str(one.attributes[STUDY_INSTANCE_UID][0]) for one in page)
-    return here
+            studies.update(str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page)
+    return studies
 
 
 class Federation:
@@ -143,11 +143,11 @@ class Federation:
         *,
         most_answers: int = 2000,
         at_once: int = 16,
-        asked: Asked = lambda *_: None,
+        audit: Asked = lambda *_: None,
         breakers: Breakers | None = None,
     ) -> None:
-        """`ae_title` is ours. `asked` is called for each query that was sent. `breakers` are shared with others."""
-        self._deadlines: Mapping[str, float] = {one.ae_title: one.deadline for one in archives}
+        """`ae_title` is ours. `audit` is called for each query that was sent. `breakers` are shared with others."""
+        self._deadlines: Mapping[str, float] = {archive.ae_title: archive.deadline for archive in archives}
         self._breakers = breakers or Breakers()
         self._policy = policy
         self._ae_title = ae_title
@@ -155,7 +155,7 @@ class Federation:
         self._most_answers = most_answers
         self._at_once = at_once
         self._under_way = 0
-        self._asked = asked
+        self._audit = audit
 
     def is_for(self, calling_ae_title: str) -> bool:
         """Whether the C-FINDs of a peer span the archives: the policy allows it, the peer sees every study, and is not
@@ -185,8 +185,8 @@ class Federation:
             named = named_studies(query)
             if not named:
                 return self._without("unnamed")
-            here = await studies_here(index, query, named)
-            missing = tuple(uid for uid in named if uid not in here)
+            studies = await studies_here(index, query, named)
+            missing = tuple(uid for uid in named if uid not in studies)
             if not missing:
                 return []
             query = replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(missing)})
@@ -217,7 +217,7 @@ class Federation:
         why = ""
         try:
             async with asyncio.timeout(deadline):
-                await Walk(answer, self._most_answers, self._asked, trace).go(peer, questions)
+                await Walk(answer, self._most_answers, self._audit, trace).go(peer, questions)
         except TimeoutError:
             answer.outcome, why = "slow", f"not within {deadline:g} s"
         except GantryError as error:

@@ -124,7 +124,7 @@ def questions_of(query: Query, tags: Collection[int]) -> tuple[Question, ...] | 
     levels = LEVELS[: LEVELS.index(query.level) + 1]
     for tag, condition in query.conditions.items():
         uids = condition.uids if isinstance(condition, UidList) else ()
-        if isinstance(condition, Item) or len(uids) > MOST_UIDS or not any(tag in _ASKED[one] for one in levels):
+        if isinstance(condition, Item) or len(uids) > MOST_UIDS or not any(tag in _ASKED[level] for level in levels):
             return None
     return tuple(_question(level, query, tags) for level in levels)
 
@@ -133,7 +133,7 @@ def _question(level: Level, query: Query, tags: Collection[int]) -> Question:
     """The part of a query that belongs to one level."""
     unique = (PATIENT_ID, STUDY_INSTANCE_UID) if level is Level.STUDY else (UNIQUE_KEYS[level],)
     keys: dict[int, list[str]] = {tag: [] for tag in (*tags, *unique) if tag in _ASKED[level]}
-    conditions = {tag: one for tag, one in query.conditions.items() if tag in _ASKED[level]}
+    conditions = {tag: condition for tag, condition in query.conditions.items() if tag in _ASKED[level]}
     strict = set(ALWAYS_MATCHED[level])
     for tag, condition in conditions.items():
         keys[tag] = _key(tag, condition, query.zone)
@@ -142,7 +142,9 @@ def _question(level: Level, query: Query, tags: Collection[int]) -> Question:
         if isinstance(condition, Range) and condition.time_tag is not None:
             keys.setdefault(condition.time_tag, [])
     # Keys above its level are not tested here: the question before tested them.
-    tests = {tag: matcher(replace(query, level=level, conditions={tag: one})) for tag, one in conditions.items()}
+    tests = {
+        tag: matcher(replace(query, level=level, conditions={tag: condition})) for tag, condition in conditions.items()
+    }
     return Question(level, {QUERY_RETRIEVE_LEVEL: [level.value], **keys}, tests, frozenset(strict))
 
 
@@ -169,12 +171,12 @@ def cleaned(answer: Mapping[int, Sequence[str]], level: Level = Level.STUDY) -> 
     if len(uids) != 1 or not is_uid(uids[0]):
         return None
     taken = _ASKED[level].union(_UNIQUE[: LEVELS.index(level)])
-    found: dict[int, list[Any]] = {}
+    attributes: dict[int, list[Any]] = {}
     for tag, values in answer.items():
         if tag in taken:
             made = [_value(vr_of(tag), value) for value in values] if len(values) <= MOST_VALUES else []
-            found[tag] = [] if any(one is None for one in made) else made
-    return found
+            attributes[tag] = [] if any(value is None for value in made) else made
+    return attributes
 
 
 _LENGTHS = {b"LO": 64, b"SH": 16, b"ST": 1024, b"LT": 10240, b"UC": 1024, b"UT": 10240}
@@ -251,17 +253,17 @@ class Foreign:
         """Documents of ours, with the AE titles of all that have them: `ae_title`, ours, first."""
         return [
             replace(
-                one,
+                document,
                 attributes={
-                    **one.attributes,
-                    RETRIEVE_AE_TITLE: [ae_title, *self.holders.get(unit_of(one.attributes), ())],
+                    **document.attributes,
+                    RETRIEVE_AE_TITLE: [ae_title, *self.holders.get(unit_of(document.attributes), ())],
                 },
             )
-            for one in documents
+            for document in documents
         ]
 
-    def elsewhere(self, here: Collection[str]) -> list[Document]:
-        """The answers about studies that are not `here`, in the order of the UIDs."""
+    def elsewhere(self, studies: Collection[str]) -> list[Document]:
+        """The answers about other studies than `studies`, in the order of the UIDs."""
         return [
             Document(
                 self.level,
@@ -272,7 +274,7 @@ class Foreign:
                 },
             )
             for unit in sorted(self.answers)
-            if unit[0] not in here
+            if unit[0] not in studies
         ]
 
 
@@ -288,5 +290,6 @@ def merged(answers: Iterable[tuple[str, Values]], level: Level = Level.STUDY) ->
         if unit not in best or rank < best[unit][:2]:
             best[unit] = (*rank, values)
     return Foreign(
-        *(level, {unit: one[2] for unit, one in best.items()}), {unit: tuple(sorted(t)) for unit, t in holders.items()}
+        *(level, {unit: choice[2] for unit, choice in best.items()}),
+        {unit: tuple(sorted(t)) for unit, t in holders.items()},
     )

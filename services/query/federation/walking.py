@@ -47,11 +47,11 @@ class ArchiveAnswer:
 class Walk:
     """The questions of one query to one archive. `answer` is filled as matches come."""
 
-    def __init__(self, answer: ArchiveAnswer, most_answers: int, asked: Asked, trace: str) -> None:
-        """At most `most_answers` to one question are accepted. `asked` is called for each question sent."""
+    def __init__(self, answer: ArchiveAnswer, most_answers: int, audit: Asked, trace: str) -> None:
+        """At most `most_answers` to one question are accepted. `audit` is called for each question sent."""
         self._answer = answer
         self._most_answers = most_answers
-        self._asked = asked
+        self._audit = audit
         self._trace = trace
         self._rubbish = self._read = 0
 
@@ -62,7 +62,7 @@ class Walk:
         except BaseException as error:
             keys = encode_identifier(questions[0].keys, EXPLICIT_LITTLE_ENDIAN, _LATIN)
             why = str(error) if isinstance(error, GantryError) else "it was not answered in time"
-            self._asked((self._answer.title, peer.host), self._trace, keys, why)
+            self._audit((self._answer.title, peer.host), self._trace, keys, why)
             raise
         try:
             status = await self._down(association, peer.host, questions, {})
@@ -79,21 +79,21 @@ class Walk:
         question, *below = questions
         if not below:
             return await self._ask(association, host, question, above, self._answer.matches)
-        found: list[Values] = []
-        status = await self._ask(association, host, question, above, found)
+        matches: list[Values] = []
+        status = await self._ask(association, host, question, above, matches)
         units: dict[Unit, Values] = {}
-        for one in found:
-            units.setdefault(unit_of(one), one)
-        for one in units.values():
+        for match in matches:
+            units.setdefault(unit_of(match), match)
+        for match in units.values():
             if status != SUCCESS:
                 break
-            status = await self._down(association, host, below, one)
+            status = await self._down(association, host, below, match)
         return status
 
     async def _ask(
-        self, association: Association, host: str, question: Question, above: Values, found: list[Values]
+        self, association: Association, host: str, question: Question, above: Values, matches: list[Values]
     ) -> int:
-        """Add the matches to `found` as they come, each with what is `above` it. Returns the final status. Raises
+        """Add the matches to `matches` as they come, each with what is `above` it. Returns the final status. Raises
         `GantryError`, `Enough`."""
         question = question.under(above)
         why = "it was not answered in time"
@@ -109,7 +109,7 @@ class Walk:
                 taken, self._read = taken + 1, self._read + len(data)
                 if taken > self._most_answers or self._read > MOST_BYTES:
                     raise Enough
-                self._take(data, syntax, question, above, found)
+                self._take(data, syntax, question, above, matches)
                 if not taken % _TURN:
                     await turn()
             self._answer.is_heard = True
@@ -122,9 +122,9 @@ class Walk:
             why = str(error)
             raise
         finally:
-            self._asked((self._answer.title, host), self._trace, keys, why)
+            self._audit((self._answer.title, host), self._trace, keys, why)
 
-    def _take(self, data: bytes, syntax: str, question: Question, above: Values, found: list[Values]) -> None:
+    def _take(self, data: bytes, syntax: str, question: Question, above: Values, matches: list[Values]) -> None:
         """Add one match, if it is valid."""
         try:
             values = cleaned(decode_identifier(data, syntax).keys, question.level)
@@ -134,4 +134,4 @@ class Walk:
             self._rubbish += 1
         elif question.fits(values):
             self._answer.is_heard = True
-            found.append({**above, **values})
+            matches.append({**above, **values})

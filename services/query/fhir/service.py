@@ -90,17 +90,17 @@ class FhirService:
 
     async def _read(self, kind: str, name: str, root: str, facts: Facts) -> Body:
         search = search_of(kind, [("_id", name)], self._systems) if name else FhirSearch(Level.STUDY, nothing=True)
-        found = [] if search.query is None else (await page_of(self._index, search.query, 1))[0]
-        if not found:
+        documents = [] if search.query is None else (await page_of(self._index, search.query, 1))[0]
+        if not documents:
             raise HttpProblem(404, f"there is no such {kind}")
         if kind == "Patient":
-            made = patient(found[0].attributes, self._systems)
+            made = patient(documents[0].attributes, self._systems)
             if made is None:
                 raise HttpProblem(404, f"there is no such {kind}")
             return made
         return _named(
-            imaging_study(found[0].attributes, self._systems, root + BASE, await self._series(found[0])),
-            found[0],
+            imaging_study(documents[0].attributes, self._systems, root + BASE, await self._series(documents[0])),
+            documents[0],
             facts.record,
             facts.patients,
         )
@@ -110,10 +110,10 @@ class FhirService:
         uid = str(study.attributes[STUDY_INSTANCE_UID][0])
         zone = next(iter(study.attributes.get(TAGS["TimezoneOffsetFromUTC"]) or ()), "")
         instances: dict[str, list[Document]] = {}
-        found = await self._all(Level.IMAGE, uid, MOST_INSTANCES + 1)
-        if len(found) <= MOST_INSTANCES:
-            for one in found:
-                instances.setdefault(str(one.attributes[SERIES_INSTANCE_UID][0]), []).append(one)
+        documents = await self._all(Level.IMAGE, uid, MOST_INSTANCES + 1)
+        if len(documents) <= MOST_INSTANCES:
+            for document in documents:
+                instances.setdefault(str(document.attributes[SERIES_INSTANCE_UID][0]), []).append(document)
         series = sorted(await self._all(Level.SERIES, uid), key=_number_of("SeriesNumber"))
         return await asyncio.to_thread(_made, series, instances, str(zone))
 
@@ -129,18 +129,20 @@ class FhirService:
             bundle["total"] = 0 if query is None else await count_of(self._index, query)
         if query is None or search.only_total:
             return bundle
-        found, more = await page_of(self._index, query, search.count, after=place_of(search.cursor))
-        bundle["entry"] = await asyncio.to_thread(self._entries, found, search, kind, root, base)
+        documents, more = await page_of(self._index, query, search.count, after=place_of(search.cursor))
+        bundle["entry"] = await asyncio.to_thread(self._entries, documents, search, kind, root, base)
         if not bundle["entry"]:
             del bundle["entry"]
         if more:
-            kept = [(name, value) for name, value in search.used if name != "_cursor"]
-            bundle["link"].append(link("next", url, [*kept, ("_cursor", cursor_of(found[-1].place))]))
+            parameters = [(name, value) for name, value in search.used if name != "_cursor"]
+            bundle["link"].append(link("next", url, [*parameters, ("_cursor", cursor_of(documents[-1].place))]))
         return bundle
 
-    def _entries(self, found: Iterable[Document], search: FhirSearch, kind: str, root: str, base: str) -> list[Body]:
+    def _entries(
+        self, documents: Iterable[Document], search: FhirSearch, kind: str, root: str, base: str
+    ) -> list[Body]:
         entries: dict[str, Body] = {}
-        for document in found:
+        for document in documents:
             if kind == "Patient":
                 made = [(patient(document.attributes, self._systems), "match")]
             else:
@@ -171,16 +173,18 @@ def _named(study: Body, document: Document, record: str, patients: Collection[tu
     """A study of the patient in the caller's health record gets the Patient of that record as its subject, as apps
     expect (SMART Imaging Access)."""
     patient_id, issuer = (str((document.attributes.get(t) or ("",))[0]) for t in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    if record and any(one == patient_id and of in ("", issuer) for one, of in patients):
+    if record and any(identifier == patient_id and assigner in ("", issuer) for identifier, assigner in patients):
         study["subject"]["reference"] = record
     return study
 
 
 def _made(series: Sequence[Document], instances: dict[str, list[Document]], zone: str) -> list[Body]:
     made = []
-    for one in series:
-        of = sorted(instances.get(str(one.attributes[SERIES_INSTANCE_UID][0]), ()), key=_number_of("InstanceNumber"))
-        made.append(series_of(one.attributes, zone, [each.attributes for each in of]))
+    for document in series:
+        members = sorted(
+            instances.get(str(document.attributes[SERIES_INSTANCE_UID][0]), ()), key=_number_of("InstanceNumber")
+        )
+        made.append(series_of(document.attributes, zone, [each.attributes for each in members]))
     return made
 
 

@@ -131,9 +131,9 @@ class SubscriptionService:
     # ---- made
 
     async def _create(self, request: web.BaseRequest) -> Made:
-        asked = self._asked(request, await self._body(request))
+        subscription = self._asked(request, await self._body(request))
         identity, now = request[CALLER].identity, self._clock.now_us()
-        wanted, ends_at = self._accepted(asked, identity, now)
+        wanted, ends_at = self._accepted(subscription, identity, now)
         owner, name = owner_of(identity), token_hex(8)
         self._require_room(await self._followed.latest(), owner)
         host, sealed = urlsplit(wanted.endpoint).hostname or "", self._seal.seal(wanted, identity)
@@ -157,16 +157,16 @@ class SubscriptionService:
         release = _release(request)
         return FORMS[release].asked(content, self._urls.of(release).topic, self._settings.endpoints)
 
-    def _accepted(self, asked: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
+    def _accepted(self, subscription: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
         """What is wanted, and when the subscription ends. Raises `NotUnderstood`."""
-        if asked.status not in (Status.REQUESTED, Status.ACTIVE):
+        if subscription.status not in (Status.REQUESTED, Status.ACTIVE):
             raise NotUnderstood("status: a new Subscription is requested")
-        if asked.ends_at and asked.ends_at <= now:
+        if subscription.ends_at and subscription.ends_at <= now:
             raise NotUnderstood("end: it is over already")
         longest = now + int(self._settings.longest_days * _DAY_US)
-        base = self._urls.of(asked.wanted.release).fhir
-        search_of_filters(asked.wanted.filters, self._systems, identity.facts, base)
-        return asked.wanted, min(asked.ends_at or longest, longest)
+        base = self._urls.of(subscription.wanted.release).fhir
+        search_of_filters(subscription.wanted.filters, self._systems, identity.facts, base)
+        return subscription.wanted, min(subscription.ends_at or longest, longest)
 
     def _require_room(self, known: Subscriptions, owner: str, ours: str = "") -> None:
         """Raises `HttpProblem` 429 if there is no room for one more or, once it is on the log, for `ours`: of several
@@ -208,11 +208,11 @@ class SubscriptionService:
 
     async def _search(self, request: web.BaseRequest, *, statuses: bool) -> Body:
         """All that the caller sees, on one page, since they are few."""
-        wanted = {one for value in request.query.getall("status", []) for one in value.split(",")}
+        wanted = {status for value in request.query.getall("status", []) for status in value.split(",")}
         release = _release(request)
         urls = self._urls.of(release)
-        ids = {one for name in ("_id", "id") for value in request.query.getall(name, []) for one in value.split(",")}
-        found = [
+        ids = {id_ for name in ("_id", "id") for value in request.query.getall(name, []) for id_ in value.split(",")}
+        matches = [
             (name, known)
             for name, known in (await self._followed.latest()).all()
             if self._is_for(request, known)
@@ -221,10 +221,10 @@ class SubscriptionService:
             and self._release_of(known) is release
         ]
         if statuses:
-            return self._statuses(found, release)
+            return self._statuses(matches, release)
         used = [(name, value) for name, value in request.query.items() if name in ("status", "_id")]
         entries = []
-        for name, known in found:
+        for name, known in matches:
             try:
                 resource = self._resource(name, known)
             except HttpProblem:
@@ -234,9 +234,9 @@ class SubscriptionService:
         self_link = link("self", f"{urls.fhir}/Subscription", used)
         return _searchset(entries, [self_link])
 
-    def _statuses(self, found: Collection[tuple[str, Subscription]], release: Release) -> Body:
+    def _statuses(self, matches: Collection[tuple[str, Subscription]], release: Release) -> Body:
         entries, urls = [], self._urls.of(release)
-        for name, known in found:
+        for name, known in matches:
             unique = str(uuid4())
             status = {**FORMS[release].status(name, known, NotificationType.QUERY_STATUS, urls), "id": unique}
             entries.append({"fullUrl": f"urn:uuid:{unique}", "resource": status, "search": {"mode": "match"}})
@@ -252,10 +252,10 @@ class SubscriptionService:
             wanted = replace(wanted, content=_lesser(wanted.content, query["content"]))
         sight: Sight = request[CALLER].sight
         noted = known.between(first, last, _MOST_EVENTS)
-        told = [await self._studies.told(one, wanted, identity.facts, sight) for one in noted]
+        notices = [await self._studies.told(event, wanted, identity.facts, sight) for event in noted]
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._urls.of(wanted.release), FORMS[wanted.release].notification
-        return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, told, now, unique)
+        return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, notices, now, unique)
 
     def _opened(self, known: Subscription) -> tuple[Wanted, Identity]:
         """Its content, and its owner. Raises `HttpProblem` 409 if it can no longer be decrypted."""
@@ -269,23 +269,23 @@ class SubscriptionService:
 
     async def _change(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
         content = await self._body(request)
-        asked = self._asked(request, content)
+        subscription = self._asked(request, content)
         if isinstance(content, dict) and content.get("id") != name:
             raise NotUnderstood("id: that of the Subscription")
         wanted, _ = self._opened(known)
         # We do not return headers, so a client that sends back what it read has none.
-        if replace(asked.wanted, headers=()) != replace(wanted, headers=()):
+        if replace(subscription.wanted, headers=()) != replace(wanted, headers=()):
             raise HttpProblem(422, "of a Subscription its status can be changed: make another one, and remove this one")
-        if asked.status not in (Status.OFF, Status.REQUESTED):
+        if subscription.status not in (Status.OFF, Status.REQUESTED):
             raise HttpProblem(422, "status: off, or requested; the rest is the archive's to say")
-        if asked.status is not known.status:
+        if subscription.status is not known.status:
             event = SubscriptionStatusChanged(
-                *(DEFAULT_PARTITION, request[TRACE], name, asked.status.value, "", caller_of(request)),
+                *(DEFAULT_PARTITION, request[TRACE], name, subscription.status.value, "", caller_of(request)),
                 self._clock.now_us(),
             )
             known = (await self._followed.tell(event)).named(name) or known
-            self._metrics.subscriptions_changed.labels(asked.status.value).inc()
-            logger.info("subscription changed", subscription=name, status=asked.status.value, caller=event.by)
+            self._metrics.subscriptions_changed.labels(subscription.status.value).inc()
+            logger.info("subscription changed", subscription=name, status=subscription.status.value, caller=event.by)
         return self._resource(name, known)
 
     async def _delete(self, request: web.BaseRequest, name: str) -> Made:
@@ -311,10 +311,10 @@ def _searchset(entries: list[Body], links: list[Body]) -> Body:
     return bundle
 
 
-def _lesser(content: Content, asked: str) -> Content:
+def _lesser(content: Content, word: str) -> Content:
     """The requested content (it is a hint), but no more than the subscription has. Raises `NotUnderstood`."""
     try:
-        wanted = Content(asked)
+        wanted = Content(word)
     except ValueError:
         raise NotUnderstood(f"content: one of {', '.join(Content)}") from None
     order = list(Content)

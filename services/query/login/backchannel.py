@@ -86,12 +86,12 @@ class BackChannel:
             raise HttpProblem(400, "a form with a logout_token is needed", _NEVER_KEPT)
         body = b"".join([piece async for piece in body_of(request, _LONGEST, self._stall)])
         try:
-            found = parse_qs(body.decode("ascii"), max_num_fields=16, strict_parsing=True).get("logout_token", [])
+            tokens = parse_qs(body.decode("ascii"), max_num_fields=16, strict_parsing=True).get("logout_token", [])
         except ValueError:
-            found = []
-        if len(found) != 1:
+            tokens = []
+        if len(tokens) != 1:
             raise HttpProblem(400, "a form with one logout_token is needed", _NEVER_KEPT)
-        return found[0]
+        return tokens[0]
 
     def _count(self, result: str) -> None:
         self._metrics.provider_logouts.labels(result).inc()

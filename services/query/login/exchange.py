@@ -54,7 +54,7 @@ def authorization_url(provider: ProviderMetadata, client: OurClient, flow: Flow)
     """Where a browser is sent to sign in (OpenID Connect Core 1.0 3.1.2.1)."""
     # RFC 7636 4.2
     challenge = urlsafe_b64encode(hashlib.sha256(flow.verifier.encode()).digest()).decode().rstrip("=")
-    asked = {
+    parameters = {
         "response_type": "code",
         "client_id": client.client_id,
         "redirect_uri": client.url + CALLBACK,
@@ -64,7 +64,7 @@ def authorization_url(provider: ProviderMetadata, client: OurClient, flow: Flow)
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    return _with(provider.authorization, asked)
+    return _with(provider.authorization, parameters)
 
 
 def code_of(query: Mapping[str, str], provider: ProviderMetadata, issuer: str) -> str:
@@ -108,12 +108,12 @@ def authenticated(
 def tokens_of(answer: bytes) -> GivenTokens:
     """The tokens of a successful answer (RFC 6749 5.1). Raises `NotUnderstood`."""
     try:
-        found: Any = json.loads(answer)
+        document: Any = json.loads(answer)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or str(found.get("token_type", "")).lower() != "bearer":
+        document = None
+    if not isinstance(document, dict) or str(document.get("token_type", "")).lower() != "bearer":
         raise NotUnderstood("its answer has no bearer token")
-    values = [found.get(name) or "" for name in ("access_token", "id_token", "refresh_token")]
+    values = [document.get(name) or "" for name in ("access_token", "id_token", "refresh_token")]
     if not all(isinstance(value, str) and value.isascii() and len(value) <= LONGEST for value in values):
         raise NotUnderstood("its answer has tokens that are none")
     return GivenTokens(*values)
@@ -126,8 +126,8 @@ def check_id_token(claims: Mapping[str, Any], client: OurClient, issuer: str, no
         raise LoginRefused("issuer", 400, "The ID token is from another identity provider than the one that was asked.")
     if claims.get("azp", client.client_id) != client.client_id:
         raise LoginRefused("token", 400, "The ID token was given to another client.")
-    told = claims.get("nonce")
-    if nonce is not None and not (isinstance(told, str) and hmac.compare_digest(told.encode(), nonce.encode())):
+    claim = claims.get("nonce")
+    if nonce is not None and not (isinstance(claim, str) and hmac.compare_digest(claim.encode(), nonce.encode())):
         raise LoginRefused("nonce", 400, "The ID token is not for this login: it may be from an earlier one.")
 
 
@@ -137,10 +137,10 @@ def end_session_url(provider: ProviderMetadata, client: OurClient) -> str:
     user."""
     if not provider.end_session:
         return SIGNED_OUT
-    asked = {"client_id": client.client_id, "post_logout_redirect_uri": client.url + SIGNED_OUT}
-    return _with(provider.end_session, asked)
+    parameters = {"client_id": client.client_id, "post_logout_redirect_uri": client.url + SIGNED_OUT}
+    return _with(provider.end_session, parameters)
 
 
-def _with(url: str, asked: Mapping[str, str]) -> str:
+def _with(url: str, parameters: Mapping[str, str]) -> str:
     # RFC 6749 3.1: an endpoint may have a query of its own.
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(asked)}"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"

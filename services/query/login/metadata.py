@@ -26,29 +26,29 @@ class ProviderMetadata:
 def metadata_of(document: bytes, issuer: str) -> ProviderMetadata:
     """The metadata of this issuer. Raises `NotUnderstood` if it belongs to another issuer, or names unsafe URLs."""
     try:
-        found: Any = json.loads(document)
+        metadata: Any = json.loads(document)
     except (ValueError, RecursionError):
-        found = None
+        metadata = None
     # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
-    if not isinstance(found, dict) or found.get("issuer") != issuer:
+    if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
         raise NotUnderstood("what was discovered is of another issuer")
-    methods = found.get("code_challenge_methods_supported")
+    methods = metadata.get("code_challenge_methods_supported")
     if isinstance(methods, list) and "S256" not in methods:
         raise NotUnderstood("it does not know PKCE with S256 (RFC 7636)")
-    authentication = found.get("token_endpoint_auth_methods_supported")
+    authentication = metadata.get("token_endpoint_auth_methods_supported")
     return ProviderMetadata(
-        _place(found, "authorization_endpoint", needed=True),
-        _place(found, "token_endpoint", needed=True),
-        _place(found, "end_session_endpoint"),
-        _place(found, "revocation_endpoint"),
-        found.get("authorization_response_iss_parameter_supported") is True,
+        _place(metadata, "authorization_endpoint", needed=True),
+        _place(metadata, "token_endpoint", needed=True),
+        _place(metadata, "end_session_endpoint"),
+        _place(metadata, "revocation_endpoint"),
+        metadata.get("authorization_response_iss_parameter_supported") is True,
         # OpenID Connect Discovery 1.0 3: client_secret_basic if nothing is stated.
         not isinstance(authentication, list) or "client_secret_basic" in authentication,
     )
 
 
-def _place(found: dict[str, Any], name: str, *, needed: bool = False) -> str:
-    url = found.get(name)
+def _place(metadata: dict[str, Any], name: str, *, needed: bool = False) -> str:
+    url = metadata.get(name)
     if isinstance(url, str) and is_safe_url(url):
         return url
     if needed:

@@ -89,8 +89,8 @@ class Provider:
 
     async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:
         async with asyncio.timeout(self._deadline), issuer_session(self._ca) as session:
-            told = {"Accept": "application/json", **headers}
-            async with session.post(url, data=form, headers=told, allow_redirects=False) as response:
+            fields = {"Accept": "application/json", **headers}
+            async with session.post(url, data=form, headers=fields, allow_redirects=False) as response:
                 return response.status, await body_of(response)
 
     def _away(self, error: Exception) -> LoginRefused:
@@ -102,8 +102,8 @@ class Provider:
 def _word(body: bytes) -> str:
     """The error code of an answer (RFC 6749 5.2), if it is one that we know."""
     try:
-        found: Any = json.loads(body)
+        document: Any = json.loads(body)
     except (ValueError, RecursionError):
         return "other"
-    word = found.get("error") if isinstance(found, dict) else None
+    word = document.get("error") if isinstance(document, dict) else None
     return word if isinstance(word, str) and word in _NOT_ACCEPTED else "other"

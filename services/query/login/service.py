@@ -195,11 +195,11 @@ class LoginService:
         """The session with a later end, and its cookies. Raises `LoginRefused`."""
         sessions = self._sessions
         session, grant = sessions.session(request.headers), sessions.grant(request.headers)
-        what = renewal(session, grant, sessions.limits, sessions.now())
-        self._metrics.session_renewals.labels(what.value).inc()
-        if what is Renewal.OVER or grant is None:
+        outcome = renewal(session, grant, sessions.limits, sessions.now())
+        self._metrics.session_renewals.labels(outcome.value).inc()
+        if outcome is Renewal.OVER or grant is None:
             raise LoginRefused("over", 401, "The session is over: sign in again.")
-        if what is Renewal.REFRESH:
+        if outcome is Renewal.REFRESH:
             tokens = await self._provider.tokens(form_of_refresh(grant.refresh), self._client)
             came = await self._reader.read(tokens, self._client, subject=grant.subject)
             session = Session(came.identity, grant.number, came.expires, grant.sid, grant.began)

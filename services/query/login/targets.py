@@ -10,17 +10,17 @@ HOME = "/"
 _LONGEST = 1024
 
 
-def target_of(asked: str) -> str:
+def target_of(target: str) -> str:
     """The path and query to return to; `HOME` for anything but one of our pages.
 
     Browsers take `\\` for `/`, and `//host` for another host; some proxies decode encoded characters.
     """
-    if len(asked) > _LONGEST or not asked.isascii() or not asked.isprintable() or "\\" in asked or " " in asked:
+    if len(target) > _LONGEST or not target.isascii() or not target.isprintable() or "\\" in target or " " in target:
         return HOME
-    path = asked.partition("?")[0].partition("#")[0]
+    path = target.partition("?")[0].partition("#")[0]
     plain = unquote(unquote(path))
-    if any(one.startswith("//") or "\\" in one or not one.isprintable() for one in (path, plain)):
+    if any(part.startswith("//") or "\\" in part or not part.isprintable() for part in (path, plain)):
         return HOME
     if ".." in plain.split("/") or not is_page(path) or is_login(path) or is_share(path):
         return HOME
-    return asked.partition("#")[0]
+    return target.partition("#")[0]

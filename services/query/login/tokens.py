@@ -63,16 +63,16 @@ class TokenReader:
         the provider's keys cannot be read."""
         return signed_out_of(await self._issuers.claims(token, client.client_id, LOGOUT_TYPES))
 
-    async def _claims(self, which: str, token: str, audience: str) -> Mapping[str, Any]:
+    async def _claims(self, label: str, token: str, audience: str) -> Mapping[str, Any]:
         if not token:
-            raise LoginRefused("token", 400, f"The identity provider gave no {which}.")
+            raise LoginRefused("token", 400, f"The identity provider gave no {label}.")
         try:
             return await self._issuers.claims(token, audience)
         except TokenRefused as refused:
             if refused.kind in _CLOCKS:
-                words = f"The {which} is refused: {refused.reason}. The clocks of the archive and the provider differ."
+                words = f"The {label} is refused: {refused.reason}. The clocks of the archive and the provider differ."
                 raise LoginRefused("clock", 400, words) from refused
-            raise LoginRefused("token", 400, f"The {which} is not accepted: {refused.reason}.") from refused
+            raise LoginRefused("token", 400, f"The {label} is not accepted: {refused.reason}.") from refused
         except DependencyUnavailable as error:
             raise LoginRefused("away", 503, "The keys of the identity provider cannot be had just now.") from error
 
@@ -80,7 +80,7 @@ class TokenReader:
         """A person without any role is told so at once: an empty page would look like an empty archive."""
         if self._table.verbs_of(identity):
             return
-        which = "ID token" if self._from_id_token else "access token"
+        label = "ID token" if self._from_id_token else "access token"
         claim = self._rules.claims.roles
-        words = f"You are known, but have no role here: the claim {claim} of your {which} names none of this archive's."
+        words = f"You are known, but have no role here: the claim {claim} of your {label} names none of this archive's."
         raise LoginRefused("role", 403, f"{words} Ask who administers it.")

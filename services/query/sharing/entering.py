@@ -29,10 +29,10 @@ class Refused:
 class LetIn:
     """A visitor was admitted."""
 
-    kept: Pass
+    share_pass: Pass
     studies: tuple[str, ...]
     """The studies as the visitor sees them."""
-    of: tuple[str, ...]
+    originals: tuple[str, ...]
     """The studies as the archive has them."""
 
 

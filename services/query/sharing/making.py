@@ -31,60 +31,64 @@ class MadeShare:
 
 
 async def made(
-    asked: AskedShare, index: ReadIndex, by: str, trace: str, now: int, profiles: Profiles | None = None
+    terms: AskedShare, index: ReadIndex, by: str, trace: str, now: int, profiles: Profiles | None = None
 ) -> MadeShare:
     """A link to studies that are stored, or to de-identified copies of them; its event is still to be published. Raises
     `NotFound` if a study is missing, `NotUnderstood` for a profile that is not for sharing, `DependencyUnavailable`."""
-    studies, copies_of = _shown_as(asked, profiles or Profiles())
-    for study in asked.studies:
+    studies, copies_of = _shown_as(terms, profiles or Profiles())
+    for study in terms.studies:
         if not await _is_there(index, study):
             raise NotFound("not every study of the list is there")
     token = token_of(token_bytes(TOKEN_BYTES))
-    password = password_bytes(asked.password)
-    kept = await asyncio.to_thread(hashed, password, token_bytes(16)) if password else ""
+    password = password_bytes(terms.password)
+    password_hash = await asyncio.to_thread(hashed, password, token_bytes(16)) if password else ""
     created = ShareCreated(
         DEFAULT_PARTITION,
         trace,
         token_hex(8),
         digest_of(token),
         studies,
-        asked.expires_at,
-        asked.openings,
-        kept,
-        asked.download,
-        asked.reason,
+        terms.expires_at,
+        terms.openings,
+        password_hash,
+        terms.download,
+        terms.reason,
         by,
         now,
-        asked.deidentify,
+        terms.deidentify,
         copies_of,
     )
     return MadeShare(created, token)
 
 
-def _shown_as(asked: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _shown_as(terms: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The studies as visitors see them, and those of the archive if these differ."""
-    if not asked.deidentify:
-        return asked.studies, ()
-    deidentifier = profiles.known.get(asked.deidentify)
+    if not terms.deidentify:
+        return terms.studies, ()
+    deidentifier = profiles.known.get(terms.deidentify)
     if deidentifier is None:
         raise NotUnderstood("deidentify: no profile of deidentification.profiles has this name")
-    if asked.deidentify not in sharing_profiles(profiles):
+    if terms.deidentify not in sharing_profiles(profiles):
         raise NotUnderstood("deidentify: this profile keeps UIDs, which visitors would see")
-    return tuple(map(deidentifier.pseudonyms.uid, asked.studies)), asked.studies
+    return tuple(map(deidentifier.pseudonyms.uid, terms.studies)), terms.studies
 
 
 def sharing_profiles(profiles: Profiles) -> list[str]:
     """The names of the profiles that links may use."""
-    return sorted(name for name, one in profiles.known.items() if Option.UIDS not in one.profile.options)
+    return sorted(
+        name for name, deidentifier in profiles.known.items() if Option.UIDS not in deidentifier.profile.options
+    )
 
 
-def revoked(shares: Shares, name: str, by: str, why: str, trace: str, now: int, *, any_: bool) -> ShareRevoked | None:
-    """The event that revokes a link; None if the link has ended already. `any_`: not only links that `by` made. Raises
-    `NotFound` if there is no such link, `NotUnderstood` for a reason that is not one line of text."""
+def revoked(
+    shares: Shares, name: str, by: str, why: str, trace: str, now: int, *, of_anyone: bool
+) -> ShareRevoked | None:
+    """The event that revokes a link; None if the link has ended already. `of_anyone`: not only links that `by` made.
+    Raises `NotFound` if there is no such link, `NotUnderstood` for a reason that is not one line of text."""
     if len(why) > LONGEST_REASON or not why.isprintable():
         raise NotUnderstood(f"reason: one line of at most {LONGEST_REASON} characters")
     share = shares.named(name)
-    if share is None or share.created is None or not (any_ or share.created.by == by):
+    if share is None or share.created is None or not (of_anyone or share.created.by == by):
         raise NotFound("no such link")
     return None if share.revoked_at else ShareRevoked(DEFAULT_PARTITION, trace, name, why, by, now)
 

@@ -110,11 +110,11 @@ class ShareService:
         self._require(request)
         now = self._clock.now_us()
         try:
-            asked = asked_share(await json_body(request), now, self._longest_us)
+            terms = asked_share(await json_body(request), now, self._longest_us)
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
         try:
-            share = await made(asked, self._index, caller_of(request), request[TRACE], now, self._profiles)
+            share = await made(terms, self._index, caller_of(request), request[TRACE], now, self._profiles)
         except NotFound as error:
             raise HttpProblem(404, str(error)) from error
         except NotUnderstood as error:
@@ -133,8 +133,10 @@ class ShareService:
     async def _list(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         self._require(request)
         every, by, now = self._sees_all(request), caller_of(request), self._clock.now_us()
-        found = [share for share in (await self._followed.current()).all() if share.created is not None]
-        rows = [shown(share, now) for share in found if share.created is not None and (every or share.created.by == by)]
+        shares = [share for share in (await self._followed.current()).all() if share.created is not None]
+        rows = [
+            shown(share, now) for share in shares if share.created is not None and (every or share.created.by == by)
+        ]
         answer = {"shares": rows, "profiles": sharing_profiles(self._profiles)}
         return web.json_response(answer, headers=_NEVER_KEPT)
 
@@ -144,7 +146,7 @@ class ShareService:
             raise HttpProblem(404, "no such link")
         shares, by, now = await self._followed.latest(), caller_of(request), self._clock.now_us()
         why, every = reason_of(request), self._sees_all(request)
-        event = revoked(shares, match.rest[0], by, why, request[TRACE], now, any_=every)
+        event = revoked(shares, match.rest[0], by, why, request[TRACE], now, of_anyone=every)
         if event is not None:
             await self._followed.tell(event)
             self._metrics.shares.labels("revoked").inc()
@@ -180,11 +182,11 @@ class ShareService:
 
     def _let_in(self, request: web.BaseRequest, entered: LetIn) -> web.StreamResponse:
         self._metrics.share_openings.labels("opened").inc()
-        name = entered.kept.share
-        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.of)
+        name = entered.share_pass.share
+        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.originals)
         logger.info("link opened", share=name, peer=str(request[CALLER].address))
         where = f"/?study={entered.studies[0]}" if len(entered.studies) == 1 else "/"
-        headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.kept)}
+        headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.share_pass)}
         return web.Response(status=303, headers=headers)
 
     async def _turned_away(self, request: web.BaseRequest, match: Match, why: Refused) -> web.StreamResponse:

@@ -126,11 +126,17 @@ def page_file(
     if file is not None:
         return replace(_served(_content(file), file.suffix, _PAGE_POLICY), forever=version == _version())
     if path == "viewer/config.json":
-        there = _installed(ohif)
-        config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port, "login": login}
+        is_installed = _installed(ohif)
+        config = {
+            "ohif": is_installed,
+            "reason": "" if is_installed else _MISSING,
+            "aeTitle": ae_title,
+            "port": port,
+            "login": login,
+        }
         config |= {"quiet": quiet, "lab": lab}
         if share:
-            config = {"ohif": there, "reason": "", "login": False, "share": share}
+            config = {"ohif": is_installed, "reason": "", "login": False, "share": share}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)
     if path == "viewer/dictionary.json":
         return _served(_dictionary(), ".json", _PAGE_POLICY)
@@ -169,8 +175,8 @@ def _without_version(path: str) -> tuple[str, str]:
     """A path without its version, and that version. Modules import each other by relative paths, so all of them get the
     version that the page names. A request for another version comes from a page that was opened before an upgrade, or
     from another process during it: it gets the current file, to be revalidated."""
-    found = _VERSIONED.fullmatch(path)
-    return (f"{_BELOW}{found[2]}", found[1]) if found else (path, "")
+    match = _VERSIONED.fullmatch(path)
+    return (f"{_BELOW}{match[2]}", match[1]) if match else (path, "")
 
 
 @cache

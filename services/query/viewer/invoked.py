@@ -27,10 +27,10 @@ _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
 
 def address_of(query: Mapping[str, str]) -> str:
     """The address. Raises `NotUnderstood`, in words for the author of the link."""
-    asked = query.get("requestType", "")
-    if asked == "STUDY":
+    kind = query.get("requestType", "")
+    if kind == "STUDY":
         return _of_studies(query)
-    if asked == "PATIENT":
+    if kind == "PATIENT":
         return _of_a_patient(query)
     raise NotUnderstood("requestType: PATIENT or STUDY")
 
@@ -70,10 +70,10 @@ def _of_a_patient(query: Mapping[str, str]) -> str:
 
 
 def _several(query: Mapping[str, str], name: str) -> list[str]:
-    found = [one.strip() for one in query.get(name, "").split(",") if one.strip()]
-    if len(found) > _MOST:
+    values = [value.strip() for value in query.get(name, "").split(",") if value.strip()]
+    if len(values) > _MOST:
         raise NotUnderstood(f"{name}: {_MOST} at most")
-    return found
+    return values
 
 
 def _term(name: str, value: str) -> str:
@@ -86,11 +86,11 @@ def _term(name: str, value: str) -> str:
 
 def _day(name: str, value: str) -> str:
     """The day of a date (DICOM DA or ISO 8601), or of a time."""
-    found = _DAY.fullmatch(value.strip()[:_LONGEST])
-    if found is None:
+    match = _DAY.fullmatch(value.strip()[:_LONGEST])
+    if match is None:
         raise NotUnderstood(f"{name}: a date, as 2024-01-31")
-    return "-".join(found.groups())
+    return "-".join(match.groups())
 
 
-def _to(asked: Mapping[str, str]) -> str:
-    return f"/?{urlencode(asked)}"
+def _to(parameters: Mapping[str, str]) -> str:
+    return f"/?{urlencode(parameters)}"

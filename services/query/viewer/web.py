@@ -38,7 +38,7 @@ class Page:
         `quiet` is `completion.quiet`, `lab` as `page_file` has it. With `sessions`, a user needs one, signs in, or
         opened one of `shares`."""
         self._ohif = ohif
-        self._told = ae_title, port, quiet
+        self._values = ae_title, port, quiet
         self._lab = lab
         self._sessions = sessions
         self._shares = shares
@@ -50,17 +50,17 @@ class Page:
             return web.Response(status=302, headers={"Location": "/"})  # OHIF has no list of its own here
         share = await self._share(request)
         login = self._sessions is not None and not share
-        found = await asyncio.to_thread(self._find, match.rest, login, share)
-        if found is None:
+        file = await asyncio.to_thread(self._find, match.rest, login, share)
+        if file is None:
             raise HttpProblem(404, "no such page")
-        if found.media_type.startswith("text/html") and login and self._sessions is not None:
+        if file.media_type.startswith("text/html") and login and self._sessions is not None:
             elsewhere = _sent_to_login(request, self._sessions)
             if elsewhere is not None:
                 return elsewhere
-        headers = _headers(found)
-        if is_known(request.headers, found.etag):
+        headers = _headers(file)
+        if is_known(request.headers, file.etag):
             return web.Response(status=304, headers=headers)
-        return await answer(request, found.content, found.media_type, headers)
+        return await answer(request, file.content, file.media_type, headers)
 
     async def _share(self, request: web.BaseRequest) -> str:
         """ "look" or "take" for a visitor from outside, who cannot sign in; "" for anyone else. A session takes
@@ -78,7 +78,7 @@ class Page:
     def _find(self, path: tuple[str, ...], login: bool, share: str) -> Served | None:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif, login=login)
-        return page_file("/".join(path), self._ohif, *self._told, lab=self._lab, login=login, share=share)
+        return page_file("/".join(path), self._ohif, *self._values, lab=self._lab, login=login, share=share)
 
 
 def _invoked(request: web.BaseRequest) -> web.Response:
@@ -102,15 +102,15 @@ def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response
     return to_login(request.rel_url.raw_path_qs, again=grant is not None)
 
 
-def _headers(found: Served) -> dict[str, str]:
+def _headers(file: Served) -> dict[str, str]:
     headers = {
-        "Content-Security-Policy": found.policy,
+        "Content-Security-Policy": file.policy,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "Cache-Control": "max-age=31536000, immutable" if found.forever else "no-cache",
-        "ETag": found.etag,
+        "Cache-Control": "max-age=31536000, immutable" if file.forever else "no-cache",
+        "ETag": file.etag,
     }
-    if found.isolated:
+    if file.isolated:
         alone = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
         headers |= alone | {"Cross-Origin-Resource-Policy": "same-origin"}
     return headers

@@ -38,11 +38,16 @@ class BulkService:
     """Retrieves single bulk values."""
 
     def __init__(
-        self, finder: InstanceFinder, objects: Objects, found: FrameFinder, frames: FrameService, settings: WebSettings
+        self,
+        finder: InstanceFinder,
+        objects: Objects,
+        frame_finder: FrameFinder,
+        frames: FrameService,
+        settings: WebSettings,
     ) -> None:
         self._finder = finder
         self._objects = objects
-        self._found = found
+        self._frame_finder = frame_finder
         self._frames = frames
         self._settings = settings
 
@@ -96,7 +101,7 @@ class BulkService:
         if image is None:
             raise HttpProblem(422, "the image attributes of the object contradict each other")
         try:
-            await self._found.frames(location, image)
+            await self._frame_finder.frames(location, image)
         except NoFrame:
             return await self._fragments(request, location, image)
         return await self._frames.send_frames(request, location, image, range(1, image.frames + 1))
@@ -104,7 +109,7 @@ class BulkService:
     async def _fragments(self, request: web.BaseRequest, location: Location, image: Image) -> web.StreamResponse:
         """A video, or frames whose boundaries are unknown: each fragment as it is, so that nothing is lost."""
         with as_problems():
-            fragments = await self._found.everything(location, image)
+            fragments = await self._frame_finder.everything(location, image)
             await self._objects.check(location)  # while the answer can still say what is wrong
         stored = location.transfer_syntax_uid
         out, boundary = BodyWriter(request, self._settings.stall), new_boundary()
@@ -225,16 +230,16 @@ def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[by
         raise HttpProblem(400, "the path of bulk data must alternate tags and item numbers")
     within = 0, len(header)
     for at, tag in enumerate(map(_tag, path[::2])):
-        found = None
+        match = None
         for element in elements(header, encoding, wanted=(tag,), within=within):
-            found = element
-        if found is None:
+            match = element
+        if match is None:
             break
-        _, vr, start, end = found
+        _, vr, start, end = match
         if at == len(path) // 2:
             return header[start:end], vr, encoding
         encoding = Encoding(explicit=False) if vr == b"UN" else encoding
         number = int(path[2 * at + 1])
         items = item_bounds(header, start, end, syntax_of(encoding))
-        within = next((one for place, one in enumerate(items, 1) if place == number), (0, 0))
+        within = next((span for place, span in enumerate(items, 1) if place == number), (0, 0))
     raise NotFound("no such value")

@@ -118,13 +118,13 @@ class Documents:
         (PS3.3 C.24.2). Where the object does not say how long it is, a text has no NUL at its end."""
         head = await self._objects.head(location)
         attributes = await self._metadata.attributes(location, "")
-        said = next(iter(attributes.get(name_of(ENCAPSULATED_DOCUMENT_LENGTH), {}).get("Value", ())), None)
+        length = next(iter(attributes.get(name_of(ENCAPSULATED_DOCUMENT_LENGTH), {}).get("Value", ())), None)
         for bulk in reversed(head.layout.bulk):
             if bulk.tag == ENCAPSULATED_DOCUMENT:
-                padded = said == bulk.length - 1
-                if said is None and kind in _TEXTS and bulk.length:
+                padded = length == bulk.length - 1
+                if length is None and kind in _TEXTS and bulk.length:
                     padded = await self._objects.read(location, bulk.offset + bulk.length - 1, 1) == b"\0"
                 return bulk.offset, None, bulk.length - padded
         value, _, _ = value_at(head.header, encoding_of(location.transfer_syntax_uid), [name_of(ENCAPSULATED_DOCUMENT)])
-        padded = said == len(value) - 1 or (said is None and kind in _TEXTS and value.endswith(b"\0"))
+        padded = length == len(value) - 1 or (length is None and kind in _TEXTS and value.endswith(b"\0"))
         return 0, value, len(value) - padded

@@ -38,10 +38,10 @@ class DocumentCache:
 
     def get(self, key: str) -> bytes | None:
         """The value that was put, None if it was evicted."""
-        found = self._entries.get(key)
-        if found is not None:
+        entry = self._entries.get(key)
+        if entry is not None:
             self._entries.move_to_end(key)
-        return found
+        return entry
 
     def put(self, key: str, value: bytes) -> None:
         """Cache a value; values larger than a quarter of the limit are not cached."""
@@ -60,7 +60,7 @@ class Metadata:
     def __init__(self, objects: Objects, memory: int) -> None:
         """`memory` in bytes."""
         self._objects = objects
-        self._kept = DocumentCache(memory)
+        self._cache = DocumentCache(memory)
 
     async def documents(self, locations: Sequence[Location], url: str, missed: list[Damaged]) -> AsyncIterator[bytes]:
         """A JSON array of the documents, in one or more pieces; `url` is that of the DICOMweb service. Damaged objects
@@ -81,8 +81,8 @@ class Metadata:
         return await asyncio.to_thread(lambda: attributes_with(_corrected(head), url, as_written=as_written))
 
     async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
-        found = {version_of(one): self._kept.get(version_of(one)) for one in locations}
-        missing = [one for one in locations if found[version_of(one)] is None]
+        documents = {version_of(location): self._cache.get(version_of(location)) for location in locations}
+        missing = [location for location in locations if documents[version_of(location)] is None]
         texts = Texts()
         async for group in self._objects.heads(missing):
             heads = [head for head in group if isinstance(head, Head)]
@@ -90,9 +90,9 @@ class Metadata:
             # In a thread, so that a series of thousands does not hold up other requests.
             made = await asyncio.to_thread(_documents, heads, texts)
             for head, document in zip(heads, made, strict=True):
-                found[version_of(head.location)] = document
-                self._kept.put(version_of(head.location), document)
-        texts_of = [found.get(version_of(one)) for one in locations]
+                documents[version_of(head.location)] = document
+                self._cache.put(version_of(head.location), document)
+        texts_of = [documents.get(version_of(location)) for location in locations]
         return [text for text in texts_of if text is not None]
 
 
@@ -110,11 +110,11 @@ def _corrected(head: Head) -> Head:
 def _document(head: Head, texts: Texts) -> bytes:
     """The result of `attributes_with` as text."""
     uri = _uris(head, _BASE)
-    said = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    attributes = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
     for tag, attribute in _beside(head, uri).items():
-        said[tag] = named(tag, attribute)
-    said.setdefault(AVAILABLE_TRANSFER_SYNTAX_UID, named(AVAILABLE_TRANSFER_SYNTAX_UID, _stored_in(head)))
-    return b"{%b}" % b",".join([said[tag] for tag in sorted(said)])
+        attributes[tag] = named(tag, attribute)
+    attributes.setdefault(AVAILABLE_TRANSFER_SYNTAX_UID, named(AVAILABLE_TRANSFER_SYNTAX_UID, _stored_in(head)))
+    return b"{%b}" % b",".join([attributes[tag] for tag in sorted(attributes)])
 
 
 def attributes_with(head: Head, url: str, *, as_written: bool = False) -> Attributes:
@@ -136,7 +136,9 @@ def _uris(head: Head, url: str) -> BulkUri:
 def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
     """The elements outside the header: bulk values and pixel data."""
     pixels = head.layout.pixel_data
-    bulk = [(one.tag, one.vr) for one in head.layout.bulk] + ([(pixels.tag, pixels.vr)] if pixels is not None else [])
+    bulk = [(element.tag, element.vr) for element in head.layout.bulk] + (
+        [(pixels.tag, pixels.vr)] if pixels is not None else []
+    )
     return {tag: {"vr": vr, "BulkDataURI": uri(name_of(tag))} for tag, vr in bulk}
 
 

@@ -90,14 +90,14 @@ class InstanceFinder:
         conditions = {STUDY_INSTANCE_UID: Single((match.study,))}
         if match.series:
             conditions[SERIES_INSTANCE_UID] = Single((match.series,))
-        found: list[Location] = []
+        locations: list[Location] = []
         async for page in self._index.locate(Query(DEFAULT_PARTITION, level, conditions)):
-            found += page
-            if len(found) >= most:
+            locations += page
+            if len(locations) >= most:
                 break
-        if not found:
+        if not locations:
             raise NotFound("no such study or series")
-        return found[:most]
+        return locations[:most]
 
 
 class ObjectService:
@@ -185,7 +185,7 @@ class ObjectService:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_LOOKED_AT_ONCE, len(locations))):
                 group.create_task(look())
-        present = [one for place, one in enumerate(locations) if place not in missed]
+        present = [location for place, location in enumerate(locations) if place not in missed]
         if not present:
             raise _lost([*missed.values()])
         return present, [*missed.values()]
@@ -205,13 +205,13 @@ class ObjectService:
     ) -> web.StreamResponse:
         """Send the objects that are present and available in the requested transfer syntax: 206 if that is not all of
         them, 406 or 500 if it is none."""
-        syntaxes = {one.object_key: object_syntax(one.transfer_syntax_uid, wanted) for one in locations}
-        possible = [one for one in locations if syntaxes[one.object_key] is not None]
+        syntaxes = {location.object_key: object_syntax(location.transfer_syntax_uid, wanted) for location in locations}
+        possible = [location for location in locations if syntaxes[location.object_key] is not None]
         if not possible:
             raise HttpProblem(406, "none of the instances is available in this transfer syntax")
         # A single object is opened before the head anyway, which shows the same.
         present, missed = await self._present(possible) if len(possible) > 1 else (possible, [])
-        sent = [(one, syntaxes[one.object_key] or "") for one in present]
+        sent = [(location, syntaxes[location.object_key] or "") for location in present]
         async with aclosing(self._opened(sent, request.remote or "")) as objects:
             # The first object is opened before the head is sent, so that a fault in it can still be reported.
             first, left = None, len(sent)
@@ -364,10 +364,10 @@ async def _behind(first: Opened, rest: AsyncIterator[Opened | Damaged]) -> Async
 def as_asked(request: web.BaseRequest, locations: list[Location]) -> list[Location]:
     """The objects as they are, or with `?original=true` as they were stored; an extension to DICOMweb. Raises
     `HttpProblem` 400."""
-    asked = request.query.get("original", "false").lower()
-    if asked not in ("true", "false"):
+    word = request.query.get("original", "false").lower()
+    if word not in ("true", "false"):
         raise HttpProblem(400, "original is true or false")
-    return as_stored(locations) if asked == "true" else locations
+    return as_stored(locations) if word == "true" else locations
 
 
 def _etag(kind: str, locations: Sequence[Location]) -> str:

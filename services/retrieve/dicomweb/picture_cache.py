@@ -103,11 +103,11 @@ class PictureCache:
         if self._sizes is None:
             root = self._root()
             root.mkdir(0o700, parents=True, exist_ok=True)
-            found = []
+            pictures = []
             for path in root.glob("??/*"):
                 with suppress(OSError):
                     stat = path.stat()
-                    found.append((stat.st_mtime, path.name, stat.st_size))
-            self._sizes = OrderedDict((name, size) for _, name, size in sorted(found))
+                    pictures.append((stat.st_mtime, path.name, stat.st_size))
+            self._sizes = OrderedDict((name, size) for _, name, size in sorted(pictures))
             self._total = sum(self._sizes.values())
         return self._sizes

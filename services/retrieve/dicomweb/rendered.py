@@ -38,14 +38,14 @@ class RenderedService:
         image, the first document."""
         accept = accept_of(request)
         locations = await self._finder.all(match, most=MOST_TRIED)
-        documents = [] if match.frames else [one for one in locations if media_types_of(one)]
+        documents = [] if match.frames else [location for location in locations if media_types_of(location)]
         try:
             location, pictured = await self._frames.first(locations)
         except HttpProblem as problem:
             if problem.status != 404 or not documents:
                 raise
             return await self._documents.send(request, documents[0], accept)
-        as_video = not match.frames or any(one.type == MP4 for one in parse_accept(accept))
+        as_video = not match.frames or any(media_range.type == MP4 for media_range in parse_accept(accept))
         if as_video and (video := await self._frames.video(request, location, pictured)) is not None:
             return video
         offer, _ = choose(parse_accept(accept), PICTURES)

@@ -19,12 +19,12 @@ def media_type_of(transfer_syntax: str) -> str:
 def object_syntax(stored: str, wanted: MediaRange) -> str | None:
     """The transfer syntax in which an object is sent; None if the requested one is not available. If none is requested:
     Explicit VR little endian (8.7.3.5.2), or the stored one if the object cannot be converted."""
-    asked = wanted.transfer_syntax
-    if asked in ("*", stored):
+    syntax = wanted.transfer_syntax
+    if syntax in ("*", stored):
         return stored
-    if not asked:
+    if not syntax:
         return EXPLICIT_LITTLE_ENDIAN if convertible(stored) else stored
-    return asked if asked in UNCOMPRESSED and convertible(stored) else None
+    return syntax if syntax in UNCOMPRESSED and convertible(stored) else None
 
 
 def frame_form(stored: str, accept: Sequence[MediaRange]) -> tuple[str, str, bool]:
@@ -42,13 +42,13 @@ def frame_form(stored: str, accept: Sequence[MediaRange]) -> tuple[str, str, boo
     raise HttpProblem(406, f'we have {MULTIPART}; type="{OCTETS}" and type="{own}", in {stored} or uncompressed')
 
 
-def _form(stored: str, compressed: bool, own: str, inner: str, asked: str) -> tuple[str, str] | None:
-    if inner in (own, "*/*", f"{own.partition('/')[0]}/*") and inner != OCTETS and asked in ("", "*", stored):
+def _form(stored: str, compressed: bool, own: str, inner: str, syntax: str) -> tuple[str, str] | None:
+    if inner in (own, "*/*", f"{own.partition('/')[0]}/*") and inner != OCTETS and syntax in ("", "*", stored):
         return own, stored
     if inner not in (OCTETS, "*/*", "application/*"):
         return None
-    if asked == "*" or (compressed and asked == stored):
+    if syntax == "*" or (compressed and syntax == stored):
         return OCTETS, stored if compressed else EXPLICIT_LITTLE_ENDIAN
-    if asked in ("", *UNCOMPRESSED, *([stored] if not compressed else [])):
+    if syntax in ("", *UNCOMPRESSED, *([stored] if not compressed else [])):
         return OCTETS, EXPLICIT_LITTLE_ENDIAN
     return None

@@ -69,8 +69,8 @@ class Representatives:
         series = [match.series] if match.series else await self._series(match.study)
         keys: list[InstanceKey] = []
         for uid in series:
-            found = await self._instances(match.study, uid)
-            keys += [InstanceKey(match.study, uid, sop) for sop in found]
+            instances = await self._instances(match.study, uid)
+            keys += [InstanceKey(match.study, uid, sop) for sop in instances]
             if len(keys) >= MOST_TRIED:
                 break
         return keys[:MOST_TRIED]
@@ -90,7 +90,7 @@ class Representatives:
             listed += [_instance_rank(document.attributes) for document in page]
             if len(listed) >= MOST_LISTED:
                 break
-        images = sorted(one for one in listed if not one[0]) or sorted(listed)
+        images = sorted(image for image in listed if not image[0]) or sorted(listed)
         middle = len(images) // 2
         nearest = sorted(range(max(0, middle - MOST_TRIED), min(len(images), middle + MOST_TRIED)), key=_from(middle))
         return [images[place][2] for place in nearest[:MOST_TRIED]]

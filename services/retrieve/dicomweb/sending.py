@@ -62,8 +62,8 @@ class SendService:
 
     async def destinations(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The destinations to which a study may be sent."""
-        found = [{"aeTitle": title, "description": ""} for title in sorted(self._titles())]
-        return await answer(request, to_json(found), JSON, _FRESH)
+        receivers = [{"aeTitle": title, "description": ""} for title in sorted(self._titles())]
+        return await answer(request, to_json(receivers), JSON, _FRESH)
 
     async def send(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """202 when the transfer has begun; 404 if the study or the destination is unknown."""

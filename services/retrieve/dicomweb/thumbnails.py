@@ -115,6 +115,6 @@ class ThumbnailService:
 
 def _name(location: Location, number: int | None, look: Look) -> str:
     """The name of a picture: from the digest of the object's bytes, and the requested look."""
-    what = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
-    of = f"{_RENDERING} {what} {number or 'middle'} {look}"
-    return hashlib.blake2b(of.encode(), digest_size=20).hexdigest()
+    version = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
+    name = f"{_RENDERING} {version} {number or 'middle'} {look}"
+    return hashlib.blake2b(name.encode(), digest_size=20).hexdigest()

@@ -197,15 +197,15 @@ class RetrieveService:
         """Wait for a study. PS3.4 C.4.2.3.1: pending responses keep the requester from timing out; at least one
         sub-operation is still to come."""
         fetching = asyncio.create_task(work)
-        told = self._clock.monotonic()
+        reported_at = self._clock.monotonic()
         try:
             while not request.cancelled:
                 done, _ = await asyncio.wait((fetching,), timeout=_CANCELLED_SECONDS)
                 if done:
                     return fetching.result()
-                if request.cancelled or self._clock.monotonic() - told < self._settings.alive_every:
+                if request.cancelled or self._clock.monotonic() - reported_at < self._settings.alive_every:
                     continue
-                told = self._clock.monotonic()
+                reported_at = self._clock.monotonic()
                 with suppress(AssociationAborted):
                     await request.respond(PENDING, extra=Counters(1).elements(with_remaining=True))
             return None

@@ -78,18 +78,20 @@ class Counters:
 
     def uncounted(self, locations: Sequence[Location]) -> list[Location]:
         """The objects for which no sub-operation has been counted."""
-        return [one for one in locations if one.object_key not in self._counted] if self.remaining else []
+        return (
+            [location for location in locations if location.object_key not in self._counted] if self.remaining else []
+        )
 
     def elements(self, *, with_remaining: bool) -> dict[int, Value]:
         """The command elements for a response; Remaining only if PS3.7 allows it (Pending and Cancel)."""
-        found: dict[int, Value] = {
+        values: dict[int, Value] = {
             Element.COMPLETED_SUB_OPERATIONS: min(self.completed, 0xFFFF),
             Element.FAILED_SUB_OPERATIONS: min(self.failed, 0xFFFF),
             Element.WARNING_SUB_OPERATIONS: min(self.warning, 0xFFFF),
         }
         if with_remaining:
-            found[Element.REMAINING_SUB_OPERATIONS] = min(self.remaining, 0xFFFF)
-        return found
+            values[Element.REMAINING_SUB_OPERATIONS] = min(self.remaining, 0xFFFF)
+        return values
 
     @property
     def final_status(self) -> int:
@@ -138,10 +140,10 @@ class SubOperations:
         client = f"{association.peer_ae_title} {association.peer_address}"
 
         async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
-            found = await self.openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
+            content = await self.openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
             if through is not None:
-                found = await through.deidentified(found, client, ahead=ahead)
-            return found.source, found.size
+                content = await through.deidentified(content, client, ahead=ahead)
+            return content.source, content.size
 
         ahead = ReadAhead(opened, Budget(self._per_association, self.budget), converts=through is not None)
         try:

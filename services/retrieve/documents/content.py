@@ -86,8 +86,8 @@ def code_meaning(data_set: Attributes, tag: int) -> str:
     """The meaning of the first code of a sequence, or the code itself; "" if there is none."""
     code = next(iter(items_of(data_set, tag)), {})
     # A code that is long, or a URN, stands elsewhere (PS3.3 8.1).
-    said = [text_of(code, one) for one in (CODE_MEANING, CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE)]
-    return next(filter(None, said), "")
+    texts = [text_of(code, tag) for tag in (CODE_MEANING, CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE)]
+    return next(filter(None, texts), "")
 
 
 def person(data_set: Attributes, tag: int) -> str:
@@ -104,16 +104,16 @@ def date(text: str) -> str:
 
 def time(text: str) -> str:
     """A time (TM) to the second, with colons; another text as it is."""
-    found = re.fullmatch(r"(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?", text)
-    return ":".join([part for part in found.groups()[:3] if part]) if found else text
+    match = re.fullmatch(r"(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?", text)
+    return ":".join([part for part in match.groups()[:3] if part]) if match else text
 
 
 def date_time(text: str) -> str:
     """The same of a date and time (DT), with its offset from UTC."""
-    found = re.fullmatch(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?", text)
-    if found is None:
+    match = re.fullmatch(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?", text)
+    if match is None:
         return text
-    return " ".join([date(found[1]), *([time(found[2])] if found[2] else []), *([found[3]] if found[3] else [])])
+    return " ".join([date(match[1]), *([time(match[2])] if match[2] else []), *([match[3]] if match[3] else [])])
 
 
 # ---- values (PS3.3 table C.17.3-7)
@@ -136,11 +136,11 @@ def _number(data_set: Attributes) -> str:
 
 
 def _coordinates(dimensions: int) -> Callable[[Attributes], str]:
-    def said(data_set: Attributes) -> str:
+    def words(data_set: Attributes) -> str:
         kind, points = text_of(data_set, GRAPHIC_TYPE).lower(), len(_values(data_set, GRAPHIC_DATA)) // dimensions
         return f"{kind} of {points} points" if points > 1 else kind
 
-    return said
+    return words
 
 
 def _moments(data_set: Attributes) -> str:

@@ -99,7 +99,7 @@ def _report(data_set: Attributes) -> _Report:
         ("Accession number", text_of(data_set, ACCESSION_NUMBER)),
         ("Written", " ".join(filter(None, written))),
         ("State", ", ".join(filter(None, flags))),
-        *[("Verified by", _observer(one)) for one in items_of(data_set, VERIFYING_OBSERVER_SEQUENCE)],
+        *[("Verified by", _observer(item)) for item in items_of(data_set, VERIFYING_OBSERVER_SEQUENCE)],
         ("Institution", text_of(data_set, INSTITUTION_NAME)),
     )
     return _Report(root.name or "Report", tuple([(name, value) for name, value in head if value]), root)
@@ -108,8 +108,8 @@ def _report(data_set: Attributes) -> _Report:
 def _observer(item: Attributes) -> str:
     """Who verified the report, when, and for which organisation (PS3.3 C.17.2)."""
     since = date_time(text_of(item, VERIFICATION_DATE_TIME))
-    said = (person(item, VERIFYING_OBSERVER_NAME), since, text_of(item, VERIFYING_ORGANIZATION))
-    return ", ".join(filter(None, said))
+    parts = (person(item, VERIFYING_OBSERVER_NAME), since, text_of(item, VERIFYING_ORGANIZATION))
+    return ", ".join(filter(None, parts))
 
 
 def _lines(item: ContentItem, depth: int) -> Iterator[str]:

@@ -53,14 +53,14 @@ def holder_in(ae_title: str, study: str, answers: Iterable[Mapping[int, Sequence
 def in_order(holders: Iterable[Holder]) -> list[Holder]:
     """The holders in the order in which to ask them: those with the most instances first; ties stay in the order
     given."""
-    return sorted(holders, key=lambda one: -one.instances)
+    return sorted(holders, key=lambda holder: -holder.instances)
 
 
-def lack_of(here: int, told: int, moved: int, whole: bool) -> int:
-    """How many instances are lacking: `told` is what the archive says it has, and `moved` the sub-operations of its
+def lack_of(count: int, total: int, moved: int, whole: bool) -> int:
+    """How many instances are lacking: `total` is what the archive says it has, and `moved` the sub-operations of its
     C-MOVE, which may or may not have succeeded. An unknown number counts as at least one."""
-    lacking = max(0, max(told, moved) - here)
-    if whole or (told and here >= told):
+    lacking = max(0, max(total, moved) - count)
+    if whole or (total and count >= total):
         return lacking
     return max(1, lacking)
 

@@ -48,24 +48,24 @@ class Archives:
         ae_title: str,
         breakers: Breakers,
         metrics: Metrics,
-        asked: Asked = lambda *_: None,
+        audit: Asked = lambda *_: None,
     ) -> None:
-        """`deadlines` in seconds for a C-FIND, by AE title. `ae_title` is ours. `asked` is called for each request."""
+        """`deadlines` in seconds for a C-FIND, by AE title. `ae_title` is ours. `audit` is called for each request."""
         self._deadlines = deadlines
         self._contact = contact
         self._ae_title = ae_title
         self._breakers = breakers
         self._metrics = metrics
-        self._asked = asked
+        self._audit = audit
 
     def __contains__(self, ae_title: str) -> bool:
         return ae_title in self._deadlines
 
     async def holders(self, study: str, trace: str) -> tuple[list[Holder], list[str]]:
         """The holders of a study, in the order of the settings, and the AE titles of archives that did not answer."""
-        found = await asyncio.gather(*(self._one(title, study, trace) for title in self._deadlines))
-        silent = [title for title, (_, answered) in zip(self._deadlines, found, strict=True) if not answered]
-        return [holder for holder, _ in found if holder is not None], silent
+        answers = await asyncio.gather(*(self._one(title, study, trace) for title in self._deadlines))
+        silent = [title for title, (_, answered) in zip(self._deadlines, answers, strict=True) if not answered]
+        return [holder for holder, _ in answers if holder is not None], silent
 
     async def _one(self, title: str, study: str, trace: str) -> tuple[Holder | None, bool]:
         breaker, clock = self._breakers.of(title), asyncio.get_running_loop().time
@@ -87,7 +87,7 @@ class Archives:
         except GantryError as error:
             outcome, why = _outcome_of(error), str(error)
         finally:
-            self._asked((title, peer.host), trace, data, why, STUDY_ROOT_FIND)
+            self._audit((title, peer.host), trace, data, why, STUDY_ROOT_FIND)
         if outcome in ("slow", "away"):
             breaker.failed(clock())
         else:
@@ -134,7 +134,7 @@ class Archives:
             # An archive that is slow to release has sent everything.
             why = "" if last is not None and last.status == SUCCESS else str(error)
         finally:
-            self._asked((title, peer.host), trace, data, why, STUDY_ROOT_MOVE)
+            self._audit((title, peer.host), trace, data, why, STUDY_ROOT_MOVE)
         moved = _operations(last)
         if not why and last is not None and last.number(Element.FAILED_SUB_OPERATIONS):
             why = "it did not send all of it"
@@ -147,7 +147,7 @@ def _operations(command: Command | None) -> int:
         *(Element.COMPLETED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS),
         *(Element.FAILED_SUB_OPERATIONS, Element.REMAINING_SUB_OPERATIONS),
     )
-    return 0 if command is None else sum(command.number(one) or 0 for one in elements)
+    return 0 if command is None else sum(command.number(element) or 0 for element in elements)
 
 
 def _words(command: Command | None) -> str:

@@ -130,9 +130,9 @@ class FetchThrough:
         if record is None and await self._count(study):
             return NOTHING
         holders, silent = await self._archives.holders(study, trace)
-        here = await self._count(study)
+        count = await self._count(study)
         if not holders:
-            lacking = 0 if record is None else max(1, record.instances - here)
+            lacking = 0 if record is None else max(1, record.instances - count)
             if silent:
                 return Lack(max(1, lacking), f"{', '.join(silent)} did not say whether it has it")
             return Lack(lacking, "no other archive has the rest of it any more" if lacking else "")
@@ -140,36 +140,36 @@ class FetchThrough:
 
     async def _from(self, holders: list[Holder], study: str, trace: str, known: int) -> Lack:
         """Ask one archive after another to send it, until it is complete here."""
-        told = holders[0].instances or known
+        total = holders[0].instances or known
         lack = NOTHING
         for holder in holders:
-            sent = await self._sent(holder, study, trace, told)
-            here = await self._arrived(study, max(told, sent.moved) if not sent.why else 0)
-            lack = Lack(lack_of(here, told, sent.moved, not sent.why), sent.why or f"{holder.ae_title}: not all came")
-            outcome = "fetched" if not lack.instances else "part" if here else "failed"
+            sent = await self._sent(holder, study, trace, total)
+            count = await self._arrived(study, max(total, sent.moved) if not sent.why else 0)
+            lack = Lack(lack_of(count, total, sent.moved, not sent.why), sent.why or f"{holder.ae_title}: not all came")
+            outcome = "fetched" if not lack.instances else "part" if count else "failed"
             self._metrics.federated_fetches.labels(holder.ae_title, outcome).inc()
-            self._say(holder, study, here, lack)
+            self._say(holder, study, count, lack)
             if not lack.instances:
                 await self._records.remove(study)
                 return NOTHING
-            if here == 0 and holder is holders[-1]:
+            if count == 0 and holder is holders[-1]:
                 # Nothing arrived, so there is no part to be mistaken for the whole study.
                 await self._records.remove(study)
         if await self._count(study):
-            await self._records.write(study, FetchRecord(0, told, holders[0].ae_title))
+            await self._records.write(study, FetchRecord(0, total, holders[0].ae_title))
         return lack
 
-    def _say(self, holder: Holder, study: str, here: int, lack: Lack) -> None:
-        fields = {"archive": holder.ae_title, "study": study, "instances": here}
+    def _say(self, holder: Holder, study: str, count: int, lack: Lack) -> None:
+        fields = {"archive": holder.ae_title, "study": study, "instances": count}
         if lack.instances:
             logger.warning("a study was not fetched whole", lacking=lack.instances, why=lack.why, **fields)
         else:
             logger.info("a study was fetched from another archive", **fields)
 
-    async def _sent(self, holder: Holder, study: str, trace: str, told: int) -> Sent:
-        renewing = asyncio.create_task(self._renew(study, holder, told))
+    async def _sent(self, holder: Holder, study: str, trace: str, total: int) -> Sent:
+        renewing = asyncio.create_task(self._renew(study, holder, total))
         try:
-            await self._lease(study, holder, told)
+            await self._lease(study, holder, total)
             async with asyncio.timeout(self._deadline):
                 return await self._archives.send(holder, study, trace)
         except TimeoutError:
@@ -178,30 +178,30 @@ class FetchThrough:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
-    async def _renew(self, study: str, holder: Holder, told: int) -> None:
+    async def _renew(self, study: str, holder: Holder, total: int) -> None:
         while True:
             await self._clock.sleep(_RENEWED_SECONDS)
             with suppress(DependencyUnavailable):
-                await self._lease(study, holder, told)
+                await self._lease(study, holder, total)
 
-    async def _lease(self, study: str, holder: Holder, told: int) -> None:
-        await self._records.write(study, FetchRecord(self._clock.now_us() + _LEASE_US, told, holder.ae_title))
+    async def _lease(self, study: str, holder: Holder, total: int) -> None:
+        await self._records.write(study, FetchRecord(self._clock.now_us() + _LEASE_US, total, holder.ae_title))
 
     async def _arrived(self, study: str, wanted: int) -> int:
         """Wait until `wanted` instances are found here, while their number grows. Returns it."""
-        here, since = await self._count(study), self._clock.monotonic()
-        while here < wanted and self._clock.monotonic() - since < _GROWS_SECONDS:
+        count, since = await self._count(study), self._clock.monotonic()
+        while count < wanted and self._clock.monotonic() - since < _GROWS_SECONDS:
             await self._clock.sleep(_LOOKED_SECONDS)
             now = await self._count(study)
-            if now > here:
-                here, since = now, self._clock.monotonic()
-        return here
+            if now > count:
+                count, since = now, self._clock.monotonic()
+        return count
 
     async def _is_hidden(self, study: str) -> bool:
         """Whether part of a study was deleted or rejected here: that is not fetched again."""
         with restricted(EVERYTHING):
-            async for some in self._index.fated(DEFAULT_PARTITION, study):
-                if any(one.fate.hidden for one in some):
+            async for page in self._index.fated(DEFAULT_PARTITION, study):
+                if any(receipt.fate.hidden for receipt in page):
                     return True
         return False
 

@@ -26,7 +26,7 @@ class WebFetching:
 
     def around(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
         """The handlers; those of studies, series, instances and metadata fetch what is not here."""
-        return {name: self._fetching(one) if name in _FETCHING else one for name, one in handlers.items()}
+        return {name: self._fetching(handler) if name in _FETCHING else handler for name, handler in handlers.items()}
 
     def _fetching(self, handler: Handler) -> Handler:
         async def fetching(request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -30,8 +30,8 @@ def to_rgb(pixels: Array, photometric: str, stored: int) -> Array:
         chrominance = chrominance * _PARTIAL_C
     blue, red = chrominance[..., 0], chrominance[..., 1]
     rows = [luminance * of_y + blue * of_cb + red * of_cr for of_y, of_cb, of_cr in _FULL]
-    found: Array = np.clip(np.rint(np.stack(rows, axis=-1)), 0, largest).astype(pixels.dtype)
-    return found
+    rgb: Array = np.clip(np.rint(np.stack(rows, axis=-1)), 0, largest).astype(pixels.dtype)
+    return rgb
 
 
 def whole(pairs: Array) -> Array:

@@ -36,8 +36,8 @@ _RETIRED = frozenset((JPEG_SPECTRAL_SELECTION, JPEG_FULL_PROGRESSION))
 def decode(files: Files, image: Image, photometric: str) -> dict[str, Any]:
     """Append the samples of a compressed frame to the output, in this photometric interpretation."""
     require_size(image)
-    array, found = decoded(image, bytes(files.input))
-    return {"length": files.write(samples_of(image, array, found, photometric))}
+    array, interpretation = decoded(image, bytes(files.input))
+    return {"length": files.write(samples_of(image, array, interpretation, photometric))}
 
 
 def require_size(image: Image) -> None:
@@ -58,8 +58,8 @@ def decoded(image: Image, frame: bytes) -> tuple[Array, str]:
         raise CannotDo(f"there is no decoder for {image.transfer_syntax}")
     data_set = _data_set(image, mended(frame) if image.transfer_syntax in JPEG else frame)
     decoder = get_decoder(data_set.file_meta.TransferSyntaxUID)
-    array, said = decoder.as_array(data_set, index=0, raw=True)
-    return array, _full(str(said["photometric_interpretation"]))
+    array, properties = decoder.as_array(data_set, index=0, raw=True)
+    return array, _full(str(properties["photometric_interpretation"]))
 
 
 def _full(photometric: str) -> str:
@@ -147,15 +147,15 @@ def _numbers(image: Image, data: bytes) -> Array:
     return flat
 
 
-def samples_of(image: Image, array: Array, found: str, wanted: str) -> bytes:
+def samples_of(image: Image, array: Array, interpretation: str, wanted: str) -> bytes:
     """An array as the samples of a native frame in the photometric interpretation `wanted`."""
     if array.ndim == 3:
-        if found != wanted and wanted == "RGB":
-            array = to_rgb(array, found, image.stored)
-        elif found != wanted and wanted in SUBSAMPLED:
+        if interpretation != wanted and wanted == "RGB":
+            array = to_rgb(array, interpretation, image.stored)
+        elif interpretation != wanted and wanted in SUBSAMPLED:
             array = halved(array)
-        elif found != wanted:
-            raise CannotDo(f"samples are {found}, and not {wanted}")
+        elif interpretation != wanted:
+            raise CannotDo(f"samples are {interpretation}, and not {wanted}")
         if planar_of(image, wanted):
             array = np.moveaxis(array, 2, 0)
     if image.allocated == 1:

@@ -107,8 +107,8 @@ class Display:
 
 
 def _items(ds: Any, keyword: str) -> list[Any]:
-    found = ds.get(keyword)
-    return [item for item in found if isinstance(item, Dataset)] if found else []
+    sequence = ds.get(keyword)
+    return [item for item in sequence if isinstance(item, Dataset)] if sequence else []
 
 
 def _signed(lut: Lut, is_signed: bool) -> Lut:
@@ -148,17 +148,17 @@ def windows_of(ds: Any) -> list[tuple[Window, str]]:
     """The valid windows, and their names."""
     centers, widths = _list(_value(ds, "WindowCenter")), _list(_value(ds, "WindowWidth"))
     names = [str(name) for name in _list(ds.get("WindowCenterWidthExplanation"))]
-    said = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
-    function = Function[said] if said in Function.__members__ else Function.LINEAR
-    found = []
+    word = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
+    function = Function[word] if word in Function.__members__ else Function.LINEAR
+    windows = []
     for place, (center, width) in enumerate(zip(centers, widths, strict=False)):
         try:
             window = Window(float(center), float(width), function)
         except (TypeError, ValueError):
             continue
         if window.is_possible and np.isfinite([window.center, window.width]).all():
-            found.append((window, names[place] if place < len(names) else ""))
-    return found
+            windows.append((window, names[place] if place < len(names) else ""))
+    return windows
 
 
 def table(ds: Any, descriptor: str, data: str, order: str) -> Lut:

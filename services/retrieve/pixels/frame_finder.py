@@ -46,15 +46,15 @@ class FrameFinder:
         async with self._turns.setdefault(key, asyncio.Lock()):
             if key not in self._known:
                 self._keep(key, await self._found(location, image))
-        found = self._known.get(key)
-        if found is None:
+        table = self._known.get(key)
+        if table is None:
             raise NoFrame("the frames of this object cannot be told apart")
         self._known.move_to_end(key)
-        return found
+        return table
 
-    def _keep(self, key: str, found: Frames | None) -> None:
-        self._known[key] = found
-        self._size += _size(found)
+    def _keep(self, key: str, frames: Frames | None) -> None:
+        self._known[key] = frames
+        self._size += _size(frames)
         while self._size > _KEPT and len(self._known) > 1:
             _, gone = self._known.popitem(last=False)
             self._size -= _size(gone)
@@ -91,9 +91,9 @@ class FrameFinder:
         if image.frames == 1:
             return [0]
         # If there are as many non-empty fragments as frames, each is one frame: no table can say otherwise.
-        found = by_count(lengths, image.frames) or by_length(image, lengths)
-        if found is not None:
-            return found
+        firsts = by_count(lengths, image.frames) or by_length(image, lengths)
+        if firsts is not None:
+            return firsts
         table = await self._by_tables(location, image, at, length, lengths)
         if len(lengths) > MOST_LOOKED_AT or not can_begin(image.transfer_syntax):
             return table
@@ -102,18 +102,18 @@ class FrameFinder:
         # A table may name the beginnings of fragments and still be wrong: each frame must begin with a codestream.
         if table is not None and all(is_first[_filled(lengths, first)] for first in table):
             return table
-        told = by_beginnings(is_first, lengths, image.frames)
-        return table if told is None else told
+        beginnings = by_beginnings(is_first, lengths, image.frames)
+        return table if beginnings is None else beginnings
 
     async def _by_tables(
         self, location: Location, image: Image, at: int, length: int, lengths: array[int]
     ) -> Sequence[int] | None:
-        found: Sequence[int] | None = None
+        offsets: Sequence[int] | None = None
         if image.extended_offsets is not None and image.extended_offsets[1] == 8 * image.frames:
-            found = by_table(await self._objects.read(location, *image.extended_offsets), "<Q", lengths)
-        if found is None and length == 4 * image.frames:
-            found = by_table(await self._objects.read(location, at, length), "<I", lengths)
-        return found
+            offsets = by_table(await self._objects.read(location, *image.extended_offsets), "<Q", lengths)
+        if offsets is None and length == 4 * image.frames:
+            offsets = by_table(await self._objects.read(location, at, length), "<I", lengths)
+        return offsets
 
     async def _heads(self, location: Location, starts: array[int], lengths: array[int]) -> list[bytes]:
         parts = [(start, min(HEAD, length)) for start, length in zip(starts, lengths, strict=True)]
@@ -129,5 +129,5 @@ def _filled(lengths: Sequence[int], first: int) -> int:
     return next((item for item in range(first, len(lengths)) if lengths[item]), first)
 
 
-def _size(found: Frames | None) -> int:
-    return 50 + (len(found.starts) if found is not None else 0)
+def _size(frames: Frames | None) -> int:
+    return 50 + (len(frames.starts) if frames is not None else 0)

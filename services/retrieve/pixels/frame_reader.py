@@ -48,15 +48,15 @@ class FrameReader:
 
     async def pictured(self, location: Location) -> Pictured:
         """The image of an object, cached without its header for the last few objects. Raises `NoImage`, `Damaged`."""
-        found = self._images.pop(location.object_key, None)
-        if found is None:
+        picture = self._images.pop(location.object_key, None)
+        if picture is None:
             head = await self._objects.head(location)
             image = image_of(head.header, location.transfer_syntax_uid, head.layout)
-            found = Pictured(image, head.layout.header_length, head.tail)
-        self._images[location.object_key] = found
+            picture = Pictured(image, head.layout.header_length, head.tail)
+        self._images[location.object_key] = picture
         while len(self._images) > _KEPT_IMAGES:
             del self._images[next(iter(self._images))]
-        return found
+        return picture
 
     @asynccontextmanager
     async def stored(self, location: Location, image: Image, number: int) -> AsyncIterator[Readable]:

@@ -28,8 +28,8 @@ class Lut:
     def of(self, values: Array) -> Array:
         """The entries for values: values below the first get the first entry, those above the last the last."""
         places = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
-        found: Array = self.entries[places]
-        return found
+        greys: Array = self.entries[places]
+        return greys
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,15 +122,15 @@ def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
     if layout.pixel_data is None:
         raise NoImage("this object has no frames")
     values = header_values(header, transfer_syntax, _TAGS.values(), partial=True)
-    found = {name: (values.get(tag) or [_DEFAULTS.get(name)])[0] for name, tag in _TAGS.items()}
+    attributes = {name: (values.get(tag) or [_DEFAULTS.get(name)])[0] for name, tag in _TAGS.items()}
     names = ("samples", "planar", "frames", "rows", "columns", "allocated", "signed")
     try:
-        numbers = {name: int(found[name]) for name in names}
+        numbers = {name: int(attributes[name]) for name in names}
     except (TypeError, ValueError):
         raise _impossible() from None
     # Some devices write 0 for an image that is not a cine; pixel data has at least one frame.
     numbers["frames"] = numbers["frames"] or _DEFAULTS["frames"]
-    stored = _number(found["stored"], numbers["allocated"])
+    stored = _number(attributes["stored"], numbers["allocated"])
     if not _is_possible(numbers, stored):
         raise _impossible()
     extended = next(((b.offset, b.length) for b in layout.bulk if b.tag == EXTENDED_OFFSET_TABLE), None)
@@ -138,9 +138,9 @@ def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
         transfer_syntax=transfer_syntax,
         pixels=layout.pixel_data,
         extended_offsets=extended,
-        photometric=str(found["photometric"]).strip(),
+        photometric=str(attributes["photometric"]).strip(),
         stored=stored,
-        high_bit=_number(found["high_bit"], stored - 1),
+        high_bit=_number(attributes["high_bit"], stored - 1),
         **numbers,
     )
 

@@ -14,14 +14,14 @@ def overlay_of(header: Any, array: Array, number: int, order: str) -> Array | No
     """The pixels that graphics overlays cover in frame `number`, from 1; `array` has its samples with all their bits.
     None if there are no overlays."""
     shape = array.shape[:2]
-    found: Array | None = None
+    plane: Array | None = None
     for group in range(0x6000, 0x6020, 2):
         if _value(header, group, 0x0040) != "G":
             continue
         for bits, top, left in _planes(header, group, array, number, order):
-            found = np.zeros(shape, bool) if found is None else found
-            _lay(found, bits, top, left)
-    return found
+            plane = np.zeros(shape, bool) if plane is None else plane
+            _lay(plane, bits, top, left)
+    return plane
 
 
 def _planes(header: Any, group: int, array: Array, number: int, order: str) -> Iterator[tuple[Array, int, int]]:
@@ -48,13 +48,13 @@ def _planes(header: Any, group: int, array: Array, number: int, order: str) -> I
     yield bits.reshape(rows, columns).astype(bool), int(origin[0]) - 1, int(origin[1]) - 1
 
 
-def _lay(found: Array, bits: Array, top: int, left: int) -> None:
+def _lay(plane: Array, bits: Array, top: int, left: int) -> None:
     """Put an overlay's bits onto the image, where the two intersect."""
-    rows, columns = found.shape
+    rows, columns = plane.shape
     begin, end = max(0, top), min(rows, top + bits.shape[0])
     first, last = max(0, left), min(columns, left + bits.shape[1])
     if begin < end and first < last:
-        found[begin:end, first:last] |= bits[begin - top : end - top, first - left : last - left]
+        plane[begin:end, first:last] |= bits[begin - top : end - top, first - left : last - left]
 
 
 def _value(header: Any, group: int, element: int) -> Any:

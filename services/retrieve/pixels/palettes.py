@@ -19,15 +19,15 @@ _MOST_ENTRIES = 1 << 16
 
 def palette_of(header: Any, order: str) -> list[Lut]:
     """Red, green and blue. Raises `CannotDo`."""
-    found = []
+    luts = []
     for colour in _COLOURS:
         descriptor, data = f"{colour}PaletteColorLookupTableDescriptor", f"{colour}PaletteColorLookupTableData"
         if data in header:
             lut = table(header, descriptor, data, order)
         else:
             lut = _segmented(header, descriptor, f"Segmented{data}", order)
-        found.append(Lut(lut.first, 16 if lut.bits > 8 else 8, lut.entries))
-    return found
+        luts.append(Lut(lut.first, 16 if lut.bits > 8 else 8, lut.entries))
+    return luts
 
 
 def coloured(palette: Sequence[Lut], values: Array) -> Array:
@@ -55,29 +55,29 @@ def _segmented(header: Any, descriptor: str, data: str, order: str) -> Lut:
 def expanded(numbers: Sequence[int], *, wide: bool) -> list[int]:
     """The entries that the segments define. An indirect segment repeats earlier ones; it gives their byte offset in two
     numbers, or in four if numbers have eight bits."""
-    found: list[int] = []
-    _expand(found, numbers, 0, len(numbers), wide, nested=False)
-    return found
+    entries: list[int] = []
+    _expand(entries, numbers, 0, len(numbers), wide, nested=False)
+    return entries
 
 
-def _expand(found: list[int], numbers: Sequence[int], at: int, stop: int, wide: bool, *, nested: bool) -> None:
+def _expand(entries: list[int], numbers: Sequence[int], at: int, stop: int, wide: bool, *, nested: bool) -> None:
     segments = 0
     while at + 1 < len(numbers) and (segments < stop if nested else at < stop):
         kind, count = numbers[at], numbers[at + 1]
         at, segments = at + 2, segments + 1
-        if len(found) + count > _MOST_ENTRIES:
+        if len(entries) + count > _MOST_ENTRIES:
             raise CannotDo("a segmented palette is too long")
         if kind == 0:
-            found += numbers[at : at + count]
+            entries += numbers[at : at + count]
             at += count
-        elif kind == 1 and found and at < len(numbers):
-            begin, end = found[-1], numbers[at]
-            found += [round(begin + (end - begin) * step / count) for step in range(1, count + 1)]
+        elif kind == 1 and entries and at < len(numbers):
+            begin, end = entries[-1], numbers[at]
+            entries += [round(begin + (end - begin) * step / count) for step in range(1, count + 1)]
             at += 1
         elif kind == 2 and not nested and at + (2 if wide else 4) <= len(numbers):
             parts = 2 if wide else 4
             offset = sum(numbers[at + n] << (n * (16 if wide else 8)) for n in range(parts))
             at += parts
-            _expand(found, numbers, offset // (2 if wide else 1), count, wide, nested=True)
+            _expand(entries, numbers, offset // (2 if wide else 1), count, wide, nested=True)
         elif kind == 0 or count or at < len(numbers):
             raise CannotDo("a segmented palette has a segment that cannot be")

@@ -234,8 +234,8 @@ class Worker:
         if not answer:
             raise _Ended(*await asyncio.to_thread(self._cause))
         out.size = os.fstat(out.descriptor).st_size
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        result: dict[str, Any] = json.loads(answer)
+        return result
 
     async def _received(self) -> bytes:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()

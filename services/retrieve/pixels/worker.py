@@ -53,17 +53,17 @@ def main(descriptor: int, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    asked = socket.socket(fileno=descriptor)
-    asked.send(READY)
+    channel = socket.socket(fileno=descriptor)
+    channel.send(READY)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(asked, JOB.size, 3)
+        message, descriptors, _, _ = socket.recv_fds(channel, JOB.size, 3)
         if not message:
             return
         # If the parent is gone and cannot end a job that hangs, the default action of SIGALRM ends the process.
         signal.setitimer(signal.ITIMER_REAL, JOB.unpack(message)[0] + _GRACE)
         answer = _answer(*descriptors)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        asked.send(answer)
+        channel.send(answer)
 
 
 def _answer(request: int, read: int, written: int) -> bytes:

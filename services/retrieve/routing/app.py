@@ -67,8 +67,8 @@ def build_routing(
     """What the settings of `routing` ask for; nothing if there are no rules and no moves to finish. Raises
     `ConfigError`."""
     settings = context.settings.routing
-    asked = settings.rules or settings.steps or settings.prefetch or settings.workitems or settings.tells_of_patients
-    if not asked and moves is None:
+    rules = settings.rules or settings.steps or settings.prefetch or settings.workitems or settings.tells_of_patients
+    if not rules and moves is None:
         return RoleParts()
     for title in mute_destinations(settings.rules, context.peers.known()):
         logger.warning(
@@ -169,7 +169,11 @@ def _prefetch_routing(context: Context) -> StepRouting:
 def _patient_routing(context: Context) -> StepRouting:
     settings = context.settings.routing
     handler = PatientRequests(
-        {one.name: f"hl7 {one.application}^{one.facility}" for one in settings.receivers if one.patients},
+        {
+            receiver.name: f"hl7 {receiver.application}^{receiver.facility}"
+            for receiver in settings.receivers
+            if receiver.patients
+        },
         context.log,
         context.clock,
     )
@@ -214,7 +218,7 @@ def _sender(
     deidentification: Deidentification | None,
 ) -> RouteSender:
     peers, ours = context.peers, context.settings.dimse.ae_title
-    stores = {one.name: one.availability for one in context.settings.tiers.stores}
+    stores = {store.name: store.availability for store in context.settings.tiers.stores}
     timeout = context.settings.retrieve.response_timeout
     return RouteSender(
         mover,
@@ -244,7 +248,7 @@ def _sender(
 def _servers(context: Context, mover: Mover) -> dict[str, WebDestination]:
     """The web servers by name. Raises `ConfigError`."""
     settings = context.settings.routing.servers
-    servers = {one.name: WebDestination(one, mover.sub_operations.openings) for one in settings}
+    servers = {server.name: WebDestination(server, mover.sub_operations.openings) for server in settings}
     _check_names(context, "routing.servers", servers)
     for server in servers.values():
         server.check()
@@ -257,12 +261,14 @@ def _receivers(context: Context) -> dict[str, Hl7Receiver]:
     if not settings or not (_tells(context) or context.settings.routing.tells_of_patients):
         return {}
     orders, follower = context.orders.begin()
-    told = ToldStudies(context.answers, orders, follower.caught_up, context.clock)
+    studies = ToldStudies(context.answers, orders, follower.caught_up, context.clock)
     ours, sent = context.settings.dimse.ae_title, partial(audit_result, context.audit)
     patients = ToldPatients(
         context.objects, CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     )
-    receivers = {one.name: Hl7Receiver(one, ours, told, patients, context.metrics, sent) for one in settings}
+    receivers = {
+        receiver.name: Hl7Receiver(receiver, ours, studies, patients, context.metrics, sent) for receiver in settings
+    }
     _check_names(context, "routing.receivers", receivers)
     for receiver in receivers.values():
         receiver.check()

@@ -153,12 +153,12 @@ class RouteSender:
 
     def _through(self, route: RouteRequested) -> Deidentifying | None:
         """The profile by which objects are de-identified. Raises `DependencyUnavailable`."""
-        found = self._profiles.of(route.destination, route.deidentify)
-        if found is None:
+        profile = self._profiles.of(route.destination, route.deidentify)
+        if profile is None:
             return None
         if self._deidentification is None:
             raise DependencyUnavailable("de-identification", "no profile is used here any more")
-        return Deidentifying(*found, self._deidentification)
+        return Deidentifying(*profile, self._deidentification)
 
     async def _commit(
         self,
@@ -175,18 +175,18 @@ class RouteSender:
         try:
             before = await self._commitment.before(route, tried)
             missing = not_committed(before)
-            again = [one for one in locations if one.sop_instance_uid in missing]
+            again = [location for location in locations if location.sop_instance_uid in missing]
             if again:
                 sent = await self._send(route, peer, again, is_wanted, through)
                 if not sent.is_done:
                     return replace(sent, taken=())
                 withheld = sent.withheld
-                locations = [one for one in locations if one.sop_instance_uid not in withheld]
+                locations = [location for location in locations if location.sop_instance_uid not in withheld]
             if not locations:
                 return Attempted((), (), withheld_words(withheld), withheld=withheld)
             uid_of = None if through is None else through.uid
-            asked = await self._commitment.attempt(route, peer, locations, tried, before, uid_of)
-            return replace(asked, withheld=withheld)
+            attempt = await self._commitment.attempt(route, peer, locations, tried, before, uid_of)
+            return replace(attempt, withheld=withheld)
         except DependencyUnavailable as error:
             return Attempted((), None, str(error))
 
@@ -195,7 +195,7 @@ class RouteSender:
             notifications = await self._standing.notifications(route, locations)
         except GantryError as error:
             return Attempted((), None, str(error))
-        uids = {one.sop_instance_uid for notification in notifications for one in notification.instances}
+        uids = {instance.sop_instance_uid for notification in notifications for instance in notification.instances}
         try:
             status = await self._notifier.notify(peer, notifications)
         except GantryError as error:
@@ -231,7 +231,7 @@ class RouteSender:
         at = (route.destination, peer.host)
         self._delivered(operation, route.requestor, at, locations, counters, route.trace)
         failed = frozenset(counters.failed_uids)
-        taken = frozenset(one.sop_instance_uid for one in counters.taken) - failed
+        taken = frozenset(location.sop_instance_uid for location in counters.taken) - failed
         failed -= withheld.keys()
         # The destination is not involved, and is not counted as refusing.
         why = why or of_peer or (counters.unable if failed else "")
@@ -256,11 +256,11 @@ class RouteSender:
         """The current objects of what arrived between two receipts: an object that was received again with the same
         bytes keeps its first receipt, and was there before."""
         query = Query(route.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((route.study_instance_uid,))})
-        found: list[Location] = []
+        locations: list[Location] = []
         with restricted(self._sight_of(route.requestor) if route.kind == MOVE else EVERYTHING):
             async for page in self._index.locate(query):
-                found += [location for location in page if _is_of(location, route)]
-        return [one for one in found if one.sop_instance_uid not in taken]
+                locations += [location for location in page if _is_of(location, route)]
+        return [location for location in locations if location.sop_instance_uid not in taken]
 
 
 def _is_of(location: Location, route: RouteRequested) -> bool:

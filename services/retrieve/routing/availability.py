@@ -29,8 +29,8 @@ class AvailabilityNotifier:
         status = SUCCESS
         async with connect(peer, [(INSTANCE_AVAILABILITY_NOTIFICATION, SYNTAXES)]) as association:
             context = scu.need_context(association, INSTANCE_AVAILABILITY_NOTIFICATION)
-            for one in notifications:
-                data_set = encode_identifier(attributes_of(one, self._ae_title), context.transfer_syntax)
+            for notification in notifications:
+                data_set = encode_identifier(attributes_of(notification, self._ae_title), context.transfer_syntax)
                 response = await scu.create(
                     association, INSTANCE_AVAILABILITY_NOTIFICATION, new_uid(), data_set, timeout=self._timeout
                 )

@@ -33,7 +33,7 @@ _PATIENCE = 30.0
 class _Known:
     """What the index knows of a study: the named instances that are present, and the objects that are hidden."""
 
-    there: dict[InstanceKey, Location]
+    locations: dict[InstanceKey, Location]
     hidden: Sequence[InstanceEntry]
 
 
@@ -57,15 +57,18 @@ class ChangeRequests:
         if not self._rules:
             return []
         study = change.study_instance_uid
-        named = (InstanceKey(study, one.series_instance_uid, one.sop_instance_uid) for one in change.receipts)
+        named = (
+            InstanceKey(study, reference.series_instance_uid, reference.sop_instance_uid)
+            for reference in change.receipts
+        )
         keys = list(dict.fromkeys(named))
         known = await self._known(change, keys)
         changed = _changed(change, keys, known)
         if not changed:
             return []
         senders = await self._senders(change.partition, keys, known)
-        was = study_of(known.hidden)
-        rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, was)]
+        document = study_of(known.hidden)
+        rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, document)]
         return change_requests(change, changed, rules, self._clock.now_us())
 
     async def corrections_of(self, change: CorrectionChange) -> list[RouteRequested]:
@@ -82,41 +85,41 @@ class ChangeRequests:
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         senders: set[str] = set()
         async for page in self._index.locate(query):
-            keys = [InstanceKey(study, one.series_instance_uid, one.sop_instance_uid) for one in page]
+            keys = [InstanceKey(study, location.series_instance_uid, location.sop_instance_uid) for location in page]
             receipts = await self._index.receipts_of(partition, keys)
-            senders.update(one.sender for some in receipts.values() for one in some)
+            senders.update(receipt.sender for group in receipts.values() for receipt in group)
         return senders - {""}
 
     async def _known(self, change: AvailabilityChange, keys: Sequence[InstanceKey]) -> _Known:
-        there = await self._index.current(change.partition, keys)
+        locations = await self._index.current(change.partition, keys)
         hidden: list[InstanceEntry] = []
         async for page in self._index.fated(change.partition, change.study_instance_uid):
-            hidden += [one.entry for one in page if one.entry is not None and one.fate.hidden]
-        return _Known(there, hidden)
+            hidden += [receipt.entry for receipt in page if receipt.entry is not None and receipt.fate.hidden]
+        return _Known(locations, hidden)
 
     async def _senders(self, partition: str, keys: Sequence[InstanceKey], known: _Known) -> set[str]:
         if not any(rule.sources for rule in self._rules):
             return set()
         named = set(keys)
-        senders = {one.sender for one in known.hidden if _key(one) in named}
-        receipts = await self._index.receipts_of(partition, list(known.there))
-        senders.update(one.sender for some in receipts.values() for one in some)
+        senders = {entry.sender for entry in known.hidden if _key(entry) in named}
+        receipts = await self._index.receipts_of(partition, list(known.locations))
+        senders.update(receipt.sender for group in receipts.values() for receipt in group)
         return senders - {""}
 
-    async def _is_about(self, rule: RouteRule, study: str, was: Document | None) -> bool:
+    async def _is_about(self, rule: RouteRule, study: str, document: Document | None) -> bool:
         if await rule_finds(rule, self._index, study):
             return True
-        return not rule.query.conditions or (was is not None and matches(rule.query, was))
+        return not rule.query.conditions or (document is not None and matches(rule.query, document))
 
 
 def _changed(change: AvailabilityChange, keys: Sequence[InstanceKey], known: _Known) -> list[ChangedInstance]:
-    classes = {_key(one): one.sop_class_uid for one in known.hidden}
-    classes |= {key: one.sop_class_uid for key, one in known.there.items()}
+    classes = {_key(entry): entry.sop_class_uid for entry in known.hidden}
+    classes |= {key: location.sop_class_uid for key, location in known.locations.items()}
     came_back = isinstance(change, InstancesRestored)
     return [
         ChangedInstance(key.series_instance_uid, classes[key], key.sop_instance_uid)
         for key in keys
-        if key in classes and (key in known.there) is came_back
+        if key in classes and (key in known.locations) is came_back
     ]
 
 

@@ -69,25 +69,25 @@ class CommitmentRequestor:
     ) -> Attempted:
         """Ask for some instances; de-identified ones under the UIDs that `uid_of` returns. Raises
         `DependencyUnavailable`; failures of the destination are in the result."""
-        asked = self._asked(route, locations, tried, before, uid_of)
-        await self._elsewhere.ask(asked)
+        transaction = self._asked(route, locations, tried, before, uid_of)
+        await self._elsewhere.ask(transaction)
         await reach(FailPoint.BEFORE_PUBLISH)
-        uids = [one.sop_instance_uid for one in locations]
-        reports = ReportsOnOurs(self._elsewhere, len(asked.references))
+        uids = [location.sop_instance_uid for location in locations]
+        reports = ReportsOnOurs(self._elsewhere, len(transaction.references))
         try:
             async with connect(peer, [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)], services=[reports]) as association:
                 context = scu.need_context(association, STORAGE_COMMITMENT)
                 information = await asyncio.to_thread(
-                    encode_action_information, asked.transaction_uid, asked.as_sent, context.transfer_syntax
+                    encode_action_information, transaction.transaction_uid, transaction.as_sent, context.transfer_syntax
                 )
                 response = await scu.request_commitment(association, information, timeout=self._timeout)
                 taken = _is_taken(response.status) and await reports.wait(
-                    asked.transaction_uid, self._wait, association.ended
+                    transaction.transaction_uid, self._wait, association.ended
                 )
         except ContextNotAccepted as error:
             return Attempted((), uids, f"{route.destination}: {error}", refused=True)
         except PeerError as error:
-            if await self._is_answered(asked):
+            if await self._is_answered(transaction):
                 return _answered(uids)
             return Attempted((), uids, f"{route.destination}: {error}")
         if not _is_taken(response.status):
@@ -95,12 +95,12 @@ class CommitmentRequestor:
             return Attempted((), uids, f"{route.destination} answered {words} to N-ACTION", refused=True)
         if taken:
             return _answered(uids)
-        why = f"{route.destination} was asked for storage commitment of {len(asked.references)} instances"
+        why = f"{route.destination} was asked for storage commitment of {len(transaction.references)} instances"
         why += " and has not reported"
         return Attempted((), uids, why, waits=self._within.after(tried))
 
-    async def _is_answered(self, asked: Asked) -> bool:
-        before = await self._elsewhere.before(asked.transaction_uid)
+    async def _is_answered(self, transaction: Asked) -> bool:
+        before = await self._elsewhere.before(transaction.transaction_uid)
         return before is not None and before.answered is not None
 
     def _asked(
@@ -111,7 +111,7 @@ class CommitmentRequestor:
         before: Before | None,
         uid_of: Callable[[str], str] | None,
     ) -> Asked:
-        some = locations[:_MOST_ASKED]
+        batch = locations[:_MOST_ASKED]
         failures = failures_of(before)
         return Asked(
             transaction_of(route.route, tried),
@@ -120,11 +120,11 @@ class CommitmentRequestor:
             failures,
             self._clock.now_us(),
             int(self._delays.after(failures) * 1e6),
-            len(some) == len(locations),
+            len(batch) == len(locations),
             failures + 1 >= self._refused,
-            tuple(CommitmentReference(one.sop_class_uid, one.sop_instance_uid) for one in some),
-            tuple(one.digest for one in some),
-            () if uid_of is None else tuple(uid_of(one.sop_instance_uid) for one in some),
+            tuple(CommitmentReference(location.sop_class_uid, location.sop_instance_uid) for location in batch),
+            tuple(location.digest for location in batch),
+            () if uid_of is None else tuple(uid_of(location.sop_instance_uid) for location in batch),
         )
 
 

@@ -71,11 +71,11 @@ class MoveRecords:
         association = request.association
         if peer.called_ae_title not in self._destinations or association.user is not None:
             return None
-        asked = MoveAsked(
+        order = MoveAsked(
             association.calling_ae_title, request.command.message_id, peer.called_ae_title, association.trace
         )
         now = self._clock.now_us()
-        routes = begun(asked, query.conditions, locations, _names(), now, self._until(now))
+        routes = begun(order, query.conditions, locations, _names(), now, self._until(now))
         if not routes:
             if routes is None:
                 logger.warning("C-MOVE names too much to be finished later", most=MOST_NAMED, trace=association.trace)
@@ -93,7 +93,7 @@ class MoveRecords:
 
     def is_under_way(self, route: str) -> bool:
         """Whether this process is sending the objects of a route for a C-MOVE."""
-        return any(route == one.route for move in self._moves for one in move.unfinished.routes)
+        return any(route == request.route for move in self._moves for request in move.unfinished.routes)
 
     def ended(self, move: RecordedMove, *, withdrawn: bool) -> None:
         """A move has ended: its last records are now waiting."""

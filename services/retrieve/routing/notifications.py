@@ -64,17 +64,17 @@ def notifications(
     made, if any of these changed: all of them if the `whole` study is notified, otherwise those that changed."""
     made: list[AvailabilityNotification] = []
     of_steps: set[tuple[str, str]] = set()
-    for step in sorted(steps, key=lambda one: one.uid):
+    for step in sorted(steps, key=lambda step: step.uid):
         references = performed_references(step.attributes)
-        uids = {one.sop_instance_uid for one in references}
-        own = [one for one in known if one.sop_instance_uid in uids]
-        of_steps |= {one.key for one in own}
-        if any(one.key in changed for one in own):
+        uids = {reference.sop_instance_uid for reference in references}
+        own = [instance for instance in known if instance.sop_instance_uid in uids]
+        of_steps |= {instance.key for instance in own}
+        if any(instance.key in changed for instance in own):
             absent = _absent(study, step, references, known)
             made.append(AvailabilityNotification(study, step.uid, [*own, *absent]))
-    others = [one for one in known if one.key not in of_steps]
-    if any(one.key in changed for one in others):
-        rest = [one for one in others if whole or one.key in changed]
+    others = [instance for instance in known if instance.key not in of_steps]
+    if any(instance.key in changed for instance in others):
+        rest = [instance for instance in others if whole or instance.key in changed]
         made.append(AvailabilityNotification(study, "", rest))
     return made
 
@@ -86,23 +86,29 @@ def _absent(
     several."""
     if {uid for reference in references_of(step) for uid in reference.studies} != {study}:
         return
-    seen = {one.sop_instance_uid for one in known}
-    for one in references:
-        if one.sop_instance_uid not in seen and is_uid(one.series_instance_uid) and is_uid(one.sop_class_uid):
-            seen.add(one.sop_instance_uid)
-            yield ToldInstance(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid, UNAVAILABLE)
+    seen = {instance.sop_instance_uid for instance in known}
+    for product in references:
+        if (
+            product.sop_instance_uid not in seen
+            and is_uid(product.series_instance_uid)
+            and is_uid(product.sop_class_uid)
+        ):
+            seen.add(product.sop_instance_uid)
+            yield ToldInstance(
+                product.series_instance_uid, product.sop_class_uid, product.sop_instance_uid, UNAVAILABLE
+            )
 
 
 def attributes_of(notification: AvailabilityNotification, ae_title: str) -> dict[int, list[Any]]:
     """The attributes of a notification; `ae_title` is the one to retrieve from."""
     series: dict[str, list[Mapping[int, list[Any]]]] = {}
-    for one in notification.instances:
-        series.setdefault(one.series_instance_uid, []).append(
+    for instance in notification.instances:
+        series.setdefault(instance.series_instance_uid, []).append(
             {
                 RETRIEVE_AE_TITLE: [ae_title],
-                INSTANCE_AVAILABILITY: [one.availability],
-                REFERENCED_SOP_CLASS_UID: [one.sop_class_uid],
-                REFERENCED_SOP_INSTANCE_UID: [one.sop_instance_uid],
+                INSTANCE_AVAILABILITY: [instance.availability],
+                REFERENCED_SOP_CLASS_UID: [instance.sop_class_uid],
+                REFERENCED_SOP_INSTANCE_UID: [instance.sop_instance_uid],
             }
         )
     return {

@@ -33,14 +33,14 @@ class PatientRequests:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
         published already have the same names."""
         routes = []
-        for one in batch:
-            event = one.event
+        for delivery in batch:
+            event = delivery.event
             if not isinstance(event, PatientCorrected | PatientMerged | PatientCorrectionWithdrawn):
                 continue
             if event.at < self.since_us:
                 continue
-            told = [name for name, itself in self._receivers.items() if itself != event.by]
-            routes += patient_requests(event, told, self._clock.now_us())
+            receivers = [name for name, itself in self._receivers.items() if itself != event.by]
+            routes += patient_requests(event, receivers, self._clock.now_us())
         if routes:
             await self._log.append(*routes)
             await reach(FailPoint.AFTER_PUBLISH)

@@ -39,14 +39,14 @@ def prior_rules(settings: Sequence[PrefetchRuleSettings]) -> list[PriorRule]:
     """The rules of `routing.prefetch`."""
     return [
         PriorRule(
-            *(one.name, one.ask, frozenset(one.modalities), frozenset(one.codes), frozenset(one.prior_modalities)),
-            None if one.within is None else period_of(one.within),
-            one.most,
-            one.dry_run,
-            one.by,
-            frozenset(part if part == OF_ORDER else part.upper() for part in one.body_parts),
+            *(rule.name, rule.ask, frozenset(rule.modalities), frozenset(rule.codes), frozenset(rule.prior_modalities)),
+            None if rule.within is None else period_of(rule.within),
+            rule.most,
+            rule.dry_run,
+            rule.by,
+            frozenset(part if part == OF_ORDER else part.upper() for part in rule.body_parts),
         )
-        for one in settings
+        for rule in settings
     ]
 
 
@@ -111,13 +111,13 @@ class PrefetchRequests:
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
         published already have the same names."""
-        events = [one.event for one in batch if isinstance(one.event, OrderEvent)]
+        events = [delivery.event for delivery in batch if isinstance(delivery.event, OrderEvent)]
         events = [event for event in events if event.at >= self.since_us]
         if not events:
             return
         await followed(self._log, self._follower, self._clock)
         await self._refresh()
-        for event in {(one.partition, one.order): one for one in events}.values():
+        for event in {(event.partition, event.order): event for event in events}.values():
             known = await self._orders.order(event.partition, event.order)
             if known is None:
                 continue
@@ -127,14 +127,14 @@ class PrefetchRequests:
             if routes or works:
                 await self._log.append(*routes, *works)
                 await reach(FailPoint.AFTER_PUBLISH)
-                self._names |= {one.route for one in routes}
+                self._names |= {route.route for route in routes}
                 logger.info("priors requested", routes=len(routes), workitems=len(works), trace=event.trace)
 
     def _routes(self, order: Order, wanted: Wanted | None, trace: str) -> list[RouteRequested]:
         if wanted is None or self._is_stale(wanted):
             return []
         routes = prefetch_requests(order, wanted, trace, self._rules, self._clock.now_us())
-        return [one for one in routes if one.route not in self._names]
+        return [route for route in routes if route.route not in self._names]
 
     def _is_stale(self, wanted: Wanted | None) -> bool:
         return wanted is not None and is_stale(wanted, self._clock.now_us())

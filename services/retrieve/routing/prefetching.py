@@ -61,11 +61,11 @@ class Prefetcher:
         clock: Clock,
         ae_title: str,
         timeout: float,
-        asked: Asked,
+        audit: Asked,
         getter: PriorGetter | None = None,
     ) -> None:
         """`rules` by name; `ae_title` is ours, to which the other archive is to send; `timeout` of an answer to C-FIND
-        in seconds. `asked` is called for each query; `getter` is for rules with `by: get`."""
+        in seconds. `audit` is called for each query; `getter` is for rules with `by: get`."""
         self._rules = rules
         self._orders = orders
         self._follower = follower
@@ -73,7 +73,7 @@ class Prefetcher:
         self._clock = clock
         self._ae_title = ae_title
         self._timeout = timeout
-        self._asked = asked
+        self._audit = audit
         self._getter = getter
 
     async def attempt(
@@ -89,10 +89,10 @@ class Prefetcher:
                 return Attempted((), (), "nothing of the order is to come, or it does not say whose it is")
             contexts = [(STUDY_ROOT_FIND, SYNTAXES), *([] if rule.by == GET else [(STUDY_ROOT_MOVE, SYNTAXES)])]
             async with connect(peer, contexts) as association:
-                search = PriorSearch(association, route, peer, self._timeout, self._asked)
+                search = PriorSearch(association, route, peer, self._timeout, self._audit)
                 priors = await self._found(search, rule, wanted)
-                missing = [one for one in priors if not await self._is_here(route.partition, one, search)]
-                missing = [one for one in missing if one.study_instance_uid not in taken]
+                missing = [prior for prior in priors if not await self._is_here(route.partition, prior, search)]
+                missing = [prior for prior in missing if prior.study_instance_uid not in taken]
                 if rule.dry_run or not missing:
                     return Attempted((), (), _words(priors, missing, dry_run=rule.dry_run), is_delivered=True)
                 if rule.by == MOVE:
@@ -117,13 +117,13 @@ class Prefetcher:
         priors, body_parts = priors_in(rule, wanted, answers, today), body_parts_of(rule, wanted)
         if not body_parts:
             return priors[: rule.most]
-        found: list[Prior] = []
+        matches: list[Prior] = []
         for prior in priors[:_MOST_LOOKED_INTO]:
             if shows(body_parts, await search.body_parts(prior.study_instance_uid)):
-                found.append(prior)
-            if len(found) == rule.most:
+                matches.append(prior)
+            if len(matches) == rule.most:
                 break
-        return found
+        return matches
 
     async def _is_here(self, partition: str, prior: Prior, search: PriorSearch) -> bool:
         """Whether all of it is here, or part of it was deleted or rejected here, which is not fetched again. An archive
@@ -131,18 +131,18 @@ class Prefetcher:
         Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
-            async for some in self._index.fated(partition, prior.study_instance_uid):
-                if any(one.fate.hidden for one in some):
+            async for receipts in self._index.fated(partition, prior.study_instance_uid):
+                if any(receipt.fate.hidden for receipt in receipts):
                     return True
-            documents = [one async for page in self._index.find(query) for one in page]
+            documents = [document async for page in self._index.find(query) for document in page]
         if not documents:
             return False
-        here = int(next(iter(documents[0].attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
-        there = prior.instances
-        if there is None:
+        count = int(next(iter(documents[0].attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
+        expected = prior.instances
+        if expected is None:
             with suppress(PriorsRefused):
-                there = len(await search.instances(prior.study_instance_uid))
-        return there is None or here >= there
+                expected = len(await search.instances(prior.study_instance_uid))
+        return expected is None or count >= expected
 
     async def _move_all(
         self, association: Association, route: RouteRequested, missing: list[Prior], is_wanted: Callable[[], bool]
@@ -200,7 +200,7 @@ class Prefetcher:
 def _attempted(
     route: RouteRequested, missing: list[Prior], fetched: list[str], why: str, *, refused: bool
 ) -> Attempted:
-    failed = [one.study_instance_uid for one in missing if one.study_instance_uid not in fetched]
+    failed = [prior.study_instance_uid for prior in missing if prior.study_instance_uid not in fetched]
     if not failed:
         return Attempted(fetched, (), "")
     return Attempted(fetched, failed, f"{route.destination}: {why or 'broken off'}", refused=refused)
@@ -213,5 +213,5 @@ def _words(priors: list[Prior], missing: list[Prior], *, dry_run: bool) -> str:
         return f"all priors are here already: {len(priors)}"
     if not dry_run:
         return ""
-    uids = ", ".join(one.study_instance_uid for one in missing)
+    uids = ", ".join(prior.study_instance_uid for prior in missing)
     return f"dry run: would fetch {counted(len(missing), 'study', 'studies')}: {uids}"

@@ -113,15 +113,15 @@ class PriorGetter:
     """SCU of Study Root GET, with the storage SOP classes in the SCP role."""
 
     def __init__(
-        self, intake: Intake, classes: StorageClasses, index: ReadIndex, timeout: float, asked: Asked, got: Asked
+        self, intake: Intake, classes: StorageClasses, index: ReadIndex, timeout: float, audit: Asked, got: Asked
     ) -> None:
-        """`classes` are those that are stored here. `timeout` of each response to C-FIND in seconds; `asked` is called
+        """`classes` are those that are stored here. `timeout` of each response to C-FIND in seconds; `audit` is called
         for each C-FIND, `got` for each C-GET."""
         self._intake = intake
         self._classes = classes
         self._index = index
         self._timeout = timeout
-        self._asked = asked
+        self._audit = audit
         self._got = got
 
     async def get(self, route: RouteRequested, peer: Peer, prior: Prior) -> str:
@@ -173,24 +173,24 @@ class PriorGetter:
     async def _requests(self, route: RouteRequested, peer: Peer, prior: Prior) -> list[GetRequest]:
         """The whole study if none of it is here, or if the archive does not list its instances; otherwise what is
         missing."""
-        here = await self._here(route.partition, prior.study_instance_uid)
+        instances = await self._here(route.partition, prior.study_instance_uid)
         classes = tuple(uid for uid in prior.sop_classes if uid in self._classes)[:MOST_CONTEXTS]
         whole = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
-        if not here:
+        if not instances:
             return [GetRequest(whole, classes)]
         try:
             async with connect(peer, [(STUDY_ROOT_FIND, SYNTAXES)]) as association:
-                search = PriorSearch(association, route, peer, self._timeout, self._asked)
-                there = await search.instances(prior.study_instance_uid)
+                search = PriorSearch(association, route, peer, self._timeout, self._audit)
+                matches = await search.instances(prior.study_instance_uid)
         except PriorsRefused:
-            there = {}
-        missing = {uid: of for uid, of in there.items() if uid not in here}
+            matches = {}
+        missing = {uid: place for uid, place in matches.items() if uid not in instances}
         return list(requests_for(prior.study_instance_uid, missing, self._classes)) or [GetRequest(whole, classes)]
 
     async def _here(self, partition: str, study: str) -> set[str]:
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         with restricted(EVERYTHING):
-            return {one.sop_instance_uid async for page in self._index.locate(query) for one in page}
+            return {location.sop_instance_uid async for page in self._index.locate(query) for location in page}
 
 
 def requests_for(study: str, missing: Mapping[str, tuple[str, str]], stored: Iterable[str]) -> Iterator[GetRequest]:
@@ -203,7 +203,7 @@ def requests_for(study: str, missing: Mapping[str, tuple[str, str]], stored: Ite
         by_class.setdefault(sop_class if sop_class in known else "", []).append(uid)
     for series, by_class in by_series.items():
         for classes in _together(by_class):
-            uids = [uid for one in classes for uid in by_class[one]]
+            uids = [uid for sop_class in classes for uid in by_class[sop_class]]
             for portion in _portions(uids, _PORTION):
                 identifier = {
                     QUERY_RETRIEVE_LEVEL: ["IMAGE"],

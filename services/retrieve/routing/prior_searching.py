@@ -38,14 +38,14 @@ class PriorSearch:
     """The queries of one route on one association, in a context for Study Root FIND."""
 
     def __init__(
-        self, association: Association, route: RouteRequested, peer: Peer, timeout: float, asked: Asked
+        self, association: Association, route: RouteRequested, peer: Peer, timeout: float, audit: Asked
     ) -> None:
-        """`timeout` of each response in seconds. `asked` is called for each query."""
+        """`timeout` of each response in seconds. `audit` is called for each query."""
         self._association = association
         self._route = route
         self._peer = peer
         self._timeout = timeout
-        self._asked = asked
+        self._audit = audit
 
     async def matches(self, identifier: Mapping[int, Sequence[str]], most: int = _MOST_ANSWERS) -> list[Answer]:
         """The first `most` matches. Raises `PriorsRefused`, and any other `GantryError` of the network or of its
@@ -65,7 +65,7 @@ class PriorSearch:
             why = str(error)
             raise
         finally:
-            self._asked((self._route.destination, self._peer.host), self._route.trace, keys, why)
+            self._audit((self._route.destination, self._peer.host), self._route.trace, keys, why)
         return answers
 
     async def body_parts(self, study: str) -> frozenset[str]:
@@ -78,13 +78,13 @@ class PriorSearch:
                 BODY_PART_EXAMINED: [],
             }
         )
-        said = (value.strip().upper() for answer in answers for value in answer.get(BODY_PART_EXAMINED, ()))
-        return frozenset(said) - {""}
+        parts = (value.strip().upper() for answer in answers for value in answer.get(BODY_PART_EXAMINED, ()))
+        return frozenset(parts) - {""}
 
     async def instances(self, study: str) -> dict[str, tuple[str, str]]:
         """The instances of a study, each with its series and SOP class ("" if not stated)."""
         above = {STUDY_INSTANCE_UID: [study]}
-        found: dict[str, tuple[str, str]] = {}
+        images: dict[str, tuple[str, str]] = {}
         for series in await self.matches({QUERY_RETRIEVE_LEVEL: ["SERIES"], **above, SERIES_INSTANCE_UID: []}):
             uid = value_of(series, SERIES_INSTANCE_UID)
             if not is_uid(uid):
@@ -92,8 +92,8 @@ class PriorSearch:
             keys = {QUERY_RETRIEVE_LEVEL: ["IMAGE"], **above, SERIES_INSTANCE_UID: [uid]}
             for image in await self.matches({**keys, SOP_INSTANCE_UID: [], SOP_CLASS_UID: []}, _MOST_INSTANCES):
                 if is_uid(instance := value_of(image, SOP_INSTANCE_UID)):
-                    found[instance] = uid, value_of(image, SOP_CLASS_UID)
-        return found
+                    images[instance] = uid, value_of(image, SOP_CLASS_UID)
+        return images
 
 
 def value_of(answer: Answer, tag: int) -> str:

@@ -75,8 +75,8 @@ def attributes_of(
 def _begins(order: Order, states: Mapping[str, StepState]) -> str:
     """When the first future step begins, as DT; "" if none says."""
     to_come = [step.attributes for step in order.steps.values() if states.get(step.id) in IDLE]
-    days = [(first(one, SCHEDULED_PROCEDURE_STEP_START_DATE), one) for one in to_come]
-    begins = [f"{day}{first(one, SCHEDULED_PROCEDURE_STEP_START_TIME)}" for day, one in days if day]
+    days = [(first(step, SCHEDULED_PROCEDURE_STEP_START_DATE), step) for step in to_come]
+    begins = [f"{day}{first(step, SCHEDULED_PROCEDURE_STEP_START_TIME)}" for day, step in days if day]
     return min(begins, default="")
 
 
@@ -101,6 +101,6 @@ def _text(name: Values, value: str) -> Values:
     return {TAGS["ValueType"]: ["TEXT"], TAGS["ConceptNameCodeSequence"]: [name], TAGS["TextValue"]: [value]}
 
 
-def _digest(order: Order, rule: str, what: str) -> bytes:
+def _digest(order: Order, rule: str, kind: str) -> bytes:
     patient = (first(order.attributes, tag).strip() for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    return blake3("\0".join((order.partition, order.key, *patient, rule, what)).encode()).digest()
+    return blake3("\0".join((order.partition, order.key, *patient, rule, kind)).encode()).digest()

@@ -66,7 +66,7 @@ class PriorWorkRequests:
             made = [await self._cancelled(event, order, rule) for rule, _ in self._rules]
         else:
             made = []
-        return [one for one in made if one is not None]
+        return [event for event in made if event is not None]
 
     async def _created(
         self,

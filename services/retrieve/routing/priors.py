@@ -113,7 +113,7 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
     for code in (item for sequence in sequences for item in sequence):
         value, scheme = first(code, CODE_VALUE), first(code, CODING_SCHEME_DESIGNATOR)
         codes |= {value, f"{value}^{scheme}"} if value else set()
-    said = [order.attributes, *(step.attributes for step in steps)]
+    attribute_sets = [order.attributes, *(step.attributes for step in steps)]
     return Wanted(
         patient_id,
         first(order.attributes, ISSUER_OF_PATIENT_ID).strip(),
@@ -122,7 +122,7 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
         frozenset(first(step.attributes, MODALITY) for step in steps) - {""},
         frozenset(codes),
         max((first(step.attributes, SCHEDULED_PROCEDURE_STEP_START_DATE) for step in steps), default=""),
-        frozenset(first(one, BODY_PART_EXAMINED).strip().upper() for one in said) - {""},
+        frozenset(first(attributes, BODY_PART_EXAMINED).strip().upper() for attributes in attribute_sets) - {""},
     )
 
 
@@ -155,7 +155,7 @@ def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
 def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today: date) -> list[Prior]:
     """The priors among the matches of one archive, the newest first, before body parts and their number are considered.
     A study without a date is not a prior if the rule has an age limit; nor are the order's own studies."""
-    found: dict[str, tuple[str, Prior]] = {}
+    priors: dict[str, tuple[str, Prior]] = {}
     for answer in answers:
         uid = _text(answer, STUDY_INSTANCE_UID)
         day = dates.date(_text(answer, STUDY_DATE)) or ""
@@ -164,10 +164,10 @@ def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today:
         if not _is_kind(rule.prior_modalities, answer) or not _is_young(rule.within, day, today):
             continue
         count = _text(answer, NUMBER_OF_STUDY_RELATED_INSTANCES)
-        classes = tuple(filter(is_uid, (one.strip() for one in answer.get(SOP_CLASSES_IN_STUDY, ()))))
+        classes = tuple(filter(is_uid, (value.strip() for value in answer.get(SOP_CLASSES_IN_STUDY, ()))))
         prior = Prior(uid, day, whole_number(count), classes)
-        found[uid] = (day + _text(answer, STUDY_TIME), prior)
-    newest = sorted(found.values(), key=lambda one: (one[0], one[1].study_instance_uid), reverse=True)
+        priors[uid] = (day + _text(answer, STUDY_TIME), prior)
+    newest = sorted(priors.values(), key=lambda pair: (pair[0], pair[1].study_instance_uid), reverse=True)
     return [prior for _, prior in newest]
 
 
@@ -179,10 +179,10 @@ def body_parts_of(rule: PriorRule, wanted: Wanted) -> frozenset[str]:
     return rule.body_parts - {OF_ORDER} | wanted.body_parts
 
 
-def shows(body_parts: frozenset[str], said: frozenset[str]) -> bool:
+def shows(body_parts: frozenset[str], study_parts: frozenset[str]) -> bool:
     """Whether a study whose series have these body parts is wanted. A study without any is: readers ignore a study too
     many, but cannot know of a missing one."""
-    return not body_parts or not said or bool(body_parts & said)
+    return not body_parts or not study_parts or bool(body_parts & study_parts)
 
 
 def why_not(final: Command | None, operation: str) -> str:
@@ -190,7 +190,9 @@ def why_not(final: Command | None, operation: str) -> str:
     means that objects were stored with warnings."""
     if final is None:
         return f"gave no final response to {operation}"
-    failed, warned = (final.number(one) for one in (Element.FAILED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS))
+    failed, warned = (
+        final.number(element) for element in (Element.FAILED_SUB_OPERATIONS, Element.WARNING_SUB_OPERATIONS)
+    )
     warns = final.status == SUB_OPERATIONS_FAILED and bool(warned) and not failed
     if final.status != SUCCESS and not warns:
         lacking = f": {counted(failed, 'object')} of a prior failed" if failed else ""
@@ -199,7 +201,7 @@ def why_not(final: Command | None, operation: str) -> str:
 
 
 def _is_kind(modalities: Collection[str], answer: Answer) -> bool:
-    return not modalities or any(one.strip() in modalities for one in answer.get(MODALITIES_IN_STUDY, ()))
+    return not modalities or any(modality.strip() in modalities for modality in answer.get(MODALITIES_IN_STUDY, ()))
 
 
 def _is_young(within: Period | None, day: str, today: date) -> bool:

@@ -14,6 +14,6 @@ def study_of(entries: Sequence[InstanceEntry]) -> Document | None:
     """The study of some objects, as the earliest describes it, with the modalities of all. None without objects."""
     if not entries:
         return None
-    earliest = min(entries, key=lambda one: one.receipt)
-    modalities = sorted({str(value) for one in entries for value in one.attributes.get(MODALITY) or ()})
+    earliest = min(entries, key=lambda entry: entry.receipt)
+    modalities = sorted({str(value) for entry in entries for value in entry.attributes.get(MODALITY) or ()})
     return Document(Level.STUDY, {**earliest.attributes, MODALITIES_IN_STUDY: modalities})

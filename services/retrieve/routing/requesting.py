@@ -38,7 +38,7 @@ logger = get_logger("routing")
 
 def route_times(settings: RoutingSettings) -> RouteTimes:
     """When the routes of rules are sent, and which go first."""
-    words = {one.word: one for one in RoutePriority}
+    words = {priority.word: priority for priority in RoutePriority}
     rules: list[RouteRuleSettings | PrefetchRuleSettings] = [*settings.rules, *settings.prefetch]
     timings = {
         rule.name: RouteTiming(words[rule.priority], None if rule.between is None else Window.of(rule.between))
@@ -49,15 +49,15 @@ def route_times(settings: RoutingSettings) -> RouteTimes:
 
 def route_rules(settings: RoutingSettings, attributes: AttributeTable) -> list[RouteRule]:
     """The rules of `routing.rules`. Raises `ConfigError` for a condition that cannot be queried."""
-    rules, receivers = [], {one.name for one in settings.receivers}
-    for one in settings.rules:
+    rules, receivers = [], {receiver.name for receiver in settings.receivers}
+    for rule in settings.rules:
         try:
-            query = studies_where(one.where, DEFAULT_PARTITION, attributes)
+            query = studies_where(rule.where, DEFAULT_PARTITION, attributes)
         except NotUnderstood as error:
-            raise ConfigError("routing.rules", None, f"rule {one.name}: {error}") from error
-        corrected = tuple(name for name in one.notify if name in receivers) if one.corrections else ()
-        what = one.to, one.notify, one.commit, one.deidentify or "", corrected
-        rules.append(RouteRule(one.name, query, frozenset(one.sources), *what))
+            raise ConfigError("routing.rules", None, f"rule {rule.name}: {error}") from error
+        corrected = tuple(name for name in rule.notify if name in receivers) if rule.corrections else ()
+        actions = rule.to, rule.notify, rule.commit, rule.deidentify or "", corrected
+        rules.append(RouteRule(rule.name, query, frozenset(rule.sources), *actions))
     return rules
 
 

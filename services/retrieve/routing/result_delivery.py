@@ -57,7 +57,7 @@ class Hl7Receiver:
         self,
         settings: Hl7ReceiverSettings,
         ae_title: str,
-        told: ToldStudies,
+        studies: ToldStudies,
         patients: ToldPatients,
         metrics: Metrics,
         sent: ResultSent,
@@ -65,7 +65,7 @@ class Hl7Receiver:
         """`ae_title` is ours; `sent` is called for each message sent."""
         self._patients = patients
         self._settings = settings
-        self._told = told
+        self._studies = studies
         self._metrics = metrics
         self._sent = sent
         self._charset = MessageCharset(settings.charset)
@@ -88,7 +88,7 @@ class Hl7Receiver:
         if route.kind not in _KINDS:
             return Attempted((), (), f"{name} is an HL7 receiver: it is told of studies, and gets no objects")
         try:
-            result = await self._told.result_of(route)
+            result = await self._studies.result_of(route)
         except GantryError as error:
             return Attempted((), None, str(error))
         if result is None:
@@ -138,9 +138,9 @@ class Hl7Receiver:
         about, name = study or route.study_instance_uid, self._settings.name
         code = "none"
         try:
-            said = await self._exchange(message)
-            attempted = verdict(name, said, message.control_id, about)
-            code = said.code if said.code in _CODES else "other"
+            answer = await self._exchange(message)
+            attempted = verdict(name, answer, message.control_id, about)
+            code = answer.code if answer.code in _CODES else "other"
         except PeerError as error:
             attempted = Attempted((), (about,), f"{name}: {error}")
         self._metrics.hl7_sent.labels(name, code).inc()
@@ -152,21 +152,23 @@ class Hl7Receiver:
     async def _exchange(self, message: ResultMessage) -> Acknowledged:
         """Send a message; its acknowledgement. Raises
         `PeerError`."""
-        one = self._settings
-        context = await asyncio.to_thread(_context, one)
-        async with MllpClient(one.host, one.port, context, one.response_timeout, one.connect_timeout) as client:
+        settings = self._settings
+        context = await asyncio.to_thread(_context, settings)
+        async with MllpClient(
+            settings.host, settings.port, context, settings.response_timeout, settings.connect_timeout
+        ) as client:
             try:
-                async with asyncio.timeout(one.response_timeout):
-                    said = _acknowledged(await client.send(message.content))
+                async with asyncio.timeout(settings.response_timeout):
+                    answer = _acknowledged(await client.send(message.content))
                     passed_over = 0
-                    while not answers(said, message.control_id):
+                    while not answers(answer, message.control_id):
                         passed_over += 1
                         if passed_over > _MOST_OTHERS:
                             raise ConnectionFailed("it answers what it was not asked")
-                        said = _acknowledged(await client.receive())
+                        answer = _acknowledged(await client.receive())
             except TimeoutError:
-                raise PeerTimeout(f"no acknowledgement in {one.response_timeout:g} s") from None
-        return said
+                raise PeerTimeout(f"no acknowledgement in {settings.response_timeout:g} s") from None
+        return answer
 
 
 def _acknowledged(answer: bytes) -> Acknowledged:

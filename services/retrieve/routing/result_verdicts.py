@@ -10,21 +10,21 @@ _MOST_PROBLEMS = 3
 _LONGEST_WORDS = 160
 
 
-def answers(said: Acknowledged, control_id: str) -> bool:
+def answers(answer: Acknowledged, control_id: str) -> bool:
     """Whether this is the answer to a message. Without MSA-2 it can be about no other: a connection carries one
     message. An answer to another message came late."""
-    return said.control_id in ("", control_id)
+    return answer.control_id in ("", control_id)
 
 
-def verdict(receiver: str, said: Acknowledged, control_id: str, uid: str) -> Attempted:
+def verdict(receiver: str, answer: Acknowledged, control_id: str, uid: str) -> Attempted:
     """The outcome of a message about the study `uid`."""
-    if said.accepted and said.control_id == control_id:
+    if answer.accepted and answer.control_id == control_id:
         return Attempted((uid,), (), "")
-    if said.accepted:
-        why = f"{receiver} answered {said.code} without saying to what (MSA-2)"
+    if answer.accepted:
+        why = f"{receiver} answered {answer.code} without saying to what (MSA-2)"
         return Attempted((), (uid,), why, refused=True)
-    if said.code in _REFUSALS:
+    if answer.code in _REFUSALS:
         # The text of a receiver becomes one short line in lists and records.
-        words = " ".join(("; ".join(said.problems[:_MOST_PROBLEMS]) or said.text)[:_LONGEST_WORDS].split())
-        return Attempted((), (uid,), f"{receiver} answered {said.code}{f': {words}' if words else ''}", refused=True)
+        words = " ".join(("; ".join(answer.problems[:_MOST_PROBLEMS]) or answer.text)[:_LONGEST_WORDS].split())
+        return Attempted((), (uid,), f"{receiver} answered {answer.code}{f': {words}' if words else ''}", refused=True)
     return Attempted((), (uid,), f"{receiver}: what it answers is no acknowledgement (MSA-1)")

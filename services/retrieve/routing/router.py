@@ -205,7 +205,7 @@ class Router:
     def _close(self, route: _Open) -> None:
         route.ended = True
         lane = self._lanes[route.requested.destination]
-        lane.routes = [one for one in lane.routes if one is not route]
+        lane.routes = [other for other in lane.routes if other is not route]
         self._show(route.requested.destination)
 
     def _show(self, destination: str) -> None:
@@ -220,10 +220,10 @@ class Router:
     async def _run_lane(self, destination: str, lane: _Lane) -> None:
         while True:
             now = self._clock.now_us()
-            first = may_be_next([one.requested for one in lane.routes]) if lane.again <= now else []
+            first = may_be_next([route.requested for route in lane.routes]) if lane.again <= now else []
             ready = [lane.routes[at] for at in first if self._is_ready(lane.routes[at], now)]
             if ready:
-                first_of = self._times.first([(one.requested, one.again) for one in ready])
+                first_of = self._times.first([(route.requested, route.again) for route in ready])
                 await self._send(ready[first_of], lane)
                 continue
             lane.wake.clear()
@@ -369,7 +369,7 @@ class Router:
             await consumer.commit(done)
         surplus = len(self._routes) - _REMEMBERED
         if surplus > 0:
-            for route in [name for name, one in self._routes.items() if one.ended][:surplus]:
+            for route in [name for name, state in self._routes.items() if state.ended][:surplus]:
                 del self._routes[route]
 
 

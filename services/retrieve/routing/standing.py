@@ -41,8 +41,8 @@ class StudyStanding:
         steps = await self._steps_of(route.partition, study)
         if not is_change and not steps:
             return notifications(study, await self._told(study, came), _keys(came), (), whole=False)
-        there = await self._told(study, await self._located(route))
-        known = [*there, *await self._gone(route, {one.key for one in there})]
+        instances = await self._told(study, await self._located(route))
+        known = [*instances, *await self._gone(route, {instance.key for instance in instances})]
         changed = _named(route) if is_change else _keys(came)
         return notifications(study, known, changed, steps, whole=is_change)
 
@@ -52,31 +52,31 @@ class StudyStanding:
             return [location async for page in self._locating.locate(query) for location in page]
 
     async def _told(self, study: str, locations: Sequence[Location]) -> list[ToldInstance]:
-        keys = [(study, one.series_instance_uid, one.sop_instance_uid) for one in locations]
+        keys = [(study, location.series_instance_uid, location.sop_instance_uid) for location in locations]
         words = await self._availability.of_keys(Level.IMAGE, keys)
         return [
-            ToldInstance(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid, word)
-            for one, word in zip(locations, words, strict=True)
+            ToldInstance(location.series_instance_uid, location.sop_class_uid, location.sop_instance_uid, word)
+            for location, word in zip(locations, words, strict=True)
         ]
 
-    async def _gone(self, route: RouteRequested, there: set[tuple[str, str]]) -> list[ToldInstance]:
+    async def _gone(self, route: RouteRequested, keys: set[tuple[str, str]]) -> list[ToldInstance]:
         """What was removed and is absent: what the index still has of the study, and what the route names, which may
         have been collected and dropped from the index."""
         gone: dict[tuple[str, str], ToldInstance] = {}
         async for page in self._index.fated(route.partition, route.study_instance_uid):
-            for one in page:
-                if one.entry is not None and one.fate.hidden:
-                    key = one.instance.series_instance_uid, one.instance.sop_instance_uid
-                    gone[key] = ToldInstance(key[0], one.entry.sop_class_uid, key[1], UNAVAILABLE)
+            for receipt in page:
+                if receipt.entry is not None and receipt.fate.hidden:
+                    key = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
+                    gone[key] = ToldInstance(key[0], receipt.entry.sop_class_uid, key[1], UNAVAILABLE)
         if route.kind == CHANGE:
             named = zip(route.series_instance_uids, route.sop_class_uids, route.sop_instance_uids, strict=True)
             for series, sop_class, uid in named:
                 gone.setdefault((series, uid), ToldInstance(series, sop_class, uid, UNAVAILABLE))
-        return [one for key, one in gone.items() if key not in there]
+        return [instance for key, instance in gone.items() if key not in keys]
 
 
 def _keys(locations: Sequence[Location]) -> set[tuple[str, str]]:
-    return {(one.series_instance_uid, one.sop_instance_uid) for one in locations}
+    return {(location.series_instance_uid, location.sop_instance_uid) for location in locations}
 
 
 def _named(route: RouteRequested) -> set[tuple[str, str]]:

@@ -78,15 +78,19 @@ def step_requests(
     about = [rule for rule in rules if message is None or not rule.sources or source in rule.sources]
     wanted: dict[tuple[str, str], str] = {}
     for rule in about:
-        wanted |= {(one, STEP_EVENT): rule.name for one in rule.notify if (one, STEP_EVENT) not in wanted}
+        wanted |= {
+            (destination, STEP_EVENT): rule.name
+            for destination in rule.notify
+            if (destination, STEP_EVENT) not in wanted
+        }
         if message is not None:
-            wanted |= {(one, STEP): rule.name for one in rule.to if (one, STEP) not in wanted}
-    for (destination, what), rule_name in wanted.items():
+            wanted |= {(destination, STEP): rule.name for destination in rule.to if (destination, STEP) not in wanted}
+    for (destination, event_kind), rule_name in wanted.items():
         if destination == source:
             continue
         for uid in steps_of(change):
-            parts = change.partition, uid, change.change, destination, what
-            sent = message if what == STEP else None
+            parts = change.partition, uid, change.change, destination, event_kind
+            sent = message if event_kind == STEP else None
             yield RouteRequested(
                 *(change.partition, change.trace, uid, blake3("\0".join(parts).encode()).hexdigest()[:32], rule_name),
                 destination=destination,
@@ -94,7 +98,7 @@ def step_requests(
                 first_receipt="",
                 last_receipt="",
                 at=now_us,
-                kind=what,
+                kind=event_kind,
                 requestor=source,
                 step_event=int(kind),
                 values_key=sent.values_key if sent else "",

@@ -37,7 +37,7 @@ logger = get_logger("routing")
 
 def step_rules(settings: Sequence[StepRuleSettings]) -> list[StepRule]:
     """The rules of `routing.steps`."""
-    return [StepRule(one.name, frozenset(one.sources), one.to, one.notify) for one in settings]
+    return [StepRule(rule.name, frozenset(rule.sources), rule.to, rule.notify) for rule in settings]
 
 
 async def followed(log: EventLog, follower: Follower, clock: Clock) -> None:
@@ -75,7 +75,7 @@ class StepRequests:
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then the whole batch comes again, and routes
         published already have the same names."""
-        read = [one.event for one in batch if isinstance(one.event, StepChange)]
+        read = [delivery.event for delivery in batch if isinstance(delivery.event, StepChange)]
         changes = [event for event in read if event.at >= self.since_us]
         if not changes:
             return
@@ -90,15 +90,15 @@ class StepRequests:
     async def _accepted(self, changes: Sequence[StepChange]) -> list[StepChange]:
         read = await read_values(self._objects, changes)
         verdicts = await self._orders.apply(read)
-        return [one for one in read if verdicts[one.change].accepted and not is_apart(one)]
+        return [change for change in read if verdicts[change.change].accepted and not is_apart(change)]
 
     async def _routes(self, change: StepChange) -> Sequence[Event]:
         now = self._clock.now_us()
         if not isinstance(change, StepMessage):
             return list(step_requests(change, StepEventType.DELETED, self._rules, now))
-        kept = await kept_apart(self._objects, change)
-        assert isinstance(kept, StepMessage)
-        return list(step_requests(kept, event_of(change), self._rules, now))
+        message = await kept_apart(self._objects, change)
+        assert isinstance(message, StepMessage)
+        return list(step_requests(message, event_of(change), self._rules, now))
 
 
 class SinceHandler(Protocol):

@@ -28,10 +28,10 @@ class ToldPatients:
         """The content for a route now; None if nothing is known of the patient any more, or an earlier release did not
         record who it is. Raises `DependencyUnavailable`."""
         try:
-            found = await read_whose(self._objects, route.values_key)
-            if found is None:
+            record = await read_whose(self._objects, route.values_key)
+            if record is None:
                 return None
-            patient, values = found
+            patient, values = record
             into = patient if route.kind == PATIENT_CORRECTION else identity_in(values)
         except (NotFound, NotUnderstood):
             return None
@@ -52,4 +52,4 @@ class ToldPatients:
 
 
 def _attributes(values: Values) -> dict[int, Any]:
-    return {int(name, 16): found for name, element in values.items() if (found := values_of(element))}
+    return {int(name, 16): texts for name, element in values.items() if (texts := values_of(element))}

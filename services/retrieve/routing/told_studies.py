@@ -59,7 +59,7 @@ class ToldStudies:
         answer = await self._orders.find(route.partition, question)
         if answer.outcome is OrderOutcome.AWAY:
             raise DependencyUnavailable("orders", "they cannot be asked just now")
-        values = {tag: [*some] for tag, some in answer.values.items()}
+        values = {tag: [*texts] for tag, texts in answer.values.items()}
         pairs = [(first(values, tag), first(study, tag)) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)]
         agrees = all(not of_order or not of_study or of_order == of_study for of_order, of_study in pairs)
         return values if agrees else {}

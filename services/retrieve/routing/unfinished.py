@@ -31,7 +31,7 @@ class MoveAsked:
 
 
 def begun(
-    asked: MoveAsked,
+    order: MoveAsked,
     conditions: Mapping[int, Condition],
     locations: Sequence[Location],
     names: Iterator[str],
@@ -49,10 +49,10 @@ def begun(
         studies.setdefault(location.study_instance_uid, []).append("" if receipt is None else receipt.id)
     return [
         RouteRequested(
-            *(DEFAULT_PARTITION, asked.trace, study, next(names), "", asked.destination, "", max(receipts), now_us),
+            *(DEFAULT_PARTITION, order.trace, study, next(names), "", order.destination, "", max(receipts), now_us),
             kind=MOVE,
-            requestor=asked.requestor,
-            message_id=asked.message_id,
+            requestor=order.requestor,
+            message_id=order.message_id,
             asked=len(receipts),
             series_instance_uids=series,
             sop_instance_uids=instances,
@@ -75,15 +75,15 @@ class UnfinishedMove:
     routes: Sequence[RouteRequested]
     locations: Sequence[Location]
     counters: Counters
-    _said: int = 0
+    _reported: int = 0
     _repeated: frozenset[tuple[str, str]] = frozenset()
     """Instances that are in two series of a study under one UID: one being taken says nothing about the other."""
     _taken: Counter[str] = field(default_factory=Counter)
     """By study."""
 
     def __post_init__(self) -> None:
-        found = Counter((one.study_instance_uid, one.sop_instance_uid) for one in self.locations)
-        self._repeated = frozenset(instance for instance, times in found.items() if times > 1)
+        counts = Counter((location.study_instance_uid, location.sop_instance_uid) for location in self.locations)
+        self._repeated = frozenset(instance for instance, times in counts.items() if times > 1)
 
     def progress(self, now_us: int, until: int, *, renewed: bool = False) -> list[Event]:
         """What was taken since the last call; if `renewed`, also that the move is under way, even if nothing was
@@ -119,16 +119,16 @@ class UnfinishedMove:
 
     def _since(self) -> dict[str, list[str]]:
         taken: dict[str, list[str]] = {}
-        for location in self.counters.taken[self._said :]:
+        for location in self.counters.taken[self._reported :]:
             if (location.study_instance_uid, location.sop_instance_uid) not in self._repeated:
                 taken.setdefault(location.study_instance_uid, []).append(location.sop_instance_uid)
             self._taken[location.study_instance_uid] += 1
-        self._said = len(self.counters.taken)
+        self._reported = len(self.counters.taken)
         return taken
 
     def _failed(self) -> Counter[str]:
         uids = set(self.counters.failed_uids)
-        return Counter(one.study_instance_uid for one in self.locations if one.sop_instance_uid in uids)
+        return Counter(location.study_instance_uid for location in self.locations if location.sop_instance_uid in uids)
 
     def _why(self, route: RouteRequested, failed: int) -> str:
         if not failed:
@@ -137,11 +137,11 @@ class UnfinishedMove:
 
 
 def _delayed(route: RouteRequested, now_us: int, again: int, why: str, *, tried: bool) -> RouteDelayed:
-    of = route.partition, route.trace, route.study_instance_uid, route.route
-    return RouteDelayed(*of, int(tried), why, now_us, again if tried else now_us)
+    identity = route.partition, route.trace, route.study_instance_uid, route.route
+    return RouteDelayed(*identity, int(tried), why, now_us, again if tried else now_us)
 
 
 def _ended(route: RouteRequested, now_us: int, taken: int, left: int, *, withdrawn: bool) -> RouteEnded:
-    of = route.partition, route.trace, route.study_instance_uid, route.route
+    identity = route.partition, route.trace, route.study_instance_uid, route.route
     outcome, why = (CANCELLED, "C-CANCEL") if withdrawn else (DELIVERED, "")
-    return RouteEnded(*of, outcome, taken, left, why, now_us, route.requestor if withdrawn else "")
+    return RouteEnded(*identity, outcome, taken, left, why, now_us, route.requestor if withdrawn else "")

@@ -60,13 +60,13 @@ def works_of(rules: Iterable[RouteRuleSettings] | Iterable[PrefetchRuleSettings]
     """The work of rules, by their names; without rules that we carry out ourselves."""
     works = {}
     for rule in rules:
-        asked = rule.workitem
-        if asked is not None:
+        request = rule.workitem
+        if request is not None:
             works[rule.name] = Work(
-                *(rule.name, asked.label or rule.name, asked.worklist_label or rule.name, rule.priority.upper()),
-                code_item(asked.code),
-                None if asked.station is None else code_item(asked.station),
-                asked.output,
+                *(rule.name, request.label or rule.name, request.worklist_label or rule.name, rule.priority.upper()),
+                code_item(request.code),
+                None if request.station is None else code_item(request.station),
+                request.output,
             )
     return works
 
@@ -108,7 +108,7 @@ def scheduled(work: Work, now_us: int) -> Values:
         TAGS["ScheduledStationNameCodeSequence"]: [] if work.station is None else [dict(work.station)],
     }
     if work.output:
-        made[TAGS["OutputDestinationSequence"]] = [_storage(one) for one in work.output]
+        made[TAGS["OutputDestinationSequence"]] = [_storage(destination) for destination in work.output]
     return made
 
 
@@ -126,12 +126,12 @@ def _request(study: Mapping[int, Any], uid: str) -> Values:
 def _inputs(uid: str, locations: Iterable[Location], ae_title: str, url: str) -> list[Values]:
     """An item for each series (PS3.3 table 10-3b, Referenced Instances and Access Macro)."""
     series: dict[str, list[Values]] = {}
-    for one in locations:
+    for location in locations:
         reference: Values = {
-            REFERENCED_SOP_CLASS_UID: [one.sop_class_uid],
-            REFERENCED_SOP_INSTANCE_UID: [one.sop_instance_uid],
+            REFERENCED_SOP_CLASS_UID: [location.sop_class_uid],
+            REFERENCED_SOP_INSTANCE_UID: [location.sop_instance_uid],
         }
-        series.setdefault(one.series_instance_uid, []).append(reference)
+        series.setdefault(location.series_instance_uid, []).append(reference)
     return [
         {
             TAGS["TypeOfInstances"]: ["DICOM"],

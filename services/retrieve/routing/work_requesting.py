@@ -45,7 +45,7 @@ class WorkRequests:
         with restricted(EVERYTHING):
             study = await known_study(self._index, partition, uid)
             query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((uid,))})
-            locations = [one async for page in self._index.locate(query) for one in page]
+            locations = [location async for page in self._index.locate(query) for location in page]
         if study is None or not locations:
             return []
         return [await self._event(work, completed, study.attributes, locations) for work in works]

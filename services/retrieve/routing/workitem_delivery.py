@@ -62,11 +62,15 @@ class WorkitemDelivery:
         if kind is EventType.STATE:
             readiness = [route.step_readiness] if route.step_readiness else []
             return {PROCEDURE_STEP_STATE: [route.step_state], READINESS: readiness}
-        said = await said_of(self._objects, route)
-        if said is None:
+        attributes = await said_of(self._objects, route)
+        if attributes is None:
             return None
-        told = {tag: said[tag] for tag in INFORMATION[kind] if said.get(tag)}
-        return {**told, REQUESTING_AE: [route.requestor[:16]]} if kind is EventType.CANCEL_REQUESTED else told
+        information = {tag: attributes[tag] for tag in INFORMATION[kind] if attributes.get(tag)}
+        return (
+            {**information, REQUESTING_AE: [route.requestor[:16]]}
+            if kind is EventType.CANCEL_REQUESTED
+            else information
+        )
 
     async def _report(self, route: RouteRequested, peer: Peer, information: Attributes) -> Command:
         # PS3.7 D.3.3.4: the association requestor is the SCU unless it negotiates otherwise; the peer is the SCU here.

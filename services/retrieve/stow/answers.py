@@ -59,25 +59,25 @@ def _words(status: int) -> str:
 def _statuses(body: bytes, sent: frozenset[str]) -> dict[str, int]:
     """Raises `NotUnderstood`."""
     try:
-        said = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         raise NotUnderstood("what it says is no DICOM JSON") from None
-    if isinstance(said, list) and len(said) == 1:
-        said = said[0]
-    if not isinstance(said, dict) or not {_FAILED, _REFERENCED, _OTHER_FAILURES}.intersection(said):
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]
+    if not isinstance(document, dict) or not {_FAILED, _REFERENCED, _OTHER_FAILURES}.intersection(document):
         raise NotUnderstood("what it says is no Store Instances Response")
-    found: dict[str, int] = {}
-    for item in _items(said, _REFERENCED):
+    statuses: dict[str, int] = {}
+    for item in _items(document, _REFERENCED):
         warning = _number(item, _WARNING)
-        found[_text(item)] = warning if is_warning(warning) else 0
-    for item in _items(said, _FAILED):
+        statuses[_text(item)] = warning if is_warning(warning) else 0
+    for item in _items(document, _FAILED):
         reason = _number(item, _FAILURE)
-        found[_text(item)] = PROCESSING_FAILURE if not reason or is_warning(reason) else reason
-    return {uid: status for uid, status in found.items() if uid in sent}
+        statuses[_text(item)] = PROCESSING_FAILURE if not reason or is_warning(reason) else reason
+    return {uid: status for uid, status in statuses.items() if uid in sent}
 
 
-def _items(said: Mapping[str, Any], tag: str) -> Iterator[Mapping[str, Any]]:
-    for item in _values(said, tag):
+def _items(document: Mapping[str, Any], tag: str) -> Iterator[Mapping[str, Any]]:
+    for item in _values(document, tag):
         if isinstance(item, dict):
             yield item
 

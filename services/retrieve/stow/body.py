@@ -23,7 +23,7 @@ class StowBody:
         # Without the transfer syntax, which the file meta information has: Orthanc refuses parts that state it here.
         self._heads = [part_head(boundary, {"Content-Type": _DICOM}, first=not place) for place in range(len(objects))]
         self._closing = closing(boundary)
-        self.length = sum(map(len, self._heads)) + sum(one.size for one in objects) + len(self._closing)
+        self.length = sum(map(len, self._heads)) + sum(part.size for part in objects) + len(self._closing)
         """In bytes."""
         self.broken: tuple[Location, GantryError] | None = None
         """The object that could not be read to its end, and why: then the request was cut off, and not taken."""
@@ -31,12 +31,12 @@ class StowBody:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The bytes. Raises `GantryError` if an object cannot be read, and sets `broken`."""
         buffer = memoryview(bytearray(_PIECE))
-        for head, one in zip(self._heads, self._objects, strict=True):
+        for head, part in zip(self._heads, self._objects, strict=True):
             yield head
-            left = one.size
+            left = part.size
             try:
                 # A source compares its digest when it is read to the end.
-                while count := await one.source.readinto([buffer]):
+                while count := await part.source.readinto([buffer]):
                     left -= count
                     if left < 0:
                         break
@@ -44,6 +44,6 @@ class StowBody:
                 if left:
                     raise Corrupt("it is not as long as the index says")
             except GantryError as error:
-                self.broken = one.location, error
+                self.broken = part.location, error
                 raise
         yield self._closing

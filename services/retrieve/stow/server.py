@@ -82,7 +82,7 @@ class _Attempt:
                 if not group:
                     continue
                 body = StowBody(group)
-                answer = await self._post(body, [self._uid(one.location) for one in group])
+                answer = await self._post(body, [self._uid(part.location) for part in group])
             alone = max(0, alone - 1)
             if body.broken is not None:
                 # The other objects of the request are sent again without it.
@@ -95,7 +95,7 @@ class _Attempt:
                 # Sent one by one, to find out which of them it refuses.
                 alone = len(group)
             else:
-                self._count([one.location for one in group], answer)
+                self._count([part.location for part in group], answer)
                 del left[: len(group)]
             await self.job.progressed()
         return self.words
@@ -112,17 +112,17 @@ class _Attempt:
             if group and (size + location.data_set_length > self.settings.max_request or uid in uids):
                 break
             try:
-                one = await self._opened(location, ahead=bool(group))
+                part = await self._opened(location, ahead=bool(group))
             except GantryError as error:
                 if group and isinstance(error, Unavailable):
                     break
                 self._unsent(location, error)
                 del left[len(group)]
                 continue
-            opened.push_async_callback(one.source.close)
-            group.append(one)
+            opened.push_async_callback(part.source.close)
+            group.append(part)
             uids.add(uid)
-            size += one.size
+            size += part.size
         return group
 
     async def _opened(self, location: Location, *, ahead: bool) -> Opened:
@@ -130,10 +130,10 @@ class _Attempt:
         client, through = f"{self.settings.name} {self.settings.host}", self.job.through
         if through is None:
             return await self.openings.part10(location, syntax, client, ahead=ahead)
-        found = await self.openings.data_set(location, syntax, client, ahead=ahead)
-        found = await through.deidentified(found, client, ahead=ahead)
+        part = await self.openings.data_set(location, syntax, client, ahead=ahead)
+        part = await through.deidentified(part, client, ahead=ahead)
         meta = file_meta(location.sop_class_uid, self._uid(location), syntax)
-        return replace(found, size=len(meta) + found.size, source=JoinedSource([BytesSource(meta), found.source]))
+        return replace(part, size=len(meta) + part.size, source=JoinedSource([BytesSource(meta), part.source]))
 
     async def _post(self, body: StowBody, uids: Iterable[str]) -> Answer:
         headers = {
@@ -147,8 +147,8 @@ class _Attempt:
                 asyncio.timeout(seconds),
                 self.session.post(self.url, data=body.pieces(), headers=headers, allow_redirects=False) as response,
             ):
-                said = await _read(response)
-                return answer_of(response.status, said, tuple(uids))
+                content = await _read(response)
+                return answer_of(response.status, content, tuple(uids))
         except TimeoutError:
             return Answer(away=f"has not answered after {seconds:.0f} s")
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError) as error:
@@ -187,12 +187,12 @@ def _note(counters: Counters, location: Location, error: GantryError) -> None:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The body. Raises `ValueError` where it is longer than any answer."""
-    said = bytearray()
+    content = bytearray()
     async for piece in response.content.iter_chunked(1 << 16):
-        said += piece
-        if len(said) > _LONGEST_ANSWER:
+        content += piece
+        if len(content) > _LONGEST_ANSWER:
             raise ValueError("its answer is too long")
-    return bytes(said)
+    return bytes(content)
 
 
 def _credentials(settings: WebDestinationSettings) -> tuple[dict[str, str], ssl.SSLContext | bool]:

@@ -83,6 +83,6 @@ class CatchingUp:
             except Exception as error:
                 # One line of the spool must not stop the others.
                 logger.error("shadow failed", error=error)
-                for entry in [one for one in line.entries.values() if one.is_ready][:1]:
+                for entry in [entry for entry in line.entries.values() if entry.is_ready][:1]:
                     entry.drop("fault")
                     self._recorder.given_up("fault", line.about.calling)

@@ -106,10 +106,10 @@ class SpooledSource:
             self._position += len(self._ahead)
         count = 0
         for buffer in buffers:
-            some = self._ahead[: len(buffer)]
-            buffer[: len(some)] = some
-            self._ahead = self._ahead[len(some) :]
-            count += len(some)
+            piece = self._ahead[: len(buffer)]
+            buffer[: len(piece)] = piece
+            self._ahead = self._ahead[len(piece) :]
+            count += len(piece)
         return count
 
     async def close(self) -> None:
@@ -154,7 +154,7 @@ def own_folder(folder: Path, owner: str) -> int:
 def take_over(folder: Path, kind: str, owner: str) -> Found:
     """What processes left that are no more, and whose names begin with `kind` as ours does: it is moved into our own
     folder. Raises `OSError`."""
-    found = Found()
+    leftovers = Found()
     for theirs in sorted(folder.iterdir()):
         if theirs.name == owner or not theirs.name.startswith(kind) or theirs.is_symlink() or not theirs.is_dir():
             continue
@@ -164,43 +164,43 @@ def take_over(folder: Path, kind: str, owner: str) -> Found:
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for line in sorted(one for one in theirs.iterdir() if one.name != _LOCK):
-                _move(line, folder / owner, found)
+            for line in sorted(path for path in theirs.iterdir() if path.name != _LOCK):
+                _move(line, folder / owner, leftovers)
             shutil.rmtree(theirs, ignore_errors=True)
-            found.owners.append(theirs.name.removeprefix(kind))
+            leftovers.owners.append(theirs.name.removeprefix(kind))
         except OSError:
             continue  # its process lives, or another one was faster
         finally:
             os.close(fd)
-    return found
+    return leftovers
 
 
-def _move(line: Path, own: Path, found: Found) -> None:
+def _move(line: Path, own: Path, leftovers: Found) -> None:
     try:
         about = About.from_json((line / _ABOUT).read_bytes())
     except (OSError, ValueError):
-        found.broken += sum(1 for _ in line.iterdir()) if line.is_dir() else 1
+        leftovers.broken += sum(1 for _ in line.iterdir()) if line.is_dir() else 1
         shutil.rmtree(line, ignore_errors=True)
         return
-    one = FoundLine(line.name, about)
+    leftover = FoundLine(line.name, about)
     for entry in sorted(os.scandir(line), key=lambda known: known.name):
         if entry.name == _ABOUT:
             continue
         stat = entry.stat(follow_symlinks=False)
         if not entry.name.isdigit() or len(entry.name) != 8 or not entry.is_file(follow_symlinks=False):
-            found.broken += 1
+            leftovers.broken += 1
             with suppress(OSError):
                 os.unlink(entry.path)
             continue
-        one.entries.append((int(entry.name), stat.st_size, stat.st_mtime_ns // 1000))
+        leftover.entries.append((int(entry.name), stat.st_size, stat.st_mtime_ns // 1000))
     os.rename(line, own / line.name)
-    found.lines.append(one)
+    leftovers.lines.append(leftover)
 
 
 def make_line(line: Path, about: About) -> None:
     """Make a line's folder, where it is not there yet. Raises `OSError`."""
-    told = line / _ABOUT
-    if told.exists():
+    path = line / _ABOUT
+    if path.exists():
         return
     line.mkdir(mode=0o700, exist_ok=True)
     part = line / (_ABOUT + _PART)
@@ -210,7 +210,7 @@ def make_line(line: Path, about: About) -> None:
         os.fdatasync(fd)
     finally:
         os.close(fd)
-    os.rename(part, told)
+    os.rename(part, path)
     _sync(line)
     _sync(line.parent)
 

@@ -218,23 +218,23 @@ class Spool:
         if not self.is_open:
             return None
         try:
-            found = await asyncio.to_thread(files.take_over, self._folder, self._kind, self._owner)
+            leftovers = await asyncio.to_thread(files.take_over, self._folder, self._kind, self._owner)
         except OSError as error:
             if self._seldom.times(("take over", str(error.errno)), self._clock.monotonic()):
                 logger.error("the spool of other processes cannot be read", error=error)
             return None
-        for one in found.lines:
-            line = Line(self, one.name, one.about)
+        for leftover in leftovers.lines:
+            line = Line(self, leftover.name, leftover.about)
             line.live = line.open = False
-            for number, size, at in one.entries:
+            for number, size, at in leftover.entries:
                 entry = line.entries[number] = Entry(line, number, max(size, LEAST_CHARGE), at)
                 entry.is_ready = True
                 self.used += entry.size
                 self.objects += 1
-            self.lines[one.name] = line
+            self.lines[leftover.name] = line
             self.tell(line)
             self._tidy(line)
-        return found
+        return leftovers
 
     def tell(self, line: Line) -> None:
         """There may be something of the line to send."""
@@ -266,19 +266,19 @@ class Spool:
 
     async def look(self, before: int) -> list[Entry]:
         """What was put there before (microseconds since the epoch), and is dropped now; the age of the rest."""
-        found: list[Entry] = []
+        entries: list[Entry] = []
         oldest = 0
         for number, line in enumerate(list(self.lines.values())):
             if number % _AT_A_TIME == _AT_A_TIME - 1:
                 await self._clock.sleep(0)
             while not line.live and (first := line.head()) is not None and first.at < before:
                 self.drop(first, "expired")
-                found.append(first)
+                entries.append(first)
             left = next(iter(line.entries.values()), None)
             if left is not None:
                 oldest = min(oldest or left.at, left.at)
         self.oldest = oldest
-        return found
+        return entries
 
     def tick(self) -> None:
         """Tell the metrics how it is."""
@@ -363,7 +363,7 @@ class Spool:
 
     def ended(self, line: Line) -> list[Entry]:
         """See `Line.end`. What is only on its way to the disk is not unfinished."""
-        unfinished = [one for one in line.entries.values() if not one.is_ready and not one.is_finished]
+        unfinished = [entry for entry in line.entries.values() if not entry.is_ready and not entry.is_finished]
         for entry in unfinished:
             self.drop(entry, "unanswered")
         self._tidy(line)
@@ -473,7 +473,7 @@ class Spool:
 
 def _done(steps: list[_Step]) -> list[OSError | None]:
     """What became of each."""
-    found: list[OSError | None] = []
+    errors: list[OSError | None] = []
     failed: dict[int, OSError] = {}
     for step in steps:
         error = None if step.always else failed.get(id(step.entry))
@@ -482,8 +482,8 @@ def _done(steps: list[_Step]) -> list[OSError | None]:
                 step.work()
             except OSError as raised:
                 error = failed[id(step.entry)] = raised
-        found.append(error)
-    return found
+        errors.append(error)
+    return errors
 
 
 def _close_lock(opening: asyncio.Future[int]) -> None:

@@ -94,7 +94,7 @@ class Stores:
         await association.release()
 
     async def _heads(self, line: Line) -> list[tuple[Entry, Command, StoredHead]]:
-        found = []
+        heads = []
         for entry in list(line.entries.values())[:_AT_ONCE]:
             if not entry.is_ready:
                 break
@@ -108,8 +108,8 @@ class Stores:
                 entry.drop(HALF_WRITTEN)
                 self._recorder.given_up(HALF_WRITTEN, line.about.calling, STORE)
                 continue
-            found.append((entry, command, head))
-        return found
+            heads.append((entry, command, head))
+        return heads
 
     async def _opened(self, line: Line, contexts: Sequence[tuple[str, tuple[str, ...]]]) -> Association:
         about = line.about
@@ -121,7 +121,7 @@ class Stores:
             self._recorder.reached(True)
             if error.retryable or line.failures + 1 < MOST_TRIES:
                 raise Away(str(error), everywhere=False) from error
-            for entry in [one for one in line.entries.values() if one.is_ready]:
+            for entry in [entry for entry in line.entries.values() if entry.is_ready]:
                 entry.drop("rejected")
                 self._recorder.given_up("rejected", about.calling, str(error))
             raise Away(str(error), everywhere=False) from error
