@@ -6,7 +6,7 @@ _UNITS = ("kB", "MB", "GB", "TB")
 
 
 def counted(number: int, singular: str, many: str = "") -> str:
-    """`1 study`, `2 studies`; `many` is `one` with an s where it is not given."""
+    """`1 study`, `2 studies`; `many` is `singular` with an s where it is not given."""
     return f"{number} {singular if number == 1 else many or singular + 's'}"
 
 

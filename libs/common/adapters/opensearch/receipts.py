@@ -45,7 +45,7 @@ class Receipts:
     async def known(
         self, entries: Iterable[InstanceEntry], results: Mapping[str, SearchResult]
     ) -> dict[str, list[Side]]:
-        """The receipts of `entries`, by instance (id), that are known but not in the documents `found`."""
+        """The receipts of `entries`, by instance (id), that are known but not in the documents `results`."""
         instances: dict[str, str] = {}
         for entry in entries:
             instance = instance_id(entry.partition, key_of(entry))
