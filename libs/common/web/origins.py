@@ -17,7 +17,7 @@ class OriginCheck(Protocol):
     """Decides whether a proxy may name a client."""
 
     def check_request(self, method: str, target: str, forwarded: str, proof: str, own_address: tuple[str, int]) -> None:
-        """`forwarded` is X-Forwarded-For, `proof` the header `PROOF`, `own_address` the address that the request came to.
+        """`forwarded` is X-Forwarded-For, `proof` the header `PROOF`, `own_address` the address the request came to.
         Raises `OriginRefused`."""
 
 

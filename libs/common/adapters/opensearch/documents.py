@@ -162,8 +162,8 @@ def is_lost(receipts: Source) -> bool:
 
 def readable_place(rows: Iterable[Hit], receipts: Source) -> Source:
     """Where the current bytes of an instance are to be read: from their earliest receipt that is not lost; from the
-    earliest of all if all are; nowhere if none is left. `rows` are the receipts to choose from, `receipts` are the instance's
-    `receipts`."""
+    earliest of all if all are; nowhere if none is left. `rows` are the receipts to choose from, `receipts` the
+    instance's."""
     if not receipts["near"]:
         return {}
     current = min(receipts["near"])
