@@ -160,8 +160,8 @@ class Access:
     def check_origin(
         self, peer: str, headers: Mapping[str, str], method: str, target: str, own_address: tuple[str, int]
     ) -> None:
-        """Check, before X-Forwarded-For is believed, that `peer` may name a caller. Raises `HttpProblem` 400. `own_address`
-        is the address that the request came to, `target` its target as sent."""
+        """Check, before X-Forwarded-For is believed, that `peer` may name a caller. Raises `HttpProblem` 400.
+        `own_address` is the address that the request came to, `target` its target as sent."""
         forwarded = headers.get("X-Forwarded-For", "")
         if self._origins is None or not forwarded or not self._is_trusted(address_of(peer)):
             return
