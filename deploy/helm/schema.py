@@ -94,12 +94,12 @@ def _plain(node: Any) -> Any:
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _plain(value) for key, value in node.items() if key not in ("default", "title", "unit", "format")}
+    schema = {key: _plain(value) for key, value in node.items() if key not in ("default", "title", "unit", "format")}
     if isinstance(node.get("properties"), dict):  # names of settings, not words of the schema
-        kept["properties"] = {name: _plain(value) for name, value in node["properties"].items()}
-    if kept.get("description") == "":
-        del kept["description"]
-    return kept
+        schema["properties"] = {name: _plain(value) for name, value in node["properties"].items()}
+    if schema.get("description") == "":
+        del schema["description"]
+    return schema
 
 
 def _role() -> Schema:
@@ -123,20 +123,20 @@ def _role() -> Schema:
 
 def _source(*, roles: bool = False) -> Schema:
     """Where a file is from."""
-    who: Schema = {"roles": {"type": "array", "items": choice(*ROLES)}} if roles else {}
-    return {**section(secret=TEXT, configMap=TEXT, key=TEXT, **who), "required": ["key"]}
+    roles_field: Schema = {"roles": {"type": "array", "items": choice(*ROLES)}} if roles else {}
+    return {**section(secret=TEXT, configMap=TEXT, key=TEXT, **roles_field), "required": ["key"]}
 
 
 def _files() -> list[str]:
     """Settings that are a file's path, those that the chart sets itself excepted."""
     sections = {name: field.default for name, field in Settings.model_fields.items()}
-    found = []
+    settings = []
     for name, default in sections.items():
         for setting, field in getattr(type(default), "model_fields", {}).items():
             unit = (field.json_schema_extra or {}).get("unit", "")
             if unit.endswith("file") and name not in OWN_SECRETS and f"{name}.{setting}" not in OWN_SECRETS:
-                found.append(f"{name}.{setting}")
-    return found
+                settings.append(f"{name}.{setting}")
+    return settings
 
 
 def _chart() -> Schema:

@@ -14,9 +14,9 @@ root = Path(__file__).resolve().parents[2]
 
 def name_of(requirement: str) -> str:
     """The normalised name of a package in a requirement."""
-    found = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert found is not None, requirement
-    return re.sub(r"[-_.]+", "-", found[0]).lower()
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match is not None, requirement
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
 
 
 def main() -> None:

@@ -313,12 +313,16 @@ ALERTS = (
 def whole() -> dict[str, Any]:
     """The file, as values."""
     recorded = [
-        {"record": f"gantry:slo_errors:ratio_rate{window}", "labels": {"slo": it.name}, "expr": _over(it, window)}
-        for it in OBJECTIVES
+        {
+            "record": f"gantry:slo_errors:ratio_rate{window}",
+            "labels": {"slo": objective.name},
+            "expr": _over(objective, window),
+        }
+        for objective in OBJECTIVES
         for window in _WINDOWS
     ]
-    burning = [_burning(it, *burn) for it in OBJECTIVES for burn in _BURNS]
-    alerts = [_rule(it.name, it.severity, it.expression, it.lasting, it.summary) for it in ALERTS]
+    burning = [_burning(objective, *burn) for objective in OBJECTIVES for burn in _BURNS]
+    alerts = [_rule(alert.name, alert.severity, alert.expression, alert.lasting, alert.summary) for alert in ALERTS]
     return {
         "groups": [
             {"name": "gantry-slo", "rules": recorded},

@@ -98,14 +98,14 @@ def _of_archive(command: Callable[..., None]) -> Callable[..., None]:
     """With `api`, the archive that --url names, or None."""
 
     @wraps(command)
-    def asking(*given: Any, url: str | None, token_file: Path | None, ca: str | None, **options: Any) -> None:
+    def asking(*arguments: Any, url: str | None, token_file: Path | None, ca: str | None, **options: Any) -> None:
         api = None
         if url is not None:
             with _refusals():
                 api = PeersApi(url, token_file, ca, options["timeout"] or _TIMEOUT)
         else:
             _require_url(token_file=token_file, tls_ca=ca, **options)
-        command(*given, api=api, **options)
+        command(*arguments, api=api, **options)
 
     for option in reversed(_URL_OPTIONS):
         asking = option(asking)
@@ -165,7 +165,7 @@ def list_peers(
         if api is None:
             listed = [(_all_fields(peer), _row(peer, "file")) for peer in machine.policy.peers.values()]
         else:
-            listed = [_told(one) for one in api.listed()]
+            listed = [_told(peer) for peer in api.listed()]
     if as_json:
         for fields, _ in listed:
             print_json(fields)
@@ -286,9 +286,9 @@ def remove(
             click.echo(f"{ae_title} removed from {machine.file}")
             return
         _, etag = _of_api(api, ae_title, version)
-        told = api.remove(ae_title, etag, reason).body
+        answer = api.remove(ae_title, etag, reason).body
         click.echo(f"{ae_title} removed from the archive at {api.url}")
-        if told.get("in_file"):
+        if answer.get("in_file"):
             click.echo("its policy file still names it: that entry is in force")
 
 
@@ -307,9 +307,9 @@ def test(
     archive calls it; whom it admits is what `list` shows."""
     with _refusals():
         if api is not None:
-            told = api.echo(ae_title).body
-            ok, words = bool(told.get("ok")), told.get("why") or "C-ECHO: success"
-            host = printable(str(told.get("called_from", "")))
+            answer = api.echo(ae_title).body
+            ok, words = bool(answer.get("ok")), answer.get("why") or "C-ECHO: success"
+            host = printable(str(answer.get("called_from", "")))
             click.echo(f"{'ok' if ok else 'FAILED':<7} archive → {ae_title}: {printable(str(words))} (from {host})")
             sys.exit(0 if ok else EXIT_FAILED)
         settings, policy = machine.settings, machine.policy
@@ -331,26 +331,26 @@ def _known(machine: PolicyOfMachine, ae_title: str) -> KnownPeer:
 
 def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any], str]:
     """The entry that the API added, and the entity tag that a change of it needs."""
-    told = api.one(ae_title)
-    if not told.etag:
+    answer = api.one(ae_title)
+    if not answer.etag:
         raise RefusedByArchive(409, "the archive's policy file names this peer, and prevails: change it there")
-    of_api = told.body.get("hidden") or told.body
-    return of_api["entry"], f'"{version}"' if version else told.etag
+    of_api = answer.body.get("hidden") or answer.body
+    return of_api["entry"], f'"{version}"' if version else answer.etag
 
 
-def _told(told: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _told(answer: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What an archive says of a peer, as all of its fields, and as a row. A newer one may have fields that
     are not known here, and an older process of a newer one such peers: they are shown as they came."""
     beside: dict[str, Any] = {
-        name: told[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in told
+        name: answer[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in answer
     }
-    source, entry = str(told.get("source", "")), told.get("entry")
+    source, entry = str(answer.get("source", "")), answer.get("entry")
     try:
         peer = peer_from(entry)
     except ConfigError as error:
-        words = f"{source}; not understood: {told.get('why_not') or error.reason}"
-        fields: dict[str, Any] = dict(entry) if isinstance(entry, dict) else {"ae_title": told.get("ae_title")}
-        return {**fields, **beside}, [str(told.get("ae_title")), "", "", "", "", "", "", words]
+        words = f"{source}; not understood: {answer.get('why_not') or error.reason}"
+        fields: dict[str, Any] = dict(entry) if isinstance(entry, dict) else {"ae_title": answer.get("ae_title")}
+        return {**fields, **beside}, [str(answer.get("ae_title")), "", "", "", "", "", "", words]
     return {**_all_fields(peer), **beside}, _row(peer, source)
 
 

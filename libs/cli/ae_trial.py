@@ -62,7 +62,7 @@ def _addresses(peer: KnownPeer) -> list[str]:
     if peer.host is None:
         return [str(peer.addresses[0].network_address)]
     try:
-        found = socket.getaddrinfo(peer.host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(peer.host, None, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    return sorted({str(entry[4][0]) for entry in found})
+    return sorted({str(entry[4][0]) for entry in entries})

@@ -21,10 +21,10 @@ def as_da(text: str, today: date) -> str:
     if last is not None:
         days = int(last[1]) * (7 if last[2].lower() == "w" else 1)
         return f"{today - timedelta(days=days):%Y%m%d}-"
-    found = _RANGE.fullmatch(text)
-    if found is None or not (found[1] or found[3]) or (found[1] and found[3] and not found[2]):
+    match = _RANGE.fullmatch(text)
+    if match is None or not (match[1] or match[3]) or (match[1] and match[3] and not match[2]):
         raise ValueError(f"{text!r} is not a date: 20240131, 2024-01-31, today, yesterday, -7d, or FROM-UNTIL")
-    first, dash, second = (_day(part, today) if part and part != "-" else part or "" for part in found.groups())
+    first, dash, second = (_day(part, today) if part and part != "-" else part or "" for part in match.groups())
     return f"{first}{dash}{second}"
 
 

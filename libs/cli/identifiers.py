@@ -129,7 +129,7 @@ def keyword_named(name: str) -> str:
 def _did_you_mean(name: str) -> str:
     known = {keyword.lower(): keyword for keyword in keyword_dict}
     close = get_close_matches(name.lower(), known, n=2, cutoff=0.75)
-    return f": did you mean {' or '.join(known[one] for one in close)}?" if close else ""
+    return f": did you mean {' or '.join(known[keyword] for keyword in close)}?" if close else ""
 
 
 def _today() -> date:

@@ -22,10 +22,10 @@ _ROLES = click.Choice([role.value for role in CallerRole])
 def passcode(name: str, roles: tuple[str, ...]) -> None:
     """Ask for a passcode, or read it from standard input, and write the line of the user to standard output."""
     if sys.stdin.isatty():
-        given = click.prompt("passcode", hide_input=True, confirmation_prompt=True, err=True)
+        passcode_text = click.prompt("passcode", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        given = sys.stdin.readline().rstrip("\r\n")
-    secret = given.encode()
+        passcode_text = sys.stdin.readline().rstrip("\r\n")
+    secret = passcode_text.encode()
     if not _SHORTEST <= len(secret) <= LONGEST_PASSCODE:
         raise click.ClickException(f"a passcode has {_SHORTEST} to {LONGEST_PASSCODE} bytes")
     line = line_of(name, secret, token_bytes(16), map(CallerRole, roles))

@@ -40,15 +40,15 @@ def fields_given(address: str | None, options: Mapping[str, Any], assignments: S
     """All that was given, by the names of fields; what was not is left out. `options` have None, or nothing in them,
     where they were not given. Raises `ConfigError`."""
     fields = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-    given = {name: value for name, value in fields.items() if value is not None and value != []}
+    values = {name: value for name, value in fields.items() if value is not None and value != []}
     if address is not None:
         host, port = host_and_port(address)
-        _once(given, "host", host)
+        _once(values, "host", host)
         if port is not None:
-            _once(given, "port", port)
+            _once(values, "port", port)
     for name, value in set_fields(assignments).items():
-        _once(given, name, value)
-    return given
+        _once(values, name, value)
+    return values
 
 
 def changed(entry: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def changed(entry: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in {**entry, **fields}.items() if value is not None}
 
 
-def _once(given: dict[str, Any], name: str, value: Any) -> None:
-    if name in given:
+def _once(options: dict[str, Any], name: str, value: Any) -> None:
+    if name in options:
         raise ConfigError("options", None, f"{name} is given twice")
-    given[name] = value
+    options[name] = value

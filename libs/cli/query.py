@@ -52,27 +52,27 @@ async def ask(
 ) -> FindResult:
     """C-FIND. Beyond `limit` matches the peer is asked to stop (C-CANCEL)."""
     context = scu.need_context(association, root)
-    found = FindResult()
+    outcome = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
         comment = response.comment
         if not is_pending(response.status):
-            found.status, found.comment = response.status, comment
-            return found
+            outcome.status, outcome.comment = response.status, comment
+            return outcome
         if response.status == PENDING_WARNING:
-            found.ignored, found.warning = True, found.warning or comment
-        if limit is None or len(found.matches) < limit:
-            found.matches.append(decode(data, context))
-            if len(found.matches) == limit:
+            outcome.ignored, outcome.warning = True, outcome.warning or comment
+        if limit is None or len(outcome.matches) < limit:
+            outcome.matches.append(decode(data, context))
+            if len(outcome.matches) == limit:
                 await association.cancel(context.id, response.responds_to)
-    return found
+    return outcome
 
 
 async def find_all(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
 ) -> tuple[list[Dataset], int, str]:
     """Matches, the final status and its error comment."""
-    found = await ask(association, root, query, timeout=timeout, limit=limit)
-    return found.matches, found.status, found.comment
+    outcome = await ask(association, root, query, timeout=timeout, limit=limit)
+    return outcome.matches, outcome.status, outcome.comment
 
 
 def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
@@ -120,41 +120,41 @@ async def find(
     """
     level = level.upper()
     root = root_for(level, patient_root, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
-    given = [keyword_of(key) for key in keys]
-    query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in given), *keys])
+    keywords = [keyword_of(key) for key in keys]
+    query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in keywords), *keys])
     offered = bytes(name in extended for name in _EXTENDED)
     async with connect(peer, [(root, BOTH)], extended=[(root, offered)] if extended else ()) as association:
         agreed = scu.need_context(association, root).extended
         for number, name in enumerate(_EXTENDED):
             if name in extended and agreed[number : number + 1] != b"\1":
                 click.echo(f"gantry: the archive does not do {name} matching; the answer is without it", err=True)
-        found = await ask(association, root, query, timeout=timeout, limit=limit)
+        outcome = await ask(association, root, query, timeout=timeout, limit=limit)
     columns = [element.keyword for element in query if element.keyword not in _NOT_SHOWN]
     if as_json:
-        for match in found.matches:
+        for match in outcome.matches:
             print_json(match.to_json_dict())
     elif as_csv:
-        print_csv(columns, [[text(match, column) for column in columns] for match in found.matches])
+        print_csv(columns, [[text(match, column) for column in columns] for match in outcome.matches])
     else:
         if not wide:
-            columns = [column for column in columns if column in FEW_COLUMNS[level] or column in given]
-        if found.matches:
-            print_columns(columns, [[shown(match, column) for column in columns] for match in found.matches])
-        click.echo(f"{len(found.matches)} match{'' if len(found.matches) == 1 else 'es'}")
-    return _conclude(found, level, given)
+            columns = [column for column in columns if column in FEW_COLUMNS[level] or column in keywords]
+        if outcome.matches:
+            print_columns(columns, [[shown(match, column) for column in columns] for match in outcome.matches])
+        click.echo(f"{len(outcome.matches)} match{'' if len(outcome.matches) == 1 else 'es'}")
+    return _conclude(outcome, level, keywords)
 
 
-def _conclude(found: FindResult, level: str, given: Sequence[str]) -> int:
+def _conclude(outcome: FindResult, level: str, keywords: Sequence[str]) -> int:
     """Print deviations from the request on standard error. Returns the exit code."""
-    if found.ignored:
-        names = ", ".join(found.ignored_keys(given)) or "some optional keys"
-        comment = f": {found.warning}" if found.warning else ""
+    if outcome.ignored:
+        names = ", ".join(outcome.ignored_keys(keywords)) or "some optional keys"
+        comment = f": {outcome.warning}" if outcome.warning else ""
         click.echo(f"gantry: the archive ignored {names} ({status_words(PENDING_WARNING)}){comment}", err=True)
-    if found.status in (SUCCESS, CANCELLED):
+    if outcome.status in (SUCCESS, CANCELLED):
         return 0
-    said = f"{status_words(found.status)}: {found.comment}" if found.comment else status_words(found.status)
-    click.echo(f"gantry: the archive answered {said}", err=True)
-    if level in ("SERIES", "IMAGE") and "single value" in found.comment:
+    line = f"{status_words(outcome.status)}: {outcome.comment}" if outcome.comment else status_words(outcome.status)
+    click.echo(f"gantry: the archive answered {line}", err=True)
+    if level in ("SERIES", "IMAGE") and "single value" in outcome.comment:
         click.echo("gantry: -x relational asks for this level without naming those above it", err=True)
     return EXIT_FAILED
 

@@ -59,7 +59,7 @@ def _tell(command: Command | None, as_json: bool, keys: Sequence[str], absent: S
     if as_json:
         print_json({"status": f"{status:04X}", **counts})
     else:
-        click.echo(f"{status_words(status)}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        click.echo(f"{status_words(status)}: " + ", ".join(f"{n} {category}" for category, n in counts.items()))
     if status and comment:
         click.echo(f"gantry: {comment}", err=True)
     if not status and not any(counts.values()):
@@ -74,16 +74,16 @@ async def _absent(peer: Peer, level: str, keys: Sequence[str], root: str, timeou
     """Of several UIDs to retrieve (`root` is a model to search), those that the archive does not have; none where it
     does not say. The counts of a retrieval are of what is there alone (PS3.4 C.4.3.1.4)."""
     keyword = _UNIQUE_KEYS[level]
-    asked = identifier(level, keys).get(keyword)
-    if not isinstance(asked, MultiValue):
+    values = identifier(level, keys).get(keyword)
+    if not isinstance(values, MultiValue):
         return []
     try:
         async with connect(peer, [(root, BOTH)]) as association:
             matches, status, _ = await find_all(association, root, identifier(level, keys), timeout=timeout)
     except PeerError:
         return []
-    there = {str(match.get(keyword, "")) for match in matches}
-    return [] if status else [f"{keyword}={uid}" for uid in asked if uid not in there]
+    uids = {str(match.get(keyword, "")) for match in matches}
+    return [] if status else [f"{keyword}={uid}" for uid in values if uid not in uids]
 
 
 _selects = (
@@ -182,7 +182,7 @@ class _FileSink:
 async def classes_of(peer: Peer, level: str, keys: Sequence[str], timeout: float) -> list[str]:
     """The SOP classes of the objects to retrieve, from SOP Classes in Study or the instances themselves; empty if the
     archive does not report them."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     root = root_for(level, level == "PATIENT", PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
     if level in ("PATIENT", "STUDY"):
         query = identifier("STUDY", [*keys, "SOPClassesInStudy"] + ([] if _names(keys) else ["StudyInstanceUID"]))
@@ -195,8 +195,8 @@ async def classes_of(peer: Peer, level: str, keys: Sequence[str], timeout: float
         return []
     for match in matches:
         value = match.get("SOPClassesInStudy") or match.get("SOPClassUID") or []
-        found.update([value] if isinstance(value, str) else value)
-    return [uid for uid, _ in found.most_common() if uid]
+        counts.update([value] if isinstance(value, str) else value)
+    return [uid for uid, _ in counts.most_common() if uid]
 
 
 def _names(keys: Sequence[str]) -> bool:

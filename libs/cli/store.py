@@ -63,15 +63,15 @@ class Sent:
 
 def _batches(files: Sequence[DicomFile]) -> list[list[DicomFile]]:
     """The files in order, cut where an association would need more than 128 presentation contexts."""
-    found: list[list[DicomFile]] = [[]]
+    batches: list[list[DicomFile]] = [[]]
     contexts: set[tuple[str, str]] = set()
     for file in files:
         contexts.add((file.sop_class_uid, file.transfer_syntax_uid))
         if len(contexts) > _MAX_CONTEXTS:
             contexts = {(file.sop_class_uid, file.transfer_syntax_uid)}
-            found.append([])
-        found[-1].append(file)
-    return [batch for batch in found if batch]
+            batches.append([])
+        batches[-1].append(file)
+    return [batch for batch in batches if batch]
 
 
 async def send_files(

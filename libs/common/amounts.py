@@ -5,9 +5,9 @@ from __future__ import annotations
 _UNITS = ("kB", "MB", "GB", "TB")
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 study`, `2 studies`; `many` is `one` with an s where it is not given."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def counted(number: int, singular: str, many: str = "") -> str:
+    """`1 study`, `2 studies`; `many` is `singular` with an s where it is not given."""
+    return f"{number} {singular if number == 1 else many or singular + 's'}"
 
 
 def in_bytes(size: int) -> str:

@@ -53,12 +53,12 @@ class Shown:
 
     def take(self, took: list[Took], now: float) -> None:
         """Count a round."""
-        for one in took:
-            if one.why:
-                self._failures.labels(one.step).inc()
+        for result in took:
+            if result.why:
+                self._failures.labels(result.step).inc()
             else:
-                self._seconds.labels(one.step).observe(one.seconds)
-        failed = any(one.why for one in took)
+                self._seconds.labels(result.step).observe(result.seconds)
+        failed = any(result.why for result in took)
         self._rounds.labels("failed" if failed else "ok").inc()
         if not failed:
             self._succeeded.set(now)
@@ -130,8 +130,8 @@ async def canary(
         while True:
             begun = clock.monotonic()
             now = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone()
-            one = Round(peer, clock, timeout, deadline, steps, peer.calling_ae_title, received, web)
-            took = await one.run(phantom(name, now))
+            attempt = Round(peer, clock, timeout, deadline, steps, peer.calling_ae_title, received, web)
+            took = await attempt.run(phantom(name, now))
             shown.take(took, clock.now_us() / 1e6)
             _say(took, now, as_json, table=every is None)
             done, failed = done + 1, failed + any(step.why for step in took)
@@ -142,11 +142,11 @@ async def canary(
 
 def _say(took: list[Took], now: datetime, as_json: bool, *, table: bool) -> None:
     if as_json:
-        steps = {one.step: round(one.seconds, 4) for one in took if not one.why}
-        failed = {one.step: one.why for one in took if one.why}
+        steps = {result.step: round(result.seconds, 4) for result in took if not result.why}
+        failed = {result.step: result.why for result in took if result.why}
         print_json({"at": now.isoformat(timespec="seconds"), "seconds": steps, "failed": failed})
     elif table:
         print_table(("step", "ms", "result"), [(o.step, f"{o.seconds * 1000:.0f}", o.why or "ok") for o in took])
     else:
-        told = ", ".join(f"{o.step} failed: {o.why}" if o.why else f"{o.step} {o.seconds * 1000:.0f} ms" for o in took)
-        click.echo(f"{now:%Y-%m-%d %H:%M:%S} {told}", err=any(o.why for o in took))
+        line = ", ".join(f"{o.step} failed: {o.why}" if o.why else f"{o.step} {o.seconds * 1000:.0f} ms" for o in took)
+        click.echo(f"{now:%Y-%m-%d %H:%M:%S} {line}", err=any(o.why for o in took))

@@ -47,8 +47,8 @@ class _OneCaller:
 async def listening(host: str, port: int, caller: str) -> AsyncIterator[Path]:
     """The folder into which comes what `caller` sends, one file for each image. Raises `OSError`."""
     with TemporaryDirectory(prefix="gantry-canary-") as name:
-        one = _OneCaller(caller)
-        server = Server([FolderService(Path(name), [SECONDARY_CAPTURE])], one, one)
+        admission = _OneCaller(caller)
+        server = Server([FolderService(Path(name), [SECONDARY_CAPTURE])], admission, admission)
         await server.start(host, port)
         try:
             yield Path(name)

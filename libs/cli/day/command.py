@@ -19,12 +19,12 @@ _WHAT = ("association", "store", "study sent", "find", "study fetched")
 def _hours(_: click.Context, __: click.Parameter, value: str) -> tuple[float, float]:
     first, _dash, last = value.partition("-")
     try:
-        found = float(first), float(last)
+        hours = float(first), float(last)
     except ValueError:
-        found = 0.0, 0.0
-    if not 0 <= found[0] < found[1] <= 24:
+        hours = 0.0, 0.0
+    if not 0 <= hours[0] < hours[1] <= 24:
         raise click.BadParameter(f"{value!r} are not hours of a day: 0-24, 8-12")
-    return found
+    return hours
 
 
 @click.command()
@@ -73,8 +73,8 @@ async def bench(
     if not planned:
         click.echo("gantry: no study comes in these hours: more --studies, or more --hours", err=True)
         return EXIT_FAILED
-    size = sum(one.images * one.modality.image_bytes for one in planned)
-    count = sum(one.images for one in planned)
+    size = sum(study.images * study.modality.image_bytes for study in planned)
+    count = sum(study.images for study in planned)
     if not as_json:
         words = f"{len(planned)} studies, {count} images, {size / 1e9:.2f} GB"
         click.echo(f"{words} in {(hours[1] - hours[0]) * 3600 / speed:.0f} s, if the archive takes it", err=True)
@@ -88,13 +88,14 @@ async def bench(
 
 def _tell(result: Result, studies: int, seconds: float, as_json: bool) -> None:
     rows = {
-        what: (len(taken), *percentiles(taken, 50, 95, 99, 100))
-        for what in _WHAT
-        if (taken := result.seconds.get(what))
+        operation: (len(taken), *percentiles(taken, 50, 95, 99, 100))
+        for operation in _WHAT
+        if (taken := result.seconds.get(operation))
     }
     if as_json:
         measured = {
-            what: dict(zip(("count", "p50", "p95", "p99", "max"), row, strict=True)) for what, row in rows.items()
+            operation: dict(zip(("count", "p50", "p95", "p99", "max"), row, strict=True))
+            for operation, row in rows.items()
         }
         print_json(
             {
@@ -113,7 +114,7 @@ def _tell(result: Result, studies: int, seconds: float, as_json: bool) -> None:
         return
     print_table(
         ("ms", "count", "50 %", "95 %", "99 %", "longest"),
-        [(what, str(row[0]), *(f"{value * 1000:.1f}" for value in row[1:])) for what, row in rows.items()],
+        [(operation, str(row[0]), *(f"{value * 1000:.1f}" for value in row[1:])) for operation, row in rows.items()],
     )
     click.echo(
         f"{studies} studies in {seconds:.1f} s; sent {result.sent} images, {result.sent_bytes / 1e6:.0f} MB "

@@ -41,13 +41,13 @@ class ImageSource:
             at = 0
             while self._left and at < len(buffer):
                 part = self._left[0]
-                some = min(len(part), len(buffer) - at)
-                buffer[at : at + some] = part[:some]
-                at += some
-                if some == len(part):
+                length = min(len(part), len(buffer) - at)
+                buffer[at : at + length] = part[:length]
+                at += length
+                if length == len(part):
                     self._left.pop(0)
                 else:
-                    self._left[0] = part[some:]
+                    self._left[0] = part[length:]
             count += at
         return count
 

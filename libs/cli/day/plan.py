@@ -66,7 +66,7 @@ class PlannedStudy:
 
     @property
     def images(self) -> int:
-        return sum(one.images for one in self.series)
+        return sum(series.images for series in self.series)
 
 
 def day(
@@ -79,24 +79,24 @@ def day(
     for _ in range(studies):
         hour = random.choices(range(24), HOURLY)[0]
         at = (hour + random.random()) * 3600
-        modality = random.choices(MIX, [one.share for one in MIX])[0]
+        modality = random.choices(MIX, [row.share for row in MIX])[0]
         series = _series(random, modality, most_images)
         # Half of the patients come again: these have priors.
         patient = random.randrange(max(1, studies * 3 // 4))
         after = tuple(60 + random.expovariate(1 / 1800) for _ in range(_poisson(random, looks)))
         planned.append(PlannedStudy(at, modality, series, patient, after))
     first, last = hours[0] * 3600, hours[1] * 3600
-    return sorted((one for one in planned if first <= one.at < last), key=lambda one: one.at)
+    return sorted((study for study in planned if first <= study.at < last), key=lambda study: study.at)
 
 
 def _series(random: Random, modality: Modality, most: int) -> tuple[Series, ...]:
-    found, left = [], most
+    series, left = [], most
     for _ in range(random.randint(*modality.series)):
         images = min(left, random.randint(*modality.images))
         if images > 0:
-            found.append(Series(images))
+            series.append(Series(images))
             left -= images
-    return tuple(found)
+    return tuple(series)
 
 
 def _poisson(random: Random, mean: float) -> int:

@@ -42,9 +42,9 @@ class Result:
     late: float = 0.0
     """How far behind its plan the day was at most, in seconds: then it is this machine that is measured."""
 
-    def took(self, what: str, seconds: float) -> None:
+    def took(self, operation: str, seconds: float) -> None:
         """Note one."""
-        self.seconds.setdefault(what, []).append(seconds)
+        self.seconds.setdefault(operation, []).append(seconds)
 
 
 class _Counting:
@@ -132,7 +132,7 @@ class Playing:
                         self.result.took("association", self._clock.monotonic() - called)
                         context = scu.need_context(association, study.modality.sop_class)
                         while image is not None:
-                            asked, source = self._clock.monotonic(), ImageSource(image)
+                            start, source = self._clock.monotonic(), ImageSource(image)
                             response = await scu.store(
                                 association,
                                 context,
@@ -144,7 +144,7 @@ class Playing:
                             if response.status and response.status >> 12 != 0xB:
                                 self.result.errors["store", status_words(response.status)] += 1
                                 raise _Interrupted
-                            self.result.took("store", self._clock.monotonic() - asked)
+                            self.result.took("store", self._clock.monotonic() - start)
                             self.result.sent += 1
                             self.result.sent_bytes += image.length
                             image = next(left, None)

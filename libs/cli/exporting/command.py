@@ -116,8 +116,8 @@ async def export(
     today = datetime.fromtimestamp(SystemClock().now_us() / 1e6).astimezone().date()
     archive = Archive(peer, timeout, today, keys)
     if worklist is not None:
-        asked = ExportWorklist(peer, worklist, timeout)
-        return await _perform(asked, archive, where, deidentifier, spool, media=media, as_json=as_json)
+        source = ExportWorklist(peer, worklist, timeout)
+        return await _perform(source, archive, where, deidentifier, spool, media=media, as_json=as_json)
     chosen = list(dict.fromkeys(studies or [study.uid async for study in archive.studies()]))
     if not chosen:
         click.echo("gantry: the archive has no study that matches", err=True)
@@ -344,6 +344,8 @@ def _conclude(outcomes: Sequence[StudyExport], where: Path, whole: bool, as_json
     elif not whole:
         click.echo(f"gantry: nothing could be exported; there is no {where}", err=True)
     else:
-        said = f"{counts['exported']} instances exported, {counts['already']} were there already"
-        click.echo(f"{said}, {counts['left_out']} left out, {counts['failed']} failed; {size / 1e6:.1f} MB in {where}")
+        summary = f"{counts['exported']} instances exported, {counts['already']} were there already"
+        click.echo(
+            f"{summary}, {counts['left_out']} left out, {counts['failed']} failed; {size / 1e6:.1f} MB in {where}"
+        )
     return 0 if all(outcome.is_whole for outcome in outcomes) else EXIT_FAILED

@@ -112,8 +112,8 @@ class Directory:
             "ReferencedSOPInstanceUIDInFile": ("UI", [exported.instance]),
             "ReferencedTransferSyntaxUIDInFile": ("UI", [exported.transfer_syntax]),
         }
-        said = {f"{TAGS[keyword]:08X}": {"vr": vr, "Value": value} for keyword, (vr, value) in reference.items()}
-        level[exported.instance] = _Record(kind, {**_keys(kind, header), **said})
+        fields = {f"{TAGS[keyword]:08X}": {"vr": vr, "Value": value} for keyword, (vr, value) in reference.items()}
+        level[exported.instance] = _Record(kind, {**_keys(kind, header), **fields})
         self.count += 1
 
     def encoded(self) -> bytes:
@@ -153,17 +153,17 @@ def record_type(sop_class: str) -> str:
 
 
 def _keys(kind: str, header: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    found = {}
+    attributes = {}
     for keyword in _KEYS[kind]:
         name, vr = f"{TAGS[keyword]:08X}", vr_of(TAGS[keyword]).decode("ascii")
         attribute = header.get(name, {})
         if attribute.get("Value") and attribute.get("vr") == vr:
-            found[name] = dict(attribute)
+            attributes[name] = dict(attribute)
         elif keyword in _MAY_BE_EMPTY or vr == "SQ":
-            found[name] = {"vr": vr}
+            attributes[name] = {"vr": vr}
         else:
-            found[name] = {"vr": vr, "Value": [_DEFAULTS.get(keyword, dummy(vr.encode("ascii")))]}
-    return found
+            attributes[name] = {"vr": vr, "Value": [_DEFAULTS.get(keyword, dummy(vr.encode("ascii")))]}
+    return attributes
 
 
 def _all(records: Iterable[_Record]) -> Iterable[_Record]:
@@ -175,10 +175,10 @@ def _all(records: Iterable[_Record]) -> Iterable[_Record]:
 def _following(records: Iterable[_Record]) -> dict[int, int]:
     """Where the next record of the same directory entity is, by the identity of each record."""
     level = list(records)
-    found = {id(record): after.at for record, after in pairwise(level)}
+    positions = {id(record): after.at for record, after in pairwise(level)}
     for record in level:
-        found |= _following(record.below.values())
-    return found
+        positions |= _following(record.below.values())
+    return positions
 
 
 def _first(below: Mapping[str, _Record]) -> int:
@@ -195,11 +195,11 @@ def _encoded(record: _Record, following: int, lower: int) -> bytes:
     if not str(attributes).isascii():
         text = character_set([UTF_8])
         attributes[f"{SPECIFIC_CHARACTER_SET:08X}"] = {"vr": "CS", "Value": [UTF_8]}
-    said = {
+    values = {
         "OffsetOfTheNextDirectoryRecord": ("UL", following),
         "RecordInUseFlag": ("US", 0xFFFF),
         "OffsetOfReferencedLowerLevelDirectoryEntity": ("UL", lower),
         "DirectoryRecordType": ("CS", record.kind),
     }
-    attributes |= {f"{TAGS[keyword]:08X}": {"vr": vr, "Value": [value]} for keyword, (vr, value) in said.items()}
+    attributes |= {f"{TAGS[keyword]:08X}": {"vr": vr, "Value": [value]} for keyword, (vr, value) in values.items()}
     return ElementWriter(Encoding(), text).elements(attributes)

@@ -56,12 +56,12 @@ class Export:
     deidentifier: Deidentifier | None
     directory: Directory | None
     spool: Path | None
-    _there: dict[str, PurePosixPath] = field(default_factory=dict)
+    _paths: dict[str, PurePosixPath] = field(default_factory=dict)
 
     def resume(self, folder: Path | None) -> None:
         """Take up what an earlier run left in `folder`."""
         for exported, path in self.target.there():
-            self._there[exported.instance] = path
+            self._paths[exported.instance] = path
             self.names.learn(exported, path)
             if self.directory is not None and folder is not None:
                 self.directory.add(exported, path, _header(folder / path))
@@ -87,14 +87,14 @@ class Export:
     @property
     def count(self) -> int:
         """Objects that are in the target."""
-        return len(self._there)
+        return len(self._paths)
 
     async def _wanted(self, outcome: StudyExport) -> Instances:
         instances = await self.archive.instances(outcome.study)
         outcome.instances = len(instances)
         if not instances:
             outcome.reason = "the archive has nothing of this study"
-        wanted = {uid: one for uid, one in instances.items() if self._exported_uid(uid) not in self._there}
+        wanted = {uid: instance for uid, instance in instances.items() if self._exported_uid(uid) not in self._paths}
         outcome.already = len(instances) - len(wanted)
         return wanted
 
@@ -102,13 +102,13 @@ class Export:
         wanted = await self._wanted(outcome)
         came: set[str] = set()
         with TemporaryDirectory(prefix="gantry-export-", dir=self.spool) as folder:
-            async for some in self.archive.fetch(outcome.study, wanted, Path(folder)):
-                for one in some:
-                    if isinstance(one, Withheld):
-                        outcome.failed[one.sop_instance_uid] = f"the archive did not send it: {one.reason}"
+            async for batch in self.archive.fetch(outcome.study, wanted, Path(folder)):
+                for file in batch:
+                    if isinstance(file, Withheld):
+                        outcome.failed[file.sop_instance_uid] = f"the archive did not send it: {file.reason}"
                         continue
-                    came.add(one.sop_instance_uid)
-                    await asyncio.to_thread(self._put, one, outcome)
+                    came.add(file.sop_instance_uid)
+                    await asyncio.to_thread(self._put, file, outcome)
         for uid in wanted:
             if uid not in came:
                 outcome.failed.setdefault(uid, "the archive did not send it")
@@ -125,7 +125,7 @@ class Export:
             self.target.put(part, path, exported)
             if self.directory is not None:
                 self.directory.add(exported, path, header)
-            self._there[exported.instance] = path
+            self._paths[exported.instance] = path
             outcome.exported += 1
             outcome.bytes += size
         except NotDeidentified as error:
@@ -176,8 +176,8 @@ def _text(data_set: Any) -> dict[str, str]:
 
 
 def _exported(header: dict[str, Any]) -> Exported:
-    said = header["meta"]["text"]
+    texts = header["meta"]["text"]
     return Exported(
-        said["PatientID"], said["StudyInstanceUID"], said["SeriesInstanceUID"], said["SOPInstanceUID"],
-        said["SOPClassUID"], header["meta"]["syntax"], {keyword: said[keyword] for keyword in _SHOWN},
+        texts["PatientID"], texts["StudyInstanceUID"], texts["SeriesInstanceUID"], texts["SOPInstanceUID"],
+        texts["SOPClassUID"], header["meta"]["syntax"], {keyword: texts[keyword] for keyword in _SHOWN},
     )  # fmt: skip

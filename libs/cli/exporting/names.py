@@ -48,17 +48,19 @@ class ReadableNames:
 
     def path(self, exported: Exported) -> PurePosixPath:
         """See `Names`. The end of each part is made of a UID, so that two of one description stay apart."""
-        said = exported.attributes
+        attributes = exported.attributes
         study = _joined(
-            said.get("StudyDate", ""), said.get("StudyDescription", "") or "study", _short(exported.study, 6)
+            attributes.get("StudyDate", ""),
+            attributes.get("StudyDescription", "") or "study",
+            _short(exported.study, 6),
         )
         series = _joined(
-            _number(said.get("SeriesNumber", ""), 3),
-            said.get("Modality", ""),
-            said.get("SeriesDescription", ""),
+            _number(attributes.get("SeriesNumber", ""), 3),
+            attributes.get("Modality", ""),
+            attributes.get("SeriesDescription", ""),
             _short(exported.series, 6),
         )
-        name = _joined(_number(said.get("InstanceNumber", ""), 5), _short(exported.instance, 10))
+        name = _joined(_number(attributes.get("InstanceNumber", ""), 5), _short(exported.instance, 10))
         return PurePosixPath(_joined(exported.patient or "unknown"), study, series, f"{name}.dcm")
 
     def learn(self, exported: Exported, path: PurePosixPath) -> None:

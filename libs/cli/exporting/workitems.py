@@ -55,15 +55,15 @@ class ExportWorklist:
         """Those that can be claimed. Raises a `PeerError` also where the archive gives us no studies: nothing is
         claimed then that would have to be cancelled."""
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
-            found = await ask(
+            answer = await ask(
                 association, UNIFIED_PROCEDURE_STEP_PULL, _wanted(self.label), timeout=self.timeout, limit=_MOST
             )
-        if found.status != SUCCESS and not found.matches:
-            raise PeerError(f"the workitems cannot be listed: {status_words(found.status)} {found.comment}".strip())
-        for service in (STUDY_ROOT_FIND, STUDY_ROOT_GET) if found.matches else ():
+        if answer.status != SUCCESS and not answer.matches:
+            raise PeerError(f"the workitems cannot be listed: {status_words(answer.status)} {answer.comment}".strip())
+        for service in (STUDY_ROOT_FIND, STUDY_ROOT_GET) if answer.matches else ():
             async with connect(self.peer, [(service, BOTH)]) as association:
                 scu.need_context(association, service)
-        return found.matches
+        return answer.matches
 
     async def claim(self, workitem: Dataset) -> Claimed | None:
         """The workitem, ours from now on; None where another worker was faster. Where the answer is lost, the claim is
@@ -86,46 +86,46 @@ class ExportWorklist:
         click.echo(f"workitem {mine.uid}: {_words(response)}", err=True)
         return None
 
-    async def conclude(self, one: Claimed, outcomes: Mapping[str, StudyExport], failed: str = "") -> bool:
+    async def conclude(self, workitem: Claimed, outcomes: Mapping[str, StudyExport], failed: str = "") -> bool:
         """Say what came of it, `failed` where nothing could; return whether it is COMPLETED. That it stays IN PROGRESS
         is said in words."""
-        why = failed or _why_not(one, outcomes)
+        why = failed or _why_not(workitem, outcomes)
         try:
-            response = await self._tell(one, _cancelled(one, why) if why else _performed(one, outcomes))
+            response = await self._tell(workitem, _cancelled(workitem, why) if why else _performed(workitem, outcomes))
             if response.status == SUCCESS:
-                response = await self._change_state(one, "CANCELED" if why else "COMPLETED")
+                response = await self._change_state(workitem, "CANCELED" if why else "COMPLETED")
             refused = "" if response.status == SUCCESS else _words(response)
         except PeerError as error:
             refused = str(error)
         if refused:
-            click.echo(f"workitem {one.uid} stays IN PROGRESS: {refused}", err=True)
+            click.echo(f"workitem {workitem.uid} stays IN PROGRESS: {refused}", err=True)
         elif why:
-            click.echo(f"workitem {one.uid} is cancelled: {why}", err=True)
+            click.echo(f"workitem {workitem.uid} is cancelled: {why}", err=True)
         return not (refused or why)
 
-    async def _tell(self, one: Claimed, said: Dataset) -> Command:
+    async def _tell(self, workitem: Claimed, dataset: Dataset) -> Command:
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
             context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
             return await scu.set_attributes(
                 association,
                 UNIFIED_PROCEDURE_STEP_PUSH,
-                one.uid,
-                encode(said, context),
+                workitem.uid,
+                encode(dataset, context),
                 over=UNIFIED_PROCEDURE_STEP_PULL,
                 timeout=self.timeout,
             )
 
-    async def _change_state(self, one: Claimed, state: str) -> Command:
-        asked = Dataset()
-        asked.TransactionUID, asked.ProcedureStepState = one.transaction, state
+    async def _change_state(self, workitem: Claimed, state: str) -> Command:
+        dataset = Dataset()
+        dataset.TransactionUID, dataset.ProcedureStepState = workitem.transaction, state
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
             context = scu.need_context(association, UNIFIED_PROCEDURE_STEP_PULL)
             return await scu.act(
                 association,
                 UNIFIED_PROCEDURE_STEP_PUSH,
-                one.uid,
+                workitem.uid,
                 _CHANGE_STATE,
-                encode(asked, context),
+                encode(dataset, context),
                 over=UNIFIED_PROCEDURE_STEP_PULL,
                 timeout=self.timeout,
             )
@@ -136,12 +136,16 @@ def _words(response: Command) -> str:
 
 
 def _wanted(label: str) -> Dataset:
-    asked = Dataset()
-    asked.SpecificCharacterSet = "ISO_IR 192"
-    asked.SOPInstanceUID = ""
-    asked.ProcedureStepState, asked.WorklistLabel, asked.InputReadinessState = "SCHEDULED", label, "READY"
-    asked.InputInformationSequence = asked.ScheduledWorkitemCodeSequence = Items([])
-    return asked
+    identifier = Dataset()
+    identifier.SpecificCharacterSet = "ISO_IR 192"
+    identifier.SOPInstanceUID = ""
+    identifier.ProcedureStepState, identifier.WorklistLabel, identifier.InputReadinessState = (
+        "SCHEDULED",
+        label,
+        "READY",
+    )
+    identifier.InputInformationSequence = identifier.ScheduledWorkitemCodeSequence = Items([])
+    return identifier
 
 
 def _studies(workitem: Dataset) -> tuple[str, ...]:
@@ -153,16 +157,16 @@ def _code(workitem: Dataset) -> Dataset | None:
     return next(iter(workitem.get("ScheduledWorkitemCodeSequence") or []), None)
 
 
-def not_performable(one: Claimed) -> str:
+def not_performable(workitem: Claimed) -> str:
     """Why its input cannot be exported at all; "" where it can be tried."""
-    if not one.studies:
+    if not workitem.studies:
         return "its input names no study"
-    return next((f"{uid!r} is not a Study Instance UID" for uid in one.studies if not is_uid(uid)), "")
+    return next((f"{uid!r} is not a Study Instance UID" for uid in workitem.studies if not is_uid(uid)), "")
 
 
-def _why_not(one: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
+def _why_not(workitem: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
     """Why a workitem is not completed; "" where all of its studies are exported whole."""
-    for uid in one.studies:
+    for uid in workitem.studies:
         outcome = outcomes.get(uid)
         if outcome is None:
             return "it was not exported"
@@ -172,39 +176,39 @@ def _why_not(one: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
     return ""
 
 
-def _cancelled(one: Claimed, why: str) -> Dataset:
+def _cancelled(workitem: Claimed, why: str) -> Dataset:
     """PS3.4 table CC.2.5-3: what the state CANCELED needs."""
     progress = Dataset()
     progress.ProcedureStepDiscontinuationReasonCodeSequence = Items([_coded("110501", "DCM", "Equipment failure")])
     progress.ReasonForCancellation = " ".join(why.replace("\\", "/").split())[:_LONGEST_REASON].rstrip()
     progress.ProcedureStepCancellationDateTime = _now()
-    return _set(one, ProcedureStepProgressInformationSequence=Items([progress]))
+    return _set(workitem, ProcedureStepProgressInformationSequence=Items([progress]))
 
 
-def _performed(one: Claimed, outcomes: Mapping[str, StudyExport]) -> Dataset:
+def _performed(workitem: Claimed, outcomes: Mapping[str, StudyExport]) -> Dataset:
     """The same: what the state COMPLETED needs. What was made has no place that others could fetch it from."""
     done, progress = Dataset(), Dataset()
     done.PerformedStationNameCodeSequence = Items([_coded("export", "99GANTRY", "gantry export")])
-    done.PerformedProcedureStepStartDateTime, done.PerformedProcedureStepEndDateTime = one.begun, _now()
-    done.PerformedWorkitemCodeSequence = Items([one.code or _coded("EXPORT", "99GANTRY", "Export")])
+    done.PerformedProcedureStepStartDateTime, done.PerformedProcedureStepEndDateTime = workitem.begun, _now()
+    done.PerformedWorkitemCodeSequence = Items([workitem.code or _coded("EXPORT", "99GANTRY", "Export")])
     done.OutputInformationSequence = Items([])
-    count = sum(outcomes[uid].exported + outcomes[uid].already for uid in one.studies)
+    count = sum(outcomes[uid].exported + outcomes[uid].already for uid in workitem.studies)
     progress.ProcedureStepProgress = "100"
-    progress.ProcedureStepProgressDescription = f"{count} instances of {len(one.studies)} studies exported"
+    progress.ProcedureStepProgressDescription = f"{count} instances of {len(workitem.studies)} studies exported"
     return _set(
-        one,
+        workitem,
         UnifiedProcedureStepPerformedProcedureSequence=Items([done]),
         ProcedureStepProgressInformationSequence=Items([progress]),
     )
 
 
-def _set(one: Claimed, **values: object) -> Dataset:
-    said = Dataset()
-    said.SpecificCharacterSet = "ISO_IR 192"
-    said.TransactionUID = one.transaction
+def _set(workitem: Claimed, **values: object) -> Dataset:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.TransactionUID = workitem.transaction
     for keyword, value in values.items():
-        setattr(said, keyword, value)
-    return said
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def _coded(value: str, scheme: str, meaning: str) -> Dataset:

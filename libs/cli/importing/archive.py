@@ -56,7 +56,7 @@ class Archive:
     async def instances(self, study: str) -> Instances:
         """See `Source`."""
         above = [f"StudyInstanceUID={study}"]
-        found: dict[str, Instance] = {}
+        by_uid: dict[str, Instance] = {}
         async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
 
             async def every(level: str, keys: Sequence[str]) -> list[Dataset]:
@@ -68,9 +68,9 @@ class Archive:
                 uid = text(series, "SeriesInstanceUID")
                 keys = [*above, f"SeriesInstanceUID={uid}", "SOPInstanceUID", "SOPClassUID"]
                 for image in await every("IMAGE", keys):
-                    found[text(image, "SOPInstanceUID")] = Instance(uid, text(image, "SOPClassUID"))
-        found.pop("", None)
-        return found
+                    by_uid[text(image, "SOPInstanceUID")] = Instance(uid, text(image, "SOPClassUID"))
+        by_uid.pop("", None)
+        return by_uid
 
     async def study(self, uid: str) -> Study | None:
         """One study; None where it is not there."""
@@ -94,8 +94,8 @@ class Archive:
                 why = str(error)
             files = [file for path in service.received if isinstance(file := look(path), DicomFile)]
             came = {file.sop_instance_uid for file in files}
-            asked = keys[-1].partition("=")[2].split("\\")
-            yield [*files, *(Withheld(uid, f"C-GET: {why}") for uid in asked if uid not in came)]
+            uids = keys[-1].partition("=")[2].split("\\")
+            yield [*files, *(Withheld(uid, f"C-GET: {why}") for uid in uids if uid not in came)]
 
     async def move(self, study: str, wanted: Instances, destination: str) -> str:
         """Have it send these instances to an AE title that it knows, by C-MOVE. Returns what went wrong, in words."""
@@ -115,7 +115,7 @@ class Archive:
 
     def _requests(self, study: str, wanted: Instances) -> list[tuple[str, list[str], list[str]]]:
         """Retrievals for these instances: level, keys, and SOP classes of what comes."""
-        found = []
+        requests = []
         for series, uids in by_series(wanted).items():
             above = [f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"]
             by_class: dict[str, list[str]] = {}
@@ -123,17 +123,17 @@ class Archive:
                 by_class.setdefault(wanted[uid].sop_class_uid, []).append(uid)
             for classes in in_portions(list(by_class), _CLASSES):
                 known = [uid for uid in classes if uid] if "" not in classes else usual_classes()
-                for portion in in_portions([uid for one in classes for uid in by_class[one]], _PORTION):
-                    found.append(("IMAGE", [*above, "SOPInstanceUID=" + "\\".join(portion)], known))
-        return found
+                for portion in in_portions([uid for sop_class in classes for uid in by_class[sop_class]], _PORTION):
+                    requests.append(("IMAGE", [*above, "SOPInstanceUID=" + "\\".join(portion)], known))
+        return requests
 
     def _span(self) -> tuple[date, date, bool]:
         """First and last day to ask for, and whether the user asked for dates."""
         for key in self.keys:
             name, _, value = key.partition("=")
             if name == "StudyDate" and value:
-                asked = str(identifier("STUDY", [key]).StudyDate)
-                since, dash, until = asked.partition("-")
+                date_range = str(identifier("STUDY", [key]).StudyDate)
+                since, dash, until = date_range.partition("-")
                 first = _day(since) or FIRST
                 return first, (_day(until) or self._tomorrow()) if dash else first, True
         return FIRST, self._tomorrow(), False
@@ -150,16 +150,16 @@ class Archive:
         return Answer(_studies(answer.matches), cut)
 
     async def _find(self, keys: Sequence[str]) -> FindResult:
-        given = {key.partition("=")[0] for key in keys}
-        also = [key for key in ("StudyInstanceUID", *ATTRIBUTES, _COUNT) if key not in given]
+        names = {key.partition("=")[0] for key in keys}
+        also = [key for key in ("StudyInstanceUID", *ATTRIBUTES, _COUNT) if key not in names]
         async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
             return await ask(association, STUDY_ROOT_FIND, identifier("STUDY", [*keys, *also]), timeout=self.timeout)
 
 
 def _need(answer: FindResult) -> FindResult:
     if answer.status != SUCCESS:
-        said = ": ".join(filter(None, (status_words(answer.status), answer.comment)))
-        raise NotListed(f"a query was answered with {said}")
+        message = ": ".join(filter(None, (status_words(answer.status), answer.comment)))
+        raise NotListed(f"a query was answered with {message}")
     return answer
 
 
@@ -173,13 +173,13 @@ def _why(final: Command | None) -> str:
 
 
 def _studies(matches: Sequence[Dataset]) -> list[Study]:
-    found = []
+    studies = []
     for match in matches:
         uid, count = text(match, "StudyInstanceUID"), text(match, _COUNT)
         attributes = {name: text(match, name) for name in ATTRIBUTES if name in match}
         if uid:
-            found.append(Study(uid, attributes, whole_number(count)))
-    return found
+            studies.append(Study(uid, attributes, whole_number(count)))
+    return studies
 
 
 def _day(digits: str) -> date | None:

@@ -228,7 +228,7 @@ def _source(
 ) -> Source:
     first = sources[0]
     if all(map(_is_path, sources)):
-        return Folders([Path(one) for one in sources], job, partial(_skip, job))
+        return Folders([Path(source) for source in sources], job, partial(_skip, job))
     if _is_url(first):
         return DicomWeb(first, timeout, keys, read_token(token_file))
     title, host, port = PeerType().convert(first, None, None)
@@ -277,7 +277,7 @@ async def _run(
                 print_json(_as_json(study, outcome))
             elif outcome.reason:
                 click.echo(f"failed {study.uid}: {outcome.reason}", err=True)
-            elif failed := [one for one in outcome.findings if one.kind == "failed"]:
+            elif failed := [finding for finding in outcome.findings if finding.kind == "failed"]:
                 click.echo(f"failed {study.uid}: {len(failed)} instances; {failed[0].detail}", err=True)
 
         await Import(job, source, target, pace, clock, options, tell).run()
@@ -285,7 +285,7 @@ async def _run(
 
 
 def _as_json(study: Study, outcome: Outcome) -> dict[str, object]:
-    kinds = [one.kind for one in outcome.findings]
+    kinds = [finding.kind for finding in outcome.findings]
     counts = {kind: kinds.count(kind) for kind in ("missing", "different", "extra", "failed")}
     return {
         "study": study.uid, "source": outcome.source, "target": outcome.target, "stored": outcome.stored,
@@ -312,10 +312,10 @@ def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds
         )
     else:
         states = ", ".join(f"{count} {state}" for state, count in sorted(totals.states.items())) or "none"
-        found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in ("missing", "different", "extra", "failed"))
-        found += "".join(f", {kinds[kind]} {words}" for kind, words in _FILES.items() if kinds.get(kind))
+        summary = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in ("missing", "different", "extra", "failed"))
+        summary += "".join(f", {kinds[kind]} {words}" for kind, words in _FILES.items() if kinds.get(kind))
         click.echo(f"studies: {states}")
-        click.echo(f"instances: {totals.source} at the source, {totals.stored} stored by this job, {found}")
+        click.echo(f"instances: {totals.source} at the source, {totals.stored} stored by this job, {summary}")
         if not dry_run:
             size = f"{totals.bytes / 1e6:.1f} MB in all; " if totals.bytes or not totals.stored else ""
             click.echo(f"{size}this run {seconds:.1f} s; job file {path}")

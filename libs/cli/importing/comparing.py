@@ -73,8 +73,10 @@ async def _compare_counts(job: Job, target: Archive) -> None:
     """An Inventory without instances: studies are compared by their attributes, and by how many instances they have."""
     for study in job.left(compared=True):
         same = await target.study(study.uid)
-        there = same.instances or 0 if same is not None else 0
-        job.tell(study.uid, "compared", Outcome(study.instances or 0, there, findings=compare_counts(study, same)))
+        stored_count = same.instances or 0 if same is not None else 0
+        job.tell(
+            study.uid, "compared", Outcome(study.instances or 0, stored_count, findings=compare_counts(study, same))
+        )
 
 
 async def _note_extra(job: Job, listed: Listed, target: Archive) -> None:
@@ -99,8 +101,8 @@ def _conclude(job: Job, listed: int, doubts: list[str], as_json: bool) -> int:
             }
         )
     else:
-        found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
-        click.echo(f"{listed} studies, {totals.source} instances in the inventory: {found}")
+        summary = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
+        click.echo(f"{listed} studies, {totals.source} instances in the inventory: {summary}")
         if not any(kinds.values()) and not failed:
             click.echo("equal: the archive has what the inventory lists")
         for doubt in doubts:

@@ -57,18 +57,18 @@ class DicomWeb:
 
     async def instances(self, study: str) -> Instances:
         """See `Source`."""
-        found: dict[str, Instance] = {}
+        by_uid: dict[str, Instance] = {}
         async for match in self._pages(f"/studies/{study}/instances", [], "SOPInstanceUID"):
             place = Instance(_text(match, "SeriesInstanceUID"), _text(match, "SOPClassUID"))
             if is_uid(place.series):
-                found[_text(match, "SOPInstanceUID")] = place
-        return found
+                by_uid[_text(match, "SOPInstanceUID")] = place
+        return by_uid
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`."""
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(uid: str) -> DicomFile | Withheld:
+        async def receive(uid: str) -> DicomFile | Withheld:
             path = folder / f"{uid}.dcm"
             try:
                 async with limit:
@@ -81,14 +81,14 @@ class DicomWeb:
             return Withheld(uid, file.reason if isinstance(file, Skipped) else "it gave another instance")
 
         for portion in in_portions(list(wanted), _PORTION):
-            came = await asyncio.gather(*map(one, portion), return_exceptions=True)
+            came = await asyncio.gather(*map(receive, portion), return_exceptions=True)
             away = None
             for error in came:
                 if isinstance(error, ConnectionFailed):
                     away = error
                 elif isinstance(error, BaseException):
                     raise error
-            yield [found for found in came if not isinstance(found, BaseException)]
+            yield [file for file in came if not isinstance(file, BaseException)]
             if away is not None:
                 raise away
 
@@ -116,12 +116,12 @@ class DicomWeb:
                 if response.status == 204:
                     return []
                 self._need(response)
-                found = await response.json(content_type=None)
+                matches = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _failure(path, error) from None
-        if not isinstance(found, list):
+        if not isinstance(matches, list):
             raise NotGiven(f"{path}: no list of matches")
-        return [match for match in found if isinstance(match, dict)]
+        return [match for match in matches if isinstance(match, dict)]
 
     async def _retrieve(self, path: str, to: Path) -> None:
         try:

@@ -121,27 +121,31 @@ class Import:
 
     async def _look_at(self, study: Study) -> Outcome:
         await self._pace.begin()
-        here = await self._patiently(lambda: self._source.instances(study.uid))
-        if not here and study.instances != 0:
+        source = await self._patiently(lambda: self._source.instances(study.uid))
+        if not source and study.instances != 0:
             # Of a folder that is not mounted now, or a server that shows less: it is not done because of that.
             return Outcome(study.instances or 0, 0, reason="the source lists none of its instances now")
-        there, same = await self._there(study.uid)
-        found = _compare(here, there, study, same)
-        if self._options.dry_run or not found.missing:
-            return Outcome(len(here), len(there), findings=found.findings())
+        target, same = await self._there(study.uid)
+        comparison = _compare(source, target, study, same)
+        if self._options.dry_run or not comparison.missing:
+            return Outcome(len(source), len(target), findings=comparison.findings())
         if self._options.destination:
-            moved = await self._move(study, found.missing)
+            moved = await self._move(study, comparison.missing)
         else:
-            moved = await self._through(study, found.missing)
+            moved = await self._through(study, comparison.missing)
             await self._make_room(moved)
         now, same = await self._found(study.uid, moved.stored)
-        left = _compare(here, now, study, same)
+        left = _compare(source, now, study, same)
         for uid in moved.stored & set(left.missing):
             moved.failures[uid] = _NOT_SHOWN
-        failed = [Finding("failed", here[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
-        findings = [one for one in left.findings() if one.kind != "missing" or one.instance not in moved.failures]
-        taken = set(now) & set(found.missing) if self._options.destination else moved.stored - set(moved.failures)
-        return Outcome(len(here), len(there), len(taken), moved.bytes, [*failed, *findings])
+        failed = [Finding("failed", source[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
+        findings = [
+            finding
+            for finding in left.findings()
+            if finding.kind != "missing" or finding.instance not in moved.failures
+        ]
+        taken = set(now) & set(comparison.missing) if self._options.destination else moved.stored - set(moved.failures)
+        return Outcome(len(source), len(target), len(taken), moved.bytes, [*failed, *findings])
 
     async def _there(self, uid: str) -> tuple[Instances, Study | None]:
         same = await self._patiently(lambda: self._target.study(uid))
@@ -151,16 +155,16 @@ class Import:
         """What the target shows of a study, as soon as it shows all of `wanted`, or at the deadline."""
         until = self._clock.monotonic() + self._options.deadline
         while True:
-            there, same = await self._there(uid)
-            if wanted <= set(there) or self._clock.monotonic() >= until:
-                return there, same
+            target, same = await self._there(uid)
+            if wanted <= set(target) or self._clock.monotonic() >= until:
+                return target, same
             await self._clock.sleep(_LOOK_AGAIN)
 
     async def _through(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         """Fetch files of these instances and send them, some at a time. A source that goes away is waited for."""
         transfer = _Transfer()
         until, pause = self._clock.monotonic() + self._options.patience, 1.0
-        while rest := {uid: one for uid, one in missing.items() if not transfer.has(uid)}:
+        while rest := {uid: instance for uid, instance in missing.items() if not transfer.has(uid)}:
             before = len(rest)
             try:
                 await self._fetch(study.uid, rest, transfer)
@@ -188,13 +192,13 @@ class Import:
                 came = await anext(fetched, None)
                 if came is None:
                     return
-                files = [one for one in came if isinstance(one, DicomFile)]
+                files = [file for file in came if isinstance(file, DicomFile)]
                 await self._send([file for file in files if file.sop_instance_uid in wanted], transfer)
-                for one in came:
-                    if isinstance(one, Withheld):
-                        transfer.failures.setdefault(one.sop_instance_uid, f"the source: {one.reason}")
-                    elif one.path.parent == Path(name):
-                        one.path.unlink(missing_ok=True)
+                for arrival in came:
+                    if isinstance(arrival, Withheld):
+                        transfer.failures.setdefault(arrival.sop_instance_uid, f"the source: {arrival.reason}")
+                    elif arrival.path.parent == Path(name):
+                        arrival.path.unlink(missing_ok=True)
 
     async def _send(self, files: list[DicomFile], transfer: _Transfer) -> None:
         if not files:
@@ -228,9 +232,9 @@ class Import:
         if not isinstance(source, Archive):
             raise GantryError("only an archive can send by itself")
         why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
-        there, _ = await self._found(study.uid, set(missing) if not why else set())
+        target, _ = await self._found(study.uid, set(missing) if not why else set())
         reason = f"C-MOVE: {why}" if why else "the source says that it sent it, and the target does not show it"
-        return _Transfer(failures={uid: reason for uid in missing if uid not in there})
+        return _Transfer(failures={uid: reason for uid in missing if uid not in target})
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer; a side that cannot be reached now is asked again, less and less often."""
@@ -249,10 +253,10 @@ def _lasting(error: ConnectionFailed | AssociationRejected) -> bool:
     return isinstance(error, AssociationRejected) and not error.retryable
 
 
-def _compare(here: Instances, there: Instances, study: Study, same: Study | None) -> Comparison:
+def _compare(source: Instances, target: Instances, study: Study, same: Study | None) -> Comparison:
     """A study on both sides; also whether the source lists all of it: some give only so many matches at once."""
-    found = compare(here, there, study, same)
-    if study.instances is not None and len(here) < study.instances:
-        detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(here)}"
-        found.different.append(Finding("different", "", "", detail))
-    return found
+    comparison = compare(source, target, study, same)
+    if study.instances is not None and len(source) < study.instances:
+        detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(source)}"
+        comparison.different.append(Finding("different", "", "", detail))
+    return comparison

@@ -37,14 +37,14 @@ class Folders:
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (path PRIMARY KEY) WITHOUT ROWID")
         self._db.execute("DELETE FROM seen")
         files = walk(self._paths, self._skipped)
-        while some := list(islice(files, _AT_ONCE)):
-            looked = await asyncio.to_thread(self._look_at, some)
+        while batch := list(islice(files, _AT_ONCE)):
+            looked = await asyncio.to_thread(self._look_at, batch)
             self._db.execute("BEGIN")
-            for one in looked:
-                if isinstance(one, Skipped):
-                    self._skipped(one)
+            for entry in looked:
+                if isinstance(entry, Skipped):
+                    self._skipped(entry)
                     continue
-                file, head, changed = one
+                file, head, changed = entry
                 attributes.setdefault(head["StudyInstanceUID"], head)
                 self._keep(file, head, changed)
             self._db.execute("COMMIT")
@@ -60,20 +60,20 @@ class Folders:
             "SELECT path, series, instance, class, syntax, start, length FROM files WHERE study = ? ORDER BY path",
             (study,),
         ).fetchall()
-        found: dict[str, Instance] = {}
+        by_uid: dict[str, Instance] = {}
         for path, series, uid, sop_class, syntax, start, length in rows:
             file = DicomFile(Path(os.fsdecode(path)), sop_class, uid, syntax, start, length)
-            first = found.get(uid)
+            first = by_uid.get(uid)
             if first is None:
-                found[uid] = Instance(series, sop_class, file)
+                by_uid[uid] = Instance(series, sop_class, file)
             elif not first.clash and first.file is not None and not await asyncio.to_thread(_same, first.file, file):
                 clash = f"{_shown(file.path)} has its UID and other bytes: {_shown(first.file.path)} counts"
-                found[uid] = Instance(first.series, first.sop_class_uid, first.file, clash)
-        return found
+                by_uid[uid] = Instance(first.series, first.sop_class_uid, first.file, clash)
+        return by_uid
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
         """See `Source`: the files where they lie."""
-        files = [one.file for one in wanted.values() if one.file is not None]
+        files = [instance.file for instance in wanted.values() if instance.file is not None]
         for start in range(0, len(files), _PORTION):
             yield [
                 file if file.path.exists() else Withheld(file.sop_instance_uid, f"{_shown(file.path)} is gone")
@@ -109,17 +109,17 @@ def _shown(path: Path) -> str:
     return printable(str(path))
 
 
-def _same(one: DicomFile, other: DicomFile) -> bool:
+def _same(file: DicomFile, other: DicomFile) -> bool:
     """Whether two files have the same data set, byte for byte, in the same transfer syntax. A file that cannot be read
     is not the same."""
-    if (one.length, one.transfer_syntax_uid) != (other.length, other.transfer_syntax_uid):
+    if (file.length, file.transfer_syntax_uid) != (other.length, other.transfer_syntax_uid):
         return False
     try:
-        with one.path.open("rb") as here, other.path.open("rb") as there:
-            here.seek(one.offset)
-            there.seek(other.offset)
-            while chunk := here.read(_CHUNK):
-                if chunk != there.read(_CHUNK):
+        with file.path.open("rb") as first, other.path.open("rb") as second:
+            first.seek(file.offset)
+            second.seek(other.offset)
+            while chunk := first.read(_CHUNK):
+                if chunk != second.read(_CHUNK):
                     return False
     except OSError:
         return False
@@ -136,7 +136,7 @@ def look_into(path: Path) -> _Looked | Skipped:
             warnings.simplefilter("ignore")
             tags = [*_HEADS, "SOPInstanceUID", "SpecificCharacterSet"]
             head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-            said = {name: str(head.get(name, "") or "") for name in _HEADS}
+            values = {name: str(head.get(name, "") or "") for name in _HEADS}
             uid = str(head.get("SOPInstanceUID", "") or file.sop_instance_uid)
         changed = path.stat().st_mtime_ns
     except OSError as error:
@@ -144,8 +144,8 @@ def look_into(path: Path) -> _Looked | Skipped:
     except Exception as error:
         # pydicom raises whatever a damaged file makes it stumble over: zlib.error, struct.error, RecursionError …
         return Skipped(path, f"{type(error).__name__}: {error}")
-    if not said["StudyInstanceUID"] or not uid:
+    if not values["StudyInstanceUID"] or not uid:
         return Skipped(path, "it names no study or no instance")
     if uid != file.sop_instance_uid:
         return Skipped(path, "its data set and its file meta information name different instances")
-    return file, said, changed
+    return file, values, changed

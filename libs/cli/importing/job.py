@@ -44,7 +44,7 @@ class Outcome:
     @property
     def whole(self) -> bool:
         """Whether the target has all that the source has."""
-        return not self.reason and not any(one.kind in ("missing", "failed") for one in self.findings)
+        return not self.reason and not any(finding.kind in ("missing", "failed") for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class Job:
             self.db.executescript(_SCHEMA)
             for name, value in (("source", source), ("target", target)):
                 self.db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
-                [(kept,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
-                if kept != value and self._is_empty():
+                [(stored_value,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
+                if stored_value != value and self._is_empty():
                     # Of a command that was mistyped, as a rule.
                     self.db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
-                elif kept != value:
-                    reason = f"it is of an import with the {name} {kept}; name another file with --job"
+                elif stored_value != value:
+                    reason = f"it is of an import with the {name} {stored_value}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
         except sqlite3.OperationalError as error:
             raise ConfigError(str(path), None, f"the job file cannot be used: {error}") from None
@@ -84,8 +84,8 @@ class Job:
             raise ConfigError(str(path), None, f"it is no job file: {error}") from None
 
     def _is_empty(self) -> bool:
-        [(some,)] = self.db.execute("SELECT EXISTS (SELECT 1 FROM studies) OR EXISTS (SELECT 1 FROM files)")
-        return not some
+        [(has_rows,)] = self.db.execute("SELECT EXISTS (SELECT 1 FROM studies) OR EXISTS (SELECT 1 FROM files)")
+        return not has_rows
 
     def close(self) -> None:
         self.db.close()
@@ -136,7 +136,7 @@ class Job:
         self.db.execute("DELETE FROM findings WHERE study = ?", (study,))
         self.db.executemany(
             "INSERT INTO findings VALUES (?, ?, ?, ?, ?)",
-            [(study, one.kind, one.series, one.instance, one.detail) for one in outcome.findings],
+            [(study, finding.kind, finding.series, finding.instance, finding.detail) for finding in outcome.findings],
         )
         self.db.execute("COMMIT")
 

@@ -65,10 +65,10 @@ class Listed:
         """See `Source`: what the source below has of it."""
         if self._under is None:
             raise GantryError("an inventory lists instances, and has none")
-        there = await self._under.instances(study)
-        found = {uid: there[uid] for uid in wanted if uid in there}
-        yield [Withheld(uid, "it does not have it") for uid in wanted if uid not in there]
-        async for files in self._under.fetch(study, found, folder):
+        instances = await self._under.instances(study)
+        selection = {uid: instances[uid] for uid in wanted if uid in instances}
+        yield [Withheld(uid, "it does not have it") for uid in wanted if uid not in instances]
+        async for files in self._under.fetch(study, selection, folder):
             yield files
 
     async def close(self) -> None:
@@ -166,9 +166,9 @@ def _inventory(path: Path) -> DicomFile:
 
 def _beside(path: Path) -> dict[str, DicomFile]:
     """The Inventories in the folder of a file. What a reference says of a path is not followed."""
-    files = (look(one) for one in sorted(path.parent.iterdir()) if one.is_file())
-    found = (file for file in files if isinstance(file, DicomFile) and file.sop_class_uid == INVENTORY)
-    return {file.sop_instance_uid: file for file in found}
+    files = (look(entry) for entry in sorted(path.parent.iterdir()) if entry.is_file())
+    inventories = (file for file in files if isinstance(file, DicomFile) and file.sop_class_uid == INVENTORY)
+    return {file.sop_instance_uid: file for file in inventories}
 
 
 def _chunks(file: DicomFile) -> Iterator[bytes]:

@@ -66,8 +66,8 @@ class Comparison:
 
     def findings(self) -> list[Finding]:
         """All of it, as it goes into a report."""
-        lacking = [Finding("missing", one.series, uid) for uid, one in sorted(self.missing.items())]
-        more = [Finding("extra", one.series, uid) for uid, one in sorted(self.extra.items())]
+        lacking = [Finding("missing", instance.series, uid) for uid, instance in sorted(self.missing.items())]
+        more = [Finding("extra", instance.series, uid) for uid, instance in sorted(self.extra.items())]
         return [*lacking, *more, *self.different]
 
 
@@ -91,25 +91,27 @@ class Source(Protocol):
 
 def compare(source: Instances, target: Instances, study: Study, same: Study | None) -> Comparison:
     """A study on both sides; `same` is None where the target does not have it."""
-    found = Comparison()
-    for uid, one in source.items():
+    comparison = Comparison()
+    for uid, instance in source.items():
         other = target.get(uid)
         if other is None:
-            found.missing[uid] = one
-        elif one.series and other.series and one.series != other.series:
-            found.different.append(Finding("different", one.series, uid, f"SeriesInstanceUID: target {other.series}"))
-        if one.clash:
-            found.different.append(Finding("different", one.series, uid, one.clash))
-    found.extra = {uid: one for uid, one in target.items() if uid not in source}
+            comparison.missing[uid] = instance
+        elif instance.series and other.series and instance.series != other.series:
+            comparison.different.append(
+                Finding("different", instance.series, uid, f"SeriesInstanceUID: target {other.series}")
+            )
+        if instance.clash:
+            comparison.different.append(Finding("different", instance.series, uid, instance.clash))
+    comparison.extra = {uid: instance for uid, instance in target.items() if uid not in source}
     if same is not None:
-        found.different += [
+        comparison.different += [
             Finding("different", "", "", f"{name}: source {study.attributes[name]!r}, target {value!r}")
             for name in ATTRIBUTES
             if name in study.attributes
             and (value := same.attributes.get(name, "")) is not None
             and usual(name, study.attributes[name]) != usual(name, value)
         ]
-    return found
+    return comparison
 
 
 def compare_counts(study: Study, same: Study | None) -> list[Finding]:
@@ -134,10 +136,10 @@ def usual(name: str, value: str) -> str:
 
 def by_series(wanted: Instances) -> dict[str, list[str]]:
     """SOP Instance UIDs by their series."""
-    found: dict[str, list[str]] = {}
-    for uid, one in wanted.items():
-        found.setdefault(one.series, []).append(uid)
-    return found
+    groups: dict[str, list[str]] = {}
+    for uid, instance in wanted.items():
+        groups.setdefault(instance.series, []).append(uid)
+    return groups
 
 
 def in_portions(uids: Sequence[str], size: int) -> list[Sequence[str]]:

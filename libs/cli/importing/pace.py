@@ -29,19 +29,19 @@ class Hours:
 
 def hours(text: str) -> Hours:
     """`19:00-06:30`. Raises `ValueError` with a reason."""
-    found = _HOURS.fullmatch(text.strip())
-    if found is None:
+    match = _HOURS.fullmatch(text.strip())
+    if match is None:
         raise ValueError(f"{text!r} are not hours: 19:00-06:30")
-    begin_hour, begin, end_hour, end = map(int, found.groups())
+    begin_hour, begin, end_hour, end = map(int, match.groups())
     return Hours(begin_hour * 60 + begin, end_hour * 60 + end)
 
 
 def rate(text: str) -> float:
     """`20M`, `20MB/s`: bytes per second. Raises `ValueError` with a reason."""
-    found = _RATE.fullmatch(text.strip())
-    if found is None or not float(found[1]):
+    match = _RATE.fullmatch(text.strip())
+    if match is None or not float(match[1]):
         raise ValueError(f"{text!r} is not a rate: 500K, 20M, 1G (bytes per second)")
-    return float(found[1]) * _UNITS[found[2].upper()]
+    return float(match[1]) * _UNITS[match[2].upper()]
 
 
 class Pace:

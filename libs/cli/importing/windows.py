@@ -39,9 +39,9 @@ async def all_studies(
     seen: set[str] = set()
 
     def new(studies: list[Study]) -> list[Study]:
-        found = [study for study in studies if study.uid not in seen]
-        seen.update(study.uid for study in found)
-        return found
+        new_studies = [study for study in studies if study.uid not in seen]
+        seen.update(study.uid for study in new_studies)
+        return new_studies
 
     if not dated:
         answer = await ask("", "")
@@ -65,8 +65,8 @@ async def all_studies(
         if _TIMELESS not in complete.doubts:
             complete.doubts.append(_TIMELESS)
         async for study in _of_day(ask, since, complete):
-            for one in new([study]):
-                yield one
+            for new_study in new([study]):
+                yield new_study
 
 
 async def _of_day(ask: Ask, day: date, complete: Completeness) -> AsyncIterator[Study]:

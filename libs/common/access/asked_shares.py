@@ -73,10 +73,10 @@ def password_bytes(password: str) -> bytes:
 def _end(expires: Any, now: int, longest_us: int) -> int:
     try:
         # A time without a zone is ambiguous.
-        told = datetime.fromisoformat(expires) if isinstance(expires, str) and len(expires) <= 40 else None
-        if told is None or told.tzinfo is None:
+        expiry = datetime.fromisoformat(expires) if isinstance(expires, str) and len(expires) <= 40 else None
+        if expiry is None or expiry.tzinfo is None:
             raise ValueError
-        end = int(told.timestamp() * 1e6)
+        end = int(expiry.timestamp() * 1e6)
     except (ValueError, OverflowError):
         raise NotUnderstood("expires: a time with its zone, as 2026-12-24T18:00:00Z") from None
     if not now < end <= now + longest_us:

@@ -115,7 +115,7 @@ def _at(claims: Mapping[str, Any], path: str) -> Any:
 
 def _texts(value: Any) -> Sequence[str]:
     values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, str)]
+    return [value for value in values if isinstance(value, str)]
 
 
 def _words(value: Any) -> Sequence[str]:

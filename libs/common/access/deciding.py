@@ -36,9 +36,9 @@ def role_table(overrides: Iterable[str]) -> RoleTable:
     verbs = dict(DEFAULT_VERBS)
     for line in overrides:
         name, equals, words = line.partition("=")
-        given = [word.strip() for word in words.split(",") if word.strip()]
+        names = [word.strip() for word in words.split(",") if word.strip()]
         try:
-            role, row = CallerRole(name.strip()), frozenset(Verb(word) for word in given)
+            role, row = CallerRole(name.strip()), frozenset(Verb(word) for word in names)
         except ValueError as error:
             raise NotUnderstood(f"{line!r}: {error}") from None
         if not equals:

@@ -33,14 +33,24 @@ def systems_of(lines: Iterable[str]) -> dict[str, str]:
 def patients_of(body: bytes, url: str, systems: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """Patient IDs with their issuers, of the Patient at a URL. Raises `NotUnderstood` for anything but a Patient."""
     try:
-        said = json.loads(body)
+        resource = json.loads(body)
     except (ValueError, RecursionError):
         raise NotUnderstood("what it answered is no JSON") from None
-    if not isinstance(said, dict) or said.get("resourceType") != "Patient" or not url.endswith(f"/{said.get('id')}"):
+    if (
+        not isinstance(resource, dict)
+        or resource.get("resourceType") != "Patient"
+        or not url.endswith(f"/{resource.get('id')}")
+    ):
         raise NotUnderstood("what it answered is not that Patient")
-    listed = said.get("identifier", [])
-    found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    named = [(one.get("value"), systems[str(one.get("system"))]) for one in found if str(one.get("system")) in systems]
+    listed = resource.get("identifier", [])
+    identifiers = (
+        [identifier for identifier in listed if isinstance(identifier, dict)] if isinstance(listed, list) else []
+    )
+    named = [
+        (identifier.get("value"), systems[str(identifier.get("system"))])
+        for identifier in identifiers
+        if str(identifier.get("system")) in systems
+    ]
     ids = [(text, issuer) for value, issuer in named if (text := _patient_id(value))]
     return tuple(dict.fromkeys(ids))[:_MOST]
 

@@ -28,12 +28,12 @@ def question(token: str) -> dict[str, str]:
 def answered(body: bytes) -> Mapping[str, Any] | None:
     """The answer's data about the token (RFC 7662 2.2); None if it is not active. Raises `NotUnderstood`."""
     try:
-        found: Any = json.loads(body)
+        answer: Any = json.loads(body)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("active"), bool):
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool):
         raise NotUnderstood("its answer about a token is none")
-    return found if found["active"] else None
+    return answer if answer["active"] else None
 
 
 def as_claims(answer: Mapping[str, Any], issuer: str) -> Mapping[str, Any]:

@@ -33,10 +33,10 @@ def signed_out_of(claims: Mapping[str, Any]) -> SignedOut:
     # An ID token names the same issuer, client and person, and everyone who signed in has one.
     if not isinstance(events, Mapping) or not isinstance(events.get(_EVENT), Mapping) or "nonce" in claims:
         raise TokenRefused("malformed", "it is no logout token")
-    found = SignedOut(_text(claims, "sub"), _text(claims, "sid"), _text(claims, "jti"))
-    if not found.token or not (found.subject or found.sid):
+    logout = SignedOut(_text(claims, "sub"), _text(claims, "sid"), _text(claims, "jti"))
+    if not logout.token or not (logout.subject or logout.sid):
         raise TokenRefused("malformed", "it does not say who is signed out")
-    return found
+    return logout
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
@@ -83,6 +83,6 @@ class EndedSessions:
 
     def forget(self, now: float) -> None:
         """Drop entries too old for any session."""
-        for told in (self._sids, self._subjects, self._of_some, self._tokens):
-            for key in [key for key, at in told.items() if at < now - self._longest]:
-                del told[key]
+        for times in (self._sids, self._subjects, self._of_some, self._tokens):
+            for key in [key for key, at in times.items() if at < now - self._longest]:
+                del times[key]

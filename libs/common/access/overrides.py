@@ -81,12 +81,12 @@ def widened(sight: Sight, overrides: Sequence[Override]) -> Sight:
 def with_further(standing: Iterable[Override], further: Override) -> tuple[Override, ...]:
     """Add an override; the latest are first. One that opens the same is replaced; beyond the limit, the oldest are
     dropped."""
-    return (further, *(one for one in standing if not one.is_of_same(further)))[:MOST_AT_ONCE]
+    return (further, *(override for override in standing if not override.is_of_same(further)))[:MOST_AT_ONCE]
 
 
 def of_overrides(overrides: Iterable[Override], identity: Identity) -> Mapping[str, Any]:
     """Overrides of an identity, as JSON."""
-    rows = [[one.study, one.patient, one.issuer, one.until] for one in overrides]
+    rows = [[override.study, override.patient, override.issuer, override.until] for override in overrides]
     return {"for": _mark(identity), "opened": rows}
 
 
@@ -96,20 +96,22 @@ def overrides_of(content: Mapping[str, Any], identity: Identity, now: float) -> 
     if content.get("for") != _mark(identity):
         return None
     try:
-        found = [Override(study, patient, issuer, float(until)) for study, patient, issuer, until in content["opened"]]
+        overrides = [
+            Override(study, patient, issuer, float(until)) for study, patient, issuer, until in content["opened"]
+        ]
     except (KeyError, ValueError, TypeError):
         return ()
-    return tuple(one for one in found if now < one.until)[:MOST_AT_ONCE]
+    return tuple(override for override in overrides if now < override.until)[:MOST_AT_ONCE]
 
 
 def _alternatives(overrides: Sequence[Override]) -> Iterable[Alternative]:
-    studies = tuple(one.study for one in overrides if one.study)
+    studies = tuple(override.study for override in overrides if override.study)
     if studies:
         yield {STUDY_INSTANCE_UID: UidList(studies)}
-    for one in overrides:
-        if one.patient:
-            of_issuer: Alternative = {ISSUER_OF_PATIENT_ID: Single((one.issuer,))} if one.issuer else {}
-            yield {PATIENT_ID: Single((one.patient,)), **of_issuer}
+    for override in overrides:
+        if override.patient:
+            of_issuer: Alternative = {ISSUER_OF_PATIENT_ID: Single((override.issuer,))} if override.issuer else {}
+            yield {PATIENT_ID: Single((override.patient,)), **of_issuer}
 
 
 def _is_id(text: str) -> bool:
@@ -119,5 +121,5 @@ def _is_id(text: str) -> bool:
 
 def _mark(identity: Identity) -> str:
     """A mark that is constant for one identity, and differs between identities."""
-    who = [identity.means.value, identity.issuer, identity.subject]
-    return hashlib.sha256(json.dumps(who).encode()).hexdigest()
+    caller = [identity.means.value, identity.issuer, identity.subject]
+    return hashlib.sha256(json.dumps(caller).encode()).hexdigest()

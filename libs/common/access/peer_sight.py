@@ -35,13 +35,13 @@ def sight_of_peer(entries: Iterable[SeenStudies] | None) -> Sight:
     return EVERYTHING if entries is None else Sight(tuple(_alternative(entry) for entry in entries))
 
 
-def both(one: Sight, other: Sight) -> Sight:
+def both(sight: Sight, other: Sight) -> Sight:
     """What both see: a user sees no more than the peer in use, and the peer no more than its user."""
-    if one.alternatives is None:
+    if sight.alternatives is None:
         return other
     if other.alternatives is None:
-        return one
-    return Sight(tuple(conjoined(a, b) for a, b in product(one.alternatives, other.alternatives)))
+        return sight
+    return Sight(tuple(conjoined(a, b) for a, b in product(sight.alternatives, other.alternatives)))
 
 
 def _alternative(entry: SeenStudies) -> Alternative:

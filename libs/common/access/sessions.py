@@ -98,12 +98,12 @@ def renewal(session: Session | None, grant: Grant | None, limits: SessionLimits,
 
 def of_session(session: Session) -> Mapping[str, Any]:
     """A session as JSON, without empty fields."""
-    one, facts = session.identity, session.identity.facts
+    identity, facts = session.identity, session.identity.facts
     content = {
-        "sub": one.subject,
-        "name": one.name,
-        "roles": sorted(role.value for role in one.roles),
-        "iss": one.issuer,
+        "sub": identity.subject,
+        "name": identity.name,
+        "roles": sorted(role.value for role in identity.roles),
+        "iss": identity.issuer,
         "ref": facts.referrers,
         "refid": facts.referrer_ids,
         "pat": facts.patients,

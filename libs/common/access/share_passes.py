@@ -45,9 +45,9 @@ class Pass:
     until: float
 
 
-def of_pass(one: Pass) -> Mapping[str, Any]:
+def of_pass(share_pass: Pass) -> Mapping[str, Any]:
     """A pass as JSON."""
-    return {name: getattr(one, name) for name in Pass.__slots__}
+    return {name: getattr(share_pass, name) for name in Pass.__slots__}
 
 
 def pass_of(content: Mapping[str, Any]) -> Pass | None:

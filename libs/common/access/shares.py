@@ -123,7 +123,7 @@ class Shares:
     def all(self) -> list[Share]:
         """The created links, the latest first."""
         made = [(share.created.at, name, share) for name, share in self._by_name.items() if share.created is not None]
-        return [share for *_, share in sorted(made, key=lambda one: one[:2], reverse=True)]
+        return [share for *_, share in sorted(made, key=lambda row: row[:2], reverse=True)]
 
     def forget(self, now: int) -> None:
         """Drop links that ended long ago."""

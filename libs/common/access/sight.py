@@ -99,23 +99,29 @@ def sight_of(identity: Identity, rules: SightRules) -> Sight:
     for which the identity has no facts shows nothing. Rules do not restrict an identity without a role."""
     if not identity.roles:
         return EVERYTHING
-    found: list[Alternative] = []
+    alternatives: list[Alternative] = []
     for role in sorted(identity.roles, key=lambda role: role.value):
         shown: Iterable[Alternative] = ({},)
         if role in rules.of_roles:
             wanted = sorted(rules.of_roles[role], key=lambda rule: rule.value)
             shown = [alternative for rule in wanted for alternative in _alternatives(rule, identity.facts)]
-        found += shown if rules.show_confidential(role) else [{**one, **ORDINARY} for one in shown]
-    if {} in found:
+        alternatives += (
+            shown if rules.show_confidential(role) else [{**alternative, **ORDINARY} for alternative in shown]
+        )
+    if {} in alternatives:
         return EVERYTHING
-    return Sight(tuple(one for number, one in enumerate(found) if one not in found[:number]))
+    return Sight(
+        tuple(
+            alternative for number, alternative in enumerate(alternatives) if alternative not in alternatives[:number]
+        )
+    )
 
 
 def without_confidential(sight: Sight) -> Sight:
     """The sight without confidential studies."""
     if sight.alternatives is None:
         return Sight((ORDINARY,), sight.copies)
-    return Sight(tuple(conjoined(one, ORDINARY) for one in sight.alternatives), sight.copies)
+    return Sight(tuple(conjoined(alternative, ORDINARY) for alternative in sight.alternatives), sight.copies)
 
 
 def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
@@ -128,7 +134,7 @@ def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
             yield {REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE: Item({PERSON_IDENTIFICATION_CODE_SEQUENCE: code})}
     elif rule is Rule.RECORD:
         for issuer in dict.fromkeys(issuer for _, issuer in facts.patients):
-            ids = tuple(patient for patient, of in facts.patients if of == issuer)
+            ids = tuple(patient for patient, assigner in facts.patients if assigner == issuer)
             yield {PATIENT_ID: Single(ids)} | ({ISSUER_OF_PATIENT_ID: Single((issuer,))} if issuer else {})
     elif rule is Rule.INSTITUTION:
         if facts.institutions:
@@ -137,13 +143,13 @@ def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
         yield {INSTITUTIONAL_DEPARTMENT_NAME: Single(facts.departments)}
 
 
-def conjoined(asked: Mapping[int, Condition], further: Alternative) -> dict[int, Condition]:
+def conjoined(conditions: Mapping[int, Condition], further: Alternative) -> dict[int, Condition]:
     """All conditions. Two on one attribute hold both (PS3.4 C.2.2.2.8)."""
-    found = dict(asked)
+    conjunction = dict(conditions)
     for tag, condition in further.items():
-        other = found.get(tag)
-        found[tag] = condition if other is None else MultipleValues((*_each(other), *_each(condition)))
-    return found
+        other = conjunction.get(tag)
+        conjunction[tag] = condition if other is None else MultipleValues((*_each(other), *_each(condition)))
+    return conjunction
 
 
 def _each(condition: Condition) -> tuple[Condition, ...]:
@@ -156,17 +162,17 @@ def rules_of(overrides: Iterable[str], confidential: Iterable[str] = ()) -> Sigh
     rules = dict(DEFAULT_RULES)
     for line in overrides:
         name, _, words = line.partition("=")
-        given = [word.strip() for word in words.split(",") if word.strip()]
+        names = [word.strip() for word in words.split(",") if word.strip()]
         try:
             role = CallerRole(name.strip())
-            found = frozenset(Rule(word) for word in given if given != ["all"])
+            role_rules = frozenset(Rule(word) for word in names if names != ["all"])
         except ValueError as error:
             raise NotUnderstood(f"{line!r}: {error}") from None
-        if not given:
+        if not names:
             raise NotUnderstood(f"{line!r}: not ROLE=RULE,RULE or ROLE=all")
         rules.pop(role, None)
-        if found:
-            rules[role] = found
+        if role_rules:
+            rules[role] = role_rules
     try:
         named = frozenset(CallerRole(name) for name in confidential)
     except ValueError as error:

@@ -72,10 +72,10 @@ def hashed(passcode: bytes, salt: bytes) -> str:
 
 def hash_of(text: str) -> PasscodeHash:
     """Parse the result of `hashed`. Raises `ValueError` for anything else."""
-    found = _LINE.fullmatch(f"any:{text}")
-    if found is None or not found["n"] or found["roles"] is not None:
+    match = _LINE.fullmatch(f"any:{text}")
+    if match is None or not match["n"] or match["roles"] is not None:
         raise ValueError("not what scrypt leaves of a passcode")
-    return _passcode(found)
+    return _passcode(match)
 
 
 def users_of(text: str, file: str) -> Mapping[str, KnownUser]:
@@ -95,23 +95,23 @@ def users_of(text: str, file: str) -> Mapping[str, KnownUser]:
 
 
 def _user(line: str) -> KnownUser:
-    found = _LINE.fullmatch(line)
-    if found is None or len(found["name"].strip()) > LONGEST_NAME or not found["name"].strip():
+    match = _LINE.fullmatch(line)
+    if match is None or len(match["name"].strip()) > LONGEST_NAME or not match["name"].strip():
         raise ValueError("not NAME:scrypt$… or NAME:-, and roles=ROLE,ROLE behind it (`gantry passcode` makes a line)")
     try:
-        roles = frozenset(CallerRole(word) for word in (found["roles"] or "").split(",") if word)
+        roles = frozenset(CallerRole(word) for word in (match["roles"] or "").split(",") if word)
     except ValueError:
         words = ", ".join(role.value for role in CallerRole)
         raise ValueError(f"roles are some of {words}, with commas between") from None
-    return KnownUser(found["name"].strip(), None if found["n"] is None else _passcode(found), roles)
+    return KnownUser(match["name"].strip(), None if match["n"] is None else _passcode(match), roles)
 
 
-def _passcode(found: re.Match[str]) -> PasscodeHash:
-    n, r, p = (int(found[key]) for key in "nrp")
+def _passcode(match: re.Match[str]) -> PasscodeHash:
+    n, r, p = (int(match[key]) for key in "nrp")
     if n & (n - 1) or n < _COST[0] or not r or not p or 128 * n * r > _MOST_MEMORY - (1 << 20):
         raise ValueError("scrypt: N is a power of 2 from 16384, and 128 * N * r at most 159 MB")
     try:
-        salt, digest = b64decode(found["salt"], validate=True), b64decode(found["hash"], validate=True)
+        salt, digest = b64decode(match["salt"], validate=True), b64decode(match["hash"], validate=True)
     except ValueError:
         raise ValueError("scrypt: salt and hash are base64") from None
     if len(digest) != _LENGTH or len(salt) < 16:

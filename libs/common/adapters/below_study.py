@@ -54,21 +54,21 @@ async def in_order(find: Find, query: Query, after: Cursor) -> AsyncIterator[lis
     count = len(listed) if query.limit is None else query.limit
     first = heapq.nsmallest(count, listed, key=lambda texts: rank(order, texts))
     for start in range(0, len(first), _PAGE):
-        some = first[start : start + _PAGE]
-        known = held if held is not None else await _again(find, unordered, order, some)
+        batch = first[start : start + _PAGE]
+        known = held if held is not None else await _again(find, unordered, order, batch)
         word = signature(order)
-        yield [replace(known[texts], place=(word, *texts)) for texts in some if texts in known]
+        yield [replace(known[texts], place=(word, *texts)) for texts in batch if texts in known]
 
 
-async def _again(find: Find, query: Query, order: Order, some: list[_Texts]) -> dict[_Texts, Document]:
+async def _again(find: Find, query: Query, order: Order, batch: list[_Texts]) -> dict[_Texts, Document]:
     """The documents with these order texts, of which the last is the UID of their level."""
     own = UNIQUE_KEYS[query.level]
-    named = replace(query, conditions={**query.conditions, own: UidList(tuple({texts[-1] for texts in some}))})
-    wanted = set(some)
-    found: dict[_Texts, Document] = {}
+    named = replace(query, conditions={**query.conditions, own: UidList(tuple({texts[-1] for texts in batch}))})
+    wanted = set(batch)
+    documents: dict[_Texts, Document] = {}
     async for page in find(named):
         for document in page:
             texts = texts_of(order, query.attributes.vr_of, document.attributes)
             if texts in wanted:
-                found[texts] = document
-    return found
+                documents[texts] = document
+    return documents

@@ -23,7 +23,7 @@ def with_namesake(entry: InstanceEntry, applied: Applied, earliest: Sequence[Nam
     """The outcome of an entry with its namesake. `earliest` are the (at most two) earliest instances of its SOP
     Instance UID."""
     own = entry.study_instance_uid, entry.series_instance_uid
-    others = (one for one in earliest if (one.study_instance_uid, one.series_instance_uid) != own)
+    others = (namesake for namesake in earliest if (namesake.study_instance_uid, namesake.series_instance_uid) != own)
     return replace(applied, namesake=next(others, None))
 
 
@@ -71,8 +71,8 @@ class Election:
     @property
     def aside(self) -> int:
         """How many sides are aside: with other bytes than the current one."""
-        kept = self.kept
-        return sum(not side.same_bytes(kept) for side in self.sides)
+        current = self.kept
+        return sum(not side.same_bytes(current) for side in self.sides)
 
     def take(self, entry: InstanceEntry) -> Applied:
         """The outcome of one entry."""
@@ -93,8 +93,10 @@ class Election:
     def _told(self, outcome: Outcome, side: Side) -> Applied:
         """The outcome with both sides of the conflict of `side`, if there is one. A redelivered conflict is reported
         again: the process that first saw it may have died before it published it."""
-        kept = self.kept
-        aside = side if side is not kept else min((s for s in self.sides if not s.same_bytes(kept)), default=kept)
-        if aside.same_bytes(kept):
+        current = self.kept
+        aside = (
+            side if side is not current else min((s for s in self.sides if not s.same_bytes(current)), default=current)
+        )
+        if aside.same_bytes(current):
             return Applied(outcome)
-        return Applied(outcome, kept.receipt, kept.digest, aside.receipt, aside.digest)
+        return Applied(outcome, current.receipt, current.digest, aside.receipt, aside.digest)

@@ -66,14 +66,14 @@ def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEn
     of_bytes = {bytes_of(content): uncoerced(content) for content in every}
     own = {(content.receipt, *bytes_of(content)): content for content in every}
     known = []
-    for one in receipts:
-        of = one.digest, one.transfer_syntax_uid
-        content = own.get((one.receipt, *of)) or of_bytes.get(of)
-        if content is None or one.data_set_offset < 0:
-            logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=one.object_key)
+    for row in receipts:
+        key = row.digest, row.transfer_syntax_uid
+        content = own.get((row.receipt, *key)) or of_bytes.get(key)
+        if content is None or row.data_set_offset < 0:
+            logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=row.object_key)
             continue
-        at = one.receipt, one.object_key, one.data_set_offset, one.sender
-        known.append(Known(_at(content, *at), one.lost))
+        at = row.receipt, row.object_key, row.data_set_offset, row.sender
+        known.append(Known(_at(content, *at), row.lost))
     return known
 
 

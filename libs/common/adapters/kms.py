@@ -106,10 +106,10 @@ class Kms:
                 )
             return self._opened
 
-    async def _call(self, operation: str, **given: Any) -> dict[str, Any]:
+    async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._key.deadline):
-                call: Awaitable[dict[str, Any]] = getattr(await self._client(), operation)(**given)
+                call: Awaitable[dict[str, Any]] = getattr(await self._client(), operation)(**arguments)
                 return await call
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))

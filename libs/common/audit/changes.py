@@ -198,11 +198,13 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
     """`source` says who: "ae TITLE", "rest NAME", "hl7 APPLICATION^FACILITY"."""
     source: str = getattr(event, "source", "")
     way, _, name = source.partition(" ")
-    who = {"ae": "ae", "rest": requestor_kind(name)}.get(way, way)
+    requestor = {"ae": "ae", "rest": requestor_kind(name)}.get(way, way)
     about = getattr(event, "order", "") or getattr(event, "sop_instance_uid", "")
     why = event.reason if isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased) else ""
     query = about.encode()
-    return Entry(kind, operation, name or source, who, why=why, trace=event.trace, query=query, query_class=kind.word)
+    return Entry(
+        kind, operation, name or source, requestor, why=why, trace=event.trace, query=query, query_class=kind.word
+    )
 
 
 def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
@@ -211,8 +213,8 @@ def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
     operation = f"{_OF_SHARES[type(event)]} {event.share}"
     rows = tuple(map(AuditedInstances, studies))
     by, profile = event.by, event.deidentified_by if isinstance(event, ShareCreated) else ""
-    said = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
-    return replace(said, deidentified_by=profile)
+    entry = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
+    return replace(entry, deidentified_by=profile)
 
 
 def _of_subscription(
@@ -225,9 +227,9 @@ def _of_subscription(
         operation = f"{operation} to {event.status}"
         why = event.reason
     host = event.host if isinstance(event, SubscriptionCreated) else ""
-    who = requestor_kind(event.by) if event.by else ARCHIVE
+    requestor = requestor_kind(event.by) if event.by else ARCHIVE
     receiver = (event.by, host) if host else ("", "")
-    return Entry(Kind.PROTECTION, operation, event.by or ARCHIVE, who, "", *receiver, why=why, trace=event.trace)
+    return Entry(Kind.PROTECTION, operation, event.by or ARCHIVE, requestor, "", *receiver, why=why, trace=event.trace)
 
 
 def _of_peer(event: PeerSet | PeerRemoved) -> Entry:
@@ -235,8 +237,10 @@ def _of_peer(event: PeerSet | PeerRemoved) -> Entry:
     after = event.entry if isinstance(event, PeerSet) else ""
     operation = f"{'remove' if not after else 'change' if event.before else 'add'} peer {event.ae_title}"
     fields = json.dumps(changed_fields(event.before, after), ensure_ascii=False).encode()
-    who = event.by, requestor_kind(event.by)
-    return Entry(Kind.POLICY, operation, *who, why=event.reason, trace=event.trace, query=fields, query_class=PEER)
+    requestor = event.by, requestor_kind(event.by)
+    return Entry(
+        Kind.POLICY, operation, *requestor, why=event.reason, trace=event.trace, query=fields, query_class=PEER
+    )
 
 
 def overtaken(event: PeerSet | PeerRemoved) -> Entry:

@@ -50,9 +50,17 @@ class Entry:
         """Entries with one key can be one record."""
         first = self.objects[0] if self.objects else None
         about = (first.study_instance_uid, first.patient_id, first.issuer) if first is not None else ()
-        who = self.requestor, self.requestor_is, self.address, self.peer, self.peer_address, self.session, self.user
-        what = self.kind, self.operation, self.outcome, self.why, self.deidentified_by
-        return *what, who, about, self.query, self.query_class
+        requestor = (
+            self.requestor,
+            self.requestor_is,
+            self.address,
+            self.peer,
+            self.peer_address,
+            self.session,
+            self.user,
+        )
+        operation = self.kind, self.operation, self.outcome, self.why, self.deidentified_by
+        return *operation, requestor, about, self.query, self.query_class
 
 
 @dataclass(eq=False, slots=True)

@@ -98,8 +98,8 @@ def _entities(record: AuditRecorded, kind: Kind) -> Iterator[Json]:
         }
     if kind is Kind.QUERY:
         # R4 sev-1: an entity has a name or a query, not both.
-        asked = {"query": b64encode(record.query).decode("ascii")} if record.query else {"name": record.operation}
-        yield {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), **asked}
+        detail = {"query": b64encode(record.query).decode("ascii")} if record.query else {"name": record.operation}
+        yield {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), **detail}
     if record.query_class == PEER:
         fields = record.query.decode("utf-8", "replace")
         yield {

@@ -51,7 +51,7 @@ class Asked:
         if not self.sent_as:
             return self.references
         named = zip(self.references, self.sent_as, strict=True)
-        return tuple(CommitmentReference(one.sop_class_uid, uid) for one, uid in named)
+        return tuple(CommitmentReference(reference.sop_class_uid, uid) for reference, uid in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ def transaction_of(route: str, number: int) -> str:
     return f"2.25.{int.from_bytes(blake3(f'{route} {number}'.encode()).digest(16))}"
 
 
-def answer_of(asked: Asked, report: EventInformation) -> Answered:
+def answer_of(request: Asked, report: EventInformation) -> Answered:
     """What a report says of what was asked, under our UIDs. An instance that it does not name, or names as failed as
     well, is not committed; what we did not ask for is passed over."""
     failed = {failure.sop_instance_uid: failure for failure in report.failed}
     committed: list[CommitmentReference] = []
     digests: list[str] = []
     failures: list[CommitmentFailure] = []
-    for reference, sent, digest in zip(asked.references, asked.as_sent, asked.digests, strict=True):
+    for reference, sent, digest in zip(request.references, request.as_sent, request.digests, strict=True):
         failure = failed.get(sent.sop_instance_uid)
         if failure is None and sent in report.committed:
             committed.append(reference)
@@ -101,27 +101,27 @@ def answer_of(asked: Asked, report: EventInformation) -> Answered:
     return Answered(tuple(committed), tuple(digests), tuple(failures))
 
 
-def pack_asked(asked: Asked) -> bytes:
+def pack_asked(request: Asked) -> bytes:
     """The bytes of a transaction."""
-    instances = [(one.sop_class_uid, one.sop_instance_uid) for one in asked.references]
-    bare = replace(asked, references=(), digests=(), sent_as=())
-    parts = [*(getattr(bare, name) for name in Asked.__slots__[:_PLAIN]), instances, list(asked.digests)]
-    return _packed([*parts, list(asked.sent_as)] if asked.sent_as else parts)
+    instances = [(reference.sop_class_uid, reference.sop_instance_uid) for reference in request.references]
+    bare = replace(request, references=(), digests=(), sent_as=())
+    parts = [*(getattr(bare, name) for name in Asked.__slots__[:_PLAIN]), instances, list(request.digests)]
+    return _packed([*parts, list(request.sent_as)] if request.sent_as else parts)
 
 
 def unpack_asked(content: bytes) -> Asked:
     """The transaction in the bytes. Raises `Corrupt` if they are not those that `pack_asked` made."""
     values = _unpacked(content)
     parts, instances, digests = values[:_PLAIN], values[_PLAIN], values[_PLAIN + 1]
-    references = tuple(CommitmentReference(*one) for one in instances)
+    references = tuple(CommitmentReference(*reference) for reference in instances)
     sent_as = tuple(values[_PLAIN + 2]) if len(values) > _PLAIN + 2 else ()
     return Asked(*[*parts, references, tuple(digests), sent_as])
 
 
 def pack_answered(answered: Answered) -> bytes:
     """The bytes of what a report said."""
-    committed = [(one.sop_class_uid, one.sop_instance_uid) for one in answered.committed]
-    failures = [(one.sop_class_uid, one.sop_instance_uid, one.reason) for one in answered.failures]
+    committed = [(reference.sop_class_uid, reference.sop_instance_uid) for reference in answered.committed]
+    failures = [(failure.sop_class_uid, failure.sop_instance_uid, failure.reason) for failure in answered.failures]
     return _packed([committed, list(answered.digests), failures])
 
 
@@ -129,9 +129,9 @@ def unpack_answered(content: bytes) -> Answered:
     """What a report said. Raises `Corrupt` if the bytes are not those that `pack_answered` made."""
     committed, digests, failures = _unpacked(content)
     return Answered(
-        tuple(CommitmentReference(*one) for one in committed),
+        tuple(CommitmentReference(*reference) for reference in committed),
         tuple(digests),
-        tuple(CommitmentFailure(*one) for one in failures),
+        tuple(CommitmentFailure(*failure) for failure in failures),
     )
 
 

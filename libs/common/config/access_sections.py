@@ -136,10 +136,10 @@ class AccessSettings(Section):
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
-        for what in ("name", "url"):
-            values = [getattr(issuer, what) for issuer in self.issuers]
+        for attribute in ("name", "url"):
+            values = [getattr(issuer, attribute) for issuer in self.issuers]
             if len(set(values)) < len(values):
-                raise ValueError(f"two issuers have one {what}")
+                raise ValueError(f"two issuers have one {attribute}")
         if sum("opaque" in issuer.introspect for issuer in self.issuers) > 1:
             raise ValueError("opaque tokens say nothing of their issuer: only one can be asked about them")
         for field in (self.roles, self.sees):

@@ -54,13 +54,13 @@ class PartitionSettings(Section):
     @property
     def signs(self) -> list[tuple[str, object]]:
         """What no other partition may have, with its kind."""
-        found: list[tuple[str, object]] = [("name", self.name), ("settings", self.settings)]
-        found += [("port", port) for port in self._ports]
-        found += [("certificate", name) for name in self.certificates]
-        found += [("host", name) for name in self.hosts]
+        pairs: list[tuple[str, object]] = [("name", self.name), ("settings", self.settings)]
+        pairs += [("port", port) for port in self._ports]
+        pairs += [("certificate", name) for name in self.certificates]
+        pairs += [("host", name) for name in self.hosts]
         if self.path is not None:
-            found.append(("path", self.path))
-        return found
+            pairs.append(("path", self.path))
+        return pairs
 
 
 class DoorSettings(Section):
@@ -132,13 +132,13 @@ def _refuse_shared_signs(partitions: Iterable[PartitionSettings]) -> None:
     """Raises `ValueError` where one sign is of two partitions: nobody could say whose a peer is."""
     signs: dict[tuple[str, object], str] = {}
     networks: list[tuple[Cidr, str]] = []
-    for one in partitions:
-        for kind, value in one.signs:
+    for partition in partitions:
+        for kind, value in partition.signs:
             if (kind, value) in signs:
-                raise ValueError(f"partitions {signs[kind, value]} and {one.name} have one {kind}: {value}")
-        signs |= dict.fromkeys(one.signs, one.name)
-        for network in one.networks:
+                raise ValueError(f"partitions {signs[kind, value]} and {partition.name} have one {kind}: {value}")
+        signs |= dict.fromkeys(partition.signs, partition.name)
+        for network in partition.networks:
             for known, other in networks:
                 if known.version == network.version and known.overlaps(network):
-                    raise ValueError(f"partitions {other} and {one.name} share addresses of {network}")
-        networks += [(network, one.name) for network in one.networks]
+                    raise ValueError(f"partitions {other} and {partition.name} share addresses of {network}")
+        networks += [(network, partition.name) for network in partition.networks]

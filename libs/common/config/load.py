@@ -27,7 +27,7 @@ def load_settings(
     values = {name: value for name, value in plain(document.tree).items() if name != PEERS}
     # Each source is checked by itself, so that an error names the file and line, the variable or the option at fault.
     _check(values, document)
-    given: list[_Given] = []
+    assignments: list[_Given] = []
     for variable, text in sorted(environment.items()):
         path = _path_of(variable)
         if path is not None:
@@ -35,8 +35,8 @@ def load_settings(
             if _is_list(path) and not isinstance(value, list):
                 # Without YAML's brackets, as lists in an environment usually are: a,b.
                 value = [part.strip() for part in text.split(",") if part.strip()]
-            given.append(_Given(path, value, f"environment variable {variable}"))
-    _set(values, given)
+            assignments.append(_Given(path, value, f"environment variable {variable}"))
+    _set(values, assignments)
     options = (overrides or {}).items()
     _set(values, [_Given(name.split("."), value, f"option for {name}") for name, value in options if value is not None])
     return Settings.model_validate(values)
@@ -57,10 +57,10 @@ class _Given(NamedTuple):
     source: str
 
 
-def _set(values: dict[str, Any], given: Sequence[_Given]) -> None:
+def _set(values: dict[str, Any], assignments: Sequence[_Given]) -> None:
     """Add the values of a source, and refuse the first that makes the settings invalid, naming its source. All values
     are checked together: a certificate is invalid without its key."""
-    for path, value, source in given:
+    for path, value, source in assignments:
         within = values
         for step in path[:-1]:
             within = within.setdefault(step, {})
@@ -73,7 +73,7 @@ def _set(values: dict[str, Any], given: Sequence[_Given]) -> None:
         first = error.errors(include_url=False, include_context=False)[0]
         place = [str(step) for step in first["loc"]]
         # What is wrong with a section as a whole has the section as its place.
-        path, _, source = next((g for g in given if _begins_alike(g.path, place)), given[-1])
+        path, _, source = next((g for g in assignments if _begins_alike(g.path, place)), assignments[-1])
         reason = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise ConfigError(source, None, f"{'.'.join(path)}: {reason}") from error
 

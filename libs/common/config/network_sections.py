@@ -152,14 +152,14 @@ class Http(Section):
 def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
     """By the name of a token, or `loopback`, the codes with which it may store rejection notes."""
     narrowed: dict[str, frozenset[str]] = {}
-    for name, _, code in (one.rpartition("=") for one in http.may_reject):
+    for name, _, code in (pair.rpartition("=") for pair in http.may_reject):
         narrowed[name] = narrowed.get(name, frozenset()) | {code}
     return dict.fromkeys(http.may_delete, REJECTION_CODES) | narrowed
 
 
 def rates_of_tokens(http: Http) -> dict[str, float]:
     """By the name of a token, how many requests a second it may send; 0 for as many as it likes."""
-    return {name: float(rate) for name, _, rate in (one.rpartition("=") for one in http.token_rates)}
+    return {name: float(rate) for name, _, rate in (pair.rpartition("=") for pair in http.token_rates)}
 
 
 class Tls(Section):

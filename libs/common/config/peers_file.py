@@ -19,9 +19,11 @@ from gantry.common.errors import ConfigError
 def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
     """Append a peer; a missing file is created. Raises `ConfigError`, and then leaves the file as it was."""
     document = read(file) if file.exists() else parse("", str(file))
-    there = list(policy_of(document, "").peers)
-    if entry.get("ae_title") in there:
-        raise document.refuse([PEERS, there.index(entry["ae_title"])], f"AE title {entry['ae_title']} is there already")
+    titles = list(policy_of(document, "").peers)
+    if entry.get("ae_title") in titles:
+        raise document.refuse(
+            [PEERS, titles.index(entry["ae_title"])], f"AE title {entry['ae_title']} is there already"
+        )
     if document.tree.get(PEERS) is None:
         document.tree[PEERS] = CommentedSeq()
     document.tree[PEERS].append(dict(entry))

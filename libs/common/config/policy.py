@@ -150,8 +150,8 @@ class KnownPeer(BaseModel):
         if self.certificate and not self.tls:
             raise ValueError("`certificate` needs `tls: true`")
         if (self.sees is not None or not self.confidential) and Permission.REJECT in self.may:
-            which = "with `sees`" if self.sees is not None else "that does not see what is `confidential`"
-            raise ValueError(f"a peer {which} cannot `reject`: a note says of any instance whether it is there")
+            condition = "with `sees`" if self.sees is not None else "that does not see what is `confidential`"
+            raise ValueError(f"a peer {condition} cannot `reject`: a note says of any instance whether it is there")
         return self
 
     def calls_from(self, address: IPv4Address | IPv6Address) -> bool:

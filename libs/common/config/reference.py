@@ -56,7 +56,7 @@ def _allowed(annotation: Any) -> str:
     """The values of a closed set, also where it may be left out (`Literal[…] | None`); "" for any other type."""
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
-    return next((found for part in get_args(annotation) if (found := _allowed(part))), "")
+    return next((words for part in get_args(annotation) if (words := _allowed(part))), "")
 
 
 def _shown(value: Any) -> str:

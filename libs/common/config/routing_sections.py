@@ -242,7 +242,7 @@ class RoutingSettings(Section):
 
     @model_validator(mode="after")
     def _names_are_of_one_rule(self) -> Self:
-        names = [*(one.name for one in self.rules), *(one.name for one in self.prefetch)]
+        names = [*(rule.name for rule in self.rules), *(rule.name for rule in self.prefetch)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two rules of `rules` and `prefetch` are called {name}: lists name rules by it")
@@ -293,7 +293,7 @@ class RoutingSettings(Section):
     @property
     def tells_of_patients(self) -> bool:
         """Whether a receiver of HL7 is told what is decided about patients."""
-        return any(one.patients for one in self.receivers)
+        return any(receiver.patients for receiver in self.receivers)
 
     @property
     def deidentifies(self) -> dict[str, str]:

@@ -140,10 +140,10 @@ class Settings(Section):
     @model_validator(mode="after")
     def _reads_what_it_encrypts(self) -> Self:
         """How long an encrypted object is can only be read from it."""
-        asked = [store.name for store in self.tiers.stores if store.availability == "offline"]
-        if asked and self.encryption.on:
+        names = [store.name for store in self.tiers.stores if store.availability == "offline"]
+        if names and self.encryption.on:
             raise ValueError(
-                f"{asked[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
+                f"{names[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
                 "let the bucket encrypt it, and leave out one of the two"
             )
         return self

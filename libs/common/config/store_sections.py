@@ -58,7 +58,7 @@ class Storage(Section):
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
-        if len({one.name for one in self.in_place}) < len(self.in_place):
+        if len({store.name for store in self.in_place}) < len(self.in_place):
             raise ValueError("two of in_place have one name")
         return self
 

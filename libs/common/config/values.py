@@ -73,7 +73,7 @@ def _text(value: Any) -> Any:
 
 def _texts(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(_text(one) for one in values):
+    if not values or not all(_text(value) for value in values):
         raise ValueError("an empty value: name the attribute under `nullify` to empty it")
     return tuple(values)
 

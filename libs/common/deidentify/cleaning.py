@@ -125,7 +125,7 @@ class DataSetCleaner:
         return {block: raw, element.tag: element.raw}
 
     def _element(self, element: _Element, level: _Level) -> bytes:
-        tag, vr, said = element.tag, element.vr, element.said
+        tag, vr, stated_vr = element.tag, element.vr, element.said
         group = tag >> 16
         # PS3.5 7.2: group lengths are retired. Groups below belong to commands, files and directories.
         if tag & 0xFFFF == 0 or group < _FIRST_GROUP_OF_DATA_SETS or tag in SAID_BY_US:
@@ -134,17 +134,17 @@ class DataSetCleaner:
         if group >> 8 == 0x60 and group <= 0x601E:
             return b""
         row = row_of(tag)
-        if row is None and (not is_known(tag) or (said == b"SQ" and vr not in (b"SQ", b"UN"))):
+        if row is None and (not is_known(tag) or (stated_vr == b"SQ" and vr not in (b"SQ", b"UN"))):
             return b""
         row = row or unlisted(tag, vr)
         if tag == TEXT_VALUE and level.strict:
             row = None  # the content of a report is cleaned as a whole
-        action = Action.KEEP if row is None else decide(row, self.profile.options, said)
+        action = Action.KEEP if row is None else decide(row, self.profile.options, stated_vr)
         if row is not None and action is Action.CLEAN_TEXT:
-            cleaned = cleaned_text(level.text.decode(element.value), self.subject.names, said)
+            cleaned = cleaned_text(level.text.decode(element.value), self.subject.names, stated_vr)
             if cleaned:
                 return self._text(ElementWriter(level.encoding, level.text), element, cleaned)
-            action = decide(row, frozenset(), said)
+            action = decide(row, frozenset(), stated_vr)
         return self._acted(action, element, level)
 
     def _acted(self, action: Action, element: _Element, level: _Level) -> bytes:
@@ -159,8 +159,8 @@ class DataSetCleaner:
         if not value:
             return writer.plain(element.tag, element.said, b"")
         if action is Action.MOVE_DATES:
-            there = moved(element.said, value.decode("ascii", "replace"), self.subject.days)
-            return self._text(writer, element, there)
+            day = moved(element.said, value.decode("ascii", "replace"), self.subject.days)
+            return self._text(writer, element, day)
         if action is Action.NEW_UIDS:
             return self._text(writer, element, self._uids(value))
         return self._replaced(action, element, writer, level.text.decode(value))

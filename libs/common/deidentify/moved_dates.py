@@ -48,10 +48,10 @@ def _moved_date_time(value: str, days: int) -> str | None:
 
 def _day(year: int, month: int, day: int, days: int) -> str | None:
     try:
-        there = date(year, month, day) + timedelta(days=days)
+        moved_day = date(year, month, day) + timedelta(days=days)
     except (ValueError, OverflowError):
         return None
-    return f"{there.year:04d}{there.month:02d}{there.day:02d}"
+    return f"{moved_day.year:04d}{moved_day.month:02d}{moved_day.day:02d}"
 
 
 def _time(value: str, days: int) -> str | None:

@@ -135,12 +135,12 @@ class Deidentifier:
         """PS3.15 E.1.1 and PS3.3 C.7.1.1, C.12.1.1.9: that, how and by which options it was done."""
         writer = ElementWriter(encoding, DEFAULT)
         items = [writer.elements(code_item(value, "DCM", meaning)) for value, meaning in self.profile.codes()]
-        said = {
+        values = {
             PATIENT_IDENTITY_REMOVED: ("CS", "YES"),
             DEIDENTIFICATION_METHOD: ("LO", METHOD),
             LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: ("CS", self.profile.temporal),
         }
-        written = {tag: writer.element(tag, {"vr": vr, "Value": [value]}) for tag, (vr, value) in said.items()}
+        written = {tag: writer.element(tag, {"vr": vr, "Value": [value]}) for tag, (vr, value) in values.items()}
         return {
             **written,
             DEIDENTIFICATION_METHOD_CODE_SEQUENCE: writer.sequence(DEIDENTIFICATION_METHOD_CODE_SEQUENCE, items),

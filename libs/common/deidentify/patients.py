@@ -13,11 +13,11 @@ _LONGEST = 64
 
 def pseudonyms_in(text: str) -> dict[str, str]:
     """The pseudonyms by Patient ID. Raises `NotDeidentified` with the number of the line that is not understood."""
-    found: dict[str, str] = {}
+    pseudonyms: dict[str, str] = {}
     for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
         if not row:
             continue
-        if len(row) != 2 or not row[1].strip() or len(row[1]) > _LONGEST or row[0].strip() in found:
+        if len(row) != 2 or not row[1].strip() or len(row[1]) > _LONGEST or row[0].strip() in pseudonyms:
             raise NotDeidentified(f"line {number} is not one Patient ID and its pseudonym")
-        found[row[0].strip()] = row[1].strip()
-    return found
+        pseudonyms[row[0].strip()] = row[1].strip()
+    return pseudonyms

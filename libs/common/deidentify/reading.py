@@ -97,10 +97,10 @@ class ElementStream:
         if len(self._buffer) - self._pos >= count:
             return
         parts = [self._buffer[self._pos :]]
-        there = len(parts[0])
-        while there < count and (piece := next(self._pieces, None)) is not None:
+        length = len(parts[0])
+        while length < count and (piece := next(self._pieces, None)) is not None:
             parts.append(piece)
-            there += len(piece)
+            length += len(piece)
         self._buffer, self._pos = b"".join(parts), 0
 
     def _take(self, count: int) -> bytes:

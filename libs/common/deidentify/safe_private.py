@@ -43,11 +43,11 @@ _MOST = 512
 
 def is_safe(creator: str, tag: int, vr: bytes, value: bytes) -> bool:
     """Whether this private element may stay: the table has it, and its value is what the table says."""
-    said = SAFE_PRIVATE.get(creator, {}).get((tag >> 16, tag & 0xFF))
-    if said is None or vr not in (said, b"UN") or len(value) > _MOST:
+    stated_vr = SAFE_PRIVATE.get(creator, {}).get((tag >> 16, tag & 0xFF))
+    if stated_vr is None or vr not in (stated_vr, b"UN") or len(value) > _MOST:
         return False
-    if said in (b"DS", b"IS"):
+    if stated_vr in (b"DS", b"IS"):
         return _NUMBERS.fullmatch(value) is not None
-    if said == b"CS":
+    if stated_vr == b"CS":
         return all(word.strip(b" \0") in _WORDS for word in value.split(b"\\"))
-    return len(value) % (8 if said == b"FD" else 4 if said in (b"SL", b"FL") else 2) == 0
+    return len(value) % (8 if stated_vr == b"FD" else 4 if stated_vr in (b"SL", b"FL") else 2) == 0

@@ -34,12 +34,12 @@ _NUMBER = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
 
 def has_standard_code(data: bytes, encoding: Encoding) -> bool:
     """Whether an item is a code of a published vocabulary: its value, scheme and meaning may stay as they are."""
-    found = {
+    values = {
         tag: data[start:end].strip(b" \0")
         for tag, _, start, end in elements(data, encoding, wanted=(CODE_VALUE, CODING_SCHEME_DESIGNATOR))
     }
-    scheme = found.get(CODING_SCHEME_DESIGNATOR, b"").decode("ascii", "replace")
-    return bool(found.get(CODE_VALUE)) and scheme in STANDARD_SCHEMES
+    scheme = values.get(CODING_SCHEME_DESIGNATOR, b"").decode("ascii", "replace")
+    return bool(values.get(CODE_VALUE)) and scheme in STANDARD_SCHEMES
 
 
 def without_odd(vr: bytes, value: bytes) -> bytes:

@@ -22,8 +22,8 @@ class ConfidentialityRow:
 
 
 def _read(line: str) -> tuple[str, ConfidentialityRow]:
-    name, keyword, basic, *said = line.split()
-    options = {Option(option): code for option, _, code in (part.partition("=") for part in said)}
+    name, keyword, basic, *codes = line.split()
+    options = {Option(option): code for option, _, code in (part.partition("=") for part in codes)}
     return name, ConfidentialityRow(keyword, basic, options)
 
 

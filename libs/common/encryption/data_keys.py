@@ -41,12 +41,12 @@ class WrappedKey:
 
     def encoded(self) -> bytes:
         """The content of that object."""
-        said = {
+        fields = {
             "version": _VERSION,
             "wrapping_key": self.wrapping_key,
             "wrapped": b64encode(self.wrapped).decode(),
         }
-        return json.dumps(said).encode()
+        return json.dumps(fields).encode()
 
 
 def new_id(now_us: int) -> bytes:
@@ -74,9 +74,9 @@ def read_wrapped(place: str, content: bytes) -> WrappedKey:
     """What `WrappedKey.encoded` wrote. Raises `Corrupt`."""
     named = read_place(place)
     try:
-        said = json.loads(content)
-        if named is None or said["version"] != _VERSION:
+        fields = json.loads(content)
+        if named is None or fields["version"] != _VERSION:
             raise ValueError
-        return WrappedKey(*named, str(said["wrapping_key"]), b64decode(said["wrapped"], validate=True))
+        return WrappedKey(*named, str(fields["wrapping_key"]), b64decode(fields["wrapped"], validate=True))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Corrupt(f"{place} holds no data key that this release reads") from error

@@ -362,8 +362,8 @@ def change_of(event: Event, payload: bytes) -> Json | None:
         "partition": event.partition,
         "trace": event.trace,
     }
-    said = [(field, getattr(event, field.attribute)) for field in _TABLE[type_][2]]
-    return made | {field.name: field.made(value) for field, value in said if value or not field.optional}
+    values = [(field, getattr(event, field.attribute)) for field in _TABLE[type_][2]]
+    return made | {field.name: field.made(value) for field, value in values if value or not field.optional}
 
 
 def _id(type_: str, event: Event, payload: bytes) -> str:

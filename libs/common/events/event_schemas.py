@@ -43,5 +43,5 @@ def _schema(hint: Any) -> dict[str, Any]:
     if get_origin(hint) is tuple:
         return {"type": "array", "items": _schema(get_args(hint)[0])}
     if get_origin(hint) in (Union, types.UnionType):
-        return {"anyOf": [_schema(one) for one in get_args(hint)]}
+        return {"anyOf": [_schema(member) for member in get_args(hint)]}
     raise TypeError(f"{hint} has no schema")

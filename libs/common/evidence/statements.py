@@ -83,17 +83,17 @@ def keys_in(text: str, where: str) -> list[OKPKey]:
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:
-    found = []
+    blocks = []
     for part in text.split("-----BEGIN")[1:]:
         body, end, after = part.partition("-----END")
         if end:
-            found.append((f"-----BEGIN{body}", f"{after.partition('KEY-----')[0]}KEY-----\n"))
-    return found
+            blocks.append((f"-----BEGIN{body}", f"{after.partition('KEY-----')[0]}KEY-----\n"))
+    return blocks
 
 
 def sign(statement: Statement, key: OKPKey) -> tuple[bytes, SignedStatement]:
     """A statement as it lies in the bucket, and as it is read. `key` is private."""
-    said = {
+    body = {
         "at": statement.at,
         "number": statement.number,
         "previous": statement.previous,
@@ -102,9 +102,9 @@ def sign(statement: Statement, key: OKPKey) -> tuple[bytes, SignedStatement]:
         "until_ms": statement.until_ms,
     }
     header = {"alg": _ALGORITHM, "kid": key.thumbprint(), "typ": _TYPE}
-    payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    payload = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
     token = jws.serialize_compact(header, payload, key, algorithms=[_ALGORITHM])
-    rows = [[one.key, one.size, one.sha256] for one in statement.segments]
+    rows = [[segment.key, segment.size, segment.sha256] for segment in statement.segments]
     content = json.dumps({"statement": token, "segments": rows}, separators=(",", ":")).encode()
     return content, SignedStatement(statement, digest_of(token), key.thumbprint())
 
@@ -124,11 +124,11 @@ def read(content: bytes, keys: Sequence[OKPKey]) -> SignedStatement:
         raise Corrupt("it is no statement") from error
     key_id, payload = _verified(token, keys)
     try:
-        said = json.loads(payload)
+        body = json.loads(payload)
         statement = Statement(
-            int(said["number"]), int(said["at"]), int(said["until_ms"]), str(said["previous"]), segments
+            int(body["number"]), int(body["at"]), int(body["until_ms"]), str(body["previous"]), segments
         )
-        root, count = said["root"], said["segments"]
+        root, count = body["root"], body["segments"]
     except (ValueError, KeyError, TypeError) as error:
         raise Corrupt("what is signed is no statement") from error
     if root != statement.root or count != len(segments):

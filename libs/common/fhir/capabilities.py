@@ -13,7 +13,7 @@ _GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport"
 def capability_statement(version: str, day: str, url: str, topic: str = "") -> dict[str, Any]:
     """What this archive understands since a `day`, YYYY-MM-DD; `url` is the base of FHIR, `topic` the canonical URL of
     what can be subscribed to, "" where there are no subscriptions."""
-    said: dict[str, Any] = {
+    statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": day,
@@ -25,23 +25,23 @@ def capability_statement(version: str, day: str, url: str, topic: str = "") -> d
         "rest": [{"mode": "server", "resource": [_resource(name) for name in _ALL]}],
     }
     if topic:
-        said["instantiates"] = [f"{_GUIDE}/CapabilityStatement/backport-subscription-server-r4"]
-        said["rest"][0]["resource"].append(_subscriptions(topic))
-    return said
+        statement["instantiates"] = [f"{_GUIDE}/CapabilityStatement/backport-subscription-server-r4"]
+        statement["rest"][0]["resource"].append(_subscriptions(topic))
+    return statement
 
 
 _ALL = {**PARAMETERS, "ServiceRequest": OF_ORDERS}
 
 
 def _resource(name: str) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    resource: dict[str, Any] = {
         "type": name,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchParam": [{"name": parameter, "type": kind} for parameter, kind in _ALL[name]],
     }
     if name == "ImagingStudy":
-        said["searchInclude"] = ["ImagingStudy:subject"]
-    return said
+        resource["searchInclude"] = ["ImagingStudy:subject"]
+    return resource
 
 
 def _subscriptions(topic: str) -> dict[str, Any]:

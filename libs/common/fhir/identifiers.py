@@ -39,19 +39,19 @@ class Systems:
     def identifier(self, value: str, issuer: str, type_code: str) -> dict[str, Any]:
         """An Identifier of a type of HL7's table 0203."""
         coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": type_code}
-        found: dict[str, Any] = {"type": {"coding": [coding]}}
+        fields: dict[str, Any] = {"type": {"coding": [coding]}}
         if issuer in self.of_issuer:
-            found["system"] = self.of_issuer[issuer]
-        found["value"] = value
+            fields["system"] = self.of_issuer[issuer]
+        fields["value"] = value
         if issuer:
-            found["assigner"] = {"display": issuer}
-        return found
+            fields["assigner"] = {"display": issuer}
+        return fields
 
 
 def patient_name(patient_id: str, issuer: str) -> str:
     """The id of a Patient; "" where it has none."""
-    found = ".".join(_quoted(part) for part in (patient_id, issuer) if part) if patient_id else ""
-    return found if len(found) <= _LONGEST_ID else ""
+    name = ".".join(_quoted(part) for part in (patient_id, issuer) if part) if patient_id else ""
+    return name if len(name) <= _LONGEST_ID else ""
 
 
 def order_name(key: str) -> str:
@@ -61,8 +61,8 @@ def order_name(key: str) -> str:
 
 def order_of(name: str) -> str:
     """The key of the order of a ServiceRequest's id; "" where it is none of ours."""
-    found = patient_of(name)
-    return found[0] if found is not None and not found[1] else ""
+    patient = patient_of(name)
+    return patient[0] if patient is not None and not patient[1] else ""
 
 
 def patient_of(name: str) -> tuple[str, str] | None:

@@ -96,13 +96,13 @@ def _status(search: OrderSearch, value: str, _: Systems) -> None:
 def _occurrence(search: OrderSearch, value: str, _: Systems) -> None:
     step = search.conditions.get(SCHEDULED_PROCEDURE_STEP_SEQUENCE)
     before = step.conditions.get(SCHEDULED_PROCEDURE_STEP_START_DATE) if isinstance(step, Item) else None
-    asked = days("occurrence", value)
+    period = days("occurrence", value)
     if isinstance(before, Range):
-        first = max(before.first or "", asked.first or "") or None
-        last = min(filter(None, (before.last, asked.last)), default=None)
+        first = max(before.first or "", period.first or "") or None
+        last = min(filter(None, (before.last, period.last)), default=None)
         search.nothing |= bool(first and last and first > last)
-        asked = Range(first, last)
-    search.conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item({SCHEDULED_PROCEDURE_STEP_START_DATE: asked})
+        period = Range(first, last)
+    search.conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item({SCHEDULED_PROCEDURE_STEP_START_DATE: period})
 
 
 def _count(search: OrderSearch, value: str, _: Systems) -> None:

@@ -21,7 +21,7 @@ class Search(Protocol):
 
 def tokens(value: str) -> list[tuple[str | None, str]]:
     """`[system|]code,…`: systems, None where none is named, and codes (R4 3.1.1.4.10); `\\` quotes what separates."""
-    found: list[tuple[str | None, str]] = []
+    pairs: list[tuple[str | None, str]] = []
     parts, quoted = [""], False
     for c in f"{value},":
         if quoted or c not in "\\,|":
@@ -32,32 +32,32 @@ def tokens(value: str) -> list[tuple[str | None, str]]:
         elif c == "|":
             parts.append("")
         elif len(parts) <= 2:
-            found.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
+            pairs.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
             parts = [""]
         else:
             raise NotUnderstood("a token has more than one |")
     if quoted or parts != [""]:
         raise NotUnderstood("a token ends in a backslash")
-    if not found or any(not code for _, code in found):
+    if not pairs or any(not code for _, code in pairs):
         raise NotUnderstood("a token has no value")
-    return found
+    return pairs
 
 
 def patient(search: Search, value: str, _: Systems) -> None:
     """A reference to one Patient."""
-    found = patient_of(value.removeprefix("Patient/"))
-    if found is None:
+    identity = patient_of(value.removeprefix("Patient/"))
+    if identity is None:
         search.nothing = True
     else:
-        _of_patient(search, *found)
+        _of_patient(search, *identity)
 
 
 def patient_identifier(search: Search, value: str, systems: Systems) -> None:
     """A Patient ID, of any issuer, of none, or of the one that a system stands for."""
-    found = tokens(value)
-    if len(found) > 1:
+    pairs = tokens(value)
+    if len(pairs) > 1:
         raise NotUnderstood("one identifier of a patient at a time")
-    system, patient_id = found[0]
+    system, patient_id = pairs[0]
     issuer = systems.issuer(system) if system else ""
     if system is None:
         search.require(PATIENT_ID, Single((patient_id,)))

@@ -23,16 +23,18 @@ def as_r5(resource: Resource) -> Resource:
 def _bundle(bundle: Resource) -> Resource:
     if "entry" not in bundle:
         return bundle
-    entries = [{**one, "resource": as_r5(one["resource"])} if "resource" in one else one for one in bundle["entry"]]
+    entries = [
+        {**entry, "resource": as_r5(entry["resource"])} if "resource" in entry else entry for entry in bundle["entry"]
+    ]
     return {**bundle, "entry": entries}
 
 
 def _imaging_study(study: Resource) -> Resource:
     renamed = {
-        "contained": [as_r5(one) for one in study.get("contained", ())],
-        "modality": [_concept(one) for one in study.get("modality", ())],
-        "procedure": [_by_concept(one) for one in study.get("procedureCode", ())],
-        "series": [_series(one) for one in study.get("series", ())],
+        "contained": [as_r5(resource) for resource in study.get("contained", ())],
+        "modality": [_concept(coding) for coding in study.get("modality", ())],
+        "procedure": [_by_concept(code) for code in study.get("procedureCode", ())],
+        "series": [_series(series) for series in study.get("series", ())],
     }
     return _with(study, renamed, "procedureCode")
 
@@ -57,14 +59,15 @@ def _service_request(order: Resource) -> Resource:
     code = order.get("code")
     renamed = {
         "code": None if code is None else _by_concept(code),
-        "reason": [_by_concept(one) for one in order.get("reasonCode", ())],
+        "reason": [_by_concept(code) for code in order.get("reasonCode", ())],
     }
     return _with(order, renamed, "reasonCode")
 
 
 def _capabilities(statement: Resource) -> Resource:
     rest = [
-        {**one, "resource": [made for each in one["resource"] for made in _served(each)]} for one in statement["rest"]
+        {**rest, "resource": [made for each in rest["resource"] for made in _served(each)]}
+        for rest in statement["rest"]
     ]
     return _with(statement, {"fhirVersion": VERSION, "rest": rest}, "instantiates")
 
@@ -74,18 +77,21 @@ def _served(resource: Resource) -> list[Resource]:
     if resource["type"] != "Subscription":
         return [resource]
     operations = [
-        {"name": one["name"], "definition": f"http://hl7.org/fhir/OperationDefinition/Subscription-{one['name']}"}
-        for one in resource["operation"]
+        {
+            "name": operation["name"],
+            "definition": f"http://hl7.org/fhir/OperationDefinition/Subscription-{operation['name']}",
+        }
+        for operation in resource["operation"]
     ]
-    kept = {name: resource[name] for name in ("type", "interaction", "searchParam")}
+    fields = {name: resource[name] for name in ("type", "interaction", "searchParam")}
     topic = {"type": "SubscriptionTopic", "interaction": [{"code": "read"}, {"code": "search-type"}]}
-    return [{**kept, "operation": operations}, topic]
+    return [{**fields, "operation": operations}, topic]
 
 
 def _with(resource: Resource, changed: Resource, *gone: str) -> Resource:
     """The resource with other elements and without some; an empty one is none."""
-    kept = {name: value for name, value in resource.items() if name not in gone and name not in changed}
-    return kept | {name: value for name, value in changed.items() if value not in (None, [])}
+    fields = {name: value for name, value in resource.items() if name not in gone and name not in changed}
+    return fields | {name: value for name, value in changed.items() if value not in (None, [])}
 
 
 def _concept(coding: Resource) -> Resource:

@@ -77,12 +77,12 @@ def series_of(series: Attributes, zone: str, instances: Sequence[Attributes] = (
             "instance": [
                 filled(
                     {
-                        "uid": text_of(one, "SOPInstanceUID"),
-                        "sopClass": _coding("urn:ietf:rfc:3986", OID + text_of(one, "SOPClassUID")),
-                        "number": _number(one, "InstanceNumber"),
+                        "uid": text_of(instance, "SOPInstanceUID"),
+                        "sopClass": _coding("urn:ietf:rfc:3986", OID + text_of(instance, "SOPClassUID")),
+                        "number": _number(instance, "InstanceNumber"),
                     }
                 )
-                for one in instances
+                for instance in instances
             ],
         }
     )
@@ -112,7 +112,7 @@ def patient(document: Attributes, systems: Systems) -> Resource | None:
             "resourceType": "Patient",
             "id": name,
             "identifier": [systems.identifier(patient_id, issuer, "MR")],
-            "name": [_human_name(one) for one in document.get(TAGS["PatientName"]) or () if one],
+            "name": [_human_name(name) for name in document.get(TAGS["PatientName"]) or () if name],
             "gender": _GENDERS.get(text_of(document, "PatientSex")),
             "birthDate": date_of(text_of(document, "PatientBirthDate")),
         }
@@ -140,8 +140,8 @@ def _endpoint(base: str) -> Resource:
 
 def _human_name(value: Any) -> Resource:
     """PS3.5 6.2.1: family, given, middle, prefix, suffix; of several groups the first that is there."""
-    family, given, middle, prefix, suffix = (_groups(value).split("^") + [""] * 5)[:5]
-    givens = [word for part in (given, middle) for word in part.split()]
+    family, given_name, middle, prefix, suffix = (_groups(value).split("^") + [""] * 5)[:5]
+    givens = [word for part in (given_name, middle) for word in part.split()]
     return filled(
         {
             "text": " ".join(word for word in (prefix, *givens, family, suffix) if word),

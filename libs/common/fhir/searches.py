@@ -195,14 +195,14 @@ def days(name: str, value: str) -> Range:
         raise NotUnderstood(f"{name} is a date, as ge2026-01-31: no time, and none of ne, ap")
     prefix, first, last = match[1] or "eq", *_days(name, match[2], match[3], match[4])
     before, after = _beside(first, -1), _beside(last, 1)
-    of: Mapping[str, Range] = {
+    ranges: Mapping[str, Range] = {
         "eq": Range(first, last),
         "ge": Range(first, None),
         "le": Range(None, last),
         **dict.fromkeys(("gt", "sa"), Range(after, None)),
         **dict.fromkeys(("lt", "eb"), Range(None, before)),
     }
-    return of[prefix]
+    return ranges[prefix]
 
 
 def _days(name: str, year: str, month: str | None, day: str | None) -> tuple[str, str]:
@@ -220,8 +220,8 @@ def _beside(day: str, days: int) -> str:
     return day_beside(day, days) or day
 
 
-def _earlier(one: str | None, other: str | None) -> str | None:
-    return min(one, other) if one and other else one or other
+def _earlier(bound: str | None, other: str | None) -> str | None:
+    return min(bound, other) if bound and other else bound or other
 
 
 _Reader = Callable[[FhirSearch, str, Systems], None]

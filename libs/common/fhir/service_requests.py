@@ -41,7 +41,7 @@ def service_request(order: Attributes, key: str, status: str, systems: Systems) 
     steps = order.get(TAGS["ScheduledProcedureStepSequence"]) or ()
     days = sorted(day for step in steps if (day := date_of(text_of(step, "ScheduledProcedureStepStartDate"))))
     codes = [concept(item) for item in order.get(TAGS["RequestedProcedureCodeSequence"]) or ()]
-    said = text_of(order, "RequestedProcedureDescription")
+    description = text_of(order, "RequestedProcedureDescription")
     requester = name_of(order, "RequestingPhysician") or name_of(order, "ReferringPhysicianName")
     reasons = [concept(item) for item in order.get(TAGS["ReasonForRequestedProcedureCodeSequence"]) or ()]
     reason = text_of(order, "ReasonForTheRequestedProcedure") or text_of(order, "ReasonForTheImagingServiceRequest")
@@ -57,7 +57,9 @@ def service_request(order: Attributes, key: str, status: str, systems: Systems) 
             "intent": "order",
             "category": [{"coding": [_IMAGING]}],
             "priority": _PRIORITIES.get(text_of(order, "RequestedProcedurePriority")),
-            "code": filled({**codes[0], "text": said or codes[0].get("text")}) if codes else filled({"text": said}),
+            "code": filled({**codes[0], "text": description or codes[0].get("text")})
+            if codes
+            else filled({"text": description}),
             "subject": subject(order, systems),
             "occurrenceDateTime": days[0] if days else None,
             "authoredOn": date_of(text_of(order, "IssueDateOfImagingServiceRequest")),

@@ -42,10 +42,10 @@ def answer_in(frames: bytes) -> Acknowledged:
     """What some frames answer: the last of them counts. Raises `MessageRefused` for what is no acknowledgement."""
     decoder = MllpDecoder(len(frames))
     decoder.receive(frames)
-    found = Acknowledged("", "", "", ())
+    acknowledgment = Acknowledged("", "", "", ())
     while isinstance(frame := decoder.next(), Frame):
-        found = acknowledged(parse(frame.message.decode("utf-8", "replace")))
-    return found
+        acknowledgment = acknowledged(parse(frame.message.decode("utf-8", "replace")))
+    return acknowledgment
 
 
 def acknowledged(message: Hl7Message) -> Acknowledged:

@@ -24,10 +24,10 @@ class CollectedAttributes:
         """Whether an attribute is there, empty or not."""
         return f"{TAGS[keyword]:08X}" in self.values
 
-    def text(self, keyword: str, found: FoundText) -> None:
+    def text(self, keyword: str, field: FoundText) -> None:
         """One value as it is written; nothing where there is none."""
-        if found:
-            self.put(keyword, found.spot, found.text)
+        if field:
+            self.put(keyword, field.spot, field.text)
 
     def put(self, keyword: str, spot: Spot, *values: object) -> None:
         """Values of an attribute; nothing where all are empty."""
@@ -48,7 +48,7 @@ class CollectedAttributes:
 
     def items(self, keyword: str, items: Sequence[Element], spot: Spot) -> None:
         """A sequence of those items that have something in them."""
-        self.put(keyword, spot, *[one for one in items if one])
+        self.put(keyword, spot, *[item for item in items if item])
 
     def wrong(self, spot: Spot, text: str, code: Code = Code.DATA_TYPE) -> None:
         """Note a problem."""

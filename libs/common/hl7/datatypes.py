@@ -31,15 +31,15 @@ _LONGEST_TEXT = 64
 
 def element(keyword: str, *values: Any) -> Element:
     """An attribute with these values; empty ones are left out."""
-    found: Element = {"vr": vr_of(TAGS[keyword]).decode("ascii")}
+    attribute: Element = {"vr": vr_of(TAGS[keyword]).decode("ascii")}
     wanted = [value for value in values if value not in ("", None)]
-    return {**found, "Value": wanted} if wanted else found
+    return {**attribute, "Value": wanted} if wanted else attribute
 
 
 def item(**attributes: Any) -> Element:
     """An item of a sequence, of attributes by keyword that have a value; {} where none has."""
     made = {f"{TAGS[keyword]:08X}": element(keyword, value) for keyword, value in attributes.items()}
-    return {name: one for name, one in made.items() if "Value" in one}
+    return {name: attribute for name, attribute in made.items() if "Value" in attribute}
 
 
 def short(text: str) -> str:
@@ -49,18 +49,18 @@ def short(text: str) -> str:
 
 def date_and_time(text: str) -> tuple[str, str] | None:
     """DA and TM; "" for a time that is not said. The offset from UTC is left out: times of orders are local ones."""
-    found = _TIME.fullmatch(text)
-    return (found[1], found[2] or "") if found else None
+    match = _TIME.fullmatch(text)
+    return (match[1], match[2] or "") if match else None
 
 
 def person_name(repetitions: Sequence[Field]) -> Element | None:
     """A name of XPN repetitions as PN: the legal name (XPN-7 L), else the first, and its ideographic and phonetic
     representations (XPN-8 I, P). None where a part holds what no PN can."""
     groups: dict[str, str] = {}
-    legal = [one for one in repetitions if one.text(7) in ("L", "")] or list(repetitions)
-    for one in legal:
-        group = _REPRESENTATIONS.get(one.text(8), "Alphabetic")
-        name = _components([one.text(n) for n in range(1, 7)])
+    legal = [repetition for repetition in repetitions if repetition.text(7) in ("L", "")] or list(repetitions)
+    for legal_name in legal:
+        group = _REPRESENTATIONS.get(legal_name.text(8), "Alphabetic")
+        name = _components([legal_name.text(n) for n in range(1, 7)])
         if name is None:
             return None
         if name:
@@ -81,10 +81,10 @@ def performer_name(field: Field) -> Element | None:
 
 
 def _components(parts: Sequence[str]) -> str | None:
-    family, given, middle, suffix, prefix, degree = (part if part != '""' else "" for part in parts)
-    if any(map(_PN_FORBIDDEN.search, (family, given, middle, suffix, prefix, degree))):
+    family, given_name, middle, suffix, prefix, degree = (part if part != '""' else "" for part in parts)
+    if any(map(_PN_FORBIDDEN.search, (family, given_name, middle, suffix, prefix, degree))):
         return None
-    name = "^".join((family, given, middle, prefix, " ".join(filter(None, (suffix, degree)))))
+    name = "^".join((family, given_name, middle, prefix, " ".join(filter(None, (suffix, degree)))))
     return name.rstrip("^")
 
 

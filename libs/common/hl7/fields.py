@@ -26,9 +26,9 @@ class FieldPath:
     @classmethod
     def of(cls, text: str) -> FieldPath:
         """A path as it is written, which looks like `PATH`."""
-        found = _PATH.fullmatch(text)
-        assert found is not None, "settings let no other text in"
-        return cls(found[1], int(found[2]), int(found[3] or 1), int(found[4] or 0))
+        match = _PATH.fullmatch(text)
+        assert match is not None, "settings let no other text in"
+        return cls(match[1], int(match[2]), int(match[3] or 1), int(match[4] or 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ def messages_in(data: bytes) -> list[bytes]:
     """The messages of a file, each with CR behind its segments. What stands before the first MSH is the first message:
     it will be refused in words."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    starts = [found.end() for found in re.finditer(rb"(?:^|[\r\n\x0b\x1c])[\s\x0b\x1c\0]*(?=MSH[^\w\s])", data)]
+    starts = [match.end() for match in re.finditer(rb"(?:^|[\r\n\x0b\x1c])[\s\x0b\x1c\0]*(?=MSH[^\w\s])", data)]
     if not starts or data[: starts[0]].strip(b"\x0b\x1c\r\n \0"):
         starts.insert(0, 0)
     ends = [*starts[1:], len(data)]

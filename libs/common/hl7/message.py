@@ -48,18 +48,18 @@ class Delimiters:
         parts = text.split(self.escape)
         # Between two escape characters stands a sequence; one without an end is text.
         whole = len(parts) - 1 if len(parts) % 2 == 0 else len(parts)
-        said = [part if n % 2 == 0 else self._resolved(part) for n, part in enumerate(parts[:whole])]
-        return "".join(said) + (self.escape + parts[-1] if whole < len(parts) else "")
+        texts = [part if n % 2 == 0 else self._resolved(part) for n, part in enumerate(parts[:whole])]
+        return "".join(texts) + (self.escape + parts[-1] if whole < len(parts) else "")
 
     def _resolved(self, sequence: str) -> str:
         own = {"F": self.field, "S": self.component, "R": self.repetition, "E": self.escape, "T": self.subcomponent}
         if sequence in own:
             return own[sequence]
-        if found := _LINE.fullmatch(sequence):
-            return "\n" * int((found[2] or "1").lstrip("+"))
-        if found := _HEX.fullmatch(sequence):
+        if match := _LINE.fullmatch(sequence):
+            return "\n" * int((match[2] or "1").lstrip("+"))
+        if match := _HEX.fullmatch(sequence):
             # Of which character set the bytes are is not said: those of ASCII are the same in all.
-            return bytes.fromhex(found[1]).decode("ascii", "ignore")
+            return bytes.fromhex(match[1]).decode("ascii", "ignore")
         return ""
 
     def escaped(self, text: str) -> str:
@@ -73,7 +73,9 @@ class Delimiters:
             "\r": ".br",
             "\n": ".br",
         }
-        return "".join(f"{self.escape}{names[one]}{self.escape}" if one in names else one for one in text)
+        return "".join(
+            f"{self.escape}{names[character]}{self.escape}" if character in names else character for character in text
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class MessageSegment:
         if self.name == "MSH" and field in (1, 2):
             return [Field(raw, Delimiters(*"\0\1\2\3\4"))]
         repetitions = raw.split(self.delimiters.repetition, _MOST_REPETITIONS)[:_MOST_REPETITIONS]
-        return [found for one in repetitions if one and (found := Field(one, self.delimiters))]
+        return [part for repetition in repetitions if repetition and (part := Field(repetition, self.delimiters))]
 
     def field(self, field: int) -> Field:
         """The first repetition of a field; an empty one where there is none."""
@@ -133,14 +135,14 @@ class MessageSegment:
 
     def text(self, field: int, component: int = 1, subcomponent: int = 0) -> str:
         """A component of the first repetition of a field; "" for what is deleted as for what is not there."""
-        found = self.field(field).text(component, subcomponent)
-        return "" if found == NULL else found
+        value = self.field(field).text(component, subcomponent)
+        return "" if value == NULL else value
 
     def lines(self, field: int) -> str:
         """A field as text: its repetitions as lines, and its components as they are written, since free text has
         separators that were not escaped."""
         raw = self._fields[field] if len(self._fields) > field else ""
-        lines = (self.delimiters.unescaped(one) for one in raw.split(self.delimiters.repetition))
+        lines = (self.delimiters.unescaped(repetition) for repetition in raw.split(self.delimiters.repetition))
         return "" if raw == NULL else "\n".join(lines)
 
     def spot(self, field: int = 0, component: int = 0) -> Spot:
@@ -182,15 +184,15 @@ class Hl7Message:
 
     def all(self, name: str) -> list[MessageSegment]:
         """The segments of a name, in order."""
-        return [one for one in self.segments if one.name == name]
+        return [segment for segment in self.segments if segment.name == name]
 
     def first(self, name: str) -> MessageSegment | None:
         """The first segment of a name."""
-        return next((one for one in self.segments if one.name == name), None)
+        return next((segment for segment in self.segments if segment.name == name), None)
 
     def groups(self, *begins: str) -> Iterator[list[MessageSegment]]:
         """The segments from each one of the first of these names that the message has up to the next."""
-        names = {one.name for one in self.segments}
+        names = {segment.name for segment in self.segments}
         begin = next((name for name in begins if name in names), "")
         group: list[MessageSegment] = []
         for segment in self.segments:

@@ -77,7 +77,7 @@ def requested_procedure(
     if visit is not None:
         _name(visit, 8, "ReferringPhysicianName", collected)
         _texts([visit], _VISIT_TEXTS, collected)
-        if any(one.text(1) == _PREGNANT for one in visit.repetitions(15)):
+        if any(repetition.text(1) == _PREGNANT for repetition in visit.repetitions(15)):
             collected.put("PregnancyStatus", visit.spot(15), _PREGNANCY_STATUS_PREGNANT)
 
 
@@ -92,7 +92,7 @@ def scheduled_step(segments: Sequence[MessageSegment], profile: Profile, collect
     scheduled_start(segments, profile, collected)
     _texts(segments, _STEP_TEXTS, collected)
     for segment in _of("OBR", segments):
-        protocols = [code_item(one) for ipc in _of("IPC", segments) for one in ipc.repetitions(6)]
+        protocols = [code_item(repetition) for ipc in _of("IPC", segments) for repetition in ipc.repetitions(6)]
         codes = protocols or [code_item(segment.field(4), first=4)]
         collected.items("ScheduledProtocolCodeSequence", codes, segment.spot(4, 4))
         name = performer_name(segment.field(34))
@@ -122,9 +122,9 @@ def with_study(key: str, collected: CollectedAttributes) -> None:
 
 
 def _modality(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> str:
-    found = find(segments, profile.modality)
-    modality = profile.modalities.get(found.text, found.text)
-    collected.put("Modality", found.spot, modality)
+    field = find(segments, profile.modality)
+    modality = profile.modalities.get(field.text, field.text)
+    collected.put("Modality", field.spot, modality)
     return modality
 
 
@@ -149,15 +149,15 @@ def _texts(
     segments: Sequence[MessageSegment], keywords: Mapping[str, tuple[str, ...]], collected: CollectedAttributes
 ) -> None:
     for keyword, paths in keywords.items():
-        found = find(segments, _paths(paths))
-        if found:
-            collected.put(keyword, found.spot, short(found.text))
+        field = find(segments, _paths(paths))
+        if field:
+            collected.put(keyword, field.spot, short(field.text))
         elif _nulled(segments, _paths(paths)):
             collected.empty(keyword)
 
 
 def _nulled(segments: Sequence[MessageSegment], paths: Iterable[FieldPath]) -> bool:
-    return any(one.field(path.field).is_null for path in paths for one in _of(path.segment, segments))
+    return any(segment.field(path.field).is_null for path in paths for segment in _of(path.segment, segments))
 
 
 def _name(segment: MessageSegment, field: int, keyword: str, collected: CollectedAttributes) -> None:
@@ -177,7 +177,7 @@ def _put_name(
 
 
 def _of(name: str, segments: Iterable[MessageSegment]) -> list[MessageSegment]:
-    return [one for one in segments if one.name == name]
+    return [segment for segment in segments if segment.name == name]
 
 
 def _paths(texts: Iterable[str]) -> list[FieldPath]:

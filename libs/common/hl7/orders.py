@@ -70,12 +70,12 @@ class _Group:
 def order_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin) -> list[Action]:
     """What a message about orders asks for, in its order. Raises `MessageRefused`."""
     collected = CollectedAttributes()
-    found = list(islice(message.groups("ORC"), _MOST_GROUPS + 1))
-    if len(found) > _MOST_GROUPS:
+    order_groups = list(islice(message.groups("ORC"), _MOST_GROUPS + 1))
+    if len(order_groups) > _MOST_GROUPS:
         raise MessageRefused(
             MessageProblem(Code.SEGMENT_SEQUENCE, f"more than {_MOST_GROUPS} orders in one message", Spot("ORC"))
         )
-    groups = [_group(message, group, profile, collected) for group in found]
+    groups = [_group(message, group, profile, collected) for group in order_groups]
     if not groups:
         collected.wrong(Spot("ORC"), "ORC is needed", Code.SEGMENT_SEQUENCE)
     collected.require_sound()
@@ -121,7 +121,7 @@ def _group(
     if pid is not None:
         demographics(pid, order)
     # ZDS stands once behind the message's orders in IHE's profile: it is of all of them.
-    segments = [*group, *(message.all("ZDS") if not any(one.name == "ZDS" for one in group) else [])]
+    segments = [*group, *(message.all("ZDS") if not any(segment.name == "ZDS" for segment in group) else [])]
     requested_procedure(segments, message.first("PV1"), profile, order)
     step_id = scheduled_step(segments, profile, step)
     key = order_key(attributes_of(order.values))
@@ -154,17 +154,17 @@ def _control(orc: MessageSegment, collected: CollectedAttributes) -> str:
 
 def _action(run: Sequence[_Group], origin: MessageOrigin) -> Action:
     first = run[0]
-    said = {"source": origin.source, "message": origin.message, "change": origin.change, "trace": origin.trace}
+    details = {"source": origin.source, "message": origin.message, "change": origin.change, "trace": origin.trace}
     if first.control == "cancel":
-        return OrderCancellation(first.key, steps=_named(run), reason="cancelled by its placer or filler", **said)
+        return OrderCancellation(first.key, steps=_named(run), reason="cancelled by its placer or filler", **details)
     if first.control == "status":
         return Nothing("the state of a step follows from its performed procedure steps, not from a status message")
     if first.control == "change":
         steps = {group.step_id: changes_of(group.step) for group in run if group.step}
-        return OrderChange(first.key, changes_of(first.values), steps=steps, **said)
+        return OrderChange(first.key, changes_of(first.values), steps=steps, **details)
     items = [{**attributes_of(group.step), _STEP_ID: [group.step_id]} for group in run]
     _require_different(items)
-    return PlacedOrder(first.key, {**attributes_of(first.values), _STEPS: list(items)}, **said)
+    return PlacedOrder(first.key, {**attributes_of(first.values), _STEPS: list(items)}, **details)
 
 
 def _named(run: Sequence[_Group]) -> tuple[str, ...]:

@@ -102,15 +102,17 @@ def demographics(pid: MessageSegment, collected: CollectedAttributes) -> None:
 def _confidentiality(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
     """Where the profile names fields for it: that the patient's data is confidential, or not any more."""
     keyword = "ConfidentialityConstraintOnPatientDataDescription"
-    said = find(segments, profile.confidential)
-    if said.text in _NOT_CONFIDENTIAL or (not said and _is_nulled(segments, profile.confidential)):
+    field = find(segments, profile.confidential)
+    if field.text in _NOT_CONFIDENTIAL or (not field and _is_nulled(segments, profile.confidential)):
         collected.empty(keyword)
     else:
-        collected.text(keyword, said)
+        collected.text(keyword, field)
 
 
 def _is_nulled(segments: Sequence[MessageSegment], paths: Sequence[FieldPath]) -> bool:
-    return any(one.field(path.field).is_null for path in paths for one in segments if one.name == path.segment)
+    return any(
+        segment.field(path.field).is_null for path in paths for segment in segments if segment.name == path.segment
+    )
 
 
 def _birth(pid: MessageSegment, collected: CollectedAttributes) -> None:
@@ -147,7 +149,7 @@ def identity_of_order(pid: MessageSegment | None, profile: Profile, collected: C
 def _led(group: Sequence[MessageSegment], profile: Profile, event: str) -> Action:
     """One patient of a merge or change of ID: PID is who it is now, MRG who it was (HL7 v2.5 3.5)."""
     pid = _pid(group)
-    mrg = next((one for one in group if one.name == "MRG"), None)
+    mrg = next((segment for segment in group if segment.name == "MRG"), None)
     if mrg is None:
         problem = MessageProblem(Code.SEGMENT_SEQUENCE, "MRG is needed behind its PID", Spot("MRG"))
         raise MessageRefused(problem)
@@ -162,7 +164,7 @@ def _led(group: Sequence[MessageSegment], profile: Profile, event: str) -> Actio
 
 
 def _pid(segments: Sequence[MessageSegment]) -> MessageSegment:
-    pid = next((one for one in segments if one.name == "PID"), None)
+    pid = next((segment for segment in segments if segment.name == "PID"), None)
     if pid is None:
         raise MessageRefused(MessageProblem(Code.SEGMENT_SEQUENCE, "PID is needed", Spot("PID")))
     return pid
@@ -171,7 +173,7 @@ def _pid(segments: Sequence[MessageSegment]) -> MessageSegment:
 def _trusted(segment: MessageSegment, field: int, profile: Profile) -> PatientIdentity:
     """Whom a field of identifiers names; who sends an ID of an authority that it may not speak of is refused."""
     repetitions: list[Field] = segment.repetitions(field)
-    if not any(one.text(1) for one in repetitions):
+    if not any(repetition.text(1) for repetition in repetitions):
         raise MessageRefused(
             MessageProblem(Code.REQUIRED_FIELD_MISSING, "a patient identifier is needed", segment.spot(field))
         )

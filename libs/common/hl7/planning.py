@@ -51,8 +51,8 @@ class ReceivedMessage:
 
 def is_first_attempt(change: str) -> bool:
     """Whether the message of a change was not refused before."""
-    found = _ATTEMPT.search(change)
-    return found is None or found[0] == ".0"
+    match = _ATTEMPT.search(change)
+    return match is None or match[0] == ".0"
 
 
 def is_same_but_for_attempt(change: str, other: str) -> bool:

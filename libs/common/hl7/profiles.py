@@ -52,10 +52,10 @@ class Profile:
         """Whom PID-3 names: the ID of an authority of the profile, else, unless it is to be `trusted`, the medical
         record number, patient identifier or first ID. None where there is none. Raises `NotUnderstood` for what cannot
         be a Patient ID (PS3.5 6.2, LO)."""
-        ours = [one for one in repetitions if authority_of(one) in self.issuers]
+        ours = [repetition for repetition in repetitions if authority_of(repetition) in self.issuers]
         if not ours and trusted:
             return None
-        by_type = {kind: one for one in reversed(ours or repetitions) for kind in [one.text(5)]}
+        by_type = {kind: repetition for repetition in reversed(ours or repetitions) for kind in [repetition.text(5)]}
         chosen = next((by_type[kind] for kind in _PATIENT_TYPES if kind in by_type), None)
         chosen = chosen or next(iter(ours or repetitions), None)
         if chosen is None or not chosen.text(1):
@@ -99,4 +99,4 @@ def profile_for(profiles: Sequence[Profile], message: Hl7Message) -> Profile:
 
 def profile_for_source(profiles: Sequence[Profile], source: str) -> Profile:
     """The first profile that matches a sender, else `DEFAULT`."""
-    return next((one for one in profiles if one.matches(source)), DEFAULT)
+    return next((profile for profile in profiles if profile.matches(source)), DEFAULT)

@@ -75,7 +75,7 @@ def report_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin)
     for part in parts:
         by_order.setdefault(part.key, []).append(part)
     numbered = enumerate(by_order.values(), 1)
-    return [_action(some, patient, origin.numbered(number)) for number, some in numbered]
+    return [_action(group, patient, origin.numbered(number)) for number, group in numbered]
 
 
 def _groups(message: Hl7Message) -> Iterator[list[MessageSegment]]:
@@ -98,20 +98,20 @@ def _patient(pid: MessageSegment | None, profile: Profile, collected: CollectedA
         collected.wrong(Spot("PID"), "PID is needed: whom the report is about", Code.SEGMENT_SEQUENCE)
         return None
     try:
-        found = profile.identity(pid.repetitions(3), trusted=False)
+        identity = profile.identity(pid.repetitions(3), trusted=False)
     except NotUnderstood as error:
         collected.wrong(pid.spot(3), str(error))
         return None
-    if found is None:
+    if identity is None:
         collected.missing(pid.spot(3), "a patient identifier is needed")
-    return found
+    return identity
 
 
 def _part(group: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> _Part:
     order = CollectedAttributes(collected.problems)
     order_identifiers(group, profile, order)
     key = order_key(attributes_of(order.values))
-    obr = next(one for one in group if one.name == "OBR")
+    obr = next(segment for segment in group if segment.name == "OBR")
     if not key:
         collected.missing(obr.spot(18), "an accession number is needed: which field has it is said by the profile")
     status = obr.text(25)
@@ -122,7 +122,7 @@ def _part(group: Sequence[MessageSegment], profile: Profile, collected: Collecte
     observer = performer_name(obr.field(32))
     if observer is None:
         collected.wrong(obr.spot(32), "a name with a character that no PN has")
-    results = [one for one in group if one.name == "OBX"]
+    results = [segment for segment in group if segment.name == "OBX"]
     return _Part(
         key,
         _STATUSES.get(status),
@@ -130,34 +130,34 @@ def _part(group: Sequence[MessageSegment], profile: Profile, collected: Collecte
         short(obr.text(44, 2) or obr.text(4, 2)),
         str((observer or {}).get("Alphabetic", "")),
         "".join(date_and_time(obr.text(22)) or ()),
-        sum(1 for one in results if one.text(2) in _DOCUMENTS),
+        sum(1 for result in results if result.text(2) in _DOCUMENTS),
     )
 
 
 def _lines(results: Iterable[MessageSegment]) -> Iterator[str]:
     """The text of a report, with a line for each heading (OBX-3.2) that is another one than before."""
     before = ""
-    for one in results:
-        text = _value(one)
+    for result in results:
+        text = _value(result)
         if not text:
             continue
-        heading = one.text(3, 2)
+        heading = result.text(3, 2)
         if heading and heading != before:
             yield f"{heading}:"
         before = heading
         yield text
 
 
-def _value(one: MessageSegment) -> str:
-    kind = one.text(2)
+def _value(segment: MessageSegment) -> str:
+    kind = segment.text(2)
     if kind in _DOCUMENTS:
         return ""
     if kind in _TEXTS:
-        text = one.lines(5)
+        text = segment.lines(5)
     elif kind in _CODES:
-        text = ", ".join(code.text(2) or code.text(1) for code in one.repetitions(5))
+        text = ", ".join(code.text(2) or code.text(1) for code in segment.repetitions(5))
     else:
-        text = f"{one.text(5)} {one.text(6, 2) or one.text(6)}"
+        text = f"{segment.text(5)} {segment.text(6, 2) or segment.text(6)}"
     return "".join(character for character in text if character in _LINES or character.isprintable()).strip()
 
 
@@ -167,7 +167,7 @@ def _action(parts: Sequence[_Part], patient: PatientIdentity | None, origin: Mes
     statuses = {part.status for part in reported}
     if not reported or patient is None:
         return Nothing("there is no result yet")
-    said = {
+    fields = {
         _TEXT: "\n\n".join(part.text for part in reported if part.text),
         _TITLE: next((part.title for part in reported if part.title), ""),
         _OBSERVER: next(({"Alphabetic": part.observer} for part in reported if part.observer), ""),
@@ -176,7 +176,7 @@ def _action(parts: Sequence[_Part], patient: PatientIdentity | None, origin: Mes
     report = OrderReport(
         parts[0].key,
         next(status for status in _BY_HASTE if status in statuses),
-        {tag: [value] for tag, value in said.items() if value},
+        {tag: [value] for tag, value in fields.items() if value},
         origin.source,
         message=origin.message,
         change=origin.change,

@@ -99,8 +99,8 @@ def identified(
     kind: str, at: int, cause: str, body: Sequence[str], between: Correspondents, charset: MessageCharset
 ) -> ResultMessage:
     """A message of a `kind` (MSH-9), with its control ID."""
-    said = blake3("\r".join((_header(kind, at, between, charset, ""), cause, *body)).encode("utf-8", "replace"))
-    control_id = said.hexdigest()[:_CONTROL_ID].upper()
+    digest = blake3("\r".join((_header(kind, at, between, charset, ""), cause, *body)).encode("utf-8", "replace"))
+    control_id = digest.hexdigest()[:_CONTROL_ID].upper()
     return ResultMessage(control_id, charset.encoded([_header(kind, at, between, charset, control_id), *body]))
 
 
@@ -197,8 +197,8 @@ def _names(values: Sequence[Any], charset: MessageCharset) -> str:
     able = {kind: name for kind, name in groups.items() if charset.holds(name)}
     made = []
     for kind, name in (able or groups).items():
-        family, given, middle, prefix, suffix = (text(part) for part in _parts(name))
-        made.append(components(family, given, middle, suffix, prefix, "", "L", _REPRESENTATIONS[kind]))
+        family, given_name, middle, prefix, suffix = (text(part) for part in _parts(name))
+        made.append(components(family, given_name, middle, suffix, prefix, "", "L", _REPRESENTATIONS[kind]))
     return repetitions(made)
 
 
@@ -209,17 +209,17 @@ def _provider(study: Attributes, charset: MessageCharset) -> str:
     if not groups:
         return ""
     name = next(filter(charset.holds, groups), groups[0])
-    family, given, middle, prefix, suffix = (text(part) for part in _parts(name))
-    return components("", family, given, middle, suffix, prefix)
+    family, given_name, middle, prefix, suffix = (text(part) for part in _parts(name))
+    return components("", family, given_name, middle, suffix, prefix)
 
 
 def name_groups(value: Any) -> dict[str, str]:
     """The component groups of a PN that say something, by their names in DICOM JSON (PS3.18 F.2.2)."""
     if isinstance(value, Mapping):
-        found = {kind: text_of(value.get(kind) or "") for kind in _REPRESENTATIONS}
+        groups = {kind: text_of(value.get(kind) or "") for kind in _REPRESENTATIONS}
     else:
-        found = dict(zip(_REPRESENTATIONS, text_of(value).split("="), strict=False))
-    return {kind: name for kind, name in found.items() if name.replace("^", "").strip()}
+        groups = dict(zip(_REPRESENTATIONS, text_of(value).split("="), strict=False))
+    return {kind: name for kind, name in groups.items() if name.replace("^", "").strip()}
 
 
 def _parts(name: str) -> list[str]:
@@ -229,20 +229,20 @@ def _parts(name: str) -> list[str]:
 
 def _entity(study: Attributes, number: str, issuer: str) -> str:
     """An entity identifier (EI); "" without a number."""
-    said = _text(study, number)
-    if not said:
+    entity = _text(study, number)
+    if not entity:
         return ""
-    (of,) = _items(study, issuer)[:1] or [{}]
+    (issuer_item,) = _items(study, issuer)[:1] or [{}]
     names = "LocalNamespaceEntityID", "UniversalEntityID", "UniversalEntityIDType"
-    return components(said, *(_text(of, name) for name in names))
+    return components(entity, *(_text(issuer_item, name) for name in names))
 
 
 def _procedure(study: Attributes) -> str:
     """The code of the procedure (RAD-132: the performed one before the requested one); "" where there is none."""
     for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
-        for one in _items(study, keyword):
+        for item in _items(study, keyword):
             code, meaning, scheme = (
-                _text(one, name) for name in ("CodeValue", "CodeMeaning", "CodingSchemeDesignator")
+                _text(item, name) for name in ("CodeValue", "CodeMeaning", "CodingSchemeDesignator")
             )
             if code:
                 return components(code, meaning, scheme)
@@ -265,12 +265,12 @@ def _studied(study: Attributes) -> str:
 def _modality(study: Attributes) -> str:
     """The modality that took images; of several always the same one, in whatever order they are known."""
     values = study.get(TAGS["ModalitiesInStudy"]) or study.get(TAGS["Modality"]) or ()
-    said = sorted(text_of(value) for value in values)
-    return next((one for one in said if one not in _NO_MODALITIES), next(iter(said), ""))
+    modalities = sorted(text_of(value) for value in values)
+    return next((modality for modality in modalities if modality not in _NO_MODALITIES), next(iter(modalities), ""))
 
 
 def _items(attributes: Attributes, keyword: str) -> list[Attributes]:
-    return [one for one in attributes.get(TAGS[keyword]) or () if isinstance(one, dict)]
+    return [item for item in attributes.get(TAGS[keyword]) or () if isinstance(item, dict)]
 
 
 def _value(attributes: Attributes, keyword: str) -> str:

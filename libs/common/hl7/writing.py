@@ -27,8 +27,8 @@ def plain(value: str) -> str:
 
 def text(value: str) -> str:
     """A value as it stands in a component. One that says "delete" (HL7 v2.5 2.5.3.5) is left out: no object says so."""
-    said = plain(value)
-    return "" if said == NULL else DELIMITERS.escaped(said)
+    plain_text = plain(value)
+    return "" if plain_text == NULL else DELIMITERS.escaped(plain_text)
 
 
 def components(*values: str, separator: str = DELIMITERS.component) -> str:
@@ -73,4 +73,4 @@ class MessageCharset:
 
     def encoded(self, segments: Sequence[str]) -> bytes:
         """The message; what the character set does not have becomes a question mark."""
-        return "".join(f"{one}\r" for one in segments).encode(self._codec, "replace")
+        return "".join(f"{segment}\r" for segment in segments).encode(self._codec, "replace")

@@ -71,12 +71,12 @@ class MapValues:
         return frozenset((self.source,))
 
     def texts(self, attributes: Attributes) -> list[str] | None:
-        given = [text_of(value) for value in attributes.get(self.source, ())]
-        if not any(given):
+        values = [text_of(value) for value in attributes.get(self.source, ())]
+        if not any(values):
             return [self.table[""]] if "" in self.table else None
-        if self.default is None and not any(text in self.table for text in given):
+        if self.default is None and not any(text in self.table for text in values):
             return None
-        return [self.table.get(text, text if self.default is None else self.default) for text in given]
+        return [self.table.get(text, text if self.default is None else self.default) for text in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class CopyValues:
         return frozenset((self.source,))
 
     def texts(self, attributes: Attributes) -> list[str] | None:
-        given = [text_of(value) for value in attributes.get(self.source, ())]
-        return given if any(given) else None
+        values = [text_of(value) for value in attributes.get(self.source, ())]
+        return values if any(values) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Changes:
     @property
     def rules(self) -> tuple[str, ...]:
         """The names of the rules that changed something."""
-        return tuple(dict.fromkeys(one.rule for one in self.made if not one.unfit))
+        return tuple(dict.fromkeys(change.rule for change in self.made if not change.unfit))
 
 
 class SenderRules:
@@ -198,9 +198,9 @@ class SenderRules:
 
 def _proposed(rule: CoercionRule, attributes: Attributes, answers: Answers, changes: Changes) -> list[Proposed]:
     """What one rule would put into an object. What came of looking for an order is noted in `changes`."""
-    said = [(action.tag, action.texts(attributes)) for action in rule.actions]
+    proposals = [(action.tag, action.texts(attributes)) for action in rule.actions]
     proposed: list[Proposed] = [
-        (tag, element_at(tag, texts if any(texts) else [])) for tag, texts in said if texts is not None
+        (tag, element_at(tag, texts if any(texts) else [])) for tag, texts in proposals if texts is not None
     ]
     if rule.order is not None:
         question = rule.order.question(attributes)
@@ -219,16 +219,16 @@ def _make(changes: Changes, rule: str, tag: int, attributes: Attributes, element
     wanted = {tag: values_of(element)}
     if _same(attributes, wanted, tag):
         return
-    given, after, name = _texts(attributes, tag), _texts(wanted, tag), f"{tag:08X}"
+    before, after, name = _texts(attributes, tag), _texts(wanted, tag), f"{tag:08X}"
     try:
         require_correctable({name: element}, OF_STUDY)
         characters = changes.characters + _characters(element)
         if characters > _MOST_CHARACTERS:
             raise NotUnderstood(f"more than {_MOST_CHARACTERS} characters are put into one object")
     except NotUnderstood as error:
-        changes.made.append(Change(rule, tag, given, after, str(error)))
+        changes.made.append(Change(rule, tag, before, after, str(error)))
     else:
-        changes.made.append(Change(rule, tag, given, after))
+        changes.made.append(Change(rule, tag, before, after))
         changes.values[name] = element
         changes.characters = characters
 
@@ -283,10 +283,10 @@ class CoercionRules:
         and `called` is ""."""
         sender = calling, called
         if sender not in self._of:
-            some = [rule for rule in self._rules if rule.is_from(calling, called)]
+            sender_rules = [rule for rule in self._rules if rule.is_from(calling, called)]
             if len(self._of) >= _MOST_SENDERS:
                 self._of.clear()
-            self._of[sender] = SenderRules(some) if some else None
+            self._of[sender] = SenderRules(sender_rules) if sender_rules else None
         return self._of[sender]
 
 

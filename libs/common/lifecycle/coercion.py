@@ -40,11 +40,11 @@ class Coercion:
 
     def applied(self, own: Mapping[int, Any]) -> Attributes:
         """The attributes of an object that says `own`, as they are shown."""
-        found = {tag: values for tag, values in own.items() if f"{tag:08X}" not in self.values}
+        attributes = {tag: values for tag, values in own.items() if f"{tag:08X}" not in self.values}
         for name in sorted(self.values):
             if values := values_of(self.values[name]):
-                found[int(name, 16)] = values
-        return found
+                attributes[int(name, 16)] = values
+        return attributes
 
     def undone(self, shown: Mapping[int, Any]) -> Attributes:
         """What the object itself says, of attributes as they are shown. Needs `before`."""

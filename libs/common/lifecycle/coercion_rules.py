@@ -36,13 +36,13 @@ _ONE_TEXT = (b"LT", b"ST", b"UT")
 def coercion_rules(settings: Sequence[CoercionRuleSettings]) -> CoercionRules | None:
     """The rules of `coercion.rules`; None where there are none. Raises `ConfigError`."""
     rules: dict[str, CoercionRule] = {}
-    for one in settings:
-        if one.name in rules:
-            raise ConfigError(SETTING, None, f"two rules are called {one.name}")
+    for section in settings:
+        if section.name in rules:
+            raise ConfigError(SETTING, None, f"two rules are called {section.name}")
         try:
-            rules[one.name] = _rule(one)
+            rules[section.name] = _rule(section)
         except NotUnderstood as error:
-            raise ConfigError(SETTING, None, f"rule {one.name}: {error}") from error
+            raise ConfigError(SETTING, None, f"rule {section.name}: {error}") from error
     return CoercionRules(list(rules.values())) if rules else None
 
 

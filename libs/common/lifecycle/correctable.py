@@ -128,14 +128,14 @@ def require_elements(values: Values, most: int = _MOST_VALUES) -> None:
 
 def correctable_of(values: Values, allowed: frozenset[int]) -> dict[str, Mapping[str, Any]]:
     """Those of some attributes that may be corrected like this: what an object says need not be valid."""
-    found: dict[str, Mapping[str, Any]] = {}
+    elements: dict[str, Mapping[str, Any]] = {}
     for name, element in values.items():
         try:
             require_correctable({name: element}, allowed)
         except NotUnderstood:
             continue
-        found[name] = element
-    return found
+        elements[name] = element
+    return elements
 
 
 def element_of(keyword: str, texts: list[str]) -> tuple[str, dict[str, Any]]:
@@ -156,8 +156,8 @@ def element_at(tag: int, texts: list[str]) -> dict[str, Any]:
     """An element of the DICOM JSON model with these values, which need not fit its VR; an empty text is an empty value
     among others."""
     vr = vr_of(tag)
-    said: dict[str, Any] = {"vr": vr.decode("ascii")}
-    return {**said, "Value": [_value_of(vr, text) for text in texts]} if texts else said
+    element: dict[str, Any] = {"vr": vr.decode("ascii")}
+    return {**element, "Value": [_value_of(vr, text) for text in texts]} if texts else element
 
 
 def _value_of(vr: bytes, text: str) -> Any:

@@ -74,37 +74,39 @@ class Corrections:
 
     def __or__(self, other: Corrections) -> Corrections:
         made = dict(self.made)
-        for id_, one in other.made.items():
-            made[id_] = _joined(made[id_], one) if id_ in made else one
+        for id_, correction in other.made.items():
+            made[id_] = _joined(made[id_], correction) if id_ in made else correction
         withdrawn = dict(self.withdrawn)
-        for id_, one_ in other.withdrawn.items():
-            withdrawn[id_] = min(withdrawn.get(id_, one_), one_)
+        for id_, withdrawal in other.withdrawn.items():
+            withdrawn[id_] = min(withdrawn.get(id_, withdrawal), withdrawal)
         return Corrections(made, withdrawn)
 
     def standing(self, until: int | None = None) -> list[Correction]:
         """What stands, the earliest first; with `until` what stood at that time (microseconds since the epoch).
         What was erased does not stand."""
         return [
-            one
-            for id_, one in sorted(self.made.items())
-            if one.values is not None
-            and (until is None or one.at <= until)
+            correction
+            for id_, correction in sorted(self.made.items())
+            if correction.values is not None
+            and (until is None or correction.at <= until)
             and not (id_ in self.withdrawn and (until is None or self.withdrawn[id_].at <= until))
         ]
 
     @property
     def erasable(self) -> list[str]:
         """The corrections that still have values, withdrawn or not."""
-        return sorted(id_ for id_, one in self.made.items() if one.values is not None)
+        return sorted(id_ for id_, correction in self.made.items() if correction.values is not None)
 
     @property
     def touch_identity(self) -> bool:
         """Whether one of them, withdrawn or not, says who the patient is."""
-        return any(name in IDENTITY_NAMES for one in self.made.values() for name in one.values or ())
+        return any(name in IDENTITY_NAMES for correction in self.made.values() for name in correction.values or ())
 
     def pack(self) -> bytes:
         """As bytes, for storing; the same corrections are the same bytes."""
-        withdrawn = [[id_, one.at, one.by, one.reason] for id_, one in sorted(self.withdrawn.items())]
+        withdrawn = [
+            [id_, withdrawal.at, withdrawal.by, withdrawal.reason] for id_, withdrawal in sorted(self.withdrawn.items())
+        ]
         packed: bytes = msgpack.packb([[self.made[id_].packed() for id_ in sorted(self.made)], withdrawn])
         return packed
 
@@ -123,8 +125,8 @@ class Corrections:
 NOTHING = Corrections()
 
 
-def _joined(one: Correction, other: Correction) -> Correction:
+def _joined(first: Correction, other: Correction) -> Correction:
     """What was erased stays so, whoever still has the values. Other differences do not occur; whoever says otherwise
     must not make the order matter."""
-    erased = [correction for correction in (one, other) if correction.values is None]
-    return min(erased or (one, other), key=lambda correction: msgpack.packb(correction.packed()))
+    erased = [correction for correction in (first, other) if correction.values is None]
+    return min(erased or (first, other), key=lambda correction: msgpack.packb(correction.packed()))

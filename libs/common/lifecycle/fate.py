@@ -42,7 +42,7 @@ class Fate:
     @property
     def standing(self) -> frozenset[Deletion]:
         """The deletions that were not withdrawn, or cannot be."""
-        return frozenset(one for one in self.deletions if one.final or one.id not in self.withdrawn)
+        return frozenset(deletion for deletion in self.deletions if deletion.final or deletion.id not in self.withdrawn)
 
     @property
     def hidden(self) -> bool:
@@ -52,41 +52,47 @@ class Fate:
     @property
     def was_restored(self) -> bool:
         """Whether somebody deleted the receipt, and somebody brought it back."""
-        return any(one.id in self.withdrawn and not one.final and not one.rejects for one in self.deletions)
+        return any(
+            deletion.id in self.withdrawn and not deletion.final and not deletion.rejects for deletion in self.deletions
+        )
 
     @property
     def moved_away(self) -> bool:
         """Whether the object is that of another study now, of which another receipt tells."""
-        return any(one.moved and not one.final for one in self.standing)
+        return any(deletion.moved and not deletion.final for deletion in self.standing)
 
     @property
     def restorable(self) -> bool:
         """Whether withdrawing what stands would bring the receipt back; what was moved is moved back."""
-        return self.hidden and not self.collected and not any(one.final or one.moved for one in self.standing)
+        return (
+            self.hidden
+            and not self.collected
+            and not any(deletion.final or deletion.moved for deletion in self.standing)
+        )
 
     def is_due(self, now: int, grace: int) -> bool:
         """Whether its object may be collected: hidden, not collected yet, not of another study, and a deletion that
         stands is final, or older than `grace` and not kept. Both in microseconds; holds are the study's."""
         if self.collected or self.moved_away:
             return False
-        return any(one.final or (not one.kept and one.at + grace <= now) for one in self.standing)
+        return any(deletion.final or (not deletion.kept and deletion.at + grace <= now) for deletion in self.standing)
 
     def packed(self) -> list[Any]:
         """As plain values, for storing; the same fate is the same values."""
-        deletions = [_packed(one) for one in sorted(self.deletions)]
+        deletions = [_packed(deletion) for deletion in sorted(self.deletions)]
         return [deletions, sorted(self.withdrawn), self.collected]
 
     @staticmethod
     def unpacked(values: list[Any]) -> Fate:
         """The other way round."""
         deletions, withdrawn, collected = values
-        return Fate(frozenset(Deletion(*one) for one in deletions), frozenset(withdrawn), bool(collected))
+        return Fate(frozenset(Deletion(*deletion) for deletion in deletions), frozenset(withdrawn), bool(collected))
 
 
-def _packed(one: Deletion) -> list[Any]:
+def _packed(deletion: Deletion) -> list[Any]:
     # Short, as it was before there were kept, moved and coded ones: the same fate is the same bytes.
-    values = [one.id, one.at, one.final, one.kept, one.moved, one.code]
-    return values[: 6 if one.code else 5 if one.moved else 4 if one.kept else 3]
+    values = [deletion.id, deletion.at, deletion.final, deletion.kept, deletion.moved, deletion.code]
+    return values[: 6 if deletion.code else 5 if deletion.moved else 4 if deletion.kept else 3]
 
 
 ALIVE = Fate()

@@ -70,12 +70,12 @@ class OrderQuestion:
             return {ACCESSION_NUMBER: Single((self.accession,))} if self.accession else None
         if key is OrderKey.STEP:
             of_step: dict[int, Condition] = {SCHEDULED_PROCEDURE_STEP_ID: Single(self.steps)}
-            said = bool(self.patient and self.steps)
+            is_complete = bool(self.patient and self.steps)
         else:
             day = Range(self.day, self.day)
             of_step = {MODALITY: Single((self.modality,)), SCHEDULED_PROCEDURE_STEP_START_DATE: day}
-            said = bool(self.patient and self.modality and self.day)
-        return {PATIENT_ID: patient, SCHEDULED_PROCEDURE_STEP_SEQUENCE: Item(of_step)} if said else None
+            is_complete = bool(self.patient and self.modality and self.day)
+        return {PATIENT_ID: patient, SCHEDULED_PROCEDURE_STEP_SEQUENCE: Item(of_step)} if is_complete else None
 
     def agrees(self, order: Attributes) -> bool:
         """Whether an order of this Patient ID is of this patient: an ID without an issuer may be."""

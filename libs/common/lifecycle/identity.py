@@ -34,5 +34,5 @@ class PatientIdentity:
     @property
     def values(self) -> dict[str, Mapping[str, object]]:
         """As attributes; one without issuer says so."""
-        said = {PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer] if self.issuer else []}
-        return {**keys_as_attributes(said)}
+        keys = {PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer] if self.issuer else []}
+        return {**keys_as_attributes(keys)}

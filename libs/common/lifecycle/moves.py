@@ -29,6 +29,6 @@ def moved_back(move: str, at: int) -> Fate:
 
 def successors(receipt: str, fate: Fate) -> Iterator[str]:
     """The receipts that follow from one by all its moves, withdrawn ones included."""
-    for one in sorted(fate.deletions):
-        if one.moved and not one.final:
-            yield successor(receipt, one.id)
+    for deletion in sorted(fate.deletions):
+        if deletion.moved and not deletion.final:
+            yield successor(receipt, deletion.id)

@@ -56,7 +56,7 @@ class Effect:
 
     def pack(self) -> bytes:
         """`applied` as bytes; b"" where nothing applies."""
-        packed: bytes = msgpack.packb([one.packed() for one in self.applied]) if self.applied else b""
+        packed: bytes = msgpack.packb([correction.packed() for correction in self.applied]) if self.applied else b""
         return packed
 
 
@@ -86,23 +86,27 @@ def effect_of(
         if key not in of_patients:
             return Unknown(key)
         standing = of_patients[key].standing(until)
-        facts += [one for one in standing if not one.into]
+        facts += [correction for correction in standing if not correction.into]
         # A circle is refused when it is asked for. Two that were made at once end where the walk would come back.
-        merge = max((one for one in standing if one.into and one.into not in walk), key=lambda m: m.id, default=None)
+        merge = max(
+            (correction for correction in standing if correction.into and correction.into not in walk),
+            key=lambda m: m.id,
+            default=None,
+        )
         if merge is None or len(walk) > _LONGEST_WALK:
             break
         merges.append(merge)
         key = merge.into
         walk.append(key)
-    applied = sorted(facts + merges, key=lambda one: (not one.moves, one.id))
+    applied = sorted(facts + merges, key=lambda correction: (not correction.moves, correction.id))
     if merges:
-        applied = [one if one is merges[-1] else _without_identity(one) for one in applied]
-    return Effect(tuple(one for one in applied if one.values), tuple(walk))
+        applied = [correction if correction is merges[-1] else _without_identity(correction) for correction in applied]
+    return Effect(tuple(correction for correction in applied if correction.values), tuple(walk))
 
 
-def _without_identity(one: Correction) -> Correction:
-    values = one.values or {}
-    return replace(one, values={name: value for name, value in values.items() if name not in IDENTITY_NAMES})
+def _without_identity(correction: Correction) -> Correction:
+    values = correction.values or {}
+    return replace(correction, values={name: value for name, value in values.items() if name not in IDENTITY_NAMES})
 
 
 def unpack_applied(packed: bytes) -> list[Correction]:
@@ -112,7 +116,11 @@ def unpack_applied(packed: bytes) -> list[Correction]:
 
 def corrections_below(packed: bytes, series: str) -> tuple[Correction, ...]:
     """Those of `Effect.pack` that apply to the instances of a series."""
-    return tuple(one for one in _unpack_applied(packed) if one.series in ("", series)) if packed else ()
+    return (
+        tuple(correction for correction in _unpack_applied(packed) if correction.series in ("", series))
+        if packed
+        else ()
+    )
 
 
 @lru_cache(maxsize=64)
@@ -123,17 +131,17 @@ def _unpack_applied(packed: bytes) -> tuple[Correction, ...]:
 
 def corrected(attributes: Mapping[int, Any], applied: Iterable[Correction], series: str = "") -> Attributes:
     """Attributes after corrections of all of the study, and after those of one series where it is named."""
-    found = dict(attributes)
-    for one in applied:
-        if one.series and one.series != series:
+    copy = dict(attributes)
+    for correction in applied:
+        if correction.series and correction.series != series:
             continue
-        for name, element in (one.values or {}).items():
+        for name, element in (correction.values or {}).items():
             values = values_of(element)
             if values:
-                found[int(name, 16)] = values
+                copy[int(name, 16)] = values
             else:
-                found.pop(int(name, 16), None)
-    return found
+                copy.pop(int(name, 16), None)
+    return copy
 
 
 def values_of(element: Mapping[str, Any]) -> list[Any]:
@@ -145,5 +153,5 @@ def values_of(element: Mapping[str, Any]) -> list[Any]:
 
 
 def _item(item: Values | None) -> Attributes:
-    found = {int(name, 16): values_of(element) for name, element in (item or {}).items()}
-    return {tag: values for tag, values in sorted(found.items()) if values}
+    attributes = {int(name, 16): values_of(element) for name, element in (item or {}).items()}
+    return {tag: values for tag, values in sorted(attributes.items()) if values}

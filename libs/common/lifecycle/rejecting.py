@@ -62,12 +62,12 @@ class RejectionPolicy:
     @property
     def follows(self) -> bool:
         """Whether anything at all follows from what was decided before."""
-        return bool(self.note_first) or any(one is not SentAgain.ACCEPT for one in self.again.values())
+        return bool(self.note_first) or any(answer is not SentAgain.ACCEPT for answer in self.again.values())
 
     def may_overwrite(self, code: str, fate: Fate) -> bool:
         """Whether a note with `code` may follow the rejections that stand in a fate. Deletions are not overwritten, nor
         what is collected, nor what an earlier release rejected: that has no code."""
-        return fate.restorable and all((code, one.code) in self.overwrites for one in fate.standing)
+        return fate.restorable and all((code, deletion.code) in self.overwrites for deletion in fate.standing)
 
 
 def waiting_receipt(note: str, series: str, instance: str) -> str:
@@ -84,14 +84,14 @@ def is_waiting(receipt: str, deletion: Deletion, series: str, instance: str) -> 
 def subsequent(
     series: str,
     instance: str,
-    there: Collection[str],
+    receipts: Collection[str],
     fated: Mapping[str, Fate],
     policy: RejectionPolicy,
     *,
     arrived: Collection[str],
     rejected: bool,
 ) -> dict[str, Deletion]:
-    """Of the receipts of an instance that are `there`, those that must not be, each with the rejection or deletion that
+    """Of the receipts of an instance (`receipts`), those that must not be, each with the rejection or deletion that
     it falls under. `fated` is what was decided about its other receipts; `arrived` are those that just came, and
     `rejected` is whether a rejection just did. Asked at both, it ends the same whichever came first.
 
@@ -100,13 +100,13 @@ def subsequent(
     2. What comes where nothing else of the instance is there, and something was rejected or deleted with a code that
        does not accept it again, is hidden with it; so is what came while the note did.
     """
-    falls = _awaited(series, instance, there, fated, policy)
-    left = [receipt for receipt in there if receipt not in falls]
-    said = repeats(series, instance, fated, policy)
-    if said is None or said[0] is SentAgain.ACCEPT:
+    falls = _awaited(series, instance, receipts, fated, policy)
+    left = [receipt for receipt in receipts if receipt not in falls]
+    verdict = repeats(series, instance, fated, policy)
+    if verdict is None or verdict[0] is SentAgain.ACCEPT:
         return falls
-    if (rejected and said[1].code) or all(receipt in arrived for receipt in left):
-        falls |= dict.fromkeys(left, said[1])
+    if (rejected and verdict[1].code) or all(receipt in arrived for receipt in left):
+        falls |= dict.fromkeys(left, verdict[1])
     return falls
 
 
@@ -114,26 +114,26 @@ def in_force(fated: Mapping[str, Fate]) -> list[tuple[str, Deletion]]:
     """What stands on receipts of an instance, but for what was withdrawn from another one of them: it does not decide
     about what comes. A note that revokes a rejection names those that are known then; one that the rejection reached
     meanwhile stays hidden, and what was brought back is not hidden again by the same rejection."""
-    withdrawn = {one for fate in fated.values() for one in fate.withdrawn}
+    withdrawn = {id_ for fate in fated.values() for id_ in fate.withdrawn}
     return [
-        (receipt, one)
+        (receipt, deletion)
         for receipt, fate in fated.items()
-        for one in fate.standing
-        if one.final or one.id not in withdrawn
+        for deletion in fate.standing
+        if deletion.final or deletion.id not in withdrawn
     ]
 
 
 def _awaited(
-    series: str, instance: str, there: Collection[str], fated: Mapping[str, Fate], policy: RejectionPolicy
+    series: str, instance: str, receipts: Collection[str], fated: Mapping[str, Fate], policy: RejectionPolicy
 ) -> dict[str, Deletion]:
     waiting = [
-        (Receipt(one.id).milliseconds + policy.note_first, one)
-        for receipt, one in in_force(fated)
-        if is_waiting(receipt, one, series, instance)
+        (Receipt(deletion.id).milliseconds + policy.note_first, deletion)
+        for receipt, deletion in in_force(fated)
+        if is_waiting(receipt, deletion, series, instance)
     ]
     falls = {}
-    for receipt in there:
-        in_time = [one for until, one in waiting if Receipt(receipt).milliseconds <= until]
+    for receipt in receipts:
+        in_time = [deletion for until, deletion in waiting if Receipt(receipt).milliseconds <= until]
         if in_time:
             falls[receipt] = max(in_time)
     return falls
@@ -145,12 +145,17 @@ def repeats(
     """What a receipt means of an instance of which no other receipt is there: the strictest that the policy says of the
     rejections and deletions that stand on `fated`, the latest of these where they are equal. None where nothing stands:
     it is new."""
-    standing = [one for receipt, one in in_force(fated) if not is_waiting(receipt, one, series, instance)]
+    standing = [
+        deletion for receipt, deletion in in_force(fated) if not is_waiting(receipt, deletion, series, instance)
+    ]
     if not standing:
         return None
     # A rejection without a code is of an earlier release: what follows from it is what followed then.
-    said = [(SentAgain.ACCEPT if one.kept and not one.code else _again(one, policy), one) for one in standing]
-    return max(said, key=lambda pair: (_STRICTER.index(pair[0]), pair[1]))
+    verdicts = [
+        (SentAgain.ACCEPT if deletion.kept and not deletion.code else _again(deletion, policy), deletion)
+        for deletion in standing
+    ]
+    return max(verdicts, key=lambda pair: (_STRICTER.index(pair[0]), pair[1]))
 
 
 def _again(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:

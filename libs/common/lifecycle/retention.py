@@ -149,8 +149,12 @@ def committers(study: StudyFacts, rules: Iterable[RetentionRule]) -> dict[str, s
 
 def longest(several: Iterable[Retention | None]) -> Retention | None:
     """The longest of some retentions; None where there is none."""
-    known = [one for one in several if one is not None]
-    return max(known, key=lambda one: (one.until is None, one.until or date.min, not one.deletes), default=None)
+    known = [retention for retention in several if retention is not None]
+    return max(
+        known,
+        key=lambda retention: (retention.until is None, retention.until or date.min, not retention.deletes),
+        default=None,
+    )
 
 
 def date_in(attributes: Mapping[int, Any], tag: int) -> date | None:

@@ -18,10 +18,10 @@ def retention_rules(settings: Sequence[RetentionSettings], attributes: Attribute
     """The rules of `lifecycle.retention`. Raises `ConfigError` for a condition that cannot be searched for, and a name
     that is there twice."""
     rules: dict[str, RetentionRule] = {}
-    for one in settings:
-        if one.name in rules:
-            raise ConfigError("lifecycle.retention", None, f"two rules are called {one.name}")
-        rules[one.name] = _rule(one, attributes)
+    for section in settings:
+        if section.name in rules:
+            raise ConfigError("lifecycle.retention", None, f"two rules are called {section.name}")
+        rules[section.name] = _rule(section, attributes)
     return list(rules.values())
 
 

@@ -59,39 +59,39 @@ class RouteBoard:
 
     def waiting(self, destination: str = "") -> list[RouteState]:
         """Those that wait or are under way, the oldest first; of one destination where it is named."""
-        return [one for one in self._ledger.open() if destination in ("", one.requested.destination)]
+        return [route for route in self._ledger.open() if destination in ("", route.requested.destination)]
 
     def ended(self, destination: str = "") -> list[RouteState]:
         """Those that failed, were cancelled, or withheld something, the latest first."""
-        found = [one for one in self._ledger.routes.values() if one.outcome]
-        found = [one for one in found if destination in ("", one.requested.destination)]
-        return sorted(found, key=lambda one: one.ended_at, reverse=True)
+        routes = [route for route in self._ledger.routes.values() if route.outcome]
+        routes = [route for route in routes if destination in ("", route.requested.destination)]
+        return sorted(routes, key=lambda route: route.ended_at, reverse=True)
 
     def failed(self, destination: str = "") -> list[RouteState]:
         """Those that failed, the latest first."""
-        return [one for one in self.ended(destination) if one.outcome == FAILED]
+        return [route for route in self.ended(destination) if route.outcome == FAILED]
 
     def destinations(self, now_us: int) -> list[DestinationState]:
         """Each that a route went to in the last 30 days, by name."""
         self._forget(now_us)
-        found: dict[str, DestinationState] = {}
+        states: dict[str, DestinationState] = {}
         self._last = {name: at for name, at in self._last.items() if at > now_us - FORGOTTEN_US}
         for name, at in self._last.items():
-            found[name] = DestinationState(name, delivered_at=at)
+            states[name] = DestinationState(name, delivered_at=at)
         for name, _ in self._delivered.values():
-            found[name].delivered_in_a_day += 1
+            states[name].delivered_in_a_day += 1
         for state in self._ledger.routes.values():
             name = state.requested.destination
-            one = found.setdefault(name, DestinationState(name))
+            summary = states.setdefault(name, DestinationState(name))
             if state.outcome:
-                one.failed += state.outcome == FAILED
+                summary.failed += state.outcome == FAILED
                 continue
-            one.waiting += 1
-            if not one.oldest or state.requested.at < one.oldest:
-                one.oldest = state.requested.at
+            summary.waiting += 1
+            if not summary.oldest or state.requested.at < summary.oldest:
+                summary.oldest = state.requested.at
             if state.why and state.again:
-                one.why = state.why
-        return [found[name] for name in sorted(found)]
+                summary.why = state.why
+        return [states[name] for name in sorted(states)]
 
     def _end(self, event: RouteEnded) -> None:
         state = self._ledger.routes.get(event.route)

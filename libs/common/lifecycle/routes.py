@@ -177,9 +177,9 @@ def change_requests(
             last_receipt="",
             at=now_us,
             kind=CHANGE,
-            series_instance_uids=tuple(one.series_instance_uid for one in instances),
-            sop_instance_uids=tuple(one.sop_instance_uid for one in instances),
-            sop_class_uids=tuple(one.sop_class_uid for one in instances),
+            series_instance_uids=tuple(instance.series_instance_uid for instance in instances),
+            sop_instance_uids=tuple(instance.sop_instance_uid for instance in instances),
+            sop_class_uids=tuple(instance.sop_class_uid for instance in instances),
         )
         for destination, rule_name in wanted.items()
     ]
@@ -339,8 +339,10 @@ class RouteLedger:
 
     def open(self) -> list[RouteState]:
         """Those that wait or are under way, the oldest first."""
-        return sorted((one for one in self.routes.values() if not one.outcome), key=lambda one: one.requested.at)
+        return sorted(
+            (route for route in self.routes.values() if not route.outcome), key=lambda route: route.requested.at
+        )
 
     def all(self) -> Sequence[RouteState]:
         """All of them, the oldest first."""
-        return sorted(self.routes.values(), key=lambda one: one.requested.at)
+        return sorted(self.routes.values(), key=lambda route: route.requested.at)

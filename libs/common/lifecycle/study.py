@@ -73,8 +73,10 @@ class StudyState:
 
     def of(self, instance: Instance) -> dict[str, ReceiptState]:
         """The receipts of an instance that count, the earliest first."""
-        found = {key: one for key, one in self.receipts.items() if one.instance == instance and one.there}
-        return dict(sorted(found.items()))
+        receipts = {
+            key: receipt for key, receipt in self.receipts.items() if receipt.instance == instance and receipt.there
+        }
+        return dict(sorted(receipts.items()))
 
     def current(self, instance: Instance) -> str | None:
         """The receipt that answers for an instance: the earliest that counts."""
@@ -82,30 +84,32 @@ class StudyState:
 
     def read_from(self, instance: Instance) -> str | None:
         """The receipt whose object is read: the earliest of the current bytes that is not lost, else the current."""
-        there = self.of(instance)
-        current = next(iter(there), None)
+        receipts = self.of(instance)
+        current = next(iter(receipts), None)
         if current is None:
             return None
-        same = [key for key, one in there.items() if _bytes(one) == _bytes(there[current])]
-        return next((key for key in same if not there[key].lost), current)
+        same = [key for key, receipt in receipts.items() if _bytes(receipt) == _bytes(receipts[current])]
+        return next((key for key in same if not receipts[key].lost), current)
 
     def aside(self, instance: Instance) -> list[str]:
         """The receipts that count and have other bytes than the current one: the conflict."""
-        there = self.of(instance)
-        return [key for key, one in there.items() if _bytes(one) != _bytes(next(iter(there.values())))]
+        receipts = self.of(instance)
+        return [key for key, receipt in receipts.items() if _bytes(receipt) != _bytes(next(iter(receipts.values())))]
 
     @property
     def instances(self) -> set[Instance]:
         """The instances that are there."""
-        return {one.instance for one in self.receipts.values() if one.there}
+        return {receipt.instance for receipt in self.receipts.values() if receipt.there}
 
     def due(self, now: int, grace: int) -> list[str]:
         """The receipts whose objects may be collected; none while a hold stands. Microseconds."""
-        return [] if self.holds else sorted(k for k, one in self.receipts.items() if one.fate.is_due(now, grace))
+        return (
+            [] if self.holds else sorted(k for k, receipt in self.receipts.items() if receipt.fate.is_due(now, grace))
+        )
 
 
-def _bytes(one: ReceiptState) -> tuple[str, str]:
-    return ("", "") if one.stored is None else (one.stored.digest, one.stored.transfer_syntax_uid)
+def _bytes(receipt: ReceiptState) -> tuple[str, str]:
+    return ("", "") if receipt.stored is None else (receipt.stored.digest, receipt.stored.transfer_syntax_uid)
 
 
 def fold(events: Iterable[Event], state: StudyState = StudyState()) -> StudyState:
@@ -158,24 +162,32 @@ def fate_of(event: Fating) -> Fate:
 
 def _stored(state: StudyState, event: InstanceStored) -> StudyState:
     known = _known(state, event.receipt, (event.series_instance_uid, event.sop_instance_uid))
-    said = StoredObject(event.digest, event.transfer_syntax_uid, event.object_key)
+    stored_object = StoredObject(event.digest, event.transfer_syntax_uid, event.object_key)
     # A receipt is of one object. Whoever says otherwise must not make the order of events matter.
-    return _with(state, event.receipt, replace(known, stored=said if known.stored is None else min(said, known.stored)))
+    return _with(
+        state,
+        event.receipt,
+        replace(known, stored=stored_object if known.stored is None else min(stored_object, known.stored)),
+    )
 
 
 def _fated(state: StudyState, references: Iterable[ReceiptReference], fate: Fate) -> StudyState:
     receipts = dict(state.receipts)
-    for one in references:
-        known = _known(state, one.receipt, (one.series_instance_uid, one.sop_instance_uid))
-        receipts[one.receipt] = replace(known, fate=known.fate | fate)
+    for reference in references:
+        known = _known(state, reference.receipt, (reference.series_instance_uid, reference.sop_instance_uid))
+        receipts[reference.receipt] = replace(known, fate=known.fate | fate)
     return replace(state, receipts=receipts)
 
 
 def _relocated(state: StudyState, event: ObjectsRelocated) -> StudyState:
     receipts, place = dict(state.receipts), Place(event.at, event.store)
-    for one in event.receipts:
-        known = _known(replace(state, receipts=receipts), one.receipt, (one.series_instance_uid, one.sop_instance_uid))
-        receipts[one.receipt] = replace(known, place=known.place | place)
+    for reference in event.receipts:
+        known = _known(
+            replace(state, receipts=receipts),
+            reference.receipt,
+            (reference.series_instance_uid, reference.sop_instance_uid),
+        )
+        receipts[reference.receipt] = replace(known, place=known.place | place)
     return replace(state, receipts=receipts)
 
 
@@ -184,5 +196,5 @@ def _known(state: StudyState, receipt: str, instance: Instance) -> ReceiptState:
     return ReceiptState(instance) if known is None else replace(known, instance=min(instance, known.instance))
 
 
-def _with(state: StudyState, receipt: str, one: ReceiptState) -> StudyState:
-    return replace(state, receipts={**state.receipts, receipt: one})
+def _with(state: StudyState, receipt: str, receipt_state: ReceiptState) -> StudyState:
+    return replace(state, receipts={**state.receipts, receipt: receipt_state})

@@ -18,7 +18,7 @@ _NEVER = "never"
 
 def tier_rules(settings: Sequence[TierRuleSettings], attributes: AttributeTable) -> list[TierRule]:
     """The rules of `tiers.rules`. Raises `ConfigError` for a condition that cannot be searched for."""
-    return [TierRule(_rule(one, attributes), one.to) for one in settings]
+    return [TierRule(_rule(section, attributes), section.to) for section in settings]
 
 
 def _rule(settings: TierRuleSettings, attributes: AttributeTable) -> RetentionRule:

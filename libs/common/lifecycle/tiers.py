@@ -36,14 +36,14 @@ def tier_of(study: StudyFacts, rules: Iterable[TierRule], stores: Sequence[str],
     """Where a study belongs today. `stores` are the names of those beside the first one, from the nearest to the
     farthest. None where no rule matches."""
     by_store: dict[str, list[RetentionRule]] = {store: [] for store in stores}
-    for one in rules:
-        by_store[one.to].append(one.rule)
-    kept: Tier | None = None
+    for tier_rule in rules:
+        by_store[tier_rule.to].append(tier_rule.rule)
+    tier: Tier | None = None
     for store in reversed(stores):
         decides = retention_of(study, by_store[store])
         if decides is None:
             continue
         if decides.is_over(today):
             return Tier(store, decides.rule)
-        kept = Tier(HOT, decides.rule)
-    return kept
+        tier = Tier(HOT, decides.rule)
+    return tier

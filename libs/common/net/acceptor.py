@@ -29,8 +29,8 @@ _AGAIN_SECONDS = 1.0
 class HeaderCheck(Protocol):
     """Decides whether whoever names a peer may."""
 
-    def check_header(self, header: bytes, here: tuple[str, int]) -> None:
-        """`here` is the address that the connection came to. Raises `OriginRefused`."""
+    def check_header(self, header: bytes, own_address: tuple[str, int]) -> None:
+        """`own_address` is the address that the connection came to. Raises `OriginRefused`."""
 
 
 def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:

@@ -78,8 +78,8 @@ class _Calling:
         elif isinstance(indication, Accepted):
             self.answered.set_result(indication.accept)
         elif isinstance(indication, Rejected):
-            no = indication.reject
-            self.answered.set_exception(AssociationRejected(no.result, no.source, no.reason, no.words))
+            reject = indication.reject
+            self.answered.set_exception(AssociationRejected(reject.result, reject.source, reject.reason, reject.words))
         elif isinstance(indication, Aborted):
             self.answered.set_exception(AssociationAborted(f"during association: {indication.why}"))
 
@@ -180,7 +180,7 @@ def _established(
     by_syntax: Mapping[str, Service] = {syntax: service for service in services for syntax in service.abilities}
     # PS3.7 D.3.3.3: without an answer the operations are synchronous.
     window = accept.async_window[0] if accept.async_window is not None else 1
-    asked = request.async_window[0] if request.async_window is not None else 1
+    proposed_window = request.async_window[0] if request.async_window is not None else 1
     return ServingAssociation(
         calling.connection,
         calling=request.calling_ae_title,
@@ -188,7 +188,7 @@ def _established(
         contexts=accepted,
         peer_max_pdu=accept.max_pdu_length,
         services=by_syntax,
-        window=min(window or asked, asked),
+        window=min(window or proposed_window, proposed_window),
         is_requestor=True,
     )
 

@@ -107,21 +107,21 @@ class Incoming:
 
     async def _identify(self, users: UserCheck, request: AssociateRequest) -> None:
         """Decide once it is known who the user is (PS3.7 D.3.3.7), which may take a while."""
-        found: Identified | AssociateReject
+        outcome: Identified | AssociateReject
         try:
             async with asyncio.timeout(self._server.limits.artim):
-                found = await users.identify(request, self._address)
+                outcome = await users.identify(request, self._address)
         except TimeoutError:
-            found = AssociateReject(2, 3, 1, "nobody could say in time who its user is")
+            outcome = AssociateReject(2, 3, 1, "nobody could say in time who its user is")
         except Exception:
             # A bug here must end only this connection.
             logger.exception("user not identified", peer=self._address)
-            found = AssociateReject(2, 3, 1, "its user could not be identified: internal error")
+            outcome = AssociateReject(2, 3, 1, "its user could not be identified: internal error")
         if not self.connection.ul.owes_answer:
             return  # it has gone meanwhile
         # Others came meanwhile, and the policy may have changed: the limits are looked at again.
-        verdict = found if isinstance(found, AssociateReject) else self._admit(request)
-        self._answer(request, verdict, None if isinstance(found, AssociateReject) else found)
+        verdict = outcome if isinstance(outcome, AssociateReject) else self._admit(request)
+        self._answer(request, verdict, None if isinstance(outcome, AssociateReject) else outcome)
         self.connection.flush()
 
     def _admit(self, request: AssociateRequest) -> AssociateReject | frozenset[str] | None:
@@ -258,5 +258,5 @@ class Incoming:
 
 def _response(request: AssociateRequest, identified: Identified | None) -> bytes | None:
     """PS3.7 D.3.3.7.2: an answer about the user, where one was asked for and the user was looked at."""
-    asked = request.user_identity is not None and request.user_identity.response_requested
-    return identified.response if asked and identified is not None else None
+    is_requested = request.user_identity is not None and request.user_identity.response_requested
+    return identified.response if is_requested and identified is not None else None

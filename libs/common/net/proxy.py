@@ -116,9 +116,9 @@ def encode(source: Origin, destination: tuple[str, int], prove: Callable[[bytes]
     if source.tls:
         # `verify` is 0 if the certificate was verified or none was requested; otherwise the handshake has failed.
         name = source.certificate.encode()[:_LONGEST_NAME]
-        told = struct.pack(">BH", _SUBTYPE_CN, len(name)) + name if name else b""
+        common_name = struct.pack(">BH", _SUBTYPE_CN, len(name)) + name if name else b""
         client = _CLIENT_SSL | (_CLIENT_CERT if name else 0)
-        body += struct.pack(">BHBI", _TYPE_SSL, 5 + len(told), client, 0) + told
+        body += struct.pack(">BHBI", _TYPE_SSL, 5 + len(common_name), client, 0) + common_name
     if prove is None:
         return _fixed(family, len(body)) + body
     body += struct.pack(">BH", _TYPE_PROOF, PROOF_LENGTH)
@@ -129,15 +129,15 @@ def encode(source: Origin, destination: tuple[str, int], prove: Callable[[bytes]
 def is_trusted(address: str, networks: Iterable[Network]) -> bool:
     """Whether an address is in one of the networks."""
     try:
-        found = _unmapped(ip_address(address.split("%")[0]))
+        ip = _unmapped(ip_address(address.split("%")[0]))
     except ValueError:
         return False
-    return any(found.version == network.version and found in network for network in networks)
+    return any(ip.version == network.version and ip in network for network in networks)
 
 
-def same_address(one: str, other: str) -> bool:
+def same_address(address: str, other: str) -> bool:
     """Whether two texts name one address."""
-    first, second = (_unmapped(ip_address(text.partition("%")[0])) for text in (one, other))
+    first, second = (_unmapped(ip_address(text.partition("%")[0])) for text in (address, other))
     return first == second
 
 

@@ -208,10 +208,10 @@ class ServingAssociation(Association):
             await self._answer(request)
             return
         name = name_of(request.command.field) or "request"
-        with self._tracer.span(name, child_of(self.trace), self.trace, calling=self.calling_ae_title) as told:
+        with self._tracer.span(name, child_of(self.trace), self.trace, calling=self.calling_ae_title) as fields:
             await self._answer(request)
             if request.status is not None:
-                told["status"] = f"{request.status:04X}"
+                fields["status"] = f"{request.status:04X}"
 
     async def _answer(self, request: Request) -> None:
         started = self._loop.time()

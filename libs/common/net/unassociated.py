@@ -26,11 +26,11 @@ class Unassociated:
         self._by_address: dict[str, dict[GivesWay, float]] = {}
         self._total = 0
 
-    def enter(self, one: GivesWay, address: str) -> None:
+    def enter(self, connection: GivesWay, address: str) -> None:
         """A connection was accepted."""
         now = asyncio.get_running_loop().time()
         theirs = self._by_address.setdefault(address, {})
-        theirs[one] = now
+        theirs[connection] = now
         self._total += 1
         if self._total > self._most:
             self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
@@ -42,10 +42,10 @@ class Unassociated:
         self.leave(oldest, address)  # at once: closing it may take a while
         oldest.give_way()
 
-    def leave(self, one: GivesWay, address: str) -> None:
+    def leave(self, connection: GivesWay, address: str) -> None:
         """The connection has an association now, or has ended. May be called again."""
         theirs = self._by_address.get(address, {})
-        if theirs.pop(one, None) is not None:
+        if theirs.pop(connection, None) is not None:
             self._total -= 1
             if not theirs:
                 del self._by_address[address]

@@ -100,11 +100,11 @@ def _created(
 def _set(step: PerformedStep, attributes: dict[int, list[Any]]) -> Verdict[PerformedStep]:
     state = step.state
     if PERFORMED_PROCEDURE_STEP_STATUS in attributes:
-        given = _state(attributes)
-        if given is None:
+        new_state = _state(attributes)
+        if new_state is None:
             words = "performed procedure step status is none of IN PROGRESS, COMPLETED, DISCONTINUED"
             return Verdict(False, words, step, INVALID_ATTRIBUTE_VALUE)
-        state = given
+        state = new_state
     unsettable = fixed(attributes)
     contradicts = any(step.attributes.get(tag, []) != attributes[tag] for tag in unsettable)
     settable = {tag: values for tag, values in attributes.items() if tag not in unsettable}

@@ -39,9 +39,9 @@ def performed_references(attributes: Attributes) -> list[PerformedReference]:
         for tag in _REFERENCES
         for reference in items(series, tag)
     ]
-    return [one for one in references if is_uid(one.sop_instance_uid)]
+    return [reference for reference in references if is_uid(reference.sop_instance_uid)]
 
 
 def performed_instances(attributes: Attributes) -> frozenset[str]:
     """The SOP Instance UIDs of everything that a step made."""
-    return frozenset(one.sop_instance_uid for one in performed_references(attributes))
+    return frozenset(reference.sop_instance_uid for reference in performed_references(attributes))

@@ -125,8 +125,8 @@ def _beginning(condition: Condition | None) -> str:
     """What a name begins with that is asked for by one component group."""
     if not isinstance(condition, Single | Wildcard):
         return ""
-    asked = condition.values if isinstance(condition, Single) else condition.patterns
-    groups = key_groups(asked[0]) if len(asked) == 1 else ()
+    patterns = condition.values if isinstance(condition, Single) else condition.patterns
+    groups = key_groups(patterns[0]) if len(patterns) == 1 else ()
     return groups[0].partition("*")[0].partition("?")[0] if len(groups) == 1 else ""
 
 

@@ -109,7 +109,7 @@ def state_of(
     for more than a cancellation; one that is in progress for more than one that is over, and one that was completed for
     more than one that was discontinued. Of a study that was linked without any performed step, the images are there:
     its steps are completed."""
-    states = {one.state for one in performed if refers_to(one, order, step, links)}
+    states = {performed_step.state for performed_step in performed if refers_to(performed_step, order, step, links)}
     if PerformedState.IN_PROGRESS in states:
         return StepState.STARTED
     if PerformedState.COMPLETED in states:

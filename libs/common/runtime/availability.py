@@ -35,7 +35,7 @@ class Availability:
             return [ONLINE] * len(documents)
         if level is Level.PATIENT:
             return [""] * len(documents)
-        keys = [tuple(str(one.attributes[tag][0]) for tag in _KEYS[level]) for one in documents]
+        keys = [tuple(str(document.attributes[tag][0]) for tag in _KEYS[level]) for document in documents]
         return await self.of_keys(level, keys)
 
     async def of_keys(self, level: Level, keys: Sequence[tuple[str, ...]]) -> list[str]:
@@ -43,8 +43,8 @@ class Availability:
         `DependencyUnavailable`."""
         if not self._stores or not keys:
             return [ONLINE] * len(keys)
-        found = await self._index.stores_of(DEFAULT_PARTITION, level, keys, list(self._stores))
-        return [self._worst(found.get(key, frozenset())) for key in keys]
+        stores = await self._index.stores_of(DEFAULT_PARTITION, level, keys, list(self._stores))
+        return [self._worst(stores.get(key, frozenset())) for key in keys]
 
     def _worst(self, stores: frozenset[str]) -> str:
         words = {self._stores[name] for name in stores}

@@ -30,12 +30,12 @@ def coercion_of_meta(meta: bytes, key: str) -> bytes:
 
 async def with_coercion(objects: BlobStore, events: Sequence[InstanceStored]) -> list[InstanceStored]:
     """The events, each with its coercion. One whose object is missing has none. Raises `DependencyUnavailable`."""
-    asked = [event for event in events if event.coercion is None]
-    if not asked:
+    bare_events = [event for event in events if event.coercion is None]
+    if not bare_events:
         return list(events)
-    found = dict(zip([event.receipt for event in asked], await _metas(objects, asked), strict=True))
+    metas = dict(zip([event.receipt for event in bare_events], await _metas(objects, bare_events), strict=True))
     return [
-        event if event.coercion is not None else replace(event, coercion=_coercion(event, found[event.receipt]))
+        event if event.coercion is not None else replace(event, coercion=_coercion(event, metas[event.receipt]))
         for event in events
     ]
 

@@ -47,41 +47,41 @@ async def write_values(
 async def read_whose(objects: BlobStore, key: str) -> tuple[PatientIdentity, Values] | None:
     """The patient of a correction, and its values; None if an earlier release did not record the patient. Raises as
     `read_values`."""
-    said = await _read(objects, key)
-    whose = said.get("whose")
-    return None if whose is None else (identity_in(whose), said["values"])
+    body = await _read(objects, key)
+    whose = body.get("whose")
+    return None if whose is None else (identity_in(whose), body["values"])
 
 
 def identity_in(values: Values) -> PatientIdentity:
     """The patient that values name. Raises `NotUnderstood`."""
     patient, issuer = (values.get(f"{tag:08X}", {}) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    return PatientIdentity(*(str(next(iter(one.get("Value", ())), "")) for one in (patient, issuer)))
+    return PatientIdentity(*(str(next(iter(element.get("Value", ())), "")) for element in (patient, issuer)))
 
 
 async def end_waiting(objects: BlobStore, key: str) -> None:
     """A study has arrived for which the values of a correction waited: they are not `awaited` any more. Raises as
     `read_values`."""
-    said = await _read(objects, key)
-    said.pop("awaited", None)
-    await objects.put(key, [json.dumps(said, sort_keys=True).encode()])
+    body = await _read(objects, key)
+    body.pop("awaited", None)
+    await objects.put(key, [json.dumps(body, sort_keys=True).encode()])
 
 
 async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
     """The subject and values of a correction. Raises `NotFound` if they were removed, `NotUnderstood` if they are
     invalid, and `DependencyUnavailable`."""
-    said = await _read(objects, key)
-    return Subject(str(said["study"]), str(said["patient"]), said.get("awaited") is True), said["values"]
+    body = await _read(objects, key)
+    return Subject(str(body["study"]), str(body["patient"]), body.get("awaited") is True), body["values"]
 
 
 async def _read(objects: BlobStore, key: str) -> dict[str, Any]:
     """The whole content, checked. Raises as `read_values`."""
     content = await read_whole(objects, key)
     try:
-        said: dict[str, Any] = json.loads(content)
-        values, _ = said["values"], (said["study"], said["patient"])
+        body: dict[str, Any] = json.loads(content)
+        values, _ = body["values"], (body["study"], body["patient"])
         if not all(isinstance(element, dict) and _TAG.fullmatch(name) for name, element in values.items()):
             raise ValueError
         msgpack.packb(values)  # as in an index: invalid text (lone surrogates) cannot be packed
-        return said
+        return body
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None

@@ -11,18 +11,18 @@ from gantry.common.ports.index import Decision, InstanceKey, Relocation
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
     """A decision for each receipt that an event names, and for those that moves derived from it."""
-    found: list[Decision] = []
+    decisions: list[Decision] = []
     for event in events:
         if not isinstance(event, Fating):
             continue
-        for one in event.receipts:
-            key = InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-            found.append(Decision(event.partition, key, one.receipt, fate_of(event)))
+        for reference in event.receipts:
+            key = InstanceKey(event.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid)
+            decisions.append(Decision(event.partition, key, reference.receipt, fate_of(event)))
             if isinstance(event, InstancesMovedBack):
-                there = InstanceKey(event.into_study, event.into_series, one.sop_instance_uid)
-                receipt = successor(one.receipt, event.move)
-                found.append(Decision(event.partition, there, receipt, moved_back(event.move, event.at)))
-    return found
+                target = InstanceKey(event.into_study, event.into_series, reference.sop_instance_uid)
+                receipt = successor(reference.receipt, event.move)
+                decisions.append(Decision(event.partition, target, receipt, moved_back(event.move, event.at)))
+    return decisions
 
 
 def relocations_of(events: Iterable[Event]) -> list[Relocation]:
@@ -30,11 +30,11 @@ def relocations_of(events: Iterable[Event]) -> list[Relocation]:
     return [
         Relocation(
             event.partition,
-            InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
-            one.receipt,
+            InstanceKey(event.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid),
+            reference.receipt,
             Place(event.at, event.store),
         )
         for event in events
         if isinstance(event, ObjectsRelocated)
-        for one in event.receipts
+        for reference in event.receipts
     ]

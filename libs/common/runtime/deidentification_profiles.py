@@ -37,17 +37,17 @@ class Profiles:
 
 def read_profiles(settings: Sequence[DeidentificationProfileSettings], by_destination: Mapping[str, str]) -> Profiles:
     """The profiles with their keys. Raises `ConfigError`, which never contains a key."""
-    return Profiles({one.name: _deidentifier(one) for one in settings}, by_destination)
+    return Profiles({profile.name: _deidentifier(profile) for profile in settings}, by_destination)
 
 
-def _deidentifier(one: DeidentificationProfileSettings) -> Deidentifier:
-    key = _content(one.key_file).strip()
+def _deidentifier(settings: DeidentificationProfileSettings) -> Deidentifier:
+    key = _content(settings.key_file).strip()
     try:
-        profile = profile_of((*one.retain, *one.clean), pixels_checked=one.pixels_checked)
-        patients = None if one.patients is None else pseudonyms_in(_content(one.patients).decode("utf-8-sig"))
+        profile = profile_of((*settings.retain, *settings.clean), pixels_checked=settings.pixels_checked)
+        patients = None if settings.patients is None else pseudonyms_in(_content(settings.patients).decode("utf-8-sig"))
         return Deidentifier(profile, Pseudonyms(key, patients))
     except (NotDeidentified, UnicodeDecodeError) as error:
-        raise ConfigError(_WHERE, None, f"profile {one.name}: {error}") from None
+        raise ConfigError(_WHERE, None, f"profile {settings.name}: {error}") from None
 
 
 def _content(file: Path) -> bytes:

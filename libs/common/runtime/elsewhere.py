@@ -76,13 +76,13 @@ class CommittedElsewhere:
             if content is None:
                 continue
             try:
-                asked = unpack_asked(content)
+                request = unpack_asked(content)
             except Corrupt as error:
                 logger.error("a commitment of another archive cannot be read", key=key, error=error)
                 continue
-            uids = [reference.sop_instance_uid for reference in asked.references]
-            committed.setdefault(asked.destination, set()).update(zip(uids, asked.digests, strict=True))
-        return {title: frozenset(some) for title, some in committed.items()}
+            uids = [reference.sop_instance_uid for reference in request.references]
+            committed.setdefault(request.destination, set()).update(zip(uids, request.digests, strict=True))
+        return {title: frozenset(group) for title, group in committed.items()}
 
 
 class Elsewhere:
@@ -94,9 +94,9 @@ class Elsewhere:
         self._clock = clock
         self._metrics = metrics
 
-    async def ask(self, asked: Asked) -> None:
+    async def ask(self, request: Asked) -> None:
         """Make a transaction durable; reports on it are accepted from now on. Raises `DependencyUnavailable`."""
-        await self._objects.put(_asked_key(asked.transaction_uid), [pack_asked(asked)])
+        await self._objects.put(_asked_key(request.transaction_uid), [pack_asked(request)])
 
     async def before(self, transaction_uid: str) -> Before | None:
         """A transaction with what was reported on it; None if it was never asked. Raises `DependencyUnavailable`."""
@@ -118,39 +118,39 @@ class Elsewhere:
             raise UnknownTransaction("transaction uid is not known")
         if before.answered is not None:
             return before.answered
-        asked = before.asked
-        answered = answer_of(asked, report)
+        request = before.asked
+        answered = answer_of(request, report)
         # A commitment for a de-identified copy is recorded, but does not permit the deletion of the object.
-        if answered.committed and not asked.sent_as:
-            await self._objects.put(_committed_key(asked), [pack_asked(_only(asked, answered))])
+        if answered.committed and not request.sent_as:
+            await self._objects.put(_committed_key(request), [pack_asked(_only(request, answered))])
         now = self._clock.now_us()
         await reach(FailPoint.BEFORE_PUBLISH)
-        await self._log.append(*_facts(asked, answered, now), *_of_route(asked, answered, now))
+        await self._log.append(*_facts(request, answered, now), *_of_route(request, answered, now))
         await reach(FailPoint.AFTER_PUBLISH)
-        await self._objects.put(_answered_key(asked.transaction_uid), [pack_answered(answered)])
-        self._count(asked, answered)
+        await self._objects.put(_answered_key(request.transaction_uid), [pack_answered(answered)])
+        self._count(request, answered)
         return answered
 
-    def _count(self, asked: Asked, answered: Answered) -> None:
+    def _count(self, request: Asked, answered: Answered) -> None:
         instances = self._metrics.instances_committed_elsewhere
-        instances.labels(asked.destination, "committed").inc(len(answered.committed))
-        instances.labels(asked.destination, "failed").inc(len(answered.failures))
+        instances.labels(request.destination, "committed").inc(len(answered.committed))
+        instances.labels(request.destination, "failed").inc(len(answered.failures))
         log = logger.warning if answered.failures else logger.info
         log(
             "storage commitment reported",
-            destination=asked.destination,
-            study_instance_uid=asked.study_instance_uid,
+            destination=request.destination,
+            study_instance_uid=request.study_instance_uid,
             committed=len(answered.committed),
             failed=len(answered.failures),
-            trace=asked.trace,
+            trace=request.trace,
         )
 
 
-def _facts(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
+def _facts(request: Asked, answered: Answered, now_us: int) -> list[Event]:
     return [
         InstancesCommittedElsewhere(
-            *(asked.partition, asked.trace, asked.transaction_uid, asked.study_instance_uid),
-            *(asked.destination, asked.route, asked.at, now_us),
+            *(request.partition, request.trace, request.transaction_uid, request.study_instance_uid),
+            *(request.destination, request.route, request.at, now_us),
             answered.committed,
             answered.digests,
             answered.failures,
@@ -158,27 +158,27 @@ def _facts(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
     ]
 
 
-def _of_route(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
+def _of_route(request: Asked, answered: Answered, now_us: int) -> list[Event]:
     """The event for the route: it has ended, or is retried with what is not committed."""
-    of = asked.partition, asked.trace, asked.study_instance_uid, asked.route
+    origin = request.partition, request.trace, request.study_instance_uid, request.route
     uids = [reference.sop_instance_uid for reference in answered.committed]
     slices: list[Event] = [
-        RouteProgressed(*of, tuple(uids[start : start + _MOST_NAMED]), now_us)
+        RouteProgressed(*origin, tuple(uids[start : start + _MOST_NAMED]), now_us)
         for start in range(0, len(uids), _MOST_NAMED)
     ]
-    why = answered.why(asked.destination)[:_LONGEST_WHY]
+    why = answered.why(request.destination)[:_LONGEST_WHY]
     failed = len(answered.failures)
-    if asked.asks_all and not failed:
-        return [*slices, RouteEnded(*of, DELIVERED, len(uids), 0, "", now_us)]
-    if failed and asked.is_last:
-        return [*slices, RouteEnded(*of, FAILED, len(uids), failed, why, now_us)]
+    if request.asks_all and not failed:
+        return [*slices, RouteEnded(*origin, DELIVERED, len(uids), 0, "", now_us)]
+    if failed and request.is_last:
+        return [*slices, RouteEnded(*origin, FAILED, len(uids), failed, why, now_us)]
     # Two more than its try, so that this event prevails even if the try reports later that it waits.
-    again = now_us + (asked.again if failed else 0)
-    return [*slices, RouteDelayed(*of, asked.number + 2, why, now_us, again)]
+    again = now_us + (request.again if failed else 0)
+    return [*slices, RouteDelayed(*origin, request.number + 2, why, now_us, again)]
 
 
-def _only(asked: Asked, answered: Answered) -> Asked:
-    return replace(asked, references=answered.committed, digests=answered.digests)
+def _only(request: Asked, answered: Answered) -> Asked:
+    return replace(request, references=answered.committed, digests=answered.digests)
 
 
 async def _read(objects: BlobStore, key: str) -> bytes | None:
@@ -206,5 +206,5 @@ def _study_folder(partition: str, study: str) -> str:
     return f"{_ROOT}committed/{partition}/{_digest(study)}"
 
 
-def _committed_key(asked: Asked) -> str:
-    return f"{_study_folder(asked.partition, asked.study_instance_uid)}/{_digest(asked.transaction_uid)}"
+def _committed_key(request: Asked) -> str:
+    return f"{_study_folder(request.partition, request.study_instance_uid)}/{_digest(request.transaction_uid)}"

@@ -45,7 +45,7 @@ class FeedCursor:
         """As text that fits in a URL or a header."""
         sealed = self.sealed
         place = [] if sealed is None else [sealed.since_ms, sealed.until_ms, sealed.segment, sealed.records]
-        offsets = [[topic, sorted(some.items())] for topic, some in sorted(self.offsets.items())]
+        offsets = [[topic, sorted(partitions.items())] for topic, partitions in sorted(self.offsets.items())]
         packed: bytes = msgpack.packb([_FORM, self.read_ms, offsets, place])
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -57,7 +57,7 @@ def feed_cursor(text: str) -> FeedCursor | None:
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         form, read_ms, offsets, place = msgpack.unpackb(packed)
-        topics = {str(topic): {_number(p): _number(o) for p, o in some} for topic, some in offsets}
+        topics = {str(topic): {_number(p): _number(o) for p, o in partitions} for topic, partitions in offsets}
         sealed = SealedPlace(_number(place[0]), _number(place[1]), str(place[2]), _number(place[3])) if place else None
     except (ValueError, TypeError, IndexError, msgpack.UnpackException):
         return None

@@ -108,6 +108,6 @@ class FollowedPeers:
         if verdict is Verdict.UNREADABLE:
             self._logger.error("a peer of the api is of a newer release, and not admitted", ae_title=event.ae_title)
         elif verdict is Verdict.TAKEN and self._whole:
-            what = "peer set by the api" if isinstance(event, PeerSet) else "peer of the api removed"
-            self._logger.info(what, ae_title=event.ae_title, by=event.by)
+            message = "peer set by the api" if isinstance(event, PeerSet) else "peer of the api removed"
+            self._logger.info(message, ae_title=event.ae_title, by=event.by)
         self._publish(self._added.peers, self._whole)

@@ -55,20 +55,20 @@ class FollowedShares:
         await self._confirm()
         return self._shares
 
-    async def standing(self, one: Pass) -> Shown | None:
+    async def standing(self, share_pass: Pass) -> Shown | None:
         """What a visitor of a link sees now; None if the visit has ended. Raises `DependencyUnavailable`."""
-        share = (await self.current()).named(one.share)
-        if not _has_let_in(share, one):
+        share = (await self.current()).named(share_pass.share)
+        if not _has_let_in(share, share_pass):
             # Another process may have admitted the visitor just now: an unknown visit has not ended.
-            share = (await self.latest()).named(one.share)
-        if share is None or share.created is None or one.opening not in share.openings:
+            share = (await self.latest()).named(share_pass.share)
+        if share is None or share.created is None or share_pass.opening not in share.openings:
             return None
         if share.is_over(self._clock.now_us()):
             return None
         made = share.created
         copies = made.share if made.deidentified_by else ""
-        of = dict(zip(made.studies, made.copies_of, strict=False))
-        return Shown(sight_of_share(made.studies, copies), made.download, of, made.deidentified_by)
+        copies_by_study = dict(zip(made.studies, made.copies_of, strict=False))
+        return Shown(sight_of_share(made.studies, copies), made.download, copies_by_study, made.deidentified_by)
 
     def _is_stale(self, within: float) -> bool:
         return self._clock.monotonic() - self._confirmed > within
@@ -80,5 +80,5 @@ class FollowedShares:
         self._confirmed = max(self._confirmed, begun)
 
 
-def _has_let_in(share: Share | None, one: Pass) -> bool:
-    return share is not None and share.created is not None and one.opening in share.openings
+def _has_let_in(share: Share | None, share_pass: Pass) -> bool:
+    return share is not None and share.created is not None and share_pass.opening in share.openings

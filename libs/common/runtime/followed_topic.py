@@ -17,7 +17,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 class FollowedTopic:
-    """`take` is called with each event, in the order of the log; `what` is what the events are about, in words."""
+    """`take` is called with each event, in the order of the log; `subject` is what the events are about, in words."""
 
     def __init__(
         self,
@@ -25,18 +25,18 @@ class FollowedTopic:
         topic: str,
         take: Callable[[Event], None],
         clock: Clock,
-        what: str,
+        subject: str,
         delays: Delays | None = None,
     ) -> None:
         self._log = log
         self._topic = topic
         self._take = take
         self._clock = clock
-        self._what = what
+        self._subject = subject
         self._delays = delays or Delays(longest=5.0)
         self._places: dict[int, int] = {}
         self._read = asyncio.Event()
-        self._logger = get_logger(what)
+        self._logger = get_logger(subject)
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -53,7 +53,7 @@ class FollowedTopic:
                         read, self._read = self._read, asyncio.Event()
                         read.set()
             except DependencyUnavailable as error:
-                self._logger.warning(f"{self._what} cannot be followed for now", topic=self._topic, error=error)
+                self._logger.warning(f"{self._subject} cannot be followed for now", topic=self._topic, error=error)
             await self._clock.sleep(self._delays.after(attempt))
             attempt += 1
 
@@ -65,7 +65,7 @@ class FollowedTopic:
                 while not self._has_read(ends):
                     await self._read.wait()
         except TimeoutError:
-            raise DependencyUnavailable("event log", f"{self._what} cannot be read now") from None
+            raise DependencyUnavailable("event log", f"{self._subject} cannot be read now") from None
 
     def _has_read(self, ends: Mapping[int, int]) -> bool:
         return all(self._places.get(partition, 0) >= end for partition, end in ends.items())
@@ -76,5 +76,5 @@ class FollowedTopic:
                 self._take(decode(record.payload))
             except UndecodableEvent as error:
                 self._logger.error(
-                    "an event cannot be read", topic=self._topic, offset=record.offset, about=self._what, error=error
+                    "an event cannot be read", topic=self._topic, offset=record.offset, about=self._subject, error=error
                 )

@@ -52,8 +52,8 @@ class Lifecycle:
         self._components = components
         self._clock = clock
         self._drain_seconds = drain_seconds
-        self._asked = asyncio.Event()
-        self._asked_again = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._second_stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._when_ready: list[Callable[[], None]] = []
@@ -73,9 +73,9 @@ class Lifecycle:
 
     def ask_to_stop(self) -> None:
         """The effect of SIGTERM and SIGINT: drain; the second time: stop at once."""
-        if self._asked.is_set():
-            self._asked_again.set()
-        self._asked.set()
+        if self._stop.is_set():
+            self._second_stop.set()
+        self._stop.set()
 
     async def run(self) -> int:
         """Start, serve, drain, close. Returns the exit code."""
@@ -85,12 +85,12 @@ class Lifecycle:
                 loop.add_signal_handler(number, self.ask_to_stop)
         try:
             await self._start()
-            if not self._asked.is_set():
+            if not self._stop.is_set():
                 self.state = Phase.READY
                 self._logger.info("ready")
                 for then in self._when_ready:
                     then()
-            await self._asked.wait()
+            await self._stop.wait()
             self.state = Phase.DRAINING
             self._logger.info("draining", seconds=self._drain_seconds)
             await self._drain()
@@ -106,7 +106,7 @@ class Lifecycle:
 
     async def _start(self) -> None:
         for component in self._components:
-            if self._asked.is_set():
+            if self._stop.is_set():
                 return
             if not await self._started(component):
                 return
@@ -115,16 +115,16 @@ class Lifecycle:
     async def _started(self, component: Component) -> bool:
         """Start a component, which may wait for other machines: a signal ends the wait. Whether it has started."""
         starting = asyncio.create_task(component.start(), name=component.name)
-        asked = asyncio.create_task(self._asked.wait())
+        stop = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
                 return True
             await end_tasks(starting)
             return False
         finally:
-            asked.cancel()
+            stop.cancel()
 
     async def _drain(self) -> None:
         """Drain all components at once, so that a slow one does not delay the others, until the deadline or a second
@@ -133,7 +133,7 @@ class Lifecycle:
         ends: list[asyncio.Future[Any]] = [
             asyncio.gather(*drains, return_exceptions=True),
             asyncio.ensure_future(self._clock.sleep(self._drain_seconds)),
-            asyncio.ensure_future(self._asked_again.wait()),
+            asyncio.ensure_future(self._second_stop.wait()),
         ]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for drain in drains:
@@ -158,4 +158,4 @@ class Lifecycle:
     def _fail(self, error: BaseException, name: str) -> None:
         self._failure = error
         self._logger.error("component failed", name=name, error=error)
-        self._asked.set()
+        self._stop.set()

@@ -28,16 +28,16 @@ def instance_of(location: Location) -> InstanceKey:
 
 async def losses_of(index: ReadIndex, events: Iterable[Event]) -> list[Loss]:
     """The losses that an index applies for events. Raises `DependencyUnavailable`."""
-    found: list[Loss] = []
+    losses: list[Loss] = []
     for event in events:
         if isinstance(event, ObjectLost):
             instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-            found.append(Loss(event.partition, instance, event.receipt))
+            losses.append(Loss(event.partition, instance, event.receipt))
             # An instance that was moved here has a receipt of its own, but the object of its original receipt.
             known = await index.receipts(event.partition, instance)
-            others = [one.receipt for one in known if one.object_key == event.object_key != ""]
-            found += [Loss(event.partition, instance, one) for one in others if one != event.receipt]
-    return found
+            others = [location.receipt for location in known if location.object_key == event.object_key != ""]
+            losses += [Loss(event.partition, instance, receipt) for receipt in others if receipt != event.receipt]
+    return losses
 
 
 class Losses:

@@ -61,8 +61,8 @@ class OrderFinder:
         several = False
         for key in question.by:
             keys = await self._keys(partition, question, key)
-            if len(keys) == 1 and (found := await self._orders.order(partition, *keys)) is not None:
-                return OrderAnswer(OrderOutcome.FOUND, _values(found[0], question))
+            if len(keys) == 1 and (order := await self._orders.order(partition, *keys)) is not None:
+                return OrderAnswer(OrderOutcome.FOUND, _values(order[0], question))
             several = several or len(keys) > 1
         return OrderAnswer(OrderOutcome.SEVERAL if several else OrderOutcome.NONE)
 

@@ -59,8 +59,8 @@ async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
     apart = [event for event in events if is_apart(event)]
     read: dict[int, E] = {}
     for start in range(0, len(apart), _AT_ONCE):
-        some = apart[start : start + _AT_ONCE]
-        for event, content in zip(some, await _contents(objects, [_part(event) for event in some]), strict=True):
+        batch = apart[start : start + _AT_ONCE]
+        for event, content in zip(batch, await _contents(objects, [_part(event) for event in batch]), strict=True):
             read[id(event)] = _told(event, content)
     return [read.get(id(event), event) for event in events]
 

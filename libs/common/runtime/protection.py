@@ -81,12 +81,12 @@ class Protection:
         waits_for = await self._committers(known, recent)
         if not waits_for:
             return ""
-        there = await self._there(known, recent)
+        objects = await self._there(known, recent)
         committed = await self._committed(known)
         for title, rule in waits_for.items():
-            missing = len(there - committed.get(title, frozenset()))
+            missing = len(objects - committed.get(title, frozenset()))
             if missing:
-                return f"{title} has not committed {missing} of {len(there)} objects: rule {rule!r} waits for that"
+                return f"{title} has not committed {missing} of {len(objects)} objects: rule {rule!r} waits for that"
         return ""
 
     async def may_be_collected(
@@ -100,9 +100,11 @@ class Protection:
             return list(receipts)
         committed = await self._committed(known)
         return [
-            one
-            for one in receipts
-            if all((one.instance.sop_instance_uid, one.digest) in committed.get(title, ()) for title in waits_for)
+            receipt
+            for receipt in receipts
+            if all(
+                (receipt.instance.sop_instance_uid, receipt.digest) in committed.get(title, ()) for title in waits_for
+            )
         ]
 
     async def _committers(self, known: KnownStudy, recent: StudyState | None = None) -> dict[str, str]:
@@ -112,8 +114,8 @@ class Protection:
             return {}
         received = await as_received(self._index, known)
         named: dict[str, str] = {}
-        for one in (known, received):
-            named |= committers(await facts_of(self._index, one, waiting, recent), waiting)
+        for study in (known, received):
+            named |= committers(await facts_of(self._index, study, waiting, recent), waiting)
         return named
 
     async def _committed(self, known: KnownStudy) -> Committed:
@@ -122,23 +124,25 @@ class Protection:
     async def _there(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
         """Each stored object, by SOP Instance UID and digest; objects that are not indexed yet have no digest, and are
         committed nowhere."""
-        deleted = set() if recent is None else {name for name, one in recent.receipts.items() if one.fate.hidden}
-        found: set[tuple[str, str]] = set()
+        deleted = (
+            set() if recent is None else {name for name, receipt in recent.receipts.items() if receipt.fate.hidden}
+        )
+        objects: set[tuple[str, str]] = set()
         query = Query(known.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((known.uid,))})
         indexed: set[str] = set()
         async for page in self._index.locate(query):
             instances = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
             for instance, receipts in (await self._index.receipts_of(known.partition, instances)).items():
-                indexed |= {one.receipt for one in receipts}
-                found |= {
-                    (instance.sop_instance_uid, one.digest)
-                    for one in receipts
-                    if one.receipt not in deleted and not one.lost
+                indexed |= {receipt.receipt for receipt in receipts}
+                objects |= {
+                    (instance.sop_instance_uid, receipt.digest)
+                    for receipt in receipts
+                    if receipt.receipt not in deleted and not receipt.lost
                 }
-        for name, one in ({} if recent is None else recent.receipts).items():
-            if name not in indexed and one.there:
-                found.add((one.instance[1], ""))
-        return found
+        for name, receipt in ({} if recent is None else recent.receipts).items():
+            if name not in indexed and receipt.there:
+                objects.add((receipt.instance[1], ""))
+        return objects
 
     async def holds(
         self, partition: str, study: str, known: KnownStudy | None, recent: StudyState | None = None
@@ -169,7 +173,9 @@ class Protection:
             return None
         received = await as_received(self._index, known)
         both = [known] if received.attributes == known.attributes else [known, received]
-        return longest([retention_of(await facts_of(self._index, one, self.rules, recent), self.rules) for one in both])
+        return longest(
+            [retention_of(await facts_of(self._index, study, self.rules, recent), self.rules) for study in both]
+        )
 
     async def check_move(self, partition: str, study: str, into: str, values: Mapping[int, Sequence[Any]]) -> None:
         """Return if parts of a study may be moved `into` another one, or into a new one with the attributes `values` in

@@ -51,8 +51,8 @@ class RejectionRules:
 def rejection_rules(settings: LifecycleSettings) -> RejectionRules:
     """The rules of the settings."""
     actions = rules_of(settings.rejections)
-    again = {code: SentAgain(rule) for code, _, rule in (one.partition("=") for one in settings.sent_again)}
-    overwrites = frozenset((new, old) for new, _, old in (one.partition(">") for one in settings.overwrites))
+    again = {code: SentAgain(rule) for code, _, rule in (pair.partition("=") for pair in settings.sent_again)}
+    overwrites = frozenset((new, old) for new, _, old in (pair.partition(">") for pair in settings.overwrites))
     stays = frozenset(code for code, action in actions.items() if action is not RejectionAction.DELETE)
     policy = RejectionPolicy(again, overwrites, int(settings.note_first * 1000), stays)
     return RejectionRules(actions, frozenset(settings.revoking), policy)

@@ -22,7 +22,7 @@ class RestoredLog:
         self._objects = objects
         self._clock = clock
         self._known_ms = 0
-        self._asked = float("-inf")
+        self._asked_at = float("-inf")
 
     async def note(self, *, begun: bool = False) -> None:
         """Record that a restore has just `begun`, or is done. Raises `DependencyUnavailable`."""
@@ -40,9 +40,9 @@ class RestoredLog:
         """When the log was last restored, in milliseconds since the epoch; 0 if never. Raises
         `DependencyUnavailable`."""
         now = self._clock.monotonic()
-        if now - self._asked > _BELIEVED_SECONDS:
+        if now - self._asked_at > _BELIEVED_SECONDS:
             async for stat in self._objects.list(_ROOT):
                 receipt = receipt_in_key(stat.key)
                 self._known_ms = max(self._known_ms, 0 if receipt is None else receipt.milliseconds)
-            self._asked = now
+            self._asked_at = now
         return self._known_ms

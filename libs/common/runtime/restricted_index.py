@@ -96,12 +96,17 @@ class RestrictedIndex:
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
         """See `SearchIndex`."""
-        found = await self._index.resolve(partition, sop_instance_uids)
+        by_uid = await self._index.resolve(partition, sop_instance_uids)
         if SIGHT.get().whole:
-            return found
-        studies = await self._visible(partition, {one.study_instance_uid for some in found.values() for one in some})
-        seen = {uid: [one for one in some if one.study_instance_uid in studies] for uid, some in found.items()}
-        return {uid: some for uid, some in seen.items() if some}
+            return by_uid
+        studies = await self._visible(
+            partition, {location.study_instance_uid for locations in by_uid.values() for location in locations}
+        )
+        seen = {
+            uid: [location for location in locations if location.study_instance_uid in studies]
+            for uid, locations in by_uid.items()
+        }
+        return {uid: locations for uid, locations in seen.items() if locations}
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """See `SearchIndex`."""
@@ -120,11 +125,17 @@ class RestrictedIndex:
 
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
         """See `SearchIndex`."""
-        found = await self._index.fated_receipts(partition, receipts)
+        fated = await self._index.fated_receipts(partition, receipts)
         if SIGHT.get().whole:
-            return found
-        studies = await self._visible(partition, {one.instance.study_instance_uid for one in found.values()})
-        return {receipt: one for receipt, one in found.items() if one.instance.study_instance_uid in studies}
+            return fated
+        studies = await self._visible(
+            partition, {fated_receipt.instance.study_instance_uid for fated_receipt in fated.values()}
+        )
+        return {
+            receipt: fated_receipt
+            for receipt, fated_receipt in fated.items()
+            if fated_receipt.instance.study_instance_uid in studies
+        }
 
     async def fated(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
@@ -181,8 +192,8 @@ class RestrictedIndex:
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""
-        found = await self._index.count(partition)
-        return found if SIGHT.get().whole else dict.fromkeys(found, 0)
+        counts = await self._index.count(partition)
+        return counts if SIGHT.get().whole else dict.fromkeys(counts, 0)
 
     async def attributes(self) -> AttributeTable:
         """See `SearchIndex`."""
@@ -201,10 +212,10 @@ class RestrictedIndex:
         if (
             query.level is not Level.PATIENT
             and _are_many(alternatives)
-            and all(_is_of_studies(one, query) for one in alternatives)
+            and all(_is_of_studies(alternative, query) for alternative in alternatives)
         ):
-            asked = query.one_of or ({},)
-            return replace(query, one_of=tuple(conjoined(a, b) for a, b in product(asked, alternatives)))
+            branches = query.one_of or ({},)
+            return replace(query, one_of=tuple(conjoined(a, b) for a, b in product(branches, alternatives)))
         uids = await self._studies(query, alternatives)
         return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
 
@@ -214,32 +225,34 @@ class RestrictedIndex:
         known: set[str] = set()
         left, passing = query.limit, bool(after)
         async for page in self.find(of_studies):
-            found: list[Document] = []
+            patients: list[Document] = []
             for study in page:
                 key = patient_key(study.attributes, str(study.attributes[STUDY_INSTANCE_UID][0]))
                 if key in known:
                     continue
                 known.add(key)
                 if not passing:
-                    found.append(_patient_of(study, query))
+                    patients.append(_patient_of(study, query))
                 passing = passing and study.place != after
-            if found and left != 0:
-                yield found[:left]
-                left = None if left is None else max(0, left - len(found))
+            if patients and left != 0:
+                yield patients[:left]
+                left = None if left is None else max(0, left - len(patients))
 
     async def _studies(self, query: Query, alternatives: Iterable[Alternative]) -> tuple[str, ...]:
         """The studies that meet the study and patient conditions of a query, and one of the alternatives."""
         table = query.attributes
-        asked = {t: c for t, c in query.conditions.items() if table.level_of(t).depth <= Level.STUDY.depth}
-        found: dict[str, None] = {}
-        for one in alternatives:
-            level = Level.STUDY if _is_of_studies(one, query) else Level.SERIES
-            of_studies = Query(query.partition, level, conjoined(asked, one), zone=query.zone, attributes=table)
+        conditions = {t: c for t, c in query.conditions.items() if table.level_of(t).depth <= Level.STUDY.depth}
+        studies: dict[str, None] = {}
+        for alternative in alternatives:
+            level = Level.STUDY if _is_of_studies(alternative, query) else Level.SERIES
+            of_studies = Query(
+                query.partition, level, conjoined(conditions, alternative), zone=query.zone, attributes=table
+            )
             async for page in self._index.find(of_studies):
-                found |= dict.fromkeys(str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page)
-                if len(found) > MOST_STUDIES:
+                studies |= dict.fromkeys(str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page)
+                if len(studies) > MOST_STUDIES:
                     raise IdentifierError(OUT_OF_RESOURCES, f"more than {MOST_STUDIES} studies: narrow the search")
-        return tuple(found)
+        return tuple(studies)
 
     async def _seen(self, partition: str, instances: Sequence[InstanceKey]) -> Sequence[InstanceKey]:
         if SIGHT.get().whole or not instances:
@@ -255,16 +268,16 @@ class RestrictedIndex:
         if not studies:
             return frozenset()
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: UidList(tuple(sorted(studies)))})
-        found: set[str] = set()
+        uids: set[str] = set()
         async for page in self.find(query):
-            found |= {str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page}
-        return frozenset(found)
+            uids |= {str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page}
+        return frozenset(uids)
 
 
 def _counts_are_seen() -> bool:
     """Whether each patient with a visible study has only visible ones."""
     alternatives = SIGHT.get().alternatives
-    return alternatives is None or all(one.keys() <= _OF_PATIENTS for one in alternatives)
+    return alternatives is None or all(alternative.keys() <= _OF_PATIENTS for alternative in alternatives)
 
 
 def _uncounted(document: Document) -> Document:
@@ -280,7 +293,7 @@ def _is_of_patients() -> bool:
 
 def _are_many(alternatives: Iterable[Alternative]) -> bool:
     """Whether some alternative shows more studies than those of a few patients."""
-    return any(one.keys().isdisjoint((PATIENT_ID, STUDY_INSTANCE_UID)) for one in alternatives)
+    return any(alternative.keys().isdisjoint((PATIENT_ID, STUDY_INSTANCE_UID)) for alternative in alternatives)
 
 
 def _is_of_studies(alternative: Alternative, query: Query) -> bool:

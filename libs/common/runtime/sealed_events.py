@@ -33,7 +33,7 @@ async def keys(
     """Keys under a root that Gantry wrote and their receipts, in order of time, from `since_ms` on; 0 for all.
     `until_ms` is now: for a window only its folders are listed, not the years before."""
     prefixes = [""] if since_ms <= 0 else covering(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 1)
-    for prefix in [f"{root}/{partition}/{some}" for some in prefixes]:
+    for prefix in [f"{root}/{partition}/{folder}" for folder in prefixes]:
         async for stat in objects.list(prefix):
             receipt = receipt_in_key(stat.key)
             if receipt is not None and receipt.milliseconds >= since_ms:

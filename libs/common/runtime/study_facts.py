@@ -48,7 +48,7 @@ class KnownStudy:
         """The keys of possible holds on its patient: those of all patients that its receipts name, before and after
         corrections and merges. Raises `DependencyUnavailable`."""
         known = await index.corrected(self.partition, self.uid)
-        owns = [one.attributes for one in self.beside]
+        owns = [entry.attributes for entry in self.beside]
         owns.append(known.own if known is not None else {} if owns else self.attributes)
         keys: list[str] = []
         for attributes in owns:
@@ -60,11 +60,11 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     """A study; with `deleted` including its deleted receipts that are not collected. None if the index has nothing of
     it."""
     query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((uid,))})
-    document = [one async for page in index.find(query) for one in page]
+    document = [match async for page in index.find(query) for match in page]
     beside: list[Received] = []
     if deleted or not document:
-        async for some in index.fated(partition, uid):
-            entries = [one.entry for one in some if one.entry is not None and one.fate.hidden]
+        async for batch in index.fated(partition, uid):
+            entries = [receipt.entry for receipt in batch if receipt.entry is not None and receipt.fate.hidden]
             beside += [Received(entry.receipt, entry.sender, entry.attributes) for entry in entries]
     if document:
         return KnownStudy(partition, uid, document[0].attributes, beside)
@@ -81,8 +81,12 @@ async def as_received(index: ReadIndex, study: KnownStudy) -> KnownStudy:
     known = await index.corrected(study.partition, study.uid)
     if known is None:
         return study
-    standing = [one for some in (known.corrections, *known.patients.values()) for one in some.standing()]
-    tags = {int(name, 16) for one in standing for name in one.values or {}}
+    standing = [
+        correction
+        for corrections in (known.corrections, *known.patients.values())
+        for correction in corrections.standing()
+    ]
+    tags = {int(name, 16) for correction in standing for name in correction.values or {}}
     attributes = {tag: values for tag, values in study.attributes.items() if tag not in tags}
     return replace(study, attributes=attributes | {tag: known.own[tag] for tag in tags if tag in known.own})
 
@@ -105,8 +109,8 @@ def _without_document(partition: str, uid: str, beside: Sequence[Received]) -> K
     """The attributes are those of its earliest instance, and all modalities."""
     if not beside:
         return None
-    first = min(beside, key=lambda one: one.receipt)
-    modalities = sorted({str(value) for one in beside for value in one.attributes.get(MODALITY) or ()})
+    first = min(beside, key=lambda entry: entry.receipt)
+    modalities = sorted({str(value) for entry in beside for value in entry.attributes.get(MODALITY) or ()})
     return KnownStudy(partition, uid, {**first.attributes, MODALITIES_IN_STUDY: modalities}, beside)
 
 
@@ -117,7 +121,9 @@ async def facts_of(
     is what is not indexed yet (`gantry.common.runtime.following.unfollowed`)."""
     recent = recent if recent is not None else StudyState()
     asking = [rule for rule in rules if rule.may_match(study.attributes)]
-    receipts = [(one.receipt, one.sender) for one in study.beside] + [(receipt, "") for receipt in recent.receipts]
+    receipts = [(entry.receipt, entry.sender) for entry in study.beside] + [
+        (receipt, "") for receipt in recent.receipts
+    ]
     if any(rule.needs_receipts(study.attributes) for rule in asking):
         receipts += await _receipts(index, study)
     accessed = 0
@@ -139,10 +145,10 @@ def day_of(at_us: int) -> date:
 
 async def _receipts(index: ReadIndex, study: KnownStudy) -> list[tuple[str, str]]:
     """The receipts of what is present, with their senders."""
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     query = Query(study.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study.uid,))})
     async for page in index.locate(query):
         keys = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
         known = await index.receipts_of(study.partition, keys)
-        found += [(one.receipt, one.sender) for receipts in known.values() for one in receipts]
-    return found
+        pairs += [(receipt.receipt, receipt.sender) for receipts in known.values() for receipt in receipts]
+    return pairs

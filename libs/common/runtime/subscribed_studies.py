@@ -39,12 +39,12 @@ class SubscribedStudies:
                     return document.attributes
         return None
 
-    async def told(self, one: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
+    async def told(self, note: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
         """An event, with what the subscriber may know now. Raises `DependencyUnavailable`."""
-        found = await self.find(one.study_instance_uid, wanted, facts, sight)
-        if found is None:
+        study = await self.find(note.study_instance_uid, wanted, facts, sight)
+        if study is None:
             # A study noted as gone was visible before; any other is hidden from the subscriber by now.
-            return Told(one, seen=is_deletion(one), gone=is_deletion(one))
+            return Told(note, seen=is_deletion(note), gone=is_deletion(note))
         if wanted.content is not Content.FULL:
-            return Told(one, seen=True)
-        return Told(one, seen=True, resource=imaging_study(found, self._systems, self.urls.dicomweb))
+            return Told(note, seen=True)
+        return Told(note, seen=True, resource=imaging_study(study, self._systems, self.urls.dicomweb))

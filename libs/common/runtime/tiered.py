@@ -56,13 +56,13 @@ class TieredStore:
 
     async def where(self, key: str) -> dict[str, BlobStat]:
         """The stores that have an object, by name; empty if none has."""
-        found: dict[str, BlobStat] = {}
+        stats: dict[str, BlobStat] = {}
         for name, store in self.stores.items():
             try:
-                found[name] = await store.stat(key)
+                stats[name] = await store.stat(key)
             except NotFound:
                 continue
-        return found
+        return stats
 
     async def mark(self, name: str, *, needed: bool) -> None:
         """Record whether a store is needed: before the first object is put there, and when none is left."""
@@ -96,14 +96,14 @@ class TieredStore:
         places: dict[str, list[int]] = {}
         for at, part in enumerate(parts):
             places.setdefault(part.key, []).append(at)
-        found, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
+        contents, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
         async def read(key: str) -> None:
             wanted = [parts[at] for at in places[key]]
             async with turns:
                 pieces = await self._first(key, lambda store: store.read(wanted))
             for at, piece in zip(places[key], pieces, strict=True):
-                found[at] = piece
+                contents[at] = piece
 
         tasks = [asyncio.ensure_future(read(key)) for key in places]
         try:
@@ -111,7 +111,7 @@ class TieredStore:
         finally:
             for task in tasks:
                 task.cancel()
-        return found
+        return contents
 
     async def stat(self, key: str) -> BlobStat:
         return await self._first(key, lambda store: store.stat(key))
@@ -131,14 +131,14 @@ class TieredStore:
         """All objects, each once, in the order of keys."""
         others = prefix.startswith(OBJECTS) or OBJECTS.startswith(prefix)
         stores = self.stores if others else {HOT: self.hot}
-        async with aclosing(_together({name: store.list(prefix) for name, store in stores.items()})) as found:
-            async for copies in found:
+        async with aclosing(_together({name: store.list(prefix) for name, store in stores.items()})) as listing:
+            async for copies in listing:
                 yield next(iter(copies.values()))
 
     async def copies(self, prefix: str = OBJECTS) -> AsyncIterator[dict[str, BlobStat]]:
         """All objects, each once, in the order of keys, as each store has it, by the store's name."""
-        async with aclosing(_together({name: store.list(prefix) for name, store in self.stores.items()})) as found:
-            async for copies in found:
+        async with aclosing(_together({name: store.list(prefix) for name, store in self.stores.items()})) as listing:
+            async for copies in listing:
                 yield copies
 
     async def sweep_unfinished(self, older_than: float) -> int:

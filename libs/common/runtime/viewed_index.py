@@ -252,13 +252,13 @@ class ViewedIndex:
         """Each view, and then the archive."""
         shown: list[Change] = []
         for view, codes in self._views.items():
-            shown += [replace(one, partition=partition_of(one.partition, view, codes)) for one in changes]
+            shown += [replace(change, partition=partition_of(change.partition, view, codes)) for change in changes]
         return [*shown, *changes]
 
 
 def _without(fate: Fate, codes: Collection[str]) -> Fate | None:
     """A fate without the rejections that a view shows; None if nothing else was decided."""
-    left = frozenset(one for one in fate.deletions if one.code not in codes)
+    left = frozenset(deletion for deletion in fate.deletions if deletion.code not in codes)
     if not left and not fate.collected and fate.deletions:
         return None
     return replace(fate, deletions=left)

@@ -14,11 +14,13 @@ from gantry.common.ports.index import CorrectedStudy, ReadIndex
 async def study_at(index: ReadIndex, partition: str, study: str, until: int | None = None) -> CorrectedStudy | None:
     """The corrections behind the shown values of a study, now or at `until` (microseconds since the epoch), when its
     walk may have included other patients. None if it does not exist. Raises `DependencyUnavailable`."""
-    found = await index.corrected(partition, study)
-    if found is None:
+    corrected_study = await index.corrected(partition, study)
+    if corrected_study is None:
         return None
-    _, known = await _walked(index, partition, study, found.own, found.corrections, dict(found.patients), until)
-    return replace(found, patients=known)
+    _, known = await _walked(
+        index, partition, study, corrected_study.own, corrected_study.corrections, dict(corrected_study.patients), until
+    )
+    return replace(corrected_study, patients=known)
 
 
 async def corrected_attributes(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> dict[int, Any]:
@@ -33,9 +35,9 @@ async def patients_of(index: ReadIndex, partition: str, study: str, own: Mapping
     it had and has, with any issuer. Raises `DependencyUnavailable`."""
     of_study = await index.corrections(partition, study)
     effect, known = await _walked(index, partition, study, own, of_study, {})
-    merges = [one for patient in effect.walk for one in known[patient].standing() if one.into]
-    said = [own, *(corrected({}, [one]) for one in (*of_study.standing(), *merges))]
-    keys = [key for attributes in said for key in _holders(attributes)]
+    merges = [correction for patient in effect.walk for correction in known[patient].standing() if correction.into]
+    attribute_sets = [own, *(corrected({}, [merge]) for merge in (*of_study.standing(), *merges))]
+    keys = [key for attributes in attribute_sets for key in _holders(attributes)]
     return list(dict.fromkeys([*keys, *effect.walk]))
 
 
@@ -50,10 +52,10 @@ async def _walked(
 ) -> tuple[Effect, dict[str, Corrections]]:
     """The effect, and the corrections of the patients that were read on the way."""
     while True:
-        found = effect_of(own, study, of_study, known, until)
-        if isinstance(found, Effect):
-            return found, known
-        known[found.patient] = await index.corrections(partition, patient=found.patient)
+        effect = effect_of(own, study, of_study, known, until)
+        if isinstance(effect, Effect):
+            return effect, known
+        known[effect.patient] = await index.corrections(partition, patient=effect.patient)
 
 
 def _holders(attributes: Mapping[int, Any]) -> list[str]:

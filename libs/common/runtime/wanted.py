@@ -102,8 +102,8 @@ class Wanted:
 
     async def _wish(self, place: str) -> Wish | None:
         try:
-            said = json.loads(await read_whole(self._tiers, place))
-            return Wish(str(said["key"]), int(said["at"]))
+            body = json.loads(await read_whole(self._tiers, place))
+            return Wish(str(body["key"]), int(body["at"]))
         except (NotFound, ValueError, KeyError, TypeError):
             return None
 

@@ -24,20 +24,20 @@ def allowed_endpoint(url: str, allowed: Iterable[str]) -> str:
     if not 0 < len(url) <= LONGEST or not _PLAIN.fullmatch(url):
         raise NotUnderstood(f"channel.endpoint: a URL of at most {LONGEST} characters")
     try:
-        given = urlsplit(url)
-        place = _place(given)
+        address = urlsplit(url)
+        place = _place(address)
     except ValueError:
         raise NotUnderstood("channel.endpoint: no URL") from None
-    if given.username is not None or given.password is not None or given.fragment:
+    if address.username is not None or address.password is not None or address.fragment:
         raise NotUnderstood("channel.endpoint: without user, password and fragment")
     # A server may take an encoded dot or slash for one (RFC 3986 6.2.2), and many drop what follows a semicolon: "..;"
     # leads up, too. What is compared is what is asked for.
-    parts = [part.partition(";")[0] for part in given.path.split("/")]
-    if any(part in (".", "..") for part in parts) or re.search(r"%(?:2e|2f|3b|5c)", given.path, re.IGNORECASE):
+    parts = [part.partition(";")[0] for part in address.path.split("/")]
+    if any(part in (".", "..") for part in parts) or re.search(r"%(?:2e|2f|3b|5c)", address.path, re.IGNORECASE):
         raise NotUnderstood("channel.endpoint: without . and .. in its path, encoded or not")
-    for one in allowed:
-        known = urlsplit(one)
-        if _place(known) == place and _is_below(given.path, known.path):
+    for endpoint in allowed:
+        known = urlsplit(endpoint)
+        if _place(known) == place and _is_below(address.path, known.path):
             return url
     raise NotUnderstood("channel.endpoint: not below one of subscriptions.endpoints (docs/fhir.md)")
 

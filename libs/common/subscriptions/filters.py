@@ -26,17 +26,17 @@ def search_of_filters(filters: Iterable[str], systems: Systems, facts: Facts, ba
     """What the filters ask for; `base` is the URL of FHIR here, which a reference may begin with, and `facts` are of
     whoever asks: an app of a health record names its patient as that does. Raises `NotUnderstood`."""
     parameters: list[tuple[str, str]] = []
-    for one in filters:
-        if len(one) > LONGEST_FILTER:
+    for text in filters:
+        if len(text) > LONGEST_FILTER:
             raise NotUnderstood(f"a filter has at most {LONGEST_FILTER} characters")
-        resource, _, query = one.partition("?")
+        resource, _, query = text.partition("?")
         if resource != RESOURCE or not query:
             raise NotUnderstood(f"a filter is {RESOURCE}?NAME=VALUE")
         try:
-            found = parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_FILTERS)
+            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_FILTERS)
         except ValueError:
             raise NotUnderstood(f"a filter is {RESOURCE}?NAME=VALUE, with & between at most {MOST_FILTERS}") from None
-        for name, value in found:
+        for name, value in pairs:
             if name not in PARAMETERS:
                 raise NotUnderstood(f"{name[:64]!a} is no filter of this topic: there are {', '.join(PARAMETERS)}")
             parameters.append((name, value.removeprefix(f"{base}/") if name in _REFERENCES else value))

@@ -71,19 +71,19 @@ class Subscription:
 
     def waiting(self, most: int) -> list[Noted]:
         """The first events that its subscriber has not accepted."""
-        found: list[Noted] = []
-        for one in self.kept.values():
-            if one.number > self.told and len(found) < most:
-                found.append(one)
-        return found
+        notes: list[Noted] = []
+        for note in self.kept.values():
+            if note.number > self.told and len(notes) < most:
+                notes.append(note)
+        return notes
 
     def between(self, first: int, last: int, most: int) -> list[Noted]:
         """The events with these numbers that are remembered, `most` at most."""
-        return [one for one in self.kept.values() if first <= one.number <= last][:most]
+        return [note for note in self.kept.values() if first <= note.number <= last][:most]
 
     def last_of(self, study: str) -> Noted | None:
         """What was noted last of a study; None where that is nothing that is remembered."""
-        return next((one for one in reversed(self.kept.values()) if one.study_instance_uid == study), None)
+        return next((note for note in reversed(self.kept.values()) if note.study_instance_uid == study), None)
 
     def note(self, event: SubscribedStudyNoted) -> None:
         """The next event. One that came before changes nothing."""
@@ -103,7 +103,7 @@ class Subscription:
         if moved:
             self.number += moved
             self.told += moved
-            self.kept = {name: replace(one, number=one.number + moved) for name, one in self.kept.items()}
+            self.kept = {name: replace(note, number=note.number + moved) for name, note in self.kept.items()}
         self.counted, self.counted_at = max(self.counted, event.number), event.at
         self.last_event = self.last_event or event.event
 
@@ -129,30 +129,40 @@ class Subscriptions:
 
     def named(self, name: str) -> Subscription | None:
         """The subscription of this name."""
-        found = self._by_name.get(name)
-        return None if found is None or found.created is None else found
+        subscription = self._by_name.get(name)
+        return None if subscription is None or subscription.created is None else subscription
 
     def all(self) -> Iterator[tuple[str, Subscription]]:
         """All, with their names, the first that was created first."""
-        return ((name, one) for name, one in list(self._by_name.items()) if one.created is not None)
+        return (
+            (name, subscription)
+            for name, subscription in list(self._by_name.items())
+            if subscription.created is not None
+        )
 
     def of_owner(self, owner: str) -> list[str]:
         """The names of somebody's."""
-        return [name for name, one in self.all() if one.created is not None and one.created.owner == owner]
+        return [
+            name
+            for name, subscription in self.all()
+            if subscription.created is not None and subscription.created.owner == owner
+        ]
 
 
-def _take(one: Subscription, event: _OfOne) -> None:
+def _take(subscription: Subscription, event: _OfOne) -> None:
     if isinstance(event, SubscriptionCreated):
-        if one.created is None:
-            one.created = event
-            one.since = one.since or event.at
+        if subscription.created is None:
+            subscription.created = event
+            subscription.since = subscription.since or event.at
     elif isinstance(event, SubscriptionStatusChanged):
-        one.status, one.reason, one.since = Status(event.status), event.reason, event.at
-        one.greeted = one.status is Status.ACTIVE or (one.greeted and one.status is not Status.REQUESTED)
+        subscription.status, subscription.reason, subscription.since = Status(event.status), event.reason, event.at
+        subscription.greeted = subscription.status is Status.ACTIVE or (
+            subscription.greeted and subscription.status is not Status.REQUESTED
+        )
     elif isinstance(event, SubscribedStudyNoted):
-        one.note(event)
+        subscription.note(event)
     elif isinstance(event, SubscriberNotified):
-        known = one.kept.get(event.event)
-        one.told = max(one.told, 0 if known is None else known.number)
+        known = subscription.kept.get(event.event)
+        subscription.told = max(subscription.told, 0 if known is None else known.number)
     else:
-        one.count(event)
+        subscription.count(event)

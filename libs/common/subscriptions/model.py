@@ -77,7 +77,7 @@ def sealed_content(wanted: Wanted, identity: Identity) -> Mapping[str, Any]:
         "roles": sorted(role.value for role in identity.roles),
         "facts": {
             **{name: list(getattr(facts, name)) for name in _FACTS},
-            "patients": [list(one) for one in facts.patients],
+            "patients": [list(patient) for patient in facts.patients],
             "record": facts.record,
         },
     }
@@ -97,10 +97,10 @@ def opened(content: Mapping[str, Any]) -> tuple[Wanted, Identity]:
             str(content["reason"]),
             Release(content.get("release", Release.R4)),
         )
-        said = content["facts"]
-        patients = tuple((str(patient), str(issuer)) for patient, issuer in said["patients"])
+        body = content["facts"]
+        patients = tuple((str(patient), str(issuer)) for patient, issuer in body["patients"])
         facts = Facts(
-            **{name: tuple(map(str, said[name])) for name in _FACTS}, patients=patients, record=str(said["record"])
+            **{name: tuple(map(str, body[name])) for name in _FACTS}, patients=patients, record=str(body["record"])
         )
         roles = frozenset(map(CallerRole, content["roles"]))
         subject, name, issuer = (str(content[key]) for key in ("subject", "name", "issuer"))
@@ -111,5 +111,5 @@ def opened(content: Mapping[str, Any]) -> tuple[Wanted, Identity]:
 
 def owner_of(identity: Identity) -> str:
     """Who somebody is, as a digest: the same for all that he subscribes to."""
-    who = json.dumps([identity.means.value, identity.issuer, identity.subject])
-    return hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    owner = json.dumps([identity.means.value, identity.issuer, identity.subject])
+    return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]

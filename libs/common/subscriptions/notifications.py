@@ -37,24 +37,26 @@ def notification(
 ) -> Resource:
     """The Bundle. `unique` is a UUID, the Bundle's id; `now` in microseconds."""
     named = content is not Content.EMPTY
-    said = status_parameters(name, known, kind, urls, [(one.noted, named and one.seen) for one in events], status)
+    parameters = status_parameters(
+        name, known, kind, urls, [(event.noted, named and event.seen) for event in events], status
+    )
     return {
         "resourceType": "Bundle",
         "id": unique,
         "meta": {"profile": [f"{GUIDE}backport-subscription-notification-r4"]},
         "type": "history",
         "timestamp": instant(now),
-        "entry": entries_of(name, said, unique, events, content, urls),
+        "entry": entries_of(name, parameters, unique, events, content, urls),
     }
 
 
 def entries_of(
-    name: str, said: Resource, unique: str, events: Sequence[Told], content: Content, urls: Urls
+    name: str, resource: Resource, unique: str, events: Sequence[Told], content: Content, urls: Urls
 ) -> list[dict[str, Any]]:
-    """What a Bundle has of a subscription: first how it stands, as `said`, then its studies."""
+    """What a Bundle has of a subscription: first how it stands, as `resource`, then its studies."""
     first = {
         "fullUrl": f"urn:uuid:{unique}",
-        "resource": {**said, "id": unique},
+        "resource": {**resource, "id": unique},
         "request": {"method": "GET", "url": f"{urls.subscription(name)}/$status"},
         "response": {"status": "200"},
     }
@@ -65,22 +67,22 @@ def _studies(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[
     """An entry for each study that is named: one that several events are about is there once, as it is now."""
     if content is Content.EMPTY:
         return []
-    latest = {one.noted.study_instance_uid: one for one in events if one.seen}
-    return [_entry(one, content, urls) for one in latest.values()]
+    latest = {event.noted.study_instance_uid: event for event in events if event.seen}
+    return [_entry(event, content, urls) for event in latest.values()]
 
 
-def _entry(one: Told, content: Content, urls: Urls) -> dict[str, Any]:
-    uid = one.noted.study_instance_uid
+def _entry(event: Told, content: Content, urls: Urls) -> dict[str, Any]:
+    uid = event.noted.study_instance_uid
     entry: dict[str, Any] = {"fullUrl": urls.study(uid)}
-    if one.gone:
+    if event.gone:
         return {
             **entry,
             "request": {"method": "DELETE", "url": f"ImagingStudy/{uid}"},
             "response": {"status": "204"},
         }
-    if content is Content.FULL and one.resource is not None:
-        entry["resource"] = one.resource
-    status = "201" if one.noted.kind == CREATED else "200"
+    if content is Content.FULL and event.resource is not None:
+        entry["resource"] = event.resource
+    status = "201" if event.noted.kind == CREATED else "200"
     entry["request"] = {"method": "PUT", "url": f"ImagingStudy/{uid}"}
     entry["response"] = {"status": status}
     return entry

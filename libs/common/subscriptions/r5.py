@@ -83,7 +83,7 @@ def subscription_r5(name: str, known: Subscription, wanted: Wanted, urls: Urls) 
         "topic": urls.topic,
         "end": instant(made.ends_at),
         "reason": wanted.reason,
-        "filterBy": [one for text in wanted.filters for one in _filter_by(text)],
+        "filterBy": [entry for text in wanted.filters for entry in _filter_by(text)],
         "channelType": {"system": _CHANNELS, "code": _REST_HOOK},
         "endpoint": wanted.endpoint,
         "heartbeatPeriod": wanted.heartbeat,
@@ -104,18 +104,18 @@ def status_r5(
     status: str = "",
 ) -> Resource:
     """How a subscription stands, and what it is told (SubscriptionStatus), as `status_parameters` has it."""
-    said: Resource = {
+    resource: Resource = {
         "resourceType": "SubscriptionStatus",
         "status": status or known.status.value,
         "type": kind.value,
         "eventsSinceSubscriptionStart": str(known.number),
-        "notificationEvent": [_event(one, urls, named=named) for one, named in events],
+        "notificationEvent": [_event(note, urls, named=named) for note, named in events],
         "subscription": {"reference": urls.subscription(name)},
         "topic": urls.topic,
     }
     if known.reason and kind is NotificationType.QUERY_STATUS:
-        said["error"] = [{"text": known.reason}]
-    return {element: value for element, value in said.items() if value}
+        resource["error"] = [{"text": known.reason}]
+    return {element: value for element, value in resource.items() if value}
 
 
 def notification_r5(
@@ -132,13 +132,13 @@ def notification_r5(
     """What is posted to a subscriber, and what `$events` answers, as `notification` has it. Studies in it are given as
     they are, in R4 (`gantry.common.fhir.r5`)."""
     named = content is not Content.EMPTY
-    said = status_r5(name, known, kind, urls, [(one.noted, named and one.seen) for one in events], status)
+    resource = status_r5(name, known, kind, urls, [(event.noted, named and event.seen) for event in events], status)
     return {
         "resourceType": "Bundle",
         "id": unique,
         "type": "subscription-notification",
         "timestamp": instant(now),
-        "entry": entries_of(name, said, unique, events, content, urls),
+        "entry": entries_of(name, resource, unique, events, content, urls),
     }
 
 
@@ -174,16 +174,20 @@ def _content(content: Mapping[str, Any]) -> Content:
 
 
 def _filters(content: Mapping[str, Any]) -> Iterator[str]:
-    found = content.get("filterBy", [])
-    if not isinstance(found, list) or len(found) > MOST_FILTERS or not all(isinstance(one, dict) for one in found):
+    filters = content.get("filterBy", [])
+    if (
+        not isinstance(filters, list)
+        or len(filters) > MOST_FILTERS
+        or not all(isinstance(entry, dict) for entry in filters)
+    ):
         raise NotUnderstood(f"filterBy: a list of at most {MOST_FILTERS}")
-    for one in found:
-        name, value = text_in(one, "filterParameter"), text_in(one, "value")
-        if one.get("resourceType", RESOURCE) not in _RESOURCES:
+    for entry in filters:
+        name, value = text_in(entry, "filterParameter"), text_in(entry, "value")
+        if entry.get("resourceType", RESOURCE) not in _RESOURCES:
             raise NotUnderstood(f"filterBy.resourceType: {RESOURCE} is all there is")
         if name not in PARAMETERS or not 0 < len(value) <= _LONGEST_VALUE:
             raise NotUnderstood(f"filterBy: a value of one of {', '.join(_FILTERS)}")
-        if one.get("comparator", "eq") != "eq" or "modifier" in one:
+        if entry.get("comparator", "eq") != "eq" or "modifier" in entry:
             raise NotUnderstood("filterBy: comparator is eq, and there is no modifier")
         yield f"{RESOURCE}?{quote(name, safe=':.')}={quote(value, safe='')}"
 
@@ -194,10 +198,10 @@ def _filter_by(text: str) -> Iterator[Resource]:
 
 
 def _lines(content: Mapping[str, Any]) -> list[str]:
-    found = content.get("parameter", [])
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    parameters = content.get("parameter", [])
+    if not isinstance(parameters, list) or not all(isinstance(parameter, dict) for parameter in parameters):
         raise NotUnderstood("parameter: a list of names and values")
-    return [f"{text_in(one, 'name')}: {text_in(one, 'value')}" for one in found]
+    return [f"{text_in(parameter, 'name')}: {text_in(parameter, 'value')}" for parameter in parameters]
 
 
 def _number(content: Mapping[str, Any], name: str, least: int, most: int) -> int:
@@ -207,6 +211,6 @@ def _number(content: Mapping[str, Any], name: str, least: int, most: int) -> int
     return int(value)
 
 
-def _event(one: Noted, urls: Urls, *, named: bool) -> Resource:
-    said: Resource = {"eventNumber": str(one.number), "timestamp": instant(one.at)}
-    return {**said, "focus": {"reference": urls.study(one.study_instance_uid)}} if named else said
+def _event(note: Noted, urls: Urls, *, named: bool) -> Resource:
+    fields: Resource = {"eventNumber": str(note.number), "timestamp": instant(note.at)}
+    return {**fields, "focus": {"reference": urls.study(note.study_instance_uid)}} if named else fields

@@ -89,18 +89,18 @@ def end_in(content: Mapping[str, Any]) -> int:
         return 0
     text = text_in(content, "end")
     try:
-        told = datetime.fromisoformat(text) if 0 < len(text) <= 40 else None
-        if told is None or told.tzinfo is None:
+        expiry = datetime.fromisoformat(text) if 0 < len(text) <= 40 else None
+        if expiry is None or expiry.tzinfo is None:
             raise ValueError
-        return int(told.timestamp() * 1e6)
+        return int(expiry.timestamp() * 1e6)
     except (ValueError, OverflowError):
         raise NotUnderstood("end: an instant, as 2026-12-24T18:00:00Z") from None
 
 
 def _content(channel: Mapping[str, Any]) -> Content:
-    found = _extensions(channel.get("_payload"), CONTENT)
+    extensions = _extensions(channel.get("_payload"), CONTENT)
     try:
-        return Content(str(found[0].get("valueCode"))) if len(found) == 1 else Content("")
+        return Content(str(extensions[0].get("valueCode"))) if len(extensions) == 1 else Content("")
     except ValueError:
         raise NotUnderstood(
             f"channel.payload: the extension backport-payload-content, which is one of {', '.join(Content)}"
@@ -108,45 +108,45 @@ def _content(channel: Mapping[str, Any]) -> Content:
 
 
 def _filters(content: Mapping[str, Any]) -> tuple[str, ...]:
-    found = [one.get("valueString") for one in _extensions(content.get("_criteria"), FILTER)]
-    if len(found) > MOST_FILTERS or not all(isinstance(one, str) for one in found):
+    texts = [extension.get("valueString") for extension in _extensions(content.get("_criteria"), FILTER)]
+    if len(texts) > MOST_FILTERS or not all(isinstance(text, str) for text in texts):
         raise NotUnderstood(f"criteria: at most {MOST_FILTERS} extensions backport-filter-criteria, with a valueString")
-    return tuple(map(str, found))
+    return tuple(map(str, texts))
 
 
-def headers_in(found: Any, where: str) -> tuple[str, ...]:
+def headers_in(lines: Any, where: str) -> tuple[str, ...]:
     """Lines that are headers of a post, and may be a subscriber's. Raises `NotUnderstood`, with the name of the element
     `where` they stand."""
-    if not isinstance(found, list) or len(found) > MOST_HEADERS:
+    if not isinstance(lines, list) or len(lines) > MOST_HEADERS:
         raise NotUnderstood(f"{where}: a list of at most {MOST_HEADERS}")
-    for line in found:
+    for line in lines:
         if not isinstance(line, str) or len(line) > LONGEST_HEADER or not (line.isascii() and line.isprintable()):
             raise NotUnderstood(f"{where}: lines NAME: VALUE of ASCII, at most {LONGEST_HEADER} characters each")
         name, colon, _ = line.partition(":")
         if not colon or not _NAME.fullmatch(name) or name.lower() in _NOT_YOURS:
             raise NotUnderstood(f"{where}: lines NAME: VALUE, of names that are not of the message itself")
-    return tuple(found)
+    return tuple(lines)
 
 
 def _number(channel: Mapping[str, Any], url: str, name: str, kind: str, least: int, most: int) -> int:
-    found = _extensions(channel, url)
-    if not found:
+    extensions = _extensions(channel, url)
+    if not extensions:
         return 0
-    value = found[0].get(kind)
-    if len(found) > 1 or type(value) is not int or not least <= value <= most:
+    value = extensions[0].get(kind)
+    if len(extensions) > 1 or type(value) is not int or not least <= value <= most:
         raise NotUnderstood(f"channel: backport-{name} is one {kind} from {least} to {most}")
     return value
 
 
 def _extensions(element: Any, url: str) -> list[Mapping[str, Any]]:
-    found = element.get("extension", []) if isinstance(element, dict) else []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    extensions = element.get("extension", []) if isinstance(element, dict) else []
+    if not isinstance(extensions, list) or not all(isinstance(extension, dict) for extension in extensions):
         raise NotUnderstood("an extension is an object, in a list")
-    return [one for one in found if one.get("url") == url]
+    return [extension for extension in extensions if extension.get("url") == url]
 
 
 def text_in(content: Mapping[str, Any], name: str) -> str:
-    found = content.get(name, "")
-    if not isinstance(found, str):
+    text = content.get(name, "")
+    if not isinstance(text, str):
         raise NotUnderstood(f"{name}: a text")
-    return found
+    return text

@@ -90,7 +90,7 @@ def subscription_resource(name: str, known: Subscription, wanted: Wanted, urls: 
         "channel": channel,
     }
     if wanted.filters:
-        resource["_criteria"] = {"extension": [{"url": FILTER, "valueString": one} for one in wanted.filters]}
+        resource["_criteria"] = {"extension": [{"url": FILTER, "valueString": text} for text in wanted.filters]}
     if known.reason:
         resource["error"] = known.reason
     return resource
@@ -106,30 +106,30 @@ def status_parameters(
 ) -> Resource:
     """How a subscription stands, and what it is told: events, each with whether its study is named. `status` in place
     of that which it has."""
-    said: list[Resource] = [
+    parameters: list[Resource] = [
         {"name": "subscription", "valueReference": {"reference": urls.subscription(name)}},
         {"name": "topic", "valueCanonical": urls.topic},
         {"name": "status", "valueCode": status or known.status.value},
         {"name": "type", "valueCode": kind.value},
         {"name": "events-since-subscription-start", "valueString": str(known.number)},
     ]
-    said += [_event(one, urls, named=named) for one, named in events]
+    parameters += [_event(note, urls, named=named) for note, named in events]
     if known.reason and kind is NotificationType.QUERY_STATUS:
-        said.append({"name": "error", "valueCodeableConcept": {"text": known.reason}})
+        parameters.append({"name": "error", "valueCodeableConcept": {"text": known.reason}})
     return {
         "resourceType": "Parameters",
         "meta": {"profile": [f"{GUIDE}backport-subscription-status-r4"]},
-        "parameter": said,
+        "parameter": parameters,
     }
 
 
-def _event(one: Noted, urls: Urls, *, named: bool) -> Resource:
+def _event(note: Noted, urls: Urls, *, named: bool) -> Resource:
     part: list[Mapping[str, Any]] = [
-        {"name": "event-number", "valueString": str(one.number)},
-        {"name": "timestamp", "valueInstant": instant(one.at)},
+        {"name": "event-number", "valueString": str(note.number)},
+        {"name": "timestamp", "valueInstant": instant(note.at)},
     ]
     if named:
-        part.append({"name": "focus", "valueReference": {"reference": urls.study(one.study_instance_uid)}})
+        part.append({"name": "focus", "valueReference": {"reference": urls.study(note.study_instance_uid)}})
     return {"name": "notification-event", "part": part}
 
 

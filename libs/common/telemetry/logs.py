@@ -99,8 +99,8 @@ class _FromLibraries(logging.Handler):
         fields: dict[str, Any] = {}
         if record.exc_info is not None and record.exc_info[1] is not None:
             fields["error"] = record.exc_info[1]
-        said = record.getMessage().partition("\n")[0]
-        structlog.get_logger(component=record.name.partition(".")[0]).log(record.levelno, said, **fields)
+        message = record.getMessage().partition("\n")[0]
+        structlog.get_logger(component=record.name.partition(".")[0]).log(record.levelno, message, **fields)
 
 
 def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -40,8 +40,8 @@ class RateLimited:
 
     def unsaid(self, whose: Hashable, now: float) -> list[tuple[tuple[Hashable, ...], int]]:
         """The kinds of one owner with events since their last log line, and their counts, for the caller to log now."""
-        found = [(kind, known) for kind, known in self._kinds.items() if kind[0] == whose and known.unsaid]
-        counts = [(kind, known.unsaid) for kind, known in found]
-        for _, known in found:
+        kinds = [(kind, known) for kind, known in self._kinds.items() if kind[0] == whose and known.unsaid]
+        counts = [(kind, known.unsaid) for kind, known in kinds]
+        for _, known in kinds:
             known.unsaid, known.said_at = 0, now
         return counts

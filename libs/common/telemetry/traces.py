@@ -30,5 +30,5 @@ def trace_id(trace: str) -> str:
 
 def is_trace(value: str) -> bool:
     """Whether `value` is a traceparent of version 00 with identifiers that are not all zero."""
-    found = _TRACEPARENT.fullmatch(value)
-    return found is not None and found[1].strip("0") != "" and found[2].strip("0") != ""
+    match = _TRACEPARENT.fullmatch(value)
+    return match is not None and match[1].strip("0") != "" and match[2].strip("0") != ""

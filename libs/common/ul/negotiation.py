@@ -110,10 +110,10 @@ def accepted_by_peer(
         cx = by_id.get(result.id)
         if cx is None or result.result != 0 or result.transfer_syntax not in cx.transfer_syntaxes:
             continue
-        asked, role = proposed.get(cx.abstract_syntax), answered.get(cx.abstract_syntax)
+        proposal, role = proposed.get(cx.abstract_syntax), answered.get(cx.abstract_syntax)
         scu, scp = True, False
-        if asked is not None and role is not None:
-            scu, scp = asked.scu and role.scu, asked.scp and role.scp
+        if proposal is not None and role is not None:
+            scu, scp = proposal.scu and role.scu, proposal.scp and role.scp
         beside = agreed.get(cx.abstract_syntax, b"")
         accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, result.transfer_syntax, scu, scp, beside)
     return accepted

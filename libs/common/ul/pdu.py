@@ -241,7 +241,7 @@ _syntaxes_cached = lru_cache(4096)(_syntaxes)
 
 
 def _user_information(b: bytes, pos: int, end: int) -> dict[str, object]:
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     roles: list[RoleSelection] = []
     extended: list[tuple[str, bytes]] = []
     common: list[tuple[str, str, tuple[str, ...]]] = []
@@ -251,14 +251,14 @@ def _user_information(b: bytes, pos: int, end: int) -> dict[str, object]:
                 raise PduError("user information item of wrong length")
             high, low = int.from_bytes(b[start : start + 2], "big"), int.from_bytes(b[start + 2 : stop], "big")
             if kind == 0x51:
-                found["max_pdu_length"] = high << 16 | low
+                fields["max_pdu_length"] = high << 16 | low
             else:
-                found["async_window"] = (high, low)
+                fields["async_window"] = (high, low)
         elif kind == 0x52:
-            found["implementation_class_uid"] = _text(b[start:stop])
+            fields["implementation_class_uid"] = _text(b[start:stop])
         elif kind == 0x55:
             # Informative only: never a reason to refuse.
-            found["implementation_version_name"] = b[start:stop].decode("ascii", "replace").strip(" \0")
+            fields["implementation_version_name"] = b[start:stop].decode("ascii", "replace").strip(" \0")
         elif kind == 0x54:
             uid, after = _counted(b, start, stop)
             if stop - after < 2:
@@ -270,14 +270,14 @@ def _user_information(b: bytes, pos: int, end: int) -> dict[str, object]:
         elif kind == 0x57:
             common.append(_common_extended(b, start, stop))
         elif kind == 0x58:
-            if "user_identity" in found:
+            if "user_identity" in fields:
                 raise PduError("more than one user identity")  # PS3.7 D.3.3.7: one, or none
-            found["user_identity"] = _identity(b, start, stop)
+            fields["user_identity"] = _identity(b, start, stop)
         elif kind == 0x59:
-            found["user_identity_response"] = _counted(b, start, stop)[0]
-    found["roles"], found["extended"] = tuple(roles), tuple(extended)
-    found["common_extended"] = tuple(common)
-    return found
+            fields["user_identity_response"] = _counted(b, start, stop)[0]
+    fields["roles"], fields["extended"] = tuple(roles), tuple(extended)
+    fields["common_extended"] = tuple(common)
+    return fields
 
 
 def _common_extended(b: bytes, pos: int, end: int) -> tuple[str, str, tuple[str, ...]]:
@@ -338,14 +338,14 @@ def encode_request(rq: AssociateRequest) -> bytes:
         for sop_class, service, related in rq.common_extended
     )
     if rq.user_identity is not None:
-        who = rq.user_identity
+        identity = rq.user_identity
         extra += _item(
             0x58,
-            bytes((who.type, who.response_requested))
-            + len(who.primary).to_bytes(2, "big")
-            + who.primary
-            + len(who.secondary).to_bytes(2, "big")
-            + who.secondary,
+            bytes((identity.type, identity.response_requested))
+            + len(identity.primary).to_bytes(2, "big")
+            + identity.primary
+            + len(identity.secondary).to_bytes(2, "big")
+            + identity.secondary,
         )
     return _associate(1, rq, contexts, extra)
 

@@ -172,8 +172,12 @@ class UpperLayer:
             room = self.get_buffer()
             count = min(len(room), len(view))
             room[:count] = view[:count]
-            for found in self.received(count):
-                out.append(found._replace(data=memoryview(bytes(found.data))) if type(found) is Fragment else found)
+            for indication in self.received(count):
+                out.append(
+                    indication._replace(data=memoryview(bytes(indication.data)))
+                    if type(indication) is Fragment
+                    else indication
+                )
             view = view[count:]
         return out
 

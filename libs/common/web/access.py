@@ -96,7 +96,7 @@ class SharePasses(Protocol):
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a pass may authorise a request."""
 
-    async def shown(self, one: Pass) -> Shown:
+    async def shown(self, share_pass: Pass) -> Shown:
         """What it shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
         determined."""
 
@@ -158,15 +158,15 @@ class Access:
         self._seldom = RateLimited()
 
     def check_origin(
-        self, peer: str, headers: Mapping[str, str], method: str, target: str, here: tuple[str, int]
+        self, peer: str, headers: Mapping[str, str], method: str, target: str, own_address: tuple[str, int]
     ) -> None:
-        """Check, before X-Forwarded-For is believed, that `peer` may name a caller. Raises `HttpProblem` 400. `here` is
-        the address that the request came to, `target` its target as sent."""
+        """Check, before X-Forwarded-For is believed, that `peer` may name a caller. Raises `HttpProblem` 400.
+        `own_address` is the address that the request came to, `target` its target as sent."""
         forwarded = headers.get("X-Forwarded-For", "")
         if self._origins is None or not forwarded or not self._is_trusted(address_of(peer)):
             return
         try:
-            self._origins.check_request(method, target, forwarded, headers.get(PROOF, ""), here)
+            self._origins.check_request(method, target, forwarded, headers.get(PROOF, ""), own_address)
         except OriginRefused as refused:
             if times := self._times("origin", peer, refused.kind):
                 why = {"kind": refused.kind, "why": refused.reason}
@@ -174,9 +174,9 @@ class Access:
             line = f"X-Forwarded-For is taken from the front door alone: {refused.reason}"
             raise HttpProblem(400, line) from refused
 
-    def _times(self, what: str, peer: str, why: str) -> int:
+    def _times(self, kind: str, peer: str, why: str) -> int:
         """How often a refusal is to be logged now: a caller that is refused all day must not fill the disk."""
-        return self._seldom.times((peer, what, why), asyncio.get_running_loop().time())
+        return self._seldom.times((peer, kind, why), asyncio.get_running_loop().time())
 
     def may_know(self, headers: Mapping[str, str]) -> bool:
         """Whether a request has a token of ours, or one that states an issuer of ours."""
@@ -258,10 +258,10 @@ class Access:
 
     def _caller(self, peer: str, headers: Mapping[str, str]) -> Caller:
         address = address_of(peer)
-        here = address is not None and address.is_loopback
+        is_local = address is not None and address.is_loopback
         if not self._is_trusted(address):
             forwarded = any(name in headers for name in _FORWARDED)
-            return Caller(None) if forwarded else Caller(address, here=here)
+            return Caller(None) if forwarded else Caller(address, here=is_local)
         # The rightmost address that is not a trusted proxy: entries to its left may be forged. A proxy on another
         # machine that names a loopback address means its own.
         hops = items(headers, "X-Forwarded-For")
@@ -269,10 +269,10 @@ class Access:
             return Caller(None)
         for hop in reversed(hops[-_MOST_HOPS:]):
             address = address_of(hop)
-            here = here and address is not None and address.is_loopback
+            is_local = is_local and address is not None and address.is_loopback
             if not self._is_trusted(address):
-                return Caller(address, here=here)
-        return Caller(address, here=here) if len(hops) <= _MOST_HOPS else Caller(None)
+                return Caller(address, here=is_local)
+        return Caller(address, here=is_local) if len(hops) <= _MOST_HOPS else Caller(None)
 
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)

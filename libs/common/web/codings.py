@@ -44,8 +44,8 @@ def compressor(coding: str) -> Compressor:
 
 def compressed(coding: str, body: bytes) -> bytes:
     """A whole body, compressed."""
-    one = compressor(coding)
-    return one.compress(body) + one.flush()
+    encoder = compressor(coding)
+    return encoder.compress(body) + encoder.flush()
 
 
 def coding_of(headers: Mapping[str, str]) -> str:

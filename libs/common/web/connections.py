@@ -107,9 +107,9 @@ class Connections:
             return Capacity.PROBES
         return Capacity.NONE
 
-    def times(self, connection: object, what: str) -> int:
+    def times(self, connection: object, kind: str) -> int:
         """How often to log now about the address of a connection; mostly not at all."""
-        return self._seldom.times((self._open.get(connection, ""), what), asyncio.get_running_loop().time())
+        return self._seldom.times((self._open.get(connection, ""), kind), asyncio.get_running_loop().time())
 
     def leave(self, connection: object) -> None:
         """A connection has closed."""

@@ -43,12 +43,12 @@ class Made:
 async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> web.StreamResponse:
     """The resource as a response. Errors of the request become an OperationOutcome (R4 3.1.0.1.8)."""
     try:
-        found = await made
-        if not isinstance(found, Made):
-            return await _said(request, found)
-        if found.body is None:
-            return web.Response(status=204, headers=found.headers)
-        return await _said(request, found.body, found.status, found.headers)
+        answer = await made
+        if not isinstance(answer, Made):
+            return await _said(request, answer)
+        if answer.body is None:
+            return web.Response(status=204, headers=answer.headers)
+        return await _said(request, answer.body, answer.status, answer.headers)
     except NotUnderstood as error:
         problem = HttpProblem(400, str(error))
     except GantryError as error:
@@ -88,5 +88,5 @@ async def _said(
 
 
 def _encoded(body: Body, base: str) -> bytes:
-    said = as_r5(body) if base == FHIR_R5 else body
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    resource = as_r5(body) if base == FHIR_R5 else body
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()

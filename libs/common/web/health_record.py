@@ -45,8 +45,8 @@ class HealthRecord:
         url = identity.facts.record
         if not url:
             return identity
-        said = await self._answers.answer(f"{url} {token}", partial(self._ask, url, token))
-        return replace(identity, facts=replace(identity.facts, patients=said))
+        patients = await self._answers.answer(f"{url} {token}", partial(self._ask, url, token))
+        return replace(identity, facts=replace(identity.facts, patients=patients))
 
     async def close(self) -> None:
         """End the queries under way."""

@@ -33,11 +33,11 @@ class Introspection:
     """One issuer, asked about tokens."""
 
     def __init__(
-        self, settings: IssuerSettings, clock: Clock, every: float, deadline: float, told: Callable[[str], None]
+        self, settings: IssuerSettings, clock: Clock, every: float, deadline: float, count: Callable[[str], None]
     ) -> None:
-        """`every` and `deadline` in seconds; `told` is called with "active", "inactive" or "failed" for each query."""
+        """`every` and `deadline` in seconds; `count` is called with "active", "inactive" or "failed" for each query."""
         self._settings = settings
-        self._told = told
+        self._count = count
         self._answers: RememberedAnswers[Claims | None] = RememberedAnswers(clock, every, deadline)
 
     async def claims(self, token: str) -> Claims:
@@ -47,10 +47,10 @@ class Introspection:
             raise TokenRefused("malformed", "it is too long")
         if not token.isascii():  # RFC 6750 2.1
             raise TokenRefused("malformed", "it has characters that no token has")
-        said = await self._answers.answer(token, partial(self._ask, token))
-        if said is None:
+        answer = await self._answers.answer(token, partial(self._ask, token))
+        if answer is None:
             raise TokenRefused("inactive", "its issuer says that it is not active")
-        return said
+        return answer
 
     async def close(self) -> None:
         """End the queries under way."""
@@ -59,22 +59,22 @@ class Introspection:
     async def _ask(self, token: str) -> Claims | None:
         try:
             async with self._answers.turn():
-                said = answered(await self._answer(token))
+                answer = answered(await self._answer(token))
         except _FAULTS as error:
             reason = str(error) or type(error).__name__
             logger.warning("the issuer cannot be asked about a token", issuer=self._settings.name, reason=reason)
-            self._told("failed")
+            self._count("failed")
             raise DependencyUnavailable(_DEPENDENCY, f"{self._settings.name} cannot be asked about a token") from error
-        self._told("inactive" if said is None else "active")
-        return None if said is None else as_claims(said, self._settings.url)
+        self._count("inactive" if answer is None else "active")
+        return None if answer is None else as_claims(answer, self._settings.url)
 
     async def _answer(self, token: str) -> bytes:
-        one = self._settings
-        assert one.client_secret_file is not None  # the settings require it
-        secret = one.client_secret_file.read_text(encoding="utf-8").strip()
-        headers = {"Accept": "application/json", "Authorization": basic(one.client_id, secret)}
-        async with issuer_session(one.ca) as session:
-            url = one.introspection_url or await discovered_place(session, one.url, "introspection_endpoint")
+        issuer = self._settings
+        assert issuer.client_secret_file is not None  # the settings require it
+        secret = issuer.client_secret_file.read_text(encoding="utf-8").strip()
+        headers = {"Accept": "application/json", "Authorization": basic(issuer.client_id, secret)}
+        async with issuer_session(issuer.ca) as session:
+            url = issuer.introspection_url or await discovered_place(session, issuer.url, "introspection_endpoint")
             async with session.post(url, data=question(token), headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise NotUnderstood(f"answered {response.status}{_HINTS.get(response.status, '')}")

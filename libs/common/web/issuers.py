@@ -34,26 +34,26 @@ class IssuerTokens:
         self._clock = clock
         self._metrics = metrics
         self._issuers = {
-            one.url: (
-                one,
-                rules_of_issuer(one),
-                IssuerKeys(one, clock, settings.keys_every, settings.keys_deadline, self._count(one.name)),
+            issuer.url: (
+                issuer,
+                rules_of_issuer(issuer),
+                IssuerKeys(issuer, clock, settings.keys_every, settings.keys_deadline, self._count(issuer.name)),
             )
-            for one in settings.issuers
+            for issuer in settings.issuers
         }
-        self._asked = {
-            one.url: Introspection(
-                one, clock, settings.introspect_every, settings.keys_deadline, self._count_asked(one.name)
+        self._introspections = {
+            issuer.url: Introspection(
+                issuer, clock, settings.introspect_every, settings.keys_deadline, self._count_asked(issuer.name)
             )
-            for one in settings.issuers
-            if one.introspect
+            for issuer in settings.issuers
+            if issuer.introspect
         }
         self._records = {
-            one.url: HealthRecord(one, clock, settings.introspect_every, settings.keys_deadline)
-            for one in settings.issuers
-            if one.fhir_url
+            issuer.url: HealthRecord(issuer, clock, settings.introspect_every, settings.keys_deadline)
+            for issuer in settings.issuers
+            if issuer.fhir_url
         }
-        self._of_opaque = next((one.url for one in settings.issuers if "opaque" in one.introspect), "")
+        self._of_opaque = next((issuer.url for issuer in settings.issuers if "opaque" in issuer.introspect), "")
 
     def __bool__(self) -> bool:
         return bool(self._issuers)
@@ -95,8 +95,8 @@ class IssuerTokens:
         """End the requests under way."""
         for _, _, keys in self._issuers.values():
             await keys.close()
-        for one in self._asked.values():
-            await one.close()
+        for introspection in self._introspections.values():
+            await introspection.close()
         for record in self._records.values():
             await record.close()
 
@@ -105,21 +105,21 @@ class IssuerTokens:
     ) -> tuple[Mapping[str, Any], IssuerRules]:
         if self._of_opaque and not is_signed(token) and types is TYPES:
             _, rules, _ = self._issuers[self._of_opaque]
-            said = await self._asked[self._of_opaque].claims(token)
-            return claims_of(said, _meant(rules, audience), self._clock.now_us() / 1e6), rules
-        given = presented(token, types)
-        known = self._issuers.get(given.issuer)
+            answer = await self._introspections[self._of_opaque].claims(token)
+            return claims_of(answer, _meant(rules, audience), self._clock.now_us() / 1e6), rules
+        header = presented(token, types)
+        known = self._issuers.get(header.issuer)
         if known is None:
             raise TokenRefused("issuer", "it is from another issuer")
         settings, rules, keys = known
-        if given.algorithm not in settings.algorithms:
+        if header.algorithm not in settings.algorithms:
             raise TokenRefused("algorithm", "its algorithm is not allowed")
-        check = partial(verified, given, await keys.key(given), settings.algorithms)
+        check = partial(verified, header, await keys.key(header), settings.algorithms)
         claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
         fitting = claims_of(claims, _meant(rules, audience), self._clock.now_us() / 1e6)
         # An ID token is not an access token: an issuer never reports it as active.
         if "signed" in settings.introspect and not audience:
-            await self._asked[settings.url].claims(token)
+            await self._introspections[settings.url].claims(token)
         return fitting, rules
 
     def _count_asked(self, issuer: str) -> Callable[[str], None]:

@@ -104,11 +104,11 @@ class MultipartParser:
         return len(self._buffer) - self._at
 
     def _preamble(self) -> PartEvent | None:
-        found = self._buffer.find(self._delimiter, self._at)
-        if found < 0:
+        position = self._buffer.find(self._delimiter, self._at)
+        if position < 0:
             self._at = max(self._at, len(self._buffer) - len(self._delimiter))
             return None
-        self._at = found + len(self._delimiter)
+        self._at = position + len(self._delimiter)
         self._step = self._after_delimiter
         return b""
 
@@ -157,12 +157,12 @@ class MultipartParser:
                 self._at += len(bare)
                 self._step = self._after_delimiter
                 return PartEnded()
-        found = self._buffer.find(self._delimiter, self._at)
-        if found == self._at:
+        position = self._buffer.find(self._delimiter, self._at)
+        if position == self._at:
             self._at += len(self._delimiter)
             self._step = self._after_delimiter
             return PartEnded()
-        end = found if found > 0 else len(self._buffer) - _overlap(self._buffer, self._at, self._delimiter)
+        end = position if position > 0 else len(self._buffer) - _overlap(self._buffer, self._at, self._delimiter)
         content, self._at = self._buffer[self._at : end], end
         return content or None
 

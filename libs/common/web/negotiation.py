@@ -46,12 +46,12 @@ def parse_accept(header: str) -> list[MediaRange]:
     """
     if len(header) > LONGEST:
         raise HttpProblem(400, "accept is too long")
-    ranges = [found for text in split(header, ",") if (found := _range(text)) is not None]
+    ranges = [media_range for text in split(header, ",") if (media_range := _range(text)) is not None]
     if len(ranges) > MAX_RANGES:
         raise HttpProblem(400, "accept has too many types")
     if not ranges:
         return [MediaRange("*/*")] if not header.strip() else []
-    return sorted(ranges, key=lambda one: -one.q)
+    return sorted(ranges, key=lambda media_range: -media_range.q)
 
 
 def choose(accept: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Offer, MediaRange]:
@@ -114,7 +114,7 @@ def _unquoted(value: str) -> str:
 def etag_matches(header: str, etag: str) -> bool:
     """Whether If-None-Match names this tag (RFC 9110 13.1.2: weak comparison)."""
     bare = etag.removeprefix("W/")
-    return any(one.strip().removeprefix("W/") in (bare, "*") for one in header.split(","))
+    return any(etag.strip().removeprefix("W/") in (bare, "*") for etag in header.split(","))
 
 
 def is_known(headers: Mapping[str, str], etag: str) -> bool:
@@ -136,10 +136,10 @@ def asked_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None if there is none, or one that we
     do not understand, which must be ignored. Raises `HttpProblem` 416 if it is outside the content."""
-    found = _RANGE.fullmatch(header.strip())
-    if found is None or found[0] == "bytes=-":
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match[0] == "bytes=-":
         return None
-    first, last = found[1], found[2]
+    first, last = match[1], match[2]
     if not first:
         begin, end = max(0, size - int(last)), size
     else:

@@ -16,8 +16,8 @@ _LONGEST = 256
 class OriginCheck(Protocol):
     """Decides whether a proxy may name a client."""
 
-    def check_request(self, method: str, target: str, forwarded: str, proof: str, here: tuple[str, int]) -> None:
-        """`forwarded` is X-Forwarded-For, `proof` the header `PROOF`, `here` the address that the request came to.
+    def check_request(self, method: str, target: str, forwarded: str, proof: str, own_address: tuple[str, int]) -> None:
+        """`forwarded` is X-Forwarded-For, `proof` the header `PROOF`, `own_address` the address the request came to.
         Raises `OriginRefused`."""
 
 

@@ -53,22 +53,22 @@ class SealedOverrides:
         over a cookie."""
         value = headers.get(HEADER, "") or self._cookies.value(headers, OVERRIDE)
         content = self._seals.of(_USE).open(value) if value else None
-        found = overrides_of(content, identity, self._now()) if content is not None else None
-        if value and found is None:
+        overrides = overrides_of(content, identity, self._now()) if content is not None else None
+        if value and overrides is None:
             why = "another secret, or changed" if content is None else "somebody else's"
             logger.warning("override not accepted", caller=identity.name, reason=why)
-        return found or ()
+        return overrides or ()
 
-    def begun(self, asked: Override, standing: tuple[Override, ...], identity: Identity) -> SealedOverride:
+    def begun(self, request: Override, standing: tuple[Override, ...], identity: Identity) -> SealedOverride:
         """A new override, with those in force: the oldest are dropped if a cookie has no room for all."""
-        override = replace(asked, until=self._now() + self._seconds)
-        kept = with_further(standing, override)
+        override = replace(request, until=self._now() + self._seconds)
+        overrides = with_further(standing, override)
         while True:
             try:
-                token = self._seals.of(_USE).seal(of_overrides(kept, identity))
+                token = self._seals.of(_USE).seal(of_overrides(overrides, identity))
                 return SealedOverride(override, token, self._cookies.kept(OVERRIDE, token, self._seconds))
             except NotUnderstood:
-                kept = kept[:-1]
+                overrides = overrides[:-1]
 
     def gone(self) -> str:
         """A Set-Cookie that deletes the overrides in a browser."""

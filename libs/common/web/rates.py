@@ -30,8 +30,8 @@ class CallerRates:
         rate = self._of_tokens.get(caller.name, self._rate) if by_token else self._rate
         if not rate:
             return
-        who = (caller.identity.issuer, caller.identity.subject or caller.name) if caller.name else caller.address
-        wait = self._allowances.ask(who, rate, now)
+        caller_key = (caller.identity.issuer, caller.identity.subject or caller.name) if caller.name else caller.address
+        wait = self._allowances.ask(caller_key, rate, now)
         if wait:
             seconds = max(1, math.ceil(wait))
             line = f"too many requests: this caller may send {rate:g} a second; ask again in {seconds} s"

@@ -59,12 +59,12 @@ class RememberedAnswers(Generic[T]):
             task.cancel()
 
     async def _ask(self, key: bytes, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        said = await ask()
+        answer = await ask()
         self._known.pop(key, None)
         while len(self._known) >= _MOST_KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[key] = self._clock.monotonic() + self._every, said
-        return said
+        self._known[key] = self._clock.monotonic() + self._every, answer
+        return answer
 
     def _is_over(self, key: bytes, task: asyncio.Task[T]) -> None:
         del self._asking[key]

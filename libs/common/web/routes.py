@@ -283,7 +283,7 @@ def find(method: str, raw_path: str) -> Match:
     if base:
         rest = _decoded(raw_path.removeprefix(base).strip("/"))
         if rest[:1] == ("Subscription",):
-            return _with_method(method, [Match(one, rest=rest) for one in OF_SUBSCRIPTIONS], raw_path)
+            return _with_method(method, [Match(resource, rest=rest) for resource in OF_SUBSCRIPTIONS], raw_path)
         resource = Resource.FHIR_ORDERS if rest[:1] == ("ServiceRequest",) else Resource.FHIR
         return _with_method(method, [Match(resource, rest=rest)], raw_path)
     if is_login(raw_path):
@@ -300,9 +300,9 @@ def find(method: str, raw_path: str) -> Match:
     path = raw_path[len(BASE) :].strip("/")
     parts = _decoded(path)
     for shape, resources in _PATTERNS:
-        found = _fit(shape, parts)
-        if found is not None:
-            return _with_method(method, [_match(resource, found, shape) for resource in resources], raw_path)
+        values = _fit(shape, parts)
+        if values is not None:
+            return _with_method(method, [_match(resource, values, shape) for resource in resources], raw_path)
     raise HttpProblem(404, "no such resource")
 
 
@@ -329,23 +329,23 @@ def _fit(shape: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str | tupl
         return None if head is None else {**head, "rest": parts[named:]}
     if len(shape) != len(parts):
         return None
-    found: dict[str, str | tuple[str, ...]] = {}
+    values: dict[str, str | tuple[str, ...]] = {}
     names = iter(_NAMES)
     for expected, part in zip(shape, parts, strict=True):
         if expected == "{}":
-            found[next(names)] = part
+            values[next(names)] = part
         elif expected == "{frames}":
-            found["frames"] = part
+            values["frames"] = part
         elif expected != part:
             return None
-    return found
+    return values
 
 
-def _match(resource: Resource, found: Mapping[str, str | tuple[str, ...]], shape: tuple[str, ...]) -> Match:
+def _match(resource: Resource, values: Mapping[str, str | tuple[str, ...]], shape: tuple[str, ...]) -> Match:
     for name in _NAMES:
-        if name in found and not is_uid(str(found[name])):
+        if name in values and not is_uid(str(values[name])):
             raise HttpProblem(400, f"the {name} in the path is not a uid")
-    return Match(resource, count=shape[-1:] == ("count",), **found)  # type: ignore[arg-type]  # by name
+    return Match(resource, count=shape[-1:] == ("count",), **values)  # type: ignore[arg-type]  # by name
 
 
 def _with_method(method: str, matches: list[Match], raw_path: str) -> Match:

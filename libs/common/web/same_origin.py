@@ -27,10 +27,10 @@ def is_from_our_page(method: str, headers: Mapping[str, str], origin: str) -> bo
     """Whether a request with a cookie is from a page of `origin`. A reading request may also be typed into the browser,
     or come from a browser that does not state an origin."""
     reads = method in _SAFE and headers.get("Upgrade", "").strip().lower() != "websocket"
-    told = headers.get("Origin", "")
-    if told and told != origin:
+    named_origin = headers.get("Origin", "")
+    if named_origin and named_origin != origin:
         return False
     site = headers.get("Sec-Fetch-Site", "").strip().lower()
     if site:
         return site == "same-origin" or (reads and site == "none")
-    return reads or bool(told)
+    return reads or bool(named_origin)

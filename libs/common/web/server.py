@@ -190,16 +190,16 @@ class WebServer:
         parent = request.headers.get("traceparent", "")
         trace = request[TRACE] = self._tracer.child_of(parent)
         name = f"{request.method} {match.resource.name.lower()}"
-        with self._tracer.span(name, trace, parent if is_trace(parent) else "") as told:
+        with self._tracer.span(name, trace, parent if is_trace(parent) else "") as fields:
             try:
                 response = await self._handler(match)(request, match)
             except GantryError as error:
-                told["status"] = problem_of(error).status
+                fields["status"] = problem_of(error).status
                 if problem_of(error).status >= 500:
                     raise
                 refused = error
             else:
-                told["status"] = response.status
+                fields["status"] = response.status
                 return response
         # The caller's fault is not an error of ours: the span ends without one.
         raise refused
@@ -347,10 +347,10 @@ def is_own_origin(request: web.BaseRequest) -> bool:
     origin = request.headers.get("Origin", "")
     if not origin:
         return True
-    told, ours = urlsplit(origin), urlsplit(f"//{request.headers.get('Host', '')}")
+    url, ours = urlsplit(origin), urlsplit(f"//{request.headers.get('Host', '')}")
     if request.headers.keys() & {"X-Forwarded-For", "Forwarded"}:
-        return told.hostname == ours.hostname
-    return bool(told.netloc) and told.netloc.lower() == ours.netloc.lower()
+        return url.hostname == ours.hostname
+    return bool(url.netloc) and url.netloc.lower() == ours.netloc.lower()
 
 
 def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> web.Response:
@@ -360,10 +360,10 @@ def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> we
     methods = allowed(path)
     headers = {"Allow": methods}
     if cors:
-        asked = request.headers.get("Access-Control-Request-Headers", "")
+        names = request.headers.get("Access-Control-Request-Headers", "")
         headers |= {
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": asked or "Accept, Authorization, Content-Type, If-None-Match, Range",
+            "Access-Control-Allow-Headers": names or "Accept, Authorization, Content-Type, If-None-Match, Range",
             "Access-Control-Max-Age": "600",
         }
     return web.Response(status=204, headers=headers)

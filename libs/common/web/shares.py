@@ -56,25 +56,27 @@ class SealedShares:
         """Whether a pass may authorise a request."""
         return is_from_our_page(method, headers, self._origin)
 
-    def is_over(self, one: Pass) -> bool:
+    def is_over(self, share_pass: Pass) -> bool:
         """Whether a pass has expired."""
-        return self._now() >= one.until
+        return self._now() >= share_pass.until
 
-    async def shown(self, one: Pass) -> Shown:
+    async def shown(self, share_pass: Pass) -> Shown:
         """What a pass shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
         determined."""
-        if self.is_over(one):
+        if self.is_over(share_pass):
             raise OVER
         if self.standing is None:
             return Shown(NOTHING, download=True)
-        found = await self.standing(one)
-        if found is None:
+        share = await self.standing(share_pass)
+        if share is None:
             raise OVER
-        return found
+        return share
 
-    def sealed(self, one: Pass) -> str:
+    def sealed(self, share_pass: Pass) -> str:
         """Set-Cookie of a pass. Other sites cannot use it: a browser opens a link from our own page."""
-        return self._cookies.kept(SHARE, self._seals.of(_USE).seal(of_pass(one)), one.until - self._now(), strict=True)
+        return self._cookies.kept(
+            SHARE, self._seals.of(_USE).seal(of_pass(share_pass)), share_pass.until - self._now(), strict=True
+        )
 
     def gone(self) -> str:
         """A Set-Cookie that deletes the pass in a browser."""

@@ -52,11 +52,11 @@ class Tokens:
     def find(self, token: str) -> KnownToken | None:
         """The entry of a token; None if it is unknown. Takes the same time for every wrong token."""
         self._look()
-        given, found = hashlib.sha256(token.encode("utf-8", "replace")).digest(), None
+        token_digest, holder = hashlib.sha256(token.encode("utf-8", "replace")).digest(), None
         for digest, known in self._tokens.items():
-            if hmac.compare_digest(given, digest):
-                found = known
-        return found
+            if hmac.compare_digest(token_digest, digest):
+                holder = known
+        return holder
 
     def named(self, name: str) -> KnownToken | None:
         """The entry of a name; None if there is none any more."""

@@ -30,10 +30,10 @@ def scheme_of(request: web.BaseRequest) -> str:
 
 def accept_of(request: web.BaseRequest) -> str:
     """PS3.18 8.3.3.1: the accept query parameter takes precedence over the header."""
-    given = request.query.getall("accept", [])
+    media_types = request.query.getall("accept", [])
     # A plus sign in a query decodes to a space; media types have none.
     return (
-        ",".join(given).replace(" json", "+json").replace(" xml", "+xml")
-        if given
+        ",".join(media_types).replace(" json", "+json").replace(" xml", "+xml")
+        if media_types
         else request.headers.get("Accept", "")
     )

@@ -196,16 +196,16 @@ def _cancel_requested(
         return Verdict(True, "the workitem is CANCELED already", workitem, WORKITEM_ALREADY_CANCELED)
     if workitem.state is WorkitemState.IN_PROGRESS:
         return Verdict(True, "", workitem)
-    told = {tag: values for tag, values in attributes.items() if tag in _TOLD and values}
-    told.setdefault(WHY_DISCONTINUED, [_UNSPECIFIED])
-    cancelled = replace(workitem, attributes=_with_cancellation(workitem.attributes, event.at, told))
+    information = {tag: values for tag, values in attributes.items() if tag in _TOLD and values}
+    information.setdefault(WHY_DISCONTINUED, [_UNSPECIFIED])
+    cancelled = replace(workitem, attributes=_with_cancellation(workitem.attributes, event.at, information))
     return _moved(cancelled, WorkitemState.CANCELED, event.at)
 
 
-def _with_cancellation(attributes: Attributes, at: int, told: Attributes) -> dict[int, list[Any]]:
+def _with_cancellation(attributes: Attributes, at: int, information: Attributes) -> dict[int, list[Any]]:
     """With the time in Procedure Step Progress Information Sequence, where the performer gave none (PS3.4 CC.2.1.3)."""
     progress = items(attributes, PROGRESS)
-    item = {**(progress[0] if progress else {}), **told}
+    item = {**(progress[0] if progress else {}), **information}
     if not first(item, CANCELLED_AT):
         item[CANCELLED_AT] = [moment(at)]
     return {**attributes, PROGRESS: [item]}

@@ -72,17 +72,21 @@ def reports_of(event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) ->
         return [_state(WorkitemState.SCHEDULED, unpack(event.attributes))]
     if isinstance(event, WorkitemStateRequested):
         return [_state(WorkitemState(event.state), workitem.attributes)]
-    said = unpack(event.attributes)
+    attributes = unpack(event.attributes)
     if isinstance(event, WorkitemCancelRequested):
         # What nobody had claimed, and so has no lock, was cancelled by it.
         if not workitem.lock:
             return [_state(WorkitemState.CANCELED, workitem.attributes)]
         requester = {REQUESTING_AE: [event.source.partition(" ")[2][:16]]}
-        return [Report(EventType.CANCEL_REQUESTED, {**requester, **_some(said, EventType.CANCEL_REQUESTED)})]
-    reports = [Report(one, _some(said, one)) for one in (EventType.PROGRESS, EventType.ASSIGNED) if _some(said, one)]
-    if READINESS in said:
+        return [Report(EventType.CANCEL_REQUESTED, {**requester, **_some(attributes, EventType.CANCEL_REQUESTED)})]
+    reports = [
+        Report(kind, _some(attributes, kind))
+        for kind in (EventType.PROGRESS, EventType.ASSIGNED)
+        if _some(attributes, kind)
+    ]
+    if READINESS in attributes:
         state = WorkitemState.IN_PROGRESS if _is_claimed(event) else WorkitemState.SCHEDULED
-        reports.insert(0, _state(state, said))
+        reports.insert(0, _state(state, attributes))
     return reports
 
 
@@ -95,5 +99,5 @@ def _state(state: WorkitemState, attributes: Attributes) -> Report:
     return Report(EventType.STATE, {PROCEDURE_STEP_STATE: [state.value], READINESS: readiness})
 
 
-def _some(said: Attributes, kind: EventType) -> dict[int, list[Any]]:
-    return {tag: said[tag] for tag in INFORMATION[kind] if said.get(tag)}
+def _some(attributes: Attributes, kind: EventType) -> dict[int, list[Any]]:
+    return {tag: attributes[tag] for tag in INFORMATION[kind] if attributes.get(tag)}

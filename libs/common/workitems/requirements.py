@@ -103,10 +103,10 @@ def problem_of_setting(attributes: Attributes) -> Problem | None:
 def problem_of_final_state(attributes: Attributes, state: WorkitemState) -> Problem | None:
     """What a workitem lacks that is to be completed or cancelled; None for nothing."""
     sequence, tags = (PERFORMED, IN_COMPLETED) if state is WorkitemState.COMPLETED else (PROGRESS, IN_CANCELED)
-    found = items(attributes, sequence)
-    if not found:
+    sequence_items = items(attributes, sequence)
+    if not sequence_items:
         return _unmet(f"{keyword_of_tag(sequence)} is empty")
-    for item in found:
+    for item in sequence_items:
         for tag in tags:
             if not _has_value(item, tag):
                 return _unmet(f"{keyword_of_tag(tag)} has no value")

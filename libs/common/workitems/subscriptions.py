@@ -105,18 +105,20 @@ class Told:
 
 def told_of(workitem: Workitem, subscriptions: Iterable[Subscription]) -> list[Told]:
     """Who is told of a workitem, by all that was said of it and of all of them; by AE title."""
-    told: dict[str, Told] = {}
+    subscribers: dict[str, Told] = {}
     ended: dict[str, int] = {}
-    for one in sorted(subscriptions, key=lambda one: (one.at, one.target)):
-        if not one.is_about(workitem):
+    for subscription in sorted(subscriptions, key=lambda subscription: (subscription.at, subscription.target)):
+        if not subscription.is_about(workitem):
             continue
-        before = told.pop(one.subscriber, None)
-        if not one.stands:
-            ended[one.subscriber] = one.at
+        before = subscribers.pop(subscription.subscriber, None)
+        if not subscription.stands:
+            ended[subscription.subscriber] = subscription.at
             continue
-        since = one.since if one.since > ended.get(one.subscriber, 0) else one.at
-        told[one.subscriber] = Told(one.subscriber, since if before is None else min(since, before.since), one.lock)
-    return [told[name] for name in sorted(told)]
+        since = subscription.since if subscription.since > ended.get(subscription.subscriber, 0) else subscription.at
+        subscribers[subscription.subscriber] = Told(
+            subscription.subscriber, since if before is None else min(since, before.since), subscription.lock
+        )
+    return [subscribers[name] for name in sorted(subscribers)]
 
 
 def _matches(keys: bytes, workitem: Workitem) -> bool:

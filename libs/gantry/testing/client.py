@@ -69,14 +69,14 @@ class Client:
     ) -> list[str]:
         """Return when so many instances of a study, or of one of its series, can be found: their SOP Instance UIDs.
         `TimeoutError` after `seconds`, which says how many there were."""
-        found: set[str] = set()
+        uids: set[str] = set()
 
         async def wait() -> None:
-            nonlocal found
+            nonlocal uids
             async with connect(self._peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
-                while len(found) < instances:
-                    found = await _instances(association, study, series)
-                    if len(found) < instances:
+                while len(uids) < instances:
+                    uids = await _instances(association, study, series)
+                    if len(uids) < instances:
                         await _TIME.sleep(0.05)
 
         async def wait_within() -> None:
@@ -84,23 +84,23 @@ class Client:
                 async with asyncio.timeout(seconds):
                     await wait()
             except TimeoutError:
-                words = f"{len(found)} of {instances} instances of study {study} after {seconds:g} s"
+                words = f"{len(uids)} of {instances} instances of study {study} after {seconds:g} s"
                 raise TimeoutError(words) from None
 
         _run(wait_within)
-        return sorted(found)
+        return sorted(uids)
 
     def seed(self, *paths: str | Path, seconds: float = 60.0) -> list[DicomFile]:
         """Store DICOM files, and folders of them, and return when all of them can be found. What is no DICOM file is
         left out. Raises `FileNotFoundError` for a path that is not there, `ValueError` where there is no DICOM file at
         all, `RuntimeError` where the archive refuses one, `TimeoutError` after `seconds`."""
-        given = [Path(path) for path in paths]
-        for path in given:
+        roots = [Path(path) for path in paths]
+        for path in roots:
             if not path.exists():
                 raise FileNotFoundError(f"{path}: no such file or folder to seed from")
-        files = [file for file in map(look, walk(given)) if isinstance(file, DicomFile)]
+        files = [file for file in map(look, walk(roots)) if isinstance(file, DicomFile)]
         if not files:
-            raise ValueError(f"no DICOM file in {', '.join(map(str, given)) or 'nothing'}")
+            raise ValueError(f"no DICOM file in {', '.join(map(str, roots)) or 'nothing'}")
         sent = _run(lambda: send_files(self._peer, files))
         if sent.failures:
             raise RuntimeError(f"the archive refused {len(sent.failures)} of {len(files)} files: {sent.failures[0]}")
@@ -146,13 +146,13 @@ async def _matches(association: Association, level: str, *keys: str) -> list[Dat
 
 
 async def _instances(association: Association, study: str, series: str | None = None) -> set[str]:
-    found: set[str] = set()
+    uids: set[str] = set()
     within = f"StudyInstanceUID={study}"
     wanted = [within, "SeriesInstanceUID" if series is None else f"SeriesInstanceUID={series}"]
-    for one in await _matches(association, "SERIES", *wanted):
-        keys = within, f"SeriesInstanceUID={one.SeriesInstanceUID}", "SOPInstanceUID"
-        found |= {str(match.SOPInstanceUID) for match in await _matches(association, "IMAGE", *keys)}
-    return found
+    for series_match in await _matches(association, "SERIES", *wanted):
+        keys = within, f"SeriesInstanceUID={series_match.SeriesInstanceUID}", "SOPInstanceUID"
+        uids |= {str(match.SOPInstanceUID) for match in await _matches(association, "IMAGE", *keys)}
+    return uids
 
 
 def _run(call: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -41,7 +41,11 @@ class GantryContainer(Client):
     def admitting(self, ae_title: str, *, host: str | None = None, port: int | None = None) -> Self:
         """Let an AE title in, for everything. With `host` and `port`, as the container reaches them, it is also a
         C-MOVE destination, and gets storage commitment reports on an association of its own. Before `start`."""
-        peer: dict[str, object] = {"ae_title": ae_title, "from": _EVERYWHERE, "may": sorted(one.value for one in ALL)}
+        peer: dict[str, object] = {
+            "ae_title": ae_title,
+            "from": _EVERYWHERE,
+            "may": sorted(right.value for right in ALL),
+        }
         if host is not None and port is not None:
             peer |= {"host": host, "port": port, "move_destination": True}
         self._peers.append(peer)
@@ -62,9 +66,9 @@ class GantryContainer(Client):
         self.http_port = int(self.docker.get_exposed_port(_HTTP))
         while not self._answers():
             if clock.monotonic() > deadline:
-                said = b"\n".join(self.docker.get_logs())[-2000:].decode(errors="replace")
+                output = b"\n".join(self.docker.get_logs())[-2000:].decode(errors="replace")
                 self.stop()
-                raise TimeoutError(f"no C-ECHO within {_READY_SECONDS:g} s; the container said: {said}")
+                raise TimeoutError(f"no C-ECHO within {_READY_SECONDS:g} s; the container said: {output}")
         return self
 
     def stop(self) -> None:

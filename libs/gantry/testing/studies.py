@@ -145,5 +145,5 @@ def _add_pixels(ds: Dataset, modality: str, size: int, number: int, instances: i
     ds["PixelData"].VR = "OB" if bits == 8 else "OW"
 
 
-def _uid(seed: int, what: str) -> str:
-    return str(generate_uid(entropy_srcs=[f"gantry.testing {seed} {what}"]))
+def _uid(seed: int, label: str) -> str:
+    return str(generate_uid(entropy_srcs=[f"gantry.testing {seed} {label}"]))

@@ -31,10 +31,10 @@ class ForeignFolder:
 
     async def list(self, prefix: str = "") -> AsyncIterator[ForeignObject]:
         await self.check()
-        found = _below(self._root, prefix)
-        while page := await self._run(lambda: list(islice(found, _PAGE))):
-            for one in page:
-                yield one
+        blobs = _below(self._root, prefix)
+        while page := await self._run(lambda: list(islice(blobs, _PAGE))):
+            for blob in page:
+                yield blob
 
     async def open(self, key: str, tag: str, offset: int = 0, length: int | None = None) -> FileReader:
         def begin() -> tuple[int, int]:
@@ -81,9 +81,9 @@ def _below(root: str, prefix: str) -> Iterator[ForeignObject]:
     while waiting:
         folder = waiting.pop()
         with os.scandir(f"{root}/{folder}") as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            listing = sorted(entries, key=lambda entry: entry.name)
         folders = []
-        for entry in found:
+        for entry in listing:
             key = f"{folder}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):

@@ -66,16 +66,16 @@ class FileReader:
 
 def _cut(buffers: Sequence[memoryview], limit: int) -> list[memoryview]:
     """The beginning of `buffers`, `limit` bytes at most."""
-    kept = []
+    views = []
     for buffer in buffers:
         view = buffer.cast("B") if buffer.format != "B" or buffer.ndim != 1 else buffer
         if len(view) >= limit:
             if limit:
-                kept.append(view[:limit])
+                views.append(view[:limit])
             break
         limit -= len(view)
-        kept.append(view)
-    return kept
+        views.append(view)
+    return views
 
 
 def _drop(buffers: list[memoryview], count: int) -> list[memoryview]:
@@ -103,10 +103,10 @@ def _read_all(fd: int, buffers: list[memoryview], at: int) -> int:
 
 def read_parts(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
     """Parts of files by path, offset and length. Many reads are announced to the kernel before the first is awaited."""
-    found: list[bytes] = []
+    contents: list[bytes] = []
     for at in range(0, len(parts), _TOGETHER):
-        found += _read_together(parts[at : at + _TOGETHER])
-    return found
+        contents += _read_together(parts[at : at + _TOGETHER])
+    return contents
 
 
 def _read_together(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:

@@ -100,10 +100,10 @@ class FileStore:
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         loop = asyncio.get_running_loop()
-        found = _walk(self._root, "", prefix)
+        blobs = _walk(self._root, "", prefix)
         while True:
             with translating():
-                page = await loop.run_in_executor(self._threads, _page, found)
+                page = await loop.run_in_executor(self._threads, _page, blobs)
             for stat in page:
                 yield stat
             if len(page) < _PAGE:
@@ -203,8 +203,8 @@ def _unlink(path: str) -> None:
     fsync_folder(path[: path.rindex("/")])
 
 
-def _page(found: Iterator[BlobStat]) -> list[BlobStat]:
-    return list(islice(found, _PAGE))
+def _page(blobs: Iterator[BlobStat]) -> list[BlobStat]:
+    return list(islice(blobs, _PAGE))
 
 
 def _walk(folder: str, key: str, prefix: str) -> Iterator[BlobStat]:

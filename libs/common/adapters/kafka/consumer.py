@@ -89,8 +89,8 @@ class KafkaConsumer:
             with suppress(IllegalStateError):
                 consumer.resume(*consumer.paused())
             try:
-                found = await self._next(consumer, max_records)
-                records = [await self._record(record) for record in found]
+                batch = await self._next(consumer, max_records)
+                records = [await self._record(record) for record in batch]
             except (KafkaError, OSError) as error:
                 raise unavailable(error) from error
             self._idle.clear()
@@ -182,8 +182,8 @@ class KafkaConsumer:
                 return [record for batch in batches.values() for record in batch]
         return [self._early.popleft() for _ in range(min(count, len(self._early)))]
 
-    async def _record(self, found: ConsumerRecord[bytes, bytes]) -> Record:
-        return await record_of(self._cluster, found, self._claims)
+    async def _record(self, kafka_record: ConsumerRecord[bytes, bytes]) -> Record:
+        return await record_of(self._cluster, kafka_record, self._claims)
 
     async def _keep_place(self, consumer: AIOKafkaConsumer) -> None:
         """While a batch is being processed, fetch nothing more but stay alive in the group."""
@@ -217,30 +217,30 @@ class KafkaConsumer:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, taken: Callable[[Iterable[TopicPartition]], Any], given: Callable[..., None]) -> None:
-        self._taken = taken
-        self._given = given
+    def __init__(self, revocation: Callable[[Iterable[TopicPartition]], Any], assignment: Callable[..., None]) -> None:
+        self._revocation = revocation
+        self._assignment = assignment
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        await self._taken(revoked)
+        await self._revocation(revoked)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._given(assigned)
+        self._assignment(assigned)
 
 
-async def record_of(cluster: KafkaCluster, found: ConsumerRecord[bytes, bytes], claims: Claims | None) -> Record:
+async def record_of(cluster: KafkaCluster, kafka_record: ConsumerRecord[bytes, bytes], claims: Claims | None) -> Record:
     """A record as the port defines it, with its payload, read from the object store if it is a claim."""
-    payload = found.value or b""
-    claim = next((value for name, value in found.headers if name == HEADER), None)
+    payload = kafka_record.value or b""
+    claim = next((value for name, value in kafka_record.headers if name == HEADER), None)
     if claim is not None and claims is not None:
         payload = await claims.redeem(claim.decode("ascii"))
     return Record(
-        cluster.ours(found.topic),
-        found.partition,
-        found.offset,
-        (found.key or b"").decode("utf-8", "replace"),
+        cluster.ours(kafka_record.topic),
+        kafka_record.partition,
+        kafka_record.offset,
+        (kafka_record.key or b"").decode("utf-8", "replace"),
         payload,
-        found.timestamp * 1000,
+        kafka_record.timestamp * 1000,
     )
 
 

@@ -69,8 +69,8 @@ class KafkaLog:
 
     async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         _require(topic)
-        async for found in reading.everything(self._cluster, topic, since_us // 1000):
-            yield await record_of(self._cluster, found, self._claims)
+        async for kafka_record in reading.everything(self._cluster, topic, since_us // 1000):
+            yield await record_of(self._cluster, kafka_record, self._claims)
 
     async def lag(self, group: str) -> dict[str, int]:
         return await reading.behind(self._cluster, group, self._joined.get(group, set()))
@@ -85,32 +85,34 @@ class KafkaLog:
 
     async def uncommitted(self, group: str, topic: str, key: str, most: int = 5000) -> list[Record]:
         _require(topic)
-        found = await self._places.uncommitted(group, topic, key, most)
-        return [await record_of(self._cluster, one, self._claims) for one in found]
+        kafka_records = await self._places.uncommitted(group, topic, key, most)
+        return [await record_of(self._cluster, record, self._claims) for record in kafka_records]
 
     async def last_committed(self, group: str, topic: str, most: int = 20) -> list[Record]:
         _require(topic)
-        found = await self._places.last_committed(group, topic, most)
-        return [await record_of(self._cluster, one, self._claims) for one in found]
+        kafka_records = await self._places.last_committed(group, topic, most)
+        return [await record_of(self._cluster, record, self._claims) for record in kafka_records]
 
     async def follow(
         self, topic: str, group: str | None, after: Mapping[int, int] | None = None
     ) -> AsyncGenerator[Passed, None]:
         _require(topic)
         async with aclosing(follow(self._cluster, self._places, topic, group, after)) as following:
-            async for found, ends in following:
-                yield Passed([await record_of(self._cluster, one, self._claims) for one in found], ends)
+            async for kafka_records, ends in following:
+                yield Passed([await record_of(self._cluster, record, self._claims) for record in kafka_records], ends)
 
     async def check(self) -> None:
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
-            for found in await admin.describe_topics([self._cluster.topic(topic.name) for topic in table()]):
-                if found["error_code"]:
-                    raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} cannot be used")
-                for partition in found["partitions"]:
+            for description in await admin.describe_topics([self._cluster.topic(topic.name) for topic in table()]):
+                if description["error_code"]:
+                    raise DependencyUnavailable(DEPENDENCY, f"topic {description['topic']} cannot be used")
+                for partition in description["partitions"]:
                     if partition["leader"] < 0:
-                        raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} has no leader")
+                        raise DependencyUnavailable(DEPENDENCY, f"topic {description['topic']} has no leader")
                     if len(partition["isr"]) < self._cluster.min_insync:
-                        raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} has too few in-sync replicas")
+                        raise DependencyUnavailable(
+                            DEPENDENCY, f"topic {description['topic']} has too few in-sync replicas"
+                        )
 
     async def close(self) -> None:
         self._closed = True

@@ -74,7 +74,7 @@ class Places:
             end = (await self._asked(consumer.end_offsets([place])))[place]
             if end - begin > most:
                 raise DependencyUnavailable(DEPENDENCY, f"{group} is {end - begin} records behind")
-            return [found for found in await self._between(place, begin, end) if found.key == key.encode()]
+            return [record for record in await self._between(place, begin, end) if record.key == key.encode()]
 
     async def last_committed(self, group: str, topic: str, most: int) -> list[ConsumerRecord[bytes, bytes]]:
         """See `EventLog`."""
@@ -101,9 +101,9 @@ class Places:
             async with within(self._cluster.deadline):
                 # The last offsets may not be records (control batches): the position shows the end.
                 while await consumer.position(place) < end:
-                    for found in (await consumer.getmany(place, timeout_ms=500)).get(place, ()):
-                        if found.offset < end:
-                            records.append(found)
+                    for record in (await consumer.getmany(place, timeout_ms=500)).get(place, ()):
+                        if record.offset < end:
+                            records.append(record)
         finally:
             # A broker answers the requests of a connection in turn: a fetch that waits for new records would delay
             # every request after it, for half a second each.
@@ -113,7 +113,7 @@ class Places:
     async def _committed(self, group: str) -> dict[TopicPartition, int]:
         admin, _ = await self._connected()
         offsets = await self._asked(admin.list_consumer_group_offsets(f"{self._cluster.prefix}.{group}"))
-        return {place: found.offset for place, found in offsets.items() if found.offset >= 0}
+        return {place: position.offset for place, position in offsets.items() if position.offset >= 0}
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         admin, _ = await self._connected()

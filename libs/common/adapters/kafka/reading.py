@@ -46,8 +46,10 @@ async def administrator(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaAdminCli
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
     """The partitions of topics, as the brokers report them now; a missing topic has none."""
     return {
-        found["topic"]: [TopicPartition(found["topic"], n) for n in sorted(p["partition"] for p in found["partitions"])]
-        for found in await admin.describe_topics(list(topics))
+        description["topic"]: [
+            TopicPartition(description["topic"], n) for n in sorted(p["partition"] for p in description["partitions"])
+        ]
+        for description in await admin.describe_topics(list(topics))
     }
 
 
@@ -65,7 +67,7 @@ async def everything(
             begins = await consumer.beginning_offsets(places)
             if since_ms:
                 later = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
-                begins = {tp: found.offset if (found := later[tp]) is not None else ends[tp] for tp in places}
+                begins = {tp: position.offset if (position := later[tp]) is not None else ends[tp] for tp in places}
         waiting = {tp: deque[ConsumerRecord[bytes, bytes]]() for tp in places if begins[tp] < ends[tp]}
         if not waiting:
             return
@@ -92,8 +94,8 @@ async def _fill(
     ends: dict[TopicPartition, int],
     empty: list[TopicPartition],
 ) -> None:
-    for tp, found in (await consumer.getmany(*empty, timeout_ms=500, max_records=2000)).items():
-        for record in found:
+    for tp, batch in (await consumer.getmany(*empty, timeout_ms=500, max_records=2000)).items():
+        for record in batch:
             if record.offset < ends[tp]:
                 waiting[tp].append(record)
             last[tp] = record.offset + 1
@@ -107,9 +109,9 @@ async def behind(cluster: KafkaCluster, group: str, joined: set[str]) -> dict[st
     process knows, the group has joined."""
     async with administrator(cluster) as admin, reader(cluster) as consumer, within(cluster.deadline):
         committed = {
-            tp: found.offset
-            for tp, found in (await admin.list_consumer_group_offsets(f"{cluster.prefix}.{group}")).items()
-            if found.offset >= 0
+            tp: position.offset
+            for tp, position in (await admin.list_consumer_group_offsets(f"{cluster.prefix}.{group}")).items()
+            if position.offset >= 0
         }
         topics = {tp.topic for tp in committed} | {cluster.topic(topic) for topic in joined}
         lag: dict[str, int] = {}

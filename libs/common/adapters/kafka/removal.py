@@ -17,12 +17,12 @@ async def remove_topics(cluster: KafkaCluster) -> int:
     of groups expire by the brokers' own retention: they name no one. Raises `DependencyUnavailable`."""
     names = {cluster.topic(topic.name) for topic in table()}
     async with reading.administrator(cluster) as admin, within(cluster.deadline):
-        there = names & set(await admin.list_topics())
-        if there:
-            answer = await admin.delete_topics(sorted(there))
+        topics = names & set(await admin.list_topics())
+        if topics:
+            answer = await admin.delete_topics(sorted(topics))
             for name, code, *_ in answer.topic_error_codes:
                 if code:
                     raise DependencyUnavailable(DEPENDENCY, f"topic {name} cannot be removed (error {code})")
         while names & set(await admin.list_topics()):
             await _TIME.sleep(_LOOK_SECONDS)
-    return len(there)
+    return len(topics)

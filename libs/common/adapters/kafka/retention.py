@@ -46,7 +46,11 @@ async def remove_expired(cluster: KafkaCluster, now_us: int) -> int:
 async def _committed(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> list[dict[TopicPartition, int]]:
     names = [name for name, *_ in await admin.list_consumer_groups()]
     return [
-        {tp: found.offset for tp, found in (await admin.list_consumer_group_offsets(name)).items() if found.offset >= 0}
+        {
+            tp: position.offset
+            for tp, position in (await admin.list_consumer_group_offsets(name)).items()
+            if position.offset >= 0
+        }
         for name in names
         if name.startswith(f"{cluster.prefix}.")
     ]

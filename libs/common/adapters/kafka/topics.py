@@ -48,9 +48,9 @@ async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> No
     """
     missing = {cluster.topic(topic.name): topic for topic in table()}
     known = await admin.describe_topics(list(missing))
-    for found in known:
-        if found["error_code"] == 0:
-            _compare(cluster, missing.pop(found["topic"]), len(found["partitions"]))
+    for description in known:
+        if description["error_code"] == 0:
+            _compare(cluster, missing.pop(description["topic"]), len(description["partitions"]))
     present = {cluster.topic(topic.name) for topic in table()} - missing.keys()
     if missing:
         await _make(admin, cluster, missing)
@@ -87,8 +87,11 @@ async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Return once a broker knows new topics and their leaders, or after a while: that is a moment after their creation
     is reported."""
     for _ in range(_LOOKS):
-        found = await admin.describe_topics(names)
-        if all(not one["error_code"] and all(p["leader"] >= 0 for p in one["partitions"]) for one in found):
+        descriptions = await admin.describe_topics(names)
+        if all(
+            not description["error_code"] and all(p["leader"] >= 0 for p in description["partitions"])
+            for description in descriptions
+        ):
             return
         await _TIME.sleep(_LOOK_AGAIN_SECONDS)
 

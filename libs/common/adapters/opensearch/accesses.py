@@ -27,8 +27,8 @@ class Accesses:
     async def note(self, accesses: Sequence[Access], clock: Clock) -> None:
         """Note accesses; an earlier one changes nothing."""
         left: dict[str, Access] = {}
-        for one in sorted(accesses, key=lambda access: access.at):
-            left[study_id(one.partition, one.study_instance_uid)] = one
+        for access in sorted(accesses, key=lambda access: access.at):
+            left[study_id(access.partition, access.study_instance_uid)] = access
         async for _ in rounds(clock):
             left = await self._round(left)
             if not left:
@@ -36,12 +36,12 @@ class Accesses:
 
     async def _round(self, left: dict[str, Access]) -> dict[str, Access]:
         """Write what is left and later than the stored values; writes that lose a race are left again."""
-        found = await self._client.get(self._index, list(left), ("at",))
+        documents = await self._client.get(self._index, list(left), ("at",))
         operations = []
-        for id_, one in left.items():
-            before = found.get(id_, ABSENT)
-            if before.source is None or before.source["at"] < one.at:
-                document = {"partition": one.partition, "study": one.study_instance_uid, "at": one.at}
+        for id_, access in left.items():
+            before = documents.get(id_, ABSENT)
+            if before.source is None or before.source["at"] < access.at:
+                document = {"partition": access.partition, "study": access.study_instance_uid, "at": access.at}
                 operations.append(BulkOperation("index", self._index, id_, document, before))
         results = await self._client.bulk(operations) if operations else []
         for result in results:

@@ -133,17 +133,17 @@ class OpenSearchClient:
     ) -> dict[str, SearchResult]:
         """Documents by id, of each the fields named in `source`: as they are at this moment, or `as_searched`: as a
         search sees them."""
-        found: dict[str, SearchResult] = {}
+        results: dict[str, SearchResult] = {}
         for start in range(0, len(ids), _MGET):
-            some = list(ids[start : start + _MGET])
+            batch = list(ids[start : start + _MGET])
             path, realtime = f"/{index}/_mget", "false" if as_searched else "true"
-            answer = await self.request("POST", path, {"ids": some}, _source=",".join(source), realtime=realtime)
+            answer = await self.request("POST", path, {"ids": batch}, _source=",".join(source), realtime=realtime)
             for doc in answer["docs"]:
                 if "error" in doc:
                     raise DependencyUnavailable(DEPENDENCY, _words(doc["error"]))
                 if doc["found"]:
-                    found[doc["_id"]] = SearchResult(doc["_source"], doc["_seq_no"], doc["_primary_term"])
-        return found
+                    results[doc["_id"]] = SearchResult(doc["_source"], doc["_seq_no"], doc["_primary_term"])
+        return results
 
     async def bulk(self, operations: Iterable[BulkOperation]) -> list[BulkResult]:
         """Write the operations. Returns one result each, in order. Raises `DependencyUnavailable` if one could not be

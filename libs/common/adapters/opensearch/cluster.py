@@ -36,8 +36,8 @@ class OpenSearchCluster:
         """The headers that authenticate us (RFC 7617), with the current password."""
         if self.username is None:
             return {}
-        told = f"{self.username}:{text_of(self.password)}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(told).decode('ascii')}"}
+        credentials = f"{self.username}:{text_of(self.password)}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(credentials).decode('ascii')}"}
 
     def alias(self, kind: str) -> str:
         """The name that is searched."""

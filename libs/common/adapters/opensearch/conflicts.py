@@ -17,7 +17,7 @@ class Conflicts:
         """`index` is that of the instances."""
         self._client = client
         self._index = index
-        self._which: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"live": True}}]
+        self._filters: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"live": True}}]
 
     async def pages(self) -> AsyncIterator[list[str]]:
         """Pages of UIDs, each UID once."""
@@ -32,16 +32,16 @@ class Conflicts:
         """The studies, of those given, with receipts aside."""
         if not uids:
             return frozenset()
-        which = [*self._which, {"terms": {"study": sorted(uids)}}, {"range": {"aside": {"gte": 1}}}]
+        filters = [*self._filters, {"terms": {"study": sorted(uids)}}, {"range": {"aside": {"gte": 1}}}]
         aggregation = {"studies": {"terms": {"field": "study", "size": len(uids)}}}
-        body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": aggregation}
+        body = {"size": 0, "query": {"bool": {"filter": filters}}, "aggs": aggregation}
         answer = await self._client.search(self._index, body)
         return frozenset(bucket["key"] for bucket in answer["aggregations"]["studies"]["buckets"])
 
     async def _with_aside(self) -> AsyncIterator[list[str]]:
         body: dict[str, Any] = {
             "size": _PAGE,
-            "query": {"bool": {"filter": [*self._which, {"range": {"aside": {"gte": 1}}}]}},
+            "query": {"bool": {"filter": [*self._filters, {"range": {"aside": {"gte": 1}}}]}},
             "sort": ["uid", "study", "series"],
             "_source": ["uid"],
         }
@@ -58,20 +58,20 @@ class Conflicts:
         names: dict[str, Any] = {"size": _PAGE, "sources": [{"uid": {"terms": {"field": "uid"}}}]}
         while True:
             composite = {"uids": {"composite": names, "aggs": {"several": more}}}
-            body = {"size": 0, "query": {"bool": {"filter": self._which}}, "aggs": composite}
-            found = (await self._client.search(self._index, body))["aggregations"]["uids"]
-            if found["buckets"]:
-                yield [bucket["key"]["uid"] for bucket in found["buckets"]]
-            if "after_key" not in found:
+            body = {"size": 0, "query": {"bool": {"filter": self._filters}}, "aggs": composite}
+            aggregation = (await self._client.search(self._index, body))["aggregations"]["uids"]
+            if aggregation["buckets"]:
+                yield [bucket["key"]["uid"] for bucket in aggregation["buckets"]]
+            if "after_key" not in aggregation:
                 return
-            names["after"] = found["after_key"]
+            names["after"] = aggregation["after_key"]
 
     async def _among(self, uids: list[str]) -> set[str]:
         """Which of the UIDs were listed already."""
-        which = [*self._which, {"terms": {"uid": uids}}, {"range": {"aside": {"gte": 1}}}]
+        filters = [*self._filters, {"terms": {"uid": uids}}, {"range": {"aside": {"gte": 1}}}]
         body = {
             "size": 0,
-            "query": {"bool": {"filter": which}},
+            "query": {"bool": {"filter": filters}},
             "aggs": {"uids": {"terms": {"field": "uid", "size": _PAGE}}},
         }
         answer = await self._client.search(self._index, body)

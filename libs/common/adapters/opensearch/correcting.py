@@ -26,10 +26,10 @@ class Correcting:
         died before it did so."""
         await self._documents.join(changes, self._clock)
         for partition in dict.fromkeys(change.partition for change in changes):
-            of = [change for change in changes if change.partition == partition]
-            studies = sorted({change.study_instance_uid for change in of} - {""})
+            partition_changes = [change for change in changes if change.partition == partition]
+            studies = sorted({change.study_instance_uid for change in partition_changes} - {""})
             await self._summaries.renew_studies(partition, studies)
-            patients = sorted({change.patient for change in of} - {""})
+            patients = sorted({change.patient for change in partition_changes} - {""})
             if patients:
-                async for some in self._documents.studies_of(partition, patients):
-                    await self._summaries.renew_studies(partition, some)
+                async for page in self._documents.studies_of(partition, patients):
+                    await self._summaries.renew_studies(partition, page)

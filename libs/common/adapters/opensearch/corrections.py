@@ -53,11 +53,11 @@ class CorrectionDocuments:
 
     async def of_studies(self, partition: str, studies: Iterable[str]) -> dict[str, Corrections]:
         """The corrections of studies."""
-        return await self._read({_id(partition, study=one): one for one in studies})
+        return await self._read({_id(partition, study=study): study for study in studies})
 
     async def of_patients(self, partition: str, patients: Iterable[str]) -> dict[str, Corrections]:
         """The corrections of patients, by key."""
-        return await self._read({_id(partition, patient=one): one for one in patients})
+        return await self._read({_id(partition, patient=patient): patient for patient in patients})
 
     async def effects(
         self, partition: str, studies: Mapping[str, Mapping[int, Any]], known: Known
@@ -65,19 +65,19 @@ class CorrectionDocuments:
         """The effects of corrections on studies, given their own values; documents that are read for it are added to
         `known`."""
         known.studies = await self.of_studies(partition, studies)
-        found: dict[str, Effect] = {}
+        by_study: dict[str, Effect] = {}
         left = list(studies)
         while left:
-            asked: dict[str, list[str]] = {}
+            by_patient: dict[str, list[str]] = {}
             for study in left:
                 effect = effect_of(studies[study], study, known.studies[study], known.patients)
                 if isinstance(effect, Effect):
-                    found[study] = effect
+                    by_study[study] = effect
                 else:
-                    asked.setdefault(effect.patient, []).append(study)
-            known.patients |= await self.of_patients(partition, asked)
-            left = [study for some in asked.values() for study in some]
-        return found
+                    by_patient.setdefault(effect.patient, []).append(study)
+            known.patients |= await self.of_patients(partition, by_patient)
+            left = [study for group in by_patient.values() for study in group]
+        return by_study
 
     async def changed(self, partition: str, known: Known) -> set[str]:
         """The patients whose corrections have changed since they were read."""
@@ -113,10 +113,10 @@ class CorrectionDocuments:
     async def studies_of(self, partition: str, patients: Sequence[str]) -> AsyncIterator[list[str]]:
         """The studies whose walk includes one of these patients, in pages, as a search sees them after a refresh."""
         await self._client.refresh(self._names["studies"])
-        which = [{"term": {"partition": partition}}, {"terms": {"walk": list(patients)}}]
+        filters = [{"term": {"partition": partition}}, {"terms": {"walk": list(patients)}}]
         body: dict[str, Any] = {
             "size": _STUDIES,
-            "query": {"bool": {"filter": which}},
+            "query": {"bool": {"filter": filters}},
             "sort": ["uid"],
             "_source": ["uid"],
             "track_total_hits": False,
@@ -130,19 +130,21 @@ class CorrectionDocuments:
             body["search_after"] = hits[-1]["sort"]
 
     async def _read(self, ids: Mapping[str, str]) -> dict[str, Corrections]:
-        found = await self._client.get(self._index, list(ids), _STATE) if ids else {}
-        return {name: _corrections(found.get(id_, ABSENT)) for id_, name in ids.items()}
+        results = await self._client.get(self._index, list(ids), _STATE) if ids else {}
+        return {name: _corrections(results.get(id_, ABSENT)) for id_, name in ids.items()}
 
     async def _round(self, left: dict[str, list[CorrectionChange]]) -> dict[str, list[CorrectionChange]]:
         """Add what is left; writes that lose a race are left again."""
-        found = await self._client.get(self._index, list(left), _STATE)
+        documents = await self._client.get(self._index, list(left), _STATE)
         operations = []
         for id_, changes in left.items():
-            before = joined = _corrections(found.get(id_, ABSENT))
+            before = joined = _corrections(documents.get(id_, ABSENT))
             for change in changes:
                 joined |= change.corrections
             if joined != before:
-                operations.append(BulkOperation("index", self._index, id_, _source(changes[0], joined), found.get(id_)))
+                operations.append(
+                    BulkOperation("index", self._index, id_, _source(changes[0], joined), documents.get(id_))
+                )
         results = await self._client.bulk(operations)
         for result in results:
             if result.refusal:
@@ -150,8 +152,8 @@ class CorrectionDocuments:
         return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}
 
 
-def _corrections(found: SearchResult) -> Corrections:
-    return NOTHING if found.source is None else Corrections.unpack(b64decode(found.source["state"]))
+def _corrections(result: SearchResult) -> Corrections:
+    return NOTHING if result.source is None else Corrections.unpack(b64decode(result.source["state"]))
 
 
 def _source(change: CorrectionChange, state: Corrections) -> dict[str, str]:

@@ -68,10 +68,10 @@ class Deciding:
         every = _by_instance(decisions)
         ids = list(every)
         for start in range(0, len(ids), _AT_ONCE):
-            some = {id_: every[id_] for id_ in ids[start : start + _AT_ONCE]}
-            await self._join(some.values())
-            await self._places.hide([id_ for work in some.values() for id_ in work.ids(work.fates)], self._clock)
-            await self._settle(some)
+            batch = {id_: every[id_] for id_ in ids[start : start + _AT_ONCE]}
+            await self._join(batch.values())
+            await self._places.hide([id_ for work in batch.values() for id_ in work.ids(work.fates)], self._clock)
+            await self._settle(batch)
         await self._fates.refresh()
         await self._client.refresh(self._names["instances"])
         summaries = Summaries(self._client, self._names, self._clock, self._table)
@@ -82,9 +82,9 @@ class Deciding:
         for partition, series in touched.items():
             await summaries.renew(partition, series)
 
-    async def _join(self, some: Iterable[_Work]) -> None:
+    async def _join(self, batch: Iterable[_Work]) -> None:
         """Add to the fates."""
-        left = {fate_id(work.partition, receipt): (work, receipt) for work in some for receipt in work.fates}
+        left = {fate_id(work.partition, receipt): (work, receipt) for work in batch for receipt in work.fates}
         async for _ in rounds(self._clock):
             graves = await self._fates.get(left)
             operations = []
@@ -106,14 +106,14 @@ class Deciding:
 
     async def _round(self, left: dict[str, _Work]) -> dict[str, _Work]:
         """Settle what is left; writes that lose a race are left again."""
-        found = await self._client.get(self._names["instances"], list(left), WHOLE)
-        moved = {id_: await self._receipts.every(id_) for id_, one in found.items() if moves(one.source)}
-        graves = await self._graves(left, found, moved)
+        results = await self._client.get(self._names["instances"], list(left), WHOLE)
+        moved = {id_: await self._receipts.every(id_) for id_, result in results.items() if moves(result.source)}
+        graves = await self._graves(left, results, moved)
         settled = {
             id_: settle(
                 work.partition,
                 work.instance,
-                found.get(id_, ABSENT).source,
+                results.get(id_, ABSENT).source,
                 moved.get(id_, ()),
                 graves[id_],
                 self._table,
@@ -121,39 +121,42 @@ class Deciding:
             for id_, work in left.items()
         }
         done = await self._keep(settled, graves)
-        done = await self._write({id_: settled[id_] for id_ in done}, found)
+        done = await self._write({id_: settled[id_] for id_ in done}, results)
         done = await self._forget(left, {id_: settled[id_] for id_ in done}, graves)
         return {id_: work for id_, work in left.items() if id_ not in done}
 
     async def _graves(
-        self, left: Mapping[str, _Work], found: Mapping[str, SearchResult], moved: Mapping[str, Sequence[Hit]]
+        self, left: Mapping[str, _Work], results: Mapping[str, SearchResult], moved: Mapping[str, Sequence[Hit]]
     ) -> dict[str, dict[str, Grave]]:
         """By instance, the documents of all its receipts. Read after the instance's document was."""
-        asked: dict[str, list[str]] = {}
+        by_instance: dict[str, list[str]] = {}
         for id_, work in left.items():
-            source = found.get(id_, ABSENT).source
+            source = results.get(id_, ABSENT).source
             near = source["receipts"]["near"] if source is not None else ()
-            asked[id_] = list({*work.fates, *(row[0] for row in near), *(row[0] for row in moved.get(id_, ()))})
-        ids = [one for id_, receipts in asked.items() for one in left[id_].ids(receipts)]
+            by_instance[id_] = list({*work.fates, *(row[0] for row in near), *(row[0] for row in moved.get(id_, ()))})
+        ids = [key for id_, receipts in by_instance.items() for key in left[id_].ids(receipts)]
         known = await self._fates.get(ids, entries=True)
         return {
-            id_: {r: known[one] for r, one in zip(receipts, left[id_].ids(receipts), strict=True) if one in known}
-            for id_, receipts in asked.items()
+            id_: {r: known[key] for r, key in zip(receipts, left[id_].ids(receipts), strict=True) if key in known}
+            for id_, receipts in by_instance.items()
         }
 
     async def _keep(self, settled: Mapping[str, Settled], graves: Mapping[str, Mapping[str, Grave]]) -> list[str]:
         """Store entries before the instance's document drops them. Returns the instances for which that succeeded."""
         operations = {
-            id_: [self._fates.keeping(known, graves[id_].get(known.entry.receipt, NOTHING)) for known in one.keep]
-            for id_, one in settled.items()
+            id_: [
+                self._fates.keeping(known, graves[id_].get(known.entry.receipt, NOTHING)) for known in settlement.keep
+            ]
+            for id_, settlement in settled.items()
         }
         return await self._all_written(operations)
 
-    async def _write(self, settled: Mapping[str, Settled], found: Mapping[str, SearchResult]) -> list[str]:
+    async def _write(self, settled: Mapping[str, Settled], results: Mapping[str, SearchResult]) -> list[str]:
         """Write the instances' documents. Returns those that were unchanged since they were read."""
         index = self._names["instances"]
         operations = [
-            BulkOperation("index", index, id_, one.source, found.get(id_, ABSENT)) for id_, one in settled.items()
+            BulkOperation("index", index, id_, settlement.source, results.get(id_, ABSENT))
+            for id_, settlement in settled.items()
         ]
         done: list[str] = []
         shorten: dict[str, SearchResult] = {}
@@ -176,21 +179,21 @@ class Deciding:
     ) -> list[str]:
         """Drop the headers of collected receipts, once nothing uses them any more, and remove documents beside those of
         the instances. Returns the instances for which that succeeded."""
-        for id_, one in settled.items():
-            await self._receipts.remove(id_, one.remove)
+        for id_, settlement in settled.items():
+            await self._receipts.remove(id_, settlement.remove)
         operations = {
             id_: [
                 self._fates.forgetting(fate_id(left[id_].partition, receipt), graves[id_][receipt])
-                for receipt in one.forget
+                for receipt in settlement.forget
             ]
-            for id_, one in settled.items()
+            for id_, settlement in settled.items()
         }
         return await self._all_written(operations)
 
     async def _all_written(self, operations: Mapping[str, Sequence[BulkOperation]]) -> list[str]:
         """The keys for which every operation succeeded."""
-        overtaken = await self._written([operation for some in operations.values() for operation in some])
-        return [key for key, some in operations.items() if not any(o.id in overtaken for o in some)]
+        overtaken = await self._written([operation for batch in operations.values() for operation in batch])
+        return [key for key, batch in operations.items() if not any(o.id in overtaken for o in batch)]
 
     async def _written(self, operations: Sequence[BulkOperation]) -> set[str]:
         """Write. Returns the ids that another process wrote meanwhile."""
@@ -205,8 +208,8 @@ class Deciding:
 
 def _by_instance(decisions: Iterable[Decision]) -> dict[str, _Work]:
     every: dict[str, _Work] = {}
-    for one in decisions:
-        id_ = instance_id(one.partition, one.instance)
-        work = every.setdefault(id_, _Work(one.partition, one.instance))
-        work.fates[one.receipt] = work.fates.get(one.receipt, ALIVE) | one.fate
+    for decision in decisions:
+        id_ = instance_id(decision.partition, decision.instance)
+        work = every.setdefault(id_, _Work(decision.partition, decision.instance))
+        work.fates[decision.receipt] = work.fates.get(decision.receipt, ALIVE) | decision.fate
     return every

@@ -109,9 +109,9 @@ def moved_receipts(source: Source | None) -> int:
 
 def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
     """The part of an instance's document about its current object."""
-    given = entry.attributes
-    image = of_level(given, Level.IMAGE, table)
-    above = {tag: value for tag, value in given.items() if tag in table.stored and tag not in image}
+    attributes = entry.attributes
+    image = of_level(attributes, Level.IMAGE, table)
+    above = {tag: value for tag, value in attributes.items() if tag in table.stored and tag not in image}
     image[SOP_CLASS_UID] = [entry.sop_class_uid]
     image[SOP_INSTANCE_UID] = [entry.sop_instance_uid]
     above[STUDY_INSTANCE_UID] = [entry.study_instance_uid]
@@ -160,15 +160,15 @@ def is_lost(receipts: Source) -> bool:
     return bool(receipts["near"]) and bool(min(receipts["near"])[_LOST])
 
 
-def readable_place(rows: Iterable[Hit], of: Source) -> Source:
+def readable_place(rows: Iterable[Hit], receipts: Source) -> Source:
     """Where the current bytes of an instance are to be read: from their earliest receipt that is not lost; from the
-    earliest of all if all are; nowhere if none is left. `rows` are the receipts to choose from, `of` is the instance's
-    `receipts`."""
-    if not of["near"]:
+    earliest of all if all are; nowhere if none is left. `rows` are the receipts to choose from, `receipts` the
+    instance's."""
+    if not receipts["near"]:
         return {}
-    kept = min(of["near"])
-    same = [row for row in rows if row[1:3] == kept[1:3]]
-    best = min(same, key=lambda row: (row[_LOST], row[0]), default=kept)
+    current = min(receipts["near"])
+    same = [row for row in rows if row[1:3] == current[1:3]]
+    best = min(same, key=lambda row: (row[_LOST], row[0]), default=current)
     return {"object_key": best[3], "offset": best[4]}
 
 
@@ -198,17 +198,17 @@ def shortened(source: Source | None) -> Shortened | None:
     near: list[Hit] = sorted(receipts["near"])
     if len(near) <= MOST_NEAR:
         return None
-    kept = near[0]
-    rival = next((row for row in near if row[1:3] != kept[1:3]), None)
-    stays = [kept] if rival is None else [kept, rival]
+    current = near[0]
+    rival = next((row for row in near if row[1:3] != current[1:3]), None)
+    stays = [current] if rival is None else [current, rival]
     moved = [row for row in near if row not in stays]
-    aside = sum(row[1:3] != kept[1:3] for row in moved)
-    told = {
+    aside = sum(row[1:3] != current[1:3] for row in moved)
+    fields = {
         "near": stays,
         "moved": receipts["moved"] + len(moved),
         "moved_aside": receipts["moved_aside"] + aside,
     }
-    return Shortened(told, moved)
+    return Shortened(fields, moved)
 
 
 def receipt_source(instance: str, row: Hit) -> Source:
@@ -342,7 +342,7 @@ def patient_source(
 ) -> Source:
     """A patient. `variants` are the values in its studies, each with the receipt of the first one that has them, the
     earliest first; `counts` are studies, series and instances."""
-    said = [attributes | patient_counts(counts) for _, attributes in variants]
+    statements = [attributes | patient_counts(counts) for _, attributes in variants]
     return {
         "partition": partition,
         "uid": key,
@@ -351,9 +351,9 @@ def patient_source(
         "studies": counts[0],
         "series": counts[1],
         "instances": counts[2],
-        "attributes": pack(said[0]),
-        "variants": [pack(attributes) for attributes in said[1:]],
-        "t": _united([terms_of(attributes, Level.PATIENT, table) for attributes in said]),
+        "attributes": pack(statements[0]),
+        "variants": [pack(attributes) for attributes in statements[1:]],
+        "t": _united([terms_of(attributes, Level.PATIENT, table) for attributes in statements]),
     }
 
 
@@ -368,5 +368,5 @@ def patient_counts(counts: tuple[int, int, int]) -> Attributes:
 
 def _united(terms: Sequence[dict[str, list[str]]]) -> dict[str, list[str]]:
     """The terms of all of them: a patient is found by the values in any of its studies."""
-    names = {name for one in terms for name in one}
-    return {name: sorted({term for one in terms for term in one.get(name, ())}) for name in sorted(names)}
+    names = {name for fields in terms for name in fields}
+    return {name: sorted({term for fields in terms for term in fields.get(name, ())}) for name in sorted(names)}

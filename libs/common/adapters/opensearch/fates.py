@@ -56,8 +56,8 @@ class Fates:
     async def get(self, ids: Iterable[str], *, entries: bool = False) -> dict[str, Grave]:
         """Documents by id, in real time, with their `entries` if requested."""
         wanted = list(dict.fromkeys(ids))
-        found = await self._client.get(self._index, wanted, _WHOLE if entries else _HEAD) if wanted else {}
-        return {id_: _grave(one) for id_, one in found.items()}
+        results = await self._client.get(self._index, wanted, _WHOLE if entries else _HEAD) if wanted else {}
+        return {id_: _grave(result) for id_, result in results.items()}
 
     async def hidden(self, partition: str, receipts: Collection[str]) -> set[str]:
         """The hidden ones of the receipts."""
@@ -67,20 +67,22 @@ class Fates:
     async def fated_receipts(self, partition: str, receipts: Collection[str]) -> dict[str, FatedReceipt]:
         """The decisions about receipts, and their instances, in real time."""
         ids = [fate_id(partition, receipt) for receipt in receipts]
-        found = await self._client.get(self._index, ids, (*_FATED, "decided")) if ids else {}
-        sources = [one.source for one in found.values() if one.source is not None and one.source["decided"]]
+        results = await self._client.get(self._index, ids, (*_FATED, "decided")) if ids else {}
+        sources = [
+            result.source for result in results.values() if result.source is not None and result.source["decided"]
+        ]
         return {source["receipt"]: _fated(source) for source in sources}
 
     async def fated(
         self, partition: str, study: str, instances: Collection[str] = ()
     ) -> AsyncIterator[list[FatedReceipt]]:
         """Receipts with decisions, in pages; of one study if it is named, and within it of some SOP Instance UIDs."""
-        which: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
+        filters: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
         if study:
-            which.append({"term": {"study": study}})
+            filters.append({"term": {"study": study}})
         if instances:
-            which.append({"terms": {"uid": sorted(instances)}})
-        body = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
+            filters.append({"terms": {"uid": sorted(instances)}})
+        body = {"size": _PAGE, "query": {"bool": {"filter": filters}}, "sort": ["study", "receipt"]}
         body |= {"_source": list(_FATED), "track_total_hits": False}
         while hits := (await self._client.search(self._index, body))["hits"]["hits"]:
             yield [_fated(hit["_source"]) for hit in hits]
@@ -88,16 +90,20 @@ class Fates:
 
     async def rejected(self, partition: str, studies: Collection[str]) -> frozenset[str]:
         """The studies, of those given, with rejected instances."""
-        which = [{"term": {"partition": partition}}, {"term": {"decided": True}}, {"terms": {"study": sorted(studies)}}]
-        body: dict[str, Any] = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
+        filters = [
+            {"term": {"partition": partition}},
+            {"term": {"decided": True}},
+            {"terms": {"study": sorted(studies)}},
+        ]
+        body: dict[str, Any] = {"size": _PAGE, "query": {"bool": {"filter": filters}}, "sort": ["study", "receipt"]}
         body |= {"_source": ["study", "fate"], "track_total_hits": False}
-        found: set[str] = set()
+        matches: set[str] = set()
         while studies and (hits := (await self._client.search(self._index, body))["hits"]["hits"]):
             for source in (hit["_source"] for hit in hits):
-                if any(one.rejects for one in unpack_fate(b64decode(source["fate"])).standing):
-                    found.add(source["study"])
+                if any(decision.rejects for decision in unpack_fate(b64decode(source["fate"])).standing):
+                    matches.add(source["study"])
             body["search_after"] = hits[-1]["sort"]
-        return frozenset(found)
+        return frozenset(matches)
 
     def joined(self, partition: str, instance: InstanceKey, receipt: str, fate: Fate, grave: Grave) -> BulkOperation:
         """Add to the fate of a receipt whose document is `grave`."""
@@ -107,7 +113,7 @@ class Fates:
     def keeping(self, known: Known, grave: Grave) -> BulkOperation:
         """Store the entry of a receipt, which must not be collected, in its document."""
         entry = known.entry
-        kept = {
+        fields = {
             "kept": True,
             "entry": b64encode(pack_entry(entry)).decode("ascii"),
             "object_key": entry.object_key,
@@ -115,7 +121,7 @@ class Fates:
             "lost": known.lost or grave.lost,
         }
         key = InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
-        return self._changed(entry.partition, key, entry.receipt, kept, grave)
+        return self._changed(entry.partition, key, entry.receipt, fields, grave)
 
     def losing(self, id_: str, grave: Grave) -> BulkOperation:
         """Mark the object of a receipt as lost, in its existing document."""
@@ -149,11 +155,11 @@ class Fates:
         return BulkOperation("index", self._index, id_, new | change, grave.found)
 
 
-def _grave(found: SearchResult) -> Grave:
-    source = found.source or {}
+def _grave(result: SearchResult) -> Grave:
+    source = result.source or {}
     entry = source.get("entry", "")
     return Grave(
-        found,
+        result,
         unpack_fate(b64decode(source["fate"])),
         source["decided"],
         source["kept"],

@@ -31,7 +31,7 @@ class ForsakenCorrections:
         await self._client.refresh(self._names["studies"], self._names["fates"])
         other: set[str] | None = None
         async for page in self._documents.pages(partition):
-            found = []
+            forsaken = []
             for study, patient, corrections in page:
                 if not corrections.erasable:
                     continue
@@ -44,21 +44,21 @@ class ForsakenCorrections:
                         other = await self._other_walks(partition) if other is None else other
                         gone = not other & keys
                 if gone:
-                    found.append(Forsaken(study, patient, tuple(corrections.erasable)))
-            if found:
-                yield found
+                    forsaken.append(Forsaken(study, patient, tuple(corrections.erasable)))
+            if forsaken:
+                yield forsaken
 
     async def _is_collected(self, partition: str, study: str) -> bool:
         """Whether there were receipts of a study, and all of them are collected."""
         if await self._any("studies", partition, {"term": {"uid": study}}, {"term": {"live": True}}):
             return False
-        of = {"term": {"study": study}}
-        decided = await self._any("fates", partition, of, {"term": {"decided": True}})
-        return decided and not await self._any("fates", partition, of, {"term": {"kept": True}})
+        clause = {"term": {"study": study}}
+        decided = await self._any("fates", partition, clause, {"term": {"decided": True}})
+        return decided and not await self._any("fates", partition, clause, {"term": {"kept": True}})
 
     async def _any(self, kind: str, partition: str, *clauses: dict[str, Any]) -> bool:
-        which = [{"term": {"partition": partition}}, *clauses]
-        body = {"size": 0, "terminate_after": 1, "query": {"bool": {"filter": which}}}
+        filters = [{"term": {"partition": partition}}, *clauses]
+        body = {"size": 0, "terminate_after": 1, "query": {"bool": {"filter": filters}}}
         answer = await self._client.search(self._names[kind], body)
         return bool(answer["hits"]["total"]["value"])
 
@@ -90,11 +90,11 @@ class ForsakenCorrections:
         """The patients on the walk of a study with the own values `own`, with its corrections and without them."""
         used = Known()
         walk = (await self._documents.effects(partition, {study: own}, used))[study].walk
-        while not isinstance(found := effect_of(own, study, NOTHING, used.patients), Effect):
-            used.patients |= await self._documents.of_patients(partition, [found.patient])
-        return {*walk, *found.walk}
+        while not isinstance(effect := effect_of(own, study, NOTHING, used.patients), Effect):
+            used.patients |= await self._documents.of_patients(partition, [effect.patient])
+        return {*walk, *effect.walk}
 
 
 def _keys(patient: str, corrections: Corrections) -> set[str]:
     """The patient, and those that its merges lead to."""
-    return {patient, *(one.into for one in corrections.made.values() if one.into)}
+    return {patient, *(correction.into for correction in corrections.made.values() if correction.into)}

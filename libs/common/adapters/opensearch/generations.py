@@ -41,13 +41,13 @@ class Generations:
         processes start often."""
         path = f"/_index_template/{self._cluster.alias('*')}-v{VERSION}"
         answer = await self._client.request("GET", path, absent=(404,)) or {}
-        there = {one["name"]: one["index_template"].get("_meta") for one in answer.get("index_templates", ())}
+        digests = {entry["name"]: entry["index_template"].get("_meta") for entry in answer.get("index_templates", ())}
         templates = {f"{self._cluster.alias(kind)}-v{VERSION}": template_of(kind, self._cluster) for kind in KINDS}
         await asyncio.gather(
             *(
                 self._client.request("PUT", f"/_index_template/{name}", template)
                 for name, template in templates.items()
-                if there.get(name) != template["_meta"]
+                if digests.get(name) != template["_meta"]
             )
         )
 
@@ -106,9 +106,9 @@ class Generations:
         answer = await self._client.request("GET", f"/_alias/{self._cluster.alias('*')}", absent=(404,)) or {}
         return {
             aliases[alias]: index
-            for index, found in answer.items()
-            if isinstance(found, dict)
-            for alias in found.get("aliases", ())
+            for index, description in answer.items()
+            if isinstance(description, dict)
+            for alias in description.get("aliases", ())
             if alias in aliases
         }
 

@@ -32,16 +32,16 @@ class Holds:
     async def standing(self, partition: str, study: str) -> list[str]:
         """The holds in force on a study, in order."""
         id_ = study_id(partition, study)
-        found = await self._client.get(self._index, [id_], _NAMES)
-        source = found.get(id_, ABSENT).source
+        results = await self._client.get(self._index, [id_], _NAMES)
+        source = results.get(id_, ABSENT).source
         return [] if source is None else sorted(set(source["placed"]) - set(source["released"]))
 
     async def among(self, partition: str, holders: Collection[str]) -> frozenset[str]:
         """The held ones of some studies and patients."""
         ids = {study_id(partition, holder): holder for holder in holders}
-        found = await self._client.get(self._index, list(ids), _NAMES) if ids else {}
-        sources = {id_: one.source for id_, one in found.items() if one.source is not None}
-        return frozenset(ids[id_] for id_, one in sources.items() if set(one["placed"]) - set(one["released"]))
+        results = await self._client.get(self._index, list(ids), _NAMES) if ids else {}
+        sources = {id_: result.source for id_, result in results.items() if result.source is not None}
+        return frozenset(ids[id_] for id_, source in sources.items() if set(source["placed"]) - set(source["released"]))
 
     async def held(self, partition: str, after: str) -> AsyncIterator[list[StandingHolds]]:
         """Studies and patients under holds, after a given one, in pages."""
@@ -56,8 +56,10 @@ class Holds:
         }
         while hits := (await self._client.search(self._index, body))["hits"]["hits"]:
             sources = [hit["_source"] for hit in hits]
-            found = [(one["study"], tuple(sorted(set(one["placed"]) - set(one["released"])))) for one in sources]
-            if page := [StandingHolds(holder, holds) for holder, holds in found if holds]:
+            rows = [
+                (source["study"], tuple(sorted(set(source["placed"]) - set(source["released"])))) for source in sources
+            ]
+            if page := [StandingHolds(holder, holds) for holder, holds in rows if holds]:
                 yield page
             body["search_after"] = hits[-1]["sort"]
 
@@ -73,9 +75,11 @@ class Holds:
 
     async def _round(self, left: dict[str, list[HoldChange]]) -> dict[str, list[HoldChange]]:
         """Write what is left; writes that lose a race are left again."""
-        found = await self._client.get(self._index, list(left), _NAMES)
+        documents = await self._client.get(self._index, list(left), _NAMES)
         operations = [
-            BulkOperation("index", self._index, id_, _with(found.get(id_, ABSENT), changes), found.get(id_, ABSENT))
+            BulkOperation(
+                "index", self._index, id_, _with(documents.get(id_, ABSENT), changes), documents.get(id_, ABSENT)
+            )
             for id_, changes in left.items()
         ]
         results = await self._client.bulk(operations)
@@ -85,8 +89,8 @@ class Holds:
         return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}
 
 
-def _with(found: SearchResult, changes: Sequence[HoldChange]) -> dict[str, object]:
-    before = found.source or {"placed": [], "released": []}
+def _with(result: SearchResult, changes: Sequence[HoldChange]) -> dict[str, object]:
+    before = result.source or {"placed": [], "released": []}
     placed = {change.hold for change in changes if change.placed} | set(before["placed"])
     released = {change.hold for change in changes if not change.placed} | set(before["released"])
     return {

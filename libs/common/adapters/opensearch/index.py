@@ -146,10 +146,14 @@ class OpenSearchIndex:
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
         ids = {instance_id(partition, instance): instance for instance in instances}
-        found = await self._client.get(self._searched["instances"], list(ids), ("live", *LOCATION_FIELDS))
-        there = {ids[id_]: one.source for id_, one in found.items() if one.source is not None and one.source["live"]}
-        located = await Searcher(self._client, self._searched).located(list(there.values()))
-        return dict(zip(there, located, strict=True))
+        results = await self._client.get(self._searched["instances"], list(ids), ("live", *LOCATION_FIELDS))
+        sources = {
+            ids[id_]: result.source
+            for id_, result in results.items()
+            if result.source is not None and result.source["live"]
+        }
+        located = await Searcher(self._client, self._searched).located(list(sources.values()))
+        return dict(zip(sources, located, strict=True))
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         return (await self.receipts_of(partition, [instance])).get(instance, [])
@@ -160,9 +164,9 @@ class OpenSearchIndex:
         ids = {instance_id(partition, instance): instance for instance in instances}
         beside = Receipts(self._client, self._searched)
         known: dict[InstanceKey, list[KnownReceipt]] = {}
-        for id_, found in (await self._client.get(self._searched["instances"], list(ids), ("receipts",))).items():
-            rows = {row[0]: row for row in found.source["receipts"]["near"]} if found.source is not None else {}
-            if moved_receipts(found.source):
+        for id_, result in (await self._client.get(self._searched["instances"], list(ids), ("receipts",))).items():
+            rows = {row[0]: row for row in result.source["receipts"]["near"]} if result.source is not None else {}
+            if moved_receipts(result.source):
                 rows |= {row[0]: row for row in await beside.moved(id_)}
             if rows:
                 known[ids[id_]] = [known_receipt(rows[receipt]) for receipt in sorted(rows)]
@@ -318,10 +322,10 @@ class OpenSearchIndex:
         return self._successor or await self._generations.live()
 
     async def _sums(self, partition: str, kind: str, sums: Mapping[str, object]) -> tuple[int, dict[str, int]]:
-        which = [{"term": {"partition": partition}}, {"term": {"live": True}}]
-        body = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": which}}, "aggs": sums}
+        filters = [{"term": {"partition": partition}}, {"term": {"live": True}}]
+        body = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}, "aggs": sums}
         answer = await self._client.search(self._searched[kind], body)
-        values = {name: int(found["value"]) for name, found in answer.get("aggregations", {}).items()}
+        values = {name: int(aggregation["value"]) for name, aggregation in answer.get("aggregations", {}).items()}
         return answer["hits"]["total"]["value"], values
 
 

@@ -40,12 +40,12 @@ class Patients:
         """Write the patients. Returns those that another process wrote meanwhile."""
         index = self._names["patients"]
         ids = {patient_id(partition, key): key for key in keys}
-        found = await self._client.get(index, list(ids), ("uid",))
+        results = await self._client.get(index, list(ids), ("uid",))
         sources = {key: source async for key, source in self._computed(partition, keys)}
         operations = []
         for id_, key in ids.items():
             source = sources.get(key, {"partition": partition, "uid": key, "live": False})
-            operations.append(BulkOperation("index", index, id_, source, found.get(id_, ABSENT)))
+            operations.append(BulkOperation("index", index, id_, source, results.get(id_, ABSENT)))
         overtaken = []
         for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
             if result.refusal:
@@ -59,10 +59,10 @@ class Patients:
         variants = {"terms": {"field": "variant", "size": _VARIANTS}, "aggs": {"first": first}}
         for bucket in await _grouped(self._client, self._names["studies"], partition, keys, variants=variants):
             hits = [variant["first"]["hits"]["hits"][0] for variant in bucket["variants"]["buckets"]]
-            said = [
+            statements = [
                 (hit["_source"]["first"], unpack(hit["_source"]["demographics"])) for hit in sorted(hits, key=_when)
             ]
-            yield bucket["key"], patient_source(partition, bucket["key"], said, _counts(bucket), self._table)
+            yield bucket["key"], patient_source(partition, bucket["key"], statements, _counts(bucket), self._table)
 
 
 async def counts_of_patients(

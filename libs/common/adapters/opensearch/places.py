@@ -37,14 +37,14 @@ class Places:
     async def of(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
         """The places of relocated receipts, in real time."""
         ids = {fate_id(partition, receipt): receipt for receipt in receipts}
-        found = await self._client.get(self._index, list(ids), ("at", "store")) if ids else {}
-        return {ids[id_]: place for id_, one in found.items() if (place := _place(one.source)) is not None}
+        results = await self._client.get(self._index, list(ids), ("at", "store")) if ids else {}
+        return {ids[id_]: place for id_, result in results.items() if (place := _place(result.source)) is not None}
 
     async def note(self, relocations: Sequence[Relocation], clock: Clock) -> None:
         """Note places; an earlier one changes nothing."""
         latest: dict[str, Relocation] = {}
-        for one in sorted(relocations, key=lambda relocation: relocation.place):
-            latest[fate_id(one.partition, one.receipt)] = one
+        for relocation in sorted(relocations, key=lambda relocation: relocation.place):
+            latest[fate_id(relocation.partition, relocation.receipt)] = relocation
         ids = list(latest)
         for start in range(0, len(ids), _AT_ONCE):
             left = {id_: latest[id_] for id_ in ids[start : start + _AT_ONCE]}
@@ -57,28 +57,30 @@ class Places:
 
     async def _round(self, left: dict[str, Relocation]) -> dict[str, Relocation]:
         """Write what is left and later than the stored values; writes that lose a race are left again."""
-        found = await self._client.get(self._index, list(left), ("at", "store", "hidden"))
+        results = await self._client.get(self._index, list(left), ("at", "store", "hidden"))
         operations = []
-        for id_, one in left.items():
-            before = found.get(id_, ABSENT)
+        for id_, relocation in left.items():
+            before = results.get(id_, ABSENT)
             known = _place(before.source)
-            if known is None or known < one.place:
+            if known is None or known < relocation.place:
                 hidden = before.source is not None and before.source["hidden"]
-                operations.append(BulkOperation("index", self._index, id_, _document(one, hidden=hidden), before))
+                operations.append(
+                    BulkOperation("index", self._index, id_, _document(relocation, hidden=hidden), before)
+                )
         return {id_: left[id_] for id_ in await self._written(operations)}
 
     async def hide(self, ids: Iterable[str], clock: Clock) -> None:
         """Record for receipts, by the ids of their documents, whether they are hidden now."""
         left = list(dict.fromkeys(ids))
         async for _ in rounds(clock):
-            found = await self._client.get(self._index, left, ("hidden",)) if left else {}
-            there = {id_: one for id_, one in found.items() if one.source is not None}
-            graves = await self._fates.get(there)
+            results = await self._client.get(self._index, left, ("hidden",)) if left else {}
+            documents = {id_: result for id_, result in results.items() if result.source is not None}
+            graves = await self._fates.get(documents)
             operations = []
-            for id_, one in there.items():
+            for id_, document in documents.items():
                 hidden = graves.get(id_, NOTHING).fate.hidden
-                if one.source is not None and one.source["hidden"] != hidden:
-                    operations.append(BulkOperation("update", self._index, id_, {"doc": {"hidden": hidden}}, one))
+                if document.source is not None and document.source["hidden"] != hidden:
+                    operations.append(BulkOperation("update", self._index, id_, {"doc": {"hidden": hidden}}, document))
             left = await self._written(operations)
             if operations:
                 await self._client.refresh(self._index)
@@ -89,27 +91,27 @@ class Places:
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
         """The stores that hold any of the requested objects, as searches see it."""
-        found: dict[tuple[str, ...], frozenset[str]] = {}
-        fields, asked = _FIELDS[level], set(uids)
-        if not asked or not stores:
-            return found
+        places: dict[tuple[str, ...], frozenset[str]] = {}
+        fields, keys = _FIELDS[level], set(uids)
+        if not keys or not stores:
+            return places
         sources = [{name: {"terms": {"field": name}}} for name in (*fields, "store")]
         composite: dict[str, Any] = {"size": _PAGE, "sources": sources}
-        which = [
+        filters = [
             {"term": {"partition": partition}},
             {"term": {"hidden": False}},
             {"terms": {"store": sorted(stores)}},
-            *({"terms": {name: sorted({key[at] for key in asked})}} for at, name in enumerate(fields)),
+            *({"terms": {name: sorted({key[at] for key in keys})}} for at, name in enumerate(fields)),
         ]
-        body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": {"places": {"composite": composite}}}
+        body = {"size": 0, "query": {"bool": {"filter": filters}}, "aggs": {"places": {"composite": composite}}}
         while True:
             answer = (await self._client.search(self._index, body))["aggregations"]["places"]
             for bucket in answer["buckets"]:
                 key = tuple(bucket["key"][name] for name in fields)
-                if key in asked:
-                    found[key] = found.get(key, frozenset()) | {bucket["key"]["store"]}
+                if key in keys:
+                    places[key] = places.get(key, frozenset()) | {bucket["key"]["store"]}
             if "after_key" not in answer or len(answer["buckets"]) < _PAGE:
-                return found
+                return places
             composite["after"] = answer["after_key"]
 
     async def _written(self, operations: Sequence[BulkOperation]) -> list[str]:
@@ -118,21 +120,21 @@ class Places:
         for result in results:
             if result.refusal:
                 raise DependencyUnavailable(DEPENDENCY, f"it refuses where an object is: {result.refusal}")
-        return [one.id for one, result in zip(operations, results, strict=True) if result.conflict]
+        return [operation.id for operation, result in zip(operations, results, strict=True) if result.conflict]
 
 
 def _place(source: Mapping[str, Any] | None) -> Place | None:
     return None if source is None else Place(int(source["at"]), source["store"])
 
 
-def _document(one: Relocation, *, hidden: bool) -> dict[str, Any]:
+def _document(relocation: Relocation, *, hidden: bool) -> dict[str, Any]:
     return {
-        "partition": one.partition,
-        "study": one.instance.study_instance_uid,
-        "series": one.instance.series_instance_uid,
-        "uid": one.instance.sop_instance_uid,
-        "receipt": one.receipt,
-        "store": one.place.store,
-        "at": one.place.at,
+        "partition": relocation.partition,
+        "study": relocation.instance.study_instance_uid,
+        "series": relocation.instance.series_instance_uid,
+        "uid": relocation.instance.sop_instance_uid,
+        "receipt": relocation.receipt,
+        "store": relocation.place.store,
+        "at": relocation.place.at,
         "hidden": hidden,
     }

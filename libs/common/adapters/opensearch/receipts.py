@@ -42,17 +42,21 @@ class Receipts:
         self._fates = Fates(client, names)
         self._instances, self._receipts = names["instances"], names["receipts"]
 
-    async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, SearchResult]) -> dict[str, list[Side]]:
-        """The receipts of `entries`, by instance (id), that are known but not in the documents `found`."""
-        asked: dict[str, str] = {}
+    async def known(
+        self, entries: Iterable[InstanceEntry], results: Mapping[str, SearchResult]
+    ) -> dict[str, list[Side]]:
+        """The receipts of `entries`, by instance (id), that are known but not in the documents `results`."""
+        instances: dict[str, str] = {}
         for entry in entries:
             instance = instance_id(entry.partition, key_of(entry))
-            if instance in found and moved_receipts(found[instance].source):
-                asked[receipt_id(instance, entry.receipt)] = instance
+            if instance in results and moved_receipts(results[instance].source):
+                instances[receipt_id(instance, entry.receipt)] = instance
         sides: dict[str, list[Side]] = {}
-        for key, one in (await self._client.get(self._receipts, list(asked), _SIDE) if asked else {}).items():
-            if one.source is not None:
-                sides.setdefault(asked[key], []).append(Side(*(one.source[field] for field in _SIDE)))
+        for key, result in (
+            await self._client.get(self._receipts, list(instances), _SIDE) if instances else {}
+        ).items():
+            if result.source is not None:
+                sides.setdefault(instances[key], []).append(Side(*(result.source[field] for field in _SIDE)))
         return sides
 
     async def aside(self, entry: InstanceEntry, election: Election, before: Source | None) -> int:
@@ -64,11 +68,11 @@ class Receipts:
         if not election.displaced:
             aside: int = before["receipts"]["moved_aside"]
             return aside
-        kept = election.kept
+        current = election.kept
         # Another process may be moving some that are still counted in the instance's document.
         near = {row[0] for row in before["receipts"]["near"]}
         rows = await self.moved(instance_id(entry.partition, key_of(entry)))
-        return sum(row[0] not in near and not Side(*row[:3]).same_bytes(kept) for row in rows)
+        return sum(row[0] not in near and not Side(*row[:3]).same_bytes(current) for row in rows)
 
     async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""
@@ -106,7 +110,9 @@ class Receipts:
     async def shorten(self, instances: Mapping[str, SearchResult]) -> None:
         """Move receipts that do not decide out of documents of instances that are too long, as they were read or
         written. If another process has written one since, that process does it."""
-        moving = {key: (one, move) for key, one in instances.items() if (move := shortened(one.source)) is not None}
+        moving = {
+            key: (result, move) for key, result in instances.items() if (move := shortened(result.source)) is not None
+        }
         if not moving:
             return
         await self._write(
@@ -115,8 +121,8 @@ class Receipts:
             for row in move.moved
         )
         await self._write(
-            BulkOperation("update", self._instances, key, {"doc": {"receipts": move.receipts}}, one)
-            for key, (one, move) in moving.items()
+            BulkOperation("update", self._instances, key, {"doc": {"receipts": move.receipts}}, result)
+            for key, (result, move) in moving.items()
         )
 
     async def _write(self, operations: Iterable[BulkOperation]) -> None:

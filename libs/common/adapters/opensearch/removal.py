@@ -12,8 +12,8 @@ async def remove_indices(cluster: OpenSearchCluster) -> int:
     client = OpenSearchClient(cluster)
     try:
         patterns = [f"{cluster.alias(kind)}-v*" for kind in KINDS]
-        found = await client.request("GET", f"/_cat/indices/{','.join(patterns)}", format="json", h="index")
-        names = sorted(row["index"] for row in found)
+        rows = await client.request("GET", f"/_cat/indices/{','.join(patterns)}", format="json", h="index")
+        names = sorted(row["index"] for row in rows)
         for name in names:
             await client.request("DELETE", f"/{name}", ignore_unavailable="true")
         for pattern in patterns:

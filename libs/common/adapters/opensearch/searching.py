@@ -91,21 +91,21 @@ class Searcher:
 
     async def resolved(self, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
         """The current objects of all instances of these SOP Instance UIDs, the earliest receipt first."""
-        found: dict[str, list[Source]] = {}
+        by_uid: dict[str, list[Source]] = {}
         filters = [*_of(partition), {"terms": {"uid": list(uids)}}]
         async for sources in self._pages("instances", filters, list(LOCATION_FIELDS), size=2 * len(uids)):
             for source in sources:
-                found.setdefault(source["uid"], []).append(source)
+                by_uid.setdefault(source["uid"], []).append(source)
         return {
             uid: await self.located(sorted(sources, key=lambda s: (s["first"], s["series"])))
-            for uid, sources in found.items()
+            for uid, sources in by_uid.items()
         }
 
     async def located(self, sources: Sequence[Source]) -> list[Location]:
         """The locations of instances, with their corrections, from the documents of their studies."""
         ids = {study_id(source["partition"], source["study"]) for source in sources}
-        found = await self._client.get(self._names["studies"], list(ids), ("applied",)) if ids else {}
-        studies = {id_: one.source for id_, one in found.items()}
+        results = await self._client.get(self._names["studies"], list(ids), ("applied",)) if ids else {}
+        studies = {id_: result.source for id_, result in results.items()}
         return [
             corrected_location(location_of(source), studies.get(study_id(source["partition"], source["study"])))
             for source in sources
@@ -131,8 +131,8 @@ class Searcher:
                 KIND[level], walk.filters(level), walk.fields(level), walk.query.limit, listed=walk.listed
             ):
                 if level is Level.PATIENT:
-                    asked = [_as_asked(source, test) for source in sources]
-                    yield [row for row in asked if row is not None]
+                    candidates = [_as_asked(source, test) for source in sources]
+                    yield [row for row in candidates if row is not None]
                     continue
                 rows = await self._with_above(level, walk.query.partition, sources)
                 yield [row for row in rows if test(row.attributes)]
@@ -142,12 +142,12 @@ class Searcher:
                 continue
             if level is Level.SERIES:
                 same = _same(parents, ("uid", "study"))
-                of: dict[tuple[str, ...], Attributes] = {(row.source["uid"],): row.attributes for row in parents}
+                ancestors: dict[tuple[str, ...], Attributes] = {(row.source["uid"],): row.attributes for row in parents}
             else:
                 same = _same(parents, ("study", "study"), ("uid", "series"))
-                of = {(row.source["study"], row.source["uid"]): row.attributes for row in parents}
+                ancestors = {(row.source["study"], row.source["uid"]): row.attributes for row in parents}
             async for sources in self._pages(KIND[level], [*walk.filters(level), *same], FIELDS[level]):
-                yield [row for row in _joined(sources, of, level) if test(row.attributes)]
+                yield [row for row in _joined(sources, ancestors, level) if test(row.attributes)]
 
     async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Hit]:
         """Rows whose attributes begin with those of the levels above. A document is found only after everything above
@@ -171,22 +171,26 @@ class Searcher:
     async def _patients(self, partition: str, keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:
         """How many visible studies, series and instances these patients have."""
         ids = {patient_id(partition, key): key for key in keys}
-        found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
-        sources = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
+        results = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
+        sources = {key: results[id_].source or {} for id_, key in ids.items() if id_ in results}
         return {key: (p["studies"], p["series"], p["instances"]) for key, p in sources.items() if "studies" in p}
 
     async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Hit]:
         ids = [study_id(partition, uid) for uid in uids]
-        found = await self._client.get(self._names["studies"], ids, FIELDS[Level.STUDY], as_searched=True)
-        sources = [one.source for one in found.values() if one.source is not None and "patient" in one.source]
+        results = await self._client.get(self._names["studies"], ids, FIELDS[Level.STUDY], as_searched=True)
+        sources = [
+            result.source for result in results.values() if result.source is not None and "patient" in result.source
+        ]
         return {row.source["uid"]: row for row in await self._with_above(Level.STUDY, partition, sources)}
 
     async def _series(
         self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Hit]
     ) -> dict[tuple[str, ...], Attributes]:
         ids = [f"{partition}:{study}:{uid}" for study, uid in places]
-        found = await self._client.get(self._names["series"], ids, FIELDS[Level.SERIES], as_searched=True)
-        sources = [one.source for one in found.values() if one.source is not None and "attributes" in one.source]
+        results = await self._client.get(self._names["series"], ids, FIELDS[Level.SERIES], as_searched=True)
+        sources = [
+            result.source for result in results.values() if result.source is not None and "attributes" in result.source
+        ]
         rows = _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, Level.SERIES)
         return {(row.source["study"], row.source["uid"]): row.attributes for row in rows}
 
@@ -243,7 +247,9 @@ class Walk:
             narrowed.add(Level.STUDY)
         self.begin = query.level
         for level in () if _is_named(query) else (Level.SERIES, Level.STUDY):
-            if level.depth < query.level.depth and any(one.depth <= level.depth for one in narrowed):
+            if level.depth < query.level.depth and any(
+                condition_level.depth <= level.depth for condition_level in narrowed
+            ):
                 self.begin = level
         self.tests = {level: _test(query, level) for level in Level}
 
@@ -323,24 +329,24 @@ def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTabl
         field = KEY_FIELDS.get((tag, level))
         uids = uids_of(condition)
         return None if field is None or uids is None else {"terms": {field: list(uids)}}
-    of = table.level_of(tag)
-    if of is level:
+    tag_level = table.level_of(tag)
+    if tag_level is level:
         return clause_of(tag, condition, "t", table)
-    if of is Level.PATIENT and level is Level.STUDY and not table.by_tag[tag].computed:
+    if tag_level is Level.PATIENT and level is Level.STUDY and not table.by_tag[tag].computed:
         return clause_of(tag, condition, "p", table)
     return None
 
 
 def clause_of_one(query: Query) -> Clause | None:
     """The clause of `one_of` that documents of studies must pass; None if one of them narrows nothing."""
-    found: list[Clause] = []
-    for one in query.one_of:
-        clauses = [clause_on(tag, c, Level.STUDY, query.attributes) for tag, c in one.items()]
+    alternatives: list[Clause] = []
+    for alternative in query.one_of:
+        clauses = [clause_on(tag, c, Level.STUDY, query.attributes) for tag, c in alternative.items()]
         narrow = [clause for clause in clauses if clause is not None]
         if not narrow:
             return None
-        found.append({"bool": {"filter": narrow}})
-    return any_of(found) if found else None
+        alternatives.append({"bool": {"filter": narrow}})
+    return any_of(alternatives) if alternatives else None
 
 
 def _is_named(query: Query) -> bool:
@@ -372,16 +378,16 @@ def _of(partition: str) -> list[Clause]:
 
 def _same(rows: Sequence[Hit], *fields: tuple[str, str]) -> list[Clause]:
     """The clauses for documents below rows: `fields` are a field of the rows and the matching one below."""
-    return [{"terms": {below: sorted({row.source[of] for row in rows})}} for of, below in fields]
+    return [{"terms": {below: sorted({row.source[field] for row in rows})}} for field, below in fields]
 
 
-def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes], level: Level) -> list[Hit]:
+def _joined(sources: Sequence[Source], ancestors: Mapping[tuple[str, ...], Attributes], level: Level) -> list[Hit]:
     rows = []
     for source in sources:
         if level is Level.STUDY:
-            above = of.get((source["patient"],))
+            above = ancestors.get((source["patient"],))
         else:
-            above = of.get((source["study"],) if level is Level.SERIES else (source["study"], source["series"]))
+            above = ancestors.get((source["study"],) if level is Level.SERIES else (source["study"], source["series"]))
         if above is not None:
             own = unpack(source["demographics"]) if level is Level.STUDY else {}
             rows.append(Hit(source, own | above | unpack(source["attributes"])))

@@ -87,12 +87,12 @@ def aside_entries(entries: Iterable[InstanceEntry], election: Election, source: 
     and each of which something was coerced, but the current one."""
     near = source["receipts"]["near"] if source is not None else []
     before = tuple(min(near)[1:3]) if near else ()
-    kept = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
+    contents = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
     aside = []
-    for entry in sorted(entries, key=lambda one: one.receipt):
+    for entry in sorted(entries, key=lambda entry: entry.receipt):
         has_own = is_coerced(entry) and entry.receipt != election.kept.receipt
-        if has_own or bytes_of(entry) not in kept:
-            kept.add(bytes_of(entry))
+        if has_own or bytes_of(entry) not in contents:
+            contents.add(bytes_of(entry))
             aside.append(entry)
     return aside
 
@@ -114,8 +114,8 @@ def settle(
         contents.append(current_entry(source))
     receipts = [known_receipt(row, lost=graves.get(row[0], NOTHING).lost) for row in rows.values()]
     known = with_entries(receipts, contents)
-    hidden = [one for one in known if _of(graves, one).fate.hidden]
-    left = [one for one in known if not _of(graves, one).fate.hidden] + _back(graves, rows)
+    hidden = [receipt for receipt in known if _of(graves, receipt).fate.hidden]
+    left = [receipt for receipt in known if not _of(graves, receipt).fate.hidden] + _back(graves, rows)
     beside = {row[0] for row in moved} - {row[0] for row in near}
     return Settled(
         _source(left, beside, table) if left else _nobody(partition, instance),
@@ -125,8 +125,8 @@ def settle(
     )
 
 
-def _of(graves: Mapping[str, Grave], one: Known) -> Grave:
-    return graves.get(one.entry.receipt, NOTHING)
+def _of(graves: Mapping[str, Grave], receipt: Known) -> Grave:
+    return graves.get(receipt.entry.receipt, NOTHING)
 
 
 def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
@@ -141,9 +141,9 @@ def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
 def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]:
     """Hidden receipts whose documents lack something that is needed to restore them."""
     return [
-        one
-        for one in hidden
-        if not (grave := _of(graves, one)).fate.collected and (not grave.kept or one.lost > grave.lost)
+        receipt
+        for receipt in hidden
+        if not (grave := _of(graves, receipt)).fate.collected and (not grave.kept or receipt.lost > grave.lost)
     ]
 
 
@@ -151,21 +151,23 @@ def _other_bytes(left: Sequence[Known], graves: Mapping[str, Grave]) -> list[Kno
     """Of all bytes but the current ones, one receipt that has to keep its entry, where none does; and each of which
     something was coerced, but the current one, where it does not."""
     earliest: dict[tuple[str, str], Known] = {}
-    for one in sorted(left, key=_when):
-        earliest.setdefault(bytes_of(one.entry), one)
-    kept = {bytes_of(one.entry) for one in left if _of(graves, one).kept}
+    for receipt in sorted(left, key=_when):
+        earliest.setdefault(bytes_of(receipt.entry), receipt)
+    contents = {bytes_of(receipt.entry) for receipt in left if _of(graves, receipt).kept}
     if left:
-        kept.add(bytes_of(min(left, key=_when).entry))
+        contents.add(bytes_of(min(left, key=_when).entry))
     first = min(map(_when, left), default="")
     own = {
-        _when(one): one for one in left if is_coerced(one.entry) and _when(one) != first and not _of(graves, one).kept
+        _when(receipt): receipt
+        for receipt in left
+        if is_coerced(receipt.entry) and _when(receipt) != first and not _of(graves, receipt).kept
     }
-    kept |= {bytes_of(one.entry) for one in own.values()}
-    return [*own.values(), *[one for bytes_, one in earliest.items() if bytes_ not in kept]]
+    contents |= {bytes_of(receipt.entry) for receipt in own.values()}
+    return [*own.values(), *[receipt for bytes_, receipt in earliest.items() if bytes_ not in contents]]
 
 
-def _when(one: Known) -> str:
-    return one.entry.receipt
+def _when(receipt: Known) -> str:
+    return receipt.entry.receipt
 
 
 def _nobody(partition: str, instance: InstanceKey) -> Source:
@@ -184,14 +186,16 @@ def _nobody(partition: str, instance: InstanceKey) -> Source:
 def _source(left: Sequence[Known], beside: set[str], table: AttributeTable) -> Source:
     """The document of an instance of which receipts are `left`. Those `beside` it stay there, except the two that
     decide (`gantry.common.adapters.election`)."""
-    kept = min(left, key=_when)
-    aside = [one for one in left if bytes_of(one.entry) != bytes_of(kept.entry)]
-    deciding = {kept.entry.receipt, min((_when(one) for one in aside), default="")}
-    near = [row_of(one.entry, lost=one.lost) for one in left if one.entry.receipt not in beside - deciding]
-    moved_aside = sum(one.entry.receipt in beside - deciding for one in aside)
+    current = min(left, key=_when)
+    aside = [receipt for receipt in left if bytes_of(receipt.entry) != bytes_of(current.entry)]
+    deciding = {current.entry.receipt, min((_when(receipt) for receipt in aside), default="")}
+    near = [
+        row_of(receipt.entry, lost=receipt.lost) for receipt in left if receipt.entry.receipt not in beside - deciding
+    ]
+    moved_aside = sum(receipt.entry.receipt in beside - deciding for receipt in aside)
     receipts = {"near": near, "moved": len(left) - len(near), "moved_aside": moved_aside}
-    source = instance_source(kept.entry, table)
-    readable = readable_place((row_of(one.entry, lost=one.lost) for one in left), receipts)
+    source = instance_source(current.entry, table)
+    readable = readable_place((row_of(receipt.entry, lost=receipt.lost) for receipt in left), receipts)
     return {**source, "place": {**source["place"], **readable}, "aside": len(aside), "receipts": receipts}
 
 

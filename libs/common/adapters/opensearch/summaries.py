@@ -68,8 +68,8 @@ class Summaries:
         patients: set[str] = set()
         studies = sorted(by_study)
         for start in range(0, len(studies), _STUDIES):
-            some = {study: by_study[study] for study in studies[start : start + _STUDIES]}
-            patients |= await self._renew_studies(partition, some)
+            batch = {study: by_study[study] for study in studies[start : start + _STUDIES]}
+            patients |= await self._renew_studies(partition, batch)
         # From below: if a study is found, so are its series, and everything that it says about them.
         await self._client.refresh(self._names["series"])
         await self._client.refresh(self._names["studies"])
@@ -93,7 +93,9 @@ class Summaries:
         async for summary in self._summaries(partition, list(left)):
             below.setdefault(summary.study, []).append(summary)
         used = Known()
-        effects = await self._corrections.effects(partition, {s: own_of(some) for s, some in below.items()}, used)
+        effects = await self._corrections.effects(
+            partition, {s: own_of(summaries) for s, summaries in below.items()}, used
+        )
         # All series of a study that is or was corrected are recomputed: first their documents are read, too.
         more = {
             study: touched | {summary.uid for summary in below.get(study, ())}
@@ -107,17 +109,20 @@ class Summaries:
             if study in again:
                 continue
             effect = effects.get(study, _UNCORRECTED)
-            shown = [replace(one, above=corrected(one.above, effect.applied, one.uid)) for one in below.get(study, ())]
+            shown = [
+                replace(series, above=corrected(series.above, effect.applied, series.uid))
+                for series in below.get(study, ())
+            ]
             key, known = study_id(partition, study), {summary.uid: summary for summary in shown}
-            found = studies.get(key, ABSENT)
-            source = _study(partition, study, shown, effect, found, self._table)
-            patients |= _patients(source) | _patients(found.source)
-            written = [(self._names["studies"], key, source, found)]
+            document = studies.get(key, ABSENT)
+            source = _study(partition, study, shown, effect, document, self._table)
+            patients |= _patients(source) | _patients(document.source)
+            written = [(self._names["studies"], key, source, document)]
             for uid in touched:
                 key = series_id(partition, study, uid)
-                found = series.get(key, ABSENT)
+                document = series.get(key, ABSENT)
                 source = _series(partition, study, uid, known.get(uid), self._table)
-                written.append((self._names["series"], key, source, found))
+                written.append((self._names["series"], key, source, document))
             operations += [(study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
@@ -141,20 +146,20 @@ class Summaries:
             "size": _BUCKETS,
             "sources": [{"study": {"terms": {"field": "study"}}}, {"series": {"terms": {"field": "series"}}}],
         }
-        which = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"study": list(studies)}}]
+        filters = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"study": list(studies)}}]
         while True:
             body = {
                 "size": 0,
-                "query": {"bool": {"filter": which}},
+                "query": {"bool": {"filter": filters}},
                 "aggs": {"series": {"composite": names, "aggs": below}},
             }
             answer = await self._client.search(self._names["instances"], body)
-            found = answer["aggregations"]["series"]
-            for bucket in found["buckets"]:
+            aggregation = answer["aggregations"]["series"]
+            for bucket in aggregation["buckets"]:
                 yield _summary(bucket)
-            if len(found["buckets"]) < _BUCKETS:
+            if len(aggregation["buckets"]) < _BUCKETS:
                 return
-            names["after"] = found["after_key"]
+            names["after"] = aggregation["after_key"]
 
 
 def own_of(below: Sequence[SeriesSummary]) -> Mapping[int, Any]:
@@ -165,9 +170,9 @@ def own_of(below: Sequence[SeriesSummary]) -> Mapping[int, Any]:
 _UNCORRECTED = Effect((), ())
 
 
-def _is_corrected(effect: Effect | None, found: SearchResult) -> bool:
+def _is_corrected(effect: Effect | None, result: SearchResult) -> bool:
     """Whether corrections apply to a study now, or did when it was written."""
-    return bool((effect and effect.applied) or (found.source or {}).get("applied"))
+    return bool((effect and effect.applied) or (result.source or {}).get("applied"))
 
 
 def _study(
@@ -175,12 +180,12 @@ def _study(
     uid: str,
     below: Sequence[SeriesSummary],
     effect: Effect,
-    found: SearchResult,
+    result: SearchResult,
     table: AttributeTable,
 ) -> Source:
     """The document to write. Also for a study that is and was always empty: a process that saw more before it was
     deleted may be about to write it."""
-    patients = _patients(found.source)
+    patients = _patients(result.source)
     if below:
         return study_source(partition, uid, below, effect, table, patients)
     return {"partition": partition, "uid": uid, "live": False, "was": sorted(patients)}
@@ -206,7 +211,7 @@ def _summary(bucket: Mapping[str, Any]) -> SeriesSummary:
         uid=bucket["key"]["series"],
         first=first["_source"]["first"],
         instances=bucket["doc_count"],
-        sop_classes=[found["key"] for found in bucket["classes"]["buckets"]],
+        sop_classes=[sop_class["key"] for sop_class in bucket["classes"]["buckets"]],
         above=unpack(first["_source"]["above"]),
     )
 

@@ -69,11 +69,11 @@ def terms_of(attributes: Mapping[int, Any], level: Level, table: AttributeTable)
         values = attributes.get(attribute.tag)
         if not values:
             continue
-        found = {term for value in values for term in _terms(attribute.vr, value)}
-        usual = sorted(term for term in found if _is_usual(term))[:MOST_TERMS]
+        all_terms = {term for value in values for term in _terms(attribute.vr, value)}
+        usual = sorted(term for term in all_terms if _is_usual(term))[:MOST_TERMS]
         if usual:
             terms[attribute.keyword] = usual
-        if len(usual) < len(found) or _is_strange(attribute.vr, values):
+        if len(usual) < len(all_terms) or _is_strange(attribute.vr, values):
             wide.append(attribute.keyword)
         if attribute.vr == "PN" and level is not Level.IMAGE:
             sounds |= {
@@ -87,17 +87,17 @@ def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable)
     attribute = table.by_tag.get(tag)
     if attribute is None:
         return NOTHING  # an attribute that no document has never matches
-    found = _narrowed(f"{place}.{attribute.keyword}", attribute, condition, place)
-    if found is None or found is NOTHING or isinstance(condition, Empty):
-        return found
-    return any_of([found, {"term": {f"{place}.wide": attribute.keyword}}])
+    clause = _narrowed(f"{place}.{attribute.keyword}", attribute, condition, place)
+    if clause is None or clause is NOTHING or isinstance(condition, Empty):
+        return clause
+    return any_of([clause, {"term": {f"{place}.wide": attribute.keyword}}])
 
 
 def decides(attribute: Attribute, condition: Condition) -> bool:
     """Whether the clause of a condition finds exactly the matches, apart from wide attributes."""
     vr = attribute.vr
     if isinstance(condition, MultipleValues):
-        return all(decides(attribute, one) for one in condition.conditions)
+        return all(decides(attribute, part) for part in condition.conditions)
     if isinstance(condition, Range):
         return vr in _MOMENTS and condition.time_tag is None
     if isinstance(condition, Empty):
@@ -107,10 +107,10 @@ def decides(attribute: Attribute, condition: Condition) -> bool:
     if isinstance(condition, UidList):
         return True
     wildcard = isinstance(condition, Wildcard)
-    asked = condition.patterns if isinstance(condition, Wildcard) else condition.values
-    if wildcard and ((vr not in _TEXTS and vr not in ("AE", "CS", "UR")) or any(map(_UNUSUAL.search, asked))):
+    values = condition.patterns if isinstance(condition, Wildcard) else condition.values
+    if wildcard and ((vr not in _TEXTS and vr not in ("AE", "CS", "UR")) or any(map(_UNUSUAL.search, values))):
         return False
-    return all(value for value in asked) and (vr != "PN" or all(len(key_groups(value)) == 1 for value in asked))
+    return all(value for value in values) and (vr != "PN" or all(len(key_groups(value)) == 1 for value in values))
 
 
 def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str) -> Clause | None:
@@ -124,7 +124,7 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
     if isinstance(condition, Fuzzy):
         return _alike(field, attribute, condition.names, place)
     if isinstance(condition, MultipleValues):
-        return _all_of([_narrowed(field, attribute, one, place) for one in condition.conditions])
+        return _all_of([_narrowed(field, attribute, part, place) for part in condition.conditions])
     if isinstance(condition, Item):
         return _all_of(list(_in_item(field, condition, "")))
     values = condition.uids if isinstance(condition, UidList) else condition.values
@@ -134,8 +134,8 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
 
 def _all_of(clauses: Sequence[Clause | None]) -> Clause | None:
     """A clause that finds what all of these find; those that narrow nothing are left out."""
-    found = [clause for clause in clauses if clause is not None]
-    return None if not found else found[0] if len(found) == 1 else {"bool": {"filter": found}}
+    filters = [clause for clause in clauses if clause is not None]
+    return None if not filters else filters[0] if len(filters) == 1 else {"bool": {"filter": filters}}
 
 
 def any_of(clauses: list[Clause]) -> Clause:

@@ -37,10 +37,10 @@ class Counter(Searcher):
     async def total(self, query: Query) -> int | None:
         """The number of matches; None if the terms cannot decide."""
         level = _counted(query)
-        asked = _asked(query, level) if level is not None else None
-        if level is None or asked is None:
+        request = _asked(query, level) if level is not None else None
+        if level is None or request is None:
             return None
-        clauses, wide = asked
+        clauses, wide = request
         number = await self._counted(query, level, {"filter": clauses, "must_not": wide})
         return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
 
@@ -50,10 +50,10 @@ class Counter(Searcher):
         level = query.level
         if level is Level.PATIENT or count < 1 or (query.order and level is not Level.STUDY):
             return None
-        walk, asked = Walk(query), _asked(query, level)
-        if asked is None or walk.begin is not level:
+        walk, request = Walk(query), _asked(query, level)
+        if request is None or walk.begin is not level:
             return None
-        clauses, wide = asked
+        clauses, wide = request
         body: dict[str, Any] = {
             "query": {"bool": {"filter": clauses}},
             "sort": sort_of(KIND[level]),
@@ -73,9 +73,9 @@ class Counter(Searcher):
             body["search_after"] = place = hits[-1]["sort"]
         return (signature(query.order), *place) if query.order else tuple(place)
 
-    async def _counted(self, query: Query, level: Level, which: dict[str, Any]) -> int:
+    async def _counted(self, query: Query, level: Level, clauses: dict[str, Any]) -> int:
         """The count of documents that are not wide."""
-        body: dict[str, Any] = {"size": 0, "track_total_hits": True, "query": {"bool": which}}
+        body: dict[str, Any] = {"size": 0, "track_total_hits": True, "query": {"bool": clauses}}
         field = _BELOW[query.level] if level is not query.level else ""
         if field:
             body["aggs"] = {"below": {"sum": {"field": field}}}
@@ -109,7 +109,9 @@ def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | No
         if level is not Level.STUDY or seen is None or not _is_decided_of_one(query):
             return None
         clauses.append(seen)
-        known = {query.attributes.by_tag.get(tag) for one in query.one_of for tag in one if tag not in KEYS}
+        known = {
+            query.attributes.by_tag.get(tag) for alternative in query.one_of for tag in alternative if tag not in KEYS
+        }
         wide += [_wide(attribute, level) for attribute in known if attribute is not None]
     return clauses, wide
 
@@ -119,7 +121,7 @@ def _wide(attribute: Attribute, level: Level) -> Clause:
 
 
 def _is_decided_of_one(query: Query) -> bool:
-    return all(_decided(query, tag, c, Level.STUDY) for one in query.one_of for tag, c in one.items())
+    return all(_decided(query, tag, c, Level.STUDY) for alternative in query.one_of for tag, c in alternative.items())
 
 
 def _weight(source: Source, field: str) -> int:

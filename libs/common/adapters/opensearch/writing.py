@@ -115,18 +115,18 @@ class Applying:
 
     async def _lose(self, left: dict[str, set[str]]) -> dict[str, set[str]]:
         """Mark what is left; writes that lose a race are left again."""
-        found = await self._client.get(self._names["instances"], list(left), _READ)
+        results = await self._client.get(self._names["instances"], list(left), _READ)
         operations = []
-        for key, one in found.items():
-            if one.source is None:
+        for key, document in results.items():
+            if document.source is None:
                 continue
-            if one.source["receipts"]["moved"]:
+            if document.source["receipts"]["moved"]:
                 await self._receipts.lose(key, left[key])
-            receipts = with_loss(one.source["receipts"], left[key])
+            receipts = with_loss(document.source["receipts"], left[key])
             doc = {"receipts": receipts, "place": await self._place(key, receipts)}
             # Written even if nothing changes: a process that restores one meanwhile must read again.
             body = {"doc": doc, "detect_noop": False}
-            operations.append(BulkOperation("update", self._names["instances"], key, body, one))
+            operations.append(BulkOperation("update", self._names["instances"], key, body, document))
         written = await self._client.bulk(operations)
         return {o.id: left[o.id] for o, result in zip(operations, written, strict=True) if result.conflict}
 
@@ -142,44 +142,44 @@ class Applying:
         uids: dict[str, set[str]] = {}
         for entry in entries:
             uids.setdefault(entry.partition, set()).add(entry.sop_instance_uid)
-        found: dict[tuple[str, str], list[Namesake]] = {}
+        namesakes: dict[tuple[str, str], list[Namesake]] = {}
         first = {"top_hits": {"size": 2, "sort": ["first", "series"], "_source": ["study", "series", "first", "place"]}}
-        for partition, some in uids.items():
-            which = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"uid": sorted(some)}}]
-            several = {"terms": {"field": "uid", "min_doc_count": 2, "size": len(some)}, "aggs": {"first": first}}
-            body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": {"several": several}}
+        for partition, batch in uids.items():
+            filters = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"uid": sorted(batch)}}]
+            several = {"terms": {"field": "uid", "min_doc_count": 2, "size": len(batch)}, "aggs": {"first": first}}
+            body = {"size": 0, "query": {"bool": {"filter": filters}}, "aggs": {"several": several}}
             answer = await self._client.search(self._names["instances"], body)
             for bucket in answer["aggregations"]["several"]["buckets"]:
                 sources = [hit["_source"] for hit in bucket["first"]["hits"]["hits"]]
-                found[partition, bucket["key"]] = [
+                namesakes[partition, bucket["key"]] = [
                     Namesake(s["study"], s["series"], s["first"], s["place"]["digest"]) for s in sources
                 ]
-        return found
+        return namesakes
 
     async def _round(self, left: dict[str, _Work], outcomes: list[Applied | None]) -> dict[str, _Work]:
         """Apply what is left; writes that lose a race are left again."""
         entries = [entry for work in left.values() for entry in work.entries]
-        found = await self._client.get(self._names["instances"], list(left), WHOLE)
+        results = await self._client.get(self._names["instances"], list(left), WHOLE)
         # After the instances' documents: `deciding` explains why.
         graves = await self._fates.get(fate_id(entry.partition, entry.receipt) for entry in entries)
-        elsewhere = await self._receipts.known(entries, found)
+        elsewhere = await self._receipts.known(entries, results)
         elections: dict[str, Election] = {}
-        kept: dict[str, _Kept] = {}
+        receipts: dict[str, _Kept] = {}
         for key, work in left.items():
-            source = found.get(key, ABSENT).source
+            source = results.get(key, ABSENT).source
             elections[key] = election_of(source, elsewhere.get(key, ()))
             hidden = self._take(work, elections[key], graves, outcomes)
-            kept[key] = [*hidden, *await self._displaced(work, elections[key], source, graves)]
-        lost = await self._keep(left, kept)
+            receipts[key] = [*hidden, *await self._displaced(work, elections[key], source, graves)]
+        lost = await self._keep(left, receipts)
         operations = [
-            await self._operation(key, found.get(key, ABSENT), election)
+            await self._operation(key, results.get(key, ABSENT), election)
             for key, election in elections.items()
             if election.new and key not in lost
         ]
         written = await self._client.bulk(operations)
         lost |= self._lost(left, operations, written)
         now = {o.id: _as_written(o, w) for o, w in zip(operations, written, strict=True)}
-        await self._receipts.shorten({key: now.get(key, found.get(key, ABSENT)) for key in left if key not in lost})
+        await self._receipts.shorten({key: now.get(key, results.get(key, ABSENT)) for key in left if key not in lost})
         return lost
 
     def _take(
@@ -213,14 +213,14 @@ class Applying:
             for entry in aside_entries(entries, election, source)
         ]
         # If it was collected since the instance's document was read, that document has been written since, too.
-        return [(one, grave) for one, grave in aside if not grave.fate.collected]
+        return [(receipt, grave) for receipt, grave in aside if not grave.fate.collected]
 
-    async def _keep(self, left: Mapping[str, _Work], kept: Mapping[str, _Kept]) -> dict[str, _Work]:
+    async def _keep(self, left: Mapping[str, _Work], receipts: Mapping[str, _Kept]) -> dict[str, _Work]:
         """Store entries before the instances' documents. Returns the writes that lost a race."""
         operations = [
             (key, self._fates.keeping(known, grave))
-            for key, some in kept.items()
-            for known, grave in some
+            for key, group in receipts.items()
+            for known, grave in group
             if not grave.kept
         ]
         written = await self._client.bulk(operation for _, operation in operations)
@@ -234,15 +234,15 @@ class Applying:
 
     async def _operation(self, key: str, before: SearchResult, election: Election) -> BulkOperation:
         moved_aside = await self._receipts.aside(election.new[0], election, before.source)
-        told = receipts_source(election, moved_aside, before.source)
+        fields = receipts_source(election, moved_aside, before.source)
         index = self._names["instances"]
         if election.current is not None:
-            source = {**instance_source(election.current, self._table), **told}
+            source = {**instance_source(election.current, self._table), **fields}
             return BulkOperation("index", index, key, source, before)
-        if is_lost(told["receipts"]):
+        if is_lost(fields["receipts"]):
             # The new receipt may be the readable one.
-            told["place"] = await self._place(key, told["receipts"])
-        return BulkOperation("update", index, key, {"doc": told}, before)
+            fields["place"] = await self._place(key, fields["receipts"])
+        return BulkOperation("update", index, key, {"doc": fields}, before)
 
     def _touch(self, entry: InstanceEntry) -> None:
         # Even if nothing is new: a process that applied it before may have died before it updated the study.

@@ -127,12 +127,12 @@ class Control:
             answer = await self._call(
                 self._client.list_objects_v2(Bucket=self._bucket.name, Prefix=ours + prefix, MaxKeys=1000, **more)
             )
-            found = answer.get("Contents", ())
-            for item in found:
+            contents = answer.get("Contents", ())
+            for item in contents:
                 yield BlobStat(item["Key"].removeprefix(ours), item["Size"]), str(item.get("ETag", ""))
-            if not answer.get("IsTruncated") or not found:
+            if not answer.get("IsTruncated") or not contents:
                 return
-            after = found[-1]["Key"]
+            after = contents[-1]["Key"]
 
     async def begin(self, key: str) -> str:
         """Begin a multipart upload. Returns its id."""
@@ -164,7 +164,7 @@ class Control:
     async def unfinished(self, now_us: int) -> Sequence[tuple[str, str, float]]:
         """Multipart uploads that were begun and not ended: key, id, age in seconds."""
         ours = f"{self._bucket.prefix}/" if self._bucket.prefix else ""
-        found: list[tuple[str, str, float]] = []
+        uploads: list[tuple[str, str, float]] = []
         marker: dict[str, str] = {}
         now = datetime.fromtimestamp(now_us / 1e6, UTC)
         while True:
@@ -173,9 +173,9 @@ class Control:
             )
             for item in answer.get("Uploads", ()):
                 age = (now - item["Initiated"]).total_seconds()
-                found.append((item["Key"].removeprefix(ours), item["UploadId"], age))
+                uploads.append((item["Key"].removeprefix(ours), item["UploadId"], age))
             if not answer.get("IsTruncated"):
-                return found
+                return uploads
             marker = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
     async def _call(self, call: Awaitable[T]) -> T:

@@ -52,8 +52,8 @@ class S3Refusal(Exception):
 
 def refusal(status: int, body: bytes) -> S3Refusal:
     """The refusal in the body of an error answer."""
-    found = _CODE.search(body)
-    return S3Refusal(status, found[1].decode("ascii") if found else "")
+    match = _CODE.search(body)
+    return S3Refusal(status, match[1].decode("ascii") if match else "")
 
 
 def translated(error: S3Refusal) -> GantryError:

@@ -84,8 +84,8 @@ class S3Reader:
 
 
 def _require_range(response: aiohttp.ClientResponse, at: int, size: int) -> None:
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if response.status != 206 or found is None or found[1] is None or (int(found[1]), int(found[3])) != (at, size):
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status != 206 or match is None or match[1] is None or (int(match[1]), int(match[3])) != (at, size):
         response.close()
         raise DependencyUnavailable(DEPENDENCY, "the server did not answer with the range it was asked for")
 
@@ -105,11 +105,11 @@ async def open_reader(
     last = None if length is None else offset + max(length, 1) - 1
     response = await wire.get(key, offset, last)
     _require_etag(response, etag)
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status == 416:
         response.close()
-        if found is not None:
-            size = int(found[3])
+        if match is not None:
+            size = int(match[3])
         else:  # a server that does not state the size in a refusal
             whole = await wire.get(key, 0, 0) if offset else None
             again = _CONTENT_RANGE.fullmatch(whole.headers.get("Content-Range", "")) if whole is not None else None
@@ -117,8 +117,8 @@ async def open_reader(
             if whole is not None:
                 whole.close()
         return S3Reader(wire, key, None, offset, offset, size)
-    if response.status == 206 and found is not None:
-        size = int(found[3])
+    if response.status == 206 and match is not None:
+        size = int(match[3])
         end = size if length is None else min(size, offset + length)
         return S3Reader(wire, key, response, offset, max(offset, end), size, etag)
     # An empty object, or a server that takes no ranges (then the whole comes).

@@ -56,7 +56,7 @@ class S3Store:
     async def read(self, parts: Sequence[Part]) -> list[bytes]:
         turns = asyncio.Semaphore(_PARTS_AT_ONCE)
 
-        async def one(part: Part) -> bytes:
+        async def read_part(part: Part) -> bytes:
             async with turns:
                 reader = await self.open(*part)
                 try:
@@ -65,7 +65,7 @@ class S3Store:
                 finally:
                     await reader.close()
 
-        tasks = [asyncio.ensure_future(one(part)) for part in parts]
+        tasks = [asyncio.ensure_future(read_part(part)) for part in parts]
         try:
             return await asyncio.gather(*tasks)
         finally:

@@ -123,12 +123,12 @@ class SignedRequests:
             {"host": self.bucket.host, **headers},
             digest,
         )
-        asked = f"{self.bucket.base}{path}{'?' if query else ''}{query_string(query)}"
-        with step(f"S3 {method}") as told:
+        url = f"{self.bucket.base}{path}{'?' if query else ''}{query_string(query)}"
+        with step(f"S3 {method}") as fields:
             response = await self._session.request(
-                method, URL(asked, encoded=True), headers=all_headers, data=body, allow_redirects=False
+                method, URL(url, encoded=True), headers=all_headers, data=body, allow_redirects=False
             )
-            told["status"] = response.status
+            fields["status"] = response.status
             return response
 
 

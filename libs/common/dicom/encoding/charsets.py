@@ -172,11 +172,11 @@ def character_set(terms: Sequence[str]) -> CharacterSet:
     return _character_set(tuple(terms[:16])) if terms else DEFAULT
 
 
-def holding(texts: Iterable[str], asked: CharacterSet) -> CharacterSet:
+def holding(texts: Iterable[str], charset: CharacterSet) -> CharacterSet:
     """The set to answer in: the default if all is ASCII, else the requester's if it can represent all, else UTF-8."""
     foreign = [text for text in texts if not text.isascii()]
     if not foreign:
         return DEFAULT
-    if all(asked.encode(text) is not None for text in foreign):
-        return asked
+    if all(charset.encode(text) is not None for text in foreign):
+        return charset
     return character_set((UTF_8,))

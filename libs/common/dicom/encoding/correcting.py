@@ -84,24 +84,24 @@ def corrected_header(
     try:
         return CorrectedHeader(_corrected(elements, encoding, text, modifications))
     except Unrepresentable:
-        elements = [[_in_utf_8(one, encoding, text) for one in some] for some in elements]
-        if not any(one.tag == SPECIFIC_CHARACTER_SET for some in elements for one in some):
+        elements = [[_in_utf_8(element, encoding, text) for element in group] for group in elements]
+        if not any(element.tag == SPECIFIC_CHARACTER_SET for group in elements for element in group):
             elements[0].insert(0, _character_set_element(encoding))
         return CorrectedHeader(_corrected(elements, encoding, _UTF_8, modifications), text)
 
 
-def corrected_tail(tail: bytes, encoding: Encoding, was: CharacterSet | None) -> bytes:
+def corrected_tail(tail: bytes, encoding: Encoding, charset: CharacterSet | None) -> bytes:
     """The elements after the pixel data, which no modification affects: in the character set of the header. Raises
     `NotUnderstood`."""
-    if was is None or not tail:
+    if charset is None or not tail:
         return tail
-    return b"".join([_in_utf_8(one, encoding, was).data for one in _elements(tail, encoding, last=True)])
+    return b"".join([_in_utf_8(element, encoding, charset).data for element in _elements(tail, encoding, last=True)])
 
 
 def _elements(data: bytes, encoding: Encoding, *, last: bool) -> list[_Element]:
     """The top-level elements of a piece, less group lengths (PS3.5 7.2: retired, and wrong after a modification)."""
     syntax, pos, end = syntax_of(encoding), 0, len(data)
-    found = []
+    elements = []
     while pos < end:
         read = read_element(data, pos, end, syntax)
         if read is None:
@@ -113,17 +113,17 @@ def _elements(data: bytes, encoding: Encoding, *, last: bool) -> list[_Element]:
         if stop > end:
             raise NotUnderstood("data set is cut off")
         if tag & 0xFFFF:
-            found.append(_Element(tag, vr, data[pos:stop], start - pos, is_elsewhere, length == UNDEFINED))
+            elements.append(_Element(tag, vr, data[pos:stop], start - pos, is_elsewhere, length == UNDEFINED))
         pos = stop
-    return found
+    return elements
 
 
 def _text_of(elements: Sequence[Sequence[_Element]]) -> CharacterSet:
     """The Specific Character Set of a header."""
-    for some in elements:
-        for one in some:
-            if one.tag == SPECIFIC_CHARACTER_SET:
-                return _named(one.value)
+    for group in elements:
+        for element in group:
+            if element.tag == SPECIFIC_CHARACTER_SET:
+                return _named(element.value)
     return DEFAULT
 
 
@@ -138,7 +138,7 @@ def _corrected(
     modifications: Sequence[Modification],
 ) -> list[CorrectedPiece]:
     writer = ElementWriter(encoding, text)
-    known = {one.tag: one for some in elements for one in some}
+    known = {element.tag: element for group in elements for element in group}
     put: dict[int, bytes] = {}
     notes = []
     for modification in modifications:
@@ -176,15 +176,15 @@ def _data_of(known: _Element | None) -> bytes:
 
 def _pieces(elements: Sequence[Sequence[_Element]], put: Mapping[int, bytes]) -> Iterator[CorrectedPiece]:
     left = sorted(put)
-    for number, some in enumerate(elements):
+    for number, group in enumerate(elements):
         parts, keeps_value = [], True
-        for one in some:
-            while left and left[0] <= one.tag:
+        for element in group:
+            while left and left[0] <= element.tag:
                 parts.append(put[left.pop(0)])
-            if one.tag in put:
-                keeps_value = keeps_value and not one.is_elsewhere
+            if element.tag in put:
+                keeps_value = keeps_value and not element.is_elsewhere
             else:
-                parts.append(one.data)
+                parts.append(element.data)
         if number == len(elements) - 1:
             parts += [put[tag] for tag in left]
         yield CorrectedPiece(b"".join(parts), keeps_value)
@@ -218,28 +218,32 @@ def _character_set_element(encoding: Encoding) -> _Element:
     return _Element(SPECIFIC_CHARACTER_SET, b"CS", written)
 
 
-def _in_utf_8(one: _Element, encoding: Encoding, text: CharacterSet, depth: int = 0) -> _Element:
+def _in_utf_8(element: _Element, encoding: Encoding, text: CharacterSet, depth: int = 0) -> _Element:
     """An element with its text in UTF-8; unchanged if it has none."""
-    if one.tag == SPECIFIC_CHARACTER_SET:
+    if element.tag == SPECIFIC_CHARACTER_SET:
         return _character_set_element(encoding)
     writer = ElementWriter(encoding, _UTF_8)
-    if one.vr == b"SQ" and one.value:
-        data = one.value
+    if element.vr == b"SQ" and element.value:
+        data = element.value
         bounds = item_bounds(data, 0, len(data), syntax_of(encoding))
         items = [_item_in_utf_8(data[begin:end], encoding, text, depth + 1) for begin, end in bounds]
-        return replace(one, data=writer.sequence(one.tag, items), has_undefined_length=False)
-    if one.vr not in IN_CHARACTER_SET or one.is_elsewhere or (one.value.isascii() and b"\x1b" not in one.value):
-        return one
-    value = text.decode(one.value).rstrip(" \0").encode()
+        return replace(element, data=writer.sequence(element.tag, items), has_undefined_length=False)
+    if (
+        element.vr not in IN_CHARACTER_SET
+        or element.is_elsewhere
+        or (element.value.isascii() and b"\x1b" not in element.value)
+    ):
+        return element
+    value = text.decode(element.value).rstrip(" \0").encode()
     value += b" " * (len(value) & 1)
-    if len(value) > _TOO_LONG and one.vr not in (b"UC", b"UT"):
-        raise NotUnderstood(f"{one.tag:08X} is too long in UTF-8")
-    return replace(one, data=writer.plain(one.tag, one.vr, value))
+    if len(value) > _TOO_LONG and element.vr not in (b"UC", b"UT"):
+        raise NotUnderstood(f"{element.tag:08X} is too long in UTF-8")
+    return replace(element, data=writer.plain(element.tag, element.vr, value))
 
 
 def _item_in_utf_8(data: bytes, encoding: Encoding, text: CharacterSet, depth: int) -> bytes:
     if depth > MAX_READ_NESTING:
         raise NotUnderstood("sequences are nested too deep")
     elements = _elements(data, encoding, last=True)
-    inner = next((_named(one.value) for one in elements if one.tag == SPECIFIC_CHARACTER_SET), text)
-    return b"".join([_in_utf_8(one, encoding, inner, depth).data for one in elements])
+    inner = next((_named(element.value) for element in elements if element.tag == SPECIFIC_CHARACTER_SET), text)
+    return b"".join([_in_utf_8(element, encoding, inner, depth).data for element in elements])

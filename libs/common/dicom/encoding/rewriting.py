@@ -190,19 +190,19 @@ def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
     if vr == b"SQ" or vr == b"UN":
         return vr
     entry = entry_of(tag)
-    said = entry[0] if entry is not None else ""
+    stated_vr = entry[0] if entry is not None else ""
     if tag == PIXEL_DATA:
         return b"OW" if context.allocated > 8 else b"OB"
     if tag in _OF_WAVEFORMS:
         return b"OW" if context.waveform > 8 else b"OB"
-    if said == "US or SS":
+    if stated_vr == "US or SS":
         return b"SS" if context.signed else b"US"
-    return vr_of(tag) if said else vr
+    return vr_of(tag) if stated_vr else vr
 
 
 def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) -> Context:
     """The context from the elements of one level."""
-    found = {
+    values = {
         PIXEL_REPRESENTATION: int(outer.signed),
         BITS_ALLOCATED: outer.allocated,
         WAVEFORM_BITS_ALLOCATED: outer.waveform,
@@ -216,7 +216,7 @@ def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) ->
         if length == UNDEFINED:
             pos = skip(data, start, end, IMPLICIT if vr == b"UN" else syntax)
             continue
-        if tag in found and length == 2 and start + 2 <= end:
-            found[tag] = short.unpack_from(data, start)[0]
+        if tag in values and length == 2 and start + 2 <= end:
+            values[tag] = short.unpack_from(data, start)[0]
         pos = start + length
-    return Context(bool(found[PIXEL_REPRESENTATION] & 1), found[BITS_ALLOCATED], found[WAVEFORM_BITS_ALLOCATED])
+    return Context(bool(values[PIXEL_REPRESENTATION] & 1), values[BITS_ALLOCATED], values[WAVEFORM_BITS_ALLOCATED])

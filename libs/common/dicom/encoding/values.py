@@ -53,13 +53,13 @@ def header_values(
     With `partial` the header may be cut off anywhere: the elements before the cut count. Otherwise raises
     `NotUnderstood` if it cannot be walked.
     """
-    found: dict[int, list[Any]] = {}
+    attributes: dict[int, list[Any]] = {}
     try:
-        _collect(found, header, transfer_syntax_uid, frozenset(wanted), private)
+        _collect(attributes, header, transfer_syntax_uid, frozenset(wanted), private)
     except NotUnderstood:
         if not partial:
             raise
-    return found
+    return attributes
 
 
 class _Private:
@@ -91,7 +91,7 @@ def _tags_of(wanted: frozenset[int]) -> Tags:
 
 
 def _collect(
-    found: dict[int, list[Any]],
+    attributes: dict[int, list[Any]],
     header: bytes,
     transfer_syntax_uid: str,
     wanted: frozenset[int],
@@ -121,7 +121,7 @@ def _collect(
         else:
             values = value_list(known, header[start:end], text, encoding.big_endian)
         if values:
-            found[tag] = values
+            attributes[tag] = values
 
 
 def _read_as(vr: bytes, expected: bytes) -> bytes | None:
@@ -203,21 +203,21 @@ def _item(
 ) -> dict[int, list[Any]]:
     if depth > MAX_DEPTH:
         raise NotUnderstood("sequences are nested too deep")
-    found: dict[int, list[Any]] = {}
+    attributes: dict[int, list[Any]] = {}
     for tag, vr, start, end in elements(data, encoding, within=within):
         known = vr_of(tag)
-        said = _read_as(vr, known)
+        effective_vr = _read_as(vr, known)
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
-        elif start == end or known == b"UN" or said is None:
+        elif start == end or known == b"UN" or effective_vr is None:
             continue
         elif known == b"SQ":
             inner = _IMPLICIT if vr == b"UN" else encoding
             bounds = item_bounds(data, start, end, syntax_of(inner))
-            found[tag] = [_item(data, one, inner, text, depth + 1) for one in bounds]
-        elif values := value_list(said, data[start:end], text, encoding.big_endian):
-            found[tag] = values
-    return found
+            attributes[tag] = [_item(data, item, inner, text, depth + 1) for item in bounds]
+        elif values := value_list(effective_vr, data[start:end], text, encoding.big_endian):
+            attributes[tag] = values
+    return attributes
 
 
 def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:

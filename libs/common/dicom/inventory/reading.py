@@ -103,7 +103,7 @@ class InventoryReader:
     def _begin(self) -> None:
         values = self._values()
         level = text_of(next(iter(values.get(tags.INVENTORY_LEVEL, ())), ""))
-        if level not in [one.value for one in InventoryLevel]:
+        if level not in [known_level.value for known_level in InventoryLevel]:
             raise NotUnderstood(f"Inventory Level (0008,0403) is {level!r}, not STUDY, SERIES or INSTANCE")
         self.level = InventoryLevel(level)
         scope = self._head.get(tags.SCOPE_OF_INVENTORY_SEQUENCE, b"")
@@ -222,7 +222,8 @@ class _Records:
         name = _named(values.pop(tags.STUDY_INSTANCE_UID, ()), "a study record", "Study Instance UID")
         moment = text_of(next(iter(values.pop(tags.ITEM_INVENTORY_DATE_TIME, ())), ""))
         series = [
-            self._series(one, inner, level) for one, inner in _items_of(item, uid, tags.INVENTORIED_SERIES_SEQUENCE)
+            self._series(series, inner, level)
+            for series, inner in _items_of(item, uid, tags.INVENTORIED_SERIES_SEQUENCE)
         ]
         return InventoriedStudy(name, moment, values, tuple(series))
 
@@ -231,8 +232,8 @@ class _Records:
         name = _named(values.pop(tags.SERIES_INSTANCE_UID, ()), "a series record", "Series Instance UID")
         instances = []
         if level is InventoryLevel.INSTANCE:
-            for one, inner in _items_of(item, uid, tags.INVENTORIED_INSTANCES_SEQUENCE):
-                uids = header_values(one, inner, _INSTANCE)
+            for instance, inner in _items_of(item, uid, tags.INVENTORIED_INSTANCES_SEQUENCE):
+                uids = header_values(instance, inner, _INSTANCE)
                 sop_class = text_of(next(iter(uids.get(tags.SOP_CLASS_UID, ())), ""))
                 sop_instance = _named(uids.get(tags.SOP_INSTANCE_UID, ()), "an instance record", "SOP Instance UID")
                 instances.append(InventoriedInstance(sop_class, sop_instance))
@@ -242,8 +243,8 @@ class _Records:
         # PS3.5 7.5.3: an item has the character set of the data set, unless it has its own, which comes after it here.
         writer = ElementWriter(encoding_of(uid), DEFAULT)
         before = writer.plain(tags.SPECIFIC_CHARACTER_SET, b"CS", self.character_set) if self.character_set else b""
-        found = header_values(before + item, uid, wanted | {tags.SPECIFIC_CHARACTER_SET})
-        return {tag: values for tag, values in found.items() if tag in wanted}
+        attributes = header_values(before + item, uid, wanted | {tags.SPECIFIC_CHARACTER_SET})
+        return {tag: values for tag, values in attributes.items() if tag in wanted}
 
 
 def _items_of(item: bytes, uid: str, tag: int) -> Iterator[tuple[bytes, str]]:

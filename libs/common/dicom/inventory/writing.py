@@ -103,7 +103,7 @@ def _matching(conditions: Values) -> bytes:
 def _study(study: InventoriedStudy, level: InventoryLevel) -> bytes:
     below = {tags.ITEM_INVENTORY_DATE_TIME: _element(tags.ITEM_INVENTORY_DATE_TIME, study.moment)}
     if level is not InventoryLevel.STUDY and study.series:
-        series = [_series(one, level) for one in study.series]
+        series = [_series(series, level) for series in study.series]
         below[tags.INVENTORIED_SERIES_SEQUENCE] = _WRITER.sequence(tags.INVENTORIED_SERIES_SEQUENCE, series)
     return _elements({**study.attributes, tags.STUDY_INSTANCE_UID: [study.uid]}, below)
 
@@ -111,7 +111,7 @@ def _study(study: InventoriedStudy, level: InventoryLevel) -> bytes:
 def _series(series: InventoriedSeries, level: InventoryLevel) -> bytes:
     below = {}
     if level is InventoryLevel.INSTANCE and series.instances:
-        instances = [_instance(one) for one in series.instances]
+        instances = [_instance(instance) for instance in series.instances]
         below[tags.INVENTORIED_INSTANCES_SEQUENCE] = _WRITER.sequence(tags.INVENTORIED_INSTANCES_SEQUENCE, instances)
     return _elements({**series.attributes, tags.SERIES_INSTANCE_UID: [series.uid]}, below)
 

@@ -36,11 +36,11 @@ def name_of(tag: int) -> str:
 def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
     """One attribute with values of the model, the items of a sequence by tag; without "Value" if there are none
     (F.2.5)."""
-    found = [
+    contents = [
         keys_as_attributes(value) if isinstance(value, dict) and vr_of(tag) == b"SQ" else value for value in values
     ]
     vr = vr or vr_of(tag).decode("ascii")
-    return {"vr": vr, "Value": found} if found else {"vr": vr}
+    return {"vr": vr, "Value": contents} if contents else {"vr": vr}
 
 
 def to_json(value: Any) -> bytes:
@@ -75,14 +75,14 @@ class ModelReader:
         """The elements in order; an item has the character set of its parent, unless it names its own."""
         if depth > MAX_READ_NESTING:
             raise NotUnderstood("sequences are nested too deep")
-        found: Attributes = {}
+        attributes: Attributes = {}
         for tag, vr, start, end in elements(self._data, encoding, within=within):
             if tag & 0xFFFF == 0:
                 continue  # PS3.18 F.2.2: group lengths are not part of the model
             if tag == SPECIFIC_CHARACTER_SET:
                 text = self.character_set(start, end)
-            found[name_of(tag)] = self.element((tag, vr, start, end), encoding, text, path, depth)
-        return found
+            attributes[name_of(tag)] = self.element((tag, vr, start, end), encoding, text, path, depth)
+        return attributes
 
     def character_set(self, start: int, end: int) -> CharacterSet:
         """The character set in an element of Specific Character Set."""
@@ -132,7 +132,9 @@ class ModelReader:
     ) -> list[Attributes]:
         inner = _IMPLICIT if vr == b"UN" else encoding
         bounds = item_bounds(self._data, *within, syntax_of(inner))
-        return [self.data_set(one, inner, text, f"{path}/{number}/", depth + 1) for number, one in enumerate(bounds, 1)]
+        return [
+            self.data_set(item, inner, text, f"{path}/{number}/", depth + 1) for number, item in enumerate(bounds, 1)
+        ]
 
 
 def _undefined(data: bytes, start: int) -> bool:

@@ -35,13 +35,13 @@ class Texts:
     def attributes(self, data: bytes, encoding: Encoding, uri: BulkUri) -> dict[int, bytes]:
         """The text of each attribute of a data set, name included, by tag: what `attributes_of` has. Raises
         `NotUnderstood`."""
-        found: dict[int, bytes] = {}
+        members: dict[int, bytes] = {}
         reader, text, pos, parsed = ModelReader(data, uri), DEFAULT, 0, 0
         pattern, place = self._patterns.get((encoding, text)), 0
         shared: list[list[_Shared]] = [[]]
         while True:
             if pattern is not None:
-                place, pos = pattern.take(place, data, pos, found)
+                place, pos = pattern.take(place, data, pos, members)
             if pos == len(data):
                 break
             element = next(elements(data, encoding, within=(pos, len(data))))
@@ -51,17 +51,17 @@ class Texts:
                 pattern, place, shared = self._patterns.get((encoding, text)), 0, [[]]
             places = reader.places
             if tag & 0xFFFF:
-                found[tag] = self._said(reader, element, raw, encoding, text)
+                members[tag] = self._said(reader, element, raw, encoding, text)
             if pattern is not None:
                 place = pattern.skip(place, tag)
             # Not shared: elements with URIs of this data set's own bulk, and the character set, which governs all
             # elements after it.
             elif tag & 0xFFFF and places == reader.places and tag != SPECIFIC_CHARACTER_SET:
-                shared[-1].append((tag, raw, found[tag]))
+                shared[-1].append((tag, raw, members[tag]))
             else:
                 shared.append([])
         self._learn((encoding, text), pattern, shared, len(data), parsed)
-        return found
+        return members
 
     def _said(
         self,
@@ -72,14 +72,14 @@ class Texts:
         text: CharacterSet,
     ) -> bytes:
         known = self._known.setdefault((encoding, text), {})
-        said = known.get(raw)
-        if said is None:
+        member = known.get(raw)
+        if member is None:
             places = reader.places
-            said = named(element[0], reader.element(element, encoding, text, "", 0))
+            member = named(element[0], reader.element(element, encoding, text, "", 0))
             if places == reader.places and self._size < _MOST_KNOWN:
-                known[raw] = said
-                self._size += len(raw) + len(said)
-        return said
+                known[raw] = member
+                self._size += len(raw) + len(member)
+        return member
 
     def _learn(
         self,
@@ -106,23 +106,23 @@ class _Run:
     said: dict[int, bytes]
 
 
-def _run(of: Sequence[_Shared]) -> _Run:
-    return _Run(of, b"".join([raw for _, raw, _ in of]), {tag: said for tag, _, said in of})
+def _run(elements: Sequence[_Shared]) -> _Run:
+    return _Run(elements, b"".join([raw for _, raw, _ in elements]), {tag: member for tag, _, member in elements})
 
 
 class Pattern:
     """A data set in runs of elements; a run is divided where a later data set differs from it."""
 
     def __init__(self, runs: Sequence[Sequence[_Shared]]) -> None:
-        self._runs = [_run(one) for one in runs if one]
-        self.count = sum(len(one.elements) for one in self._runs)
+        self._runs = [_run(elements) for elements in runs if elements]
+        self.count = sum(len(run.elements) for run in self._runs)
 
-    def take(self, place: int, data: bytes, pos: int, found: dict[int, bytes]) -> tuple[int, int]:
+    def take(self, place: int, data: bytes, pos: int, members: dict[int, bytes]) -> tuple[int, int]:
         """Take the runs from `place` on that equal the data at `pos`. Returns where pattern and data continue."""
         while place < len(self._runs):
             run = self._runs[place]
             if data.startswith(run.raw, pos):
-                found.update(run.said)
+                members.update(run.said)
                 pos += len(run.raw)
                 place += 1
             elif len(run.elements) == 1 or not self._divide(place, data, pos):
@@ -131,11 +131,11 @@ class Pattern:
 
     def _divide(self, place: int, data: bytes, pos: int) -> bool:
         """Set the element apart in which the data differs; whether there is one before it."""
-        of, same = self._runs[place].elements, 0
-        while data.startswith(of[same][1], pos):
-            pos += len(of[same][1])
+        elements, same = self._runs[place].elements, 0
+        while data.startswith(elements[same][1], pos):
+            pos += len(elements[same][1])
             same += 1
-        parts = of[:same], of[same : same + 1], of[same + 1 :]
+        parts = elements[:same], elements[same : same + 1], elements[same + 1 :]
         self._runs[place : place + 1] = [_run(part) for part in parts if part]
         return same > 0
 

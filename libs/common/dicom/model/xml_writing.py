@@ -25,8 +25,8 @@ def to_xml(attributes: Mapping[str, Mapping[str, Any]]) -> bytes:
 def _elements(attributes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, attribute in attributes.items():
         keyword = keyword_of_tag(int(name, 16))
-        said = f" keyword={quoteattr(keyword)}" if keyword else ""
-        yield f'<DicomAttribute tag="{name}" vr="{attribute["vr"]}"{said}>'
+        keyword_text = f" keyword={quoteattr(keyword)}" if keyword else ""
+        yield f'<DicomAttribute tag="{name}" vr="{attribute["vr"]}"{keyword_text}>'
         if "BulkDataURI" in attribute:
             yield f"<BulkData uri={quoteattr(attribute['BulkDataURI'])}/>"
         elif "InlineBinary" in attribute:

@@ -129,8 +129,8 @@ class AttributeTable:
         }
         """Tag and VR by group, creator, and the last two digits of the element."""
         self._vrs = {tag: attribute.vr.encode("ascii") for tag, attribute in self.by_tag.items()}
-        of = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
-        self.stored_of = {level: frozenset(a.tag for a in of[level] if not a.computed) for level in Level}
+        by_level = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
+        self.stored_of = {level: frozenset(a.tag for a in by_level[level] if not a.computed) for level in Level}
         """The attributes that are in objects, by level."""
         self.stored = frozenset().union(*self.stored_of.values())
 

@@ -83,8 +83,8 @@ def split_range(vr: str, value: str) -> tuple[str, str] | None:
 
 def day_beside(value: str, days: int) -> str | None:
     """The day `days` after a DA value, YYYYMMDD; None if it is not a date, or outside the calendar."""
-    found = date(value)
+    day = date(value)
     try:
-        return None if found is None else f"{datetime.strptime(found, '%Y%m%d') + timedelta(days):%Y%m%d}"  # noqa: DTZ007
+        return None if day is None else f"{datetime.strptime(day, '%Y%m%d') + timedelta(days):%Y%m%d}"  # noqa: DTZ007
     except (ValueError, OverflowError):
         return None

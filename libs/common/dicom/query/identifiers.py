@@ -82,11 +82,11 @@ def _decoded(
             bounds = list(islice(item_bounds(data, start, end, syntax_of(inner)), 2))
             if len(bounds) > 1:
                 raise NotUnderstood("a sequence of an identifier has more than one item")
-            for one in bounds:
-                items[tag] = _decoded(data, one, inner, text, depth + 1)
+            for item in bounds:
+                items[tag] = _decoded(data, item, inner, text, depth + 1)
         elif tag == PRIOR_RECORD_KEY:
             # Bytes whose meaning only the archive that wrote them knows: ours are text.
-            keys[tag] = [given] if (given := value.rstrip(b"\0").decode("ascii", "replace")) else []
+            keys[tag] = [uid] if (uid := value.rstrip(b"\0").decode("ascii", "replace")) else []
         elif known in (b"DS", b"IS"):
             # As it was written: a wildcard or a range is not a number.
             keys[tag] = [text_of(v) for v in value_list(b"CS", value, DEFAULT)]
@@ -98,22 +98,22 @@ def _decoded(
 def encode_identifier(
     values: Mapping[int, Sequence[Any]],
     transfer_syntax_uid: str,
-    asked: CharacterSet = DEFAULT,
+    charset: CharacterSet = DEFAULT,
     attributes: AttributeTable = STANDARD,
 ) -> bytes:
     """An identifier with these values (of the DICOM JSON model) in the order of tags; `attributes` knows the VR of
     private ones.
 
-    Text that is not ASCII is written in `asked` if that can represent all of it, else in UTF-8, and (0008,0005) names
+    Text that is not ASCII is written in `charset` if that can represent all of it, else in UTF-8, and (0008,0005) names
     the set.
     """
     encoding = encoding_of(transfer_syntax_uid)
     foreign: list[str] = []
     texts = _flattened(values, foreign, attributes)
-    chosen = holding(foreign, asked) if foreign else DEFAULT
+    chosen = holding(foreign, charset) if foreign else DEFAULT
     if foreign or SPECIFIC_CHARACTER_SET in values:
         terms = "\\".join(chosen.terms)
-        others = [one for one in texts if one[0] != SPECIFIC_CHARACTER_SET]
+        others = [pair for pair in texts if pair[0] != SPECIFIC_CHARACTER_SET]
         texts = sorted([(SPECIFIC_CHARACTER_SET, b"CS", terms), *others], key=itemgetter(0))
     data = _encoded(texts, chosen, encoding)
     if encoding.deflated:

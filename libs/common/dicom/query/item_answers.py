@@ -14,10 +14,10 @@ from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 class ItemAnswer:
     """The matching items of a sequence, with the requested attributes; whole items if none was named."""
 
-    def __init__(self, asked: Identifier, condition: Condition | None) -> None:
+    def __init__(self, identifier: Identifier, condition: Condition | None) -> None:
         below = condition.conditions if isinstance(condition, Item) else {}
-        self._below = {tag: ItemAnswer(item, below.get(tag)) for tag, item in asked.items.items()}
-        self._tags = sorted(set(asked.keys) - {SPECIFIC_CHARACTER_SET})
+        self._below = {tag: ItemAnswer(item, below.get(tag)) for tag, item in identifier.items.items()}
+        self._tags = sorted(set(identifier.keys) - {SPECIFIC_CHARACTER_SET})
         self._matches: Predicate | None = None
         if isinstance(condition, Item):
             self._matches = matcher(Query("", Level.IMAGE, condition.conditions))

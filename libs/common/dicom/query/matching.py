@@ -156,7 +156,7 @@ def matcher(query: Query) -> Predicate:
     """`matches` for many documents of the query's level: the work on the conditions is done once."""
     holds = _all_of(query.conditions, query.attributes)
     if query.one_of:
-        holds = _and_one(holds, [_all_of(one, query.attributes) for one in query.one_of])
+        holds = _and_one(holds, [_all_of(alternative, query.attributes) for alternative in query.one_of])
     if not query.zone or not (query.conditions or query.one_of):
         return holds
     return lambda attributes: holds(in_zone(attributes, query.zone))
@@ -171,14 +171,14 @@ def narrowing(query: Query) -> Mapping[int, Condition]:
     day may have another date there, and a time any value."""
     if not query.zone:
         return query.conditions
-    found: dict[int, Condition] = {}
+    conditions: dict[int, Condition] = {}
     for tag, condition in query.conditions.items():
         vr = query.attributes.vr_of(tag)
         if vr == b"DA" and (around := _around(condition)) is not None:
-            found[tag] = around
+            conditions[tag] = around
         elif vr not in (b"DA", b"TM", b"DT"):
-            found[tag] = condition
-    return found
+            conditions[tag] = condition
+    return conditions
 
 
 def _around(condition: Condition) -> Range | None:
@@ -193,8 +193,8 @@ def _around(condition: Condition) -> Range | None:
     return Range(before or None, after or None) if before or after else None
 
 
-def _all_of(conditions: Mapping[int, Condition], of: AttributeTable = STANDARD) -> Predicate:
-    tests = [_predicate(tag, of.vr_of(tag).decode("ascii"), condition) for tag, condition in conditions.items()]
+def _all_of(conditions: Mapping[int, Condition], table: AttributeTable = STANDARD) -> Predicate:
+    tests = [_predicate(tag, table.vr_of(tag).decode("ascii"), condition) for tag, condition in conditions.items()]
     if len(tests) == 1:
         return tests[0]
     return lambda attributes: all(test(attributes) for test in tests)
@@ -215,7 +215,7 @@ def _predicate(tag: int, vr: str, condition: Condition) -> Predicate:
     if isinstance(condition, Item):
         return _in_item(tag, condition.conditions)
     if isinstance(condition, MultipleValues):
-        tests = [_predicate(tag, vr, one) for one in condition.conditions]
+        tests = [_predicate(tag, vr, part) for part in condition.conditions]
         return lambda attributes: all(test(attributes) for test in tests)
     return lambda attributes: not any(v is not None and v != "" for v in attributes.get(tag) or ())
 
@@ -238,11 +238,11 @@ def _alike(tag: int, names: tuple[str, ...]) -> Predicate:
     return alike
 
 
-def _word(asked: str) -> Callable[[str], bool]:
-    if "*" in asked or "?" in asked:
-        pattern = _pattern(asked)
+def _word(text: str) -> Callable[[str], bool]:
+    if "*" in text or "?" in text:
+        pattern = _pattern(text)
         return lambda word: pattern.match(word) is not None
-    return lambda word: is_like(asked, word)
+    return lambda word: is_like(text, word)
 
 
 def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:

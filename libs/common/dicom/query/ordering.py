@@ -76,12 +76,12 @@ Order = tuple[OrderKey, ...]
 def order_text(vr: str, values: Sequence[Any]) -> str:
     """The text that represents an attribute's values: names and texts without case, dates, times and numbers by their
     meaning. "" for no value, for several dates, times or numbers, and for an invalid one."""
-    given = [text for text in map(text_of, values or ()) if text]
+    texts = [text for text in map(text_of, values or ()) if text]
     if vr in _MOMENTS:
-        return dates.normal(vr, given[0]) or "" if len(given) == 1 else ""
+        return dates.normal(vr, texts[0]) or "" if len(texts) == 1 else ""
     if vr in _NUMBERS:
-        return _number_text(given[0]) if len(given) == 1 else ""
-    joined = "\\".join([fold_name(text) if vr == "PN" else text.casefold() for text in given])
+        return _number_text(texts[0]) if len(texts) == 1 else ""
+    joined = "\\".join([fold_name(text) if vr == "PN" else text.casefold() for text in texts])
     return _UNUSUAL.sub(" ", joined)[:LONGEST]
 
 

@@ -44,14 +44,14 @@ def key_groups(key: str) -> tuple[str, ...]:
     return tuple(groups)
 
 
-def agree(asked: Sequence[T], groups: Sequence[str], test: Callable[[T, str], bool]) -> bool:
+def agree(query_groups: Sequence[T], groups: Sequence[str], test: Callable[[T, str], bool]) -> bool:
     """Whether a stored name fits a requested one: group by group (PS3.4 C.2.2.2.1), for each group with a condition. A
     key with one group may match any group: a typed name does not show its script. `test` takes one group."""
-    if len(asked) == 1:
-        return any(group and test(asked[0], group) for group in groups)
+    if len(query_groups) == 1:
+        return any(group and test(query_groups[0], group) for group in groups)
     return all(
         not wanted or (number < len(groups) and bool(groups[number]) and test(wanted, groups[number]))
-        for number, wanted in enumerate(asked)
+        for number, wanted in enumerate(query_groups)
     )
 
 
@@ -70,6 +70,6 @@ def sounds_of(word: str) -> frozenset[str]:
     return frozenset((f"s{jellyfish.soundex(word)}", *((f"m{sound}",) if sound else ())))
 
 
-def is_like(asked: str, word: str) -> bool:
+def is_like(query_word: str, word: str) -> bool:
     """Whether a folded word of a name fits a folded word of a query: it begins with it, or sounds like it."""
-    return word.startswith(asked) or not sounds_of(asked).isdisjoint(sounds_of(word))
+    return word.startswith(query_word) or not sounds_of(query_word).isdisjoint(sounds_of(word))

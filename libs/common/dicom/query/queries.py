@@ -152,7 +152,7 @@ def compile_query(
     Raises `IdentifierError`; if not `strict`, no patient needs to be named (`lacks_patient`)."""
     level = level_of(identifier, model)
     if not extended.relational:
-        levels = model.levels if strict else [one for one in model.levels if one is not Level.PATIENT]
+        levels = model.levels if strict else [level for level in model.levels if level is not Level.PATIENT]
         _check_unique_keys_above(identifier, levels, level)
     conditions: dict[int, Condition] = {}
     for tag in identifier.keys:
@@ -171,12 +171,12 @@ def compile_query(
 
 
 def _zone(identifier: Identifier, extended: Extended) -> str:
-    given = [value for value in identifier.keys.get(TIMEZONE_OFFSET_FROM_UTC, []) if value]
-    if not extended.timezone or not given:
+    offsets = [value for value in identifier.keys.get(TIMEZONE_OFFSET_FROM_UTC, []) if value]
+    if not extended.timezone or not offsets:
         return ""
-    if len(given) > 1 or not is_offset(given[0]):
+    if len(offsets) > 1 or not is_offset(offsets[0]):
         _refuse(CANNOT_UNDERSTAND, TIMEZONE_OFFSET_FROM_UTC, "is no offset from utc")
-    return given[0]
+    return offsets[0]
 
 
 def condition_of(tag: int, vr: str, identifier: Identifier, extended: Extended = BASIC) -> Condition | None:
@@ -194,12 +194,12 @@ def condition_of(tag: int, vr: str, identifier: Identifier, extended: Extended =
             _refuse(CANNOT_UNDERSTAND, tag, "is too long")
         whole = any(set("".join(words_of(name))) <= {"*"} for name in names)
         return Fuzzy(names) if names and not whole else None
-    given = [value for value in values if value]
-    if extended.multiple_values and len(given) > 1 and vr in _MULTIPLE_VRS and _is_multiple(tag):
-        if len(given) > MAX_VALUES:
+    texts = [value for value in values if value]
+    if extended.multiple_values and len(texts) > 1 and vr in _MULTIPLE_VRS and _is_multiple(tag):
+        if len(texts) > MAX_VALUES:
             _refuse(OUT_OF_RESOURCES, tag, "has too many values")
-        each = [_condition(tag, vr, [value]) for value in given]
-        return MultipleValues(tuple(one for one in each if one is not None)) if any(each) else None
+        each = [_condition(tag, vr, [value]) for value in texts]
+        return MultipleValues(tuple(condition for condition in each if condition is not None)) if any(each) else None
     return _condition(tag, vr, values)
 
 
@@ -262,24 +262,24 @@ def _check_unique_keys_above(identifier: Identifier, levels: Sequence[Level], le
 
 def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
     """The condition of one key; None for universal matching (C.2.2.2.3)."""
-    given = [value for value in values if value]
-    if not given or given == ["*"]:
+    texts = [value for value in values if value]
+    if not texts or texts == ["*"]:
         return None
-    if vr == "PN" and any(len(value) <= MAX_PATTERN and not key_groups(value) for value in given):
+    if vr == "PN" and any(len(value) <= MAX_PATTERN and not key_groups(value) for value in texts):
         return None  # a name key without any component group matches every name
     if vr == "UI":
-        return _uids(tag, given)
-    if len(given) > MAX_VALUES:
+        return _uids(tag, texts)
+    if len(texts) > MAX_VALUES:
         _refuse(OUT_OF_RESOURCES, tag, "has too many values")
     if vr in _MOMENT_VRS:
-        return _moment(tag, vr, given)
-    if vr in _WILDCARD_VRS and any("*" in value or "?" in value for value in given):
-        if any(len(value) > MAX_PATTERN for value in given):
+        return _moment(tag, vr, texts)
+    if vr in _WILDCARD_VRS and any("*" in value or "?" in value for value in texts):
+        if any(len(value) > MAX_PATTERN for value in texts):
             _refuse(CANNOT_UNDERSTAND, tag, "is too long")
-        if any(not value.strip("*") for value in given):
+        if any(not value.strip("*") for value in texts):
             return None
-        return Wildcard(tuple(given))
-    return Single(tuple(given))
+        return Wildcard(tuple(texts))
+    return Single(tuple(texts))
 
 
 def _uids(tag: int, uids: list[str]) -> Condition:

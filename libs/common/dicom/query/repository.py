@@ -68,10 +68,10 @@ def _is_part(part: object) -> bool:
 
 
 def _most(identifier: Identifier) -> int | None:
-    given = next(iter(identifier.keys.get(MAXIMUM_NUMBER_OF_RECORDS) or ()), "")
-    if not given:
+    text = next(iter(identifier.keys.get(MAXIMUM_NUMBER_OF_RECORDS) or ()), "")
+    if not text:
         return None
-    if not given.isascii() or not given.isdigit() or len(given) > 20 or not int(given):
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or not int(text):
         words = "the maximum number of records is no number"
         raise IdentifierError(DATA_SET_DOES_NOT_MATCH_SOP_CLASS, words, (MAXIMUM_NUMBER_OF_RECORDS,))
-    return int(given)
+    return int(text)

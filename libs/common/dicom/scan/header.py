@@ -31,7 +31,7 @@ class HeaderCollector:
     def __init__(self, limits: ScanLimits) -> None:
         self._limits = limits
         self._parts: list[bytes] = []
-        self._kept = 0
+        self._length = 0
         self._whole = True
         self._bulk: list[BulkElement] = []
         self._fragments: list[int] | None = []
@@ -43,8 +43,8 @@ class HeaderCollector:
 
     def add(self, part: bytes) -> None:
         """The next bytes of the header."""
-        self._kept += len(part)
-        if self._kept > self._limits.max_header:
+        self._length += len(part)
+        if self._length > self._limits.max_header:
             self._let_go()
         if self._whole and part:
             self._parts.append(part)

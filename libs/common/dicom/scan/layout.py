@@ -80,7 +80,7 @@ def unpack_layout(packed: bytes) -> Layout:
             pixel_data = PixelData(tag, vr, offset, length, None if fragments is None else tuple(fragments))
         if more and (len(more) > 1 or not isinstance(more[0], bytes)):
             raise ValueError
-        return Layout(header_length, tuple([BulkElement(*one) for one in bulk]), pixel_data, *more)
+        return Layout(header_length, tuple([BulkElement(*fields) for fields in bulk]), pixel_data, *more)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise NotUnderstood("not a layout") from error
 

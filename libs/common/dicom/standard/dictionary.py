@@ -43,7 +43,7 @@ def entry_of(tag: int) -> Entry | None:
     """The dictionary's entry of a tag; None if there is none."""
     entry = DICTIONARY.get(tag)
     if entry is None and not tag & 0x10000:
-        entry = next((found for value, fixed, found in _MASKS if tag & fixed == value), None)
+        entry = next((row for value, fixed, row in _MASKS if tag & fixed == value), None)
     return entry
 
 

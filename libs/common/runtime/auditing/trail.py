@@ -115,7 +115,7 @@ class AuditTrail:
         if not self.on or self.patients is None:
             return
         known = await self.patients.of(event.study_instance_uid, fresh=True)
-        if known is not None and 0 < known.instances <= len({one.sop_instance_uid for one in event.receipts}):
+        if known is not None and 0 < known.instances <= len({receipt.sop_instance_uid for receipt in event.receipts}):
             self._whole.add(event.deletion)
 
     def opened(self, session: str, peer: PeerOf) -> None:

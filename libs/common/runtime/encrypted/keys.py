@@ -65,10 +65,10 @@ class DataKeys:
             except KeyWithheld:
                 pass  # reads with it wait for it; writes need not
         async with self._making:
-            found = self._newest
-            if found is None or found == newest:  # no other process has made one meanwhile
-                found = self._newest = await self._found() or await self._made()
-        return found, await self.get(found)
+            key = self._newest
+            if key is None or key == newest:  # no other process has made one meanwhile
+                key = self._newest = await self._found() or await self._made()
+        return key, await self.get(key)
 
     async def get(self, key_id: bytes) -> bytes:
         """A data key by its id. Raises `DependencyUnavailable`, `Corrupt`."""

@@ -106,34 +106,34 @@ class ReferringStore:
         referred = [at for at, part in enumerate(parts) if is_reference_key(part.key)]
         if not referred:
             return await self._inner.read(parts)
-        found, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
+        contents, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
         async def ours() -> None:
             places = [at for at, part in enumerate(parts) if not is_reference_key(part.key)]
             pieces = await self._inner.read([parts[at] for at in places]) if places else []
             for at, piece in zip(places, pieces, strict=True):
-                found[at] = piece
+                contents[at] = piece
 
         async def theirs(at: int) -> None:
             async with turns:
-                found[at] = await self._piece(parts[at])
+                contents[at] = await self._piece(parts[at])
 
         tasks = [asyncio.ensure_future(work) for work in (ours(), *(theirs(at) for at in referred))]
         try:
             await asyncio.gather(*tasks)
         finally:
             await end_tasks(*tasks)
-        return found
+        return contents
 
     async def stat(self, key: str) -> BlobStat:
         if not is_reference_key(key):
             return await self._inner.stat(key)
 
-        async def there(reference: Reference, store: ForeignStore) -> BlobStat:
+        async def stat_foreign(reference: Reference, store: ForeignStore) -> BlobStat:
             await store.stat(reference.key, reference.tag)
             return BlobStat(key, reference.length)
 
-        return await self._there(key, there, lambda: self._inner.stat(key))
+        return await self._there(key, stat_foreign, lambda: self._inner.stat(key))
 
     async def delete(self, key: str) -> None:
         """Remove an object; for one in place, its reference, after a note that its owner may remove the bytes."""
@@ -176,7 +176,7 @@ class ReferringStore:
         self,
         key: str,
         ask: Callable[[Reference, ForeignStore], Awaitable[T]],
-        here: Callable[[], Awaitable[T]],
+        fallback: Callable[[], Awaitable[T]],
     ) -> T:
         """The answer of the store that holds an object. A cached place may be outdated: the bytes may have been copied
         here meanwhile, and removed there."""
@@ -188,7 +188,7 @@ class ReferringStore:
                 self._known.pop(key, None)
         reference = await self._look(key)
         if reference is None:
-            return await here()
+            return await fallback()
         return await self._ask(reference, ask)
 
     async def _ask(self, reference: Reference, ask: Callable[[Reference, ForeignStore], Awaitable[T]]) -> T:

@@ -51,7 +51,7 @@ class PackedStore:
         places: dict[str, list[int]] = {}
         for at, part in enumerate(parts):
             places.setdefault(part.key, []).append(at)
-        found, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
+        contents, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
         async def read(key: str) -> None:
             wanted = [parts[at] for at in places[key]]
@@ -64,14 +64,14 @@ class PackedStore:
                     else await parts_of(wanted, table, look.stored, self._inner, self._workers)
                 )
             for at, piece in zip(places[key], pieces, strict=True):
-                found[at] = piece
+                contents[at] = piece
 
         tasks = [asyncio.ensure_future(read(key)) for key in places]
         try:
             await asyncio.gather(*tasks)
         finally:
             await end_tasks(*tasks)
-        return found
+        return contents
 
     async def stat(self, key: str) -> BlobStat:
         look = await self._tables.look(key)

@@ -39,7 +39,7 @@ def _message(file: BinaryIO) -> bytes | None:
     return file.read(LENGTH.unpack(length)[0])
 
 
-def _perform(what: str, data: bytes, numbers: list[int]) -> list[Any]:
+def _perform(operation: str, data: bytes, numbers: list[int]) -> list[Any]:
     """`numbers` are those of the strip, if there is one, or of the block."""
     # Imported here, since only this process needs it: its parent imports this module, too.
     from gantry.common.dicom.packing.coding import pack, unpack
@@ -47,7 +47,7 @@ def _perform(what: str, data: bytes, numbers: list[int]) -> list[Any]:
     from gantry.common.dicom.packing.form import Block, Coding
     from gantry.common.errors import Corrupt
 
-    if what == "pack":
+    if operation == "pack":
         block, stored = pack(Cut(data, Strip(*numbers) if numbers else None))
         return [list(block), stored]
     try:

@@ -63,8 +63,8 @@ class BlockWorkers:
             await _end(process)
         self._idle.clear()
 
-    async def _ask(self, what: str, data: bytes, numbers: tuple[int, ...]) -> Any:
-        request = msgpack.packb([what, data, numbers])
+    async def _ask(self, operation: str, data: bytes, numbers: tuple[int, ...]) -> Any:
+        request = msgpack.packb([operation, data, numbers])
         async with self._turns:
             for attempt in range(_ATTEMPTS):
                 if self._closed:

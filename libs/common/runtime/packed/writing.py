@@ -96,7 +96,7 @@ class PackedWriter:
             await self._write(block, stored)
         elif self._packs is None:
             self._held.append((cut, block, stored))
-            if sum(one.length for _, one, _ in self._held) >= _TRIAL:
+            if sum(piece.length for _, piece, _ in self._held) >= _TRIAL:
                 await self._decide()
         else:
             await self._inner.write(cut.data)

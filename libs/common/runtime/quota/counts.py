@@ -43,11 +43,11 @@ async def write_count(objects: BlobStore, count: StoredCount) -> None:
 async def bytes_by_folder(objects: BlobStore, partition: str, first: int, last: int) -> dict[int, int]:
     """Bytes in the folders from `first` to `last`, without references to foreign objects. Raises
     `DependencyUnavailable`."""
-    found: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     for prefix in covering(first, last):
         async for stat in objects.list(f"objects/{partition}/{prefix}"):
             receipt = receipt_in_key(stat.key)
             if receipt is not None and not is_reference_key(stat.key):
                 folder = receipt.milliseconds // FOLDER_MS
-                found[folder] = found.get(folder, 0) + stat.size
-    return found
+                sizes[folder] = sizes.get(folder, 0) + stat.size
+    return sizes

@@ -79,7 +79,7 @@ class StoredSums:
             self._listed_to = since - 1
         self._since = since
         for folders in (self._listed, self._own):
-            for folder in [one for one in folders if one < since]:
+            for folder in [number for number in folders if number < since]:
                 del folders[folder]
         self._add_up()
 
@@ -103,11 +103,11 @@ class StoredSums:
         """A listing of folders begins. Returns what this process stored in them by now, which the listing will find."""
         return {folder: size for folder, size in self._own.items() if first <= folder <= last}
 
-    def listed(self, first: int, last: int, found: Mapping[int, int], own: Mapping[int, int], now_us: int) -> None:
+    def listed(self, first: int, last: int, sizes: Mapping[int, int], own: Mapping[int, int], now_us: int) -> None:
         """The listing has ended: bytes by folder, and the result of `listing`."""
-        for folder in [one for one in self._listed if first <= one <= last]:
+        for folder in [number for number in self._listed if first <= number <= last]:
             del self._listed[folder]
-        self._listed |= {folder: size for folder, size in found.items() if first <= folder <= last and size}
+        self._listed |= {folder: size for folder, size in sizes.items() if first <= folder <= last and size}
         for folder, size in own.items():
             left = self._own.get(folder, 0) - size
             if left > 0:

@@ -91,8 +91,8 @@ class Quota:
                 self._sums.counted(count)
             for first, last in self._sums.due(now):
                 own = self._sums.listing(first, last)
-                found = await bytes_by_folder(self._objects, self._partition, first, last)
-                self._sums.listed(first, last, found, own, now)
+                sizes = await bytes_by_folder(self._objects, self._partition, first, last)
+                self._sums.listed(first, last, sizes, own, now)
             self._looked = True
             self._show()
             stand = self.stand()

@@ -77,7 +77,9 @@ def above_of(connection: sqlite3.Connection, study: int) -> _Attributes | None:
     return None if elected is None else _above(connection, elected[1], elected[0])
 
 
-def _series(connection: sqlite3.Connection, number: int, of: AttributeTable, applied: Iterable[Correction] = ()) -> int:
+def _series(
+    connection: sqlite3.Connection, number: int, table: AttributeTable, applied: Iterable[Correction] = ()
+) -> int:
     study: int
     uid: str
     (study, uid) = connection.execute("SELECT study_id, uid FROM series WHERE id = ?", (number,)).fetchone()
@@ -89,7 +91,7 @@ def _series(connection: sqlite3.Connection, number: int, of: AttributeTable, app
         return study
     first = min(row[2] for row in classes)
     above = corrected(_above(connection, number, first), applied, uid)
-    attributes = _of_level(above, of.stored_of[Level.SERIES])
+    attributes = _of_level(above, table.stored_of[Level.SERIES])
     modalities = [text_of(value) for value in attributes.get(MODALITY, []) if value]
     connection.execute(
         "UPDATE series SET first = ?, attributes = ?, instances = ?, modalities = ?, sop_classes = ? WHERE id = ?",
@@ -105,7 +107,7 @@ def _series(connection: sqlite3.Connection, number: int, of: AttributeTable, app
     return study
 
 
-def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> set[int]:
+def _study(connection: sqlite3.Connection, number: int, table: AttributeTable) -> set[int]:
     """Update a study. Returns the patients whose studies have changed."""
     partition, uid, before, changed = connection.execute(
         "SELECT partition, uid, patient_id, applied != X'' FROM study WHERE id = ?", (number,)
@@ -114,18 +116,18 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
     if own is None:
         connection.execute("DELETE FROM study WHERE id = ?", (number,))
         return {before} - {0}
-    found, _ = effect(connection, partition, uid, own)
-    if found.applied or changed:
+    outcome, _ = effect(connection, partition, uid, own)
+    if outcome.applied or changed:
         for (below,) in connection.execute("SELECT id FROM series WHERE study_id = ?", (number,)).fetchall():
-            _series(connection, below, of, found.applied)
+            _series(connection, below, table, outcome.applied)
     series = connection.execute(
         "SELECT first, instances, modalities, sop_classes FROM series WHERE study_id = ?", (number,)
     ).fetchall()
     first = min(row[0] for row in series)
-    above = corrected(own, found.applied)
-    attributes = _of_level(above, of.stored_of[Level.STUDY])
-    patient = _patient_id(connection, partition, found.walk[-1])
-    demographics = _demographics(above, of)
+    above = corrected(own, outcome.applied)
+    attributes = _of_level(above, table.stored_of[Level.STUDY])
+    patient = _patient_id(connection, partition, outcome.walk[-1])
+    demographics = _demographics(above, table)
     modalities = _union(row[2] for row in series)
     connection.execute(
         "UPDATE study SET patient_id = ?, applied = ?, walk = ?, first = ?, attributes = ?, demographics = ?,"  # noqa: S608
@@ -135,8 +137,8 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
         f" {_ORDER_SET} WHERE id = ?",
         (
             patient,
-            found.pack(),
-            json.dumps(found.walk),
+            outcome.pack(),
+            json.dumps(outcome.walk),
             first,
             msgpack.packb(attributes),
             msgpack.packb(demographics),
@@ -191,7 +193,7 @@ def _patient_id(connection: sqlite3.Connection, partition: str, key: str) -> int
     return number
 
 
-def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) -> None:
+def _patient(connection: sqlite3.Connection, number: int, table: AttributeTable) -> None:
     studies, series, instances, first = connection.execute(
         "SELECT count(*), sum(series), sum(instances), min(first) FROM study WHERE patient_id = ?", (number,)
     ).fetchone()
@@ -199,11 +201,11 @@ def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) ->
         connection.execute("DELETE FROM patient WHERE id = ?", (number,))
         return
     # Each study has its own demographics (PS3.4 C.6.2.1.2: a name may have changed in between).
-    said = connection.execute(
+    rows = connection.execute(
         "SELECT demographics FROM study WHERE patient_id = ? GROUP BY demographics ORDER BY min(first), min(uid)",
         (number,),
     )
-    variants = [unpack(packed) for (packed,) in said]
+    variants = [unpack(packed) for (packed,) in rows]
     narrowed = {_narrow_patient(variant) for variant in variants}
     pid, name, sounds = narrowed.pop() if len(narrowed) == 1 else (SEVERAL, SEVERAL, SEVERAL)
     connection.execute(
@@ -224,9 +226,9 @@ def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) ->
     )
 
 
-def _demographics(above: _Attributes, of: AttributeTable) -> _Attributes:
+def _demographics(above: _Attributes, table: AttributeTable) -> _Attributes:
     """The patient attributes of a study, in the order of the tags, so that equal ones are equal bytes."""
-    return dict(sorted(_of_level(above, of.stored_of[Level.PATIENT]).items()))
+    return dict(sorted(_of_level(above, table.stored_of[Level.PATIENT]).items()))
 
 
 def _narrow_patient(demographics: _Attributes) -> tuple[str, str, str]:

@@ -67,12 +67,12 @@ def decide(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> Non
 
 def _hidden(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], InstanceEntry]:
     """The entries whose receipts are hidden."""
-    asked = json.dumps(sorted({(entry.partition, entry.receipt) for entry in entries}))
+    keys = json.dumps(sorted({(entry.partition, entry.receipt) for entry in entries}))
     fates = {
-        (partition, receipt): unpack_fate(fate) for partition, receipt, fate in connection.execute(_FATES, (asked,))
+        (partition, receipt): unpack_fate(fate) for partition, receipt, fate in connection.execute(_FATES, (keys,))
     }
-    found = {(e.partition, e.receipt): e for e in entries if (e.partition, e.receipt) in fates}
-    return {key: entry for key, entry in found.items() if fates[key].hidden}
+    by_receipt = {(e.partition, e.receipt): e for e in entries if (e.partition, e.receipt) in fates}
+    return {key: entry for key, entry in by_receipt.items() if fates[key].hidden}
 
 
 def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
@@ -87,10 +87,10 @@ def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> 
     touched = _put(connection, current, attributes, ids) if attributes is not None else set()
     for key, election in elections.items():
         if election.displaced:
-            kept = election.kept
+            current_side = election.kept
             connection.execute(
                 "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE instance_id = ?",
-                (kept.digest, kept.transfer_syntax, ids[key]),
+                (current_side.digest, current_side.transfer_syntax, ids[key]),
             )
     connection.executemany(
         "INSERT INTO receipt (instance_id, receipt, digest, transfer_syntax, object_key, data_set_offset, sender,"
@@ -130,13 +130,15 @@ def _locate(connection: sqlite3.Connection, instances: Sequence[int]) -> None:
 
 def _known(connection: sqlite3.Connection, keys: set[_Key]) -> dict[_Key, int]:
     """The ids of the instances that are known."""
-    asked: dict[str, list[tuple[str, str, str]]] = {}
+    by_partition: dict[str, list[tuple[str, str, str]]] = {}
     for partition, key in keys:
-        asked.setdefault(partition, []).append((key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid))
+        by_partition.setdefault(partition, []).append(
+            (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid)
+        )
     return {
         (partition, InstanceKey(*uids)): number
-        for partition, some in asked.items()
-        for number, *uids in connection.execute(_KNOWN, (partition, json.dumps(some)))
+        for partition, batch in by_partition.items()
+        for number, *uids in connection.execute(_KNOWN, (partition, json.dumps(batch)))
     }
 
 
@@ -149,22 +151,22 @@ def _elections(
     for number, *side in connection.execute(_DECIDING, (json.dumps(list(ids.values())),)) if ids else ():
         deciding[number].append(Side(*side))
     again = [(number, e.receipt) for e in entries if (number := ids.get((e.partition, key_of(e))))]
-    asked: defaultdict[int, list[Side]] = defaultdict(list)
+    sides: defaultdict[int, list[Side]] = defaultdict(list)
     for number, *side in connection.execute(_ASKED, (json.dumps(again),)) if again else ():
-        asked[number].append(Side(*side))
+        sides[number].append(Side(*side))
     elections: dict[_Key, Election] = {}
     for entry in entries:
         key = entry.partition, key_of(entry)
         if key not in elections:
             known = ids.get(key)
-            elections[key] = Election(()) if known is None else Election(deciding[known], asked[known])
+            elections[key] = Election(()) if known is None else Election(deciding[known], sides[known])
     return elections
 
 
 def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | bool | bytes, ...]]:
-    kept = election.kept if election.new else None
+    current = election.kept if election.new else None
     for e in election.new:
-        aside = kept is not None and (e.digest, e.transfer_syntax_uid) != (kept.digest, kept.transfer_syntax)
+        aside = current is not None and (e.digest, e.transfer_syntax_uid) != (current.digest, current.transfer_syntax)
         # Receipts of the same bytes may differ in their coercion.
         has_own = aside or (is_coerced(e) and e.receipt != election.kept.receipt)
         object_at = e.object_key, e.data_set_offset
@@ -237,20 +239,20 @@ def _ids(connection: sqlite3.Connection, partition: str, study_uid: str, series_
 
 
 def _id(connection: sqlite3.Connection, table: str, above: str, value: str | int, uid: str) -> int:
-    found = connection.execute(f"SELECT id FROM {table} WHERE {above} = ? AND uid = ?", (value, uid)).fetchone()  # noqa: S608
-    if found is None:
+    row = connection.execute(f"SELECT id FROM {table} WHERE {above} = ? AND uid = ?", (value, uid)).fetchone()  # noqa: S608
+    if row is None:
         made = connection.execute(f"INSERT INTO {table} ({above}, uid) VALUES (?, ?) RETURNING id", (value, uid))  # noqa: S608
-        found = made.fetchone()
-    number: int = found[0]
+        row = made.fetchone()
+    number: int = row[0]
     return number
 
 
 def _columns(entry: InstanceEntry, attributes: AttributeTable) -> tuple[Any, ...]:
-    given, of_image = entry.attributes, attributes.stored_of[Level.IMAGE]
-    image = {tag: value for tag, value in given.items() if tag in of_image}
+    values, of_image = entry.attributes, attributes.stored_of[Level.IMAGE]
+    image = {tag: value for tag, value in values.items() if tag in of_image}
     image[SOP_CLASS_UID] = [entry.sop_class_uid]
     image[SOP_INSTANCE_UID] = [entry.sop_instance_uid]
-    above = {tag: value for tag, value in given.items() if tag in attributes.stored and tag not in of_image}
+    above = {tag: value for tag, value in values.items() if tag in attributes.stored and tag not in of_image}
     above[STUDY_INSTANCE_UID] = [entry.study_instance_uid]
     above[SERIES_INSTANCE_UID] = [entry.series_instance_uid]
     return (

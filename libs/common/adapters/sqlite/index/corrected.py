@@ -56,7 +56,7 @@ def walk_from(connection: sqlite3.Connection, partition: str, patient: str) -> l
         if key not in walk:
             walk[key] = None
             standing = corrections_of(connection, partition, patient=key).standing()
-            left += [one.into for one in standing if one.into]
+            left += [correction.into for correction in standing if correction.into]
     return list(walk)
 
 

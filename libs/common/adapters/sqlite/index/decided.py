@@ -96,7 +96,7 @@ def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) ->
     connection.executemany(
         "INSERT INTO access (partition, study, at) VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
-        [(one.partition, one.study_instance_uid, one.at) for one in accesses],
+        [(access.partition, access.study_instance_uid, access.at) for access in accesses],
     )
 
 

@@ -29,7 +29,7 @@ def effect(
     of_study = corrections_of(connection, partition, study) if of_study is None else of_study
     known: dict[str, Corrections] = {}
     while True:
-        found = effect_of(own, study, of_study, known)
-        if isinstance(found, Effect):
-            return found, known
-        known[found.patient] = corrections_of(connection, partition, patient=found.patient)
+        outcome = effect_of(own, study, of_study, known)
+        if isinstance(outcome, Effect):
+            return outcome, known
+        known[outcome.patient] = corrections_of(connection, partition, patient=outcome.patient)

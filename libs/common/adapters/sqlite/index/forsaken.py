@@ -24,7 +24,7 @@ def page(
         " ORDER BY study, patient LIMIT ?",
         (partition, *after, limit),
     ).fetchall()
-    found = []
+    studies = []
     other: set[str] | None = None
     for study, patient, state in rows:
         corrections = Corrections.unpack(state)
@@ -33,25 +33,25 @@ def page(
         if study:
             gone = _is_collected(connection, partition, study)
         else:
-            keys = {patient, *(one.into for one in corrections.made.values() if one.into)}
+            keys = {patient, *(correction.into for correction in corrections.made.values() if correction.into)}
             gone = not any(_has_studies(connection, partition, key) for key in keys)
             if gone:
                 other = other if other is not None else set(_other_walks(connection, partition))
                 gone = not other & keys
         if gone:
-            found.append(Forsaken(study, patient, tuple(corrections.erasable)))
-    return found, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+            studies.append(Forsaken(study, patient, tuple(corrections.erasable)))
+    return studies, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 
 def _is_collected(connection: sqlite3.Connection, partition: str, study: str) -> bool:
     """Whether there were receipts of a study, and all of them are collected."""
-    there, decided, kept = connection.execute(
+    is_present, decided, is_kept = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM study WHERE partition = ?1 AND uid = ?2),"
         " EXISTS (SELECT 1 FROM fate WHERE partition = ?1 AND study = ?2),"
         " EXISTS (SELECT 1 FROM fate WHERE partition = ?1 AND study = ?2 AND entry != X'')",
         (partition, study),
     ).fetchone()
-    return bool(decided and not there and not kept)
+    return bool(decided and not is_present and not is_kept)
 
 
 def _has_studies(connection: sqlite3.Connection, partition: str, patient: str) -> bool:

@@ -118,11 +118,11 @@ def _take_out(
     connection.execute("DELETE FROM instance WHERE id = ?", (number,))
     touched.add(series)
     left = []
-    for one in known:
-        if one.entry.receipt in hidden:
-            bury(connection, [one.entry], one.lost)
+    for known_receipt in known:
+        if known_receipt.entry.receipt in hidden:
+            bury(connection, [known_receipt.entry], known_receipt.lost)
         else:
-            left.append(one)
+            left.append(known_receipt)
     return left
 
 
@@ -148,9 +148,9 @@ def _known(
         partition, receipts[0][0] if receipts else "", *_uids(instance), sop_class, syntax, "", 0, length, digest,
         unpack(attributes) | unpack(above), layout,
     )  # fmt: skip
-    kept = [unpack_entry(row[7]) for row in receipts if row[7]]
+    entries = [unpack_entry(row[7]) for row in receipts if row[7]]
     rows = [KnownReceipt(*row[:7]) for row in receipts]
-    return with_entries([replace(row, lost=bool(row.lost)) for row in rows], [*kept, elected])
+    return with_entries([replace(row, lost=bool(row.lost)) for row in rows], [*entries, elected])
 
 
 def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey, *, other_bytes: bool) -> None:

@@ -142,7 +142,7 @@ class SqliteIndex:
         async for series in self._series_below(query):
             after = 0
             while True:
-                located = await self._read(partial(rows.locations, of=series, after=after, limit=_PAGE))
+                located = await self._read(partial(rows.locations, parent=series, after=after, limit=_PAGE))
                 if not located:
                     break
                 after = located[-1][0]
@@ -160,8 +160,8 @@ class SqliteIndex:
         """See `SearchIndex`."""
         known: dict[InstanceKey, Location] = {}
         for start in range(0, len(instances), _AT_ONCE):
-            some = instances[start : start + _AT_ONCE]
-            known |= await self._read(partial(rows.current, partition=partition, instances=some))
+            batch = instances[start : start + _AT_ONCE]
+            known |= await self._read(partial(rows.current, partition=partition, instances=batch))
         return known
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
@@ -183,8 +183,8 @@ class SqliteIndex:
         """See `SearchIndex`."""
         # Others write in between: a study of a hundred thousand instances takes its time.
         for start in range(0, len(decisions), _PAGE):
-            some = decisions[start : start + _PAGE]
-            await self._written(partial(decide, decisions=some))
+            batch = decisions[start : start + _PAGE]
+            await self._written(partial(decide, decisions=batch))
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
         """See `SearchIndex`."""
@@ -192,8 +192,8 @@ class SqliteIndex:
 
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
         """See `SearchIndex`."""
-        asked = partial(decided.fated_receipts, partition=partition, receipts=receipts)
-        return await self._read(asked) if receipts else {}
+        request = partial(decided.fated_receipts, partition=partition, receipts=receipts)
+        return await self._read(request) if receipts else {}
 
     async def fated(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
@@ -244,9 +244,9 @@ class SqliteIndex:
         """See `SearchIndex`."""
         after: tuple[str, str] | None = "", ""
         while after is not None:
-            found, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
-            if found:
-                yield found
+            studies, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
+            if studies:
+                yield studies
 
     async def note_accesses(self, accesses: Sequence[Access]) -> None:
         """See `SearchIndex`."""
@@ -270,8 +270,8 @@ class SqliteIndex:
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
         """See `SearchIndex`."""
-        asked = partial(places.stores_of, partition=partition, level=level, uids=uids, stores=stores)
-        return await self._read(asked) if uids and stores else {}
+        request = partial(places.stores_of, partition=partition, level=level, uids=uids, stores=stores)
+        return await self._read(request) if uids and stores else {}
 
     async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
         """See `SearchIndex`."""
@@ -339,23 +339,25 @@ class SqliteIndex:
             path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
             async for page in self._along(patients, after.place(path)):
-                yield [asked for row in page if (asked := _as_asked(row, tests[Level.PATIENT])) is not None]
+                yield [patient for row in page if (patient := _as_asked(row, tests[Level.PATIENT])) is not None]
             return
         path = await self._path_of(query)
         studies = partial(rows.studies, partition=query.partition, path=path)
         async for page in self._along(studies, after.place(path)):
-            found = [row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)]
+            matches = [
+                row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)
+            ]
             if query.level is Level.STUDY:
-                yield found
+                yield matches
                 continue
-            for study in found:
+            for study in matches:
                 async for series in self._below(rows.series, study, after.below(study)):
                     matching = [row for row in series if tests[Level.SERIES](row.attributes)]
                     if query.level is Level.SERIES:
                         yield matching
                         continue
-                    for one in matching:
-                        async for instances in self._below(rows.instances, one, after.below(one)):
+                    for series_row in matching:
+                        async for instances in self._below(rows.instances, series_row, after.below(series_row)):
                             yield [row for row in instances if tests[Level.IMAGE](row.attributes)]
 
     async def _ordered(self, query: Query, after: Mark) -> AsyncIterator[list[Row]]:
@@ -380,15 +382,15 @@ class SqliteIndex:
                     yield match
                 elif query.level is Level.STUDY:
                     async for series in self._below(rows.series, match):
-                        for one in series:
-                            yield one
+                        for row in series:
+                            yield row
                 else:
                     path = Path("patient_id", ((match.id, match.id),))
                     async for studies in self._along(partial(rows.studies, partition=query.partition, path=path)):
                         for study in studies:
                             async for series in self._below(rows.series, study):
-                                for one in series:
-                                    yield one
+                                for row in series:
+                                    yield row
 
     async def _path_of(self, query: Query) -> Path:
         """The path into the studies; if only series or instances are named, into theirs."""
@@ -406,8 +408,8 @@ class SqliteIndex:
             page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
             yield page
 
-    async def _below(self, children: Callable[..., list[Row]], of: Row, after: int = 0) -> AsyncIterator[list[Row]]:
-        while page := await self._read(partial(_children, children, of, after)):
+    async def _below(self, children: Callable[..., list[Row]], parent: Row, after: int = 0) -> AsyncIterator[list[Row]]:
+        while page := await self._read(partial(_children, children, parent, after)):
             after = page[-1].id
             yield page
             if len(page) < _PAGE:
@@ -448,8 +450,8 @@ def _as_asked(row: Row, test: Predicate) -> Row | None:
     return None
 
 
-def _children(children: Callable[..., list[Row]], of: Row, after: int, connection: sqlite3.Connection) -> list[Row]:
-    return children(connection, of, after, _PAGE)
+def _children(children: Callable[..., list[Row]], parent: Row, after: int, connection: sqlite3.Connection) -> list[Row]:
+    return children(connection, parent, after, _PAGE)
 
 
 def _test(query: Query, level: Level) -> Predicate:

@@ -35,4 +35,4 @@ def marks_of(
 
 def _is_rejected(connection: sqlite3.Connection, partition: str, study: str) -> bool:
     fates = connection.execute(_FATES, (partition, study))
-    return any(one.rejects for (packed,) in fates for one in unpack_fate(packed).standing)
+    return any(decision.rejects for (packed,) in fates for decision in unpack_fate(packed).standing)

@@ -113,13 +113,13 @@ def _is_near(connection: sqlite3.Connection, walk: Walk, after: Cursor) -> bool:
         f" FROM {''.join([text for text, _ in following])} ORDER BY {sorting(walk)} LIMIT {NEXT}) AS s"
         f" WHERE 1{''.join([text for text, _ in within])}"
     )
-    values = [value for _, some in (*following, *within) for value in some]
+    values = [value for _, arguments in (*following, *within) for value in arguments]
     return bool(connection.execute(sql, values).fetchone()[0] >= query.limit)
 
 
 def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[int]:
     """The ids of a few studies, and of one more if there are more."""
-    values = [value for _, some in clauses for value in some]
+    values = [value for _, arguments in clauses for value in arguments]
     sql = f"SELECT s.id FROM {''.join([text for text, _ in clauses])} LIMIT {FEW + 1}"  # noqa: S608 - names of ours
     return [row[0] for row in connection.execute(sql, values)]
 
@@ -130,12 +130,12 @@ def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: in
     clauses = [source_of(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
     source = "".join([text for text, _ in clauses])
     sql = f"SELECT s.id, {', '.join(columns)} FROM {source} ORDER BY {sorting(walk)} LIMIT ?"  # noqa: S608
-    values = [value for _, some in clauses for value in some]
-    found = connection.execute(sql, (*values, limit)).fetchall()
-    rows = studies_by_id(connection, [row[0] for row in found])
+    values = [value for _, arguments in clauses for value in arguments]
+    keys = connection.execute(sql, (*values, limit)).fetchall()
+    rows = studies_by_id(connection, [row[0] for row in keys])
     word = signature(walk.query.order)
-    page = [Row(row[0], rows[row[0]], (word, *row[1:])) for row in found if row[0] in rows]
-    return page, (word, *found[-1][1:]) if len(found) == limit else None
+    page = [Row(row[0], rows[row[0]], (word, *row[1:])) for row in keys if row[0] in rows]
+    return page, (word, *keys[-1][1:]) if len(keys) == limit else None
 
 
 def sorting(walk: Walk) -> str:

@@ -57,7 +57,7 @@ def path_of_studies(query: Query) -> Path:
     """The best path into the studies of a query: by its conditions, else by its alternatives, if all of these use one
     column."""
     path = study_path(narrowing(query))
-    ways = [study_path(one) for one in query.one_of]
+    ways = [study_path(alternative) for alternative in query.one_of]
     columns = {way.column for way in ways}
     if path.column or len(columns) != 1 or "" in columns:
         return path
@@ -68,9 +68,9 @@ def study_path(conditions: Mapping[int, Condition]) -> Path:
     """The best path into the studies that meet conditions."""
     like = tuple(_likes(conditions))
     for tag, column, intervals in _BY_SELECTIVITY:
-        found = _narrowest(conditions.get(tag), intervals)
-        if found is not None:
-            return Path(column, _apart(found), like)
+        ranges = _narrowest(conditions.get(tag), intervals)
+        if ranges is not None:
+            return Path(column, _apart(ranges), like)
     return Path("", (), like)
 
 
@@ -79,8 +79,8 @@ def _narrowest(condition: Condition | None, intervals: Callable[[Condition], Int
     if condition is None:
         return None
     each = condition.conditions if isinstance(condition, MultipleValues) else (condition,)
-    found = [some for one in each if (some := intervals(one)) is not None]
-    return min(found, key=len) if found else None
+    candidates = [ranges for part in each if (ranges := intervals(part)) is not None]
+    return min(candidates, key=len) if candidates else None
 
 
 def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -37,13 +37,17 @@ _STORES = """
 def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
     """Write places, inside the open transaction."""
     rows = []
-    for one in relocations:
-        key = one.instance.study_instance_uid, one.instance.series_instance_uid, one.instance.sop_instance_uid
-        rows.append((one.partition, *key, one.receipt, one.place.store, one.place.at))
+    for relocation in relocations:
+        key = (
+            relocation.instance.study_instance_uid,
+            relocation.instance.series_instance_uid,
+            relocation.instance.sop_instance_uid,
+        )
+        rows.append((relocation.partition, *key, relocation.receipt, relocation.place.store, relocation.place.at))
     connection.executemany(_NOTE, rows)
     hidden = {}
-    for one in relocations:
-        at = one.partition, one.receipt
+    for relocation in relocations:
+        at = relocation.partition, relocation.receipt
         row = connection.execute("SELECT fate FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
         hidden[at] = row is not None and unpack_fate(row[0]).hidden
     hide(connection, hidden)
@@ -75,8 +79,8 @@ def stores_of(
         _STORES.replace("BELOW", _BELOW[level]),
         (partition, json.dumps(sorted(set(uids))), json.dumps(sorted(stores))),
     )
-    found: dict[tuple[str, ...], frozenset[str]] = {}
+    places: dict[tuple[str, ...], frozenset[str]] = {}
     for key, store in rows:
         at = tuple(json.loads(key))
-        found[at] = found.get(at, frozenset()) | {store}
-    return found
+        places[at] = places.get(at, frozenset()) | {store}
+    return places

@@ -66,12 +66,12 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
     columns = f"{_COUNTS}, p.attributes, p.variants"
     sql = f"SELECT p.id, {{key}}, {columns} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
     rows, after = _along(connection, sql, "p", partition, path, place, limit)
-    found = []
+    page = []
     for number, key, *counted, packed, several in rows:
         counts = _counts(counted)
         variants = tuple([variant | counts for variant in unpack_list(several)]) if several else ()
-        found.append(Row(number, unpack(packed) | counts, (key, number), variants))
-    return found, after
+        page.append(Row(number, unpack(packed) | counts, (key, number), variants))
+    return page, after
 
 
 def studies(connection: sqlite3.Connection, partition: str, path: Path, place: RowCursor, limit: int) -> Page:
@@ -105,16 +105,16 @@ def _along(
     key = f"{table}.{path.column}"
     sql = sql.format(key=key, own="") + f" AND {key} <= ? AND ({key}, {table}.id) > (?, ?)"
     sql += f" ORDER BY {key}, {table}.id LIMIT ?"
-    found: list[tuple[Any, ...]] = []
+    matches: list[tuple[Any, ...]] = []
     for number in range(place.interval, len(path.intervals)):
         first, last = path.intervals[number]
         value, after = (first, 0) if place.value is None else (place.value, place.id)
-        rows = connection.execute(sql, (partition, *patterns, last, value, after, limit - len(found))).fetchall()
-        found += rows
-        if len(found) == limit:
-            return found, RowCursor(number, rows[-1][1], rows[-1][0])
+        rows = connection.execute(sql, (partition, *patterns, last, value, after, limit - len(matches))).fetchall()
+        matches += rows
+        if len(matches) == limit:
+            return matches, RowCursor(number, rows[-1][1], rows[-1][0])
         place = RowCursor(number + 1)
-    return found, None
+    return matches, None
 
 
 def like_of(table: str, path: Path) -> tuple[str, list[str]]:
@@ -137,29 +137,30 @@ def series(connection: sqlite3.Connection, study: Row, after: int, limit: int) -
         "SELECT id, uid, attributes, instances FROM series WHERE study_id = ? AND id > ? ORDER BY id LIMIT ?",
         (study.id, after, limit),
     )
-    found = []
+    page = []
     for number, uid, packed, instances in rows:
         attributes = {**study.attributes, **unpack(packed)}
         attributes[SERIES_INSTANCE_UID] = [uid]
         attributes[NUMBER_OF_SERIES_RELATED_INSTANCES] = [instances]
-        found.append(Row(number, attributes, (*study.mark, number)))
-    return found
+        page.append(Row(number, attributes, (*study.mark, number)))
+    return page
 
 
-def instances(connection: sqlite3.Connection, of: Row, after: int, limit: int) -> list[Row]:
+def instances(connection: sqlite3.Connection, parent: Row, after: int, limit: int) -> list[Row]:
     """The instances of a series."""
     rows = connection.execute(
-        "SELECT id, attributes FROM instance WHERE series_id = ? AND id > ? ORDER BY id LIMIT ?", (of.id, after, limit)
+        "SELECT id, attributes FROM instance WHERE series_id = ? AND id > ? ORDER BY id LIMIT ?",
+        (parent.id, after, limit),
     )
-    return [Row(number, {**of.attributes, **unpack(packed)}, (*of.mark, number)) for number, packed in rows]
+    return [Row(number, {**parent.attributes, **unpack(packed)}, (*parent.mark, number)) for number, packed in rows]
 
 
-def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -> list[tuple[int, Location]]:
+def locations(connection: sqlite3.Connection, parent: Row, after: int, limit: int) -> list[tuple[int, Location]]:
     """The locations of the objects of a series."""
     rows = connection.execute(
         f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE}"  # noqa: S608
         " WHERE i.series_id = ? AND i.id > ? ORDER BY i.id LIMIT ?",
-        (of.id, after, limit),
+        (parent.id, after, limit),
     )
     return [(row[0], _location(row[1:])) for row in rows]
 
@@ -180,10 +181,10 @@ def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]
         " WHERE i.partition = ? AND i.uid IN (SELECT value FROM json_each(?)) ORDER BY i.receipt, series.uid",
         (partition, json.dumps(list(uids))),
     )
-    found: dict[str, list[Location]] = {}
+    by_uid: dict[str, list[Location]] = {}
     for row in rows:
-        found.setdefault(row[2], []).append(_location(row))
-    return found
+        by_uid.setdefault(row[2], []).append(_location(row))
+    return by_uid
 
 
 _NAMED = """JOIN study ON study.partition = ?1 AND study.uid = json_extract(asked.value, '$[0]')

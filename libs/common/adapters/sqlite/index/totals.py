@@ -68,15 +68,15 @@ def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predic
     source, values = "study AS s WHERE s.partition = ?", [query.partition]
     if path.column:
         source, values = f"{ON_PATH.format(path.column)} WHERE 1", [json.dumps(path.intervals), query.partition]
-    asked = [value for one in decided for value in one.values]
+    arguments = [value for clause in decided for value in clause.values]
     counted = f"SELECT coalesce({_COUNTED[query.level]}, 0) FROM {source}{_sure(decided)}"  # noqa: S608 - names of ours
-    (number,) = connection.execute(counted, (*values, *asked)).fetchone()
+    (number,) = connection.execute(counted, (*values, *arguments)).fetchone()
     perhaps = _perhaps(decided)
     if not perhaps:
         return int(number)
     listed = f"SELECT s.id FROM {source}{perhaps} AND s.id > ? ORDER BY s.id LIMIT {_AT_ONCE}"  # noqa: S608
     last = 0
-    while ids := [row[0] for row in connection.execute(listed, (*values, *asked, last))]:
+    while ids := [row[0] for row in connection.execute(listed, (*values, *arguments, last))]:
         last = ids[-1]
         number += sum(_weight(a, query.level) for a in studies_by_id(connection, ids).values() if test(a))
     return int(number)
@@ -95,24 +95,24 @@ def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count
     else:
         below, columns = _BELOW[query.level]
         source, values, sorted_by = f"study AS s{below} WHERE +s.partition = ?", [query.partition], columns
-    asked = [*values, *[value for one in decided for value in one.values]]
+    arguments = [*values, *[value for clause in decided for value in clause.values]]
     perhaps = _perhaps(decided)
-    if perhaps and connection.execute(f"SELECT 1 FROM {source}{perhaps} LIMIT 1", asked).fetchone():  # noqa: S608
+    if perhaps and connection.execute(f"SELECT 1 FROM {source}{perhaps} LIMIT 1", arguments).fetchone():  # noqa: S608
         return None
     sql = f"SELECT {columns} FROM {source}{_sure(decided)} ORDER BY {sorted_by} LIMIT 1 OFFSET ?"  # noqa: S608
-    found = connection.execute(sql, (*asked, count - 1)).fetchone()
-    return found and (signature(query.order) if query.order else 0, *found)
+    row = connection.execute(sql, (*arguments, count - 1)).fetchone()
+    return row and (signature(query.order) if query.order else 0, *row)
 
 
 def _sure(decided: Sequence[_Decided]) -> str:
     """The SQL condition for rows that match, as far as columns decide."""
-    return "".join([f" AND ({one.fits}) AND NOT ({one.unsure})" for one in decided])
+    return "".join([f" AND ({clause.fits}) AND NOT ({clause.unsure})" for clause in decided])
 
 
 def _perhaps(decided: Sequence[_Decided]) -> str:
     """The SQL condition for rows whose columns cannot decide; "" if all can. It takes the same values."""
-    unsure = [one.unsure for one in decided if one.unsure != _NEVER]
-    fits = "".join([f" AND ({one.fits} OR {one.unsure})" for one in decided])
+    unsure = [clause.unsure for clause in decided if clause.unsure != _NEVER]
+    fits = "".join([f" AND ({clause.fits} OR {clause.unsure})" for clause in decided])
     return f"{fits} AND ({' OR '.join(unsure)})" if unsure else ""
 
 
@@ -124,33 +124,35 @@ def _weight(attributes: Mapping[int, Any], level: Level) -> int:
 def _decided(query: Query) -> list[_Decided] | None:
     named = STUDY_INSTANCE_UID in query.conditions and uids_of(query.conditions[STUDY_INSTANCE_UID]) is not None
     # The path uses the named studies.
-    asked = {tag: c for tag, c in query.conditions.items() if not (named and tag == STUDY_INSTANCE_UID)}
-    found = _decided_all(asked, query)
-    if found is None or not query.one_of:
-        return found
-    alternatives = [_decided_all(one, query) for one in query.one_of]
-    known = [one for one in alternatives if one is not None]
-    return [*found, _one_of(known)] if len(known) == len(alternatives) else None
+    conditions = {tag: c for tag, c in query.conditions.items() if not (named and tag == STUDY_INSTANCE_UID)}
+    clauses = _decided_all(conditions, query)
+    if clauses is None or not query.one_of:
+        return clauses
+    alternatives = [_decided_all(alternative, query) for alternative in query.one_of]
+    known = [alternative for alternative in alternatives if alternative is not None]
+    return [*clauses, _one_of(known)] if len(known) == len(alternatives) else None
 
 
 def _decided_all(conditions: Mapping[int, Condition], query: Query) -> list[_Decided] | None:
-    found = []
+    clauses = []
     for tag, condition in conditions.items():
         decide = None if query.zone and tag == STUDY_DATE else _DECIDED.get(tag)
         decided = None if decide is None else decide(condition)
         if decided is None:
             return None
-        found.append(decided)
-    return found
+        clauses.append(decided)
+    return clauses
 
 
 def _one_of(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
     """All conditions of one alternative hold."""
-    every = [one for some in alternatives for one in some]
+    every = [clause for alternative in alternatives for clause in alternative]
     return _Decided(
-        " OR ".join([f"({' AND '.join([f'({one.fits})' for one in some])})" for some in alternatives]),
-        tuple(value for one in every for value in one.values),
-        " OR ".join(sorted({one.unsure for one in every} - {_NEVER})) or _NEVER,
+        " OR ".join(
+            [f"({' AND '.join([f'({clause.fits})' for clause in alternative])})" for alternative in alternatives]
+        ),
+        tuple(value for clause in every for value in clause.values),
+        " OR ".join(sorted({clause.unsure for clause in every} - {_NEVER})) or _NEVER,
     )
 
 
@@ -159,8 +161,8 @@ def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition
 
     def decided(condition: Condition) -> _Decided | None:
         patterns = condition.patterns if isinstance(condition, Wildcard) else ()
-        given = condition.values if isinstance(condition, Single) else patterns
-        texts = [fold(value) for value in given]
+        condition_values = condition.values if isinstance(condition, Single) else patterns
+        texts = [fold(value) for value in condition_values]
         if not 0 < len(texts) <= _MOST_VALUES or not all(t and t.strip("*") and "\0" not in t for t in texts):
             return None
         sign = "GLOB" if patterns else "="

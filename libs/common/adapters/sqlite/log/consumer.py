@@ -30,7 +30,7 @@ class SqliteConsumer:
         self._bells = bells
         self._membership: Membership | None = None
         self._bell: WakePipe | None = None
-        self._given: dict[str, int] | None = None
+        self._offsets: dict[str, int] | None = None
 
     async def __aenter__(self) -> SqliteConsumer:
         def join_all(connection: sqlite3.Connection) -> None:
@@ -53,13 +53,13 @@ class SqliteConsumer:
             self._membership = None
 
     async def poll(self, max_records: int = 500) -> list[Record]:
-        bell, given = await self._take_place()
+        bell, offsets = await self._take_place()
         while True:
             bell.silence()
-            records = await self._readers.run(lambda connection: self._next(connection, given, max_records))
+            records = await self._readers.run(lambda connection: self._next(connection, offsets, max_records))
             if records:
                 for record in records:
-                    given[record.topic] = record.offset
+                    offsets[record.topic] = record.offset
                 return records
             await bell.rung()
             if self._bell is not bell:
@@ -83,13 +83,13 @@ class SqliteConsumer:
         """Wait until this member is the active one; then continue at the group's offsets."""
         if self._membership is None or self._bell is None:
             raise RuntimeError("a consumer is used inside `async with`")
-        if self._given is None:
+        if self._offsets is None:
             await self._membership.acquire()
             known = await self._readers.run(lambda connection: committed(connection, self._group))
-            self._given = {topic: known[topic] for topic in self._topics}
-        return self._bell, self._given
+            self._offsets = {topic: known[topic] for topic in self._topics}
+        return self._bell, self._offsets
 
-    def _next(self, connection: sqlite3.Connection, given: dict[str, int], limit: int) -> list[Record]:
+    def _next(self, connection: sqlite3.Connection, offsets: dict[str, int], limit: int) -> list[Record]:
         """The records after those already returned: a share from each topic, so that a long topic does not delay the
         others; unused shares go to topics with more. So a poll is short only if all topics are."""
         records: list[Record] = []
@@ -97,10 +97,10 @@ class SqliteConsumer:
         for n, topic in enumerate(self._topics):
             share = max(1, (limit - len(records)) // (len(self._topics) - n))
             if len(records) < limit:
-                found = read_after(connection, topic, given[topic], sys.maxsize, share)
-                records += found
-                if len(found) == share:
-                    longer[topic] = found[-1].offset
+                batch = read_after(connection, topic, offsets[topic], sys.maxsize, share)
+                records += batch
+                if len(batch) == share:
+                    longer[topic] = batch[-1].offset
         for topic, offset in longer.items():
             if len(records) < limit:
                 records += read_after(connection, topic, offset, sys.maxsize, limit - len(records))

@@ -44,7 +44,11 @@ def performed_alone(connection: sqlite3.Connection, partition: str, key: str) ->
     order = order_at(connection, partition, key)
     if order is None:
         return []
-    return [one for one in performed_for(connection, order) if orders_of(connection, one) <= {key}]
+    return [
+        performed_step
+        for performed_step in performed_for(connection, order)
+        if orders_of(connection, performed_step) <= {key}
+    ]
 
 
 def unordered_after(

@@ -103,9 +103,9 @@ def named_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> set[st
     """The objects, of those given, that events name."""
     named: set[str] = set()
     for start in range(0, len(keys), _MOST_NAMES):
-        some = keys[start : start + _MOST_NAMES]
-        marks = ", ".join("?" * len(some))
-        rows = connection.execute(f"SELECT object FROM values_objects WHERE object IN ({marks})", some)  # noqa: S608
+        batch = keys[start : start + _MOST_NAMES]
+        marks = ", ".join("?" * len(batch))
+        rows = connection.execute(f"SELECT object FROM values_objects WHERE object IN ({marks})", batch)  # noqa: S608
         named.update(key for (key,) in rows)
     return named
 

@@ -56,9 +56,9 @@ def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[st
         values = [query.partition, *narrowing.stations, narrowing.earliest, narrowing.latest, query.partition]
     where += [f"{start} >= ?", f"{start} <= ?", f"({start}, s.key, s.step) > (?, ?, ?)"]
     values += [max(narrowing.earliest, place[0]), narrowing.latest, *place]
-    for column, some in narrowing.columns.items():
-        where.append(f"s.{column} IN ({_marks(len(some))})")
-        values += some
+    for column, choices in narrowing.columns.items():
+        where.append(f"s.{column} IN ({_marks(len(choices))})")
+        values += choices
     if narrowing.name:
         where.append(_NAMED)
         values += [query.partition, query.partition, narrowing.name, f"{narrowing.name}\U0010ffff"]

@@ -184,8 +184,8 @@ def _verdict_of(connection: sqlite3.Connection, event: FoldedEvent, row: Iterabl
         order = order_at(connection, event.partition, event.order)
         return Verdict(bool(accepted), reason, order, status, error_id)
     if isinstance(event, SubscriptionEvent):
-        said = subscription_at(connection, event.partition, event.subscriber, event.sop_instance_uid)
-        return Verdict(bool(accepted), reason, said, status, error_id)
+        subscription = subscription_at(connection, event.partition, event.subscriber, event.sop_instance_uid)
+        return Verdict(bool(accepted), reason, subscription, status, error_id)
     if isinstance(event, WorkitemEvent):
         workitem = workitem_at(connection, event.partition, event.sop_instance_uid)
         return Verdict(bool(accepted), reason, workitem, status, error_id)

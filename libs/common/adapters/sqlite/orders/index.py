@@ -82,10 +82,14 @@ class SqliteOrders:
     async def performed_of(self, partition: str, key: str) -> Sequence[PerformedStep]:
         def read(connection: sqlite3.Connection) -> list[PerformedStep]:
             order = order_at(connection, partition, key)
-            some = [] if order is None else performed_for(connection, order)
-            links = links_of(connection, partition, some)
+            performed_steps = [] if order is None else performed_for(connection, order)
+            links = links_of(connection, partition, performed_steps)
             steps = order.steps.values() if order is not None else ()
-            return [one for one in some if order and any(refers_to(one, order, step, links) for step in steps)]
+            return [
+                performed_step
+                for performed_step in performed_steps
+                if order and any(refers_to(performed_step, order, step, links) for step in steps)
+            ]
 
         return await self._run(read)
 
@@ -168,9 +172,9 @@ class SqliteOrders:
             return [step for step in listed if matches(step.document)], behind
 
         while place is not None:
-            found, place = await self._run(read)
-            if found:
-                yield found
+            page, place = await self._run(read)
+            if page:
+                yield page
 
     async def workitem(self, partition: str, uid: str) -> Workitem | None:
         return await self._run(lambda connection: workitem_at(connection, partition, uid))
@@ -193,13 +197,13 @@ class SqliteOrders:
 
         def read(connection: sqlite3.Connection) -> tuple[list[Workitem], WorkitemPlace | None]:
             assert place is not None
-            some, behind = workitems_after(connection, query, place)
-            return [one for one in some if matches(one.document)], behind
+            workitems, behind = workitems_after(connection, query, place)
+            return [workitem for workitem in workitems if matches(workitem.document)], behind
 
         while place is not None:
-            found, place = await self._run(read)
-            if found:
-                yield found
+            page, place = await self._run(read)
+            if page:
+                yield page
 
     async def close(self) -> None:
         if not self._closed:

@@ -63,8 +63,8 @@ def _report_in(packed: bytes | None) -> Report | None:
 def _packed_report(report: Report | None) -> bytes | None:
     if report is None:
         return None
-    said = report.status.value, pack(report.attributes), report.at, report.source, report.message, report.studies
-    packed: bytes = msgpack.packb(said)
+    row = report.status.value, pack(report.attributes), report.at, report.source, report.message, report.studies
+    packed: bytes = msgpack.packb(row)
     return packed
 
 
@@ -88,7 +88,7 @@ def performed_in(connection: sqlite3.Connection, partition: str, study: str) -> 
     """The performed steps that name a study."""
     query = "SELECT DISTINCT uid FROM performs WHERE partition = ? AND study = ?"
     uids = [uid for (uid,) in connection.execute(query, (partition, study))]
-    return [one for uid in uids if (one := performed_at(connection, partition, uid)) is not None]
+    return [performed_step for uid in uids if (performed_step := performed_at(connection, partition, uid)) is not None]
 
 
 def performed_for(connection: sqlite3.Connection, order: Order) -> list[PerformedStep]:
@@ -107,15 +107,20 @@ def performed_for(connection: sqlite3.Connection, order: Order) -> list[Performe
             (order.partition, step, accession),
         )
         uids.update(dict.fromkeys(uid for (uid,) in rows))
-    found = [performed_at(connection, order.partition, uid) for uid in uids]
-    return [one for one in found if one is not None]
+    performed_steps = [performed_at(connection, order.partition, uid) for uid in uids]
+    return [performed_step for performed_step in performed_steps if performed_step is not None]
 
 
 def links_of(connection: sqlite3.Connection, partition: str, performed: Iterable[PerformedStep]) -> dict[str, str]:
     """The linked ones of the studies that performed steps name, with the keys of their orders."""
-    studies = {study for one in performed for reference in references_of(one) for study in reference.studies}
-    found = {study: linked_to(connection, partition, study) for study in studies}
-    return {study: key for study, key in found.items() if key}
+    studies = {
+        study
+        for performed_step in performed
+        for reference in references_of(performed_step)
+        for study in reference.studies
+    }
+    links = {study: linked_to(connection, partition, study) for study in studies}
+    return {study: key for study, key in links.items() if key}
 
 
 def linked_to(connection: sqlite3.Connection, partition: str, study: str) -> str:

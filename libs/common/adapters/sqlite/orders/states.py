@@ -14,12 +14,12 @@ def move_steps(connection: sqlite3.Connection, performed: PerformedStep) -> None
         order = order_at(connection, performed.partition, key)
         if order is None:
             continue
-        some = performed_for(connection, order)
-        links = links_of(connection, order.partition, some)
+        performed_steps = performed_for(connection, order)
+        links = links_of(connection, order.partition, performed_steps)
         for step in order.steps.values():
             connection.execute(
                 "UPDATE steps SET state = ? WHERE partition = ? AND key = ? AND step = ?",
-                (state_of(order, step, some, links).value, order.partition, key, step.id),
+                (state_of(order, step, performed_steps, links).value, order.partition, key, step.id),
             )
 
 

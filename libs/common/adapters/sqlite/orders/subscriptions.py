@@ -21,13 +21,21 @@ def subscription_at(
     return None if row is None else _subscription(row)
 
 
-def write_subscription(connection: sqlite3.Connection, one: Subscription) -> None:
+def write_subscription(connection: sqlite3.Connection, subscription: Subscription) -> None:
     """Replace the earlier request."""
     connection.execute(
         "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(one.partition, one.subscriber, one.target, one.at, one.stands, one.lock, one.keys),
-            *(one.suspended_at, one.since),
+            *(
+                subscription.partition,
+                subscription.subscriber,
+                subscription.target,
+                subscription.at,
+                subscription.stands,
+                subscription.lock,
+                subscription.keys,
+            ),
+            *(subscription.suspended_at, subscription.since),
         ),
     )
 

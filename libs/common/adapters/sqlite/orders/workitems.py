@@ -32,12 +32,24 @@ def workitem_at(connection: sqlite3.Connection, partition: str, uid: str) -> Wor
 
 def write_workitem(connection: sqlite3.Connection, workitem: Workitem) -> None:
     """Replace the workitem under its UID."""
-    of = workitem.attributes
+    attributes = workitem.attributes
     connection.execute(
         "INSERT OR REPLACE INTO workitems VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(workitem.partition, workitem.uid, start_of(of), workitem.state.value, pack(of), workitem.lock),
-            *(workitem.changed_at, workitem.created_at, first(of, PATIENT_ID), first(of, WORKLIST_LABEL)),
+            *(
+                workitem.partition,
+                workitem.uid,
+                start_of(attributes),
+                workitem.state.value,
+                pack(attributes),
+                workitem.lock,
+            ),
+            *(
+                workitem.changed_at,
+                workitem.created_at,
+                first(attributes, PATIENT_ID),
+                first(attributes, WORKLIST_LABEL),
+            ),
         ),
     )
 
@@ -58,17 +70,17 @@ def is_erased_workitem(connection: sqlite3.Connection, partition: str, uid: str)
 def ended_workitems(connection: sqlite3.Connection, partition: str, before_us: int, most: int) -> list[str]:
     """The UIDs of workitems that were completed or cancelled before a time, without a deletion lock, the earliest
     first."""
-    found: list[str] = []
+    uids: list[str] = []
     query = (
         f"SELECT {_ROW} FROM workitems WHERE partition = ? AND state IN ('COMPLETED', 'CANCELED') "  # noqa: S608
         "AND changed_at < ? ORDER BY changed_at, uid"
     )
     for row in connection.execute(query, (partition, before_us)):
-        if not any(one.lock for one in told(connection, _workitem(partition, row))):
-            found.append(row[0])
-        if len(found) == most:
+        if not any(subscription.lock for subscription in told(connection, _workitem(partition, row))):
+            uids.append(row[0])
+        if len(uids) == most:
             break
-    return found
+    return uids
 
 
 def workitems_after(
@@ -78,9 +90,9 @@ def workitems_after(
     narrowing = narrowing_of(query)
     where = ["partition = ?", "(start, uid) > (?, ?)", "(start = '' OR (start >= ? AND start <= ?))"]
     values: list[Any] = [query.partition, *place, narrowing.earliest, narrowing.latest]
-    for column, some in narrowing.columns.items():
-        where.append(f"{column} IN ({', '.join('?' * len(some))})")
-        values += some
+    for column, choices in narrowing.columns.items():
+        where.append(f"{column} IN ({', '.join('?' * len(choices))})")
+        values += choices
     # Only column names and question marks are concatenated here.
     sql = f"SELECT {_ROW} FROM workitems WHERE {' AND '.join(where)} ORDER BY start, uid LIMIT ?"  # noqa: S608
     rows, size = [], 0
@@ -104,4 +116,6 @@ def is_subscribed(connection: sqlite3.Connection, partition: str, subscriber: st
     if target in GLOBAL:
         return stands_anywhere(connection, partition, subscriber)
     workitem = workitem_at(connection, partition, target)
-    return workitem is not None and any(one.subscriber == subscriber for one in told(connection, workitem))
+    return workitem is not None and any(
+        subscription.subscriber == subscriber for subscription in told(connection, workitem)
+    )
