@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, AuditEntry, AuditKind
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
     STUDY_ROOT_FIND,
@@ -27,8 +27,8 @@ def audit_query(trail: AuditTrail, request: Request, why: str = "") -> None:
     association = request.association
     failed = bool(why) or (request.status is not None and is_failure(request.status))
     trail.add(
-        Entry(
-            Kind.QUERY,
+        AuditEntry(
+            AuditKind.QUERY,
             "C-FIND",
             association.calling_ae_title,
             "ae",
@@ -48,8 +48,8 @@ def audit_step_read(trail: AuditTrail, request: Request, uid: str) -> None:
     """A procedure step, or a workitem, was looked at (N-GET)."""
     association = request.association
     trail.add(
-        Entry(
-            Kind.PROCEDURE_READ,
+        AuditEntry(
+            AuditKind.PROCEDURE_READ,
             "N-GET",
             association.calling_ae_title,
             "ae",
@@ -65,7 +65,7 @@ def audit_step_read(trail: AuditTrail, request: Request, uid: str) -> None:
 
 def audit_sending(
     trail: AuditTrail,
-    kind: Kind,
+    kind: AuditKind,
     over: str,
     requestor: str,
     receiver: tuple[str, str],
@@ -85,7 +85,7 @@ def audit_sending(
         by_study.setdefault((location.study_instance_uid, arrived), []).append(location)
     for (study, arrived), of_study in by_study.items():
         trail.add(
-            Entry(
+            AuditEntry(
                 kind,
                 over,
                 requestor,
@@ -113,8 +113,8 @@ def audit_asking(
     """We asked another archive by C-FIND, C-MOVE or C-GET, of the AE title and host `peer`; with `why` it failed. The
     receiver of the query is who was asked."""
     trail.add(
-        Entry(
-            Kind.QUERY,
+        AuditEntry(
+            AuditKind.QUERY,
             _ASKED_BY.get(sop_class, "C-FIND"),
             "",
             "archive",
@@ -143,8 +143,8 @@ def audit_step(
     why."""
     outcome = SERIOUS_FAILURE if why else SUCCESS
     trail.add(
-        Entry(
-            Kind.PROCEDURE_SENT,
+        AuditEntry(
+            AuditKind.PROCEDURE_SENT,
             operation,
             "",
             "archive",
@@ -171,8 +171,8 @@ def audit_result(
     """A receiver of HL7 was told of a study, and so of its patient (ID and issuer), or did not take it, with why; so
     was one of a subscription `over` FHIR."""
     trail.add(
-        Entry(
-            Kind.PROCEDURE_SENT,
+        AuditEntry(
+            AuditKind.PROCEDURE_SENT,
             over,
             "",
             "archive",

@@ -44,18 +44,18 @@ from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.asked import Asked
+from gantry.services.requester import Requester
 
 logger = get_logger("lifecycle")
 _LONGEST_WALK = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CorrectionResult:
     """The id of a correction, and whether the indexers have followed: if not, they will."""
 
     correction: str
@@ -76,7 +76,9 @@ class CorrectionDesk:
 
     # ---- studies
 
-    async def correct_study(self, study: str, values: Values, requester: Asked, series: str = "") -> Made:
+    async def correct_study(
+        self, study: str, values: Values, requester: Requester, series: str = ""
+    ) -> CorrectionResult:
         """Correct attributes of a study, or of one series of it. Raises `NotUnderstood` for what may not be corrected,
         `NotFound`, `DependencyUnavailable`."""
         values = unpadded(values)
@@ -84,13 +86,13 @@ class CorrectionDesk:
         await self._settle()
         await self._require_study(study, series)
         name, now = self._name()
-        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=study), values)
+        await write_values(self._objects, DEFAULT_PARTITION, name, CorrectionSubject(study=study), values)
         at = DEFAULT_PARTITION, requester.trace, study
         return await self._append(StudyCorrected(*at, name, series, requester.reason, requester.by, now))
 
     async def assign_study(
-        self, study: str, patient: PatientIdentity, requester: Asked, also: Values | None = None
-    ) -> Made:
+        self, study: str, patient: PatientIdentity, requester: Requester, also: Values | None = None
+    ) -> CorrectionResult:
         """Make a study one of another patient, with the demographics that this one has where it is known, and with
         what `also` says. Where that is what the study was corrected to last, that correction is the answer."""
         await self._must_settle()
@@ -102,10 +104,10 @@ class CorrectionDesk:
         known = await self._index.corrected(DEFAULT_PARTITION, study)
         standing = known.corrections.standing() if known is not None else []
         if standing and not standing[-1].series and standing[-1].values == values:
-            return Made(standing[-1].id, True)
+            return CorrectionResult(standing[-1].id, True)
         return await self.correct_study(study, values, requester)
 
-    async def withdraw_from_study(self, study: str, correction: str, requester: Asked) -> Made:
+    async def withdraw_from_study(self, study: str, correction: str, requester: Requester) -> CorrectionResult:
         """Take a correction of a study back. Raises `NotFound` where none of this id stands."""
         await self._settle()
         known = await self._index.corrected(DEFAULT_PARTITION, study)
@@ -162,8 +164,8 @@ class CorrectionDesk:
         return [correction.into for correction in standing if correction.into][-1:] == [into.key]
 
     async def correct_patient(
-        self, patient: PatientIdentity, values: Values, requester: Asked, *, awaited: bool = False
-    ) -> Made:
+        self, patient: PatientIdentity, values: Values, requester: Requester, *, awaited: bool = False
+    ) -> CorrectionResult:
         """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
         `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected. `awaited`:
         also of a patient of whom there is no study."""
@@ -176,30 +178,32 @@ class CorrectionDesk:
         if unknown:
             await self._require_not_led_on(patient)
         name, now = self._name()
-        subject = Subject(patient=patient.key, awaited=unknown)
+        subject = CorrectionSubject(patient=patient.key, awaited=unknown)
         await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, patient.values)
         at = DEFAULT_PARTITION, requester.trace, patient.key
         return await self._append(PatientCorrected(*at, name, requester.reason, requester.by, now))
 
     async def await_under(
-        self, prior: PatientIdentity, into: PatientIdentity, values: Values, requester: Asked, *, renamed: bool
-    ) -> Made:
+        self, prior: PatientIdentity, into: PatientIdentity, values: Values, requester: Requester, *, renamed: bool
+    ) -> CorrectionResult:
         """As `merge` or `rename`, of a `prior` of whom there is no study: what comes under its ID is of `into`, with
         its demographics where it is known, and with these `values` where it is not. Raises `Conflicting`."""
         return await self._lead(prior, into, requester, renamed=renamed, awaited=values)
 
-    async def merge(self, prior: PatientIdentity, into: PatientIdentity, requester: Asked) -> Made:
+    async def merge(self, prior: PatientIdentity, into: PatientIdentity, requester: Requester) -> CorrectionResult:
         """All that is of `prior`, and all that will come, is of `into` from now on, and shows its demographics. Raises
         `Conflicting` where that would be a circle, or `prior` is merged already, `NotFound` where one of them is not
         known."""
         return await self._lead(prior, into, requester, renamed=False)
 
-    async def rename(self, prior: PatientIdentity, new: PatientIdentity, requester: Asked) -> Made:
+    async def rename(self, prior: PatientIdentity, new: PatientIdentity, requester: Requester) -> CorrectionResult:
         """Another Patient ID for the same patient. Raises as `merge`, and `Conflicting` where the new one is that of
         another patient: that would be a merge."""
         return await self._lead(prior, new, requester, renamed=True)
 
-    async def withdraw_from_patient(self, patient: PatientIdentity, correction: str, requester: Asked) -> Made:
+    async def withdraw_from_patient(
+        self, patient: PatientIdentity, correction: str, requester: Requester
+    ) -> CorrectionResult:
         """Take a correction of a patient back, or a merge of it into another one: the one that is named, or the last
         merge where `correction` is "". Raises `NotFound` where there is none."""
         await self._settle()
@@ -218,11 +222,11 @@ class CorrectionDesk:
         self,
         prior: PatientIdentity,
         into: PatientIdentity,
-        requester: Asked,
+        requester: Requester,
         *,
         renamed: bool,
         awaited: Values | None = None,
-    ) -> Made:
+    ) -> CorrectionResult:
         await self._must_settle()
         await self._require_no_circle(prior, into)
         await self._require_not_led_on(into)
@@ -236,7 +240,7 @@ class CorrectionDesk:
         name, now = self._name()
         values = {**(demographics or awaited or {}), **into.values}
         # Of a survivor who is known the values go with his studies, as those of all others do.
-        subject = Subject(patient=prior.key, awaited=awaited is not None and demographics is None)
+        subject = CorrectionSubject(patient=prior.key, awaited=awaited is not None and demographics is None)
         await write_values(self._objects, DEFAULT_PARTITION, name, subject, values, prior.values)
         at = DEFAULT_PARTITION, requester.trace, prior.key
         return await self._append(PatientMerged(*at, name, into.key, renamed, requester.reason, requester.by, now))
@@ -287,7 +291,7 @@ class CorrectionDesk:
         now = self._clock.now_us()
         return Receipt.at(now).id, now
 
-    async def _append(self, event: Event) -> Made:
+    async def _append(self, event: Event) -> CorrectionResult:
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(event)
         await reach(FailPoint.AFTER_PUBLISH)
@@ -298,7 +302,7 @@ class CorrectionDesk:
             study_instance_uid=getattr(event, "study_instance_uid", ""),
             by=getattr(event, "by", ""),
         )
-        return Made(correction, await self._settle())
+        return CorrectionResult(correction, await self._settle())
 
     async def _must_settle(self) -> None:
         """What is decided here follows from all that was decided before."""

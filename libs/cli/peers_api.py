@@ -38,7 +38,7 @@ class RefusedByArchive(Conflicting):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ApiAnswer:
     """An answer, and the entity tag of what it is about, "" where it has none."""
 
     body: dict[str, Any]
@@ -74,23 +74,23 @@ class PeersApi:
             raise NotReached("the answer is none of a Gantry archive that has this API")
         return [peer for peer in peers if isinstance(peer, dict)]
 
-    def one(self, ae_title: str) -> Told:
+    def one(self, ae_title: str) -> ApiAnswer:
         """One peer."""
         return self._call("GET", _path(ae_title))
 
-    def add(self, ae_title: str, entry: Mapping[str, Any], reason: str) -> Told:
+    def add(self, ae_title: str, entry: Mapping[str, Any], reason: str) -> ApiAnswer:
         """Add one that is not there."""
         return self._call("PUT", _path(ae_title), entry, {"If-None-Match": "*"}, reason)
 
-    def replace(self, ae_title: str, entry: Mapping[str, Any], etag: str, reason: str) -> Told:
+    def replace(self, ae_title: str, entry: Mapping[str, Any], etag: str, reason: str) -> ApiAnswer:
         """Replace all of one that is as its `etag` says."""
         return self._call("PUT", _path(ae_title), entry, {"If-Match": etag}, reason)
 
-    def remove(self, ae_title: str, etag: str, reason: str) -> Told:
+    def remove(self, ae_title: str, etag: str, reason: str) -> ApiAnswer:
         """Remove one that is as its `etag` says."""
         return self._call("DELETE", _path(ae_title), None, {"If-Match": etag}, reason)
 
-    def echo(self, ae_title: str) -> Told:
+    def echo(self, ae_title: str) -> ApiAnswer:
         """Have the archive call a peer and verify."""
         return self._call("POST", f"{_path(ae_title)}/echo", {})
 
@@ -101,7 +101,7 @@ class PeersApi:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         reason: str = "",
-    ) -> Told:
+    ) -> ApiAnswer:
         try:
             return asyncio.run(self._ask(method, path, body, {**self._headers, **(headers or {})}, reason))
         except TimeoutError:
@@ -113,7 +113,7 @@ class PeersApi:
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], reason: str
-    ) -> Told:
+    ) -> ApiAnswer:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=self._timeout) as session,
             session.request(
@@ -128,7 +128,7 @@ class PeersApi:
             answer = await _text(response)
             if response.status >= 300:
                 raise RefusedByArchive(response.status, _words(response.status, answer))
-            return Told(_object(answer), response.headers.get("ETag", ""))
+            return ApiAnswer(_object(answer), response.headers.get("ETag", ""))
 
 
 def _path(ae_title: str) -> str:

@@ -48,7 +48,7 @@ async def echo(peer: Peer, as_json: bool, timeout: float) -> int:
 
 
 @dataclass(slots=True)
-class Sent:
+class StoreResult:
     """The results: counts by status, and the failed files with status or reason."""
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -81,10 +81,10 @@ async def send_files(
     window: int = 1,
     timeout: float = 120.0,
     done: Callable[[DicomFile, int | None], None] = lambda _file, _status: None,
-) -> Sent:
+) -> StoreResult:
     """Send files over as many associations as their presentation contexts need; `done` is called for each file with its
     status or None. Raises a `PeerError` only if no association can be established at all."""
-    sent = Sent()
+    sent = StoreResult()
     for batch in _batches(files):
         contexts = list(dict.fromkeys((f.sop_class_uid, (f.transfer_syntax_uid,)) for f in batch))
         async with connect(peer, contexts, window=window) as association:
@@ -98,7 +98,7 @@ async def send_files(
 async def _send_all(
     association: Association,
     files: Iterator[DicomFile],
-    sent: Sent,
+    sent: StoreResult,
     timeout: float,
     done: Callable[[DicomFile, int | None], None],
 ) -> None:
@@ -109,7 +109,7 @@ async def _send_all(
 async def _send(
     association: Association,
     file: DicomFile,
-    sent: Sent,
+    sent: StoreResult,
     timeout: float,
     done: Callable[[DicomFile, int | None], None],
 ) -> None:

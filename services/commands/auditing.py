@@ -9,19 +9,19 @@ from typing import Any
 import click
 
 from gantry.cli.output import print_columns, print_json
-from gantry.common.audit import Entry, Kind
+from gantry.common.audit import AuditEntry, AuditKind
 from gantry.common.audit.fhir import audit_event
 from gantry.common.audit.messages import audit_message, patients_of, studies_of
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.events import AuditRecorded
-from gantry.services.asked import this_user
 from gantry.services.auditing.matching import AuditQuestion
 from gantry.services.auditing.reading import AuditAnswer, AuditReader
 from gantry.services.commands.on_stores import options, run, this_trail
 from gantry.services.commands.where import since_option
 from gantry.services.operations.audit import as_json as record_as_json
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 from gantry.services.whereabouts.words import moment
 
 _FORMS = ("table", "json", "fhir", "xml")
@@ -54,7 +54,9 @@ def who(config: Path | None, data: Path | None, as_json: bool, since: int, most:
 @audit.command(name="list")
 @_asked
 @click.option("--by", "requestor", default="", help="Only of this AE title, token or person.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice([kind.word for kind in Kind]), help="Only these.")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice([kind.word for kind in AuditKind]), help="Only these."
+)
 def list_(
     config: Path | None,
     data: Path | None,
@@ -82,7 +84,9 @@ def _read(config: Path | None, data: Path | None, form: str, since: int, questio
         trail = this_trail(settings)
         words = question.about or question.requestor or ",".join(sorted(question.kinds))
         query = words.encode()
-        trail.add(Entry(Kind.LOG_USED, "gantry audit", this_user(), "person", query=query, query_class="audit"))
+        trail.add(
+            AuditEntry(AuditKind.LOG_USED, "gantry audit", this_user(), "person", query=query, query_class="audit")
+        )
         await trail.close(stores.log)
 
     run(config, data, work, any_index=True, on_record=False)
@@ -106,7 +110,9 @@ def _show(answer: AuditAnswer, form: str) -> None:
 
 
 def _row(record: AuditRecorded) -> tuple[str, ...]:
-    operation = f"{record.kind} ({record.operation})" + (f" to {record.peer}" if record.kind == Kind.SENT.word else "")
+    operation = f"{record.kind} ({record.operation})" + (
+        f" to {record.peer}" if record.kind == AuditKind.SENT.word else ""
+    )
     outcome = "ok" if not record.outcome else record.why or "failed"
     patients = ", ".join(patient for patient, _ in patients_of(record)) or "-"
     studies = ", ".join(studies_of(record)) or "-"

@@ -22,7 +22,7 @@ from gantry.common.dicom.query.where import studies_where
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.errors import ConfigError, GantryError, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.coercing import Changes, CoercionRules
+from gantry.common.lifecycle.coercing import CoercionResult, CoercionRules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.lifecycle.from_orders import OrderOutcome
 from gantry.common.ports.blobs import Part
@@ -126,11 +126,11 @@ class _Sender:
         rules = self.rules.of(self.calling, self.called) if self.calling else self.rules
         return rules is not None and rules.asks_orders
 
-    async def changes(self, calling: str, beginning: bytes, syntax: str) -> Changes:
+    async def changes(self, calling: str, beginning: bytes, syntax: str) -> CoercionResult:
         """What the rules make of an object that begins like this."""
         rules = self.rules.of(self.calling or calling, self.called)
         if rules is None:
-            return Changes()
+            return CoercionResult()
         own = leading_values(beginning, syntax, rules.reads)
         if self.orders is None:
             return rules.changes(own)
@@ -164,7 +164,7 @@ class Listing:
     unreadable: int = 0
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
-    def add(self, name: str, changes: Changes) -> None:
+    def add(self, name: str, changes: CoercionResult) -> None:
         """One object, and what the rules would do to it."""
         self.objects += 1
         self.changed += any(not change.unfit for change in changes.made)
@@ -179,7 +179,7 @@ class Listing:
                 after = f"(left out: {change.unfit})" if change.unfit else "\\".join(change.after) or "(empty)"
                 self.rows.append((name, change.rule, attribute, "\\".join(change.before) or "(empty)", after))
 
-    def _add_orders(self, name: str, changes: Changes) -> None:
+    def _add_orders(self, name: str, changes: CoercionResult) -> None:
         """The rules that found no order to take values from."""
         for rule, outcome in changes.orders.items():
             if outcome is OrderOutcome.FOUND:

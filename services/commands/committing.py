@@ -21,10 +21,10 @@ from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
 from gantry.common.lifecycle.routes import COMMITMENT, deidentifying
 from gantry.common.ports.index import ReadIndex
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 
 _AT_ONCE = 500
 _RULE = "by hand"

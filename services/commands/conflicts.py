@@ -19,7 +19,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import GantryError
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.services.commands.on_stores import options, run
-from gantry.services.maintenance.comparing import Comparison, compare
+from gantry.services.maintenance.comparing import ObjectComparison, compare
 from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
 from gantry.services.process.stores import Stores
 
@@ -94,14 +94,14 @@ class _Listing:
         self._seen.add(conflict[0].sop_instance_uid)
         first = next((number for number, side in enumerate(conflict) if side.current), 0)
         for number, (side, file) in enumerate(zip(conflict, files, strict=True)):
-            compared: Comparison | str | None = None
+            compared: ObjectComparison | str | None = None
             if file is None and (self._keeps or self._comparing):
                 compared, self._failed = "its object is missing or damaged", True
             elif self._comparing and number != first:
                 compared = self._compare(files[first], file)
             self._print(side, file if self._keeps else None, compared, conflict[first].receipt)
 
-    def _compare(self, path: Path | None, other: Path | None) -> Comparison | str:
+    def _compare(self, path: Path | None, other: Path | None) -> ObjectComparison | str:
         if path is None or other is None:
             return "not compared: the object of the current one is missing or damaged"
         try:
@@ -110,7 +110,9 @@ class _Listing:
             self._failed = True
             return f"not compared: {error}"
 
-    def _print(self, side: ConflictSide, file: Path | None, compared: Comparison | str | None, first: str) -> None:
+    def _print(
+        self, side: ConflictSide, file: Path | None, compared: ObjectComparison | str | None, first: str
+    ) -> None:
         if self._as_json:
             fields: dict[str, Any] = asdict(side)
             if file is not None:

@@ -21,14 +21,14 @@ from gantry.common.lifecycle.correctable import element_of
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.runtime.walks import study_at
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import reason_option
-from gantry.services.corrections import CorrectionDesk, Made
-from gantry.services.lifecycle.history import Entry, History, history_of, patient_entries
+from gantry.services.corrections import CorrectionDesk, CorrectionResult
+from gantry.services.lifecycle.history import History, HistoryEntry, history_of, patient_entries
 from gantry.services.process.stores import Stores
+from gantry.services.requester import Requester, this_user
 
-Step = Callable[[CorrectionDesk], Awaitable[Made]]
+Step = Callable[[CorrectionDesk], Awaitable[CorrectionResult]]
 _issuer = click.option("--issuer", default="", metavar="ISSUER", help="Issuer of that Patient ID, where there is one.")
 
 
@@ -225,7 +225,7 @@ def _patient_history(
     run(config, data, work)
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: HistoryEntry) -> tuple[str, ...]:
     correction = entry.correction
     erased = "erased"
     values = (
@@ -259,8 +259,8 @@ def _when(at: int) -> str:
     return datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _asked(reason: str) -> Asked:
-    return Asked(this_user(), reason, new_trace())
+def _asked(reason: str) -> Requester:
+    return Requester(this_user(), reason, new_trace())
 
 
 def _identity(patient: str, issuer: str) -> PatientIdentity:

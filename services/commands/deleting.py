@@ -17,11 +17,11 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import GantryError
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
-from gantry.services.asked import Asked
 from gantry.services.commands.on_stores import deletions_of, show
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult, MatchingStudy, matching_studies
 from gantry.services.process.stores import Stores
 from gantry.services.query.qido_parameters import search_of
+from gantry.services.requester import Requester
 
 _SHOWN = 20
 
@@ -30,7 +30,7 @@ _SHOWN = 20
 class Deleting:
     """What a person asked for."""
 
-    requester: Asked
+    requester: Requester
     rules: Sequence[str]
     dry_run: bool
     yes: bool

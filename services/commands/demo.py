@@ -26,7 +26,7 @@ from gantry.common.errors import GantryError, RefusedDataSet
 from gantry.common.net import Association, Peer, Server
 from gantry.common.telemetry.logs import set_up_logs
 from gantry.common.ul import AssociateReject, AssociateRequest
-from gantry.services.commands.demo_steps import THEM, US, DemoObject, DemoRun, Report, data_set, made
+from gantry.services.commands.demo_steps import THEM, US, DemoObject, DemoReport, DemoRun, data_set, made
 from gantry.services.process.archive import Archive
 from gantry.services.roles import EVERY
 
@@ -96,7 +96,7 @@ def _choose(paths: Sequence[Path]) -> tuple[list[DemoObject], list[Skipped]]:
     return list(objects.values()), left_out
 
 
-async def _demo(folder: Path, objects: list[DemoObject]) -> Report:
+async def _demo(folder: Path, objects: list[DemoObject]) -> DemoReport:
     moved = FolderService(made(folder / "moved"), list({o.file.sop_class_uid for o in objects}))
     destination = Server([moved], _Quiet(), _Quiet())
     port = await destination.start("127.0.0.1", 0)
@@ -109,7 +109,7 @@ async def _demo(folder: Path, objects: list[DemoObject]) -> Report:
     settings = load_settings(config, {}, {**overrides, "http.host": "127.0.0.1", "drain": 2.0})
     archive = Archive(settings, EVERY, config, SystemClock())
     running = asyncio.create_task(archive.run())
-    report = Report()
+    report = DemoReport()
     try:
         while archive.dimse_port is None and not running.done():
             await archive.clock.sleep(0.01)

@@ -34,7 +34,7 @@ class DemoObject:
 
 
 @dataclass(slots=True)
-class Report:
+class DemoReport:
     """One row per step: what, how many of how many, and whether that is all of them."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class DemoRun:
     moved: FolderService
     clock: Clock
 
-    async def steps(self, report: Report) -> None:
+    async def steps(self, report: DemoReport) -> None:
         """Do all of it, a row each."""
         steps = (
             ("store (C-STORE)", self._store),

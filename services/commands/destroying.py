@@ -22,7 +22,6 @@ from gantry.common.events import TOPICS, ProcessReported
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle import HOT
 from gantry.common.telemetry.logs import set_up_logs
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options
 from gantry.services.commands.reasons import reason_option
 from gantry.services.maintenance.destroying import Destroyed, Destruction
@@ -31,6 +30,7 @@ from gantry.services.operations.topic_reader import TopicReader
 from gantry.services.process.recording import spool_folder
 from gantry.services.process.removal import remove_index, remove_log
 from gantry.services.process.stores import DESTROYED, Stores, open_blobs, open_stores
+from gantry.services.requester import Requester, this_user
 
 _MOST_SHOWN = 5
 
@@ -57,7 +57,7 @@ def destroy(
     set_up_logs("console", "error")
     try:
         settings = load_settings(config, os.environ, {"data": data})
-        requester = Asked(this_user(), reason)
+        requester = Requester(this_user(), reason)
         uvloop.run(_destroy(settings, requester, confirmed, dry_run=dry_run, as_json=as_json))
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
@@ -68,7 +68,7 @@ def destroy(
 
 
 async def _destroy(
-    settings: Settings, requester: Asked, confirmed: str | None, *, dry_run: bool, as_json: bool
+    settings: Settings, requester: Requester, confirmed: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as opened:

@@ -13,12 +13,12 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.events import DeadLetter
-from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import one_line
 from gantry.services.maintenance.dead_letters import DeadLetters, Replayed
-from gantry.services.maintenance.letters import Ledger, Letter
+from gantry.services.maintenance.letters import Letter, LetterLedger
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 from gantry.services.whereabouts.words import moment
 
 _letters = click.argument("letters", metavar="[LETTER...]", nargs=-1)
@@ -176,7 +176,7 @@ def _require_choice(letters: tuple[str, ...], every: bool) -> None:
         raise click.UsageError("name letters, or say --all for all that are open")
 
 
-def _chosen(ledger: Ledger, names: tuple[str, ...], group: str | None) -> list[DeadLetter]:
+def _chosen(ledger: LetterLedger, names: tuple[str, ...], group: str | None) -> list[DeadLetter]:
     """The letters that were named, or all open ones; of one group where it is given."""
     if names:
         letters = [_named(ledger, name) for name in dict.fromkeys(names)]
@@ -185,7 +185,7 @@ def _chosen(ledger: Ledger, names: tuple[str, ...], group: str | None) -> list[D
     return [letter for letter in letters if group in (None, letter.group)]
 
 
-def _named(ledger: Ledger, name: str) -> DeadLetter:
+def _named(ledger: LetterLedger, name: str) -> DeadLetter:
     try:
         return ledger.named(name)
     except NotFound as error:

@@ -25,13 +25,13 @@ from gantry.common.hl7.planning import header_of, plan, read
 from gantry.common.hl7.problems import MessageRefused
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net.mllp_client import MllpClient
-from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import one_line
 from gantry.services.orders.hl7.correspondence import read_ledger
 from gantry.services.orders.hl7.ledger import MessageLedger, Quarantined
 from gantry.services.orders.hl7.profiles import profiles_in
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 from gantry.services.whereabouts.words import moment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -13,14 +13,14 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.lifecycle import each
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.deletions import Deletions, Done, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget, Done
 from gantry.services.lifecycle.hold_facts import HoldFacts
 from gantry.services.lifecycle.standing_holds import Hold, ReadHolds
 from gantry.services.process.stores import Stores
+from gantry.services.requester import Requester, this_user
 from gantry.services.whereabouts.words import moment
 
 _COLUMNS = ("placed", "on", "by", "reason")
@@ -63,14 +63,14 @@ def place(
         gantry hold place 1.2.3 --reason "a trial"
         gantry hold place --patient 4711 --issuer HOSPITAL --reason "a court"
     """
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     _one_of(uids, patient, issuer)
 
     async def on_patient(deletions: Deletions) -> Done:
         await deletions.place_patient_hold(patient or "", issuer or "", requester)
         return Done(1, await deletions.settle())
 
-    async def on_study(deletions: Deletions, target: Target) -> Done:
+    async def on_study(deletions: Deletions, target: DeletionTarget) -> Done:
         await deletions.place_hold(_study(target), requester)
         return Done(1, settled=True)
 
@@ -94,13 +94,13 @@ def release(
     reason: str,
 ) -> None:
     """Release all holds on studies, or those on a patient: give the same ID and issuer as when they were placed."""
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     _one_of(uids, patient, issuer)
 
     async def of_patient(deletions: Deletions) -> Done:
         return await deletions.release_patient_holds(patient or "", issuer or "", requester)
 
-    async def of_study(deletions: Deletions, target: Target) -> Done:
+    async def of_study(deletions: Deletions, target: DeletionTarget) -> Done:
         return await deletions.release_holds(_study(target), requester)
 
     if patient is not None:
@@ -152,7 +152,7 @@ def _one_of(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> N
         raise click.UsageError("--issuer goes with --patient")
 
 
-def _study(target: Target) -> str:
+def _study(target: DeletionTarget) -> str:
     if target.series:
         raise NotFound("holds are of whole studies: give the Study Instance UID")
     return target.study

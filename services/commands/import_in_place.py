@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gantry.cli.importing.pace import Hours, Pace
+from gantry.cli.importing.pace import Hours, TransferPace
 from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import print_csv, print_json, printable, progress_bar, writable
 from gantry.common.amounts import in_bytes
@@ -36,9 +36,9 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.on_stores import options, run
 from gantry.services.ingest.commit import IngestSettings, InstanceWriter, Sender
-from gantry.services.ingest.in_place.job import Job, State
+from gantry.services.ingest.in_place.job import InPlaceJob, ObjectState
 from gantry.services.ingest.in_place.referring import ReferringTarget
-from gantry.services.ingest.in_place.taking import Options, Source, Taking
+from gantry.services.ingest.in_place.taking import InPlaceOptions, InPlaceRun, InPlaceSource
 from gantry.services.ingest.rejection_checks import RejectionChecks
 from gantry.services.ingest.subsequent_checks import SubsequentChecks
 from gantry.services.process.searchable import searchable
@@ -47,8 +47,8 @@ from gantry.services.process.stores import Stores, open_orders
 _HEAD = ("kind", "study", "series", "instance", "key", "detail")
 _PAGE = 1000
 _PATIENCE_SECONDS = 60.0
-_TO_DO = (State.MISSING, State.FAILED, State.NEW)
-_LOUD = (State.REFUSED, State.FAILED, State.DIFFERENT)
+_TO_DO = (ObjectState.MISSING, ObjectState.FAILED, ObjectState.NEW)
+_LOUD = (ObjectState.REFUSED, ObjectState.FAILED, ObjectState.DIFFERENT)
 
 
 @click.command("import-in-place")
@@ -111,15 +111,15 @@ def import_in_place(
         nonlocal code
         if name not in {store.name for store in settings.storage.in_place}:
             raise ConfigError("storage.in_place", None, f"names no {name!r}")
-        pace = Pace(SystemClock(), bytes_per_second, within)
-        with closing(Job(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
-            source = Source(name, await stores.in_place.foreign.get(name))
+        pace = TransferPace(SystemClock(), bytes_per_second, within)
+        with closing(InPlaceJob(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
+            source = InPlaceSource(name, await stores.in_place.foreign.get(name))
             await _list(job, source, prefix, as_json)
             job.again() if again else job.reconsider()
             if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
                 raise DependencyUnavailable("index", "the indexers are behind the log: what is there cannot be told")
             sender = Sender(new_trace(), calling, settings.dimse.ae_title, "")
-            chosen = Options(dry_run, parallel, patience)
+            chosen = InPlaceOptions(dry_run, parallel, patience)
             await _take(stores, settings, job, source, sender, pace, chosen, as_json)
             if report_path is not None:
                 extra = [row async for row in _extra(job, stores.index)]
@@ -131,7 +131,7 @@ def import_in_place(
     sys.exit(code)
 
 
-async def _list(job: Job, source: Source, prefix: str, as_json: bool) -> None:
+async def _list(job: InPlaceJob, source: InPlaceSource, prefix: str, as_json: bool) -> None:
     if not as_json:
         click.echo("listing the objects of the source", err=True)
     page: list[ForeignObject] = []
@@ -148,11 +148,11 @@ async def _list(job: Job, source: Source, prefix: str, as_json: bool) -> None:
 async def _take(
     stores: Stores,
     settings: Settings,
-    job: Job,
-    source: Source,
+    job: InPlaceJob,
+    source: InPlaceSource,
     sender: Sender,
-    pace: Pace,
-    chosen: Options,
+    pace: TransferPace,
+    chosen: InPlaceOptions,
     as_json: bool,
 ) -> None:
     left = job.count_left()
@@ -163,7 +163,7 @@ async def _take(
     words = "comparing" if chosen.dry_run else "taking over"
     with progress_bar(words, left, quiet=as_json) as bar:
 
-        def tell(blob: ForeignObject, state: State, reason: str) -> None:
+        def tell(blob: ForeignObject, state: ObjectState, reason: str) -> None:
             bar.advance()
             if as_json:
                 print_json({"key": _shown(blob.key), "state": state.value, "bytes": blob.size, "reason": reason})
@@ -173,7 +173,7 @@ async def _take(
         target = ReferringTarget(stores.in_place)
         classes = StorageClasses(settings.dimse.private_sop_classes)
         async with _writer(stores, settings, target) as writer:
-            taking = Taking(
+            taking = InPlaceRun(
                 job, source, target, writer, stores.in_place, stores.index, classes, sender, pace, SystemClock(),
                 chosen, tell,
             )  # fmt: skip
@@ -220,7 +220,7 @@ async def _writer(stores: Stores, settings: Settings, target: ReferringTarget) -
             await followed.close()
 
 
-async def _extra(job: Job, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
+async def _extra(job: InPlaceJob, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
     """What the archive has of the source's studies, and the source does not."""
     for study in job.studies():
         instances = job.instances(study)
@@ -230,7 +230,7 @@ async def _extra(job: Job, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
                     yield "extra", study, location.series_instance_uid, location.sop_instance_uid, "", ""
 
 
-def _conclude(job: Job, path: Path, dry_run: bool, as_json: bool) -> int:
+def _conclude(job: InPlaceJob, path: Path, dry_run: bool, as_json: bool) -> int:
     """Print what became of all objects. Returns the exit code."""
     counts, gone = job.counts(), job.gone()
     if as_json:

@@ -10,7 +10,7 @@ import click
 from gantry.cli.importing.comparing import compare
 from gantry.cli.output import print_json
 from gantry.common.amounts import counted
-from gantry.common.audit import Entry, Kind
+from gantry.common.audit import AuditEntry, AuditKind
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.inventory.records import InventoryLevel, Scope
@@ -18,12 +18,12 @@ from gantry.common.dicom.query.where import studies_where
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run, this_trail
 from gantry.services.maintenance.inventories import InventoriedStudies
 from gantry.services.maintenance.inventory_files import InventoryFiles
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 
 _LEVELS = [level.value.lower() for level in InventoryLevel]
 _NAME = "inventory.dcm"
@@ -115,7 +115,11 @@ def write(
 async def _put_on_record(stores: Stores, settings: Settings, conditions: tuple[str, ...]) -> None:
     """Before anything is written: it names every patient."""
     trail, query = this_trail(settings), " ".join(conditions).encode()
-    trail.add(Entry(Kind.QUERY, "gantry inventory write", this_user(), "person", query=query, query_class="inventory"))
+    trail.add(
+        AuditEntry(
+            AuditKind.QUERY, "gantry inventory write", this_user(), "person", query=query, query_class="inventory"
+        )
+    )
     await trail.close(stores.log)
 
 

@@ -15,19 +15,19 @@ from gantry.common.errors import ConfigError, Held, NotFound
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import one_line, reason_option
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
-from gantry.services.lifecycle.deletions import Deletions, Done, Target, target_of
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget, Done, target_of
 from gantry.services.process.stores import Stores
+from gantry.services.requester import Requester, this_user
 
 uids_argument = click.argument("uids", metavar="UID...", nargs=-1, required=True)
 
 
-Step = Callable[[Deletions, Target], Awaitable[Done]]
+Step = Callable[[Deletions, DeletionTarget], Awaitable[Done]]
 
 
 @click.command()
@@ -59,7 +59,7 @@ def delete(
         gantry delete 1.2.3 --reason "sent twice"
         gantry delete --where StudyDate=-20141231 --where ModalitiesInStudy=US --reason "ten years" --dry-run
     """
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     if bool(uids) == bool(rules):
         raise click.UsageError("give UIDs, or rules with --where")
     if rules:
@@ -77,7 +77,7 @@ def delete(
 @reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, requester))
 
 
@@ -89,7 +89,7 @@ def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
     (`lifecycle.collect_every`), whatever the grace time."""
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     each(
         config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, requester, final=True)
     )
@@ -116,7 +116,7 @@ def redundant(
     Before a copy is given up, the one that stays is read again and its digest compared. Copies that are given up can be
     brought back with `gantry undelete` for `lifecycle.grace` seconds, and are collected then.
     """
-    requester = None if reason is None else Asked(this_user(), reason, new_trace())
+    requester = None if reason is None else Requester(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
@@ -147,7 +147,7 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     `gantry conflicts` lists the receipts, and `--fetch` writes their objects to compare. Can be undone with
     `gantry undelete SOP_INSTANCE_UID`.
     """
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
         deletions = deletions_of(stores, settings)

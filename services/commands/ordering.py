@@ -42,7 +42,6 @@ from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.json_bodies import data_set
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import reason_option
 from gantry.services.corrections import CorrectionDesk
@@ -52,6 +51,7 @@ from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes
 from gantry.services.orders.web.parameters import order_search
 from gantry.services.process.stores import Stores, open_orders
+from gantry.services.requester import Requester, this_user
 
 _COLUMNS = ("order", "patient", "name", "station", "start", "modality", "step", "state")
 
@@ -305,7 +305,7 @@ def link(config: Path | None, data: Path | None, as_json: bool, key: str, study:
     """
 
     async def act(opened: OrderSession) -> None:
-        requester = Asked(this_user(), reason, new_trace())
+        requester = Requester(this_user(), reason, new_trace())
         await opened.changed(opened.linking.link(key, study, requester, opened.source))
 
     work(config, data, act)
@@ -320,7 +320,7 @@ def unlink(config: Path | None, data: Path | None, as_json: bool, key: str, stud
     """Take that back: the study says again what it said before."""
 
     async def act(opened: OrderSession) -> None:
-        requester = Asked(this_user(), reason, new_trace())
+        requester = Requester(this_user(), reason, new_trace())
         await opened.changed(opened.linking.unlink(key, study, requester, opened.source))
 
     work(config, data, act)

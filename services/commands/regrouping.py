@@ -13,14 +13,14 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Conflicting, Held, NotFound, NotUnderstood
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked, this_user
 from gantry.services.commands.correcting import values_option_of
 from gantry.services.commands.on_stores import options, rules_in, run
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.deletions import Target
+from gantry.services.lifecycle.deletions import DeletionTarget
 from gantry.services.lifecycle.moves import Moved, MoveDesk
 from gantry.services.lifecycle.moving_web import as_json as moved_as_json
 from gantry.services.process.stores import Stores
+from gantry.services.requester import Requester, this_user
 
 Step = Callable[[MoveDesk], Awaitable[Moved]]
 
@@ -61,7 +61,7 @@ def regroup(
         gantry regroup 1.2.3 1.2.3.7 --into new --set AccessionNumber=A2 --reason "two orders"
         gantry regroup 1.2.3 --undo --reason "a mistake"
     """
-    requester = Asked(this_user(), reason, new_trace())
+    requester = Requester(this_user(), reason, new_trace())
     if undo:
         if series or several or into or values:
             raise click.UsageError("--undo takes a study, and --move where it is not the last")
@@ -71,9 +71,11 @@ def regroup(
         raise click.UsageError("say --into which study (or --undo, perhaps with --move)")
     if series and several:
         raise click.UsageError("name one series behind the study, or several with --series")
-    targets = [Target(study, uid) for uid in several] or [Target(study, series, uid) for uid in instances]
+    targets = [DeletionTarget(study, uid) for uid in several] or [
+        DeletionTarget(study, series, uid) for uid in instances
+    ]
     elements = values_option_of(values)
-    wanted = targets or [Target(study, series)]
+    wanted = targets or [DeletionTarget(study, series)]
     _step(config, data, as_json, study, lambda desk: desk.move(wanted, into, requester, elements))
 
 

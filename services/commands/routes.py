@@ -25,7 +25,6 @@ from gantry.common.lifecycle.routes import (
 )
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
-from gantry.services.asked import this_user
 from gantry.services.commands.committing import commit
 from gantry.services.commands.on_stores import options, run
 from gantry.services.operations.route_decisions import give_up, send_again
@@ -33,6 +32,7 @@ from gantry.services.operations.route_words import WaitingTimes, because_of, ope
 from gantry.services.operations.route_words import as_json as described
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
+from gantry.services.requester import this_user
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.work import works_of
 from gantry.services.whereabouts.words import moment

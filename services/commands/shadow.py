@@ -16,7 +16,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
 from gantry.services.commands.on_stores import options, run
 from gantry.services.frontdoor.shadow.keeping import saved
-from gantry.services.frontdoor.shadow.tally import SIDES, Example, Tally, added_up, verdict
+from gantry.services.frontdoor.shadow.tally import SIDES, ComparisonTally, Example, added_up, verdict
 from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.words import moment
 
@@ -51,7 +51,7 @@ def shadow(config: Path | None, data: Path | None, as_json: bool, days: int | No
     run(config, data, work, on_record=False)
 
 
-def _show(whole: Tally, settings: Settings, examples: int) -> None:
+def _show(whole: ComparisonTally, settings: Settings, examples: int) -> None:
     click.echo(f"Peers hear {'the other archive' if settings.door.shadow.answers == 'other' else 'Gantry'}.")
     click.echo(f"Compared from {moment(whole.first)} to {moment(whole.last)}.")
     for sentence in verdict(whole):
@@ -90,7 +90,7 @@ def _show(whole: Tally, settings: Settings, examples: int) -> None:
     _table(("when", "operation", "difference", "AE title", "UIDs", "what"), rows)
 
 
-def _row(whole: Tally, operation: str) -> list[str]:
+def _row(whole: ComparisonTally, operation: str) -> list[str]:
     same, different = whole.same[operation], whole.different[operation]
     times = [_seconds(whole.quantile(operation, side, share)) for side in SIDES for share in (0.5, 0.95)]
     return [operation, f"{same + different}", f"{same}", f"{different}", *times]
@@ -108,7 +108,7 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
         print_columns(columns, rows)
 
 
-def _examples(whole: Tally, most: int) -> list[Example]:
+def _examples(whole: ComparisonTally, most: int) -> list[Example]:
     seen: dict[tuple[str, str], int] = {}
     sample = []
     for example in whole.examples:
@@ -119,7 +119,7 @@ def _examples(whole: Tally, most: int) -> list[Example]:
     return sample
 
 
-def _show_json(whole: Tally, settings: Settings, examples: int) -> None:
+def _show_json(whole: ComparisonTally, settings: Settings, examples: int) -> None:
     print_json(
         {
             "answers": settings.door.shadow.answers,

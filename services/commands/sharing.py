@@ -19,11 +19,11 @@ from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.followed_shares import TOPIC
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.shares import SealedShares, sealed_shares_of
-from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import reason_option
 from gantry.services.process.stores import Stores
 from gantry.services.query.sharing.making import made, revoked, shown, time_of
+from gantry.services.requester import this_user
 
 _COLUMNS = ("link", "made", "by", "ends", "opened", "state", "studies", "reason")
 _DAY_US = 24 * 3600 * 1_000_000

@@ -17,7 +17,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.runtime.quota.watching import QuotaStand
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commands.on_stores import options, run
-from gantry.services.maintenance.usage import Amount, Counter, Usage
+from gantry.services.maintenance.usage import Amount, Usage, UsageCounter
 from gantry.services.process.quotas import quota_of
 from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.words import moment
@@ -42,7 +42,7 @@ def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> 
 
     async def work(stores: Stores, settings: Settings) -> None:
         rate = 0.0 if anew else settings.upkeep.usage_rate
-        counter = Counter(stores.objects, stores.index, SystemClock(), Metrics(), DEFAULT_PARTITION, rate=rate)
+        counter = UsageCounter(stores.objects, stores.index, SystemClock(), Metrics(), DEFAULT_PARTITION, rate=rate)
         state = await counter.passes.latest()
         if anew:
             shown = _progress if sys.stderr.isatty() and not as_json else lambda _: None

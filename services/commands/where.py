@@ -18,7 +18,7 @@ from gantry.services.commands.on_stores import options, run
 from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.associations import Ended, at
 from gantry.services.whereabouts.associations import associations as recorded_associations
-from gantry.services.whereabouts.search import MOST_STUDIES, Found, Whereabouts
+from gantry.services.whereabouts.search import MOST_STUDIES, FoundStudies, Whereabouts
 from gantry.services.whereabouts.words import advice, moment, told
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -51,7 +51,7 @@ def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> N
     run(config, data, work)
 
 
-def _say(result: Found, term: str) -> None:
+def _say(result: FoundStudies, term: str) -> None:
     if result.merged:
         click.echo(f"Patient ID {term} has become {', then '.join(map(printable, result.merged))}")
     for account in result.accounts:

@@ -20,15 +20,15 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
-from gantry.services.commitment.checks import Checks
-from gantry.services.commitment.delivery import Delivery
+from gantry.services.commitment.checks import CommitmentChecks
+from gantry.services.commitment.delivery import ReportDelivery
 from gantry.services.commitment.member import SNAPSHOT_AFTER, Member
 from gantry.services.commitment.n_action import CommitmentService
 from gantry.services.commitment.reports import Contacts, Reports
 from gantry.services.commitment.results import Results
 from gantry.services.commitment.snapshots import Snapshots
 from gantry.services.commitment.taking import Takers
-from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.transactions import TransactionLedger
 from gantry.services.commitment.web import CommitmentRequests
 from gantry.services.context import Context, RoleParts
 
@@ -66,11 +66,13 @@ async def build_services(
     which studies an AE title sees."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
-    ledger = Ledger()
+    ledger = TransactionLedger()
     reports = Reports(contacts, settings)
-    checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings, sees)
+    checks = CommitmentChecks(
+        index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings, sees
+    )
     results = Results(store)
-    delivery = Delivery(log, ledger, reports, results, clock, metrics, settings)
+    delivery = ReportDelivery(log, ledger, reports, results, clock, metrics, settings)
     takers = Takers(checks, delivery, clock, settings)
     member = Member(log, ledger, Snapshots(store, clock), checks, takers, delivery, clock, snapshot_after)
     await member.remember()

@@ -37,7 +37,7 @@ _LOOK_AGAIN = Delays(first=0.05, longest=2.0)
 _READ_AGAIN = Delays(first=0.5, longest=30.0)
 
 
-class Checks:
+class CommitmentChecks:
     """Checks for all transactions of a process; they share one limit on parallel reads."""
 
     def __init__(

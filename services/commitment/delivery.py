@@ -16,7 +16,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commitment.reports import Reports
 from gantry.services.commitment.results import Results
-from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.transactions import TransactionLedger
 
 T = TypeVar("T")
 Failures = list[CommitmentFailure]
@@ -37,13 +37,13 @@ async def persist(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
         attempt += 1
 
 
-class Delivery:
+class ReportDelivery:
     """Delivers reports and publishes that they were delivered."""
 
     def __init__(
         self,
         log: EventLog,
-        ledger: Ledger,
+        ledger: TransactionLedger,
         reports: Reports,
         results: Results,
         clock: Clock,

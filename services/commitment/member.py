@@ -21,11 +21,11 @@ from gantry.common.events import CommitmentRequested, Event, decode
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.commitment.checks import Checks
-from gantry.services.commitment.delivery import Delivery, persist
+from gantry.services.commitment.checks import CommitmentChecks
+from gantry.services.commitment.delivery import ReportDelivery, persist
 from gantry.services.commitment.snapshots import Snapshots
 from gantry.services.commitment.taking import Takers
-from gantry.services.commitment.transactions import Ledger, Offsets
+from gantry.services.commitment.transactions import Offsets, TransactionLedger
 
 GROUP = "commitment"
 TOPIC = "commitment"
@@ -45,11 +45,11 @@ class Member:
     def __init__(
         self,
         log: EventLog,
-        ledger: Ledger,
+        ledger: TransactionLedger,
         snapshots: Snapshots,
-        checks: Checks,
+        checks: CommitmentChecks,
         takers: Takers,
-        delivery: Delivery,
+        delivery: ReportDelivery,
         clock: Clock,
         snapshot_after: int = SNAPSHOT_AFTER,
     ) -> None:

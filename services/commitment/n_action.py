@@ -29,7 +29,7 @@ from gantry.common.statuses import (
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.commitment.taking import Takers
-from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.transactions import TransactionLedger
 from gantry.services.reported import take_report
 
 _REQUEST_COMMITMENT = 1
@@ -38,7 +38,7 @@ _BYTES_PER_REFERENCE = 256
 """Upper bound for a reference in any encoding: item, two UIDs of 64 characters, their headers, delimiters."""
 
 
-class Refused(GantryError):
+class RequestRefused(GantryError):
     """A request that is answered with a failure status (PS3.7 10.1.4.1.10)."""
 
     def __init__(self, status: int, comment: str) -> None:
@@ -52,7 +52,7 @@ class CommitmentService:
     def __init__(
         self,
         abilities: Abilities,
-        ledger: Ledger,
+        ledger: TransactionLedger,
         takers: Takers,
         log: EventLog,
         clock: Clock,
@@ -94,7 +94,7 @@ class CommitmentService:
         )
         uid = information.transaction_uid
         if self._ledger.is_known(uid) or uid in self._under_way:
-            raise Refused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
+            raise RequestRefused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
         self._under_way.add(uid)
         try:
             async with self._takers.taking(uid, request.association) as taking:
@@ -123,15 +123,15 @@ class CommitmentService:
 
 
 def check_command(request: Request) -> None:
-    """PS3.4 J.3.2: the one well-known instance, the one action; raises `Refused`."""
+    """PS3.4 J.3.2: the one well-known instance, the one action; raises `RequestRefused`."""
     command = request.command
     if not request.context.requestor_is_scu:
-        raise Refused(UNRECOGNISED_OPERATION, "the requestor is not scu in this context")
+        raise RequestRefused(UNRECOGNISED_OPERATION, "the requestor is not scu in this context")
     if command.field != CommandField.N_ACTION_RQ:
-        raise Refused(UNRECOGNISED_OPERATION, "only N-ACTION is served in this context")
+        raise RequestRefused(UNRECOGNISED_OPERATION, "only N-ACTION is served in this context")
     if command.sop_class_uid != STORAGE_COMMITMENT:
-        raise Refused(NO_SUCH_SOP_CLASS, "requested sop class is not storage commitment")
+        raise RequestRefused(NO_SUCH_SOP_CLASS, "requested sop class is not storage commitment")
     if command.sop_instance_uid != STORAGE_COMMITMENT_INSTANCE:
-        raise Refused(NO_SUCH_OBJECT_INSTANCE, "requested sop instance is not the well-known one")
+        raise RequestRefused(NO_SUCH_OBJECT_INSTANCE, "requested sop instance is not the well-known one")
     if command.number(Element.ACTION_TYPE_ID) != _REQUEST_COMMITMENT:
-        raise Refused(NO_SUCH_ACTION, "action type is not 1")
+        raise RequestRefused(NO_SUCH_ACTION, "action type is not 1")

@@ -14,8 +14,8 @@ from gantry.common.errors import PeerError
 from gantry.common.events import CommitmentRequested
 from gantry.common.net import Association
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.commitment.checks import Checks
-from gantry.services.commitment.delivery import Delivery, Failures
+from gantry.services.commitment.checks import CommitmentChecks
+from gantry.services.commitment.delivery import Failures, ReportDelivery
 
 _REMEMBERED_HERE = 10_000
 logger = get_logger("commitment")
@@ -35,7 +35,7 @@ class Taking:
 class Takers:
     """The requests that this process takes."""
 
-    def __init__(self, checks: Checks, delivery: Delivery, clock: Clock, settings: Commitment) -> None:
+    def __init__(self, checks: CommitmentChecks, delivery: ReportDelivery, clock: Clock, settings: Commitment) -> None:
         self._checks = checks
         self._delivery = delivery
         self._clock = clock

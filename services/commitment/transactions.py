@@ -27,7 +27,7 @@ class Snapshot:
     reported: Mapping[bytes, int] = field(default_factory=dict)
 
 
-class Ledger:
+class TransactionLedger:
     """The known transactions. Applying an event twice, or a report before its request, makes no difference.
 
     The ledger stores eight bytes of a digest for a UID, and no references: a year of a large site is some 100 MB.

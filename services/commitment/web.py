@@ -30,7 +30,7 @@ from gantry.common.web.urls import accept_of
 from gantry.services.commitment.payloads import references_of, response_of
 from gantry.services.commitment.results import CommitmentResult, Results
 from gantry.services.commitment.taking import Takers
-from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.transactions import TransactionLedger
 
 ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
 LOOPBACK = "loopback"
@@ -52,7 +52,7 @@ class CommitmentRequests:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: TransactionLedger,
         takers: Takers,
         results: Results,
         refresh: Callable[[], Awaitable[None]],

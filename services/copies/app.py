@@ -6,7 +6,7 @@ from gantry.common.runtime.consumer import ConsumerLoop
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.followed_shares import TOPIC
 from gantry.services.context import Context, RoleParts
-from gantry.services.copies.copying import GROUP, Copier
+from gantry.services.copies.copying import GROUP, LinkCopier
 from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
@@ -21,7 +21,7 @@ async def build(context: Context) -> RoleParts:
         return RoleParts()
     objects, converter, deidentification = Objects(context.objects), Converter(), Deidentification()
     openings = Openings(objects, converter, FrameFinder(objects))
-    copier = Copier(
+    copier = LinkCopier(
         *(context.followed_shares, context.answers, context.objects, openings, deidentification, profiles),
         context.clock,
     )

@@ -45,7 +45,7 @@ _CLIENT = "share links"
 logger = get_logger("shares")
 
 
-class Copier:
+class LinkCopier:
     """The handler of the consumer loop that reads events of links."""
 
     def __init__(

@@ -17,7 +17,7 @@ _workspace = memoryview(bytearray(_CHUNK))
 """Shared by all pumps of the process: bytes that the other side does not accept at once are copied out of it."""
 
 
-class Listener(Protocol):
+class TrafficListener(Protocol):
     """Hears what passes by. Its methods neither raise nor wait; the bytes are valid during the call."""
 
     def heard_asking(self, data: memoryview) -> None:
@@ -31,7 +31,7 @@ class Pump:
     """Two directions. `ended` is set when both sides have been closed."""
 
     def __init__(
-        self, front: RawConnection, back: RawConnection, half_closed: float, listener: Listener | None = None
+        self, front: RawConnection, back: RawConnection, half_closed: float, listener: TrafficListener | None = None
     ) -> None:
         """After one side has ended, the other must end within `half_closed` seconds."""
         self._loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from gantry.common.events import (
 )
 from gantry.common.lifecycle import ALIVE, holder_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Access, HoldChange, SearchIndex
+from gantry.common.ports.index import HoldChange, SearchIndex, StudyAccess
 from gantry.common.runtime.decisions import decisions_of, relocations_of
 from gantry.services.indexer.corrections import changes_of
 from gantry.services.indexer.moves import apply_moves
@@ -37,10 +37,10 @@ def _hold_change(event: Event) -> HoldChange | None:
     return None
 
 
-def accesses_of(events: Iterable[Event]) -> list[Access]:
+def accesses_of(events: Iterable[Event]) -> list[StudyAccess]:
     """When studies were accessed."""
     return [
-        Access(event.partition, event.study_instance_uid, event.at)
+        StudyAccess(event.partition, event.study_instance_uid, event.at)
         for event in events
         if isinstance(event, StudyAccessed)
     ]

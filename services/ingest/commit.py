@@ -25,7 +25,7 @@ from gantry.common.errors import ClassNotSupported, DependencyUnavailable, Gantr
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
 from gantry.common.lifecycle import Coercion
-from gantry.common.lifecycle.coercing import NO_ANSWERS, Changes, CoercionRules, SenderRules
+from gantry.common.lifecycle.coercing import NO_ANSWERS, CoercionResult, CoercionRules, SenderRules
 from gantry.common.lifecycle.from_orders import Answers, Attributes, OrderOutcome
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
@@ -120,7 +120,7 @@ class InstanceSink(ObjectSink):
         self.reads_beginning = rules is not None
         self.coercion: Coercion | None = None
         """The result of the coercion rules for the object; known when its bytes are durable."""
-        self.changes: Changes | None = None
+        self.changes: CoercionResult | None = None
         self.sender = sender
         self.announced = announced
         self.receipt = in_place or Receipt.at(stored_at)
@@ -335,7 +335,7 @@ class InstanceWriter:
             await self._store.delete(event.object_key)
             raise
 
-    def _note(self, changes: Changes, event: InstanceStored) -> None:
+    def _note(self, changes: CoercionResult, event: InstanceStored) -> None:
         """Count what rules did, and log once for each what they could not do."""
         for rule in changes.rules if event.coercion else ():
             self._metrics.objects_coerced.labels(rule).inc()

@@ -19,8 +19,8 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.errors import DependencyUnavailable, Held, NotFound
 from gantry.common.ports.index import ReadIndex
-from gantry.services.asked import Asked
-from gantry.services.lifecycle.deletions import Deletions, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget
+from gantry.services.requester import Requester
 
 _AT_ONCE = 500
 """Receipts that are deleted before the run waits for the indexers: each deletion reads again all events that they have
@@ -74,14 +74,14 @@ class BulkDeletion:
         self._rate = rate
 
     async def run(
-        self, studies: Sequence[str], requester: Asked, advance: Callable[[], None] = lambda: None
+        self, studies: Sequence[str], requester: Requester, advance: Callable[[], None] = lambda: None
     ) -> BulkResult:
         """Delete; `advance` is called after each study. Returns when the indexers have followed. Raises
         `DependencyUnavailable`: studies deleted by then stay deleted."""
         result, waiting, begin = BulkResult(), 0, self._clock.monotonic()
         for study in studies:
             try:
-                receipts = await self._deletions.delete(Target(study), requester, settle=False)
+                receipts = await self._deletions.delete(DeletionTarget(study), requester, settle=False)
             except Held:
                 result.held.append(study)
             except NotFound:

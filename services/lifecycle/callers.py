@@ -10,10 +10,10 @@ from gantry.common.access import Verb
 from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
-from gantry.services.asked import Asked
+from gantry.services.requester import Requester
 
 
-def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Asked:
+def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Requester:
     """The caller that corrects or moves something, and its reason, which is required. Raises `HttpProblem` 400, and 403
     for a caller that may not."""
     if not may(request, Verb.CORRECT, may_correct):
@@ -21,4 +21,4 @@ def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Aske
     reason = reason_of(request)
     if not reason:
         raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-    return Asked(caller_of(request), reason, request[TRACE])
+    return Requester(caller_of(request), reason, request[TRACE])

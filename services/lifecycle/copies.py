@@ -20,8 +20,8 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import KnownReceipt, Location, ReadIndex
 from gantry.common.runtime.integrity import examine
 from gantry.common.runtime.losses import Losses, instance_of
-from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Deletions, Done
+from gantry.services.requester import Requester
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class RedundantCopies:
 
     async def run(
         self,
-        requester: Asked | None,
+        requester: Requester | None,
         studies: Sequence[str] = (),
         advance: Callable[[Redundancy], None] = lambda _: None,
     ) -> Redundancy:
@@ -122,7 +122,7 @@ class RedundantCopies:
             await self._deletions.settle()
         return result
 
-    async def _give_up(self, study: str, copies: Sequence[Copies], requester: Asked, result: Redundancy) -> None:
+    async def _give_up(self, study: str, copies: Sequence[Copies], requester: Requester, result: Redundancy) -> None:
         references: list[ReceiptReference] = []
         for group in copies:
             try:
@@ -150,7 +150,7 @@ class RedundantCopies:
             await self._clock.sleep(count / self._rate)
 
 
-async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Asked) -> Done:
+async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Requester) -> Done:
     """Of the objects of a SOP Instance UID that were received with different bytes, make one the current one: those
     with other bytes in its series are deleted. Raises `NotFound` for a receipt that is not one of them, `Held`,
     `DependencyUnavailable`."""
@@ -169,7 +169,7 @@ async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str,
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")
 
 
-async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Asked) -> Done:
+async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, requester: Requester) -> Done:
     """Of several objects of a SOP Instance UID, delete one: all receipts of its bytes in its series. Raises `NotFound`
     for a receipt that is not one of them, and if no other object has this UID; `Held`, `DependencyUnavailable`."""
     locations = (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])

@@ -28,7 +28,7 @@ from gantry.common.web.json_bodies import data_set, json_body
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.corrections import CorrectionDesk, Made
+from gantry.services.corrections import CorrectionDesk, CorrectionResult
 from gantry.services.lifecycle.callers import corrector_of
 from gantry.services.lifecycle.history import history_of
 
@@ -99,7 +99,7 @@ class CorrectionService:
 
 async def _made(request: web.BaseRequest, work: Any) -> web.StreamResponse:
     try:
-        made: Made = await work
+        made: CorrectionResult = await work
     except NotUnderstood as error:
         raise HttpProblem(400, str(error)) from error
     except NotFound as error:

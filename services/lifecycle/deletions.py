@@ -33,7 +33,7 @@ from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.asked import Asked
+from gantry.services.requester import Requester
 
 _INSTANCES = TOPICS[InstancesDeleted].name
 _AT_ONCE = 2000
@@ -42,7 +42,7 @@ logger = get_logger("lifecycle")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DeletionTarget:
     """A study, a series of it, or an instance of that."""
 
     study: str
@@ -92,7 +92,9 @@ class Deletions:
         self._grace_us = int(grace * 1e6)
         self._patience = patience
 
-    async def delete(self, target: Target, requester: Asked, *, final: bool = False, settle: bool = True) -> Done:
+    async def delete(
+        self, target: DeletionTarget, requester: Requester, *, final: bool = False, settle: bool = True
+    ) -> Done:
         """Delete everything present; with `final` also what was deleted before, and for good. Without `settle` it does
         not wait for the indexers. Raises `NotFound` if there is nothing, `Held` under a hold or while a rule retains
         the study, `DependencyUnavailable`."""
@@ -115,7 +117,7 @@ class Deletions:
         self,
         study: str,
         receipts: Sequence[ReceiptReference],
-        requester: Asked,
+        requester: Requester,
         *,
         settle: bool = True,
         bytes_stay: bool = False,
@@ -133,7 +135,7 @@ class Deletions:
         ]
         return await self._append(events, settle=settle)
 
-    async def restore(self, target: Target, requester: Asked) -> Done:
+    async def restore(self, target: DeletionTarget, requester: Requester) -> Done:
         """Restore what was deleted and can be restored. Instances that a note rejected stay rejected, unless nothing
         was deleted, or the instance is named: then the rejection is revoked. Raises `NotFound` if there is nothing to
         restore, `Conflicting` if what was deleted is restored already, or can no longer be, and the rest is
@@ -173,12 +175,12 @@ class Deletions:
             InstancesRestored(*at, names, batch, requester.reason, requester.by, now) for batch in _slices(references)
         )
 
-    async def restore_rejected(self, study: str, note: str, requester: Asked) -> Done:
+    async def restore_rejected(self, study: str, note: str, requester: Requester) -> Done:
         """Restore what one rejection note hides, and nothing else; the note stays hidden. Instances that are also
         hidden for another reason stay hidden. Raises `NotFound` if the note hides nothing that can be restored."""
         await self.settle()
         now = self._clock.now_us()
-        fated = [receipt async for receipt in self._fated(Target(study))]
+        fated = [receipt async for receipt in self._fated(DeletionTarget(study))]
         names = {receipt.receipt for receipt in fated if receipt.instance.sop_instance_uid == note}
         for location in (await self._index.resolve(DEFAULT_PARTITION, [note])).get(note, ()):
             names |= {
@@ -203,14 +205,14 @@ class Deletions:
             for batch in _slices(references)
         )
 
-    async def place_hold(self, study: str, requester: Asked) -> str:
+    async def place_hold(self, study: str, requester: Requester) -> str:
         """Place a hold on a study, known or not. Returns its name. Raises `DependencyUnavailable`."""
         name = Receipt.at(self._clock.now_us()).id
         at = DEFAULT_PARTITION, requester.trace, study
         await self._append([HoldPlaced(*at, name, requester.reason, requester.by, self._clock.now_us())])
         return name
 
-    async def release_holds(self, study: str, requester: Asked) -> Done:
+    async def release_holds(self, study: str, requester: Requester) -> Done:
         """Release all holds on a study. Raises `NotFound` if there is none."""
         await self.settle()
         names = await self._index.holds(DEFAULT_PARTITION, study)
@@ -220,7 +222,7 @@ class Deletions:
         done = await self._append([HoldReleased(*at, name, requester.reason, requester.by, now) for name in names])
         return Done(len(names), done.settled)
 
-    async def release_hold(self, holder: str, hold: str, requester: Asked) -> Done:
+    async def release_hold(self, holder: str, hold: str, requester: Requester) -> Done:
         """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), that it is on.
         Raises `NotFound` if there is no such hold."""
         await self.settle()
@@ -231,7 +233,7 @@ class Deletions:
         release = PatientHoldReleased if patient else HoldReleased
         return await self._append([release(*at, hold, requester.reason, requester.by, now)])
 
-    async def place_patient_hold(self, patient_id: str, issuer: str, requester: Asked) -> str:
+    async def place_patient_hold(self, patient_id: str, issuer: str, requester: Requester) -> str:
         """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID with any issuer if
         that is "". Returns its name. Raises `DependencyUnavailable`."""
         name, patient = Receipt.at(self._clock.now_us()).id, held_patient(patient_id, issuer)
@@ -239,7 +241,7 @@ class Deletions:
         await self._append([PatientHoldPlaced(*at, name, requester.reason, requester.by, self._clock.now_us())])
         return name
 
-    async def release_patient_holds(self, patient_id: str, issuer: str, requester: Asked) -> Done:
+    async def release_patient_holds(self, patient_id: str, issuer: str, requester: Requester) -> Done:
         """Release the holds that were placed on this very ID and issuer. Raises `NotFound` if there is none."""
         await self.settle()
         patient = held_patient(patient_id, issuer)
@@ -251,7 +253,7 @@ class Deletions:
             [PatientHoldReleased(*at, name, requester.reason, requester.by, now) for name in names]
         )
 
-    async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
+    async def _there(self, target: DeletionTarget, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are present, including those aside or redundant, and those not indexed yet."""
         references: dict[str, ReceiptReference] = {}
         fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
@@ -273,7 +275,7 @@ class Deletions:
             if receipt.receipt not in deleted
         ]
 
-    async def _hidden(self, target: Target) -> list[ReceiptReference]:
+    async def _hidden(self, target: DeletionTarget) -> list[ReceiptReference]:
         """The receipts that were deleted and are not collected."""
         # Receipts that were moved away belong to another study.
         return [
@@ -282,7 +284,7 @@ class Deletions:
             if receipt.fate.hidden and not receipt.fate.collected and not receipt.fate.moved_away
         ]
 
-    async def _fated(self, target: Target) -> AsyncIterator[FatedReceipt]:
+    async def _fated(self, target: DeletionTarget) -> AsyncIterator[FatedReceipt]:
         async for page in self._index.fated(DEFAULT_PARTITION, target.study):
             for receipt in page:
                 if target.covers(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid):
@@ -343,10 +345,10 @@ def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReferen
     return [tuple(references[start : start + _AT_ONCE]) for start in range(0, len(references), _AT_ONCE)]
 
 
-async def target_of(index: ReadIndex, uid: str) -> Target:
+async def target_of(index: ReadIndex, uid: str) -> DeletionTarget:
     """What a UID names: a study, a series or an instance, present or deleted. Raises `NotFound`, and `Ambiguous` if it
     names several (some modalities assign UIDs badly)."""
-    targets: dict[Target, None] = {}
+    targets: dict[DeletionTarget, None] = {}
     for tag, level in (
         (STUDY_INSTANCE_UID, Level.STUDY),
         (SERIES_INSTANCE_UID, Level.SERIES),
@@ -355,7 +357,7 @@ async def target_of(index: ReadIndex, uid: str) -> Target:
         async for page in index.locate(Query(DEFAULT_PARTITION, level, {tag: Single((uid,))})):
             for at in page:
                 uids = at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid
-                targets[Target(*uids[: level.depth])] = None
+                targets[DeletionTarget(*uids[: level.depth])] = None
                 if len(targets) > 1:
                     raise _ambiguous(targets)
         if targets:
@@ -365,7 +367,7 @@ async def target_of(index: ReadIndex, uid: str) -> Target:
             key = receipt.instance
             uids = key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
             if uid in uids:
-                targets[Target(*uids[: uids.index(uid) + 1])] = None
+                targets[DeletionTarget(*uids[: uids.index(uid) + 1])] = None
     if len(targets) > 1:
         raise _ambiguous(targets)
     if targets:
@@ -377,6 +379,6 @@ class Ambiguous(NotFound):
     """A UID that names several studies, series or instances."""
 
 
-def _ambiguous(targets: Iterable[Target]) -> Ambiguous:
+def _ambiguous(targets: Iterable[DeletionTarget]) -> Ambiguous:
     paths = ", ".join("/".join(part for part in (t.study, t.series, t.instance) if part) for t in targets)
     return Ambiguous(f"it means several: {paths}, …; delete over HTTP by the whole path")

@@ -17,10 +17,10 @@ from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.study_facts import day_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult
 from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.lifecycle.retained import RetainedStudies, RetainedStudy, goes, may_be_over
+from gantry.services.requester import Requester
 
 _START_SECONDS = 30.0
 logger = get_logger("lifecycle")
@@ -58,7 +58,7 @@ class Expiry:
         result = BulkResult()
         async for page in self._going(day_of(self._clock.now_us())):
             for rule, studies in groupby(page, lambda study: study.retention.rule):
-                requester = Asked(f"retention rule {rule}", "its retention is over", new_trace())
+                requester = Requester(f"retention rule {rule}", "its retention is over", new_trace())
                 bulk = BulkDeletion(self._deletions, self._clock, self._rate)
                 done = await bulk.run([study.uid for study in studies], requester)
                 result.studies += done.studies

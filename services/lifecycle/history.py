@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.common.dicom.model.json_writing import Attributes, keys_as_attributes
-from gantry.common.lifecycle import Correction, Corrections, Effect, Withdrawal, corrected, effect_of
+from gantry.common.lifecycle import Correction, CorrectionEffect, Corrections, Withdrawal, corrected, effect_of
 from gantry.common.ports.index import CorrectedStudy
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One correction of the study, or of a patient on its walk (`patient` is True), and its state."""
 
     correction: Correction
@@ -52,7 +52,7 @@ class History:
     """All versions of a study's attributes: those of its objects, the corrections, and the result."""
 
     received: Attributes
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryEntry, ...]
     shown: Attributes
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) 
     then, and the values shown."""
     effect = effect_of(study.own, study_uid, study.corrections, study.patients, until)
     # An earlier walk may have included a patient that it does not include now: nothing is known of that one.
-    applied = effect.applied if isinstance(effect, Effect) else ()
+    applied = effect.applied if isinstance(effect, CorrectionEffect) else ()
     entries = [*_entries([study.corrections], False), *_entries(study.patients.values(), True)]
     made = sorted(entries, key=lambda entry: entry.correction.id)
     return History(
@@ -79,24 +79,24 @@ def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) 
     )
 
 
-def patient_entries(corrections: Corrections, until: int | None = None) -> list[Entry]:
+def patient_entries(corrections: Corrections, until: int | None = None) -> list[HistoryEntry]:
     """The corrections of a patient, and its merges into others, the earliest first; with `until` as it was then."""
     made = sorted(_entries([corrections], True), key=lambda entry: entry.correction.id)
     return [_as_of(entry, until) for entry in made if until is None or entry.correction.at <= until]
 
 
-def _entries(several: Iterable[Corrections], patient: bool) -> list[Entry]:
+def _entries(several: Iterable[Corrections], patient: bool) -> list[HistoryEntry]:
     return [
-        Entry(correction, patient, corrections.withdrawn.get(id_))
+        HistoryEntry(correction, patient, corrections.withdrawn.get(id_))
         for corrections in several
         for id_, correction in corrections.made.items()
     ]
 
 
-def _as_of(entry: Entry, until: int | None) -> Entry:
+def _as_of(entry: HistoryEntry, until: int | None) -> HistoryEntry:
     if until is None or entry.withdrawal is None or entry.withdrawal.at <= until:
         return entry
-    return Entry(entry.correction, entry.patient)
+    return HistoryEntry(entry.correction, entry.patient)
 
 
 def _attributes(values: Mapping[int, Any]) -> Attributes:

@@ -33,15 +33,15 @@ from gantry.common.lifecycle.patients import values_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.corrections import Subject, read_values, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, read_values, write_values
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.asked import Asked
-from gantry.services.lifecycle.deletions import Target
+from gantry.services.lifecycle.deletions import DeletionTarget
+from gantry.services.requester import Requester
 
 _AT_ONCE = 2000
 """Most receipts of one event; a larger move is several events with one name."""
@@ -95,7 +95,9 @@ class MoveDesk:
         self._patience = patience
         self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
 
-    async def move(self, targets: Sequence[Target], into: str, requester: Asked, values: Values | None = None) -> Moved:
+    async def move(
+        self, targets: Sequence[DeletionTarget], into: str, requester: Requester, values: Values | None = None
+    ) -> Moved:
         """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or an unused
         UID), whose attributes `values` may correct.
 
@@ -127,7 +129,7 @@ class MoveDesk:
             raise NotFound("no such study")
         return await self._move(study, into, series, origin, known, values or {}, requester)
 
-    async def move_back(self, study: str, requester: Asked, move: str = "") -> Moved:
+    async def move_back(self, study: str, requester: Requester, move: str = "") -> Moved:
         """Withdraw a move out of `study`, or all moves of the last request if none is named. Raises `NotFound` if
         nothing was moved away, `Conflicting` if the instances were deleted or moved on since, `Held`,
         `DependencyUnavailable`."""
@@ -163,7 +165,7 @@ class MoveDesk:
         origin: CorrectedStudy,
         known: CorrectedStudy | None,
         values: Values,
-        requester: Asked,
+        requester: Requester,
     ) -> Moved:
         taken = await self._series_of(into)
         now, events = self._clock.now_us(), list[InstancesMoved]()
@@ -175,7 +177,7 @@ class MoveDesk:
                 f"{SERIES_INSTANCE_UID:08X}": {"vr": "UI", "Value": [target_uid]},
             }
             made = {**_header_values(uid, origin, known), **values, **uids}
-            await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=into), made)
+            await write_values(self._objects, DEFAULT_PARTITION, name, CorrectionSubject(study=into), made)
             at = DEFAULT_PARTITION, requester.trace, study, name
             events += [
                 InstancesMoved(*at, part, into, target_uid, requester.reason, requester.by, now)
@@ -183,7 +185,7 @@ class MoveDesk:
             ]
         return await self._append(events)
 
-    async def _series(self, targets: Sequence[Target]) -> dict[str, _Series]:
+    async def _series(self, targets: Sequence[DeletionTarget]) -> dict[str, _Series]:
         """All receipts to be moved, including those redundant or aside, by series."""
         series: dict[str, _Series] = {}
         seen: set[str] = set()

@@ -22,7 +22,7 @@ from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.services.lifecycle.callers import corrector_of
-from gantry.services.lifecycle.deletions import Target
+from gantry.services.lifecycle.deletions import DeletionTarget
 from gantry.services.lifecycle.moves import Moved, MoveDesk
 
 _FRESH = {"Cache-Control": "no-store"}
@@ -62,15 +62,15 @@ class MoveService:
         return await _answer(request, self._desk.move_back(match.study, requester, *match.rest))
 
 
-def _targets(match: Match, body: Mapping[str, Any]) -> list[Target]:
+def _targets(match: Match, body: Mapping[str, Any]) -> list[DeletionTarget]:
     series, instances = (_uids(body, name) for name in ("series", "instances"))
     if (series and (instances or match.series)) or (instances and (match.instance or not match.series)):
         raise HttpProblem(400, "series: of a study in the path; instances: of a series in the path")
     if series:
-        return [Target(match.study, uid) for uid in series]
+        return [DeletionTarget(match.study, uid) for uid in series]
     if instances:
-        return [Target(match.study, match.series, uid) for uid in instances]
-    return [Target(match.study, match.series, match.instance)]
+        return [DeletionTarget(match.study, match.series, uid) for uid in instances]
+    return [DeletionTarget(match.study, match.series, match.instance)]
 
 
 def _uids(body: Mapping[str, Any], name: str) -> list[str]:

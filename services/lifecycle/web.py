@@ -23,8 +23,8 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE, Handler
-from gantry.services.asked import Asked
-from gantry.services.lifecycle.deletions import Deletions, Done, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget, Done
+from gantry.services.requester import Requester
 
 _FRESH = {"Cache-Control": "no-store"}
 _LATER = "the index is behind, and follows as soon as it has caught up\n"
@@ -98,17 +98,21 @@ class DeletionService:
         if not is_uid(note) or match.series:
             raise HttpProblem(400, "note: the SOP Instance UID of a rejection note, with the path of its study")
 
-        async def revoke(target: Target, requester: Asked) -> Done:
+        async def revoke(target: DeletionTarget, requester: Requester) -> Done:
             return await self._deletions.restore_rejected(target.study, note, requester)
 
         return await self._change(request, match, "rejection undone over HTTP", revoke)
 
     async def _change(
-        self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]
+        self,
+        request: web.BaseRequest,
+        match: Match,
+        reason: str,
+        change: Callable[[DeletionTarget, Requester], Awaitable[Done]],
     ) -> web.StreamResponse:
         if not may(request, Verb.DELETE, self._may_delete):
             raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
-        requester = Asked(caller_of(request), reason_of(request) or reason, request[TRACE])
-        done = await change(Target(match.study, match.series, match.instance), requester)
+        requester = Requester(caller_of(request), reason_of(request) or reason, request[TRACE])
+        done = await change(DeletionTarget(match.study, match.series, match.instance), requester)
         await reach(FailPoint.BEFORE_ANSWER)
         return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)

@@ -19,7 +19,7 @@ from gantry.services.maintenance.evidence.witness import Witness, signing_keys
 from gantry.services.maintenance.reconciling import Reconciler
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.tiers.tiering import Tiering
-from gantry.services.maintenance.usage import Counter
+from gantry.services.maintenance.usage import UsageCounter
 from gantry.services.maintenance.verify import Verifier
 
 _DAY_SECONDS = 24 * 3600
@@ -45,7 +45,7 @@ async def build(context: Context) -> RoleParts:
         parts = objects, log, context.answers, clock, metrics, DEFAULT_PARTITION
         background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
     if upkeep.usage_every:
-        counter = Counter(objects, context.answers, clock, metrics, DEFAULT_PARTITION, rate=upkeep.usage_rate)
+        counter = UsageCounter(objects, context.answers, clock, metrics, DEFAULT_PARTITION, rate=upkeep.usage_rate)
         background.append(("usage", counter.run(upkeep.usage_every)))
     audit = context.settings.audit
     if upkeep.archive and audit.evidence_key is not None and audit.evidence_every:

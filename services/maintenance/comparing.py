@@ -21,7 +21,7 @@ _BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AttributeDifference:
     """One attribute: its `path` of keywords (or tags, without a keyword) and item numbers, from 1; None if an object
     has no such attribute. A sequence that one of them lacks is named once, without what is in it."""
 
@@ -31,15 +31,15 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ObjectComparison:
     """`same_pixels` is None if that cannot be determined; `pixels` gives the result in words, and why."""
 
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[AttributeDifference] = field(default_factory=list)
     same_pixels: bool | None = None
     pixels: str = ""
 
 
-def compare(path: Path, other: Path) -> Comparison:
+def compare(path: Path, other: Path) -> ObjectComparison:
     """Compare two Part 10 files. Pixels are compared as samples, a frame of each at a time: the same picture may be
     encoded in two ways. Raises `OSError`, and `ValueError` for a file that cannot be read as DICOM."""
     try:
@@ -49,30 +49,30 @@ def compare(path: Path, other: Path) -> Comparison:
         raise
     except Exception as error:  # values may be invalid for their VR in any way
         raise ValueError(f"cannot be read: {error}") from error
-    return Comparison(differences, *_pixels(path, other, *sets))
+    return ObjectComparison(differences, *_pixels(path, other, *sets))
 
 
-def _syntaxes(data_set: Dataset, other: Dataset) -> Iterator[Difference]:
+def _syntaxes(data_set: Dataset, other: Dataset) -> Iterator[AttributeDifference]:
     values = [str(each.file_meta.get(_TRANSFER_SYNTAX_UID, Dataset()).value) for each in (data_set, other)]
     if values[0] != values[1]:
-        yield Difference("TransferSyntaxUID", *values)
+        yield AttributeDifference("TransferSyntaxUID", *values)
 
 
-def _data_sets(data_set: Dataset, other: Dataset, path: str) -> Iterator[Difference]:
+def _data_sets(data_set: Dataset, other: Dataset, path: str) -> Iterator[AttributeDifference]:
     for tag in sorted({*data_set.keys(), *other.keys()}):
         if tag in _PIXELS or tag.element == 0:
             continue
         yield from _elements(data_set.get(tag), other.get(tag), f"{path}{keyword_of_tag(int(tag)) or tag}")
 
 
-def _elements(element: DataElement | None, other: DataElement | None, path: str) -> Iterator[Difference]:
+def _elements(element: DataElement | None, other: DataElement | None, path: str) -> Iterator[AttributeDifference]:
     if element is not None and other is not None and element.VR == other.VR == "SQ":
         if len(element.value) != len(other.value):
-            yield Difference(path, _text(element), _text(other))
+            yield AttributeDifference(path, _text(element), _text(other))
         for number, items in enumerate(zip(element.value, other.value, strict=False), 1):
             yield from _data_sets(*items, f"{path}[{number}].")
     elif element is None or other is None or element.value != other.value:
-        yield Difference(path, _text(element), _text(other))
+        yield AttributeDifference(path, _text(element), _text(other))
 
 
 def _text(element: DataElement | None) -> str | None:

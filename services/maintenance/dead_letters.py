@@ -24,7 +24,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance import sealing
-from gantry.services.maintenance.letters import Ledger, Letter, described, event_of
+from gantry.services.maintenance.letters import Letter, LetterLedger, described, event_of
 
 _TOPIC = TOPICS[DeadLetter].name
 _EVERY_SECONDS = 30.0
@@ -51,9 +51,9 @@ class DeadLetters:
         self._clock = clock
         self._patience = patience
 
-    async def ledger(self) -> Ledger:
+    async def ledger(self) -> LetterLedger:
         """All letters that are retained, and the decisions. Raises `DependencyUnavailable`."""
-        ledger = Ledger()
+        ledger = LetterLedger()
         await read_into(ledger, self._log)
         return ledger
 
@@ -119,7 +119,7 @@ async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
     return failures
 
 
-async def read_into(ledger: Ledger, log: EventLog, since_us: int = 0) -> int:
+async def read_into(ledger: LetterLedger, log: EventLog, since_us: int = 0) -> int:
     """Read what was appended since a time. Returns the time of the newest record, to continue from."""
     async for record in log.replay(_TOPIC, since_us):
         ledger.take(_event(record.payload))
@@ -129,7 +129,7 @@ async def read_into(ledger: Ledger, log: EventLog, since_us: int = 0) -> int:
 
 async def report_open(log: EventLog, clock: Clock, metrics: Metrics) -> None:
     """Update the gauge of open dead letters, for ever."""
-    ledger, since = Ledger(), 0
+    ledger, since = LetterLedger(), 0
     groups = {INDEXERS, sealing.GROUP}
     while True:
         try:

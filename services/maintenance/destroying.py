@@ -24,7 +24,7 @@ from gantry.common.errors import DependencyUnavailable
 from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore, Part
 from gantry.common.runtime.failpoints import FailPoint, reach
-from gantry.services.asked import Asked
+from gantry.services.requester import Requester
 
 AT_ONCE = 32
 """Objects that are removed at the same time."""
@@ -71,7 +71,7 @@ class Destruction:
         self._clock = clock
         self._report = report
 
-    async def run(self, requester: Asked, mark: str) -> Destroyed:
+    async def run(self, requester: Requester, mark: str) -> Destroyed:
         """Destroy everything, or continue to; `mark` is the key of the mark. Raises `DependencyUnavailable`."""
         done = await self._begin(requester, mark)
         for name, store in self._stores.items():
@@ -90,7 +90,7 @@ class Destruction:
         done.ended_at = self._now()
         return done
 
-    async def _begin(self, requester: Asked, mark: str) -> Destroyed:
+    async def _begin(self, requester: Requester, mark: str) -> Destroyed:
         store = self._stores[HOT]
         if not [stat async for stat in store.list(mark)]:
             fields = {"at": self._now(), "by": requester.by, "reason": requester.reason}

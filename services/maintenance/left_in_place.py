@@ -13,7 +13,7 @@ from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import SearchIndex
-from gantry.common.runtime.in_place.reference import Reference
+from gantry.common.runtime.in_place.reference import InPlaceReference
 from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.runtime.losses import instance_of
 
@@ -53,7 +53,7 @@ class LeftInPlace:
             places.add(place)
             yield Left(*place, reference.size, bool(is_present))
 
-    async def _is_there(self, reference: Reference) -> bool | None:
+    async def _is_there(self, reference: InPlaceReference) -> bool | None:
         """Whether the object exists; None if that cannot be determined."""
         try:
             store = await self._objects.foreign.get(reference.store)
@@ -64,7 +64,7 @@ class LeftInPlace:
             return None
         return True
 
-    async def _is_needed(self, reference: Reference) -> bool:
+    async def _is_needed(self, reference: InPlaceReference) -> bool:
         """Whether another receipt of the instance has these very bytes, including a deleted one that could be
         restored."""
         try:

@@ -80,7 +80,7 @@ def described(dead: DeadLetter) -> Letter:
 
 
 @dataclass(slots=True)
-class Ledger:
+class LetterLedger:
     """Every dead letter of a log by name. Events may come twice, and a decision may overtake its letter."""
 
     letters: dict[str, DeadLetter] = field(default_factory=dict)

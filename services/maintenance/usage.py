@@ -71,7 +71,7 @@ class Usage(Pass):
             self.settled += size
 
 
-class Counter:
+class UsageCounter:
     """Counts one partition."""
 
     def __init__(

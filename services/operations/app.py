@@ -32,7 +32,7 @@ from gantry.services.operations.retention import RetentionPart
 from gantry.services.operations.routes import RoutesPart
 from gantry.services.operations.seen import DAYS, Seen
 from gantry.services.operations.topic_reader import TopicReader
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import OperationsService
 from gantry.services.operations.where import WherePart
 from gantry.services.retrieve.routing.requesting import route_times
@@ -44,7 +44,7 @@ async def build(context: Context) -> RoleParts:
     """Everything below /dicom-web/operations."""
     http = context.settings.http
     operators = Operators(frozenset(http.may_operate), frozenset(http.may_delete), frozenset(http.may_hold))
-    turns = Turns()
+    turns = RequestLimit()
     rules = retention_rules(context.settings.lifecycle.retention, context.attributes)
     elsewhere = CommittedElsewhere(context.objects)
     deletions = Deletions(

@@ -14,7 +14,7 @@ from gantry.common.events import AuditRecorded
 from gantry.common.web.errors import HttpProblem
 from gantry.services.auditing.matching import AuditQuestion
 from gantry.services.auditing.reading import AuditReader
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
 
 _LONGEST_TERM = 64
@@ -25,7 +25,7 @@ _DAY_US = 24 * 3600 * 1_000_000
 class AuditPart:
     """Asks `AuditReader`. The request itself is recorded, too (PS3.15 A.5.3.2, Audit Log Used)."""
 
-    def __init__(self, reader: AuditReader, clock: Clock, turns: Turns) -> None:
+    def __init__(self, reader: AuditReader, clock: Clock, turns: RequestLimit) -> None:
         self._reader = reader
         self._clock = clock
         self._turns = turns

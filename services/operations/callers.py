@@ -11,7 +11,7 @@ from gantry.common.access import Verb
 from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
-from gantry.services.asked import Asked
+from gantry.services.requester import Requester
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +29,27 @@ class Operators:
             raise HttpProblem(403, "this caller may not look at operations; http.may_operate names those that may")
         return caller_of(request)
 
-    def operator(self, request: web.BaseRequest) -> Asked:
+    def operator(self, request: web.BaseRequest) -> Requester:
         """The caller, who may act, and why."""
         self.viewer(request)
         return _asked(request)
 
-    def deleter(self, request: web.BaseRequest) -> Asked:
+    def deleter(self, request: web.BaseRequest) -> Requester:
         """The caller, who may decide which object stays, and why."""
         self.viewer(request)
         if not may(request, Verb.DELETE, self.delete):
             raise HttpProblem(403, "this caller may not delete; http.may_delete names those that may")
         return _asked(request)
 
-    def holder(self, request: web.BaseRequest) -> Asked:
+    def holder(self, request: web.BaseRequest) -> Requester:
         """The caller, who may place and release holds, and why."""
         if not may(request, Verb.HOLD, self.hold):
             raise HttpProblem(403, "this caller may not place or release holds; http.may_hold names those that may")
         return _asked(request)
 
 
-def _asked(request: web.BaseRequest) -> Asked:
+def _asked(request: web.BaseRequest) -> Requester:
     reason = reason_of(request)
     if not reason:
         raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-    return Asked(caller_of(request), reason, request[TRACE])
+    return Requester(caller_of(request), reason, request[TRACE])

@@ -23,7 +23,7 @@ from gantry.services.lifecycle.deletions import Deletions, Done
 from gantry.services.maintenance.comparing_apart import LARGEST, compare_apart
 from gantry.services.maintenance.conflicts import ConflictSide, fetch, in_conflict, sides_of
 from gantry.services.operations.callers import Operators
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
 
 _MOST = 10_000
@@ -36,14 +36,14 @@ class ConflictsPart:
     """Reads the index and the objects; decides by deleting."""
 
     def __init__(
-        self, objects: BlobStore, index: ReadIndex, deletions: Deletions, operators: Operators, turns: Turns
+        self, objects: BlobStore, index: ReadIndex, deletions: Deletions, operators: Operators, turns: RequestLimit
     ) -> None:
         self._objects = objects
         self._index = index
         self._deletions = deletions
         self._operators = operators
         self._turns = turns
-        self._comparing = Turns(1, _COMPARE_SECONDS)
+        self._comparing = RequestLimit(1, _COMPARE_SECONDS)
 
     def parts(self) -> Parts:
         """What it answers."""

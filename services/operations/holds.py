@@ -24,12 +24,12 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.json_bodies import json_body
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Deletions, Done
 from gantry.services.lifecycle.standing_holds import Hold, ReadHolds
 from gantry.services.operations.callers import Operators
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
+from gantry.services.requester import Requester
 
 _LONGEST_TERM = 64
 
@@ -38,7 +38,7 @@ class HoldsPart:
     """Reads holds, and uses `Deletions` to place and release them."""
 
     def __init__(
-        self, index: ReadIndex, deletions: Deletions, holds: ReadHolds, operators: Operators, turns: Turns
+        self, index: ReadIndex, deletions: Deletions, holds: ReadHolds, operators: Operators, turns: RequestLimit
     ) -> None:
         self._index = index
         self._deletions = deletions
@@ -103,7 +103,9 @@ class HoldsPart:
             raise HttpProblem(400, "holder, hold: as the list names them")
         return await self._release(request, str(names[0]), str(names[1]), requester)
 
-    async def _release(self, request: web.BaseRequest, holder: str, hold: str, requester: Asked) -> web.StreamResponse:
+    async def _release(
+        self, request: web.BaseRequest, holder: str, hold: str, requester: Requester
+    ) -> web.StreamResponse:
         return await _released(request, self._deletions.release_hold(holder, hold, requester))
 
     async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:

@@ -10,9 +10,9 @@ from gantry.common.errors import NotFound
 from gantry.common.events import DeadLetter
 from gantry.common.web.errors import HttpProblem
 from gantry.services.maintenance.dead_letters import DeadLetters
-from gantry.services.maintenance.letters import Ledger, Letter
+from gantry.services.maintenance.letters import Letter, LetterLedger
 from gantry.services.operations.callers import Operators
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
 
 _MOST_OFFSET = 1_000_000
@@ -21,7 +21,7 @@ _MOST_OFFSET = 1_000_000
 class LettersPart:
     """Reads the topic of dead letters anew for each request: it is short, or the consumers have stopped."""
 
-    def __init__(self, letters: DeadLetters, operators: Operators, turns: Turns) -> None:
+    def __init__(self, letters: DeadLetters, operators: Operators, turns: RequestLimit) -> None:
         self._letters = letters
         self._operators = operators
         self._turns = turns
@@ -86,12 +86,12 @@ class LettersPart:
         return await said(request, asdict(_described(ledger, letter)))
 
 
-def _named(ledger: Ledger, name: str) -> DeadLetter:
+def _named(ledger: LetterLedger, name: str) -> DeadLetter:
     try:
         return ledger.named(name)
     except NotFound:
         raise HttpProblem(404, "no such dead letter, or several begin so") from None
 
 
-def _described(ledger: Ledger, letter: DeadLetter) -> Letter:
+def _described(ledger: LetterLedger, letter: DeadLetter) -> Letter:
     return next(candidate for candidate in ledger.all() if ledger.letters[candidate.id] == letter)

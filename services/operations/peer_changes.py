@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gantry.common.access.added_peers import MOST_PEERS, AddedPeer, Verdict
+from gantry.common.access.added_peers import MOST_PEERS, AddedPeer, PeerChangeOutcome
 from gantry.common.audit.changes import overtaken
 from gantry.common.clock import Clock
 from gantry.common.config.peer_entries import fields_of, peer_from, text_of
@@ -29,7 +29,7 @@ from gantry.common.web.server import TRACE
 from gantry.services.context import Peers
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.peer_rules import PeerRules
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, said
 
 _IN_FILE = "the policy file names this peer, and prevails: change it there"
@@ -46,7 +46,7 @@ class PeerChangesPart:
         clock: Clock,
         operators: Operators,
         audit: AuditTrail,
-        turns: Turns,
+        turns: RequestLimit,
     ) -> None:
         self._peers = peers
         self._added = added
@@ -133,10 +133,10 @@ class PeerChangesPart:
     async def _told(self, event: PeerSet | PeerRemoved) -> None:
         """Raises `HttpProblem` if the change was not accepted."""
         verdict = await self._added.tell(event)
-        if verdict is Verdict.TAKEN:
+        if verdict is PeerChangeOutcome.TAKEN:
             return
         self._audit.add(overtaken(event))
-        if verdict is Verdict.TOO_MANY:
+        if verdict is PeerChangeOutcome.TOO_MANY:
             raise HttpProblem(409, f"there are {MOST_PEERS} peers of the API already, or too many that were removed")
         raise HttpProblem(412, "it was changed meanwhile: get it again before changing it")
 

@@ -21,7 +21,7 @@ from gantry.services.context import Peers
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.seen import Seen, SeenCaller
 from gantry.services.operations.topic_reader import TopicReader
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, said
 
 _ECHO_SECONDS = 15.0
@@ -38,7 +38,7 @@ class PeersPart:
         associations: TopicReader,
         clock: Clock,
         operators: Operators,
-        turns: Turns,
+        turns: RequestLimit,
     ) -> None:
         self._peers = peers
         self._ours = ours
@@ -47,7 +47,7 @@ class PeersPart:
         self._clock = clock
         self._operators = operators
         self._turns = turns
-        self._calling = Turns(4, _ECHO_SECONDS + 5)
+        self._calling = RequestLimit(4, _ECHO_SECONDS + 5)
 
     def parts(self) -> Parts:
         """What it answers."""

@@ -21,7 +21,7 @@ from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.study_facts import day_of
 from gantry.common.web.errors import HttpProblem
 from gantry.services.lifecycle.retained import RetainedStudies, RetainedStudy
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
 from gantry.services.query.qido_parameters import cursor_of, place_of
 
@@ -39,7 +39,7 @@ class RetentionPart:
         studies: RetainedStudies,
         settings: Sequence[RetentionSettings],
         clock: Clock,
-        turns: Turns,
+        turns: RequestLimit,
     ) -> None:
         self._index = index
         self._studies = studies

@@ -19,7 +19,7 @@ from gantry.services.operations.callers import Operators
 from gantry.services.operations.route_decisions import give_up, send_again
 from gantry.services.operations.route_words import WaitingTimes, as_json
 from gantry.services.operations.topic_reader import TopicReader
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, number, said
 
 _MOST_OFFSET = 1_000_000
@@ -37,7 +37,7 @@ class RoutesPart:
         times: RouteTimes,
         clock: Clock,
         operators: Operators,
-        turns: Turns,
+        turns: RequestLimit,
     ) -> None:
         self._board = board
         self._reader = reader

@@ -11,7 +11,7 @@ from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 _AGAIN = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-class Turns:
+class RequestLimit:
     """A limit on concurrent requests, and on the time of each."""
 
     def __init__(self, at_once: int = 4, seconds: float = 30.0) -> None:

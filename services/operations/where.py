@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from gantry.common.web.errors import HttpProblem
-from gantry.services.operations.turns import Turns
+from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, said
 from gantry.services.whereabouts.account import Account
-from gantry.services.whereabouts.search import Found, Whereabouts
+from gantry.services.whereabouts.search import FoundStudies, Whereabouts
 from gantry.services.whereabouts.words import advice, told
 
 _LONGEST_TERM = 64
@@ -21,7 +21,7 @@ _LONGEST_TERM = 64
 class WherePart:
     """Asks `Whereabouts`."""
 
-    def __init__(self, whereabouts: Whereabouts, turns: Turns) -> None:
+    def __init__(self, whereabouts: Whereabouts, turns: RequestLimit) -> None:
         self._whereabouts = whereabouts
         self._turns = turns
 
@@ -39,7 +39,7 @@ class WherePart:
         return await said(request, as_json(result))
 
 
-def as_json(result: Found) -> dict[str, Any]:
+def as_json(result: FoundStudies) -> dict[str, Any]:
     """As in `gantry where --json`, with the lines and the advice of each study."""
     accounts = [_account(account) for account in result.accounts]
     rest = {"more": result.more, "behind": result.behind, "dead": result.dead, "merged": result.merged}

@@ -41,7 +41,7 @@ from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import write_values
-from gantry.common.workitems import Subscription, SubscriptionEvent, Workitem, WorkitemEvent
+from gantry.common.workitems import SubscriptionEvent, Workitem, WorkitemEvent, WorkitemSubscription
 
 C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderReport, OrderErasure, StudyLink, StudyUnlink)
 
@@ -102,18 +102,18 @@ class OrderDesk:
     async def perform(self, event: StepEvent) -> Verdict[PerformedStep]:
         """Create a performed procedure step, or set its attributes."""
         verdict = await self._decided(event)
-        if isinstance(verdict.state, Order | Workitem | Subscription):
+        if isinstance(verdict.state, Order | Workitem | WorkitemSubscription):
             raise TypeError("an event of a step has the verdict of an order")
         return verdict  # type: ignore[return-value]  # told apart by its event
 
     async def work(self, event: WorkitemEvent) -> Verdict[Workitem]:
         """Create a workitem, set its attributes, change its state, or ask that it be cancelled."""
         verdict = await self._decided(event)
-        if isinstance(verdict.state, Order | PerformedStep | Subscription):
+        if isinstance(verdict.state, Order | PerformedStep | WorkitemSubscription):
             raise TypeError("an event of a workitem has another verdict")
         return verdict  # type: ignore[return-value]  # told apart by its event
 
-    async def subscribe(self, event: SubscriptionEvent) -> Verdict[Subscription]:
+    async def subscribe(self, event: SubscriptionEvent) -> Verdict[WorkitemSubscription]:
         """Subscribe to workitems, unsubscribe, or suspend a subscription."""
         verdict = await self._decided(event)
         if isinstance(verdict.state, Order | PerformedStep | Workitem):
@@ -136,7 +136,7 @@ class OrderDesk:
 
     async def _of_order(self, event: OrderEvent) -> Verdict[Order]:
         verdict = await self._decided(event)
-        if isinstance(verdict.state, PerformedStep | Workitem | Subscription):
+        if isinstance(verdict.state, PerformedStep | Workitem | WorkitemSubscription):
             raise TypeError("an event of an order has the verdict of a step")
         return verdict  # type: ignore[return-value]  # told apart by its event
 

@@ -18,9 +18,9 @@ from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.orders import Order, StudyLink, StudyUnlink, Verdict
 from gantry.common.orders.linked_values import REQUEST_ATTRIBUTES, patient_of, study_values
 from gantry.common.ports.orders import OrderIndex
-from gantry.services.asked import Asked
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
+from gantry.services.requester import Requester
 
 _COPIED = OF_ITS_STUDY | {REQUEST_ATTRIBUTES}
 
@@ -33,7 +33,7 @@ class StudyLinking:
         self._corrections = corrections
         self._orders = orders
 
-    async def link(self, key: str, study: str, requester: Asked, source: str) -> Verdict[Order]:
+    async def link(self, key: str, study: str, requester: Requester, source: str) -> Verdict[Order]:
         """From now on the study shows patient, accession number and request of the order, and the order's steps have
         the state of the steps performed for the study. Raises `NotFound` if one of them does not exist, `Conflicting`
         for a study that is linked to another order or an order that is cancelled, `NotUnderstood` for an order without
@@ -55,7 +55,7 @@ class StudyLinking:
             raise Conflicting(verdict.reason)
         return verdict
 
-    async def unlink(self, key: str, study: str, requester: Asked, source: str) -> Verdict[Order]:
+    async def unlink(self, key: str, study: str, requester: Requester, source: str) -> Verdict[Order]:
         """The study and the order have their previous values again. Raises `NotFound` for a study that is not linked to
         the order, `DependencyUnavailable`."""
         order = await self._order(key)

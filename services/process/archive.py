@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gantry.common.access import role_table, rules_of
 from gantry.common.access.views import views_of
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.clock import Clock
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.settings import Settings
@@ -198,7 +198,7 @@ class Archive:
         )
         unaudited, stores.log = stores.log, audited(stores.log, stores.index, self._audit)
         if self._audit.on:
-            record_life(self._audit, Kind.STARTED)
+            record_life(self._audit, AuditKind.STARTED)
             self.lifecycle.watch(self._audit.run(unaudited), "audit")
         for late in stores.late:
             self.lifecycle.watch(late.keep_trying(), late.name)
@@ -254,7 +254,7 @@ class Archive:
         if self._orders is not None:
             await self._orders.close()
         if self._audit.on and self._stores is not None:
-            record_life(self._audit, Kind.STOPPED)
+            record_life(self._audit, AuditKind.STOPPED)
             await self._audit.close(self._stores.log)
         if self._completeness is not None:
             await self._completeness.close()
@@ -480,7 +480,7 @@ class Archive:
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()
         if outcome == "taken":
-            record_life(self._audit, Kind.POLICY)
+            record_life(self._audit, AuditKind.POLICY)
 
     async def _check_objects(self) -> None:
         await self._opened("object store").objects.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.common.audit import FAILURE, SERIOUS_FAILURE, Entry, Kind
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, AuditEntry, AuditKind
 from gantry.common.net import Association
 from gantry.common.runtime.auditing.trail import AuditTrail, PeerOf
 from gantry.common.statuses import NOT_AUTHORISED
@@ -21,7 +21,9 @@ class AssociationAudit:
         user, trace = "" if association.user is None else association.user.identity.name, association.trace
         self._trail.opened(trace, PeerOf(title, address, called, user))
         if user:
-            self._trail.add(Entry(Kind.LOGIN, "A-ASSOCIATE", title, "ae", address, called, trace=trace, session=trace))
+            self._trail.add(
+                AuditEntry(AuditKind.LOGIN, "A-ASSOCIATE", title, "ae", address, called, trace=trace, session=trace)
+            )
 
     def closed(self, association: Association) -> None:
         """Its records are complete."""
@@ -30,8 +32,8 @@ class AssociationAudit:
     def refused(self, titles: tuple[str, str], address: str, why: str) -> None:
         """A peer got no association: PS3.15 A.5.3.11, Node Authentication."""
         calling, called = titles
-        entry = Entry(
-            Kind.NODE_REFUSED, "A-ASSOCIATE", calling, "ae", address, called, outcome=SERIOUS_FAILURE, why=why
+        entry = AuditEntry(
+            AuditKind.NODE_REFUSED, "A-ASSOCIATE", calling, "ae", address, called, outcome=SERIOUS_FAILURE, why=why
         )
         self._trail.add(entry)
 
@@ -40,8 +42,8 @@ class AssociationAudit:
         if status != NOT_AUTHORISED:
             return
         self._trail.add(
-            Entry(
-                Kind.REFUSED,
+            AuditEntry(
+                AuditKind.REFUSED,
                 command,
                 association.calling_ae_title,
                 "ae",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, AuditEntry, AuditKind
 from gantry.common.audit.changes import LOOPBACK, requestor_kind
 from gantry.common.clock import Clock
 from gantry.common.events import AuditedInstances
@@ -21,38 +21,38 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE
 
 # Changes are on record as events. Objects and frames leave the archive; of the others something is looked at.
-_READS: Mapping[Resource, Kind] = {
-    Resource.OBJECTS: Kind.SENT,
-    Resource.DEIDENTIFIED: Kind.SENT,
-    Resource.FRAMES: Kind.SENT,
-    Resource.BULK_DATA: Kind.SENT,
-    Resource.WADO_URI: Kind.SENT,
-    Resource.METADATA: Kind.ACCESSED,
-    Resource.RENDERED: Kind.ACCESSED,
-    Resource.THUMBNAIL: Kind.ACCESSED,
-    Resource.HISTORY: Kind.ACCESSED,
-    Resource.SEND: Kind.BEGIN_SENDING,
-    Resource.SEARCH_STUDIES: Kind.QUERY,
-    Resource.SEARCH_SERIES: Kind.QUERY,
-    Resource.SEARCH_INSTANCES: Kind.QUERY,
-    Resource.FHIR: Kind.QUERY,
-    Resource.SHARES: Kind.QUERY,
-    Resource.FHIR_ORDERS: Kind.QUERY,
-    Resource.SUBSCRIPTIONS: Kind.QUERY,
-    Resource.SEARCH_ORDERS: Kind.QUERY,
-    Resource.CHANGE_FEED: Kind.QUERY,
-    Resource.MESSAGES: Kind.QUERY,
-    Resource.ORDER: Kind.ORDER_READ,
-    Resource.SEARCH_WORKITEMS: Kind.QUERY,
-    Resource.WORKITEM_EVENTS: Kind.QUERY,
-    Resource.WORKITEM: Kind.PROCEDURE_READ,
+_READS: Mapping[Resource, AuditKind] = {
+    Resource.OBJECTS: AuditKind.SENT,
+    Resource.DEIDENTIFIED: AuditKind.SENT,
+    Resource.FRAMES: AuditKind.SENT,
+    Resource.BULK_DATA: AuditKind.SENT,
+    Resource.WADO_URI: AuditKind.SENT,
+    Resource.METADATA: AuditKind.ACCESSED,
+    Resource.RENDERED: AuditKind.ACCESSED,
+    Resource.THUMBNAIL: AuditKind.ACCESSED,
+    Resource.HISTORY: AuditKind.ACCESSED,
+    Resource.SEND: AuditKind.BEGIN_SENDING,
+    Resource.SEARCH_STUDIES: AuditKind.QUERY,
+    Resource.SEARCH_SERIES: AuditKind.QUERY,
+    Resource.SEARCH_INSTANCES: AuditKind.QUERY,
+    Resource.FHIR: AuditKind.QUERY,
+    Resource.SHARES: AuditKind.QUERY,
+    Resource.FHIR_ORDERS: AuditKind.QUERY,
+    Resource.SUBSCRIPTIONS: AuditKind.QUERY,
+    Resource.SEARCH_ORDERS: AuditKind.QUERY,
+    Resource.CHANGE_FEED: AuditKind.QUERY,
+    Resource.MESSAGES: AuditKind.QUERY,
+    Resource.ORDER: AuditKind.ORDER_READ,
+    Resource.SEARCH_WORKITEMS: AuditKind.QUERY,
+    Resource.WORKITEM_EVENTS: AuditKind.QUERY,
+    Resource.WORKITEM: AuditKind.PROCEDURE_READ,
 }
-_OPERATIONS: Mapping[str, Kind] = {
-    "audit": Kind.LOG_USED,
-    "where": Kind.QUERY,
-    "conflicts": Kind.QUERY,
-    "holds": Kind.QUERY,
-    "retention": Kind.QUERY,
+_OPERATIONS: Mapping[str, AuditKind] = {
+    "audit": AuditKind.LOG_USED,
+    "where": AuditKind.QUERY,
+    "conflicts": AuditKind.QUERY,
+    "holds": AuditKind.QUERY,
+    "retention": AuditKind.QUERY,
 }
 """What of operations is about patients."""
 _OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION, Resource.SHARE, Resource.ENTER_SHARE))
@@ -91,7 +91,7 @@ class RequestAudit:
             return
         kind = _kind(match)
         if status == 403:
-            kind = Kind.REFUSED
+            kind = AuditKind.REFUSED
         if kind is None or (match.resource in _OF_NOBODY):
             return
         self._trail.add(_entry(request, match, kind, name, address, _outcome(request, status), why))
@@ -102,7 +102,7 @@ class RequestAudit:
             return
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         address = str(peer[0]) if peer else ""
-        self._trail.add(Entry(Kind.LOGIN, request.method, "", "", address, outcome=SERIOUS_FAILURE, why=why))
+        self._trail.add(AuditEntry(AuditKind.LOGIN, request.method, "", "", address, outcome=SERIOUS_FAILURE, why=why))
 
     def _note_login(self, name: str, address: str) -> None:
         """The first request of a token from an address, and then one each twelve hours, is a login."""
@@ -113,22 +113,24 @@ class RequestAudit:
         self._came[name, address] = now
         if len(self._came) > _MOST_KNOWN:
             del self._came[next(iter(self._came))]
-        self._trail.add(Entry(Kind.LOGIN, "bearer token", name, "token", address))
+        self._trail.add(AuditEntry(AuditKind.LOGIN, "bearer token", name, "token", address))
 
 
-def _login(login: LoginOutcome, address: str) -> Entry:
+def _login(login: LoginOutcome, address: str) -> AuditEntry:
     """PS3.15 A.5.3.13: somebody logged in or out in a browser, or did not succeed."""
-    kind, outcome = Kind.LOGOUT if login.out else Kind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
+    kind, outcome = AuditKind.LOGOUT if login.out else AuditKind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
     requestor, about = requestor_kind(login.name), tuple(map(AuditedInstances, login.studies))
-    return Entry(kind, login.by, login.name, requestor, address, outcome=outcome, why=login.why, objects=about)
+    return AuditEntry(kind, login.by, login.name, requestor, address, outcome=outcome, why=login.why, objects=about)
 
 
-def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> Entry:
+def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> AuditEntry:
     """PS3.15 A.5.3.11, with the reason as what is said of the alert."""
     opened = begun.override
     about = AuditedInstances(opened.study, patient_id=opened.patient, issuer=opened.issuer)
     operation, requestor = f"open {opened.kind}", requestor_kind(name)
-    return Entry(Kind.OVERRIDE, operation, name, requestor, address, why=begun.reason, trace=trace, objects=(about,))
+    return AuditEntry(
+        AuditKind.OVERRIDE, operation, name, requestor, address, why=begun.reason, trace=trace, objects=(about,)
+    )
 
 
 def _by_override(caller: Caller, study: str) -> str:
@@ -138,7 +140,7 @@ def _by_override(caller: Caller, study: str) -> str:
     return "an override is in force" if caller.overrides else ""
 
 
-def _kind(match: Match) -> Kind | None:
+def _kind(match: Match) -> AuditKind | None:
     if match.resource is Resource.OPERATIONS:
         return _OPERATIONS.get(match.rest[0] if match.rest else "")
     return _READS.get(match.resource)
@@ -152,8 +154,8 @@ def _outcome(request: web.BaseRequest, status: int) -> int:
 
 
 def _entry(
-    request: web.BaseRequest, match: Match, kind: Kind, name: str, address: str, outcome: int, why: str
-) -> Entry:
+    request: web.BaseRequest, match: Match, kind: AuditKind, name: str, address: str, outcome: int, why: str
+) -> AuditEntry:
     # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.
     study = match.study or request.query.get("studyUID", "")
     if match.resource in _OF_WORKITEMS:
@@ -163,11 +165,11 @@ def _entry(
     made_by = request.get(DEIDENTIFIED_FOR)
     reason = "" if made_by is None else made_by.reason
     query, resource = b"", match.resource.name.lower()
-    if kind in (Kind.QUERY, Kind.LOG_USED):
+    if kind in (AuditKind.QUERY, AuditKind.LOG_USED):
         query = request.rel_url.raw_query_string.encode()
-    elif kind in (Kind.ORDER_READ, Kind.PROCEDURE_READ):
+    elif kind in (AuditKind.ORDER_READ, AuditKind.PROCEDURE_READ):
         query = "/".join(match.rest).encode()
-    return Entry(
+    return AuditEntry(
         kind,
         f"{request.method} {resource.replace('_', ' ')}",
         name,

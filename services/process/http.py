@@ -26,7 +26,7 @@ from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.merge import merged
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.origins import OriginCheck
 from gantry.common.web.overrides import SealedOverrides, sealed_overrides_of
@@ -79,7 +79,7 @@ class HttpServer(WebServer):
         self._sessions = sessions_of(settings, SystemClock())
         self._overrides = sealed_overrides_of(settings, SystemClock())
         self._shares = sealed_shares_of(settings, SystemClock())
-        access = Access(
+        access = AccessControl(
             Tokens(http.tokens_file),
             http.proxy_from,
             lab=settings.lab,

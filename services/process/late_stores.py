@@ -19,7 +19,6 @@ from gantry.common.events import Event
 from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
-    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -36,6 +35,7 @@ from gantry.common.ports.index import (
     Relocation,
     SearchIndex,
     StandingHolds,
+    StudyAccess,
 )
 from gantry.common.ports.log import Consumer, EventLog, Passed, Record
 from gantry.common.runtime.backoff import Delays
@@ -304,7 +304,7 @@ class LateSearchIndex:
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         return await self._late.get().corrections(partition, study_instance_uid, patient)
 
-    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+    async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
         await self._late.get().note_accesses(accesses)
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:

@@ -7,15 +7,15 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from gantry.common.audit import Entry, Kind
+from gantry.common.audit import AuditEntry, AuditKind
 from gantry.common.audit.changes import ARCHIVE
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.audited_log import AuditedLog
-from gantry.common.runtime.auditing.patients import Patients
-from gantry.common.runtime.auditing.spool import Spool
+from gantry.common.runtime.auditing.patients import PatientLookup
+from gantry.common.runtime.auditing.spool import AuditSpool
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.telemetry.metrics import Metrics
 
@@ -30,13 +30,13 @@ def audited(log: EventLog, index: ReadIndex, trail: AuditTrail) -> EventLog:
     """The log, with every change that is appended to it on record."""
     if not trail.on:
         return log
-    trail.patients = Patients(index)
+    trail.patients = PatientLookup(index)
     return AuditedLog(log, trail)
 
 
-def record_life(trail: AuditTrail, kind: Kind) -> None:
+def record_life(trail: AuditTrail, kind: AuditKind) -> None:
     """The process started, stopped, or took another policy."""
-    trail.add(Entry(kind, kind.event.meaning if kind.type is None else kind.type.meaning, ARCHIVE, ARCHIVE))
+    trail.add(AuditEntry(kind, kind.event.meaning if kind.type is None else kind.type.meaning, ARCHIVE, ARCHIVE))
 
 
 def spool_folder(settings: Settings) -> Path:
@@ -44,7 +44,7 @@ def spool_folder(settings: Settings) -> Path:
     return settings.audit.spool or settings.data / "audit"
 
 
-def _spool(settings: Settings) -> Spool | None:
+def _spool(settings: Settings) -> AuditSpool | None:
     if not settings.audit.on:
         return None
-    return Spool(spool_folder(settings), settings.audit.spool_size)
+    return AuditSpool(spool_folder(settings), settings.audit.spool_size)

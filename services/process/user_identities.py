@@ -28,7 +28,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.policy import Policy, UserIdentityRule
 from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError, DependencyUnavailable, TokenRefused, UserRefused
-from gantry.common.net.server_state import Identified
+from gantry.common.net.server_state import IdentifiedUser
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest, UserIdentity
@@ -102,7 +102,7 @@ class UserIdentities:
             return request.user_identity is not None
         return rule is UserIdentityRule.REQUIRED
 
-    async def identify(self, request: AssociateRequest, peer_address: str) -> Identified | AssociateReject:
+    async def identify(self, request: AssociateRequest, peer_address: str) -> IdentifiedUser | AssociateReject:
         """See `gantry.common.net.server_state.UserCheck`. PS3.8 table 9-21 has no reason for users: 1/1/1 for who is
         not accepted, 2/3/1 where nobody can say now."""
         item = request.user_identity
@@ -125,7 +125,7 @@ class UserIdentities:
         user = AdmittedUser(identity, self._table.verbs_of(identity), sight_of(identity, self._rules))
         # PS3.7 D.3.3.7.2: empty for a name, with a passcode or without; for a token, the token.
         response = item.primary if identity.means is Means.ISSUER else b""
-        return Identified(user, self._syntaxes_of(user), response)
+        return IdentifiedUser(user, self._syntaxes_of(user), response)
 
     async def close(self) -> None:
         """End what is under way."""

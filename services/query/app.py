@@ -42,7 +42,7 @@ from gantry.services.audited import audit_asking, audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
-from gantry.services.query.changes import Changes
+from gantry.services.query.changes import ChangeReader
 from gantry.services.query.federation.asking import Federation
 from gantry.services.query.feed_service import FeedService
 from gantry.services.query.fhir.service import FhirService
@@ -69,7 +69,7 @@ TRANSFER_SYNTAXES = (
 async def build(context: Context) -> RoleParts:
     """C-FIND, QIDO-RS, changes, and the page."""
     settings = context.settings
-    changes = Changes(context.log, context.clock)
+    changes = ChangeReader(context.log, context.clock)
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
     page = build_page(
         *(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, settings.completion.quiet),
@@ -203,7 +203,7 @@ def build_subscriptions(context: Context, systems: Systems) -> Mapping[Resource,
 def build_web(
     index: ReadIndex,
     public_url: str | None,
-    changes: Changes | None = None,
+    changes: ChangeReader | None = None,
     availability: Availability | None = None,
     federation: Federation | None = None,
 ) -> dict[Resource, Handler]:

@@ -13,8 +13,8 @@ from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import ENDING, Handler
-from gantry.services.query.changes import Changes, Listener
-from gantry.services.query.coalescing import Change, Offsets, cursor_of, cursor_text
+from gantry.services.query.changes import ChangeListener, ChangeReader
+from gantry.services.query.coalescing import Offsets, StudyChange, cursor_of, cursor_text
 
 HEARTBEAT_SECONDS = 15.0
 _STALL_SECONDS = 30.0
@@ -25,7 +25,7 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X
 class ChangeService:
     """Sends each listener the changes it has missed, and then new ones as they happen."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: ChangeReader) -> None:
         self._changes = changes
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -55,14 +55,14 @@ class ChangeService:
         studies = await self._changes.missed(since, until)
         if studies is None:
             return _event("reset", {}, until)
-        changes = [Change(study, until if study is studies[-1] else since) for study in studies]
+        changes = [StudyChange(study, until if study is studies[-1] else since) for study in studies]
         return _told(changes) or f"id: {cursor_text(until)}\n\n".encode()
 
 
-async def _go_on(out: BodyWriter, listener: Listener, ending: asyncio.Event) -> None:
+async def _go_on(out: BodyWriter, listener: ChangeListener, ending: asyncio.Event) -> None:
     """Send changes until this process drains."""
     ended = asyncio.ensure_future(ending.wait())
-    following: asyncio.Future[list[Change]] | None = None
+    following: asyncio.Future[list[StudyChange]] | None = None
     try:
         while not ended.done():
             following = following or asyncio.ensure_future(listener.next())
@@ -87,7 +87,7 @@ def _since(request: web.BaseRequest) -> Offsets | None:
     return cursor
 
 
-def _told(changes: Sequence[Change]) -> bytes:
+def _told(changes: Sequence[StudyChange]) -> bytes:
     events = [
         _event("study", {"StudyInstanceUID": change.study, "what": "stored"}, change.cursor) for change in changes
     ]

@@ -25,7 +25,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.query.coalescing import Change, Coalescing, Offsets
+from gantry.services.query.coalescing import Coalescing, Offsets, StudyChange
 
 INSTANCES = TOPICS[InstanceStored].name
 MOST_LISTENERS = 256
@@ -42,15 +42,15 @@ logger = get_logger("query")
 
 
 @dataclass(eq=False)
-class Listener:
+class ChangeListener:
     """A listener. `begin` is the cursor at which its changes begin; `drop` is called if it is too slow."""
 
     begin: Offsets
     drop: Callable[[], None] = lambda: None
-    _queue: asyncio.Queue[Sequence[Change]] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.Queue[Sequence[StudyChange]] = field(default_factory=asyncio.Queue)
     _waiting: int = 0
 
-    def offer(self, changes: Sequence[Change]) -> bool:
+    def offer(self, changes: Sequence[StudyChange]) -> bool:
         """Queue changes; False if there is no room. An idle listener always has room, however many come at once."""
         if self._waiting and self._waiting + len(changes) > MOST_WAITING:
             return False
@@ -58,7 +58,7 @@ class Listener:
         self._queue.put_nowait(changes)
         return True
 
-    async def next(self) -> list[Change]:
+    async def next(self) -> list[StudyChange]:
         """The queued changes, at least one; waits for the first."""
         changes = list(await self._queue.get())
         while not self._queue.empty():
@@ -67,7 +67,7 @@ class Listener:
         return changes
 
 
-class Changes:
+class ChangeReader:
     """Reads the log while there is a listener."""
 
     def __init__(self, log: EventLog, clock: Clock | None = None, most: int = MOST_LISTENERS) -> None:
@@ -75,7 +75,7 @@ class Changes:
         self._log = log
         self._clock = clock or SystemClock()
         self._most = most
-        self._listeners: set[Listener] = set()
+        self._listeners: set[ChangeListener] = set()
         self._expected = 0
         self._coalescing: Coalescing | None = None
         self._ends: Offsets = {}
@@ -89,7 +89,7 @@ class Changes:
         return self._expected >= self._most
 
     @asynccontextmanager
-    async def listen(self) -> AsyncIterator[Listener]:
+    async def listen(self) -> AsyncIterator[ChangeListener]:
         """A listener to all changes from now on. Raises `DependencyUnavailable` if the log cannot be read."""
         self._expected += 1
         try:
@@ -100,7 +100,7 @@ class Changes:
                     await self._started.wait()
             except TimeoutError:
                 raise DependencyUnavailable("event log", "changes cannot be read now") from None
-            listener = Listener(self._ends)
+            listener = ChangeListener(self._ends)
             self._listeners.add(listener)
             try:
                 yield listener
@@ -173,7 +173,7 @@ class Changes:
                     break
                 await self._clock.sleep(wait + 0.01)
 
-    def _publish(self, changes: Sequence[Change]) -> None:
+    def _publish(self, changes: Sequence[StudyChange]) -> None:
         for listener in list(self._listeners):
             if not listener.offer(changes):
                 self._listeners.discard(listener)

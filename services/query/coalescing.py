@@ -19,7 +19,7 @@ Offsets = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StudyChange:
     """A study that changed, and a cursor: a listener that continues after it misses nothing."""
 
     study: str
@@ -45,7 +45,7 @@ class Coalescing:
         if not self._pending:
             self._safe = self._ends
 
-    def due(self, now: float) -> list[Change]:
+    def due(self, now: float) -> list[StudyChange]:
         """The changes to publish now."""
         surplus = len(self._pending) - MOST_PENDING
         ready = [
@@ -60,7 +60,7 @@ class Coalescing:
         # A listener that continues after a change must not miss pending changes, nor the rest of these.
         before, (_, oldest) = self._safe, next(iter(self._pending.values()), (0.0, self._ends))
         self._safe = oldest
-        return [Change(study, oldest if study is ready[-1] else before) for study in ready]
+        return [StudyChange(study, oldest if study is ready[-1] else before) for study in ready]
 
     def wait(self, now: float) -> float | None:
         """Seconds until a change is due; None if none is pending."""

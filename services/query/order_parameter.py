@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gantry.common.dicom.query.attributes import AttributeTable, Level, keyword_of
 from gantry.common.dicom.query.matching import Condition, Single
-from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order, OrderKey
+from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order, SortKey
 from gantry.common.dicom.query.queries import is_supported
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
@@ -20,10 +20,10 @@ _WORDS = {Level.SERIES: "series are", Level.IMAGE: "instances are"}
 
 def order_of(values: Sequence[str], level: Level, attributes: AttributeTable) -> Order:
     """The order that the values of all `orderby` parameters name. Raises `HttpProblem` 400."""
-    keys: dict[int, OrderKey] = {}
+    keys: dict[int, SortKey] = {}
     for name in [part.strip() for value in values for part in value.split(",", MOST_KEYS + 1)]:
         if name:
-            key = OrderKey(_tag(name.removeprefix("-")), name.startswith("-"))
+            key = SortKey(_tag(name.removeprefix("-")), name.startswith("-"))
             if not _is_order(key.tag, level, attributes):
                 raise HttpProblem(400, _cannot(name.removeprefix("-")[:64], level))
             keys.setdefault(key.tag, key)

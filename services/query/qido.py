@@ -37,7 +37,7 @@ from gantry.common.web.server import TRACE, Handler
 from gantry.common.web.urls import accept_of, base_url
 from gantry.services.query.federation.asking import Federation
 from gantry.services.query.matches import count_of, federated_page, page_of
-from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
+from gantry.services.query.qido_parameters import MORE, QidoSearch, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 _SIGHT = "it is for callers who see every study"
@@ -99,7 +99,9 @@ class SearchService:
             headers["Link"] = f'<{_next(request, url, documents[-1], after)}>; rel="next"'
         return await _said(request, answers, offer, headers)
 
-    async def _found(self, request: web.BaseRequest, search: Search) -> tuple[list[Document], bool, tuple[str, ...]]:
+    async def _found(
+        self, request: web.BaseRequest, search: QidoSearch
+    ) -> tuple[list[Document], bool, tuple[str, ...]]:
         """The wanted matches, whether there are more, and warnings about other archives."""
         query = search.query
         if not search.federated:
@@ -113,7 +115,7 @@ class SearchService:
         finally:
             others.cancel()
 
-    def _attributes(self, document: Document, availability: str, search: Search, url: str) -> Attributes:
+    def _attributes(self, document: Document, availability: str, search: QidoSearch, url: str) -> Attributes:
         zone = search.query.zone
         attributes = in_zone(document.attributes, zone) if zone else document.attributes
         values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}

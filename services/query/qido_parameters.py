@@ -60,7 +60,7 @@ RETURNED = {level: frozenset(TAGS[k] for k in words.split()) for level, words in
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class QidoSearch:
     """A search: the query without a limit, the tags to return, and which part of the matches is wanted."""
 
     query: Query
@@ -73,7 +73,7 @@ class Search:
     """Other archives are asked, too."""
 
 
-def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
+def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> QidoSearch:
     """The search that a request asks of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
     if len(parameters) > MAX_PARAMETERS:
         raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
@@ -81,7 +81,7 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
     keys = _Keys({QUERY_RETRIEVE_LEVEL: [level.value]})
     extended = _ALWAYS
     included: set[int] = set()
-    search = Search(Query(DEFAULT_PARTITION, level), ())
+    search = QidoSearch(Query(DEFAULT_PARTITION, level), ())
     warnings: list[str] = []
     for name, value in parameters:
         if name == "includefield":

@@ -39,7 +39,7 @@ opened."""
 logger = get_logger("retrieve")
 
 
-class Accesses:
+class ProcessAccesses:
     """The accesses that one process sees."""
 
     def __init__(self, log: EventLog, index: ReadIndex, clock: Clock) -> None:

@@ -23,16 +23,16 @@ from gantry.common.ports.index import Location
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
-from gantry.common.runtime.wanted import Wanted, WantedStore
+from gantry.common.runtime.wanted import RestoreRequests, WantedStore
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.audited import audit_asking
 from gantry.services.context import Context, RoleParts
-from gantry.services.retrieve.accesses import Accesses
+from gantry.services.retrieve.accesses import ProcessAccesses
 from gantry.services.retrieve.audited_deliveries import DeliveryAudit
 from gantry.services.retrieve.damage import MISSING, DamageReports
-from gantry.services.retrieve.deidentifying.destinations import Identified
+from gantry.services.retrieve.deidentifying.destinations import IdentifiedDestinations
 from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
@@ -82,7 +82,7 @@ async def build(context: Context) -> RoleParts:
     objects = context.objects
     if context.tiers is not None:
         objects = WantedStore(
-            context.tiers, Wanted(context.tiers, context.clock, context.metrics, _wanted_us(settings))
+            context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _wanted_us(settings))
         )
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")
     reports = DamageReports(context.metrics, partial(_report_loss, losses))
@@ -103,7 +103,7 @@ async def build(context: Context) -> RoleParts:
     deliveries = Deliveries(context.clock, context.metrics)
     sent = DeliveryAudit(context.audit, deliveries)
     transfers = Transfers(mover, context.clock, context.metrics, sent.sent)
-    identified = Identified(peers, frozenset(settings.routing.deidentifies))
+    identified = IdentifiedDestinations(peers, frozenset(settings.routing.deidentifies))
     sending = SendService(
         transfers,
         locator,
@@ -113,7 +113,7 @@ async def build(context: Context) -> RoleParts:
     )
     classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
-    accesses = Accesses(context.log, context.answers, context.clock) if _counts_accesses(settings) else None
+    accesses = ProcessAccesses(context.log, context.answers, context.clock) if _counts_accesses(settings) else None
     moves = build_moves(context)
     through = build_through(context, locator)
     service = RetrieveService(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.services.audited import audit_sending
@@ -24,7 +24,7 @@ class DeliveryAudit:
     ) -> None:
         """`gantry.services.retrieve.dimse.service.Begins`."""
         wanted = [(location, True) for location in locations]
-        audit_sending(self._trail, Kind.BEGIN_SENDING, over, requestor, receiver, wanted, trace)
+        audit_sending(self._trail, AuditKind.BEGIN_SENDING, over, requestor, receiver, wanted, trace)
 
     def sent(
         self,
@@ -45,4 +45,4 @@ class DeliveryAudit:
             (location, id(location) not in waiting and location.sop_instance_uid not in failed)
             for location in locations
         ]
-        audit_sending(self._trail, Kind.SENT, over, requestor, receiver, sent, trace, counters.why, by)
+        audit_sending(self._trail, AuditKind.SENT, over, requestor, receiver, sent, trace, counters.why, by)

@@ -23,7 +23,7 @@ _BESIDE = 2
 later."""
 
 
-class Checks:
+class IntegrityChecks:
     """Which objects were found intact, and when; and those that are being read."""
 
     def __init__(self, read_through: Callable[[Location], Awaitable[None]], before: int = BEFORE) -> None:

@@ -20,14 +20,14 @@ from gantry.common.errors import Corrupt, NotFound, NotUnderstood, TooLarge
 from gantry.common.net import Source
 from gantry.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
 from gantry.common.ports.index import Location
-from gantry.services.retrieve.checks import BEFORE, Checks
+from gantry.services.retrieve.checks import BEFORE, IntegrityChecks
 from gantry.services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
 from gantry.services.retrieve.sources import (
     CHUNK,
     BytesSource,
-    Digest,
     InflatedSource,
     JoinedSource,
+    LocationDigest,
     VerifiedSource,
     pass_over,
     read_buffer,
@@ -46,7 +46,7 @@ _SMALL_TAIL, _WINDOW = 1 << 20, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ObjectHead:
     """An object without its bulk: the bytes of the elements before and after its pixel data, inflated, and where the
     rest is."""
 
@@ -64,7 +64,7 @@ class Objects:
         """Objects of up to `check_before` bytes are read whole before a part of them is sent."""
         self.store = store
         self.reports = reports or DamageReports()
-        self._checks = Checks(self._read_whole, check_before)
+        self._checks = IntegrityChecks(self._read_whole, check_before)
 
     # ---- whole
 
@@ -204,14 +204,14 @@ class Objects:
 
     # ---- headers
 
-    async def head(self, location: Location) -> Head:
+    async def head(self, location: Location) -> ObjectHead:
         """The head of one object. Raises `NotUnderstood`, `TooLarge`, `Damaged`."""
         (head,) = await self._heads([(location, await self.layout(location))])
         if isinstance(head, Damaged):
             raise head
         return head
 
-    async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[Head | Damaged]]:
+    async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[ObjectHead | Damaged]]:
         """The heads of many objects, in their order, in groups of bounded size; a `Damaged` in place of the head of a
         damaged object. Raises `NotUnderstood`, `TooLarge`."""
         group: list[tuple[Location, Layout | Damaged]] = []
@@ -241,14 +241,14 @@ class Objects:
         except Damaged as damage:
             return damage
 
-    async def _heads(self, group: Sequence[tuple[Location, Layout | Damaged]]) -> list[Head | Damaged]:
+    async def _heads(self, group: Sequence[tuple[Location, Layout | Damaged]]) -> list[ObjectHead | Damaged]:
         small = [
             (location, layout)
             for location, layout in group
             if isinstance(layout, Layout) and _is_small(location, layout)
         ]
         read = dict(zip([location.object_key for location, _ in small], await self._read_heads(small), strict=True))
-        heads: list[Head | Damaged] = []
+        heads: list[ObjectHead | Damaged] = []
         for location, layout in group:
             try:
                 if isinstance(layout, Damaged):
@@ -270,7 +270,7 @@ class Objects:
         except (NotFound, Corrupt):
             return [None] * len(small)
 
-    async def _head(self, location: Location, layout: Layout, data: bytes | None) -> Head:
+    async def _head(self, location: Location, layout: Layout, data: bytes | None) -> ObjectHead:
         if data is not None and len(data) != layout.header_length:
             raise self.reports.found(location, WRONG_SIZE)
         pieces = [data[begin:end] for begin, end in stored_ranges(layout)] if data is not None else None
@@ -281,14 +281,14 @@ class Objects:
             tail = await self.tail(location, layout)
         header = _joined(layout, pieces)
         if not tail:
-            return Head(location, layout, header)
+            return ObjectHead(location, layout, header)
         deflated = encoding_of(location.transfer_syntax_uid).deflated
         begin = pixels_end(layout) if deflated else location.data_set_length - len(tail)
         try:
             rest, bulk = around_bulk(tail, location.transfer_syntax_uid, begin)
         except NotUnderstood:
             rest, bulk = tail, ()
-        return Head(location, replace(layout, bulk=(*layout.bulk, *bulk)), header + rest, rest)
+        return ObjectHead(location, replace(layout, bulk=(*layout.bulk, *bulk)), header + rest, rest)
 
     async def pieces(self, location: Location, layout: Layout) -> list[bytes]:
         """The pieces of a header between its bulk values, of an object that is not deflated."""
@@ -343,7 +343,7 @@ class Objects:
 
 
 def _fits(data: bytearray, digest: str) -> bool:
-    passed = Digest(digest)
+    passed = LocationDigest(digest)
     passed.update(data)
     return passed.fits
 

@@ -41,7 +41,7 @@ class BytesSource:
         self._data = memoryview(b"")
 
 
-class Digest:
+class LocationDigest:
     """`Location.digest` of bytes as they pass. A digest of an unknown algorithm is not compared."""
 
     def __init__(self, expected: str) -> None:
@@ -72,7 +72,7 @@ class VerifiedSource:
     def __init__(self, source: Source, length: int, digest: str, seen: DamageSeen) -> None:
         self._source = source
         self._left = length
-        self._digest = Digest(digest)
+        self._digest = LocationDigest(digest)
         self._seen = seen
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:

@@ -15,7 +15,7 @@ from gantry.common.ports.index import Location
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
+from gantry.services.retrieve.dimse.moving import MoveJob, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
 
@@ -113,7 +113,7 @@ class Transfers:
     async def _run(self, transfer: Transfer, peer: Peer, locations: Sequence[Location]) -> None:
         counters = transfer.counters
         # PS3.7 9.1.1.1.6: Move Originator is only for sub-operations of a C-MOVE.
-        job = Job(counters, is_wanted=lambda: transfer.is_wanted, progressed=_nobody_waits)
+        job = MoveJob(counters, is_wanted=lambda: transfer.is_wanted, progressed=_nobody_waits)
         try:
             await self._mover.move(peer, locations, job)
             if transfer.is_wanted:

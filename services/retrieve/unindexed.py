@@ -20,7 +20,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_
 from gantry.common.errors import DependencyUnavailable, NotUnderstood, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle import ALIVE, Effect, corrections_below, effect_of, fold, unpack_coercion
+from gantry.common.lifecycle import ALIVE, CorrectionEffect, corrections_below, effect_of, fold, unpack_coercion
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
@@ -176,7 +176,7 @@ class Locator:
         """The corrections of a study that is partly indexed, applied to the rest of it."""
         known = await self._index.corrected(partition, study)
         effect = None if known is None else effect_of(known.own, study, known.corrections, known.patients)
-        if not isinstance(effect, Effect) or not effect.applied:
+        if not isinstance(effect, CorrectionEffect) or not effect.applied:
             return stored
         packed = effect.pack()
         return {

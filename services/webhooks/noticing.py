@@ -43,7 +43,7 @@ logger = get_logger("subscriptions")
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class StudyNotice:
     """A change of a study: it is complete (`kind` created, or updated if it was complete before), or was changed ("").
     `event` is the change's id in the feed."""
 
@@ -95,7 +95,7 @@ class Noticing:
         if notes:
             await self._log.append(*notes)
 
-    async def _kind(self, known: Subscription, change: Happened, name: str) -> str:
+    async def _kind(self, known: Subscription, change: StudyNotice, name: str) -> str:
         """The kind of notification for a subscriber; "" for none."""
         if known.created is None or change.at < known.created.at:
             return ""
@@ -110,7 +110,7 @@ class Noticing:
         return kind_for(known, change, study, all_seen=sight.whole and not wanted.filters)
 
 
-def kind_for(known: Subscription, change: Happened, study: Attributes | None, *, all_seen: bool) -> str:
+def kind_for(known: Subscription, change: StudyNotice, study: Attributes | None, *, all_seen: bool) -> str:
     """The kind of notification about a study that the subscriber sees (`study`) or not; "" for none. `all_seen`: the
     subscriber is notified of every study, so one that is not found is gone."""
     before = known.last_of(change.study)
@@ -122,9 +122,9 @@ def kind_for(known: Subscription, change: Happened, study: Attributes | None, *,
     return DELETED if not change.kind and (was_there or (all_seen and before is None)) else ""
 
 
-def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
+def _latest(batch: Sequence[Delivery]) -> Iterator[StudyNotice]:
     """The change of each study of the batch, once: the last of several, with completion preferred to other changes."""
-    by_study: dict[str, Happened] = {}
+    by_study: dict[str, StudyNotice] = {}
     for delivery in batch:
         if delivery.event.partition == DEFAULT_PARTITION:
             for change in happened_in(delivery.event, delivery.record.payload, delivery.record.appended_at):
@@ -135,11 +135,11 @@ def _latest(batch: Sequence[Delivery]) -> Iterator[Happened]:
     yield from by_study.values()
 
 
-def _with(complete: Happened, later: Happened) -> Happened:
-    return Happened(later.event, later.study, complete.kind, later.at, later.trace)
+def _with(complete: StudyNotice, later: StudyNotice) -> StudyNotice:
+    return StudyNotice(later.event, later.study, complete.kind, later.at, later.trace)
 
 
-def happened_in(event: Event, payload: bytes, at: int) -> Iterator[Happened]:
+def happened_in(event: Event, payload: bytes, at: int) -> Iterator[StudyNotice]:
     """The changes of studies in an event that subscribers are notified of."""
     if not isinstance(event, (StudyCompleted, *_CHANGES, *_MOVES)):
         return
@@ -148,6 +148,6 @@ def happened_in(event: Event, payload: bytes, at: int) -> Iterator[Happened]:
     kind = ""
     if isinstance(event, StudyCompleted):
         kind = CREATED if event.added >= event.instances else UPDATED
-    yield Happened(change["id"], event.study_instance_uid, kind, at, event.trace)
+    yield StudyNotice(change["id"], event.study_instance_uid, kind, at, event.trace)
     if isinstance(event, _MOVES):
-        yield Happened(f"{change['id']}-into", event.into_study, kind, at, event.trace)
+        yield StudyNotice(f"{change['id']}-into", event.into_study, kind, at, event.trace)

@@ -7,7 +7,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import NotUnderstood
 from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.fold import Subscription
-from gantry.common.subscriptions.model import Wanted
+from gantry.common.subscriptions.model import SubscriptionRequest
 from gantry.common.web.callers import LOOPBACK
 from gantry.common.web.tokens import Tokens
 
@@ -27,9 +27,9 @@ class Subscribers:
         self._issuers = frozenset(issuer.name for issuer in access.issuers)
         self._tokens = Tokens(http.tokens_file)
         self._may_subscribe = frozenset(http.may_subscribe)
-        self._opened: dict[str, tuple[Wanted, Identity]] = {}
+        self._opened: dict[str, tuple[SubscriptionRequest, Identity]] = {}
 
-    def opened(self, known: Subscription) -> tuple[Wanted, Identity]:
+    def opened(self, known: Subscription) -> tuple[SubscriptionRequest, Identity]:
         """The content of a subscription, and its subscriber. Raises `NotUnderstood`."""
         assert known.created is not None
         sealed = known.created.sealed

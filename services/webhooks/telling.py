@@ -23,8 +23,8 @@ from gantry.common.runtime.subscribed_studies import SubscribedStudies
 from gantry.common.subscriptions.endpoints import allowed_endpoint
 from gantry.common.subscriptions.fold import Noted, Subscription
 from gantry.common.subscriptions.forms import FORMS
-from gantry.common.subscriptions.model import Content, Release, Status, Wanted
-from gantry.common.subscriptions.notifications import Told
+from gantry.common.subscriptions.model import Content, Release, Status, SubscriptionRequest
+from gantry.common.subscriptions.notifications import NotifiedEvent
 from gantry.common.subscriptions.reading import FHIR_JSON
 from gantry.common.subscriptions.resources import NotificationType
 from gantry.common.telemetry.logs import get_logger
@@ -43,7 +43,7 @@ logger = get_logger("subscriptions")
 
 @dataclass(frozen=True, slots=True)
 class _Subscriber:
-    wanted: Wanted
+    wanted: SubscriptionRequest
     identity: Identity
     sight: Sight
 
@@ -109,7 +109,7 @@ class Telling:
                 continue
             await self._tell(known, subscriber, *due)
 
-    def _subscriber(self, wanted: Wanted, identity: Identity) -> _Subscriber:
+    def _subscriber(self, wanted: SubscriptionRequest, identity: Identity) -> _Subscriber:
         """The subscriber. Raises `NotUnderstood`, in words, if it may not be notified."""
         allowed_endpoint(wanted.endpoint, self._settings.endpoints)
         return _Subscriber(wanted, identity, self._subscribers.sight(identity))
@@ -123,7 +123,7 @@ class Telling:
             return f"its endpoint took nothing for {self._settings.give_up:g} days"
         return ""
 
-    def _due(self, known: Subscription, wanted: Wanted) -> tuple[NotificationType, Sequence[Noted]] | None:
+    def _due(self, known: Subscription, wanted: SubscriptionRequest) -> tuple[NotificationType, Sequence[Noted]] | None:
         """The notification that is due now; None if there is none."""
         if not known.greeted:
             return NotificationType.HANDSHAKE, ()
@@ -135,7 +135,7 @@ class Telling:
             return NotificationType.HEARTBEAT, ()
         return None
 
-    def _idle(self, wanted: Wanted) -> float:
+    def _idle(self, wanted: SubscriptionRequest) -> float:
         if not wanted.heartbeat:
             return _LOOK_AGAIN
         return max(0.05, min(_LOOK_AGAIN, self._last_post + wanted.heartbeat - self._clock.monotonic()))
@@ -155,7 +155,9 @@ class Telling:
         if known.status is not Status.ACTIVE:
             await self._become(Status.ACTIVE, "")
 
-    async def _post(self, known: Subscription, wanted: Wanted, kind: NotificationType, notices: Sequence[Told]) -> str:
+    async def _post(
+        self, known: Subscription, wanted: SubscriptionRequest, kind: NotificationType, notices: Sequence[NotifiedEvent]
+    ) -> str:
         """Why the notification was not accepted; "" if it was."""
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._studies.urls.of(wanted.release), FORMS[wanted.release].notification
@@ -176,7 +178,9 @@ class Telling:
         self._record(known, wanted, notices, failed)
         return failed
 
-    def _record(self, known: Subscription, wanted: Wanted, notices: Sequence[Told], failed: str) -> None:
+    def _record(
+        self, known: Subscription, wanted: SubscriptionRequest, notices: Sequence[NotifiedEvent], failed: str
+    ) -> None:
         """Record, for each named study, who was notified."""
         if known.created is None or wanted.content is Content.EMPTY:
             return

@@ -28,7 +28,7 @@ from gantry.services.whereabouts.onward import Onward
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ArrivalAccount:
     """Instances that came over one association or request (`trace`, 32 digits). Address and called AE title are ""
     where the log and the segments no longer tell; so is the AE title for what came over HTTP. `outcome` is the
     association's, "" where it is not recorded."""
@@ -44,7 +44,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
+class CommitmentAccount:
     """A storage commitment transaction that names instances of the study. `reported_at` is 0 while the report is owed;
     `delivered` is whether its requester accepted it."""
 
@@ -69,7 +69,7 @@ class CommitmentElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Occurrence:
     """Something that was decided or found: `what` in a word or two, by whom, why, about how many objects."""
 
     at: int
@@ -104,23 +104,23 @@ class Account:
     rejected: int = 0
     collected: int = 0
     holds: tuple[str, ...] = ()
-    arrivals: tuple[Arrival, ...] = ()
-    commitments: tuple[Commitment, ...] = ()
+    arrivals: tuple[ArrivalAccount, ...] = ()
+    commitments: tuple[CommitmentAccount, ...] = ()
     elsewhere: tuple[CommitmentElsewhere, ...] = ()
-    happened: tuple[Happened, ...] = ()
+    happened: tuple[Occurrence, ...] = ()
     deliveries: tuple[StudyDelivered, ...] = ()
     dead: tuple[DeadInstance, ...] = ()
     onward: tuple[Onward, ...] = ()
 
 
-def arrivals_of(stored: Iterable[InstanceStored], outcomes: Mapping[str, str]) -> tuple[Arrival, ...]:
+def arrivals_of(stored: Iterable[InstanceStored], outcomes: Mapping[str, str]) -> tuple[ArrivalAccount, ...]:
     """What came, by trace, in order of time; `outcomes` are those of associations, by trace."""
     by_trace: dict[tuple[str, str, str, str], list[InstanceStored]] = {}
     for event in {event.receipt: event for event in stored}.values():
         key = trace_id(event.trace), event.calling_ae_title, event.called_ae_title, event.peer_address
         by_trace.setdefault(key, []).append(event)
     arrivals = [
-        Arrival(
+        ArrivalAccount(
             calling,
             called,
             address,
@@ -140,7 +140,7 @@ class Commitments:
     """The transactions that name instances of a study; reports come after their requests."""
 
     instances: Collection[str]
-    found: dict[str, Commitment] = field(default_factory=dict)
+    found: dict[str, CommitmentAccount] = field(default_factory=dict)
     elsewhere: dict[str, CommitmentElsewhere] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
@@ -148,7 +148,7 @@ class Commitments:
         if isinstance(event, CommitmentRequested):
             named = {reference.sop_instance_uid for reference in event.references} & set(self.instances)
             if named:
-                self.found[event.transaction_uid] = Commitment(
+                self.found[event.transaction_uid] = CommitmentAccount(
                     event.transaction_uid, event.calling_ae_title, event.requested_at, len(named)
                 )
         elif isinstance(event, InstancesCommittedElsewhere):
@@ -160,7 +160,7 @@ class Commitments:
                 )
         elif isinstance(event, CommitmentReported) and (known := self.found.get(event.transaction_uid)):
             failed = {failure.sop_instance_uid for failure in event.failures} & set(self.instances)
-            self.found[event.transaction_uid] = Commitment(
+            self.found[event.transaction_uid] = CommitmentAccount(
                 known.transaction_uid,
                 known.calling_ae_title,
                 known.requested_at,
@@ -171,34 +171,34 @@ class Commitments:
             )
 
 
-def happened_of(events: Iterable[Event]) -> tuple[Happened, ...]:
+def happened_of(events: Iterable[Event]) -> tuple[Occurrence, ...]:
     """What was decided about a study and found out, each once, in order of time."""
     return tuple(
         sorted({entry for event in events if (entry := _happened(event)) is not None}, key=lambda entry: entry.at)
     )
 
 
-def _happened(event: Event) -> Happened | None:
+def _happened(event: Event) -> Occurrence | None:
     match event:
         case InstancesDeleted(receipts=receipts, at=at, by=by, reason=reason, kept=is_kept, final=final):
             kind = "rejected" if is_kept else "deleted for good" if final else "deleted"
-            return Happened(at, kind, len(receipts), by, reason)
+            return Occurrence(at, kind, len(receipts), by, reason)
         case InstancesRestored(receipts=receipts, at=at, by=by, reason=reason):
-            return Happened(at, "restored", len(receipts), by, reason)
+            return Occurrence(at, "restored", len(receipts), by, reason)
         case InstancesMoved(receipts=receipts, at=at, by=by, reason=reason, into_study=into):
-            return Happened(at, f"moved to the study {into}", len(receipts), by, reason)
+            return Occurrence(at, f"moved to the study {into}", len(receipts), by, reason)
         case InstancesMovedBack(receipts=receipts, at=at, by=by, reason=reason, into_study=into):
-            return Happened(at, f"moved back from the study {into}", len(receipts), by, reason)
+            return Occurrence(at, f"moved back from the study {into}", len(receipts), by, reason)
         case ObjectsCollected(receipts=receipts, at=at):
-            return Happened(at, "removed from the object store", len(receipts))
+            return Occurrence(at, "removed from the object store", len(receipts))
         case ObjectsRelocated(receipts=receipts, at=at, store=store):
-            return Happened(at, f"relocated to the object store {store}", len(receipts))
+            return Occurrence(at, f"relocated to the object store {store}", len(receipts))
         case HoldPlaced(at=at, by=by, reason=reason):
-            return Happened(at, "hold placed", 0, by, reason)
+            return Occurrence(at, "hold placed", 0, by, reason)
         case HoldReleased(at=at, by=by, reason=reason):
-            return Happened(at, "hold released", 0, by, reason)
+            return Occurrence(at, "hold released", 0, by, reason)
         case ObjectLost(found_at=at, found_by=by, reason=reason):
-            return Happened(at, "object lost", 1, by, reason)
+            return Occurrence(at, "object lost", 1, by, reason)
         case InstanceConflictFound(found_at=at, calling_ae_title=title):
-            return Happened(at, "sent again with other bytes", 1, title)
+            return Occurrence(at, "sent again with other bytes", 1, title)
     return None

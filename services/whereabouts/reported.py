@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from gantry.common.events import Event, OrderErased, OrderPlaced, OrderReported
 from gantry.common.orders import ReportStatus, may_follow
-from gantry.services.whereabouts.account import Happened
+from gantry.services.whereabouts.account import Occurrence
 
 _STATUSES = frozenset(status.value for status in ReportStatus)
 
@@ -15,7 +15,7 @@ class ReportsOf:
     """Of some studies. What a report says is not here, nor whom it is about."""
 
     def __init__(self, studies: Collection[str]) -> None:
-        self._reports: dict[str, list[Happened]] = {study: [] for study in studies}
+        self._reports: dict[str, list[Occurrence]] = {study: [] for study in studies}
         self._last: dict[str, ReportStatus] = {}
         self._taken: set[str] = set()
 
@@ -35,8 +35,8 @@ class ReportsOf:
         for study in event.studies:
             if study in self._reports:
                 kind = f"reported: {status.value}, order {event.order}"
-                self._reports[study].append(Happened(event.at, kind, 0, event.source))
+                self._reports[study].append(Occurrence(event.at, kind, 0, event.source))
 
-    def of(self, study: str) -> list[Happened]:
+    def of(self, study: str) -> list[Occurrence]:
         """What came of a study."""
         return self._reports.get(study, [])

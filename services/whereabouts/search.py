@@ -41,10 +41,10 @@ from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.maintenance.letters import Letter
 from gantry.services.whereabouts.account import (
     Account,
-    Arrival,
+    ArrivalAccount,
     Commitments,
     DeadInstance,
-    Happened,
+    Occurrence,
     arrivals_of,
     happened_of,
 )
@@ -65,7 +65,7 @@ _BY_UID = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundStudies:
     """The studies that a term means, `MOST_STUDIES` at most, and whether there are `more`. `behind` is how many records
     the indexers have not read, `dead` how many events they could not apply: either may be what was asked for. `merged`
     are the Patient IDs that a Patient ID was merged into, one after the other: their studies are meant, too. `partly`:
@@ -145,7 +145,7 @@ class Whereabouts:
         self._index = index
         self._letters = DeadLetters(log, clock)
 
-    async def search(self, term: str) -> Found:
+    async def search(self, term: str) -> FoundStudies:
         """What is known of the studies with this accession number, Patient ID, or UID of study, series or instance."""
         letters = [letter for letter in (await self._letters.ledger()).open() if letter.event == "InstanceStored"]
         merged = await self._merged(term)
@@ -164,7 +164,7 @@ class Whereabouts:
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
-        return Found(known, len(studies) > MOST_STUDIES, behind, len(letters), merged, not all_read)
+        return FoundStudies(known, len(studies) > MOST_STUDIES, behind, len(letters), merged, not all_read)
 
     async def _merged(self, patient_id: str) -> tuple[str, ...]:
         """The Patient IDs that one without an issuer was merged into, one after the other."""
@@ -309,7 +309,7 @@ class Whereabouts:
         )
 
 
-def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
+def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[ArrivalAccount, ...]:
     """By the events; of receipts whose events are not found any more, by what the index knows."""
     ended = {trace: recorded.ended[trace] for trace in facts.traces & recorded.ended.keys()}
     outcomes = {trace: association.outcome for trace, association in ended.items()}
@@ -318,11 +318,11 @@ def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
     for receipt in facts.indexed.known:
         if receipt.receipt not in heard:
             rest.setdefault(receipt.sender, []).append(Receipt(receipt.receipt).milliseconds * 1000)
-    known = [Arrival(sender, "", "", min(at), max(at), len(at), "") for sender, at in rest.items()]
+    known = [ArrivalAccount(sender, "", "", min(at), max(at), len(at), "") for sender, at in rest.items()]
     return tuple(sorted([*arrivals_of(facts.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 
 
-def _with(account: Account, reported: Sequence[Happened]) -> Account:
+def _with(account: Account, reported: Sequence[Occurrence]) -> Account:
     """The account with reports among what happened."""
     if not reported:
         return account

@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 from gantry.common.amounts import counted
 from gantry.common.events import StudyDelivered
 from gantry.common.lifecycle import holds_stand
-from gantry.services.whereabouts.account import Account, Arrival, Commitment, CommitmentElsewhere, Happened
+from gantry.services.whereabouts.account import (
+    Account,
+    ArrivalAccount,
+    CommitmentAccount,
+    CommitmentElsewhere,
+    Occurrence,
+)
 from gantry.services.whereabouts.onward import WAITS, Onward
 
 _MOST = 20
@@ -81,7 +87,7 @@ def _are(count: int, noun: str) -> str:
     return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
 
 
-def _arrival(arrival: Arrival) -> str:
+def _arrival(arrival: ArrivalAccount) -> str:
     sender = arrival.calling_ae_title or "a sender over HTTP, or one that is no longer known"
     address = f" at {arrival.peer_address}" if arrival.peer_address else ""
     called = f", called {arrival.called_ae_title}" if arrival.called_ae_title else ""
@@ -110,7 +116,7 @@ def _indexed(account: Account) -> list[str]:
     return facts
 
 
-def _commitment(commitment: Commitment) -> str:
+def _commitment(commitment: CommitmentAccount) -> str:
     requester = commitment.calling_ae_title or "a client over HTTP"
     request = f"{counted(commitment.instances, 'instance')}, asked by {requester} at {moment(commitment.requested_at)}"
     if not commitment.reported_at:
@@ -154,7 +160,7 @@ def _onward(step: Onward) -> str:
     return f"{step.destination}, {step.kind}{rule}: {step.state} {since} {moment(step.at)}{tries}{again}{why}"
 
 
-def _happened(event: Happened) -> str:
+def _happened(event: Occurrence) -> str:
     objects = f", {counted(event.objects, 'object')}" if event.objects else ""
     by = f" by {event.by}" if event.by else ""
     why = f": {event.why}" if event.why else ""

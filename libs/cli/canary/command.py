@@ -21,7 +21,7 @@ from gantry.common.net import Peer
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Shown:
+class CanaryMetrics:
     """Metrics of a canary, with a registry of its own."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ async def canary(
     steps = tuple(step for step in STEPS if step not in left_out and possible.get(step, True))
     if "store" not in steps:
         raise click.UsageError("without the store there is nothing to look for")
-    clock, shown = SystemClock(), Shown()
+    clock, shown = SystemClock(), CanaryMetrics()
     shown.begin(steps, clock.now_us() / 1e6)
     web = None if url is None else Web(url, read_token(token_file))
     done = failed = 0

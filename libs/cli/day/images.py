@@ -11,14 +11,14 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from gantry.cli.day.plan import Modality, PlannedStudy
+from gantry.cli.day.plan import DayModality, PlannedStudy
 from gantry.common.ids import new_uid
 
 PATIENTS = "GANTRY-BENCH"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class DayImage:
     """One image, in Explicit VR Little Endian."""
 
     sop_instance_uid: str
@@ -32,7 +32,7 @@ class Image:
 class ImageSource:
     """The bytes of an image as a `Source`."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: DayImage) -> None:
         self._left: list[memoryview] = [memoryview(part) for part in image.parts]
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
@@ -66,7 +66,7 @@ def patient_id(number: int) -> str:
     return f"{PATIENTS}-{number:06d}"
 
 
-def images(study: PlannedStudy, study_uid: str, date: str) -> Iterator[Image]:
+def images(study: PlannedStudy, study_uid: str, date: str) -> Iterator[DayImage]:
     """All images of a study, series by series."""
     for number, series in enumerate(study.series, 1):
         series_uid = new_uid()
@@ -74,7 +74,7 @@ def images(study: PlannedStudy, study_uid: str, date: str) -> Iterator[Image]:
             yield _image(study, study_uid, series_uid, number, image, date)
 
 
-def _image(study: PlannedStudy, study_uid: str, series_uid: str, series: int, number: int, date: str) -> Image:
+def _image(study: PlannedStudy, study_uid: str, series_uid: str, series: int, number: int, date: str) -> DayImage:
     modality, uid = study.modality, new_uid()
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = modality.sop_class, uid
@@ -91,10 +91,10 @@ def _image(study: PlannedStudy, study_uid: str, series_uid: str, series: int, nu
     pixels = _pixels(modality.image_bytes + modality.image_bytes % 2)
     vr = b"OW" if modality.pixel == 2 else b"OB"
     head = b"\xe0\x7f\x10\x00" + vr + b"\0\0" + len(pixels).to_bytes(4, "little")
-    return Image(uid, (out.getvalue(), head, pixels))
+    return DayImage(uid, (out.getvalue(), head, pixels))
 
 
-def _pixel_module(ds: Dataset, modality: Modality) -> None:
+def _pixel_module(ds: Dataset, modality: DayModality) -> None:
     ds.Rows, ds.Columns = modality.rows, modality.columns
     colour = modality.pixel == 3
     ds.SamplesPerPixel = 3 if colour else 1

@@ -15,7 +15,7 @@ HOURLY = (3, 2, 2, 2, 2, 4, 10, 34, 62, 70, 68, 60, 44, 50, 62, 58, 46, 30, 20, 
 
 
 @dataclass(frozen=True, slots=True)
-class Modality:
+class DayModality:
     """One kind of study: its share of all, the storage SOP class, series and images of each series (from, to), and an
     image: rows, columns, bytes of a pixel."""
 
@@ -36,13 +36,13 @@ class Modality:
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 MIX = (
-    Modality("DX", 0.42, f"{_STORAGE}1.1", (1, 2), (1, 2), 2500, 2048, 2),
-    Modality("CT", 0.20, f"{_STORAGE}2", (2, 5), (40, 250), 512, 512, 2),
-    Modality("US", 0.15, f"{_STORAGE}6.1", (1, 1), (8, 40), 768, 1024, 3),
-    Modality("MR", 0.12, f"{_STORAGE}4", (4, 9), (18, 60), 256, 256, 2),
-    Modality("MG", 0.05, f"{_STORAGE}1.2", (1, 1), (4, 4), 3328, 2560, 2),
-    Modality("NM", 0.03, f"{_STORAGE}20", (1, 2), (1, 4), 256, 256, 2),
-    Modality("PT", 0.03, f"{_STORAGE}128", (1, 2), (150, 300), 168, 168, 2),
+    DayModality("DX", 0.42, f"{_STORAGE}1.1", (1, 2), (1, 2), 2500, 2048, 2),
+    DayModality("CT", 0.20, f"{_STORAGE}2", (2, 5), (40, 250), 512, 512, 2),
+    DayModality("US", 0.15, f"{_STORAGE}6.1", (1, 1), (8, 40), 768, 1024, 3),
+    DayModality("MR", 0.12, f"{_STORAGE}4", (4, 9), (18, 60), 256, 256, 2),
+    DayModality("MG", 0.05, f"{_STORAGE}1.2", (1, 1), (4, 4), 3328, 2560, 2),
+    DayModality("NM", 0.03, f"{_STORAGE}20", (1, 2), (1, 4), 256, 256, 2),
+    DayModality("PT", 0.03, f"{_STORAGE}128", (1, 2), (150, 300), 168, 168, 2),
 )
 
 
@@ -59,7 +59,7 @@ class PlannedStudy:
     after its last image."""
 
     at: float
-    modality: Modality
+    modality: DayModality
     series: tuple[Series, ...]
     patient: int
     looked_at_after: tuple[float, ...]
@@ -89,7 +89,7 @@ def day(
     return sorted((study for study in planned if first <= study.at < last), key=lambda study: study.at)
 
 
-def _series(random: Random, modality: Modality, most: int) -> tuple[Series, ...]:
+def _series(random: Random, modality: DayModality, most: int) -> tuple[Series, ...]:
     series, left = [], most
     for _ in range(random.randint(*modality.series)):
         images = min(left, random.randint(*modality.images))

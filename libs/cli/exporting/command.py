@@ -16,9 +16,9 @@ from gantry.cli.exporting.directory import Directory
 from gantry.cli.exporting.engine import Export, StudyExport
 from gantry.cli.exporting.names import MediaNames, ReadableNames
 from gantry.cli.exporting.readme import readme
-from gantry.cli.exporting.target import FolderTarget, Target, ZipTarget, begins_anew
+from gantry.cli.exporting.target import ExportTarget, FolderTarget, ZipTarget, begins_anew
 from gantry.cli.exporting.workitems import Claimed, ExportWorklist, not_performable
-from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.archive import DimseSource
 from gantry.cli.output import json_option, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
@@ -114,7 +114,7 @@ async def export(
     _need_studies(studies, keys, worklist, where, dry_run=dry_run)
     deidentifier = _deidentifier((*retain, *clean), key_file, patients, pixels_checked) if deidentify else None
     today = datetime.fromtimestamp(SystemClock().now_us() / 1e6).astimezone().date()
-    archive = Archive(peer, timeout, today, keys)
+    archive = DimseSource(peer, timeout, today, keys)
     if worklist is not None:
         source = ExportWorklist(peer, worklist, timeout)
         return await _perform(source, archive, where, deidentifier, spool, media=media, as_json=as_json)
@@ -138,7 +138,7 @@ def _unwritten(where: Path, error: OSError) -> str:
 
 async def _perform(
     worklist: ExportWorklist,
-    archive: Archive,
+    archive: DimseSource,
     where: Path,
     deidentifier: Deidentifier | None,
     spool: Path | None,
@@ -194,7 +194,7 @@ async def _perform_one(
 
 
 async def _export(
-    archive: Archive,
+    archive: DimseSource,
     studies: Sequence[str],
     where: Path,
     deidentifier: Deidentifier | None,
@@ -212,11 +212,11 @@ async def _export(
 
 @contextmanager
 def _opened(
-    archive: Archive, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
+    archive: DimseSource, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
 ) -> Iterator[Export]:
     """An export that goes on with what is in its target, which is closed in the end."""
     anew = begins_anew(where)
-    target: Target = ZipTarget(where) if anew else FolderTarget(where, _form(deidentifier, media))
+    target: ExportTarget = ZipTarget(where) if anew else FolderTarget(where, _form(deidentifier, media))
     directory = Directory(new_uid()) if media else None
     names = MediaNames() if media else ReadableNames()
     job = Export(archive, target, names, deidentifier, directory, spool)
@@ -285,7 +285,7 @@ def _form(deidentifier: Deidentifier | None, media: bool) -> dict[str, Any]:
     }
 
 
-async def _compare(archive: Archive, studies: Sequence[str], as_json: bool) -> int:
+async def _compare(archive: DimseSource, studies: Sequence[str], as_json: bool) -> int:
     missing = 0
     for study in studies:
         count = len(await archive.instances(study))

@@ -13,9 +13,9 @@ from pydicom import dcmread
 
 from gantry.cli.exporting.directory import KEYWORDS, Directory
 from gantry.cli.exporting.names import Exported, Names
-from gantry.cli.exporting.target import Target
+from gantry.cli.exporting.target import ExportTarget
 from gantry.cli.files import DicomFile
-from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.archive import DimseSource
 from gantry.cli.importing.model import Instances, Withheld
 from gantry.common.deidentify.objects import Deidentifier
 from gantry.common.deidentify.options import Option
@@ -50,8 +50,8 @@ class StudyExport:
 class Export:
     """One export. `directory` is that of DICOM media; None where none is wanted."""
 
-    archive: Archive
-    target: Target
+    archive: DimseSource
+    target: ExportTarget
     names: Names
     deidentifier: Deidentifier | None
     directory: Directory | None

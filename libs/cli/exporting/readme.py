@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gantry.cli.exporting.target import INDEX
-from gantry.common.deidentify.options import Profile
+from gantry.common.deidentify.options import DeidentificationProfile
 
 
-def readme(objects: int, left_out: int, profile: Profile | None, *, media: bool) -> str:
+def readme(objects: int, left_out: int, profile: DeidentificationProfile | None, *, media: bool) -> str:
     """README.TXT."""
     lines = [f"{objects} DICOM objects, exported by Gantry.", ""]
     lines.append(f"{INDEX} lists them: file, patient, study, series, instance, SOP class, transfer syntax, bytes.")

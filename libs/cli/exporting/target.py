@@ -26,7 +26,7 @@ def begins_anew(where: Path) -> bool:
     return where.suffix.lower() == ".zip"
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """What takes exported files."""
 
     def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
@@ -64,7 +64,7 @@ class FolderTarget:
             self._writer.writerow(COLUMNS)
 
     def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
-        """See `Target`."""
+        """See `ExportTarget`."""
         with (self._folder / INDEX).open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 if all(row.get(column) is not None for column in COLUMNS) and (self._folder / row["path"]).is_file():
@@ -79,7 +79,7 @@ class FolderTarget:
                     yield exported, PurePosixPath(row["path"])
 
     def put(self, part: Path, path: PurePosixPath, exported: Exported) -> None:
-        """See `Target`."""
+        """See `ExportTarget`."""
         final = self._folder / path
         final.parent.mkdir(parents=True, exist_ok=True)
         size = part.stat().st_size
@@ -90,13 +90,13 @@ class FolderTarget:
         self._index.flush()
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Target`."""
+        """See `ExportTarget`."""
         beside = self._folder / f".{name}.part"
         beside.write_bytes(data)
         beside.replace(self._folder / name)
 
     def close(self, *, whole: bool) -> None:
-        """See `Target`: what is there stays, for the next run."""
+        """See `ExportTarget`: what is there stays, for the next run."""
         self._index.close()
 
 
@@ -110,11 +110,11 @@ class ZipTarget:
         self._rows: list[list[str]] = []
 
     def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
-        """See `Target`: a ZIP file begins anew."""
+        """See `ExportTarget`: a ZIP file begins anew."""
         return iter(())
 
     def put(self, part: Path, path: PurePosixPath, exported: Exported) -> None:
-        """See `Target`."""
+        """See `ExportTarget`."""
         size = part.stat().st_size
         with part.open("rb") as source, self._zip.open(_info(str(path), size), "w", force_zip64=True) as target:
             shutil.copyfileobj(source, target, _PIECE)
@@ -122,11 +122,11 @@ class ZipTarget:
         self._rows.append(_row(path, exported, size))
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Target`."""
+        """See `ExportTarget`."""
         self._zip.writestr(_info(name, len(data)), data)
 
     def close(self, *, whole: bool) -> None:
-        """See `Target`: only a whole file gets its name."""
+        """See `ExportTarget`: only a whole file gets its name."""
         if whole:
             lines = [",".join(COLUMNS), *(_line(row) for row in self._rows)]
             self.write(INDEX, ("\r\n".join(lines) + "\r\n").encode())

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from gantry.cli.files import DicomFile, look
 from gantry.cli.identifiers import BOTH, encode, identifier, text
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld, by_series, in_portions
-from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studies
+from gantry.cli.importing.windows import FIRST, ListingCompleteness, WindowAnswer, all_studies
 from gantry.cli.query import FindResult, ask
 from gantry.cli.retrieve import FolderService, get_to
 from gantry.common.dicom.encoding.values import whole_number
@@ -35,7 +35,7 @@ class NotListed(PeerError):
 
 
 @dataclass(slots=True)
-class Archive:
+class DimseSource:
     """One archive. `keys` narrow which studies there are; `most` is how many matches it gives for one question."""
 
     peer: Peer
@@ -43,7 +43,7 @@ class Archive:
     today: date
     keys: Sequence[str] = ()
     most: int = 500
-    complete: Completeness = field(default_factory=lambda: Completeness([]))
+    complete: ListingCompleteness = field(default_factory=lambda: ListingCompleteness([]))
 
     # ---- what there is
 
@@ -141,13 +141,13 @@ class Archive:
     def _tomorrow(self) -> date:
         return self.today + timedelta(days=1)
 
-    async def _ask(self, dates: str, times: str) -> Answer:
+    async def _ask(self, dates: str, times: str) -> WindowAnswer:
         keys = [key for key in self.keys if key.partition("=")[0] != "StudyDate"]
         answer = await self._find([*keys, f"StudyDate={dates}", f"StudyTime={times}"])
         cut = answer.status != SUCCESS or len(answer.matches) >= self.most
         if answer.status != SUCCESS and not answer.matches and dates and "-" not in dates and not times:
             _need(answer)
-        return Answer(_studies(answer.matches), cut)
+        return WindowAnswer(_studies(answer.matches), cut)
 
     async def _find(self, keys: Sequence[str]) -> FindResult:
         names = {key.partition("=")[0] for key in keys}

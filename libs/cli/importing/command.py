@@ -15,14 +15,14 @@ from pathlib import Path
 import click
 
 from gantry.cli.files import Skipped
-from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.archive import DimseSource
 from gantry.cli.importing.dicomweb import DicomWeb
-from gantry.cli.importing.engine import Import, Options, note_studies
-from gantry.cli.importing.folders import Folders
-from gantry.cli.importing.job import Job, Outcome, Totals
-from gantry.cli.importing.listed import Listed
-from gantry.cli.importing.model import Finding, Source, Study
-from gantry.cli.importing.pace import Hours, Pace
+from gantry.cli.importing.engine import Import, ImportOptions, note_studies
+from gantry.cli.importing.folders import FolderFiles
+from gantry.cli.importing.job import ImportJob, StudyOutcome, Totals
+from gantry.cli.importing.listed import InventoryListing
+from gantry.cli.importing.model import Finding, ImportSource, Study
+from gantry.cli.importing.pace import Hours, TransferPace
 from gantry.cli.importing.throttling import throttled
 from gantry.cli.output import json_option, print_csv, print_json, printable, progress_bar, writable
 from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
@@ -141,15 +141,15 @@ async def import_(
     named = " ".join([*sources, *([f"as in {inventory}"] if inventory is not None else [])])
     path = job_path or Path(f"import-{sha256(f'{named} {target} {sorted(keys)}'.encode()).hexdigest()[:8]}.db")
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
-    with closing(Job(path, f"{named} {' '.join(sorted(keys))}".strip(), target)) as job:
+    with closing(ImportJob(path, f"{named} {' '.join(sorted(keys))}".strip(), target)) as job:
         source = _source(peer, sources, keys, job, most, from_tls, from_token_file, today, timeout)
         if inventory is not None:
-            source = Listed(inventory, job, source)
-        options = Options(dry_run, parallel, patience=patience, destination=destination or "", spool=spool)
-        pace = Pace(clock, bytes_per_second, within)
+            source = InventoryListing(inventory, job, source)
+        options = ImportOptions(dry_run, parallel, patience=patience, destination=destination or "", spool=spool)
+        pace = TransferPace(clock, bytes_per_second, within)
         started = clock.monotonic()
         try:
-            totals = await _run(job, source, Archive(peer, timeout, today), pace, clock, options, again, as_json)
+            totals = await _run(job, source, DimseSource(peer, timeout, today), pace, clock, options, again, as_json)
         except (ExceptionGroup, sqlite3.Error) as error:
             failed = next(iter(error.exceptions)) if isinstance(error, ExceptionGroup) else error
             if not isinstance(failed, sqlite3.Error):
@@ -166,7 +166,7 @@ async def import_(
         return _conclude(totals, source, dry_run, path, clock.monotonic() - started, as_json)
 
 
-def _report_of(job: Job) -> list[tuple[str, str, str, str, str]] | None:
+def _report_of(job: ImportJob) -> list[tuple[str, str, str, str, str]] | None:
     """The rows of the report; None if the job file cannot be read, which the error says: the report before stays."""
     with suppress(sqlite3.Error):
         return list(job.report())
@@ -219,25 +219,25 @@ def _source(
     peer: Peer,
     sources: Sequence[str],
     keys: Sequence[str],
-    job: Job,
+    job: ImportJob,
     most: int,
     tls: bool,
     token_file: Path | None,
     today: date,
     timeout: float,
-) -> Source:
+) -> ImportSource:
     first = sources[0]
     if all(map(_is_path, sources)):
-        return Folders([Path(source) for source in sources], job, partial(_skip, job))
+        return FolderFiles([Path(source) for source in sources], job, partial(_skip, job))
     if _is_url(first):
         return DicomWeb(first, timeout, keys, read_token(token_file))
     title, host, port = PeerType().convert(first, None, None)
     context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
-    return Archive(other, timeout, today, keys, most)
+    return DimseSource(other, timeout, today, keys, most)
 
 
-def _skip(job: Job, file: Skipped) -> None:
+def _skip(job: ImportJob, file: Skipped) -> None:
     """Say that a file is left out, and note it for the report. One that could not be read may be an image."""
     path = printable(str(file.path))
     job.note(Finding("unreadable" if file.unreadable else "skipped", "", "", f"{path}: {file.reason}"))
@@ -245,12 +245,12 @@ def _skip(job: Job, file: Skipped) -> None:
 
 
 async def _run(
-    job: Job,
-    source: Source,
-    target: Archive,
-    pace: Pace,
+    job: ImportJob,
+    source: ImportSource,
+    target: DimseSource,
+    pace: TransferPace,
     clock: Clock,
-    options: Options,
+    options: ImportOptions,
     again: bool,
     as_json: bool,
 ) -> Totals:
@@ -271,7 +271,7 @@ async def _run(
         click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
     with progress_bar("comparing" if options.dry_run else "importing", left, quiet=as_json) as bar:
 
-        def tell(study: Study, outcome: Outcome) -> None:
+        def tell(study: Study, outcome: StudyOutcome) -> None:
             bar.advance()
             if as_json:
                 print_json(_as_json(study, outcome))
@@ -284,7 +284,7 @@ async def _run(
     return job.totals()
 
 
-def _as_json(study: Study, outcome: Outcome) -> dict[str, object]:
+def _as_json(study: Study, outcome: StudyOutcome) -> dict[str, object]:
     kinds = [finding.kind for finding in outcome.findings]
     counts = {kind: kinds.count(kind) for kind in ("missing", "different", "extra", "failed")}
     return {
@@ -293,13 +293,13 @@ def _as_json(study: Study, outcome: Outcome) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
+def _conclude(totals: Totals, source: ImportSource, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
     """Print the totals of the job, and what is in doubt. Returns the exit code."""
-    doubts = source.complete.doubts if isinstance(source, Archive) else []
-    doubts = source.doubts if isinstance(source, Listed) else doubts
+    doubts = source.complete.doubts if isinstance(source, DimseSource) else []
+    doubts = source.doubts if isinstance(source, InventoryListing) else doubts
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     # An inventory says what there should be: beside that, nothing can be lost in what is unreadable.
-    unreadable = kinds.get("unreadable", 0) if not isinstance(source, Listed) else 0
+    unreadable = kinds.get("unreadable", 0) if not isinstance(source, InventoryListing) else 0
     if as_json:
         print_json(
             {

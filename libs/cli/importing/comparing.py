@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from gantry.cli.importing.archive import Archive
-from gantry.cli.importing.engine import Import, Options, note_studies
-from gantry.cli.importing.job import Job, Outcome
-from gantry.cli.importing.listed import Listed
+from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.engine import Import, ImportOptions, note_studies
+from gantry.cli.importing.job import ImportJob, StudyOutcome
+from gantry.cli.importing.listed import InventoryListing
 from gantry.cli.importing.model import Finding, compare_counts
-from gantry.cli.importing.pace import Pace
+from gantry.cli.importing.pace import TransferPace
 from gantry.cli.output import json_option, print_csv, print_json, writable
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
@@ -52,13 +52,13 @@ async def compare(
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
     with (
         TemporaryDirectory(prefix="gantry-inventory-") as folder,
-        closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
+        closing(ImportJob(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
     ):
-        target, listed = Archive(peer, timeout, today), Listed(file, job, None)
+        target, listed = DimseSource(peer, timeout, today), InventoryListing(file, job, None)
         await note_studies(job, listed, clock, patience)
-        options = Options(dry_run=True, patience=patience)
+        options = ImportOptions(dry_run=True, patience=patience)
         if listed.level is InventoryLevel.INSTANCE:
-            await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
+            await Import(job, listed, target, TransferPace(clock, None, None), clock, options, lambda *_: None).run()
         else:
             await _compare_counts(job, target)
         if not listed.limited:
@@ -69,25 +69,27 @@ async def compare(
         return _conclude(job, listed.count, [*listed.doubts, *target.complete.doubts], as_json)
 
 
-async def _compare_counts(job: Job, target: Archive) -> None:
+async def _compare_counts(job: ImportJob, target: DimseSource) -> None:
     """An Inventory without instances: studies are compared by their attributes, and by how many instances they have."""
     for study in job.left(compared=True):
         same = await target.study(study.uid)
         stored_count = same.instances or 0 if same is not None else 0
         job.tell(
-            study.uid, "compared", Outcome(study.instances or 0, stored_count, findings=compare_counts(study, same))
+            study.uid,
+            "compared",
+            StudyOutcome(study.instances or 0, stored_count, findings=compare_counts(study, same)),
         )
 
 
-async def _note_extra(job: Job, listed: Listed, target: Archive) -> None:
+async def _note_extra(job: ImportJob, listed: InventoryListing, target: DimseSource) -> None:
     async for study in target.studies():
         if not listed.lists(study.uid):
             job.see(study)
             extra = [Finding("extra", "", "", "the whole study")]
-            job.tell(study.uid, "compared", Outcome(0, study.instances or 0, findings=extra))
+            job.tell(study.uid, "compared", StudyOutcome(0, study.instances or 0, findings=extra))
 
 
-def _conclude(job: Job, listed: int, doubts: list[str], as_json: bool) -> int:
+def _conclude(job: ImportJob, listed: int, doubts: list[str], as_json: bool) -> int:
     totals = job.totals()
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     if as_json:

@@ -10,10 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from gantry.cli.files import DicomFile
-from gantry.cli.importing.archive import Archive
-from gantry.cli.importing.job import Job, Outcome
-from gantry.cli.importing.model import Comparison, Finding, Instance, Instances, Source, Study, Withheld, compare
-from gantry.cli.importing.pace import Pace
+from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.job import ImportJob, StudyOutcome
+from gantry.cli.importing.model import (
+    Finding,
+    ImportSource,
+    Instance,
+    Instances,
+    Study,
+    StudyComparison,
+    Withheld,
+    compare,
+)
+from gantry.cli.importing.pace import TransferPace
 from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError, PeerError
@@ -26,11 +35,11 @@ _NOT_SHOWN = (
     "the target took it, and does not show it: it may have another object of this UID (in Gantry: gantry conflicts), or"
     " be behind with its index"
 )
-Tell = Callable[[Study, Outcome], None]
+Tell = Callable[[Study, StudyOutcome], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ImportOptions:
     """`parallel`: studies at once. `tries` of each study in a run. Seconds: `patience` with a side that cannot be
     reached, `deadline` for what was sent to be found. `destination`: the source sends by itself, by C-MOVE, to this AE
     title. `spool`: where files lie on their way, else the system's folder."""
@@ -59,7 +68,7 @@ class _Transfer:
         return uid in self.stored or uid in self.failures
 
 
-async def note_studies(job: Job, source: Source, clock: Clock, patience: float) -> bool:
+async def note_studies(job: ImportJob, source: ImportSource, clock: Clock, patience: float) -> bool:
     """Note all studies of the source in the job. Returns whether there are any. A source that goes away while it is
     listed is listed again, for `patience` seconds. Raises `GantryError` where it cannot be, or never answered."""
     furthest, until, pause = 0, 0.0, 1.0
@@ -84,7 +93,14 @@ class Import:
     """One run of a job."""
 
     def __init__(
-        self, job: Job, source: Source, target: Archive, pace: Pace, clock: Clock, options: Options, tell: Tell
+        self,
+        job: ImportJob,
+        source: ImportSource,
+        target: DimseSource,
+        pace: TransferPace,
+        clock: Clock,
+        options: ImportOptions,
+        tell: Tell,
     ) -> None:
         """`tell` hears of each study that was looked at."""
         self._job = job
@@ -113,22 +129,22 @@ class Import:
             try:
                 outcome = await self._look_at(study)
             except (GantryError, OSError) as error:
-                outcome = Outcome(study.instances or 0, 0, reason=str(error) or type(error).__name__)
+                outcome = StudyOutcome(study.instances or 0, 0, reason=str(error) or type(error).__name__)
             done = "compared" if self._options.dry_run else "done"
             failed = bool(outcome.reason) or not (self._options.dry_run or outcome.whole)
             self._job.tell(study.uid, "failed" if failed else done, outcome)
             self._tell(study, outcome)
 
-    async def _look_at(self, study: Study) -> Outcome:
+    async def _look_at(self, study: Study) -> StudyOutcome:
         await self._pace.begin()
         source = await self._patiently(lambda: self._source.instances(study.uid))
         if not source and study.instances != 0:
             # Of a folder that is not mounted now, or a server that shows less: it is not done because of that.
-            return Outcome(study.instances or 0, 0, reason="the source lists none of its instances now")
+            return StudyOutcome(study.instances or 0, 0, reason="the source lists none of its instances now")
         target, same = await self._there(study.uid)
         comparison = _compare(source, target, study, same)
         if self._options.dry_run or not comparison.missing:
-            return Outcome(len(source), len(target), findings=comparison.findings())
+            return StudyOutcome(len(source), len(target), findings=comparison.findings())
         if self._options.destination:
             moved = await self._move(study, comparison.missing)
         else:
@@ -145,7 +161,7 @@ class Import:
             if finding.kind != "missing" or finding.instance not in moved.failures
         ]
         taken = set(now) & set(comparison.missing) if self._options.destination else moved.stored - set(moved.failures)
-        return Outcome(len(source), len(target), len(taken), moved.bytes, [*failed, *findings])
+        return StudyOutcome(len(source), len(target), len(taken), moved.bytes, [*failed, *findings])
 
     async def _there(self, uid: str) -> tuple[Instances, Study | None]:
         same = await self._patiently(lambda: self._target.study(uid))
@@ -229,7 +245,7 @@ class Import:
 
     async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         source = self._source
-        if not isinstance(source, Archive):
+        if not isinstance(source, DimseSource):
             raise GantryError("only an archive can send by itself")
         why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
         target, _ = await self._found(study.uid, set(missing) if not why else set())
@@ -253,7 +269,7 @@ def _lasting(error: ConnectionFailed | AssociationRejected) -> bool:
     return isinstance(error, AssociationRejected) and not error.retryable
 
 
-def _compare(source: Instances, target: Instances, study: Study, same: Study | None) -> Comparison:
+def _compare(source: Instances, target: Instances, study: Study, same: Study | None) -> StudyComparison:
     """A study on both sides; also whether the source lists all of it: some give only so many matches at once."""
     comparison = compare(source, target, study, same)
     if study.instances is not None and len(source) < study.instances:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pydicom
 
 from gantry.cli.files import DicomFile, Skipped, look, walk
-from gantry.cli.importing.job import Job
+from gantry.cli.importing.job import ImportJob
 from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, Withheld
 from gantry.cli.output import printable
 
@@ -23,10 +23,10 @@ _HEADS = ("StudyInstanceUID", "SeriesInstanceUID", *ATTRIBUTES)
 _Looked = tuple[DicomFile, dict[str, str], int]
 
 
-class Folders:
+class FolderFiles:
     """Files below `paths`. `skipped` is told of what is no DICOM file, with the reason."""
 
-    def __init__(self, paths: Iterable[Path], job: Job, skipped: Callable[[Skipped], None]) -> None:
+    def __init__(self, paths: Iterable[Path], job: ImportJob, skipped: Callable[[Skipped], None]) -> None:
         self._paths = list(paths)
         self._db = job.db
         self._skipped = skipped

@@ -31,7 +31,7 @@ CREATE INDEX IF NOT EXISTS files_of_study ON files (study);
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StudyOutcome:
     """What became of a study: instances on both sides before, stored now, bytes sent."""
 
     source: int
@@ -58,7 +58,7 @@ class Totals:
     kinds: dict[str, int]
 
 
-class Job:
+class ImportJob:
     """An import that goes on where it was. States of a study: new, done, failed, compared (by a dry run)."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
@@ -125,7 +125,7 @@ class Job:
         for uid, attributes, instances in rows.fetchall():
             yield Study(uid, json.loads(attributes), instances)
 
-    def tell(self, study: str, state: str, outcome: Outcome) -> None:
+    def tell(self, study: str, state: str, outcome: StudyOutcome) -> None:
         """What became of a study; replaces what was found before."""
         self.db.execute("BEGIN")
         self.db.execute(

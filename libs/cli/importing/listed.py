@@ -9,9 +9,9 @@ from pathlib import Path
 from pydicom.datadict import tag_for_keyword
 
 from gantry.cli.files import DicomFile, Skipped, look
-from gantry.cli.importing.folders import Folders
-from gantry.cli.importing.job import Job
-from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Source, Study, Withheld
+from gantry.cli.importing.folders import FolderFiles
+from gantry.cli.importing.job import ImportJob
+from gantry.cli.importing.model import ATTRIBUTES, ImportSource, Instance, Instances, Study, Withheld
 from gantry.common.dicom.encoding.values import text_of, whole_number
 from gantry.common.dicom.inventory.reading import InventoryReader
 from gantry.common.dicom.inventory.records import InventoriedStudy, InventoryLevel
@@ -32,11 +32,11 @@ CREATE TABLE IF NOT EXISTS listed (
 """
 
 
-class Listed:
+class InventoryListing:
     """What the Inventory in a file lists, with its parts, which lie in the same folder. `under` gives it; None where
     it is only compared."""
 
-    def __init__(self, path: Path, job: Job, under: Source | None) -> None:
+    def __init__(self, path: Path, job: ImportJob, under: ImportSource | None) -> None:
         self._path = path
         self._db = job.db
         self._under = under
@@ -45,8 +45,8 @@ class Listed:
         self.doubts: list[str] = []
 
     async def studies(self) -> AsyncIterator[Study]:
-        """See `Source`. Raises `NotUnderstood` where the Inventory is not whole, or no Inventory."""
-        if isinstance(self._under, Folders):
+        """See `ImportSource`. Raises `NotUnderstood` where the Inventory is not whole, or no Inventory."""
+        if isinstance(self._under, FolderFiles):
             async for _ in self._under.studies():  # notes which files there are
                 pass
         self._read()
@@ -57,12 +57,12 @@ class Listed:
             yield Study(uid, json.loads(attributes), instances)
 
     async def instances(self, study: str) -> Instances:
-        """See `Source`."""
+        """See `ImportSource`."""
         rows = self._db.execute("SELECT instance, series, class FROM listed WHERE study = ?", (study,))
         return {uid: Instance(series, sop_class) for uid, series, sop_class in rows}
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
-        """See `Source`: what the source below has of it."""
+        """See `ImportSource`: what the source below has of it."""
         if self._under is None:
             raise GantryError("an inventory lists instances, and has none")
         instances = await self._under.instances(study)
@@ -72,7 +72,7 @@ class Listed:
             yield files
 
     async def close(self) -> None:
-        """See `Source`."""
+        """See `ImportSource`."""
         if self._under is not None:
             await self._under.close()
 

@@ -57,7 +57,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Comparison:
+class StudyComparison:
     """A study on both sides: what the target lacks, what it has in addition, and what is not the same."""
 
     missing: dict[str, Instance] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Comparison:
         return [*lacking, *more, *self.different]
 
 
-class Source(Protocol):
+class ImportSource(Protocol):
     """What is imported from."""
 
     def studies(self) -> AsyncIterator[Study]:
@@ -89,9 +89,9 @@ class Source(Protocol):
         """End what is open."""
 
 
-def compare(source: Instances, target: Instances, study: Study, same: Study | None) -> Comparison:
+def compare(source: Instances, target: Instances, study: Study, same: Study | None) -> StudyComparison:
     """A study on both sides; `same` is None where the target does not have it."""
-    comparison = Comparison()
+    comparison = StudyComparison()
     for uid, instance in source.items():
         other = target.get(uid)
         if other is None:

@@ -44,7 +44,7 @@ def rate(text: str) -> float:
     return float(match[1]) * _UNITS[match[2].upper()]
 
 
-class Pace:
+class TransferPace:
     """Waits so that no more bytes than that pass in a second, on average, and nothing outside of the hours."""
 
     def __init__(self, clock: Clock, bytes_per_second: float | None = None, within: Hours | None = None) -> None:

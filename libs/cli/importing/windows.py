@@ -14,26 +14,26 @@ _TIMELESS = "studies without a Study Time, of days with more studies than the so
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WindowAnswer:
     """Matches of one question. `cut`: there may be more."""
 
     studies: list[Study]
     cut: bool
 
 
-Ask = Callable[[str, str], Awaitable[Answer]]
+Ask = Callable[[str, str], Awaitable[WindowAnswer]]
 """A question with a range of Study Date and one of Study Time; "" asks for any, also for none."""
 
 
 @dataclass(slots=True)
-class Completeness:
+class ListingCompleteness:
     """Whether all studies were listed; `doubts` says in words what may be missing."""
 
     doubts: list[str]
 
 
 async def all_studies(
-    ask: Ask, first: date, last: date, complete: Completeness, *, dated: bool
+    ask: Ask, first: date, last: date, complete: ListingCompleteness, *, dated: bool
 ) -> AsyncIterator[Study]:
     """Every study of these days, each once. With `dated` those without a Study Date are not asked for."""
     seen: set[str] = set()
@@ -69,7 +69,7 @@ async def all_studies(
                 yield new_study
 
 
-async def _of_day(ask: Ask, day: date, complete: Completeness) -> AsyncIterator[Study]:
+async def _of_day(ask: Ask, day: date, complete: ListingCompleteness) -> AsyncIterator[Study]:
     """The studies of one day, by minutes."""
     spans = [(0, _DAY - 1)]
     while spans:

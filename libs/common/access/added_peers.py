@@ -21,7 +21,7 @@ MOST_TITLES = 100_000
 """Most AE titles ever added: the last change of a removed one is stored for ever."""
 
 
-class Verdict(Enum):
+class PeerChangeOutcome(Enum):
     """The outcome of a change."""
 
     TAKEN = "taken"
@@ -73,16 +73,16 @@ class AddedPeers:
         """All entries in force, by AE title."""
         return {title: last for title, last in self._last.items() if last.entry}
 
-    def apply(self, event: PeerSet | PeerRemoved) -> Verdict:
+    def apply(self, event: PeerSet | PeerRemoved) -> PeerChangeOutcome:
         """Take a change."""
         title, removed = event.ae_title, isinstance(event, PeerRemoved)
         if event.replaces != self.version(title):
-            return Verdict.OVERTAKEN
+            return PeerChangeOutcome.OVERTAKEN
         stood = self.of(title) is not None
         if removed and not stood:
-            return Verdict.OVERTAKEN
+            return PeerChangeOutcome.OVERTAKEN
         if not removed and self._is_full(title, stood):
-            return Verdict.TOO_MANY
+            return PeerChangeOutcome.TOO_MANY
         entry = event.entry if isinstance(event, PeerSet) else ""
         peer = peer_in(entry) if entry else None
         if peer is not None and peer.ae_title != title:
@@ -93,7 +93,7 @@ class AddedPeers:
             self._peers.pop(title, None)
         else:
             self._peers[title] = peer
-        return Verdict.TAKEN if removed or peer is not None else Verdict.UNREADABLE
+        return PeerChangeOutcome.TAKEN if removed or peer is not None else PeerChangeOutcome.UNREADABLE
 
     def _is_full(self, title: str, stood: bool) -> bool:
         if not stood and self._standing >= self._most_peers:

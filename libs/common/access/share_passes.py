@@ -21,7 +21,7 @@ def visitor(share: str) -> Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SharedView:
     """What a link shows now; `download`: whole objects may be downloaded. `copies_of` maps the shown UIDs to the
     studies of the archive if they differ: copies, `deidentified_by` a profile."""
 
@@ -37,7 +37,7 @@ def sight_of_share(studies: Iterable[str], copies: str = "") -> Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class SharePass:
     """What the browser of an admitted visitor stores, sealed. `until` is in seconds since the epoch."""
 
     share: str
@@ -45,14 +45,14 @@ class Pass:
     until: float
 
 
-def of_pass(share_pass: Pass) -> Mapping[str, Any]:
+def of_pass(share_pass: SharePass) -> Mapping[str, Any]:
     """A pass as JSON."""
-    return {name: getattr(share_pass, name) for name in Pass.__slots__}
+    return {name: getattr(share_pass, name) for name in SharePass.__slots__}
 
 
-def pass_of(content: Mapping[str, Any]) -> Pass | None:
+def pass_of(content: Mapping[str, Any]) -> SharePass | None:
     """What `of_pass` wrote; None for what another release wrote."""
     try:
-        return Pass(str(content["share"]), str(content["opening"]), float(content["until"]))
+        return SharePass(str(content["share"]), str(content["opening"]), float(content["until"]))
     except (KeyError, ValueError, TypeError):
         return None

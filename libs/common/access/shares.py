@@ -26,7 +26,7 @@ _REMEMBERED_US = 90 * _DAY_US
 """How long an ended link is listed."""
 
 
-class Refusal(Enum):
+class ShareRefusal(Enum):
     """Why a link does not open; the values are those of the metric."""
 
     UNKNOWN = "unknown"
@@ -60,18 +60,18 @@ class Share:
         """How often it opens in all."""
         return MOST_OPENINGS if self.created is None or not self.created.openings else self.created.openings
 
-    def refusal(self, now: int) -> Refusal | None:
+    def refusal(self, now: int) -> ShareRefusal | None:
         """Why it does not admit visitors now; None if it does."""
         if self.created is None:
-            return Refusal.UNKNOWN
+            return ShareRefusal.UNKNOWN
         if self.is_over(now):
-            return Refusal.REVOKED if self.revoked_at else Refusal.EXPIRED
+            return ShareRefusal.REVOKED if self.revoked_at else ShareRefusal.EXPIRED
         if self.created.deidentified_by and self.copied is None:
-            return Refusal.PREPARING
+            return ShareRefusal.PREPARING
         if len(self.openings) >= self.most:
-            return Refusal.USED_UP
+            return ShareRefusal.USED_UP
         if len(self.tries) >= MOST_WRONG:
-            return Refusal.CLOSED
+            return ShareRefusal.CLOSED
         return None
 
     def is_over(self, now: int) -> bool:

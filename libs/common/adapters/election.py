@@ -27,14 +27,14 @@ def with_namesake(entry: InstanceEntry, applied: Applied, earliest: Sequence[Nam
     return replace(applied, namesake=next(others, None))
 
 
-class Side(NamedTuple):
+class Candidate(NamedTuple):
     """One receipt of an instance, as far as the election needs it. Sorts by time of receipt."""
 
     receipt: str
     digest: str
     transfer_syntax: str
 
-    def same_bytes(self, other: Side) -> bool:
+    def same_bytes(self, other: Candidate) -> bool:
         """Whether both are the same object: the same data set in the same transfer syntax."""
         return self.digest == other.digest and self.transfer_syntax == other.transfer_syntax
 
@@ -42,7 +42,7 @@ class Side(NamedTuple):
 class Election:
     """The known receipts of one instance, and the outcomes of further entries."""
 
-    def __init__(self, sides: Iterable[Side], elsewhere: Iterable[Side] = ()) -> None:
+    def __init__(self, sides: Iterable[Candidate], elsewhere: Iterable[Candidate] = ()) -> None:
         """`sides` are known receipts, including the two that decide; `elsewhere` are known receipts not counted
         with them."""
         self.sides = list(sides)
@@ -54,7 +54,7 @@ class Election:
         """Entries whose receipts were not known."""
 
     @property
-    def kept(self) -> Side:
+    def kept(self) -> Candidate:
         """The current side."""
         return min(self.sides)
 
@@ -76,7 +76,7 @@ class Election:
 
     def take(self, entry: InstanceEntry) -> Applied:
         """The outcome of one entry."""
-        side = Side(entry.receipt, entry.digest, entry.transfer_syntax_uid)
+        side = Candidate(entry.receipt, entry.digest, entry.transfer_syntax_uid)
         known = self._known.get(side.receipt)
         if known is not None:
             return self._told(Outcome.REDELIVERED, known)
@@ -90,7 +90,7 @@ class Election:
             return Applied(Outcome.ADDED)
         return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else self._told(Outcome.CONFLICT, side)
 
-    def _told(self, outcome: Outcome, side: Side) -> Applied:
+    def _told(self, outcome: Outcome, side: Candidate) -> Applied:
         """The outcome with both sides of the conflict of `side`, if there is one. A redelivered conflict is reported
         again: the process that first saw it may have died before it published it."""
         current = self.kept

@@ -23,7 +23,7 @@ logger = get_logger("index")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PastReceipt:
     """A receipt as it is or was in the index."""
 
     entry: InstanceEntry
@@ -58,7 +58,7 @@ def bytes_of(entry: InstanceEntry) -> tuple[str, str]:
     return entry.digest, entry.transfer_syntax_uid
 
 
-def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEntry]) -> list[Known]:
+def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEntry]) -> list[PastReceipt]:
     """Receipts of one instance, each with its original entry. `contents` are the entries of those that have their own,
     and of its bytes. A receipt whose bytes are not among them, or for which an earlier release did not store the place
     of the object, is left out."""
@@ -73,7 +73,7 @@ def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEn
             logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=row.object_key)
             continue
         at = row.receipt, row.object_key, row.data_set_offset, row.sender
-        known.append(Known(_at(content, *at), row.lost))
+        known.append(PastReceipt(_at(content, *at), row.lost))
     return known
 
 

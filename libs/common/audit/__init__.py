@@ -5,17 +5,17 @@ become one record, which events are changes that are on record, and a record as 
 AuditEvent (R4, IHE BALP) and as a syslog message (RFC 5424). What does not: reading or sending them.
 """
 
-from gantry.common.audit.coalescing import Coalescer, Entry, Group
-from gantry.common.audit.kinds import FAILURE, MAJOR_FAILURE, SERIOUS_FAILURE, SUCCESS, Code, Kind
+from gantry.common.audit.coalescing import AuditEntry, Coalescer, Group
+from gantry.common.audit.kinds import FAILURE, MAJOR_FAILURE, SERIOUS_FAILURE, SUCCESS, AuditKind, Code
 
 __all__ = [
     "FAILURE",
     "MAJOR_FAILURE",
     "SERIOUS_FAILURE",
     "SUCCESS",
+    "AuditEntry",
+    "AuditKind",
     "Coalescer",
     "Code",
-    "Entry",
     "Group",
-    "Kind",
 ]

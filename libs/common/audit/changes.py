@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from gantry.common.audit.coalescing import Entry
-from gantry.common.audit.kinds import FAILURE, PEER, SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.audit.coalescing import AuditEntry
+from gantry.common.audit.kinds import FAILURE, PEER, SERIOUS_FAILURE, SUCCESS, AuditKind
 from gantry.common.config.peer_entries import changed_fields
 from gantry.common.dicom.encoding.values import header_values
 from gantry.common.dicom.encoding.values import text_of as text_in
@@ -61,40 +61,40 @@ LOOPBACK = "loopback"
 ARCHIVE = "archive"
 _RULE = "retention rule "
 _LINK = "share link "
-_OF_STUDIES: dict[type[Event], tuple[Kind, str]] = {
-    InstancesDeleted: (Kind.INSTANCES_DELETED, "delete"),
-    InstancesRestored: (Kind.UPDATED, "restore"),
-    InstancesMoved: (Kind.UPDATED, "move"),
-    InstancesMovedBack: (Kind.UPDATED, "move back"),
-    StudyCorrected: (Kind.UPDATED, "correct"),
-    StudyCorrectionWithdrawn: (Kind.UPDATED, "withdraw correction"),
-    HoldPlaced: (Kind.PROTECTION, "place hold"),
-    HoldReleased: (Kind.PROTECTION, "release hold"),
+_OF_STUDIES: dict[type[Event], tuple[AuditKind, str]] = {
+    InstancesDeleted: (AuditKind.INSTANCES_DELETED, "delete"),
+    InstancesRestored: (AuditKind.UPDATED, "restore"),
+    InstancesMoved: (AuditKind.UPDATED, "move"),
+    InstancesMovedBack: (AuditKind.UPDATED, "move back"),
+    StudyCorrected: (AuditKind.UPDATED, "correct"),
+    StudyCorrectionWithdrawn: (AuditKind.UPDATED, "withdraw correction"),
+    HoldPlaced: (AuditKind.PROTECTION, "place hold"),
+    HoldReleased: (AuditKind.PROTECTION, "release hold"),
 }
-_OF_PATIENTS: dict[type[Event], tuple[Kind, str]] = {
-    PatientCorrected: (Kind.PATIENT, "correct patient"),
-    PatientMerged: (Kind.PATIENT, "merge patient"),
-    PatientCorrectionWithdrawn: (Kind.PATIENT, "withdraw correction or merge"),
-    PatientHoldPlaced: (Kind.PROTECTION, "place hold on patient"),
-    PatientHoldReleased: (Kind.PROTECTION, "release hold on patient"),
+_OF_PATIENTS: dict[type[Event], tuple[AuditKind, str]] = {
+    PatientCorrected: (AuditKind.PATIENT, "correct patient"),
+    PatientMerged: (AuditKind.PATIENT, "merge patient"),
+    PatientCorrectionWithdrawn: (AuditKind.PATIENT, "withdraw correction or merge"),
+    PatientHoldPlaced: (AuditKind.PROTECTION, "place hold on patient"),
+    PatientHoldReleased: (AuditKind.PROTECTION, "release hold on patient"),
 }
-_OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
-    OrderPlaced: (Kind.ORDER, "place order"),
-    OrderChanged: (Kind.ORDER, "change order"),
-    OrderCancelled: (Kind.ORDER, "cancel order"),
-    OrderReported: (Kind.ORDER, "take report"),
-    OrderErased: (Kind.ORDER, "erase order"),
-    ProcedureStepCreated: (Kind.PROCEDURE, "N-CREATE"),
-    ProcedureStepSet: (Kind.PROCEDURE, "N-SET"),
-    ProcedureStepErased: (Kind.PROCEDURE, "erase procedure step"),
-    WorkitemCreated: (Kind.PROCEDURE, "create workitem"),
-    WorkitemSet: (Kind.PROCEDURE, "set workitem"),
-    WorkitemStateRequested: (Kind.PROCEDURE, "change workitem state"),
-    WorkitemCancelRequested: (Kind.PROCEDURE, "request workitem cancellation"),
-    WorkitemErased: (Kind.PROCEDURE, "erase workitem"),
-    WorkitemSubscribed: (Kind.PROCEDURE, "subscribe to workitems"),
-    WorkitemUnsubscribed: (Kind.PROCEDURE, "unsubscribe from workitems"),
-    WorkitemSubscriptionSuspended: (Kind.PROCEDURE, "suspend subscription to workitems"),
+_OF_ORDERS: dict[type[Event], tuple[AuditKind, str]] = {
+    OrderPlaced: (AuditKind.ORDER, "place order"),
+    OrderChanged: (AuditKind.ORDER, "change order"),
+    OrderCancelled: (AuditKind.ORDER, "cancel order"),
+    OrderReported: (AuditKind.ORDER, "take report"),
+    OrderErased: (AuditKind.ORDER, "erase order"),
+    ProcedureStepCreated: (AuditKind.PROCEDURE, "N-CREATE"),
+    ProcedureStepSet: (AuditKind.PROCEDURE, "N-SET"),
+    ProcedureStepErased: (AuditKind.PROCEDURE, "erase procedure step"),
+    WorkitemCreated: (AuditKind.PROCEDURE, "create workitem"),
+    WorkitemSet: (AuditKind.PROCEDURE, "set workitem"),
+    WorkitemStateRequested: (AuditKind.PROCEDURE, "change workitem state"),
+    WorkitemCancelRequested: (AuditKind.PROCEDURE, "request workitem cancellation"),
+    WorkitemErased: (AuditKind.PROCEDURE, "erase workitem"),
+    WorkitemSubscribed: (AuditKind.PROCEDURE, "subscribe to workitems"),
+    WorkitemUnsubscribed: (AuditKind.PROCEDURE, "unsubscribe from workitems"),
+    WorkitemSubscriptionSuspended: (AuditKind.PROCEDURE, "suspend subscription to workitems"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
 _OF_SUBSCRIPTIONS: dict[type[Event], str] = {
@@ -109,13 +109,15 @@ CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_O
 """The events that are on record."""
 
 
-def entry_of(event: Event) -> Entry | None:
+def entry_of(event: Event) -> AuditEntry | None:
     """The entry of an event; None for one that is nobody's access or change."""
     if isinstance(event, InstanceStored):
         return _stored(event)
     if isinstance(event, ObjectsCollected):
         gone = _instances(event.study_instance_uid, event.receipts)
-        return Entry(Kind.INSTANCES_DELETED, "remove objects", ARCHIVE, ARCHIVE, trace=event.trace, objects=(gone,))
+        return AuditEntry(
+            AuditKind.INSTANCES_DELETED, "remove objects", ARCHIVE, ARCHIVE, trace=event.trace, objects=(gone,)
+        )
     if isinstance(event, InstancesCommittedElsewhere):
         return _committed(event)
     cls = type(event)
@@ -143,15 +145,15 @@ def patient_in(event: InstanceStored) -> tuple[str, str]:
     return patient, issuer
 
 
-def _stored(event: InstanceStored) -> Entry:
+def _stored(event: InstanceStored) -> AuditEntry:
     # Over HTTP the name of the token takes the place of the AE title, and nobody was called.
     over_http = not event.called_ae_title
     operation = "STOW-RS" if over_http else "C-STORE"
     if is_reference_key(event.object_key):
         operation = "import in place"
     row = AuditedInstances(event.study_instance_uid, sop_class_uid=event.sop_class_uid, instances=1)
-    return Entry(
-        Kind.STORED,
+    return AuditEntry(
+        AuditKind.STORED,
         operation,
         event.calling_ae_title,
         requestor_kind(event.calling_ae_title) if over_http else "ae",
@@ -163,11 +165,11 @@ def _stored(event: InstanceStored) -> Entry:
     )
 
 
-def _committed(event: InstancesCommittedElsewhere) -> Entry:
+def _committed(event: InstancesCommittedElsewhere) -> AuditEntry:
     """Who took responsibility: what it committed may be deleted here."""
     failed = len(event.failures)
-    return Entry(
-        Kind.UPDATED,
+    return AuditEntry(
+        AuditKind.UPDATED,
         "storage commitment",
         event.ae_title,
         "ae",
@@ -178,7 +180,7 @@ def _committed(event: InstancesCommittedElsewhere) -> Entry:
     )
 
 
-def _changed(event: Event, kind: Kind, operation: str) -> Entry:
+def _changed(event: Event, kind: AuditKind, operation: str) -> AuditEntry:
     by, why = getattr(event, "by", ""), getattr(event, "reason", "")
     if isinstance(event, InstancesDeleted):
         operation = "reject" if event.kept else "purge" if event.final else operation
@@ -191,10 +193,10 @@ def _changed(event: Event, kind: Kind, operation: str) -> Entry:
         rows.append(AuditedInstances(event.into_study, instances=row.instances))
     if isinstance(event, PatientMerged):
         rows.append(AuditedInstances("", patient_key=event.into))
-    return Entry(kind, operation, by, requestor_kind(by), why=why, trace=event.trace, objects=tuple(rows))
+    return AuditEntry(kind, operation, by, requestor_kind(by), why=why, trace=event.trace, objects=tuple(rows))
 
 
-def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
+def _of_order(event: Event, kind: AuditKind, operation: str) -> AuditEntry:
     """`source` says who: "ae TITLE", "rest NAME", "hl7 APPLICATION^FACILITY"."""
     source: str = getattr(event, "source", "")
     way, _, name = source.partition(" ")
@@ -202,24 +204,26 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
     about = getattr(event, "order", "") or getattr(event, "sop_instance_uid", "")
     why = event.reason if isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased) else ""
     query = about.encode()
-    return Entry(
+    return AuditEntry(
         kind, operation, name or source, requestor, why=why, trace=event.trace, query=query, query_class=kind.word
     )
 
 
-def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
+def _of_share(event: ShareCreated | ShareRevoked) -> AuditEntry:
     """The link by its name, so that the records of what was read by it are found."""
     studies = (event.copies_of or event.studies) if isinstance(event, ShareCreated) else ()
     operation = f"{_OF_SHARES[type(event)]} {event.share}"
     rows = tuple(map(AuditedInstances, studies))
     by, profile = event.by, event.deidentified_by if isinstance(event, ShareCreated) else ""
-    entry = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
+    entry = AuditEntry(
+        AuditKind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows
+    )
     return replace(entry, deidentified_by=profile)
 
 
 def _of_subscription(
     event: SubscriptionCreated | SubscriptionStatusChanged | SubscriptionDeleted,
-) -> Entry:
+) -> AuditEntry:
     """The subscription by its name, and where it leads to."""
     operation = f"{_OF_SUBSCRIPTIONS[type(event)]} {event.subscription}"
     why = ""
@@ -229,21 +233,23 @@ def _of_subscription(
     host = event.host if isinstance(event, SubscriptionCreated) else ""
     requestor = requestor_kind(event.by) if event.by else ARCHIVE
     receiver = (event.by, host) if host else ("", "")
-    return Entry(Kind.PROTECTION, operation, event.by or ARCHIVE, requestor, "", *receiver, why=why, trace=event.trace)
+    return AuditEntry(
+        AuditKind.PROTECTION, operation, event.by or ARCHIVE, requestor, "", *receiver, why=why, trace=event.trace
+    )
 
 
-def _of_peer(event: PeerSet | PeerRemoved) -> Entry:
+def _of_peer(event: PeerSet | PeerRemoved) -> AuditEntry:
     """The peer by its AE title, with each field that differs as it was and as it is."""
     after = event.entry if isinstance(event, PeerSet) else ""
     operation = f"{'remove' if not after else 'change' if event.before else 'add'} peer {event.ae_title}"
     fields = json.dumps(changed_fields(event.before, after), ensure_ascii=False).encode()
     requestor = event.by, requestor_kind(event.by)
-    return Entry(
-        Kind.POLICY, operation, *requestor, why=event.reason, trace=event.trace, query=fields, query_class=PEER
+    return AuditEntry(
+        AuditKind.POLICY, operation, *requestor, why=event.reason, trace=event.trace, query=fields, query_class=PEER
     )
 
 
-def overtaken(event: PeerSet | PeerRemoved) -> Entry:
+def overtaken(event: PeerSet | PeerRemoved) -> AuditEntry:
     """The entry of a change that came to nothing: it is on record as an event, and so is this."""
     return replace(_of_peer(event), outcome=FAILURE, why="not taken: another change came first, or there are too many")
 

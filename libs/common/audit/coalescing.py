@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
-from gantry.common.audit.kinds import SUCCESS, Kind
+from gantry.common.audit.kinds import SUCCESS, AuditKind
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 QUIET_US = 5_000_000
@@ -24,11 +24,11 @@ _LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One access, change or refusal, with the words of `gantry.common.events.AuditRecorded`. `session` is the trace of
     an association, with whose end the record is complete; "" over HTTP and of commands."""
 
-    kind: Kind
+    kind: AuditKind
     operation: str
     requestor: str
     requestor_is: str
@@ -68,7 +68,7 @@ class Group:
     """Entries that will be one record."""
 
     record: str
-    entry: Entry
+    entry: AuditEntry
     begun_at: int
     at: int
     times: int = 0
@@ -77,7 +77,7 @@ class Group:
     patients: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Patient ID and issuer of studies whose rows do not say them."""
 
-    def take(self, entry: Entry, at: int) -> None:
+    def take(self, entry: AuditEntry, at: int) -> None:
         """Add an entry with the same key."""
         self.times += 1
         self.at = max(self.at, at)
@@ -140,7 +140,7 @@ class Coalescer:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, entry: Entry, at: int, record: str) -> tuple[Group, bool]:
+    def add(self, entry: AuditEntry, at: int, record: str) -> tuple[Group, bool]:
         """The group that an entry belongs to, and whether that is a new one, which is then named `record`."""
         key = entry.key
         group = self._open.get(key)

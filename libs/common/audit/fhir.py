@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
-from gantry.common.audit.kinds import PEER, SENDS, SUCCESS, Code, Kind, kind_of
+from gantry.common.audit.kinds import PEER, SENDS, SUCCESS, AuditKind, Code, kind_of
 from gantry.common.audit.messages import DESTINATION, SOURCE, patients_of, studies_of, time_of
 from gantry.common.events import AuditRecorded
 from gantry.common.telemetry.traces import trace_id
@@ -28,7 +28,7 @@ _FROM_CLIENT = frozenset(("create", "update", "search"))
 
 def audit_event(record: AuditRecorded) -> Json:
     """The resource, as JSON values."""
-    kind = kind_of(record.kind) or Kind.STARTED
+    kind = kind_of(record.kind) or AuditKind.STARTED
     interaction = _interaction(record, kind)
     made: Json = {"resourceType": "AuditEvent", "id": record.record}
     patients = patients_of(record)
@@ -46,7 +46,7 @@ def audit_event(record: AuditRecorded) -> Json:
         "outcome": str(record.outcome),
     }
     made |= {"outcomeDesc": record.why} if record.why else {}
-    made["agent"] = list(_agents(record, interaction in _FROM_CLIENT or kind is Kind.STORED))
+    made["agent"] = list(_agents(record, interaction in _FROM_CLIENT or kind is AuditKind.STORED))
     made["source"] = {
         "observer": {"display": record.process or "gantry"},
         "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
@@ -55,11 +55,16 @@ def audit_event(record: AuditRecorded) -> Json:
     return made | ({"entity": entities} if entities else {})
 
 
-def _interaction(record: AuditRecorded, kind: Kind) -> str:
+def _interaction(record: AuditRecorded, kind: AuditKind) -> str:
     """The RESTful interaction; "" for what is none."""
-    if not record.operation.startswith(_OVER_HTTP) or kind in (Kind.LOGIN, Kind.LOGOUT, Kind.REFUSED, Kind.PROTECTION):
+    if not record.operation.startswith(_OVER_HTTP) or kind in (
+        AuditKind.LOGIN,
+        AuditKind.LOGOUT,
+        AuditKind.REFUSED,
+        AuditKind.PROTECTION,
+    ):
         return ""
-    return "search" if kind is Kind.QUERY else _INTERACTIONS.get(kind.action, "")
+    return "search" if kind is AuditKind.QUERY else _INTERACTIONS.get(kind.action, "")
 
 
 def _agents(record: AuditRecorded, from_client: bool) -> Iterator[Json]:
@@ -90,13 +95,13 @@ def _agents(record: AuditRecorded, from_client: bool) -> Iterator[Json]:
         )
 
 
-def _entities(record: AuditRecorded, kind: Kind) -> Iterator[Json]:
+def _entities(record: AuditRecorded, kind: AuditKind) -> Iterator[Json]:
     if trace := trace_id(record.trace):
         yield {
             "what": {"identifier": {"value": trace}},
             "type": {"system": f"{_BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"},
         }
-    if kind is Kind.QUERY:
+    if kind is AuditKind.QUERY:
         # R4 sev-1: an entity has a name or a query, not both.
         detail = {"query": b64encode(record.query).decode("ascii")} if record.query else {"name": record.operation}
         yield {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), **detail}

@@ -24,7 +24,7 @@ _ALERT = Code("110113", "Security Alert")
 _AUTHENTICATION = Code("110114", "User Authentication")
 
 
-class Kind(Enum):
+class AuditKind(Enum):
     """What happened: its name on the log, the Event ID, the Event Type Code, and the Event Action Code (C, R, U, D, E).
     A kind may be added; the name and meaning of one never change."""
 
@@ -78,13 +78,13 @@ class Kind(Enum):
         return action
 
 
-SENDS = frozenset((Kind.BEGIN_SENDING, Kind.SENT, Kind.PROCEDURE_SENT))
+SENDS = frozenset((AuditKind.BEGIN_SENDING, AuditKind.SENT, AuditKind.PROCEDURE_SENT))
 """What goes to somebody else than who asked, where a record names one."""
 PEER = "peer"
-"""The class of a query that says which fields of a peer were changed, in an entry of `Kind.POLICY`."""
-_BY_WORD = {kind.word: kind for kind in Kind}
+"""The class of a query that says which fields of a peer were changed, in an entry of `AuditKind.POLICY`."""
+_BY_WORD = {kind.word: kind for kind in AuditKind}
 
 
-def kind_of(word: str) -> Kind | None:
+def kind_of(word: str) -> AuditKind | None:
     """The kind of this name; None for one of a newer release."""
     return _BY_WORD.get(word)

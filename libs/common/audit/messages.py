@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from gantry.common.audit.kinds import PEER, SENDS, Code, Kind, kind_of
+from gantry.common.audit.kinds import PEER, SENDS, AuditKind, Code, kind_of
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 APPLICATION = Code("110150", "Application")
@@ -19,13 +19,13 @@ _STUDY = Code("110180", "Study Instance UID")
 _SOP_CLASS, _ALERT = Code("110181", "SOP Class UID"), Code("110183", "Alert Description")
 _PATIENT_NUMBER = "2"
 """Participant Object ID Type Code (RFC 3881 5.5.4)."""
-_FROM_REQUESTOR = frozenset((Kind.STORED, Kind.QUERY, Kind.ORDER, Kind.PROCEDURE))
+_FROM_REQUESTOR = frozenset((AuditKind.STORED, AuditKind.QUERY, AuditKind.ORDER, AuditKind.PROCEDURE))
 """The requestor is the source; of what is read and sent it is the destination, unless that is somebody else."""
 
 
 def audit_message(record: AuditRecorded) -> bytes:
     """The message, as UTF-8 without an XML declaration. A kind of a newer release is an Application Activity."""
-    kind = kind_of(record.kind) or Kind.STARTED
+    kind = kind_of(record.kind) or AuditKind.STARTED
     message = Element("AuditMessage")
     event = SubElement(
         message,
@@ -72,11 +72,11 @@ def patients_of(record: AuditRecorded) -> list[tuple[str, str]]:
     return list(dict.fromkeys(named + keyed))
 
 
-def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
+def _participants(record: AuditRecorded, kind: AuditKind) -> Iterator[Element]:
     """PS3.15 A.5.3: the requestor first, then the archive, then who else took part."""
     ours = SubElement(Element("all"), "ActiveParticipant", UserID=_token(record.process) or "gantry")
     ours.set("UserIsRequestor", "true" if record.requestor_is == "archive" else "false")
-    if kind in (Kind.STARTED, Kind.STOPPED):
+    if kind in (AuditKind.STARTED, AuditKind.STOPPED):
         _coded(ours, "RoleIDCode", APPLICATION)
         yield ours
         return
@@ -102,8 +102,8 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         yield goes_to
 
 
-def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
-    if kind is Kind.QUERY:
+def _objects(record: AuditRecorded, kind: AuditKind) -> Iterator[Element]:
+    if kind is AuditKind.QUERY:
         yield _query(record)
     elif record.query and record.query_class != PEER:  # which order, which procedure step
         yield _object(record.query.decode("utf-8", "replace"), _coded_other(kind.event), "2", "3", record.operation)
@@ -114,7 +114,7 @@ def _objects(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         named = Element("ParticipantObjectIDTypeCode", {"csd-code": _PATIENT_NUMBER, "originalText": "Patient Number"})
         named.set("codeSystemName", "RFC-3881")
         yield _object(f"{patient}^^^{issuer}" if issuer else patient, named, "1", "1", "")
-    if kind.event is Kind.REFUSED.event:
+    if kind.event is AuditKind.REFUSED.event:
         alert = _object(record.operation or kind.word, _coded_other(_ALERT), "2", "13", record.why or record.operation)
         if record.query_class == PEER:
             alert.append(Element("ParticipantObjectDetail", type="changed fields", value=_base64(record.query)))

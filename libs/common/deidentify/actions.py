@@ -20,7 +20,7 @@ from gantry.common.dicom.standard.vrs import vr_of
 DATES = frozenset((b"DA", b"DT", b"TM"))
 
 
-class Action(Enum):
+class ActionCode(Enum):
     """What becomes of an element."""
 
     REMOVE = auto()
@@ -34,10 +34,11 @@ class Action(Enum):
 
 
 _BASIC = {
-    "X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.NEW_UIDS, "X/Z": Action.EMPTY,
-    "Z/D": Action.DUMMY, "X/D": Action.DUMMY, "X/Z/D": Action.DUMMY, "X/Z/U*": Action.NEW_UIDS,
+    "X": ActionCode.REMOVE, "Z": ActionCode.EMPTY, "D": ActionCode.DUMMY, "U": ActionCode.NEW_UIDS,
+    "X/Z": ActionCode.EMPTY, "Z/D": ActionCode.DUMMY, "X/D": ActionCode.DUMMY, "X/Z/D": ActionCode.DUMMY,
+    "X/Z/U*": ActionCode.NEW_UIDS,
 }  # fmt: skip
-_OF_SEQUENCES = {**_BASIC, "X/D": Action.REMOVE, "X/Z/D": Action.EMPTY}
+_OF_SEQUENCES = {**_BASIC, "X/D": ActionCode.REMOVE, "X/Z/D": ActionCode.EMPTY}
 _TEXT = frozenset((b"LO", b"SH", b"ST", b"LT", b"UT", b"UC", b"CS"))
 
 _UNLISTED_DATE = ConfidentialityRow(
@@ -92,22 +93,22 @@ def is_known(tag: int) -> bool:
     return entry_of(tag) is not None
 
 
-def decide(row: ConfidentialityRow, options: frozenset[Option], vr: bytes) -> Action:
+def decide(row: ConfidentialityRow, options: frozenset[Option], vr: bytes) -> ActionCode:
     """The action of a row; what keeps a value comes before what cleans it, and that before the basic profile."""
     codes = {row.options[option] for option in options if option in row.options}
     moves = Option.MODIFIED_DATES in options and Option.MODIFIED_DATES in row.options
     # A date that another option would keep as it is would give away by how much its neighbours were moved.
     if "K" in codes and not moves:
-        return Action.KEEP
+        return ActionCode.KEEP
     if "C" in codes and (cleaned := _cleaned(row, options, vr)) is not None:
         return cleaned
     return (_OF_SEQUENCES if vr == b"SQ" else _BASIC)[row.basic]
 
 
-def _cleaned(row: ConfidentialityRow, options: frozenset[Option], vr: bytes) -> Action | None:
+def _cleaned(row: ConfidentialityRow, options: frozenset[Option], vr: bytes) -> ActionCode | None:
     """How it is cleaned; None where that cannot be done, and the basic profile holds."""
     if Option.MODIFIED_DATES in row.options and Option.MODIFIED_DATES in options:
-        return Action.MOVE_DATES if vr in DATES else None
+        return ActionCode.MOVE_DATES if vr in DATES else None
     if vr == b"SQ":
-        return Action.CLEAN_ITEMS
-    return Action.CLEAN_TEXT if vr in _TEXT else None
+        return ActionCode.CLEAN_ITEMS
+    return ActionCode.CLEAN_TEXT if vr in _TEXT else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gantry.common.deidentify.actions import TEXT_VALUE, Action, decide, is_known, unlisted
+from gantry.common.deidentify.actions import TEXT_VALUE, ActionCode, decide, is_known, unlisted
 from gantry.common.deidentify.dummy_items import dummy_items
 from gantry.common.deidentify.moved_dates import moved
-from gantry.common.deidentify.options import Option, Profile
+from gantry.common.deidentify.options import DeidentificationProfile, Option
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.deidentify.safe_private import is_safe
 from gantry.common.deidentify.strict import has_standard_code, strict_value, without_odd
@@ -47,7 +47,7 @@ _FIRST_GROUP_OF_DATA_SETS = 0x0008
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CleaningSubject:
     """Whose object it is: the pseudonym, by how many days dates are moved, and the words of all names in the object."""
 
     pseudonym: str
@@ -82,9 +82,9 @@ class _Element:
 class DataSetCleaner:
     """De-identifies the elements of one object. Raises `NotUnderstood` where they cannot be read."""
 
-    profile: Profile
+    profile: DeidentificationProfile
     pseudonyms: Pseudonyms
-    subject: Subject
+    subject: CleaningSubject
 
     def elements(self, data: bytes, encoding: Encoding, text: CharacterSet = DEFAULT) -> list[tuple[int, bytes]]:
         """What is left of the elements in `data`, which is not deflated, by their tags and in their encoding."""
@@ -139,39 +139,39 @@ class DataSetCleaner:
         row = row or unlisted(tag, vr)
         if tag == TEXT_VALUE and level.strict:
             row = None  # the content of a report is cleaned as a whole
-        action = Action.KEEP if row is None else decide(row, self.profile.options, stated_vr)
-        if row is not None and action is Action.CLEAN_TEXT:
+        action = ActionCode.KEEP if row is None else decide(row, self.profile.options, stated_vr)
+        if row is not None and action is ActionCode.CLEAN_TEXT:
             cleaned = cleaned_text(level.text.decode(element.value), self.subject.names, stated_vr)
             if cleaned:
                 return self._text(ElementWriter(level.encoding, level.text), element, cleaned)
             action = decide(row, frozenset(), stated_vr)
         return self._acted(action, element, level)
 
-    def _acted(self, action: Action, element: _Element, level: _Level) -> bytes:
-        if action is Action.REMOVE:
+    def _acted(self, action: ActionCode, element: _Element, level: _Level) -> bytes:
+        if action is ActionCode.REMOVE:
             return b""
         if element.said == b"SQ" or element.vr == b"SQ":
             return self._sequence(action, element, level)
-        if action is Action.KEEP:
+        if action is ActionCode.KEEP:
             return self._kept(element, level)
         value = element.value.strip(b" \0")
         writer = ElementWriter(level.encoding, level.text)
         if not value:
             return writer.plain(element.tag, element.said, b"")
-        if action is Action.MOVE_DATES:
+        if action is ActionCode.MOVE_DATES:
             day = moved(element.said, value.decode("ascii", "replace"), self.subject.days)
             return self._text(writer, element, day)
-        if action is Action.NEW_UIDS:
+        if action is ActionCode.NEW_UIDS:
             return self._text(writer, element, self._uids(value))
         return self._replaced(action, element, writer, level.text.decode(value))
 
-    def _replaced(self, action: Action, element: _Element, writer: ElementWriter, value: str) -> bytes:
+    def _replaced(self, action: ActionCode, element: _Element, writer: ElementWriter, value: str) -> bytes:
         """Emptied, or with a value that tells nothing: a pseudonym for who and which examination it is."""
         if element.tag in (PATIENT_ID, PATIENT_NAME):
             return self._text(writer, element, self.subject.pseudonym)
         if element.tag == ACCESSION_NUMBER:
             return self._text(writer, element, self.pseudonyms.accession(value.strip(" \0")))
-        if action is Action.EMPTY:
+        if action is ActionCode.EMPTY:
             return writer.plain(element.tag, element.said, b"")
         if element.said == b"UI":
             return self._text(writer, element, self.pseudonyms.uid(value))
@@ -196,14 +196,17 @@ class DataSetCleaner:
         value = strict_value(element.said, element.value, level.text, self.subject.names)
         return element.raw if value is None else self._text(ElementWriter(level.encoding, level.text), element, value)
 
-    def _sequence(self, action: Action, element: _Element, level: _Level) -> bytes:
+    def _sequence(self, action: ActionCode, element: _Element, level: _Level) -> bytes:
         """Emptied, with items that tell nothing, or with its items de-identified by the same table."""
         writer = ElementWriter(level.encoding, level.text)
-        if action is Action.EMPTY or not element.value or element.vr not in (b"SQ", b"UN"):
+        if action is ActionCode.EMPTY or not element.value or element.vr not in (b"SQ", b"UN"):
             return writer.sequence(element.tag, [])
-        if action is Action.DUMMY and (items := dummy_items(element.tag, element.value, level.encoding)) is not None:
+        if (
+            action is ActionCode.DUMMY
+            and (items := dummy_items(element.tag, element.value, level.encoding)) is not None
+        ):
             return writer.sequence(element.tag, [writer.elements(item) for item in items])
-        strict = level.strict or action in (Action.CLEAN_ITEMS, Action.DUMMY)
+        strict = level.strict or action in (ActionCode.CLEAN_ITEMS, ActionCode.DUMMY)
         # PS3.5 6.2.2: a sequence whose VR is unknown has its items in implicit VR little endian.
         encoding = _IMPLICIT if element.vr == b"UN" else level.encoding
         bounds = item_bounds(element.value, 0, len(element.value), syntax_of(encoding))

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gantry.common.deidentify.cleaning import DataSetCleaner, Subject
+from gantry.common.deidentify.cleaning import CleaningSubject, DataSetCleaner
 from gantry.common.deidentify.dummy_items import code_item
-from gantry.common.deidentify.options import Option, Profile
+from gantry.common.deidentify.options import DeidentificationProfile, Option
 from gantry.common.deidentify.pixels import Contents, refusal
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.deidentify.reading import ElementStream
@@ -69,7 +69,7 @@ class Deidentified:
 class Deidentifier:
     """One profile with one key. Objects of a study, now or later, refer to each other as before."""
 
-    profile: Profile
+    profile: DeidentificationProfile
     pseudonyms: Pseudonyms
 
     def deidentified(self, pieces: Iterator[bytes], transfer_syntax_uid: str) -> Deidentified:
@@ -119,7 +119,7 @@ class Deidentifier:
         if reason := refusal(contents, checked=self.profile.pixels_checked):
             raise NotDeidentified(reason)
 
-    def _subject(self, facts: dict[int, list[object]], head: bytes, encoding: Encoding) -> Subject:
+    def _subject(self, facts: dict[int, list[object]], head: bytes, encoding: Encoding) -> CleaningSubject:
         patient = _one(facts, PATIENT_ID)
         text = character_set([str(term or "") for term in facts.get(SPECIFIC_CHARACTER_SET, [])])
         names = words_of(
@@ -129,7 +129,7 @@ class Deidentifier:
         )
         # Without a Patient ID nothing says which studies are of one person: dates move together within a study.
         days = self.pseudonyms.days(patient or _one(facts, STUDY_INSTANCE_UID))
-        return Subject(self.pseudonyms.patient(patient), days, names)
+        return CleaningSubject(self.pseudonyms.patient(patient), days, names)
 
     def _statement(self, encoding: Encoding) -> dict[int, bytes]:
         """PS3.15 E.1.1 and PS3.3 C.7.1.1, C.12.1.1.9: that, how and by which options it was done."""

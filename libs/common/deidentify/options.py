@@ -46,7 +46,7 @@ CODES: dict[Option, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class DeidentificationProfile:
     """What is asked for: the basic profile with these options. `pixels_checked`: somebody has looked at the pictures
     and answers for what is burned into them."""
 
@@ -65,7 +65,7 @@ class Profile:
         return sorted([BASIC, *(CODES[option] for option in self.options)])
 
 
-def profile_of(options: Iterable[str], *, pixels_checked: bool = False) -> Profile:
+def profile_of(options: Iterable[str], *, pixels_checked: bool = False) -> DeidentificationProfile:
     """The profile with the options of these names. Raises `NotDeidentified` for a name that is none, and for dates that
     are to stay and to move."""
     chosen = set()
@@ -77,4 +77,4 @@ def profile_of(options: Iterable[str], *, pixels_checked: bool = False) -> Profi
             raise NotDeidentified(f"{name!r} is no option of de-identification: {known}") from None
     if {Option.FULL_DATES, Option.MODIFIED_DATES} <= chosen:
         raise NotDeidentified("dates cannot be kept in full and be modified: choose full-dates or modified-dates")
-    return Profile(frozenset(chosen), pixels_checked)
+    return DeidentificationProfile(frozenset(chosen), pixels_checked)

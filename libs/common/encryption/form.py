@@ -29,7 +29,7 @@ _PREFIX = len(_MARK)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class EncryptionHead:
     """What the head of an encrypted object says."""
 
     key_id: bytes
@@ -41,7 +41,7 @@ class Head:
         return before + _NO_PART_10 + _VERSION.to_bytes(4, "big")
 
 
-def read_head(begin: bytes) -> Head | None:
+def read_head(begin: bytes) -> EncryptionHead | None:
     """The head of an encrypted object; None for the beginning of one that lies as it came. Raises `Corrupt` where a
     later release wrote it."""
     if len(begin) < HEAD or not begin.startswith(_MARK) or begin[128:132] != _NO_PART_10:
@@ -49,7 +49,7 @@ def read_head(begin: bytes) -> Head | None:
     version = int.from_bytes(begin[132:HEAD], "big")
     if version != _VERSION:
         raise Corrupt(f"an object is encrypted in form {version}; this release reads form {_VERSION}")
-    return Head(begin[_PREFIX : _PREFIX + KEY_ID], begin[_PREFIX + KEY_ID : _PREFIX + KEY_ID + SALT])
+    return EncryptionHead(begin[_PREFIX : _PREFIX + KEY_ID], begin[_PREFIX + KEY_ID : _PREFIX + KEY_ID + SALT])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gantry.common.encryption.form import TAG, Head
+from gantry.common.encryption.form import TAG, EncryptionHead
 from gantry.common.errors import Corrupt
 
 Buffer = bytes | bytearray | memoryview
@@ -24,7 +24,7 @@ _USE: Final = b"gantry object, form 1"
 class ObjectCipher:
     """Seals and opens the segments of one object."""
 
-    def __init__(self, data_key: bytes, head: Head, place: str) -> None:
+    def __init__(self, data_key: bytes, head: EncryptionHead, place: str) -> None:
         """`place` is the key under which the object lies."""
         own = HKDF(algorithm=SHA256(), length=32, salt=head.salt, info=_USE).derive(data_key)
         self._aes = AESGCM(own)

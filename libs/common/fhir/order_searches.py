@@ -37,7 +37,7 @@ PARAMETERS: Sequence[tuple[str, str]] = (
 
 
 @dataclass(slots=True)
-class OrderSearch:
+class FhirOrderSearch:
     """What is asked for: orders that meet `conditions` and, where these are given, have one of `numbers` and one of
     `keys`. `nothing`: none can match."""
 
@@ -62,10 +62,12 @@ class OrderSearch:
         self.nothing |= self.conditions.setdefault(tag, condition) != condition
 
 
-def order_search_of(parameters: Sequence[tuple[str, str]], systems: Systems, *, strict: bool = False) -> OrderSearch:
+def order_search_of(
+    parameters: Sequence[tuple[str, str]], systems: Systems, *, strict: bool = False
+) -> FhirOrderSearch:
     """A search for `ServiceRequest`. What is not known is ignored, or with `strict` refused (R4 3.1.1.3). Raises
     `NotUnderstood`."""
-    search = OrderSearch()
+    search = FhirOrderSearch()
     for name, value in parameters:
         reader = _READERS.get(name)
         if reader is not None:
@@ -76,24 +78,24 @@ def order_search_of(parameters: Sequence[tuple[str, str]], systems: Systems, *, 
     return search
 
 
-def _id(search: OrderSearch, value: str, _: Systems) -> None:
+def _id(search: FhirOrderSearch, value: str, _: Systems) -> None:
     keys = tuple(key for _, code in tokens(value) if (key := order_of(code)))
     search.nothing |= not keys
     search.keys = keys if search.keys is None else tuple(key for key in search.keys if key in keys)
 
 
-def _identifier(search: OrderSearch, value: str, _: Systems) -> None:
+def _identifier(search: FhirOrderSearch, value: str, _: Systems) -> None:
     numbers = tuple(code for _, code in tokens(value))
     search.nothing |= bool(search.numbers) and search.numbers != numbers
     search.numbers = numbers
 
 
-def _status(search: OrderSearch, value: str, _: Systems) -> None:
+def _status(search: FhirOrderSearch, value: str, _: Systems) -> None:
     search.statuses &= frozenset(code for _, code in tokens(value))
     search.nothing |= not search.statuses
 
 
-def _occurrence(search: OrderSearch, value: str, _: Systems) -> None:
+def _occurrence(search: FhirOrderSearch, value: str, _: Systems) -> None:
     step = search.conditions.get(SCHEDULED_PROCEDURE_STEP_SEQUENCE)
     before = step.conditions.get(SCHEDULED_PROCEDURE_STEP_START_DATE) if isinstance(step, Item) else None
     period = days("occurrence", value)
@@ -105,17 +107,17 @@ def _occurrence(search: OrderSearch, value: str, _: Systems) -> None:
     search.conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item({SCHEDULED_PROCEDURE_STEP_START_DATE: period})
 
 
-def _count(search: OrderSearch, value: str, _: Systems) -> None:
+def _count(search: FhirOrderSearch, value: str, _: Systems) -> None:
     search.count = min(number("_count", value), MOST)
 
 
-def _cursor(search: OrderSearch, value: str, _: Systems) -> None:
+def _cursor(search: FhirOrderSearch, value: str, _: Systems) -> None:
     search.offset = number("_cursor", value)
     if search.offset > MOST_OFFSET:
         raise NotUnderstood(f"_cursor is beyond {MOST_OFFSET}: ask for a range of occurrence")
 
 
-_READERS: Mapping[str, Callable[[OrderSearch, str, Systems], None]] = {
+_READERS: Mapping[str, Callable[[FhirOrderSearch, str, Systems], None]] = {
     "_id": _id,
     "identifier": _identifier,
     "patient": patient,

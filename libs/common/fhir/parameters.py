@@ -10,7 +10,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.fhir.identifiers import Systems, patient_of
 
 
-class Search(Protocol):
+class FhirQuestion(Protocol):
     """What is asked for; `nothing`: it cannot match."""
 
     nothing: bool
@@ -43,7 +43,7 @@ def tokens(value: str) -> list[tuple[str | None, str]]:
     return pairs
 
 
-def patient(search: Search, value: str, _: Systems) -> None:
+def patient(search: FhirQuestion, value: str, _: Systems) -> None:
     """A reference to one Patient."""
     identity = patient_of(value.removeprefix("Patient/"))
     if identity is None:
@@ -52,7 +52,7 @@ def patient(search: Search, value: str, _: Systems) -> None:
         _of_patient(search, *identity)
 
 
-def patient_identifier(search: Search, value: str, systems: Systems) -> None:
+def patient_identifier(search: FhirQuestion, value: str, systems: Systems) -> None:
     """A Patient ID, of any issuer, of none, or of the one that a system stands for."""
     pairs = tokens(value)
     if len(pairs) > 1:
@@ -67,6 +67,6 @@ def patient_identifier(search: Search, value: str, systems: Systems) -> None:
         _of_patient(search, patient_id, issuer)
 
 
-def _of_patient(search: Search, patient_id: str, issuer: str) -> None:
+def _of_patient(search: FhirQuestion, patient_id: str, issuer: str) -> None:
     search.require(PATIENT_ID, Single((patient_id,)))
     search.require(ISSUER_OF_PATIENT_ID, Single((issuer,)) if issuer else Empty())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.dates import day_beside
 from gantry.common.dicom.query.matching import Condition, Query, Range, Single
-from gantry.common.dicom.query.ordering import Order, OrderKey
+from gantry.common.dicom.query.ordering import Order, SortKey
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     ISSUER_OF_PATIENT_ID,
@@ -29,11 +29,11 @@ MOST = 500
 """Resources of one page; the rest are reached by its link `next`."""
 USUAL = 50
 DICOM_CODES = "http://dicom.nema.org/resources/ontology/DCM"
-NEWEST_FIRST: Order = (OrderKey(STUDY_DATE, True), OrderKey(STUDY_TIME, True))
+NEWEST_FIRST: Order = (SortKey(STUDY_DATE, True), SortKey(STUDY_TIME, True))
 _DATE = re.compile(r"(eq|ge|le|gt|lt|sa|eb)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 _SORTS: Mapping[str, Order] = {
     "-started": NEWEST_FIRST,
-    "started": (OrderKey(STUDY_DATE, False), OrderKey(STUDY_TIME, False)),
+    "started": (SortKey(STUDY_DATE, False), SortKey(STUDY_TIME, False)),
 }
 _COMMON = frozenset(("_id", "_count", "_total", "_summary", "_format", "_cursor", "_sort", "_include", "_pretty"))
 

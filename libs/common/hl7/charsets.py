@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
 
 DEFAULT = "UNICODE UTF-8"
 """Where MSH-18 is empty: ASCII, of which UTF-8 is a superset."""
@@ -86,4 +86,4 @@ def first_line(message: bytes) -> bytes:
 
 
 def _refused(text: str) -> MessageRefused:
-    return MessageRefused(MessageProblem(Code.DATA_TYPE, text, _SPOT))
+    return MessageRefused(MessageProblem(ErrorCode.DATA_TYPE, text, _SPOT))

@@ -8,7 +8,7 @@ from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 from gantry.common.hl7.datatypes import Element, element
 from gantry.common.hl7.fields import FoundText
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
 from gantry.common.lifecycle.correctable import require_correctable
 
 
@@ -50,13 +50,13 @@ class CollectedAttributes:
         """A sequence of those items that have something in them."""
         self.put(keyword, spot, *[item for item in items if item])
 
-    def wrong(self, spot: Spot, text: str, code: Code = Code.DATA_TYPE) -> None:
+    def wrong(self, spot: Spot, text: str, code: ErrorCode = ErrorCode.DATA_TYPE) -> None:
         """Note a problem."""
         self.problems.append(MessageProblem(code, text, spot))
 
     def missing(self, spot: Spot, text: str) -> None:
         """Note that a field is needed."""
-        self.wrong(spot, text, Code.REQUIRED_FIELD_MISSING)
+        self.wrong(spot, text, ErrorCode.REQUIRED_FIELD_MISSING)
 
     def require_sound(self) -> None:
         """Raises `MessageRefused` where something is wrong."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
 
 NULL = '""'
 """A field that says: delete what is known (HL7 v2.5 2.5.3.5)."""
@@ -231,4 +231,4 @@ def parse(text: str) -> Hl7Message:
 
 
 def _rejected(text: str) -> MessageRefused:
-    return MessageRefused(MessageProblem(Code.SEGMENT_SEQUENCE, text), rejected=True)
+    return MessageRefused(MessageProblem(ErrorCode.SEGMENT_SEQUENCE, text), rejected=True)

@@ -24,7 +24,7 @@ from gantry.common.hl7.datatypes import (
 from gantry.common.hl7.fields import FieldPath, find
 from gantry.common.hl7.message import MessageSegment
 from gantry.common.hl7.problems import Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.profiles import SenderProfile
 
 _PREGNANT = "B6"
 """HL7 table 0009, ambulatory status."""
@@ -48,7 +48,9 @@ _STEP_TEXTS = {
 _PRIORITY = ("TQ1-9", "ORC-7.6", "OBR-27.6", "OBR-5")
 
 
-def order_identifiers(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
+def order_identifiers(
+    segments: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes
+) -> None:
     """What an order is known by (`gantry.common.orders.order_key`)."""
     accession = find(segments, profile.accession)
     collected.text("AccessionNumber", accession)
@@ -59,7 +61,10 @@ def order_identifiers(segments: Sequence[MessageSegment], profile: Profile, coll
 
 
 def requested_procedure(
-    segments: Sequence[MessageSegment], visit: MessageSegment | None, profile: Profile, collected: CollectedAttributes
+    segments: Sequence[MessageSegment],
+    visit: MessageSegment | None,
+    profile: SenderProfile,
+    collected: CollectedAttributes,
 ) -> None:
     """Imaging Service Request, Requested Procedure and visit."""
     order_identifiers(segments, profile, collected)
@@ -81,7 +86,7 @@ def requested_procedure(
             collected.put("PregnancyStatus", visit.spot(15), _PREGNANCY_STATUS_PREGNANT)
 
 
-def scheduled_step(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> str:
+def scheduled_step(segments: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes) -> str:
     """The Scheduled Procedure Step of a group; its ID, "" where the group names none."""
     step_id = find(segments, profile.step)
     collected.text("ScheduledProcedureStepID", step_id)
@@ -101,7 +106,7 @@ def scheduled_step(segments: Sequence[MessageSegment], profile: Profile, collect
     return step_id.text
 
 
-def scheduled_start(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
+def scheduled_start(segments: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes) -> None:
     """When a step begins."""
     start = find(segments, profile.start)
     if not start:
@@ -121,7 +126,7 @@ def with_study(key: str, collected: CollectedAttributes) -> None:
         collected.put("StudyInstanceUID", Spot(), f"2.25.{number}")
 
 
-def _modality(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> str:
+def _modality(segments: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes) -> str:
     field = find(segments, profile.modality)
     modality = profile.modalities.get(field.text, field.text)
     collected.put("Modality", field.spot, modality)

@@ -18,8 +18,8 @@ from gantry.common.hl7.datatypes import Element
 from gantry.common.hl7.message import Hl7Message, MessageSegment
 from gantry.common.hl7.order_attributes import requested_procedure, scheduled_step, with_study
 from gantry.common.hl7.patients import demographics, identity_of_order
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.orders import Attributes, Changes, OrderCancellation, OrderChange, PlacedOrder, order_key
 
@@ -67,17 +67,17 @@ class _Group:
     named: bool = True
 
 
-def order_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin) -> list[Action]:
+def order_actions(message: Hl7Message, profile: SenderProfile, origin: MessageOrigin) -> list[Action]:
     """What a message about orders asks for, in its order. Raises `MessageRefused`."""
     collected = CollectedAttributes()
     order_groups = list(islice(message.groups("ORC"), _MOST_GROUPS + 1))
     if len(order_groups) > _MOST_GROUPS:
         raise MessageRefused(
-            MessageProblem(Code.SEGMENT_SEQUENCE, f"more than {_MOST_GROUPS} orders in one message", Spot("ORC"))
+            MessageProblem(ErrorCode.SEGMENT_SEQUENCE, f"more than {_MOST_GROUPS} orders in one message", Spot("ORC"))
         )
     groups = [_group(message, group, profile, collected) for group in order_groups]
     if not groups:
-        collected.wrong(Spot("ORC"), "ORC is needed", Code.SEGMENT_SEQUENCE)
+        collected.wrong(Spot("ORC"), "ORC is needed", ErrorCode.SEGMENT_SEQUENCE)
     collected.require_sound()
     groups = _numbered(groups)
     # In the order of the message, neighbours that do the same to one order together.
@@ -111,7 +111,7 @@ def _numbered(groups: Iterable[_Group]) -> list[_Group]:
 
 
 def _group(
-    message: Hl7Message, group: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes
+    message: Hl7Message, group: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes
 ) -> _Group:
     orc = group[0]
     control = _control(orc, collected)
@@ -148,7 +148,7 @@ def _control(orc: MessageSegment, collected: CollectedAttributes) -> str:
     if not control:
         collected.missing(orc.spot(1), "an order control code is needed")
     else:
-        collected.wrong(orc.spot(1), "this order control code is not taken", Code.TABLE_VALUE_NOT_FOUND)
+        collected.wrong(orc.spot(1), "this order control code is not taken", ErrorCode.TABLE_VALUE_NOT_FOUND)
     return ""
 
 
@@ -176,4 +176,4 @@ def _require_different(items: Sequence[Attributes]) -> None:
     ids = [str(item[_STEP_ID]) for item in items]
     if len(set(ids)) < len(ids):
         text = "two steps of one order have the same scheduled procedure step id"
-        raise MessageRefused(MessageProblem(Code.DUPLICATE_KEY, text, Spot("OBR", field=20)))
+        raise MessageRefused(MessageProblem(ErrorCode.DUPLICATE_KEY, text, Spot("OBR", field=20)))

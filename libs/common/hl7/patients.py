@@ -11,8 +11,8 @@ from gantry.common.hl7.collecting import CollectedAttributes
 from gantry.common.hl7.datatypes import date_and_time, person_name, sex
 from gantry.common.hl7.fields import FieldPath, find
 from gantry.common.hl7.message import Field, Hl7Message, MessageSegment
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile
 from gantry.common.lifecycle.identity import PatientIdentity
 
 _VISITS = "what it says of a visit is not kept here"
@@ -41,7 +41,7 @@ _NOT_CONFIDENTIAL = ("N",)
 """HL7 table 0136; what a VIP indicator says is a site's own (table 0099)."""
 
 
-def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
+def patient_actions(message: Hl7Message, profile: SenderProfile) -> list[Action]:
     """What an ADT message asks for. Raises `MessageRefused`."""
     event = message.event
     if event in UNCHANGED:
@@ -54,15 +54,17 @@ def patient_actions(message: Hl7Message, profile: Profile) -> list[Action]:
         groups = list(islice(message.groups("PID"), _MOST_PAIRS + 1))
         if len(groups) > _MOST_PAIRS:
             text = f"more than {_MOST_PAIRS} patients in one message"
-            raise MessageRefused(MessageProblem(Code.SEGMENT_SEQUENCE, text, Spot("PID")))
+            raise MessageRefused(MessageProblem(ErrorCode.SEGMENT_SEQUENCE, text, Spot("PID")))
         return [_led(group, profile, event) for group in groups] or [_led([], profile, event)]
     raise MessageRefused(
-        MessageProblem(Code.UNSUPPORTED_EVENT, "this event of ADT is not taken: see docs/hl7.md", Spot("MSH", field=9)),
+        MessageProblem(
+            ErrorCode.UNSUPPORTED_EVENT, "this event of ADT is not taken: see docs/hl7.md", Spot("MSH", field=9)
+        ),
         rejected=True,
     )
 
 
-def _update(message: Hl7Message, profile: Profile) -> Action:
+def _update(message: Hl7Message, profile: SenderProfile) -> Action:
     collected = CollectedAttributes()
     pid = _pid(message.segments)
     patient = _trusted(pid, 3, profile)
@@ -72,7 +74,7 @@ def _update(message: Hl7Message, profile: Profile) -> Action:
     return CorrectPatient(patient, collected.values) if collected.values else Nothing("nothing is said of it")
 
 
-def _admission(message: Hl7Message, profile: Profile) -> Action:
+def _admission(message: Hl7Message, profile: SenderProfile) -> Action:
     """An admission is no request to correct anything: one from which no update can be taken is acknowledged."""
     try:
         return _update(message, profile)
@@ -94,12 +96,14 @@ def demographics(pid: MessageSegment, collected: CollectedAttributes) -> None:
     if pid.field(8).is_null:
         collected.empty("PatientSex")
     elif (known := sex(pid.text(8))) is None:
-        collected.wrong(pid.spot(8), "not a value of table 0001", Code.TABLE_VALUE_NOT_FOUND)
+        collected.wrong(pid.spot(8), "not a value of table 0001", ErrorCode.TABLE_VALUE_NOT_FOUND)
     else:
         collected.put("PatientSex", pid.spot(8), known)
 
 
-def _confidentiality(segments: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> None:
+def _confidentiality(
+    segments: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes
+) -> None:
     """Where the profile names fields for it: that the patient's data is confidential, or not any more."""
     keyword = "ConfidentialityConstraintOnPatientDataDescription"
     field = find(segments, profile.confidential)
@@ -132,7 +136,7 @@ def _birth(pid: MessageSegment, collected: CollectedAttributes) -> None:
         collected.put("PatientBirthTime", pid.spot(7), moment[1])
 
 
-def identity_of_order(pid: MessageSegment | None, profile: Profile, collected: CollectedAttributes) -> None:
+def identity_of_order(pid: MessageSegment | None, profile: SenderProfile, collected: CollectedAttributes) -> None:
     """Patient ID and its issuer, of an order; nothing where there is none."""
     if pid is None:
         return
@@ -146,16 +150,16 @@ def identity_of_order(pid: MessageSegment | None, profile: Profile, collected: C
         collected.put("IssuerOfPatientID", pid.spot(3, 4), patient.issuer)
 
 
-def _led(group: Sequence[MessageSegment], profile: Profile, event: str) -> Action:
+def _led(group: Sequence[MessageSegment], profile: SenderProfile, event: str) -> Action:
     """One patient of a merge or change of ID: PID is who it is now, MRG who it was (HL7 v2.5 3.5)."""
     pid = _pid(group)
     mrg = next((segment for segment in group if segment.name == "MRG"), None)
     if mrg is None:
-        problem = MessageProblem(Code.SEGMENT_SEQUENCE, "MRG is needed behind its PID", Spot("MRG"))
+        problem = MessageProblem(ErrorCode.SEGMENT_SEQUENCE, "MRG is needed behind its PID", Spot("MRG"))
         raise MessageRefused(problem)
     into, prior = _trusted(pid, 3, profile), _trusted(mrg, 1, profile)
     if into == prior:
-        problem = MessageProblem(Code.DATA_TYPE, "the prior identifier is the one of PID-3", mrg.spot(1))
+        problem = MessageProblem(ErrorCode.DATA_TYPE, "the prior identifier is the one of PID-3", mrg.spot(1))
         raise MessageRefused(problem)
     collected = CollectedAttributes()
     demographics(pid, collected)
@@ -166,22 +170,22 @@ def _led(group: Sequence[MessageSegment], profile: Profile, event: str) -> Actio
 def _pid(segments: Sequence[MessageSegment]) -> MessageSegment:
     pid = next((segment for segment in segments if segment.name == "PID"), None)
     if pid is None:
-        raise MessageRefused(MessageProblem(Code.SEGMENT_SEQUENCE, "PID is needed", Spot("PID")))
+        raise MessageRefused(MessageProblem(ErrorCode.SEGMENT_SEQUENCE, "PID is needed", Spot("PID")))
     return pid
 
 
-def _trusted(segment: MessageSegment, field: int, profile: Profile) -> PatientIdentity:
+def _trusted(segment: MessageSegment, field: int, profile: SenderProfile) -> PatientIdentity:
     """Whom a field of identifiers names; who sends an ID of an authority that it may not speak of is refused."""
     repetitions: list[Field] = segment.repetitions(field)
     if not any(repetition.text(1) for repetition in repetitions):
         raise MessageRefused(
-            MessageProblem(Code.REQUIRED_FIELD_MISSING, "a patient identifier is needed", segment.spot(field))
+            MessageProblem(ErrorCode.REQUIRED_FIELD_MISSING, "a patient identifier is needed", segment.spot(field))
         )
     try:
         patient = profile.identity(repetitions, trusted=True)
     except NotUnderstood as error:
-        raise MessageRefused(MessageProblem(Code.DATA_TYPE, str(error), segment.spot(field))) from error
+        raise MessageRefused(MessageProblem(ErrorCode.DATA_TYPE, str(error), segment.spot(field))) from error
     if patient is None:
         words = "no identifier of an assigning authority that this sender is trusted with: `authorities` of its profile"
-        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, words, segment.spot(field, 4)))
+        raise MessageRefused(MessageProblem(ErrorCode.UNKNOWN_KEY, words, segment.spot(field, 4)))
     return patient

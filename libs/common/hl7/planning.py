@@ -13,8 +13,8 @@ from gantry.common.hl7.charsets import decoded, first_line
 from gantry.common.hl7.message import Hl7Message, parse
 from gantry.common.hl7.orders import MessageOrigin, order_actions
 from gantry.common.hl7.patients import patient_actions
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile, profile_for
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile, profile_for
 from gantry.common.hl7.reports import REPORT, report_actions
 from gantry.common.hl7.scheduling import appointment_actions
 
@@ -60,7 +60,7 @@ def is_same_but_for_attempt(change: str, other: str) -> bool:
     return _ATTEMPT.sub("", change, count=1) == _ATTEMPT.sub("", other, count=1)
 
 
-def read(raw: bytes, profiles: Sequence[Profile]) -> ReceivedMessage:
+def read(raw: bytes, profiles: Sequence[SenderProfile]) -> ReceivedMessage:
     """The message in some bytes. Raises `MessageRefused`, a rejection where the bytes are no message."""
     raw = raw.lstrip(_BEFORE)
     header = parse(first_line(raw[:_LONGEST_HEADER]).decode("latin-1"))
@@ -79,12 +79,12 @@ def header_of(raw: bytes) -> Hl7Message | None:
         return None
 
 
-def plan(received: ReceivedMessage, profiles: Sequence[Profile], trace: str = "") -> list[Action]:
+def plan(received: ReceivedMessage, profiles: Sequence[SenderProfile], trace: str = "") -> list[Action]:
     """What a message asks for. Raises `MessageRefused`, a rejection where its type or processing ID is not taken."""
     message = received.message
     profile = profile_for(profiles, message)
     if message.header.text(11, 1) not in profile.processing:
-        raise _rejected(Code.UNSUPPORTED_PROCESSING_ID, 11, "this processing ID is not taken: see the profile")
+        raise _rejected(ErrorCode.UNSUPPORTED_PROCESSING_ID, 11, "this processing ID is not taken: see the profile")
     if message.kind in ORDERS:
         return order_actions(message, profile, MessageOrigin.of(message, received.change, trace))
     if message.kind == REPORT:
@@ -94,21 +94,21 @@ def plan(received: ReceivedMessage, profiles: Sequence[Profile], trace: str = ""
     if message.kind.startswith("SIU^"):
         return appointment_actions(message, profile, MessageOrigin.of(message, received.change, trace))
     known = {kind.partition("^")[0] for kind in ORDERS} | set(_TYPES)
-    code = Code.UNSUPPORTED_EVENT if message.header.text(9) in known else Code.UNSUPPORTED_MESSAGE_TYPE
+    code = ErrorCode.UNSUPPORTED_EVENT if message.header.text(9) in known else ErrorCode.UNSUPPORTED_MESSAGE_TYPE
     raise _rejected(code, 9, "this message is not taken: see docs/hl7.md for those that are")
 
 
 def _require_header(message: Hl7Message) -> None:
     """Raises `MessageRefused` where a message cannot be told apart from others, or is of another version."""
     if not message.control_id:
-        raise _rejected(Code.REQUIRED_FIELD_MISSING, 10, "a message control ID is needed")
+        raise _rejected(ErrorCode.REQUIRED_FIELD_MISSING, 10, "a message control ID is needed")
     if max(len(message.control_id), len(message.source)) > _LONGEST_NAME:
-        raise _rejected(Code.DATA_TYPE, 10, f"names of more than {_LONGEST_NAME} characters")
+        raise _rejected(ErrorCode.DATA_TYPE, 10, f"names of more than {_LONGEST_NAME} characters")
     if not (message.control_id + message.source).isprintable():
-        raise _rejected(Code.DATA_TYPE, 10, "names with control characters")
+        raise _rejected(ErrorCode.DATA_TYPE, 10, "names with control characters")
     if not message.version.startswith("2."):
-        raise _rejected(Code.UNSUPPORTED_VERSION, 12, "HL7 version 2.x is taken")
+        raise _rejected(ErrorCode.UNSUPPORTED_VERSION, 12, "HL7 version 2.x is taken")
 
 
-def _rejected(code: Code, field: int, text: str) -> MessageRefused:
+def _rejected(code: ErrorCode, field: int, text: str) -> MessageRefused:
     return MessageRefused(MessageProblem(code, text, Spot("MSH", field=field)), rejected=True)

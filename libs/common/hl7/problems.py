@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 
-class Code(IntEnum):
+class ErrorCode(IntEnum):
     """HL7 table 0357, message error condition codes."""
 
     SEGMENT_SEQUENCE = 100
@@ -28,17 +28,17 @@ class Code(IntEnum):
 
 
 _WORDS = {
-    Code.SEGMENT_SEQUENCE: "Segment sequence error",
-    Code.REQUIRED_FIELD_MISSING: "Required field missing",
-    Code.DATA_TYPE: "Data type error",
-    Code.TABLE_VALUE_NOT_FOUND: "Table value not found",
-    Code.UNSUPPORTED_MESSAGE_TYPE: "Unsupported message type",
-    Code.UNSUPPORTED_EVENT: "Unsupported event code",
-    Code.UNSUPPORTED_PROCESSING_ID: "Unsupported processing id",
-    Code.UNSUPPORTED_VERSION: "Unsupported version id",
-    Code.UNKNOWN_KEY: "Unknown key identifier",
-    Code.DUPLICATE_KEY: "Duplicate key identifier",
-    Code.INTERNAL: "Application internal error",
+    ErrorCode.SEGMENT_SEQUENCE: "Segment sequence error",
+    ErrorCode.REQUIRED_FIELD_MISSING: "Required field missing",
+    ErrorCode.DATA_TYPE: "Data type error",
+    ErrorCode.TABLE_VALUE_NOT_FOUND: "Table value not found",
+    ErrorCode.UNSUPPORTED_MESSAGE_TYPE: "Unsupported message type",
+    ErrorCode.UNSUPPORTED_EVENT: "Unsupported event code",
+    ErrorCode.UNSUPPORTED_PROCESSING_ID: "Unsupported processing id",
+    ErrorCode.UNSUPPORTED_VERSION: "Unsupported version id",
+    ErrorCode.UNKNOWN_KEY: "Unknown key identifier",
+    ErrorCode.DUPLICATE_KEY: "Duplicate key identifier",
+    ErrorCode.INTERNAL: "Application internal error",
 }
 
 
@@ -63,7 +63,7 @@ class Spot:
 class MessageProblem:
     """One thing that is wrong. `text` says what, and what to do, without repeating what the message says."""
 
-    code: Code
+    code: ErrorCode
     text: str
     spot: Spot = Spot()
 

@@ -21,7 +21,7 @@ _PATIENT_TYPES = ("MR", "PI", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class SenderProfile:
     """One sender. `issuers` are Issuers of Patient ID by assigning authority."""
 
     sender: str
@@ -63,7 +63,7 @@ class Profile:
         return PatientIdentity(chosen.text(1), self.issuer(authority_of(chosen)))
 
 
-def profile_of(settings: Hl7ProfileSettings) -> Profile:
+def profile_of(settings: Hl7ProfileSettings) -> SenderProfile:
     """A profile as it is configured. Raises `NotUnderstood` for a character set that is not supported."""
     try:
         codec_of([settings.charset])
@@ -77,7 +77,7 @@ def profile_of(settings: Hl7ProfileSettings) -> Profile:
         name: tuple(map(FieldPath.of, getattr(settings, name)))
         for name in ("accession", "procedure", "step", "study", "modality", "station", "start", "confidential")
     }
-    return Profile(
+    return SenderProfile(
         settings.sender,
         settings.charset,
         frozenset(settings.processing),
@@ -92,11 +92,11 @@ DEFAULT = profile_of(Hl7ProfileSettings(sender="*"))
 """Of a sender that no profile names."""
 
 
-def profile_for(profiles: Sequence[Profile], message: Hl7Message) -> Profile:
+def profile_for(profiles: Sequence[SenderProfile], message: Hl7Message) -> SenderProfile:
     """The profile of a message's sender."""
     return profile_for_source(profiles, message.source)
 
 
-def profile_for_source(profiles: Sequence[Profile], source: str) -> Profile:
+def profile_for_source(profiles: Sequence[SenderProfile], source: str) -> SenderProfile:
     """The first profile that matches a sender, else `DEFAULT`."""
     return next((profile for profile in profiles if profile.matches(source)), DEFAULT)

@@ -18,8 +18,8 @@ from gantry.common.hl7.datatypes import date_and_time, performer_name, short
 from gantry.common.hl7.message import Hl7Message, MessageSegment
 from gantry.common.hl7.order_attributes import order_identifiers
 from gantry.common.hl7.orders import MessageOrigin, attributes_of
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.orders import OrderReport, ReportStatus, order_key
 
@@ -59,17 +59,17 @@ class _Part:
     documents: int
 
 
-def report_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin) -> list[Action]:
+def report_actions(message: Hl7Message, profile: SenderProfile, origin: MessageOrigin) -> list[Action]:
     """What a message with results asks for: each order has its report. Raises `MessageRefused`."""
     groups = list(islice(_groups(message), _MOST_GROUPS + 1))
     if len(groups) > _MOST_GROUPS:
         text = f"more than {_MOST_GROUPS} orders in one message"
-        raise MessageRefused(MessageProblem(Code.SEGMENT_SEQUENCE, text, Spot("OBR")))
+        raise MessageRefused(MessageProblem(ErrorCode.SEGMENT_SEQUENCE, text, Spot("OBR")))
     collected = CollectedAttributes()
     patient = _patient(message.first("PID"), profile, collected)
     parts = [_part(group, profile, collected) for group in groups]
     if not parts:
-        collected.wrong(Spot("OBR"), "OBR is needed", Code.SEGMENT_SEQUENCE)
+        collected.wrong(Spot("OBR"), "OBR is needed", ErrorCode.SEGMENT_SEQUENCE)
     collected.require_sound()
     by_order: dict[str, list[_Part]] = {}
     for part in parts:
@@ -93,9 +93,11 @@ def _groups(message: Hl7Message) -> Iterator[list[MessageSegment]]:
         yield group
 
 
-def _patient(pid: MessageSegment | None, profile: Profile, collected: CollectedAttributes) -> PatientIdentity | None:
+def _patient(
+    pid: MessageSegment | None, profile: SenderProfile, collected: CollectedAttributes
+) -> PatientIdentity | None:
     if pid is None:
-        collected.wrong(Spot("PID"), "PID is needed: whom the report is about", Code.SEGMENT_SEQUENCE)
+        collected.wrong(Spot("PID"), "PID is needed: whom the report is about", ErrorCode.SEGMENT_SEQUENCE)
         return None
     try:
         identity = profile.identity(pid.repetitions(3), trusted=False)
@@ -107,7 +109,7 @@ def _patient(pid: MessageSegment | None, profile: Profile, collected: CollectedA
     return identity
 
 
-def _part(group: Sequence[MessageSegment], profile: Profile, collected: CollectedAttributes) -> _Part:
+def _part(group: Sequence[MessageSegment], profile: SenderProfile, collected: CollectedAttributes) -> _Part:
     order = CollectedAttributes(collected.problems)
     order_identifiers(group, profile, order)
     key = order_key(attributes_of(order.values))
@@ -118,7 +120,7 @@ def _part(group: Sequence[MessageSegment], profile: Profile, collected: Collecte
     if not status:
         collected.missing(obr.spot(25), "a result status is needed")
     elif status not in _STATUSES and status not in _NO_RESULT:
-        collected.wrong(obr.spot(25), "this result status is not taken", Code.TABLE_VALUE_NOT_FOUND)
+        collected.wrong(obr.spot(25), "this result status is not taken", ErrorCode.TABLE_VALUE_NOT_FOUND)
     observer = performer_name(obr.field(32))
     if observer is None:
         collected.wrong(obr.spot(32), "a name with a character that no PN has")

@@ -8,8 +8,8 @@ from gantry.common.hl7.fields import find
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.order_attributes import scheduled_step
 from gantry.common.hl7.orders import MessageOrigin, attributes_of, changes_of
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile
 from gantry.common.orders import OrderChange, order_key
 
 BOOKED = ("S12", "S13", "S14")
@@ -17,12 +17,12 @@ CANCELLED = "S15"
 _UNNAMED_STEP = "1"
 
 
-def appointment_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin) -> list[Action]:
+def appointment_actions(message: Hl7Message, profile: SenderProfile, origin: MessageOrigin) -> list[Action]:
     """What a message about an appointment asks for: a change of its order, which is placed by a message of its own. An
     appointment that is cancelled takes the time away, and leaves the order. Raises `MessageRefused`."""
     if message.event not in (*BOOKED, CANCELLED):
         text = "this event of SIU is not taken: see docs/hl7.md"
-        raise MessageRefused(MessageProblem(Code.UNSUPPORTED_EVENT, text, Spot("MSH", field=9)), rejected=True)
+        raise MessageRefused(MessageProblem(ErrorCode.UNSUPPORTED_EVENT, text, Spot("MSH", field=9)), rejected=True)
     collected, step = CollectedAttributes(), CollectedAttributes()
     accession = find(message.segments, profile.accession)
     collected.text("AccessionNumber", accession)

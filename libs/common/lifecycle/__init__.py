@@ -16,7 +16,7 @@ from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
 from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders, holds_stand, patient_of
 from gantry.common.lifecycle.moves import moved_back, successor, successors
 from gantry.common.lifecycle.patients import (
-    Effect,
+    CorrectionEffect,
     Unknown,
     corrected,
     corrections_below,
@@ -58,9 +58,9 @@ __all__ = [
     "NOTHING",
     "Coercion",
     "Correction",
+    "CorrectionEffect",
     "Corrections",
     "Deletion",
-    "Effect",
     "Fate",
     "Fating",
     "Period",

@@ -29,7 +29,7 @@ NO_ANSWERS: Answers = MappingProxyType({})
 Proposed = tuple[int, Mapping[str, Any]]
 
 
-class Action(Protocol):
+class AttributeAction(Protocol):
     """What puts values into one attribute."""
 
     @property
@@ -117,7 +117,7 @@ class CoercionRule:
     matches: Predicate
     asks: frozenset[int]
     """The attributes that `matches` asks for."""
-    actions: tuple[Action, ...]
+    actions: tuple[AttributeAction, ...]
     order: FromOrder | None = None
     """What it takes from the object's order."""
 
@@ -129,7 +129,7 @@ class CoercionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AttributeChange:
     """What one rule does to one attribute: values as texts, none where it is empty or absent. `unfit` says why it does
     nothing: what it would put there is no value of the attribute."""
 
@@ -141,10 +141,10 @@ class Change:
 
 
 @dataclass(slots=True)
-class Changes:
+class CoercionResult:
     """What all rules do to one object, in their order, and its attributes after that."""
 
-    made: list[Change] = field(default_factory=list)
+    made: list[AttributeChange] = field(default_factory=list)
     values: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """The elements that are not what they were, in the DICOM JSON model."""
     orders: dict[str, OrderOutcome] = field(default_factory=dict)
@@ -170,10 +170,10 @@ class SenderRules:
         self.asks_orders = any(rule.order is not None for rule in rules)
         """Whether one of them takes values from orders."""
 
-    def changes(self, attributes: Attributes, answers: Answers = NO_ANSWERS) -> Changes:
+    def changes(self, attributes: Attributes, answers: Answers = NO_ANSWERS) -> CoercionResult:
         """What they do to an object with these attributes (those of `reads` are enough). With a question that is
         `unanswered` it is not all: ask again with its answer."""
-        changes, now = Changes(), dict(attributes)
+        changes, now = CoercionResult(), dict(attributes)
         for rule in self._rules:
             if not rule.matches(now):
                 continue
@@ -189,14 +189,14 @@ class SenderRules:
 
     def coercion(
         self, attributes: Attributes, at: int, answers: Answers = NO_ANSWERS
-    ) -> tuple[Coercion | None, Changes]:
+    ) -> tuple[Coercion | None, CoercionResult]:
         """What is to be kept of it, and the changes; None where nothing changes. `at` in microseconds since the
         epoch."""
         changes = self.changes(attributes, answers)
         return (Coercion(at, changes.rules, changes.values) if changes.values else None), changes
 
 
-def _proposed(rule: CoercionRule, attributes: Attributes, answers: Answers, changes: Changes) -> list[Proposed]:
+def _proposed(rule: CoercionRule, attributes: Attributes, answers: Answers, changes: CoercionResult) -> list[Proposed]:
     """What one rule would put into an object. What came of looking for an order is noted in `changes`."""
     proposals = [(action.tag, action.texts(attributes)) for action in rule.actions]
     proposed: list[Proposed] = [
@@ -214,7 +214,7 @@ def _proposed(rule: CoercionRule, attributes: Attributes, answers: Answers, chan
     return proposed
 
 
-def _make(changes: Changes, rule: str, tag: int, attributes: Attributes, element: Mapping[str, Any]) -> None:
+def _make(changes: CoercionResult, rule: str, tag: int, attributes: Attributes, element: Mapping[str, Any]) -> None:
     """One element in the place of what the attributes have, unless it is the same, or no value of it."""
     wanted = {tag: values_of(element)}
     if _same(attributes, wanted, tag):
@@ -226,9 +226,9 @@ def _make(changes: Changes, rule: str, tag: int, attributes: Attributes, element
         if characters > _MOST_CHARACTERS:
             raise NotUnderstood(f"more than {_MOST_CHARACTERS} characters are put into one object")
     except NotUnderstood as error:
-        changes.made.append(Change(rule, tag, before, after, str(error)))
+        changes.made.append(AttributeChange(rule, tag, before, after, str(error)))
     else:
-        changes.made.append(Change(rule, tag, before, after))
+        changes.made.append(AttributeChange(rule, tag, before, after))
         changes.values[name] = element
         changes.characters = characters
 

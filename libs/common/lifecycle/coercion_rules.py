@@ -13,8 +13,8 @@ from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.dicom.standard.vrs import BULK_VRS, vr_of
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.lifecycle.coercing import (
-    Action,
     AddIssuer,
+    AttributeAction,
     CoercionRule,
     CoercionRules,
     CopyValues,
@@ -66,7 +66,7 @@ def _rule(settings: CoercionRuleSettings) -> CoercionRule:
     )
 
 
-def _actions(settings: CoercionRuleSettings) -> Iterator[Action]:
+def _actions(settings: CoercionRuleSettings) -> Iterator[AttributeAction]:
     for keyword, texts in settings.to_set.items():
         tag = _target(keyword, "set")
         yield SetValues(tag, _fitting(keyword, tag, texts))

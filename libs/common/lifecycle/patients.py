@@ -47,7 +47,7 @@ def digest_of(identity: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class CorrectionEffect:
     """What stands of corrections for one study: `applied` in the order in which they apply, and the keys of the
     patients on the walk, from the study's own to the one that it belongs to."""
 
@@ -73,7 +73,7 @@ def effect_of(
     of_study: Corrections,
     of_patients: Mapping[str, Corrections],
     until: int | None = None,
-) -> Effect | Unknown:
+) -> CorrectionEffect | Unknown:
     """What applies to a study that says `own` of itself; with `until` what applied then (microseconds since the epoch).
 
     Of two corrections of one attribute the later one wins; what a move made of an object comes before all of them. The
@@ -101,7 +101,7 @@ def effect_of(
     applied = sorted(facts + merges, key=lambda correction: (not correction.moves, correction.id))
     if merges:
         applied = [correction if correction is merges[-1] else _without_identity(correction) for correction in applied]
-    return Effect(tuple(correction for correction in applied if correction.values), tuple(walk))
+    return CorrectionEffect(tuple(correction for correction in applied if correction.values), tuple(walk))
 
 
 def _without_identity(correction: Correction) -> Correction:
@@ -110,12 +110,12 @@ def _without_identity(correction: Correction) -> Correction:
 
 
 def unpack_applied(packed: bytes) -> list[Correction]:
-    """What `Effect.pack` packed."""
+    """What `CorrectionEffect.pack` packed."""
     return [Correction(*values) for values in msgpack.unpackb(packed, strict_map_key=False)] if packed else []
 
 
 def corrections_below(packed: bytes, series: str) -> tuple[Correction, ...]:
-    """Those of `Effect.pack` that apply to the instances of a series."""
+    """Those of `CorrectionEffect.pack` that apply to the instances of a series."""
     return (
         tuple(correction for correction in _unpack_applied(packed) if correction.series in ("", series))
         if packed

@@ -43,20 +43,20 @@ class RoutePriority(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A time of each day, in minutes since midnight; one that ends before it begins lasts over midnight."""
 
     begins: int
     ends: int
 
     @staticmethod
-    def of(text: str) -> Window:
+    def of(text: str) -> TimeWindow:
         """The window of `HH:MM-HH:MM`. Raises `ValueError`."""
         match = _WINDOW.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not HH:MM-HH:MM")
         first, second, third, fourth = map(int, match.groups())
-        return Window(first * 60 + second, third * 60 + fourth)
+        return TimeWindow(first * 60 + second, third * 60 + fourth)
 
     def opens(self, now: datetime) -> datetime | None:
         """When it opens next, in the time zone of `now`; None while it is open. On a day on which the clock is put
@@ -78,7 +78,7 @@ class RouteTiming:
     """Those of one rule. Without a window it is always time."""
 
     priority: RoutePriority = RoutePriority.MEDIUM
-    window: Window | None = None
+    window: TimeWindow | None = None
 
 
 class RouteTimes:

@@ -15,7 +15,7 @@ from gantry.common.net.connection import Connection
 from gantry.common.net.outgoing import MessageWriter, Staged
 from gantry.common.net.responses import Answer, Inbox, Responses
 from gantry.common.net.sinks import Source
-from gantry.common.net.tally import Tally
+from gantry.common.net.tally import AssociationTally
 from gantry.common.statuses import is_pending
 from gantry.common.ul import AcceptedContext
 
@@ -56,7 +56,7 @@ class Association:
         self._responses = Responses()
         self._released = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self.tally = Tally(self._loop.time())
+        self.tally = AssociationTally(self._loop.time())
 
     # ---- state
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gantry.common.net.connection import Connection, tls_words
 from gantry.common.net.proxy import Origin
-from gantry.common.net.server_state import Identified, ServerState, UserCheck
+from gantry.common.net.server_state import IdentifiedUser, ServerState, UserCheck
 from gantry.common.net.service import Service
 from gantry.common.net.serving import ServingAssociation
 from gantry.common.telemetry.logs import get_logger
@@ -107,7 +107,7 @@ class Incoming:
 
     async def _identify(self, users: UserCheck, request: AssociateRequest) -> None:
         """Decide once it is known who the user is (PS3.7 D.3.3.7), which may take a while."""
-        outcome: Identified | AssociateReject
+        outcome: IdentifiedUser | AssociateReject
         try:
             async with asyncio.timeout(self._server.limits.artim):
                 outcome = await users.identify(request, self._address)
@@ -136,7 +136,7 @@ class Incoming:
         self,
         request: AssociateRequest,
         verdict: AssociateReject | frozenset[str] | None,
-        identified: Identified | None = None,
+        identified: IdentifiedUser | None = None,
     ) -> None:
         if isinstance(verdict, AssociateReject):
             self._why = f"rejected: {verdict.why or verdict.words}"
@@ -167,7 +167,7 @@ class Incoming:
         return None
 
     def _accept(
-        self, request: AssociateRequest, allowed: frozenset[str] | None, identified: Identified | None = None
+        self, request: AssociateRequest, allowed: frozenset[str] | None, identified: IdentifiedUser | None = None
     ) -> None:
         server = self._server
         served_as = {cx.abstract_syntax: server.served_as(cx.abstract_syntax) for cx in request.contexts}
@@ -256,7 +256,7 @@ class Incoming:
             self.connection.abort_transport()
 
 
-def _response(request: AssociateRequest, identified: Identified | None) -> bytes | None:
+def _response(request: AssociateRequest, identified: IdentifiedUser | None) -> bytes | None:
     """PS3.7 D.3.3.7.2: an answer about the user, where one was asked for and the user was looked at."""
     is_requested = request.user_identity is not None and request.user_identity.response_requested
     return identified.response if is_requested and identified is not None else None

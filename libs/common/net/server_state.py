@@ -55,7 +55,7 @@ class Admission(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Identified:
+class IdentifiedUser:
     """The user of an association, the abstract syntaxes that he may use, and the server response of PS3.7 D.3.3.7.2."""
 
     user: AdmittedUser
@@ -69,7 +69,7 @@ class UserCheck(Protocol):
     def applies(self, request: AssociateRequest) -> bool:
         """Whether the user decides on this association."""
 
-    async def identify(self, request: AssociateRequest, peer_address: str) -> Identified | AssociateReject:
+    async def identify(self, request: AssociateRequest, peer_address: str) -> IdentifiedUser | AssociateReject:
         """The user, or a rejection. May take a while; the connection waits."""
 
 

@@ -10,7 +10,7 @@ from gantry.common.statuses import is_failure, is_pending
 _MOST_REFUSALS = 256
 
 
-class Refusal(NamedTuple):
+class RefusedRequest(NamedTuple):
     """A request that was answered with a failure: its command field, the status, and the Error Comment."""
 
     field: int
@@ -18,7 +18,7 @@ class Refusal(NamedTuple):
     comment: str
 
 
-class Tally:
+class AssociationTally:
     """Counts of one association. `refusals` wait for the observer that logs them; only the latest are retained."""
 
     __slots__ = ("answers", "refusals", "started")
@@ -28,7 +28,7 @@ class Tally:
         """By the event loop's clock, in seconds."""
         self.answers: Counter[tuple[int, int]] = Counter()
         """Our final responses, by command field of the request and status."""
-        self.refusals: deque[Refusal] = deque(maxlen=_MOST_REFUSALS)
+        self.refusals: deque[RefusedRequest] = deque(maxlen=_MOST_REFUSALS)
 
     def answered(self, field: int, status: int, comment: str) -> None:
         """Count a response that we have sent."""
@@ -36,7 +36,7 @@ class Tally:
             return  # pending (PS3.4 C.4.1.1.4): the final one follows
         self.answers[field, status] += 1
         if is_failure(status):
-            self.refusals.append(Refusal(field, status, comment))
+            self.refusals.append(RefusedRequest(field, status, comment))
 
     @property
     def statuses(self) -> dict[str, int]:

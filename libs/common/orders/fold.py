@@ -23,7 +23,16 @@ from gantry.common.events import (
     StudyUnlinked,
 )
 from gantry.common.orders.commands import Verdict
-from gantry.common.orders.model import Attributes, Changes, Order, Report, ReportStatus, ScheduledStep, first, unpack
+from gantry.common.orders.model import (
+    Attributes,
+    Changes,
+    Order,
+    ReportStatus,
+    ResultReport,
+    ScheduledStep,
+    first,
+    unpack,
+)
 from gantry.common.orders.values import ERASED, is_apart
 
 OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | OrderReported | OrderErased | StudyLinked | StudyUnlinked
@@ -134,7 +143,7 @@ def _reported(order: Order, event: OrderReported) -> Order:
         status = ReportStatus(event.status)
     except ValueError:
         raise _Refusal("no status of a report") from None
-    report = Report(status, unpack(event.attributes), event.at, event.source, event.message, tuple(event.studies))
+    report = ResultReport(status, unpack(event.attributes), event.at, event.source, event.message, tuple(event.studies))
     if not report.may_follow(order.report):
         raise _Refusal("the report is final already: a draft does not take its place")
     return replace(order, report=report)

@@ -39,7 +39,7 @@ class ReportStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ResultReport:
     """The report on what was made for an order. `attributes` are what it says: Text Value, Verifying Observer Name,
     Observation DateTime, Requested Procedure Description. It came at a time (microseconds), from a `source`, in a
     `message`; `studies` are those that it is about, as far as they were known then."""
@@ -51,7 +51,7 @@ class Report:
     message: str
     studies: tuple[str, ...] = ()
 
-    def may_follow(self, before: Report | None) -> bool:
+    def may_follow(self, before: ResultReport | None) -> bool:
         """Whether it may take the place of one that came before: a draft does not take that of a final report."""
         return before is None or may_follow(before.status, self.status)
 
@@ -76,7 +76,7 @@ class Order:
     linked: Mapping[str, str] = field(default_factory=dict)
     """The studies that were made for it, whatever they say, each with the correction that gives it the attributes of
     the order."""
-    report: Report | None = None
+    report: ResultReport | None = None
     """The last one that came."""
 
     @property

@@ -81,7 +81,7 @@ class StepQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class OrderNarrowing:
     """What an index may look for: everything that can match is among it. `columns` have one of some values; starts are
     from `earliest` to `latest`; `stations` are any of these titles, all where there are none; a folded name begins with
     `name`, unless it has several component groups."""
@@ -93,7 +93,7 @@ class Narrowing:
     name: str = ""
 
 
-def narrowing_of(query: StepQuery) -> Narrowing:
+def narrowing_of(query: StepQuery) -> OrderNarrowing:
     """The narrowing of a query."""
     columns = {
         name: condition.values
@@ -108,7 +108,7 @@ def narrowing_of(query: StepQuery) -> Narrowing:
     if query.station:
         wanted = (query.station,)
     earliest, latest = _days(of_step.get(SCHEDULED_PROCEDURE_STEP_START_DATE))
-    return Narrowing(columns, wanted, earliest, latest, _beginning(query.conditions.get(PATIENT_NAME)))
+    return OrderNarrowing(columns, wanted, earliest, latest, _beginning(query.conditions.get(PATIENT_NAME)))
 
 
 def _days(condition: Condition | None) -> tuple[str, str]:
@@ -137,6 +137,6 @@ def start_of(step: Attributes) -> str:
 
 
 def name_of(attributes: Attributes) -> str:
-    """The patient's name as `Narrowing.name` looks for it: folded, "" for one of several component groups."""
+    """The patient's name as `OrderNarrowing.name` looks for it: folded, "" for one of several component groups."""
     name = fold_name(first(attributes, PATIENT_NAME))
     return "" if "=" in name else name

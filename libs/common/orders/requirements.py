@@ -45,14 +45,14 @@ NOT_TO_BE_SET = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class StepProblem:
     """What is wrong with the attributes of a step: a DIMSE status, and words of at most 64 characters."""
 
     status: int
     words: str
 
 
-def problem_of_creation(attributes: Attributes) -> Problem | None:
+def problem_of_creation(attributes: Attributes) -> StepProblem | None:
     """What is wrong with the attributes of an N-CREATE; None for nothing."""
     problem = _missing(attributes, AT_CREATION)
     return (
@@ -60,11 +60,11 @@ def problem_of_creation(attributes: Attributes) -> Problem | None:
     )
 
 
-def problem_of_final_state(attributes: Attributes) -> Problem | None:
+def problem_of_final_state(attributes: Attributes) -> StepProblem | None:
     """What a step lacks that is to be completed or discontinued; None for nothing. PS3.7 10.1.3.1.9: an N-SET is
     refused for a missing value (0121H), not for a missing attribute."""
     problem = _missing(attributes, IN_FINAL_STATE) or _series(attributes)
-    return None if problem is None else Problem(MISSING_ATTRIBUTE_VALUE, problem.words)
+    return None if problem is None else StepProblem(MISSING_ATTRIBUTE_VALUE, problem.words)
 
 
 def fixed(attributes: Attributes) -> frozenset[int]:
@@ -72,20 +72,20 @@ def fixed(attributes: Attributes) -> frozenset[int]:
     return NOT_TO_BE_SET.intersection(attributes)
 
 
-def _missing(attributes: Attributes, tags: Iterable[int], within: str = "") -> Problem | None:
+def _missing(attributes: Attributes, tags: Iterable[int], within: str = "") -> StepProblem | None:
     for tag in tags:
         if tag not in attributes:
-            return Problem(MISSING_ATTRIBUTE, f"{within}{keyword_of_tag(tag)} is missing"[:64])
+            return StepProblem(MISSING_ATTRIBUTE, f"{within}{keyword_of_tag(tag)} is missing"[:64])
         if not any(value not in (None, "") for value in attributes[tag]):
-            return Problem(MISSING_ATTRIBUTE_VALUE, f"{within}{keyword_of_tag(tag)} has no value"[:64])
+            return StepProblem(MISSING_ATTRIBUTE_VALUE, f"{within}{keyword_of_tag(tag)} has no value"[:64])
     return None
 
 
-def _series(attributes: Attributes) -> Problem | None:
+def _series(attributes: Attributes) -> StepProblem | None:
     return _in_items(attributes, PERFORMED_SERIES_SEQUENCE, IN_SERIES)
 
 
-def _in_items(attributes: Attributes, sequence: int, tags: Iterable[int]) -> Problem | None:
+def _in_items(attributes: Attributes, sequence: int, tags: Iterable[int]) -> StepProblem | None:
     for item in attributes.get(sequence) or ():
         problem = _missing(item if isinstance(item, dict) else {}, tags, "in a sequence: ")
         if problem is not None:

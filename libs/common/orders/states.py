@@ -47,7 +47,7 @@ _SPELLINGS = {state.value: state for state in StepState} | {"CANCELED": StepStat
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class StepReference:
     """What a performed step says of one step that it performs (an item of Scheduled Step Attributes Sequence, PS3.3
     C.4.13). Values are "" where it says nothing: an unscheduled step names a Study Instance UID alone. `studies` are
     its own, which in the group case may be one that the modality made, and those that it refers to (PS3.4 F.7.2.1.2,
@@ -58,10 +58,10 @@ class Reference:
     step: str
 
 
-def references_of(step: PerformedStep) -> list[Reference]:
+def references_of(step: PerformedStep) -> list[StepReference]:
     """All of them: in the group case there are several (PS3.17 annex on the modality worklist)."""
     return [
-        Reference(_studies(item), first(item, ACCESSION_NUMBER), first(item, SCHEDULED_PROCEDURE_STEP_ID))
+        StepReference(_studies(item), first(item, ACCESSION_NUMBER), first(item, SCHEDULED_PROCEDURE_STEP_ID))
         for item in items(step.attributes, SCHEDULED_STEP_ATTRIBUTES_SEQUENCE)
     ]
 

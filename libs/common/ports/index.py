@@ -213,7 +213,7 @@ class Forsaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class StudyAccess:
     """A study was accessed at a time in microseconds since the epoch."""
 
     partition: str
@@ -394,7 +394,7 @@ class SearchIndex(Protocol):
         """The studies and patients on which holds stand, behind `after` in the order of their UIDs and keys, in
         pages."""
 
-    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+    async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
         """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:

@@ -9,10 +9,17 @@ from typing import Protocol
 
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, Verdict
 from gantry.common.orders.questions import ListedStep, StepQuery
-from gantry.common.workitems import Subscription, SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
+from gantry.common.workitems import (
+    SubscriptionEvent,
+    Workitem,
+    WorkitemEvent,
+    WorkitemQuery,
+    WorkitemRecipient,
+    WorkitemSubscription,
+)
 
 FoldedEvent = OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent
-AnyVerdict = Verdict[Order] | Verdict[PerformedStep] | Verdict[Workitem] | Verdict[Subscription]
+AnyVerdict = Verdict[Order] | Verdict[PerformedStep] | Verdict[Workitem] | Verdict[WorkitemSubscription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class OrderIndex(Protocol):
         """The UIDs of workitems that were completed or cancelled before a time, those that ended first, at most so
         many; none with a deletion lock."""
 
-    async def told(self, workitem: Workitem) -> Sequence[Told]:
+    async def told(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
         """Who is told what happens to a workitem, by AE title."""
 
     async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:

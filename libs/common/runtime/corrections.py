@@ -24,7 +24,7 @@ _TAG = re.compile("[0-9A-F]{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CorrectionSubject:
     """The subject of a correction: a study, or a patient (`gantry.common.lifecycle.patient_key`). `awaited`: there was
     no study of the patient yet, and the values wait for one."""
 
@@ -34,7 +34,12 @@ class Subject:
 
 
 async def write_values(
-    objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values, whose: Values | None = None
+    objects: BlobStore,
+    partition: str,
+    correction: str,
+    subject: CorrectionSubject,
+    values: Values,
+    whose: Values | None = None,
 ) -> None:
     """Write the values of a correction; `whose` are ID and issuer of its patient. Durable when this returns. Raises
     `DependencyUnavailable`."""
@@ -66,11 +71,11 @@ async def end_waiting(objects: BlobStore, key: str) -> None:
     await objects.put(key, [json.dumps(body, sort_keys=True).encode()])
 
 
-async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
+async def read_values(objects: BlobStore, key: str) -> tuple[CorrectionSubject, Values]:
     """The subject and values of a correction. Raises `NotFound` if they were removed, `NotUnderstood` if they are
     invalid, and `DependencyUnavailable`."""
     body = await _read(objects, key)
-    return Subject(str(body["study"]), str(body["patient"]), body.get("awaited") is True), body["values"]
+    return CorrectionSubject(str(body["study"]), str(body["patient"]), body.get("awaited") is True), body["values"]
 
 
 async def _read(objects: BlobStore, key: str) -> dict[str, Any]:

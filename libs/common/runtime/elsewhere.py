@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from blake3 import blake3
 
 from gantry.common.clock import Clock
-from gantry.common.commitment.asked import (
+from gantry.common.commitment.requested import (
     Answered,
-    Asked,
+    RequestedTransaction,
     answer_of,
     pack_answered,
     pack_asked,
@@ -57,7 +57,7 @@ class UnknownTransaction(PeerError):
 class Before:
     """The last transaction of a route. `answered` is None while there is no report."""
 
-    asked: Asked
+    asked: RequestedTransaction
     answered: Answered | None
 
 
@@ -94,7 +94,7 @@ class Elsewhere:
         self._clock = clock
         self._metrics = metrics
 
-    async def ask(self, request: Asked) -> None:
+    async def ask(self, request: RequestedTransaction) -> None:
         """Make a transaction durable; reports on it are accepted from now on. Raises `DependencyUnavailable`."""
         await self._objects.put(_asked_key(request.transaction_uid), [pack_asked(request)])
 
@@ -131,7 +131,7 @@ class Elsewhere:
         self._count(request, answered)
         return answered
 
-    def _count(self, request: Asked, answered: Answered) -> None:
+    def _count(self, request: RequestedTransaction, answered: Answered) -> None:
         instances = self._metrics.instances_committed_elsewhere
         instances.labels(request.destination, "committed").inc(len(answered.committed))
         instances.labels(request.destination, "failed").inc(len(answered.failures))
@@ -146,7 +146,7 @@ class Elsewhere:
         )
 
 
-def _facts(request: Asked, answered: Answered, now_us: int) -> list[Event]:
+def _facts(request: RequestedTransaction, answered: Answered, now_us: int) -> list[Event]:
     return [
         InstancesCommittedElsewhere(
             *(request.partition, request.trace, request.transaction_uid, request.study_instance_uid),
@@ -158,7 +158,7 @@ def _facts(request: Asked, answered: Answered, now_us: int) -> list[Event]:
     ]
 
 
-def _of_route(request: Asked, answered: Answered, now_us: int) -> list[Event]:
+def _of_route(request: RequestedTransaction, answered: Answered, now_us: int) -> list[Event]:
     """The event for the route: it has ended, or is retried with what is not committed."""
     origin = request.partition, request.trace, request.study_instance_uid, request.route
     uids = [reference.sop_instance_uid for reference in answered.committed]
@@ -177,7 +177,7 @@ def _of_route(request: Asked, answered: Answered, now_us: int) -> list[Event]:
     return [*slices, RouteDelayed(*origin, request.number + 2, why, now_us, again)]
 
 
-def _only(request: Asked, answered: Answered) -> Asked:
+def _only(request: RequestedTransaction, answered: Answered) -> RequestedTransaction:
     return replace(request, references=answered.committed, digests=answered.digests)
 
 
@@ -206,5 +206,5 @@ def _study_folder(partition: str, study: str) -> str:
     return f"{_ROOT}committed/{partition}/{_digest(study)}"
 
 
-def _committed_key(request: Asked) -> str:
+def _committed_key(request: RequestedTransaction) -> str:
     return f"{_study_folder(request.partition, request.study_instance_uid)}/{_digest(request.transaction_uid)}"

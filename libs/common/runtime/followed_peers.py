@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from gantry.common.access.added_peers import AddedPeers, Verdict
+from gantry.common.access.added_peers import AddedPeers, PeerChangeOutcome
 from gantry.common.clock import Clock
 from gantry.common.config.policy import KnownPeer
 from gantry.common.errors import DependencyUnavailable
@@ -37,7 +37,7 @@ class FollowedPeers:
         self._delays = delays or Delays(longest=5.0)
         self._added = AddedPeers()
         self._topic = FollowedTopic(log, TOPIC, self._take, clock, "peers", self._delays)
-        self._verdicts: dict[str, Verdict | None] = {}
+        self._verdicts: dict[str, PeerChangeOutcome | None] = {}
         self._whole = False
         self._logger = get_logger("policy")
 
@@ -70,7 +70,7 @@ class FollowedPeers:
         await self.check()
         return self._added
 
-    async def tell(self, event: PeerSet | PeerRemoved) -> Verdict:
+    async def tell(self, event: PeerSet | PeerRemoved) -> PeerChangeOutcome:
         """Append a change. Returns its outcome. Raises `DependencyUnavailable`; the change may be accepted even
         then."""
         self._verdicts[event.change] = None
@@ -105,9 +105,9 @@ class FollowedPeers:
         verdict = self._added.apply(event)
         if event.change in self._verdicts and self._verdicts[event.change] is None:
             self._verdicts[event.change] = verdict
-        if verdict is Verdict.UNREADABLE:
+        if verdict is PeerChangeOutcome.UNREADABLE:
             self._logger.error("a peer of the api is of a newer release, and not admitted", ae_title=event.ae_title)
-        elif verdict is Verdict.TAKEN and self._whole:
+        elif verdict is PeerChangeOutcome.TAKEN and self._whole:
             message = "peer set by the api" if isinstance(event, PeerSet) else "peer of the api removed"
             self._logger.info(message, ae_title=event.ae_title, by=event.by)
         self._publish(self._added.peers, self._whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gantry.common.access.share_passes import Pass, Shown, sight_of_share
+from gantry.common.access.share_passes import SharedView, SharePass, sight_of_share
 from gantry.common.access.shares import Share, Shares
 from gantry.common.clock import Clock
 from gantry.common.events import TOPICS, Event, ShareCreated
@@ -55,7 +55,7 @@ class FollowedShares:
         await self._confirm()
         return self._shares
 
-    async def standing(self, share_pass: Pass) -> Shown | None:
+    async def standing(self, share_pass: SharePass) -> SharedView | None:
         """What a visitor of a link sees now; None if the visit has ended. Raises `DependencyUnavailable`."""
         share = (await self.current()).named(share_pass.share)
         if not _has_let_in(share, share_pass):
@@ -68,7 +68,7 @@ class FollowedShares:
         made = share.created
         copies = made.share if made.deidentified_by else ""
         copies_by_study = dict(zip(made.studies, made.copies_of, strict=False))
-        return Shown(sight_of_share(made.studies, copies), made.download, copies_by_study, made.deidentified_by)
+        return SharedView(sight_of_share(made.studies, copies), made.download, copies_by_study, made.deidentified_by)
 
     def _is_stale(self, within: float) -> bool:
         return self._clock.monotonic() - self._confirmed > within
@@ -80,5 +80,5 @@ class FollowedShares:
         self._confirmed = max(self._confirmed, begun)
 
 
-def _has_let_in(share: Share | None, share_pass: Pass) -> bool:
+def _has_let_in(share: Share | None, share_pass: SharePass) -> bool:
     return share is not None and share.created is not None and share_pass.opening in share.openings

@@ -26,7 +26,7 @@ from gantry.common.runtime.walks import corrected_attributes, patients_of
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class UnindexedReceipt:
     """A receipt that queries of the index do not show: deleted and not collected, or not indexed yet."""
 
     receipt: str
@@ -42,7 +42,7 @@ class KnownStudy:
     partition: str
     uid: str
     attributes: Mapping[int, Any]
-    beside: Sequence[Received] = field(default=(), repr=False)
+    beside: Sequence[UnindexedReceipt] = field(default=(), repr=False)
 
     async def patients(self, index: ReadIndex) -> list[str]:
         """The keys of possible holds on its patient: those of all patients that its receipts name, before and after
@@ -61,11 +61,11 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     it."""
     query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((uid,))})
     document = [match async for page in index.find(query) for match in page]
-    beside: list[Received] = []
+    beside: list[UnindexedReceipt] = []
     if deleted or not document:
         async for batch in index.fated(partition, uid):
             entries = [receipt.entry for receipt in batch if receipt.entry is not None and receipt.fate.hidden]
-            beside += [Received(entry.receipt, entry.sender, entry.attributes) for entry in entries]
+            beside += [UnindexedReceipt(entry.receipt, entry.sender, entry.attributes) for entry in entries]
     if document:
         return KnownStudy(partition, uid, document[0].attributes, beside)
     known = _without_document(partition, uid, beside)
@@ -101,11 +101,11 @@ def unindexed_study(partition: str, uid: str, events: Iterable[Event]) -> KnownS
                 raise DependencyUnavailable("index", "it is behind: whether this study must be kept cannot be told yet")
             with suppress(NotUnderstood):  # it will be among the dead letters
                 values = header_values(event.header, event.transfer_syntax_uid, STANDARD.stored)
-                beside.append(Received(event.receipt, event.calling_ae_title, values))
+                beside.append(UnindexedReceipt(event.receipt, event.calling_ae_title, values))
     return _without_document(partition, uid, beside)
 
 
-def _without_document(partition: str, uid: str, beside: Sequence[Received]) -> KnownStudy | None:
+def _without_document(partition: str, uid: str, beside: Sequence[UnindexedReceipt]) -> KnownStudy | None:
     """The attributes are those of its earliest instance, and all modalities."""
     if not beside:
         return None

@@ -11,8 +11,8 @@ from gantry.common.fhir.resources import imaging_study
 from gantry.common.ports.index import ReadIndex
 from gantry.common.subscriptions.filters import question_of, search_of_filters
 from gantry.common.subscriptions.fold import Noted
-from gantry.common.subscriptions.model import Content, Wanted
-from gantry.common.subscriptions.notifications import Told, is_deletion
+from gantry.common.subscriptions.model import Content, SubscriptionRequest
+from gantry.common.subscriptions.notifications import NotifiedEvent, is_deletion
 from gantry.common.subscriptions.resources import Urls
 
 Attributes = Mapping[int, Any]
@@ -26,7 +26,7 @@ class SubscribedStudies:
         self._systems = systems
         self.urls = urls
 
-    async def find(self, study: str, wanted: Wanted, facts: Facts, sight: Sight) -> Attributes | None:
+    async def find(self, study: str, wanted: SubscriptionRequest, facts: Facts, sight: Sight) -> Attributes | None:
         """A study, if it meets the filters of the subscription and is visible; None otherwise. Raises
         `DependencyUnavailable`, `NotUnderstood` for filters of another release."""
         search = search_of_filters(wanted.filters, self._systems, facts, self.urls.of(wanted.release).fhir)
@@ -39,12 +39,12 @@ class SubscribedStudies:
                     return document.attributes
         return None
 
-    async def told(self, note: Noted, wanted: Wanted, facts: Facts, sight: Sight) -> Told:
+    async def told(self, note: Noted, wanted: SubscriptionRequest, facts: Facts, sight: Sight) -> NotifiedEvent:
         """An event, with what the subscriber may know now. Raises `DependencyUnavailable`."""
         study = await self.find(note.study_instance_uid, wanted, facts, sight)
         if study is None:
             # A study noted as gone was visible before; any other is hidden from the subscriber by now.
-            return Told(note, seen=is_deletion(note), gone=is_deletion(note))
+            return NotifiedEvent(note, seen=is_deletion(note), gone=is_deletion(note))
         if wanted.content is not Content.FULL:
-            return Told(note, seen=True)
-        return Told(note, seen=True, resource=imaging_study(study, self._systems, self.urls.dicomweb))
+            return NotifiedEvent(note, seen=True)
+        return NotifiedEvent(note, seen=True, resource=imaging_study(study, self._systems, self.urls.dicomweb))

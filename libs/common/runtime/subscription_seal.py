@@ -6,7 +6,7 @@ from gantry.common.access import Identity
 from gantry.common.access.sealing import Seal, secrets_of
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotUnderstood
-from gantry.common.subscriptions.model import Wanted, opened, sealed_content
+from gantry.common.subscriptions.model import SubscriptionRequest, opened, sealed_content
 
 _USE = "subscription"
 LONGEST = 48 << 10
@@ -29,14 +29,14 @@ class SubscriptionSeal:
             raise ConfigError("subscriptions.key_file", None, str(error)) from error
         self._seal = Seal(secrets, _USE, url, longest=LONGEST)
 
-    def seal(self, wanted: Wanted, identity: Identity) -> str:
+    def seal(self, wanted: SubscriptionRequest, identity: Identity) -> str:
         """Encrypt both, for the log. Raises `NotUnderstood` if that is too long."""
         try:
             return self._seal.seal(sealed_content(wanted, identity))
         except NotUnderstood:
             raise NotUnderstood("the subscription is too long") from None
 
-    def open(self, sealed: str) -> tuple[Wanted, Identity]:
+    def open(self, sealed: str) -> tuple[SubscriptionRequest, Identity]:
         """Decrypt both. Raises `NotUnderstood` if no secret fits."""
         content = self._seal.open(sealed)
         if content is None:

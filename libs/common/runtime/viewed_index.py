@@ -21,7 +21,6 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import EntryRefused
 from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.index import (
-    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -38,12 +37,13 @@ from gantry.common.ports.index import (
     Relocation,
     SearchIndex,
     StandingHolds,
+    StudyAccess,
 )
 from gantry.common.telemetry.logs import get_logger
 
 MARKS = "~"
 """The partition of the marks: a hold on the name of a view means that it is complete."""
-Change = TypeVar("Change", bound=InstanceEntry | Loss | HoldChange | CorrectionChange | Access | Relocation)
+Change = TypeVar("Change", bound=InstanceEntry | Loss | HoldChange | CorrectionChange | StudyAccess | Relocation)
 logger = get_logger("index")
 
 
@@ -179,7 +179,7 @@ class ViewedIndex:
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         await self._index.correct(self._all(changes))
 
-    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+    async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
         await self._index.note_accesses(self._all(accesses))
 
     async def relocate(self, relocations: Sequence[Relocation]) -> None:

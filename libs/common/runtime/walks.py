@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
-from gantry.common.lifecycle import Corrections, Effect, corrected, effect_of, holders
+from gantry.common.lifecycle import CorrectionEffect, Corrections, corrected, effect_of, holders
 from gantry.common.ports.index import CorrectedStudy, ReadIndex
 
 
@@ -49,11 +49,11 @@ async def _walked(
     of_study: Corrections,
     known: dict[str, Corrections],
     until: int | None = None,
-) -> tuple[Effect, dict[str, Corrections]]:
+) -> tuple[CorrectionEffect, dict[str, Corrections]]:
     """The effect, and the corrections of the patients that were read on the way."""
     while True:
         effect = effect_of(own, study, of_study, known, until)
-        if isinstance(effect, Effect):
+        if isinstance(effect, CorrectionEffect):
             return effect, known
         known[effect.patient] = await index.corrections(partition, patient=effect.patient)
 

@@ -28,7 +28,7 @@ logger = get_logger("tiers")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RestoreRequest:
     """An object that was requested at a time (microseconds since the epoch); `readable`: it is restored."""
 
     key: str
@@ -41,7 +41,7 @@ class Wish:
         return f"since {datetime.fromtimestamp(self.at / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-class Wanted:
+class RestoreRequests:
     """The wishes of one archive."""
 
     def __init__(self, tiers: TieredStore, clock: Clock, metrics: Metrics, lasts_us: int) -> None:
@@ -81,7 +81,7 @@ class Wanted:
         self._metrics.objects_brought_back.inc()
         logger.info("object asked for from an archive", key=key)
 
-    async def asked(self) -> Sequence[Wish]:
+    async def asked(self) -> Sequence[RestoreRequest]:
         """The wishes, and whether each is readable; expired ones are removed. Raises `DependencyUnavailable`."""
         wishes = []
         for place in [stat.key async for stat in self._tiers.list(_ROOT)]:
@@ -89,7 +89,7 @@ class Wanted:
             if wish is None or self._clock.now_us() - wish.at >= self._lasts_us:
                 await self._tiers.delete(place)
                 continue
-            wishes.append(Wish(wish.key, wish.at, await self._is_readable(wish.key)))
+            wishes.append(RestoreRequest(wish.key, wish.at, await self._is_readable(wish.key)))
         return wishes
 
     async def _is_readable(self, key: str) -> bool:
@@ -100,10 +100,10 @@ class Wanted:
         await reader.close()
         return True
 
-    async def _wish(self, place: str) -> Wish | None:
+    async def _wish(self, place: str) -> RestoreRequest | None:
         try:
             body = json.loads(await read_whole(self._tiers, place))
-            return Wish(str(body["key"]), int(body["at"]))
+            return RestoreRequest(str(body["key"]), int(body["at"]))
         except (NotFound, ValueError, KeyError, TypeError):
             return None
 
@@ -111,7 +111,7 @@ class Wanted:
 class WantedStore(TieredStore):
     """The same stores, for callers whose reads request objects from archive tiers."""
 
-    def __init__(self, tiers: TieredStore, wanted: Wanted) -> None:
+    def __init__(self, tiers: TieredStore, wanted: RestoreRequests) -> None:
         super().__init__(tiers.hot, dict(list(tiers.stores.items())[1:]))
         self._wanted = wanted
 

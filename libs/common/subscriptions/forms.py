@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.common.subscriptions.fold import Subscription
-from gantry.common.subscriptions.model import Release, Wanted
+from gantry.common.subscriptions.model import Release, SubscriptionRequest
 from gantry.common.subscriptions.notifications import notification
 from gantry.common.subscriptions.r5 import asked_subscription_r5, notification_r5, status_r5, subscription_r5
 from gantry.common.subscriptions.reading import AskedSubscription, asked_subscription
@@ -19,7 +19,7 @@ class Form:
     """The functions of a release; each as that of R4 is described."""
 
     asked: Callable[[Any, str, Iterable[str]], AskedSubscription]
-    resource: Callable[[str, Subscription, Wanted, Urls], Resource]
+    resource: Callable[[str, Subscription, SubscriptionRequest, Urls], Resource]
     status: Callable[..., Resource]
     notification: Callable[..., Resource]
 

@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SubscriptionRequest:
     """What a subscription says. `heartbeat` and `timeout` are seconds, 0 where it says none; `most` events come in one
     notification. Each of `filters` is `ImagingStudy?…`, and all hold. Its headers may be secrets."""
 
@@ -57,7 +57,7 @@ class Wanted:
     release: Release = Release.R4
 
 
-def sealed_content(wanted: Wanted, identity: Identity) -> Mapping[str, Any]:
+def sealed_content(wanted: SubscriptionRequest, identity: Identity) -> Mapping[str, Any]:
     """Both as JSON has them."""
     facts = identity.facts
     return {
@@ -83,10 +83,10 @@ def sealed_content(wanted: Wanted, identity: Identity) -> Mapping[str, Any]:
     }
 
 
-def opened(content: Mapping[str, Any]) -> tuple[Wanted, Identity]:
+def opened(content: Mapping[str, Any]) -> tuple[SubscriptionRequest, Identity]:
     """What `sealed_content` wrote. Raises `NotUnderstood` for what another release wrote."""
     try:
-        wanted = Wanted(
+        wanted = SubscriptionRequest(
             str(content["endpoint"]),
             Content(content["content"]),
             tuple(map(str, content["filters"])),

@@ -14,7 +14,7 @@ from gantry.common.subscriptions.resources import NotificationType, Resource, Ur
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotifiedEvent:
     """An event as its subscriber may know it now. `seen`: he sees the study, or saw it and it is gone; else he learns
     the number of the event alone. `resource` is the study, where that is wanted and it is there."""
 
@@ -30,7 +30,7 @@ def notification(
     content: Content,
     kind: NotificationType,
     urls: Urls,
-    events: Sequence[Told],
+    events: Sequence[NotifiedEvent],
     now: int,
     unique: str,
     status: str = "",
@@ -51,7 +51,7 @@ def notification(
 
 
 def entries_of(
-    name: str, resource: Resource, unique: str, events: Sequence[Told], content: Content, urls: Urls
+    name: str, resource: Resource, unique: str, events: Sequence[NotifiedEvent], content: Content, urls: Urls
 ) -> list[dict[str, Any]]:
     """What a Bundle has of a subscription: first how it stands, as `resource`, then its studies."""
     first = {
@@ -63,7 +63,7 @@ def entries_of(
     return [first, *_studies(events, content, urls)]
 
 
-def _studies(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[str, Any]]:
+def _studies(events: Sequence[NotifiedEvent], content: Content, urls: Urls) -> list[dict[str, Any]]:
     """An entry for each study that is named: one that several events are about is there once, as it is now."""
     if content is Content.EMPTY:
         return []
@@ -71,7 +71,7 @@ def _studies(events: Sequence[Told], content: Content, urls: Urls) -> list[dict[
     return [_entry(event, content, urls) for event in latest.values()]
 
 
-def _entry(event: Told, content: Content, urls: Urls) -> dict[str, Any]:
+def _entry(event: NotifiedEvent, content: Content, urls: Urls) -> dict[str, Any]:
     uid = event.noted.study_instance_uid
     entry: dict[str, Any] = {"fullUrl": urls.study(uid)}
     if event.gone:

@@ -14,8 +14,8 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.subscriptions.endpoints import allowed_endpoint
 from gantry.common.subscriptions.filters import MOST_FILTERS, PARAMETERS, RESOURCE
 from gantry.common.subscriptions.fold import Noted, Subscription
-from gantry.common.subscriptions.model import Content, Release, Wanted
-from gantry.common.subscriptions.notifications import Told, entries_of
+from gantry.common.subscriptions.model import Content, Release, SubscriptionRequest
+from gantry.common.subscriptions.notifications import NotifiedEvent, entries_of
 from gantry.common.subscriptions.reading import (
     FHIR_JSON,
     LONGEST_HEARTBEAT,
@@ -57,7 +57,7 @@ def asked_subscription_r5(content: Any, topic: str, allowed: Iterable[str]) -> A
         raise NotUnderstood(f"channelType: {_REST_HOOK} of {_CHANNELS} is all there is")
     if content.get("contentType", FHIR_JSON) != FHIR_JSON:
         raise NotUnderstood(f"contentType: {FHIR_JSON} is all there is")
-    wanted = Wanted(
+    wanted = SubscriptionRequest(
         allowed_endpoint(text_in(content, "endpoint"), allowed),
         _content(content),
         tuple(_filters(content)),
@@ -71,7 +71,7 @@ def asked_subscription_r5(content: Any, topic: str, allowed: Iterable[str]) -> A
     return AskedSubscription(wanted, status_in(content), end_in(content))
 
 
-def subscription_r5(name: str, known: Subscription, wanted: Wanted, urls: Urls) -> Resource:
+def subscription_r5(name: str, known: Subscription, wanted: SubscriptionRequest, urls: Urls) -> Resource:
     """A subscription. Its headers may be secrets, so they are not said again."""
     made = known.created
     assert made is not None
@@ -124,7 +124,7 @@ def notification_r5(
     content: Content,
     kind: NotificationType,
     urls: Urls,
-    events: Sequence[Told],
+    events: Sequence[NotifiedEvent],
     now: int,
     unique: str,
     status: str = "",

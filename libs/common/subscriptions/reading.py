@@ -11,7 +11,7 @@ from typing import Any
 from gantry.common.errors import NotUnderstood
 from gantry.common.subscriptions.endpoints import allowed_endpoint
 from gantry.common.subscriptions.filters import MOST_FILTERS
-from gantry.common.subscriptions.model import Content, Status, Wanted
+from gantry.common.subscriptions.model import Content, Status, SubscriptionRequest
 
 GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 FILTER = f"{GUIDE}backport-filter-criteria"
@@ -42,7 +42,7 @@ _NOT_YOURS = frozenset(
 class AskedSubscription:
     """A Subscription that somebody wants. `ends_at` is 0 where it says no end; `status` as it says."""
 
-    wanted: Wanted
+    wanted: SubscriptionRequest
     status: Status
     ends_at: int = 0
 
@@ -62,7 +62,7 @@ def asked_subscription(content: Any, topic: str, allowed: Iterable[str]) -> Aske
         raise NotUnderstood("channel.type: rest-hook is all there is")
     if channel.get("payload") != FHIR_JSON:
         raise NotUnderstood(f"channel.payload: {FHIR_JSON} is all there is")
-    wanted = Wanted(
+    wanted = SubscriptionRequest(
         allowed_endpoint(text_in(channel, "endpoint"), allowed),
         _content(channel),
         _filters(content),

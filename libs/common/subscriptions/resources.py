@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from gantry.common.subscriptions.fold import Noted, Subscription
-from gantry.common.subscriptions.model import TOPIC, Release, Wanted
+from gantry.common.subscriptions.model import TOPIC, Release, SubscriptionRequest
 from gantry.common.subscriptions.reading import CONTENT, FHIR_JSON, FILTER, GUIDE, HEARTBEAT, MOST, TIMEOUT
 
 Resource = dict[str, Any]
@@ -60,7 +60,7 @@ class Urls:
         return f"{self.fhir}/ImagingStudy/{uid}"
 
 
-def subscription_resource(name: str, known: Subscription, wanted: Wanted, urls: Urls) -> Resource:
+def subscription_resource(name: str, known: Subscription, wanted: SubscriptionRequest, urls: Urls) -> Resource:
     """A subscription. Its headers may be secrets, so they are not said again."""
     made = known.created
     assert made is not None

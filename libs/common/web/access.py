@@ -36,7 +36,7 @@ from gantry.common.access import (
     sight_of,
 )
 from gantry.common.access.overrides import Override, widened
-from gantry.common.access.share_passes import Pass, Shown, visitor
+from gantry.common.access.share_passes import SharedView, SharePass, visitor
 from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.rate_limited import RateLimited
@@ -45,7 +45,7 @@ from gantry.common.web.headers import items
 from gantry.common.web.origins import PROOF, OriginCheck
 from gantry.common.web.tokens import KnownToken, Tokens
 
-__all__ = ["Access", "Caller", "Signed", "Tokens", "address_of"]
+__all__ = ["AccessControl", "Caller", "Signed", "Tokens", "address_of"]
 
 _MOST_HOPS = 32
 _LONGEST_ADDRESS = 128
@@ -90,13 +90,13 @@ class SessionCookies(Protocol):
 class SharePasses(Protocol):
     """Knows the visitors of links (`gantry.common.web.shares`)."""
 
-    def brought(self, headers: Mapping[str, str]) -> Pass | None:
+    def brought(self, headers: Mapping[str, str]) -> SharePass | None:
         """The pass of a request, even an expired one; None if it has none."""
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a pass may authorise a request."""
 
-    async def shown(self, share_pass: Pass) -> Shown:
+    async def shown(self, share_pass: SharePass) -> SharedView:
         """What it shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
         determined."""
 
@@ -124,7 +124,7 @@ class Signed(Protocol):
         """Raises `TokenRefused`, `DependencyUnavailable`."""
 
 
-class Access:
+class AccessControl:
     """Decides on every request except those for health and metrics."""
 
     def __init__(
@@ -235,7 +235,7 @@ class Access:
         return self.admit(peer, headers)
 
     async def _visitor(
-        self, shares: SharePasses, brought: Pass, peer: str, headers: Mapping[str, str], method: str
+        self, shares: SharePasses, brought: SharePass, peer: str, headers: Mapping[str, str], method: str
     ) -> Caller:
         if not shares.is_from_our_page(method, headers):
             raise HttpProblem(403, "this link is for the archive's own page, at the address of http.url")

@@ -32,7 +32,7 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedResource:
     """A resource that is made, with another status than 200; without a body 204."""
 
     body: Body | None = None
@@ -40,11 +40,11 @@ class Made:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-async def answered(request: web.BaseRequest, made: Awaitable[Body | Made]) -> web.StreamResponse:
+async def answered(request: web.BaseRequest, made: Awaitable[Body | CreatedResource]) -> web.StreamResponse:
     """The resource as a response. Errors of the request become an OperationOutcome (R4 3.1.0.1.8)."""
     try:
         answer = await made
-        if not isinstance(answer, Made):
+        if not isinstance(answer, CreatedResource):
             return await _said(request, answer)
         if answer.body is None:
             return web.Response(status=204, headers=answer.headers)

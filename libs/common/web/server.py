@@ -24,7 +24,7 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.spans import Tracer
 from gantry.common.telemetry.traces import is_trace
-from gantry.common.web.access import Access, Caller
+from gantry.common.web.access import AccessControl, Caller
 from gantry.common.web.bodies import BEGUN, CORS
 from gantry.common.web.connections import (
     Capacity,
@@ -93,7 +93,7 @@ class WebServer:
         host: str,
         port: int,
         open_paths: Mapping[str, OpenHandler],
-        access: Access,
+        access: AccessControl,
         limits: WebLimits | None = None,
         observe: Observer = lambda *_: None,
         witness: Witness = lambda *_: None,

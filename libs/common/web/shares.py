@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from gantry.common.access import NOTHING
-from gantry.common.access.share_passes import Pass, Shown, of_pass, pass_of
+from gantry.common.access.share_passes import SharedView, SharePass, of_pass, pass_of
 from gantry.common.clock import Clock
 from gantry.common.config.access_sections import is_safe_url
 from gantry.common.config.settings import Settings
@@ -28,7 +28,7 @@ logger = get_logger("access")
 class SealedShares:
     """Seals passes, and opens them again."""
 
-    standing: Callable[[Pass], Awaitable[Shown | None]] | None = None
+    standing: Callable[[SharePass], Awaitable[SharedView | None]] | None = None
     """What a link shows now, None if it has ended; set by a process that reads the log. The front door does not: it
     forwards what seems valid, and the service decides."""
 
@@ -44,7 +44,7 @@ class SealedShares:
         """The link with a token."""
         return f"{self.url}{PATH}/{token}"
 
-    def brought(self, headers: Mapping[str, str]) -> Pass | None:
+    def brought(self, headers: Mapping[str, str]) -> SharePass | None:
         """The pass of a request, even an expired one; None if it has none that was sealed here."""
         value = self._cookies.value(headers, SHARE)
         content = self._seals.of(_USE).open(value) if value else None
@@ -56,23 +56,23 @@ class SealedShares:
         """Whether a pass may authorise a request."""
         return is_from_our_page(method, headers, self._origin)
 
-    def is_over(self, share_pass: Pass) -> bool:
+    def is_over(self, share_pass: SharePass) -> bool:
         """Whether a pass has expired."""
         return self._now() >= share_pass.until
 
-    async def shown(self, share_pass: Pass) -> Shown:
+    async def shown(self, share_pass: SharePass) -> SharedView:
         """What a pass shows now. Raises `HttpProblem` 403 if it has ended, `DependencyUnavailable` while that cannot be
         determined."""
         if self.is_over(share_pass):
             raise OVER
         if self.standing is None:
-            return Shown(NOTHING, download=True)
+            return SharedView(NOTHING, download=True)
         share = await self.standing(share_pass)
         if share is None:
             raise OVER
         return share
 
-    def sealed(self, share_pass: Pass) -> str:
+    def sealed(self, share_pass: SharePass) -> str:
         """Set-Cookie of a pass. Other sites cannot use it: a browser opens a link from our own page."""
         return self._cookies.kept(
             SHARE, self._seals.of(_USE).seal(of_pass(share_pass)), share_pass.until - self._now(), strict=True

@@ -12,22 +12,22 @@ from gantry.common.workitems.fold import WorkitemEvent, fold_workitem, refused_a
 from gantry.common.workitems.model import FINAL, Workitem, WorkitemState, lock_of
 from gantry.common.workitems.questions import WorkitemQuery
 from gantry.common.workitems.subscriptions import (
-    Subscription,
     SubscriptionEvent,
-    Told,
+    WorkitemRecipient,
+    WorkitemSubscription,
     fold_subscription,
     told_of,
 )
 
 __all__ = [
     "FINAL",
-    "Subscription",
     "SubscriptionEvent",
-    "Told",
     "Workitem",
     "WorkitemEvent",
     "WorkitemQuery",
+    "WorkitemRecipient",
     "WorkitemState",
+    "WorkitemSubscription",
     "fold_subscription",
     "fold_workitem",
     "lock_of",

@@ -45,7 +45,7 @@ class WorkitemQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class WorkitemNarrowing:
     """What an index may look for: everything that can match is among it. `columns` have one of some values; days of
     start are from `earliest` to `latest`."""
 
@@ -65,7 +65,7 @@ def workitem_conditions(identifier: Identifier, extended: Extended = BASIC) -> d
     }
 
 
-def narrowing_of(query: WorkitemQuery) -> Narrowing:
+def narrowing_of(query: WorkitemQuery) -> WorkitemNarrowing:
     """The narrowing of a query."""
     columns: dict[str, tuple[str, ...]] = {}
     for tag, name in _COLUMNS.items():
@@ -74,7 +74,7 @@ def narrowing_of(query: WorkitemQuery) -> Narrowing:
             columns[name] = condition.values
         elif isinstance(condition, UidList):
             columns[name] = condition.uids
-    return Narrowing(columns, *_days(query.conditions.get(START)))
+    return WorkitemNarrowing(columns, *_days(query.conditions.get(START)))
 
 
 def _days(condition: Condition | None) -> tuple[str, str]:

@@ -54,14 +54,14 @@ INFORMATION: dict[EventType, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkitemReport:
     """One event: the Event Type ID, and the event information."""
 
     type: EventType
     information: Attributes
 
 
-def reports_of(event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Report]:
+def reports_of(event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[WorkitemReport]:
     """The reports on an event that was accepted with success, which its values are in; `workitem` is as it stands now,
     which may be later. Whoever subscribes to a workitem is told how it stands."""
     if isinstance(event, WorkitemErased):
@@ -78,9 +78,11 @@ def reports_of(event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) ->
         if not workitem.lock:
             return [_state(WorkitemState.CANCELED, workitem.attributes)]
         requester = {REQUESTING_AE: [event.source.partition(" ")[2][:16]]}
-        return [Report(EventType.CANCEL_REQUESTED, {**requester, **_some(attributes, EventType.CANCEL_REQUESTED)})]
+        return [
+            WorkitemReport(EventType.CANCEL_REQUESTED, {**requester, **_some(attributes, EventType.CANCEL_REQUESTED)})
+        ]
     reports = [
-        Report(kind, _some(attributes, kind))
+        WorkitemReport(kind, _some(attributes, kind))
         for kind in (EventType.PROGRESS, EventType.ASSIGNED)
         if _some(attributes, kind)
     ]
@@ -94,9 +96,9 @@ def _is_claimed(event: WorkitemSet) -> bool:
     return bool(event.lock)
 
 
-def _state(state: WorkitemState, attributes: Attributes) -> Report:
+def _state(state: WorkitemState, attributes: Attributes) -> WorkitemReport:
     readiness = list(attributes.get(READINESS) or ())
-    return Report(EventType.STATE, {PROCEDURE_STEP_STATE: [state.value], READINESS: readiness})
+    return WorkitemReport(EventType.STATE, {PROCEDURE_STEP_STATE: [state.value], READINESS: readiness})
 
 
 def _some(attributes: Attributes, kind: EventType) -> dict[int, list[Any]]:

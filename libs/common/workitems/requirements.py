@@ -68,39 +68,39 @@ _VALUES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class WorkitemProblem:
     """What is wrong: a DIMSE status, and words of at most 64 characters."""
 
     status: int
     words: str
 
 
-def problem_of_creation(attributes: Attributes) -> Problem | None:
+def problem_of_creation(attributes: Attributes) -> WorkitemProblem | None:
     """What is wrong with the attributes of an N-CREATE; None for nothing."""
     for tag in (*AT_CREATION, PROCEDURE_STEP_STATE):
         if tag not in attributes:
-            return Problem(MISSING_ATTRIBUTE, f"{keyword_of_tag(tag)} is missing")
+            return WorkitemProblem(MISSING_ATTRIBUTE, f"{keyword_of_tag(tag)} is missing")
         if not _has_value(attributes, tag):
-            return Problem(MISSING_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has no value")
+            return WorkitemProblem(MISSING_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has no value")
     if first(attributes, PROCEDURE_STEP_STATE) != WorkitemState.SCHEDULED:
-        return Problem(WORKITEM_NOT_SCHEDULED, "a workitem begins as SCHEDULED")
+        return WorkitemProblem(WORKITEM_NOT_SCHEDULED, "a workitem begins as SCHEDULED")
     for tag in EMPTY_AT_CREATION:
         if _has_value(attributes, tag):
-            return Problem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has a value already"[:64])
+            return WorkitemProblem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has a value already"[:64])
     return _value_problem(attributes)
 
 
-def problem_of_setting(attributes: Attributes) -> Problem | None:
+def problem_of_setting(attributes: Attributes) -> WorkitemProblem | None:
     """What is wrong with the attributes of an N-SET; None for nothing."""
     for tag in sorted(NOT_TO_BE_SET.intersection(attributes)):
-        return Problem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} may not be set"[:64])
+        return WorkitemProblem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} may not be set"[:64])
     for tag in sorted(NEVER_EMPTY.intersection(attributes)):
         if not _has_value(attributes, tag):
-            return Problem(MISSING_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has no value")
+            return WorkitemProblem(MISSING_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)} has no value")
     return _value_problem(attributes)
 
 
-def problem_of_final_state(attributes: Attributes, state: WorkitemState) -> Problem | None:
+def problem_of_final_state(attributes: Attributes, state: WorkitemState) -> WorkitemProblem | None:
     """What a workitem lacks that is to be completed or cancelled; None for nothing."""
     sequence, tags = (PERFORMED, IN_COMPLETED) if state is WorkitemState.COMPLETED else (PROGRESS, IN_CANCELED)
     sequence_items = items(attributes, sequence)
@@ -115,14 +115,14 @@ def problem_of_final_state(attributes: Attributes, state: WorkitemState) -> Prob
     return None
 
 
-def _unmet(words: str) -> Problem:
-    return Problem(WORKITEM_FINAL_STATE_REQUIREMENTS, words[:64])
+def _unmet(words: str) -> WorkitemProblem:
+    return WorkitemProblem(WORKITEM_FINAL_STATE_REQUIREMENTS, words[:64])
 
 
-def _value_problem(attributes: Attributes) -> Problem | None:
+def _value_problem(attributes: Attributes) -> WorkitemProblem | None:
     for tag, values in _VALUES.items():
         if tag in attributes and first(attributes, tag) not in values:
-            return Problem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)}: {', '.join(values)}"[:64])
+            return WorkitemProblem(INVALID_ATTRIBUTE_VALUE, f"{keyword_of_tag(tag)}: {', '.join(values)}"[:64])
     return None
 
 

@@ -29,7 +29,7 @@ GLOBAL = frozenset((UPS_GLOBAL_SUBSCRIPTION, UPS_FILTERED_GLOBAL_SUBSCRIPTION))
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class WorkitemSubscription:
     """What `subscriber` said last of `target`, a workitem or a well-known UID, at the time `at` (microseconds since the
     epoch). `keys` is the filter, packed, b"" for none. `suspended_at` is 0 while workitems to come are meant, too. It
     has stood `since` then, however often it was said again."""
@@ -65,8 +65,8 @@ def filter_of(identifier: Identifier) -> dict[int, list[object]]:
 
 
 def fold_subscription(
-    before: Subscription | None, event: SubscriptionEvent, workitem: Workitem | None
-) -> Verdict[Subscription]:
+    before: WorkitemSubscription | None, event: SubscriptionEvent, workitem: Workitem | None
+) -> Verdict[WorkitemSubscription]:
     """The verdict on an event, with the DIMSE status to answer, and the subscription after it; `before` is what the
     subscriber said of the target, `workitem` the target where it is one."""
     target = event.sop_instance_uid
@@ -78,7 +78,7 @@ def fold_subscription(
         if before is None or not before.stands:
             return Verdict(True, "", before)
         return Verdict(True, "", replace(before, suspended_at=event.at))
-    made = Subscription(event.partition, event.subscriber, target, event.at, since=event.at)
+    made = WorkitemSubscription(event.partition, event.subscriber, target, event.at, since=event.at)
     if isinstance(event, WorkitemUnsubscribed):
         return Verdict(True, "", replace(made, stands=False))
     if is_apart(event):
@@ -95,7 +95,7 @@ def fold_subscription(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WorkitemRecipient:
     """Who is told of a workitem, since when, and whether it is kept for him."""
 
     subscriber: str
@@ -103,9 +103,9 @@ class Told:
     lock: bool
 
 
-def told_of(workitem: Workitem, subscriptions: Iterable[Subscription]) -> list[Told]:
+def told_of(workitem: Workitem, subscriptions: Iterable[WorkitemSubscription]) -> list[WorkitemRecipient]:
     """Who is told of a workitem, by all that was said of it and of all of them; by AE title."""
-    subscribers: dict[str, Told] = {}
+    subscribers: dict[str, WorkitemRecipient] = {}
     ended: dict[str, int] = {}
     for subscription in sorted(subscriptions, key=lambda subscription: (subscription.at, subscription.target)):
         if not subscription.is_about(workitem):
@@ -115,7 +115,7 @@ def told_of(workitem: Workitem, subscriptions: Iterable[Subscription]) -> list[T
             ended[subscription.subscriber] = subscription.at
             continue
         since = subscription.since if subscription.since > ended.get(subscription.subscriber, 0) else subscription.at
-        subscribers[subscription.subscriber] = Told(
+        subscribers[subscription.subscriber] = WorkitemRecipient(
             subscription.subscriber, since if before is None else min(since, before.since), subscription.lock
         )
     return [subscribers[name] for name in sorted(subscribers)]

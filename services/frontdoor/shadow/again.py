@@ -21,8 +21,8 @@ from gantry.common.tasks import turn
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import read
-from gantry.services.frontdoor.shadow.asking import Side, ask
-from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_matches
+from gantry.services.frontdoor.shadow.asking import ComparedArchive, ask
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, FindAnswer, Steps, compare_matches
 from gantry.services.frontdoor.shadow.looks import Looks, both
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
@@ -36,7 +36,7 @@ Raw = tuple[int, Sequence[bytes | bytearray]]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RepeatedQuestion:
     """A question to be asked again, as the peer asked it, on an association that is `alone`."""
 
     request: AssociateRequest
@@ -63,13 +63,13 @@ def operation_in(context: AcceptedContext, operation: str) -> str:
 
 async def differences_of(
     question: bytes, context: AcceptedContext, gantry: Raw, other: Raw, may_differ: Collection[str]
-) -> list[Difference]:
+) -> list[AnswerDifference]:
     """What differs between two answers to a C-FIND of a context, as bytes. Others run meanwhile, on this loop: a thread
     would take the interpreter from them for longer. Raises `NotUnderstood`."""
     transfer_syntax_uid = context.transfer_syntax
     compare = compare_worklists if context.abstract_syntax == MODALITY_WORKLIST_FIND else compare_matches
     mine, theirs = (
-        Answer(status, (read(bytes(match), transfer_syntax_uid) for match in matches))
+        FindAnswer(status, (read(bytes(match), transfer_syntax_uid) for match in matches))
         for status, matches in (gantry, other)
     )
     return await in_turns(compare(read(question, transfer_syntax_uid), mine, theirs, may_differ))
@@ -90,8 +90,8 @@ class SecondLooks(Looks):
 
     def __init__(
         self,
-        gantry: Side,
-        other: Side,
+        gantry: ComparedArchive,
+        other: ComparedArchive,
         settings: ShadowSettings,
         may_differ: frozenset[str],
         room: Room,
@@ -102,11 +102,11 @@ class SecondLooks(Looks):
         self.may_differ = may_differ
         """Tags that are not compared."""
 
-    def take(self, look: Look, seconds: Mapping[str, float]) -> bool:
+    def take(self, look: RepeatedQuestion, seconds: Mapping[str, float]) -> bool:
         """Whether there will be a second look, which then counts; `seconds` is what the first answers took."""
         return bool(self._settings.again_after) and self._begin(look.question, lambda: self._look(look, seconds))
 
-    async def _look(self, look: Look, seconds: Mapping[str, float]) -> None:
+    async def _look(self, look: RepeatedQuestion, seconds: Mapping[str, float]) -> None:
         rooms = self._rooms()
         calling, operation = look.request.calling_ae_title, operation_in(look.context, name_of(look.command.field))
         try:
@@ -127,7 +127,7 @@ class SecondLooks(Looks):
             for room in rooms:
                 room.close()
 
-    async def _ask(self, side: Side, look: Look, room: Room) -> Raw:
+    async def _ask(self, side: ComparedArchive, look: RepeatedQuestion, room: Room) -> Raw:
         request, limit = look.request, self._settings.timeout
         contexts = [(context.abstract_syntax, context.transfer_syntaxes) for context in request.contexts]
         async with (

@@ -17,7 +17,7 @@ from gantry.common.net.proxy import Origin
 from gantry.common.net.service import Request
 from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS, is_pending
 from gantry.common.ul import Ability, AcceptedContext, AssociateRequest
-from gantry.services.frontdoor.shadow.overhearing import Digest, Exchange, Objects, Room
+from gantry.services.frontdoor.shadow.overhearing import Exchange, Objects, PassingDigest, Room
 
 _MOST_CONTEXTS = 128
 _ANSWER_BYTES = 256
@@ -27,7 +27,7 @@ class AnswersTooLong(PeerError):
     """An archive answers more than there is room for."""
 
 
-class Side(Protocol):
+class ComparedArchive(Protocol):
     """One of the two archives. `name` is `gantry` or `other`."""
 
     name: str
@@ -70,7 +70,7 @@ class Receiver:
 
     def receive(self, request: Request) -> DigestSink:
         """The sink for an object."""
-        return DigestSink(Digest(request.command.sop_instance_uid, request.context.transfer_syntax))
+        return DigestSink(PassingDigest(request.command.sop_instance_uid, request.context.transfer_syntax))
 
     async def perform(self, request: Request) -> None:
         """An object is whole."""
@@ -86,7 +86,7 @@ class Receiver:
 class DigestSink:
     """The data set of one object."""
 
-    def __init__(self, digest: Digest) -> None:
+    def __init__(self, digest: PassingDigest) -> None:
         self.digest = digest
 
     def write(self, views: Sequence[memoryview]) -> bool:

@@ -27,7 +27,7 @@ MOST_NAMED = 16
 """Attributes and UIDs that a difference names."""
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """Kinds of differences."""
 
     REJECTED = "rejected"
@@ -53,17 +53,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AnswerDifference:
     """One kind; `count` says how many matches, `uids` are unique keys of some of them, `words` say what it is."""
 
-    kind: Kind
+    kind: DifferenceKind
     count: int = 1
     words: str = ""
     uids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FindAnswer:
     """What one archive answered to a question: its final status, and its matches, read as they are asked for."""
 
     status: int
@@ -72,13 +72,13 @@ class Answer:
 
 def compare_associations(
     request: AssociateRequest, gantry: Mapping[int, AcceptedContext], other: Mapping[int, AcceptedContext]
-) -> list[Difference]:
+) -> list[AnswerDifference]:
     """What is accepted of a request; both by the id that the request has."""
-    differences: list[Difference] = []
+    differences: list[AnswerDifference] = []
     for kind, ids in (
-        (Kind.CONTEXTS, gantry.keys() ^ other.keys()),
+        (DifferenceKind.CONTEXTS, gantry.keys() ^ other.keys()),
         (
-            Kind.SYNTAXES,
+            DifferenceKind.SYNTAXES,
             {
                 number
                 for number in gantry.keys() & other.keys()
@@ -88,20 +88,20 @@ def compare_associations(
     ):
         if ids:
             names = sorted({context.abstract_syntax for context in request.contexts if context.id in ids})
-            differences.append(Difference(kind, len(ids), ", ".join(named_uids(names))))
+            differences.append(AnswerDifference(kind, len(ids), ", ".join(named_uids(names))))
     return differences
 
 
-def compare_statuses(gantry: int, other: int) -> list[Difference]:
+def compare_statuses(gantry: int, other: int) -> list[AnswerDifference]:
     """Two final statuses."""
     if gantry == other:
         return []
-    return [Difference(Kind.STATUS, 1, f"Gantry {status_words(gantry)}, other {status_words(other)}")]
+    return [AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {status_words(gantry)}, other {status_words(other)}")]
 
 
 def compare_matches(
-    question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
-) -> Steps[list[Difference]]:
+    question: Attributes, gantry: FindAnswer, other: FindAnswer, may_differ: Collection[str]
+) -> Steps[list[AnswerDifference]]:
     """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
     `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
     tags = question.keys() - may_differ
@@ -111,16 +111,16 @@ def compare_matches(
 
 def compare_sets(
     key: str | tuple[str, ...], attributes: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
-) -> Steps[list[Difference]]:
+) -> Steps[list[AnswerDifference]]:
     """Two sets of matches, told apart by the attribute `key`, or by several of them, and compared by those that were
     asked for."""
     mine = yield from _by_key(key, attributes, gantry)
     theirs = yield from _by_key(key, attributes, other)
-    differences: list[Difference] = []
-    for kind, ours, others in ((Kind.ONLY_GANTRY, mine, theirs), (Kind.ONLY_OTHER, theirs, mine)):
+    differences: list[AnswerDifference] = []
+    for kind, ours, others in ((DifferenceKind.ONLY_GANTRY, mine, theirs), (DifferenceKind.ONLY_OTHER, theirs, mine)):
         lacking = [name for name in ours if name not in others]
         if lacking:
-            differences.append(Difference(kind, len(lacking), "", _uids(key, lacking)))
+            differences.append(AnswerDifference(kind, len(lacking), "", _uids(key, lacking)))
     yield
     both = [name for name in mine if name in theirs]
     differing: dict[Hashable, list[str]] = {}
@@ -131,10 +131,12 @@ def compare_sets(
     if differing:
         names = Counter(tag for tags in differing.values() for tag in tags)
         words = ", ".join(name_of_tag(tag) for tag, _ in names.most_common(MOST_NAMED))
-        differences.append(Difference(Kind.ATTRIBUTES, len(differing), words, _uids(key, list(differing))))
+        differences.append(
+            AnswerDifference(DifferenceKind.ATTRIBUTES, len(differing), words, _uids(key, list(differing)))
+        )
     repeated = [name for name in both if len(mine[name]) != len(theirs[name])]
     if repeated:
-        differences.append(Difference(Kind.REPEATED, len(repeated), "", _uids(key, repeated)))
+        differences.append(AnswerDifference(DifferenceKind.REPEATED, len(repeated), "", _uids(key, repeated)))
     return differences
 
 
@@ -174,24 +176,26 @@ def _uids(key: str | tuple[str, ...], names: Sequence[Hashable]) -> tuple[str, .
     return named_uids([str(name[0]) for name in names if isinstance(name, tuple) and name])
 
 
-def compare_objects(mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, tuple[str, bytes]]) -> list[Difference]:
+def compare_objects(
+    mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, tuple[str, bytes]]
+) -> list[AnswerDifference]:
     """Two sets of objects by their SOP Instance UID: transfer syntax, and digest of the data set, which says nothing
     where the transfer syntaxes differ."""
     both = mine.keys() & theirs.keys()
     recoded = {uid for uid in both if mine[uid][0] != theirs[uid][0]}
     differences = []
     for kind, uids in (
-        (Kind.ONLY_GANTRY, mine.keys() - theirs.keys()),
-        (Kind.ONLY_OTHER, theirs.keys() - mine.keys()),
-        (Kind.SYNTAXES, recoded),
-        (Kind.CONTENT, {uid for uid in both - recoded if mine[uid] != theirs[uid]}),
+        (DifferenceKind.ONLY_GANTRY, mine.keys() - theirs.keys()),
+        (DifferenceKind.ONLY_OTHER, theirs.keys() - mine.keys()),
+        (DifferenceKind.SYNTAXES, recoded),
+        (DifferenceKind.CONTENT, {uid for uid in both - recoded if mine[uid] != theirs[uid]}),
     ):
         if uids:
-            differences.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+            differences.append(AnswerDifference(kind, len(uids), "", named_uids(sorted(uids))))
     return differences
 
 
-def compare_sub_operations(gantry: Command, other: Command) -> list[Difference]:
+def compare_sub_operations(gantry: Command, other: Command) -> list[AnswerDifference]:
     """The final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
     failed = [
         (command.number(Element.FAILED_SUB_OPERATIONS), command.number(Element.WARNING_SUB_OPERATIONS))
@@ -201,7 +205,7 @@ def compare_sub_operations(gantry: Command, other: Command) -> list[Difference]:
     if failed[0] != failed[1]:
         (mine, warned), (theirs, warned_too) = failed
         words = f"Gantry {mine} failed, {warned} with a warning; other {theirs} failed, {warned_too} with a warning"
-        differences.append(Difference(Kind.SUB_OPERATIONS, 1, words))
+        differences.append(AnswerDifference(DifferenceKind.SUB_OPERATIONS, 1, words))
     return differences
 
 

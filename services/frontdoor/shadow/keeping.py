@@ -15,8 +15,8 @@ from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.recording import Recorder
-from gantry.services.frontdoor.shadow.spooling.spool import Spool
-from gantry.services.frontdoor.shadow.tally import Tally, Waiting
+from gantry.services.frontdoor.shadow.spooling.spool import ShadowSpool
+from gantry.services.frontdoor.shadow.tally import ComparisonTally, Waiting
 
 logger = get_logger("shadow")
 ROOT = "state/shadow/"
@@ -34,7 +34,7 @@ class Keeper:
         clock: Clock,
         keep_days: int,
         door: str = "",
-        spool: Spool | None = None,
+        spool: ShadowSpool | None = None,
     ) -> None:
         """Counts of more than `keep_days` ago are removed. `door` names this process among those of the door."""
         self._open = open_store
@@ -114,13 +114,13 @@ class Keeper:
         self._tidied = today
 
 
-async def saved(store: BlobStore, since: str = "") -> AsyncIterator[Tally]:
+async def saved(store: BlobStore, since: str = "") -> AsyncIterator[ComparisonTally]:
     """The counts of all doors, from a day on (`2026-11-29`). Raises `DependencyUnavailable`."""
     for key in [stat.key async for stat in store.list(ROOT)]:
         if key.removeprefix(ROOT)[:10] < since:
             continue
         try:
-            yield Tally.from_json(await read_whole(store, key))
+            yield ComparisonTally.from_json(await read_whole(store, key))
         except (NotFound, ValueError):
             continue  # removed meanwhile, or of another release
 

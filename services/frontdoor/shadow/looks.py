@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.config.shadow_sections import ShadowSettings
-from gantry.services.frontdoor.shadow.asking import Side
+from gantry.services.frontdoor.shadow.asking import ComparedArchive
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 
@@ -31,7 +31,13 @@ class Looks:
     """Those of one kind that wait, or are under way."""
 
     def __init__(
-        self, gantry: Side, other: Side, settings: ShadowSettings, room: Room, recorder: Recorder, clock: Clock
+        self,
+        gantry: ComparedArchive,
+        other: ComparedArchive,
+        settings: ShadowSettings,
+        room: Room,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
         self._gantry = gantry
         self._other = other

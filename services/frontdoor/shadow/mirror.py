@@ -22,11 +22,18 @@ from gantry.common.net.association import Association
 from gantry.common.net.proxy import Origin
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest
-from gantry.services.frontdoor.shadow.again import Look, Raw, SecondLooks, alone, differences_of, operation_in
-from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Likeness, Side, ask, size_of
+from gantry.services.frontdoor.shadow.again import (
+    Raw,
+    RepeatedQuestion,
+    SecondLooks,
+    alone,
+    differences_of,
+    operation_in,
+)
+from gantry.services.frontdoor.shadow.asking import AnswersTooLong, ComparedArchive, Likeness, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import (
-    Difference,
-    Kind,
+    AnswerDifference,
+    DifferenceKind,
     compare_associations,
     compare_objects,
     compare_statuses,
@@ -50,8 +57,8 @@ _GET_TIMEOUTS = 10
 class Sides:
     """`answering` is whom the peer hears, `shadow` the other one."""
 
-    answering: Side
-    shadow: Side
+    answering: ComparedArchive
+    shadow: ComparedArchive
 
     def sorted(self, answering: T, shadow: T) -> tuple[T, T]:
         """What belongs to Gantry, and what to the other archive."""
@@ -285,7 +292,9 @@ class Mirror:
         else:
             archive = self._sides.shadow.name if association is None else self._sides.answering.name
             differences = [
-                Difference(Kind.REJECTED, 1, f"by {archive}: {rejected or (heard.reject and heard.reject.words)}")
+                AnswerDifference(
+                    DifferenceKind.REJECTED, 1, f"by {archive}: {rejected or (heard.reject and heard.reject.words)}"
+                )
             ]
         self._recorder.compared(ASSOCIATION, self._calling, differences, {})
         return association
@@ -400,7 +409,7 @@ class Mirror:
         differences = await differences_of(question, exchange.context, gantry, other, may_differ)
         if differences:
             request = alone(self._request, exchange.context)
-            look = Look(request, self._origin, exchange.context, exchange.command, question)
+            look = RepeatedQuestion(request, self._origin, exchange.context, exchange.command, question)
             if self._looks.take(look, seconds):
                 return
         operation = operation_in(exchange.context, exchange.operation)

@@ -30,8 +30,8 @@ from gantry.common.statuses import SUCCESS, status_words
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import level_of, read
-from gantry.services.frontdoor.shadow.asking import AnswersTooLong, Side, ask, size_of
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind, named_uids
+from gantry.services.frontdoor.shadow.asking import AnswersTooLong, ComparedArchive, ask, size_of
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind, named_uids
 from gantry.services.frontdoor.shadow.looks import Looks, both
 from gantry.services.frontdoor.shadow.overhearing import TOO_MANY, Room
 
@@ -49,7 +49,7 @@ _INSTANCE_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MoveRequest:
     """What a C-MOVE asks for: unique keys of the levels down to its own, which alone may have several values."""
 
     model: str
@@ -57,7 +57,7 @@ class Wanted:
     keys: Mapping[str, tuple[str, ...]]
 
 
-def wanted(identifier: Attributes, model: str) -> Wanted:
+def wanted(identifier: Attributes, model: str) -> MoveRequest:
     """What an identifier asks for, of the information model of a C-MOVE. Raises `NotUnderstood`."""
     level = level_of(identifier)
     if level not in _LEVELS:
@@ -76,7 +76,7 @@ def wanted(identifier: Attributes, model: str) -> Wanted:
         keys[name] = uids
     if not keys:
         raise NotUnderstood("a C-MOVE of the Study Root for a patient")
-    return Wanted(PATIENT_ROOT_FIND if by_patient else STUDY_ROOT_FIND, level, keys)
+    return MoveRequest(PATIENT_ROOT_FIND if by_patient else STUDY_ROOT_FIND, level, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Moves(Looks):
             if why:
                 self._recorder.given_up(why, calling, words)
 
-    async def _compared(self, look: MoveLook) -> list[Difference]:
+    async def _compared(self, look: MoveLook) -> list[AnswerDifference]:
         question = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
         rooms = self._rooms()
         try:
@@ -132,12 +132,17 @@ class Moves(Looks):
             for room in rooms:
                 room.close()
         return [
-            Difference(kind, len(uids), "", named_uids(sorted(uids)))
-            for kind, uids in ((Kind.ONLY_GANTRY, gantry - other), (Kind.ONLY_OTHER, other - gantry))
+            AnswerDifference(kind, len(uids), "", named_uids(sorted(uids)))
+            for kind, uids in (
+                (DifferenceKind.ONLY_GANTRY, gantry - other),
+                (DifferenceKind.ONLY_OTHER, other - gantry),
+            )
             if uids
         ]
 
-    async def _instances(self, side: Side, look: MoveLook, question: Wanted, room: Room) -> frozenset[str]:
+    async def _instances(
+        self, side: ComparedArchive, look: MoveLook, question: MoveRequest, room: Room
+    ) -> frozenset[str]:
         request = AssociateRequest(
             called_ae_title=look.request.called_ae_title,
             calling_ae_title=look.request.calling_ae_title,
@@ -162,7 +167,7 @@ class _Questions:
         self._questions = 0
         self._uids: set[str] = set()
 
-    async def instances(self, question: Wanted) -> frozenset[str]:
+    async def instances(self, question: MoveRequest) -> frozenset[str]:
         """The SOP Instance UIDs of all that is asked for. Raises a `PeerError`, `NotUnderstood`."""
         above = {name: values[0] for name, values in question.keys.items() if name != question.level}
         if question.level == "IMAGE":

@@ -129,7 +129,7 @@ class Exchange:
         return max(0.0, self.answered_at - self.asked_at)
 
 
-class Digest:
+class PassingDigest:
     """One object as it passes by: nothing of it is held."""
 
     __slots__ = ("_hash", "sop_instance_uid", "transfer_syntax_uid")
@@ -184,7 +184,7 @@ class Overheard:
         self._responses = Assembler(self._contexts.keys())
         self._asking: Exchange | None = None
         self._answering: Exchange | None = None
-        self._sent: tuple[Exchange, Digest] | None = None
+        self._sent: tuple[Exchange, PassingDigest] | None = None
         self._open: dict[int, Exchange] = {}
 
     def asked(self, data: memoryview, now: float) -> list[Exchange]:
@@ -356,7 +356,7 @@ class Overheard:
         self._finish(exchange)
         whole.append(exchange)
 
-    def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, Digest] | None:
+    def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, PassingDigest] | None:
         """An object that the archive sends, of the C-GET that is under way."""
         command = message.command
         if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
@@ -364,7 +364,7 @@ class Overheard:
         for exchange in self._open.values():
             if exchange.operation == "C-GET" and not exchange.why_not and self._take_room(exchange, _ANSWER_BYTES):
                 syntax = self._contexts[message.context_id].transfer_syntax
-                return exchange, Digest(command.sop_instance_uid, syntax)
+                return exchange, PassingDigest(command.sop_instance_uid, syntax)
         return None
 
     # ---- room

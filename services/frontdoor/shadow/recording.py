@@ -12,8 +12,8 @@ from gantry.common.clock import Clock
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.rate_limited import RateLimited
-from gantry.services.frontdoor.shadow.comparing import Difference
-from gantry.services.frontdoor.shadow.tally import Example, Tally, Waiting
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference
+from gantry.services.frontdoor.shadow.tally import ComparisonTally, Example, Waiting
 
 logger = get_logger("shadow")
 
@@ -27,7 +27,7 @@ class Recorder:
         self._partition = partition
         self._fields = {"partition": partition} if partition else {}
         self._seldom = RateLimited()
-        self.days: dict[str, Tally] = {}
+        self.days: dict[str, ComparisonTally] = {}
         self.unsaved: set[str] = set()
         """Days whose counts changed since they were saved."""
 
@@ -35,7 +35,7 @@ class Recorder:
         self,
         operation: str,
         calling: str,
-        differences: Sequence[Difference],
+        differences: Sequence[AnswerDifference],
         seconds: Mapping[str, float],
         uids: tuple[str, ...] = (),
     ) -> None:
@@ -109,10 +109,10 @@ class Recorder:
         """It is not any more."""
         self._metrics.shadow_open.dec()
 
-    def _today(self) -> Tally:
+    def _today(self) -> ComparisonTally:
         now = self._clock.now_us()
         day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
-        tally = self.days.setdefault(day, Tally())
+        tally = self.days.setdefault(day, ComparisonTally())
         tally.seen(now, day)
         self.unsaved.add(day)
         return tally

@@ -29,7 +29,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateRequest
 from gantry.services.frontdoor.shadow.again import SecondLooks
 from gantry.services.frontdoor.shadow.answers import tags_of
-from gantry.services.frontdoor.shadow.asking import Side
+from gantry.services.frontdoor.shadow.asking import ComparedArchive
 from gantry.services.frontdoor.shadow.keeping import Keeper
 from gantry.services.frontdoor.shadow.mirror import ASSOCIATION, Mirror, Sides
 from gantry.services.frontdoor.shadow.moves import Moves
@@ -37,8 +37,8 @@ from gantry.services.frontdoor.shadow.overhearing import STORE, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.catching_up import DELAYS, CatchingUp
 from gantry.services.frontdoor.shadow.spooling.heads import About
-from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
-from gantry.services.frontdoor.shadow.spooling.stores import Stores
+from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Line, ShadowSpool, SpoolEntry
+from gantry.services.frontdoor.shadow.spooling.stores import SpooledStores
 from gantry.services.frontdoor.shadow.web import WebShadow
 from gantry.services.frontdoor.shadow.web_stores import WebStores
 
@@ -65,8 +65,8 @@ class Shadow:
     def __init__(
         self,
         settings: ShadowSettings,
-        gantry: Side,
-        other: Side | None,
+        gantry: ComparedArchive,
+        other: ComparedArchive | None,
         storage: Container[str],
         open_store: Callable[[], Awaitable[BlobStore]],
         clock: Clock,
@@ -80,10 +80,10 @@ class Shadow:
         self._room = Room(settings.memory_in_all << 20)
         self.recorder = Recorder(clock, metrics, partition)
         door = Receipt.at(clock.now_us()).id
-        self.spool: Spool | None = None
+        self.spool: ShadowSpool | None = None
         """What waits on disk for the archive that peers do not hear."""
         if settings.spool is not None:
-            self.spool = Spool(settings.spool, settings.spool_bytes, partition, door, self._room, clock, metrics)
+            self.spool = ShadowSpool(settings.spool, settings.spool_bytes, partition, door, self._room, clock, metrics)
             self.spool.lost = self._lost
         self._keeper = Keeper(open_store, self.recorder, clock, settings.keep_days, door, self.spool)
         may_differ = tags_of(settings.may_differ)
@@ -104,7 +104,7 @@ class Shadow:
         self._catching_up: list[CatchingUp] = []
         if self.spool is not None and other is not None:
             sides = {side.name: side for side in (gantry, other)}
-            stores = Stores(self.spool, lambda name: sides[name], settings.timeout, self.recorder, clock)
+            stores = SpooledStores(self.spool, lambda name: sides[name], settings.timeout, self.recorder, clock)
             self._catching_up.append(CatchingUp(self.spool, "dimse", stores, self.recorder, clock, DELAYS))
         if self.spool is not None and self.web_stores is not None:
             self._catching_up.append(CatchingUp(self.spool, "http", self.web_stores, self.recorder, clock, DELAYS))
@@ -194,10 +194,10 @@ class Shadow:
             # Peers are served with a spool or without.
             logger.error("shadow failed", error=error)
 
-    def _lost(self, entry: Entry) -> None:
+    def _lost(self, entry: SpoolEntry) -> None:
         self.recorder.given_up(entry.why, entry.line.about.calling, "the disk of the spool")
 
-    async def _look_after(self, spool: Spool) -> None:
+    async def _look_after(self, spool: ShadowSpool) -> None:
         take_over_at = self._clock.monotonic()
         while True:
             if self._clock.monotonic() >= take_over_at:
@@ -210,7 +210,7 @@ class Shadow:
             spool.tick()
             await self._clock.sleep(_LOOK_SECONDS)
 
-    async def _take_over(self, spool: Spool) -> None:
+    async def _take_over(self, spool: ShadowSpool) -> None:
         """What a process left that was alive when this one began, as the last one does of a rolling update."""
         leftovers = await spool.take_over()
         if leftovers is None:

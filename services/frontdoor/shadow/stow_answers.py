@@ -10,7 +10,7 @@ from typing import Any
 from gantry.common.dicom.model.xml_reading import from_xml
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.ids import is_uid
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind, named_uids
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind, named_uids
 from gantry.services.frontdoor.shadow.web_answers import WebAnswer, is_data_set, plain_body
 
 STOW = "STOW-RS"
@@ -79,26 +79,26 @@ def read_stow(answer: WebAnswer) -> StowAnswer:
     return StowAnswer(answer.status, frozenset(filter(is_uid, stored)), named, nameless)
 
 
-def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[Difference]:
+def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[AnswerDifference]:
     """What differs: the status, which instances are stored, and why others failed."""
-    differences: list[Difference] = []
+    differences: list[AnswerDifference] = []
     if gantry.status != other.status:
-        differences.append(Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))
+        differences.append(AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))
     if gantry.status not in ANSWERED or other.status not in ANSWERED:
         return differences
     for kind, uids in (
-        (Kind.ONLY_GANTRY, gantry.stored - other.stored),
-        (Kind.ONLY_OTHER, other.stored - gantry.stored),
+        (DifferenceKind.ONLY_GANTRY, gantry.stored - other.stored),
+        (DifferenceKind.ONLY_OTHER, other.stored - gantry.stored),
         (
-            Kind.FAILURES,
+            DifferenceKind.FAILURES,
             {uid for uid in gantry.failed.keys() & other.failed.keys() if gantry.failed[uid] != other.failed[uid]},
         ),
     ):
         if uids:
-            differences.append(Difference(kind, len(uids), "", named_uids(sorted(uids))))
+            differences.append(AnswerDifference(kind, len(uids), "", named_uids(sorted(uids))))
     if gantry.nameless != other.nameless:
         words = f"without a UID failed: Gantry {gantry.nameless}, other {other.nameless}"
-        differences.append(Difference(Kind.FAILURES, 1, words))
+        differences.append(AnswerDifference(DifferenceKind.FAILURES, 1, words))
     return differences
 
 

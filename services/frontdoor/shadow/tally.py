@@ -48,7 +48,7 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Tally:
+class ComparisonTally:
     """What was compared. `waiting` has what waits in each spool, by door, and `taken_over` the doors whose spools
     others took over. `differences` counts answers by operation and kind, `seconds` has for each operation and side
     how many answers fell into each class of `BOUNDS`."""
@@ -145,13 +145,13 @@ class Tally:
         ).encode()
 
     @staticmethod
-    def from_json(data: bytes) -> Tally:
+    def from_json(data: bytes) -> ComparisonTally:
         """Raises `ValueError` of what is none, or of a later version."""
         try:
             saved: Mapping[str, Any] = json.loads(data)
             if saved["version"] != 1:
                 raise ValueError(f"counts of version {saved['version']}")
-            return Tally(
+            return ComparisonTally(
                 first=int(saved["first"]),
                 last=int(saved["last"]),
                 days=set(saved["days"]),
@@ -182,9 +182,9 @@ class Tally:
             raise ValueError("no counts of comparisons") from error
 
 
-def added_up(tallies: Iterable[Tally]) -> Tally:
+def added_up(tallies: Iterable[ComparisonTally]) -> ComparisonTally:
     """All of them together; of the examples the newest."""
-    whole = Tally()
+    whole = ComparisonTally()
     examples: list[Example] = []
     for tally in tallies:
         whole.first = min(filter(None, (whole.first, tally.first)), default=0)
@@ -211,7 +211,7 @@ def added_up(tallies: Iterable[Tally]) -> Tally:
     return whole
 
 
-def verdict(tally: Tally) -> list[str]:
+def verdict(tally: ComparisonTally) -> list[str]:
     """What the counts say of the switch, in sentences; the first one is the sum, the last one the verdict."""
     given_up = tally.given_up.total()
     if not tally.compared:

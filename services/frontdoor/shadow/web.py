@@ -16,7 +16,7 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.routes import BASE, Match
 from gantry.services.frontdoor.shadow.again import in_turns
-from gantry.services.frontdoor.shadow.comparing import Difference
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference
 from gantry.services.frontdoor.shadow.looks import MOST_LOOKS, both
 from gantry.services.frontdoor.shadow.overhearing import TOO_LONG, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
@@ -187,7 +187,7 @@ class WebShadow:
             if why:
                 self._recorder.given_up(why, CALLING, words)
 
-    async def _first_look(self, mirror: WebMirror) -> tuple[list[Difference], dict[str, float], int]:
+    async def _first_look(self, mirror: WebMirror) -> tuple[list[AnswerDifference], dict[str, float], int]:
         """What differs, how long both took, and the status of the other one."""
         assert mirror.answer is not None
         begun = self.clock.monotonic()
@@ -203,10 +203,10 @@ class WebShadow:
         late = mirror.operation == SEARCH or status == 404
         return late and self._settings.again_after > 0 and len(self._tasks) - self._asking <= MOST_LOOKS
 
-    async def _differences(self, mirror: WebMirror, gantry: WebAnswer, other: WebAnswer) -> list[Difference]:
+    async def _differences(self, mirror: WebMirror, gantry: WebAnswer, other: WebAnswer) -> list[AnswerDifference]:
         return await in_turns(compare_web(mirror.operation, mirror.target, gantry, other, self._may_differ))
 
-    async def _second_look(self, mirror: WebMirror) -> list[Difference]:
+    async def _second_look(self, mirror: WebMirror) -> list[AnswerDifference]:
         """Both once more, side by side, after the grace. Raises as a first one does."""
         await self.clock.sleep(self._settings.again_after)
         gantry, other = await both(self._gantry(mirror), self._asked(mirror))

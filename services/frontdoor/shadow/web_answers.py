@@ -21,7 +21,13 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.inflate import Gunzip
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind, Steps, compare_objects, compare_sets
+from gantry.services.frontdoor.shadow.comparing import (
+    AnswerDifference,
+    DifferenceKind,
+    Steps,
+    compare_objects,
+    compare_sets,
+)
 
 SEARCH, METADATA, OBJECTS, FRAMES = "QIDO-RS", "WADO-RS metadata", "WADO-RS instances", "WADO-RS frames"
 _KEYS = {"studies": "0020000D", "series": "0020000E", "instances": "00080018"}
@@ -44,11 +50,11 @@ class WebAnswer:
 
 def compare_web(
     operation: str, target: str, gantry: WebAnswer, other: WebAnswer, may_differ: Collection[str]
-) -> Steps[list[Difference]]:
+) -> Steps[list[AnswerDifference]]:
     """What differs; `target` is the path below the base, with its query. Raises `NotUnderstood`."""
     statuses = [200 if answer.status == _NO_MATCH else answer.status for answer in (gantry, other)]
     if statuses[0] != statuses[1]:
-        return [Difference(Kind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}")]
+        return [AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}")]
     if statuses[0] != 200:
         return []
     try:
@@ -119,7 +125,7 @@ def _all(target: str, mine: list[Attributes], theirs: list[Attributes]) -> froze
     return frozenset(tag for answer in (mine, theirs) for match in answer for tag in match)
 
 
-def _compare_objects(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Difference]]:
+def _compare_objects(gantry: WebAnswer, other: WebAnswer) -> Steps[list[AnswerDifference]]:
     sides: list[dict[str, tuple[str, bytes]]] = []
     for answer in (gantry, other):
         objects: dict[str, tuple[str, bytes]] = {}
@@ -133,7 +139,7 @@ def _compare_objects(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Differen
     return compare_objects(*sides)
 
 
-def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Difference]]:
+def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[AnswerDifference]]:
     sides: list[list[bytes]] = []
     for answer in (gantry, other):
         digests: list[bytes] = []
@@ -142,7 +148,7 @@ def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[Differenc
                 digests.append(hashlib.sha256(part).digest())
             yield
         sides.append(digests)
-    return [] if sides[0] == sides[1] else [Difference(Kind.CONTENT)]
+    return [] if sides[0] == sides[1] else [AnswerDifference(DifferenceKind.CONTENT)]
 
 
 def _parts(answer: WebAnswer) -> Iterator[bytearray | bytes | None]:

@@ -23,7 +23,7 @@ from gantry.services.frontdoor.shadow.overhearing import SPOOL_FULL, TOO_LONG, R
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.catching_up import MOST_TRIES, Away
 from gantry.services.frontdoor.shadow.spooling.heads import About, Head
-from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
+from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Line, ShadowSpool, SpoolEntry
 from gantry.services.frontdoor.shadow.stow_answers import (
     ANSWERED,
     AWAY,
@@ -90,7 +90,7 @@ class WebStore:
         self._put_off = put_off
         self.body = bytearray()
         self.line: Line | None = None
-        self.entry: Entry | None = None
+        self.entry: SpoolEntry | None = None
         self._why = ""
         self._is_whole = self._has_ended = False
         self._head: tuple[int, str, bool] | None = None
@@ -183,7 +183,9 @@ class WebStore:
 class WebStores:
     """Stores in the other archive. A `Sender` of the spool, too."""
 
-    def __init__(self, web: WebShadow, settings: ShadowSettings, room: Room, recorder: Recorder, spool: Spool | None):
+    def __init__(
+        self, web: WebShadow, settings: ShadowSettings, room: Room, recorder: Recorder, spool: ShadowSpool | None
+    ):
         self._web = web
         self._settings = settings
         self._room = room
@@ -229,7 +231,7 @@ class WebStores:
         """Why what has no room in memory has none anywhere."""
         return TOO_LONG if self._spool is None or not self._spool.is_open else SPOOL_FULL
 
-    def begin(self) -> tuple[Line | None, Entry | None]:
+    def begin(self) -> tuple[Line | None, SpoolEntry | None]:
         """A place in the spool, where there is one."""
         if self._spool is None or not self._spool.is_open:
             return None, None

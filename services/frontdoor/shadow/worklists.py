@@ -11,15 +11,21 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gantry.common.dicom.model.json_writing import Attributes
-from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Steps, compare_sets, compare_statuses
+from gantry.services.frontdoor.shadow.comparing import (
+    AnswerDifference,
+    FindAnswer,
+    Steps,
+    compare_sets,
+    compare_statuses,
+)
 
 _STEPS = "00400100"
 _STEP_ID, _STUDY, _ACCESSION = "00400009", "0020000D", "00080050"
 
 
 def compare_worklists(
-    question: Attributes, gantry: Answer, other: Answer, may_differ: Collection[str]
-) -> Steps[list[Difference]]:
+    question: Attributes, gantry: FindAnswer, other: FindAnswer, may_differ: Collection[str]
+) -> Steps[list[AnswerDifference]]:
     """Two answers to a question to the worklist, by what was asked for, also within sequences. Raises
     `NotUnderstood`."""
     keys = dict(_flat(question))

@@ -24,7 +24,7 @@ CREATE INDEX IF NOT EXISTS by_instance ON objects (study, series, instance);
 _PAGE = 500
 
 
-class State(StrEnum):
+class ObjectState(StrEnum):
     """What became of an object."""
 
     NEW = "new"
@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectIdentity:
     """The identity that an object states; `length` is that of its data set in bytes."""
 
     study: str
@@ -54,7 +54,7 @@ class Found:
     length: int
 
 
-class Job:
+class InPlaceJob:
     """An import in place that can be resumed."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
@@ -125,7 +125,7 @@ class Job:
         [(count,)] = self._db.execute(query, (self._run,))
         return int(count)
 
-    def same(self, key: str, identity: Found) -> int | None:
+    def same(self, key: str, identity: ObjectIdentity) -> int | None:
         """The length of the data set of another object of this job that is the same instance and takes precedence; None
         if there is none."""
         query = (
@@ -136,7 +136,7 @@ class Job:
         row = self._db.execute(query, (*names, _bytes(key), self._run)).fetchone()
         return None if row is None else int(row[0])
 
-    def note(self, key: str, identity: Found) -> None:
+    def note(self, key: str, identity: ObjectIdentity) -> None:
         """What an object is."""
         self._db.execute(
             "UPDATE objects SET study = ?, series = ?, instance = ?, length = ? WHERE key = ?",
@@ -154,7 +154,7 @@ class Job:
         [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
         return str(receipt)
 
-    def tell(self, key: str, state: State, reason: str = "") -> None:
+    def tell(self, key: str, state: ObjectState, reason: str = "") -> None:
         """What became of an object."""
         self._db.execute("UPDATE objects SET state = ?, reason = ? WHERE key = ?", (state.value, reason, _bytes(key)))
 

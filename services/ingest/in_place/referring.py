@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from gantry.common.ports.blobs import BlobReader, BlobStat, Buffer, Part
-from gantry.common.runtime.in_place.reference import Reference
+from gantry.common.runtime.in_place.reference import InPlaceReference
 from gantry.common.runtime.in_place.store import ReferringStore
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
-    """Where an object lies, and where its data set begins there (`Reference`)."""
+class SourceLocation:
+    """Where an object lies, and where its data set begins there (`InPlaceReference`)."""
 
     store: str
     key: str
@@ -20,15 +20,15 @@ class Lying:
     size: int
     offset: int
 
-    def reference(self, head: bytes) -> Reference:
+    def reference(self, head: bytes) -> InPlaceReference:
         """The reference to it, with file meta information of ours."""
-        return Reference(self.store, self.key, self.tag, self.size, self.offset, head)
+        return InPlaceReference(self.store, self.key, self.tag, self.size, self.offset, head)
 
 
 class ReferringWriter:
     """`BlobWriter` that retains only the head, which is written first (`ObjectSink`)."""
 
-    def __init__(self, store: ReferringStore, key: str, lying: Lying) -> None:
+    def __init__(self, store: ReferringStore, key: str, lying: SourceLocation) -> None:
         self._store = store
         self._key = key
         self._lying = lying
@@ -50,7 +50,7 @@ class ReferringTarget:
 
     def __init__(self, store: ReferringStore) -> None:
         self._store = store
-        self.lying: dict[str, Lying] = {}
+        self.lying: dict[str, SourceLocation] = {}
         """Where the objects under way lie, by the key of their reference."""
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:

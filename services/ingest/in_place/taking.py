@@ -28,8 +28,8 @@ from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.ingest.checks import refuse_file
 from gantry.services.ingest.commit import Announced, InstanceWriter, Sender
-from gantry.services.ingest.in_place.job import Found, Job, State
-from gantry.services.ingest.in_place.referring import Lying, ReferringTarget
+from gantry.services.ingest.in_place.job import InPlaceJob, ObjectIdentity, ObjectState
+from gantry.services.ingest.in_place.referring import ReferringTarget, SourceLocation
 
 T = TypeVar("T")
 _CHUNK = 1 << 20
@@ -51,7 +51,7 @@ class Pacing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InPlaceSource:
     """The source: its name in the settings, and its store."""
 
     name: str
@@ -59,7 +59,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class InPlaceOptions:
     """`parallel`: objects at once. `patience`: seconds to wait for an unavailable store. `dry_run`: nothing is
     taken."""
 
@@ -74,20 +74,20 @@ class _Beginning:
 
     head: bytes
     meta: FileMeta
-    identity: Found | None
+    identity: ObjectIdentity | None
 
 
 class _Unreadable(Exception):
     """The source cannot return an object, with the reason in words."""
 
 
-class Taking:
+class InPlaceRun:
     """One run of a job. The caller has listed the objects."""
 
     def __init__(
         self,
-        job: Job,
-        source: Source,
+        job: InPlaceJob,
+        source: InPlaceSource,
         target: ReferringTarget,
         writer: InstanceWriter,
         objects: ReferringStore,
@@ -96,8 +96,8 @@ class Taking:
         sender: Sender,
         pace: Pacing,
         clock: Clock,
-        options: Options,
-        tell: Callable[[ForeignObject, State, str], None],
+        options: InPlaceOptions,
+        tell: Callable[[ForeignObject, ObjectState, str], None],
     ) -> None:
         """`writer` stores into `target`; `tell` is called with the outcome of each object."""
         self._job = job
@@ -128,22 +128,22 @@ class Taking:
             self._job.tell(blob.key, state, reason)
             self._tell(blob, state, reason)
 
-    async def _look_at(self, blob: ForeignObject) -> tuple[State, str]:
+    async def _look_at(self, blob: ForeignObject) -> tuple[ObjectState, str]:
         """The outcome of an object. Raises `DependencyUnavailable` if it has to be retried."""
         if not blob.size:
-            return State.NOT_DICOM, "it is empty"
+            return ObjectState.NOT_DICOM, "it is empty"
         try:
             reader = await self._read(lambda: self._opened(blob))
         except _Unreadable as error:
-            return State.FAILED, str(error)
+            return ObjectState.FAILED, str(error)
         try:
             beginning = await self._beginning(reader, blob.size)
             settled = await self._settled(blob, beginning)
             return settled or await self._take(blob, beginning, reader)
         except _Unreadable as error:
-            return State.FAILED, str(error)
+            return ObjectState.FAILED, str(error)
         except NotUnderstood as error:
-            return State.NOT_DICOM, str(error)
+            return ObjectState.NOT_DICOM, str(error)
         finally:
             await reader.close()
 
@@ -166,27 +166,30 @@ class Taking:
         values = leading_values(head[meta.data_set_offset :], meta.transfer_syntax_uid, _UIDS)
         study, series, instance = (str(values[tag][0]).strip(" \0") if values.get(tag) else "" for tag in _UIDS)
         whole = all(map(is_uid, (study, series, instance)))
-        identity = Found(study, series, instance, size - meta.data_set_offset) if whole else None
+        identity = ObjectIdentity(study, series, instance, size - meta.data_set_offset) if whole else None
         return _Beginning(head, meta, identity)
 
-    async def _settled(self, blob: ForeignObject, beginning: _Beginning) -> tuple[State, str] | None:
+    async def _settled(self, blob: ForeignObject, beginning: _Beginning) -> tuple[ObjectState, str] | None:
         """The outcome of an object that is not to be taken; None if it is."""
         identity, dry = beginning.identity, self._options.dry_run
         if identity is None:
-            return (State.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
+            return (ObjectState.REFUSED, "it does not begin with the UIDs that every object has") if dry else None
         self._job.note(blob.key, identity)
         same = self._job.same(blob.key, identity)
         if same is not None:
             if same == identity.length:
-                return State.DUPLICATE, "another object of the source is the same instance"
+                return ObjectState.DUPLICATE, "another object of the source is the same instance"
             lengths = f"data sets of {identity.length} and {same} bytes"
-            return State.DIFFERENT, f"another object of the source is the same instance, with other bytes: {lengths}"
+            return (
+                ObjectState.DIFFERENT,
+                f"another object of the source is the same instance, with other bytes: {lengths}",
+            )
         known = await self._known(blob, identity)
         if known is not None:
             return known
-        return (State.MISSING, "") if dry else None
+        return (ObjectState.MISSING, "") if dry else None
 
-    async def _known(self, blob: ForeignObject, identity: Found) -> tuple[State, str] | None:
+    async def _known(self, blob: ForeignObject, identity: ObjectIdentity) -> tuple[ObjectState, str] | None:
         """Whether the archive has an instance, and whether it is the same one, judged by its length."""
         key = InstanceKey(identity.study, identity.series, identity.instance)
         receipts = await self._index.receipts(DEFAULT_PARTITION, key)
@@ -195,12 +198,12 @@ class Taking:
             return None
         receipt = self._job.given(blob.key)
         if any(each.receipt == receipt for each in matches):
-            return State.TAKEN, ""  # taken by a run that was killed before it noted that
+            return ObjectState.TAKEN, ""  # taken by a run that was killed before it noted that
         current = (await self._index.current(DEFAULT_PARTITION, [key])).get(key)
         if current is not None and current.data_set_length != identity.length:
             lengths = f"data sets of {identity.length} bytes, in the archive {current.data_set_length}"
-            return State.DIFFERENT, lengths
-        return State.HERE, ""
+            return ObjectState.DIFFERENT, lengths
+        return ObjectState.HERE, ""
 
     async def _was_changed(self, blob: ForeignObject, known: KnownReceipt) -> bool:
         """Whether a receipt refers to an earlier version of this very object, which can no longer be read."""
@@ -214,13 +217,15 @@ class Taking:
 
     # ---- taking
 
-    async def _take(self, blob: ForeignObject, beginning: _Beginning, reader: BlobReader) -> tuple[State, str]:
+    async def _take(self, blob: ForeignObject, beginning: _Beginning, reader: BlobReader) -> tuple[ObjectState, str]:
         meta = beginning.meta
         receipt = Receipt(self._job.receipt(blob.key, Receipt.at(self._clock.now_us()).id))
         names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
         announced = Announced(*names, classes=self._classes)
         sink = self._writer.receive(self._sender, announced, refuse_file(meta), receipt)
-        self._target.lying[sink.key] = Lying(self._source.name, blob.key, blob.tag, blob.size, meta.data_set_offset)
+        self._target.lying[sink.key] = SourceLocation(
+            self._source.name, blob.key, blob.tag, blob.size, meta.data_set_offset
+        )
         try:
             piece = beginning.head[meta.data_set_offset :]
             left = blob.size - len(beginning.head)
@@ -235,16 +240,16 @@ class Taking:
                 left -= len(piece)
             event = await self._writer.commit(sink)
         except RefusedDataSet as error:
-            return State.REFUSED, str(error)
+            return ObjectState.REFUSED, str(error)
         except (_Unreadable, DependencyUnavailable, asyncio.CancelledError):
             await sink.discard()
             raise
         except GantryError as error:
-            return State.FAILED, str(error)
+            return ObjectState.FAILED, str(error)
         finally:
             del self._target.lying[sink.key]
         logger.debug("taken in place", receipt=event.receipt, trace=event.trace)
-        return State.TAKEN, ""
+        return ObjectState.TAKEN, ""
 
     async def _chunk(self, reader: BlobReader, length: int) -> bytes:
         async def read() -> bytes:

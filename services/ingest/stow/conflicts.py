@@ -31,7 +31,7 @@ _MOST_STUDIES = 20
 logger = get_logger("ingest")
 
 
-class Known(NamedTuple):
+class KnownInstance(NamedTuple):
     """A stored object. `receipt` is "" for the current one, which arrived first."""
 
     receipt: str
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     digest: str
     transfer_syntax_uid: str
 
-    def is_same_as(self, other: Known) -> bool:
+    def is_same_as(self, other: KnownInstance) -> bool:
         """Whether both are the same object of the same instance."""
         return self[1:] == other[1:]
 
@@ -50,12 +50,12 @@ def is_asked(preferences: Iterable[str]) -> bool:
     return PREFERENCE in named
 
 
-def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[Known]) -> list[bool]:
+def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[KnownInstance]) -> list[bool]:
     """For each outcome, whether it is stored and differs from the first object of its instance, or from the first
     instance of its UID. Pure."""
     arrived = [_known(outcome) for outcome in outcomes]
-    first_of_uid: dict[str, Known] = {}
-    first: dict[InstanceKey, Known] = {}
+    first_of_uid: dict[str, KnownInstance] = {}
+    first: dict[InstanceKey, KnownInstance] = {}
     for version in sorted((*known, *(version for version in arrived if version is not None)), key=itemgetter(0)):
         first.setdefault(version.instance, version)
         first_of_uid.setdefault(version.instance.sop_instance_uid, version)
@@ -69,11 +69,11 @@ def in_conflict(outcomes: Sequence[StowOutcome], known: Iterable[Known]) -> list
     ]
 
 
-def _known(outcome: StowOutcome) -> Known | None:
+def _known(outcome: StowOutcome) -> KnownInstance | None:
     if not outcome.receipt:
         return None
     key = InstanceKey(outcome.study_instance_uid, outcome.series_instance_uid, outcome.sop_instance_uid)
-    return Known(outcome.receipt, key, outcome.digest, outcome.transfer_syntax_uid)
+    return KnownInstance(outcome.receipt, key, outcome.digest, outcome.transfer_syntax_uid)
 
 
 class ConflictReports:
@@ -100,23 +100,23 @@ class ConflictReports:
             replace(outcome, warning=ANOTHER_OBJECT_OF_THIS_UID) if conflict else outcome for outcome, conflict in pairs
         ]
 
-    async def _indexed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
+    async def _indexed(self, outcomes: Sequence[StowOutcome]) -> list[KnownInstance]:
         uids = list(dict.fromkeys(outcome.sop_instance_uid for outcome in outcomes if outcome.receipt))
-        versions: list[Known] = []
+        versions: list[KnownInstance] = []
         for start in range(0, len(uids), _AT_ONCE):
             located = await self._index.resolve(DEFAULT_PARTITION, uids[start : start + _AT_ONCE])
             for place in (location for locations in located.values() for location in locations):
                 key = InstanceKey(place.study_instance_uid, place.series_instance_uid, place.sop_instance_uid)
-                versions.append(Known("", key, place.digest, place.transfer_syntax_uid))
+                versions.append(KnownInstance("", key, place.digest, place.transfer_syntax_uid))
         return versions
 
-    async def _unfollowed(self, outcomes: Sequence[StowOutcome]) -> list[Known]:
+    async def _unfollowed(self, outcomes: Sequence[StowOutcome]) -> list[KnownInstance]:
         studies = list(dict.fromkeys(outcome.study_instance_uid for outcome in outcomes if outcome.receipt))
         uids = {outcome.sop_instance_uid for outcome in outcomes if outcome.receipt}
-        versions: list[Known] = []
+        versions: list[KnownInstance] = []
         for study in studies[:_MOST_STUDIES]:
             for event in await unfollowed_events(self._log, DEFAULT_PARTITION, study):
                 if isinstance(event, InstanceStored) and event.sop_instance_uid in uids:
                     key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-                    versions.append(Known(event.receipt, key, event.digest, event.transfer_syntax_uid))
+                    versions.append(KnownInstance(event.receipt, key, event.digest, event.transfer_syntax_uid))
         return versions

@@ -35,7 +35,7 @@ class Bulk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class BuiltInstance:
     """An instance: what is announced of it, its data set in pieces, the URIs of the bulk values it uses, and a Warning
     Reason (0: none)."""
 
@@ -50,7 +50,7 @@ def names_of(data_set: Any) -> tuple[str, str]:
     return _text(data_set, "00080016"), _text(data_set, "00080018")
 
 
-def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
+def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> BuiltInstance:
     """The instance that one data set of the metadata describes. Raises `NotUnderstood` and `MismatchedDataSet`."""
     if not isinstance(data_set, Mapping):
         raise NotUnderstood("a data set is not an object")
@@ -76,7 +76,7 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
 
     pieces = list(encoded(whole, lambda uri: lookup(uri).size, pixel_data))
     sop_class, instance = names_of(whole)
-    return Made(Announced(sop_class, instance, syntax, study), pieces, frozenset(used), warning)
+    return BuiltInstance(Announced(sop_class, instance, syntax, study), pieces, frozenset(used), warning)
 
 
 def _pixels(data_set: Mapping[str, Any], lookup: Any) -> tuple[Codestream | None, list[tuple[int, int]]]:

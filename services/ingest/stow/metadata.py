@@ -15,7 +15,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, parse_content_type
 from gantry.services.ingest.commit import Announced, InstanceWriter, Sender
 from gantry.services.ingest.stow.files import Settling, settle
-from gantry.services.ingest.stow.instance_builder import Made, make, names_of
+from gantry.services.ingest.stow.instance_builder import BuiltInstance, make, names_of
 from gantry.services.ingest.stow.response import StowOutcome, failed_outcome
 from gantry.services.ingest.stow.spool import BulkSpool, SpooledBulk
 
@@ -83,7 +83,7 @@ class Submission:
         for _ in self._bulk.keys() - used:
             await self._settling.add(_failure(NotUnderstood("bulk data that no metadata refers to"), None))
 
-    async def _keep(self, made: Made) -> None:
+    async def _keep(self, made: BuiltInstance) -> None:
         sink = self._writer.receive(self._sender, made.announced, _refused(made.announced, self._storage_classes))
         try:
             for piece in made.pieces:

@@ -57,7 +57,7 @@ def _digest(whole: blake3, data_set: blake3, chunk: memoryview, begin: int) -> N
     data_set.update(chunk[begin:])
 
 
-class Copier:
+class TierCopier:
     """Copies between the stores of one archive."""
 
     def __init__(self, tiers: TieredStore, pace: Pace) -> None:

@@ -24,7 +24,7 @@ logger = get_logger("tiers")
 
 
 @dataclass(slots=True)
-class Lying:
+class StoreContents:
     """The content of the stores, by name: objects and bytes; and what was removed of objects that were in two of
     them."""
 
@@ -63,10 +63,10 @@ class Leftovers:
         self._pace = pace
         self._grace_us = int(grace * 1e6)
 
-    async def look(self, *, remove: bool) -> Lying:
+    async def look(self, *, remove: bool) -> StoreContents:
         """Count the content of each store, and `remove` the copies left behind. The index must have followed the whole
         log. Raises `DependencyUnavailable`."""
-        lying = Lying(dict.fromkeys(self._tiers.stores, 0), dict.fromkeys(self._tiers.stores, 0))
+        lying = StoreContents(dict.fromkeys(self._tiers.stores, 0), dict.fromkeys(self._tiers.stores, 0))
         several: list[dict[str, BlobStat]] = []
         async for copies in self._tiers.copies():
             lying.count(copies)
@@ -78,7 +78,7 @@ class Leftovers:
         await self._clear(several, lying)
         return lying
 
-    async def _clear(self, several: Sequence[dict[str, BlobStat]], lying: Lying) -> None:
+    async def _clear(self, several: Sequence[dict[str, BlobStat]], lying: StoreContents) -> None:
         receipts = {_key(copies): receipt_in_key(_key(copies)) for copies in several}
         places = await self._index.places(
             self._partition, [receipt.id for receipt in receipts.values() if receipt is not None]
@@ -88,7 +88,7 @@ class Leftovers:
             if receipt is not None:
                 await self._leave(copies, receipt, places.get(receipt.id, NEVER_MOVED), lying)
 
-    async def _leave(self, copies: dict[str, BlobStat], receipt: Receipt, place: Place, lying: Lying) -> None:
+    async def _leave(self, copies: dict[str, BlobStat], receipt: Receipt, place: Place, lying: StoreContents) -> None:
         """Remove all copies of an object but the one in its store. If it was never moved, the others are left from an
         interrupted move, which the next one would have used."""
         key = _key(copies)

@@ -17,12 +17,12 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
 from gantry.common.runtime.tiered import TieredStore
-from gantry.common.runtime.wanted import Wanted
+from gantry.common.runtime.wanted import RestoreRequests
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.maintenance.tiers.copying import Copier
+from gantry.services.maintenance.tiers.copying import TierCopier
 from gantry.services.maintenance.tiers.planning import PlannedObject, StudyMove
 
 _AT_ONCE = 4
@@ -36,14 +36,14 @@ class Relocator:
     def __init__(
         self,
         tiers: TieredStore,
-        copier: Copier,
+        copier: TierCopier,
         log: EventLog,
         index: ReadIndex,
         losses: Losses,
         clock: Clock,
         metrics: Metrics,
         partition: str,
-        wanted: Wanted,
+        wanted: RestoreRequests,
     ) -> None:
         """`wanted` restores objects in an archive tier that are to be moved from there."""
         self._wanted = wanted

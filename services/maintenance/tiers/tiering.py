@@ -16,11 +16,11 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import Losses
 from gantry.common.runtime.tiered import TieredStore
-from gantry.common.runtime.wanted import Wanted
+from gantry.common.runtime.wanted import RestoreRequests
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
-from gantry.services.maintenance.tiers.copying import Copier
+from gantry.services.maintenance.tiers.copying import TierCopier
 from gantry.services.maintenance.tiers.leftovers import Leftovers
 from gantry.services.maintenance.tiers.planning import Planner
 from gantry.services.maintenance.tiers.relocating import Relocator
@@ -74,8 +74,8 @@ class Tiering:
         self._clock = clock
         self._metrics = metrics
         self.planner = Planner(index, clock, partition, rules, stores)
-        self.wanted = Wanted(tiers, clock, metrics, wanted_us)
-        copier = Copier(tiers, pace)
+        self.wanted = RestoreRequests(tiers, clock, metrics, wanted_us)
+        copier = TierCopier(tiers, pace)
         self._relocator = Relocator(tiers, copier, log, index, losses, clock, metrics, partition, self.wanted)
         self.leftovers = Leftovers(tiers, index, clock, metrics, partition, pace, grace)
         self.passes = Passes(tiers, clock, "tiers", Tiered)

@@ -16,7 +16,7 @@ from gantry.common.errors import Conflicting, NotFound, NotUnderstood
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, ReportOrder
 from gantry.common.hl7.orders import MessageOrigin, changes_of
 from gantry.common.hl7.planning import is_first_attempt, is_same_but_for_attempt
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.orders import (
@@ -31,9 +31,9 @@ from gantry.common.orders import (
 )
 from gantry.common.orders.questions import StepQuery
 from gantry.common.ports.orders import OrderIndex
-from gantry.services.asked import Asked
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
+from gantry.services.requester import Requester
 
 NO_SUCH_PATIENT = "no study and no order of this patient is here"
 _CONFIDENTIAL = f"{CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION:08X}"
@@ -50,7 +50,7 @@ class Applier:
         self._orders = orders
         self._corrections = corrections
 
-    async def apply(self, action: Action, requester: Asked, origin: MessageOrigin) -> str:
+    async def apply(self, action: Action, requester: Requester, origin: MessageOrigin) -> str:
         """Apply a message durably and visibly to all. Returns what was done, in words without patient data. Raises
         `MessageRefused` if it contradicts the current state, `DependencyUnavailable`."""
         if isinstance(action, PlacedOrder | OrderChange | OrderCancellation) and await self._is_done(action):
@@ -75,10 +75,10 @@ class Applier:
             return "done before"
         record = await self._orders.order(report.partition, report.order)
         if record is None:
-            raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, NO_SUCH_ORDER, Spot("OBR", field=18)))
+            raise MessageRefused(MessageProblem(ErrorCode.UNKNOWN_KEY, NO_SUCH_ORDER, Spot("OBR", field=18)))
         order = record[0]
         if not _may_be_of(order, action.patient):
-            raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, OF_ANOTHER, Spot("PID", field=3)))
+            raise MessageRefused(MessageProblem(ErrorCode.UNKNOWN_KEY, OF_ANOTHER, Spot("PID", field=3)))
         performed = await self._orders.performed_of(report.partition, report.order)
         verdict = await self._desk.report(replace(report, studies=tuple(studies_of(order, performed))))
         left = f"; {action.documents} documents in it are not kept" if action.documents else ""
@@ -94,7 +94,7 @@ class Applier:
             change.accepted and is_same_but_for_attempt(change.event.change, action.change) for change in history
         )
 
-    async def _correct(self, action: CorrectPatient, requester: Asked, origin: MessageOrigin) -> str:
+    async def _correct(self, action: CorrectPatient, requester: Requester, origin: MessageOrigin) -> str:
         orders = await self._change_orders(action.patient, action.values, origin)
         known = await self._corrections.known_as(action.patient)
         awaited, values = known is None, action.values
@@ -114,7 +114,7 @@ class Applier:
         await _or_refused(self._corrections.correct_patient(action.patient, news, requester, awaited=awaited), "PID")
         return "patient corrected, for what comes" if awaited else "patient corrected"
 
-    async def _lead(self, action: MergePatients | ChangePatientId, requester: Asked, origin: MessageOrigin) -> str:
+    async def _lead(self, action: MergePatients | ChangePatientId, requester: Requester, origin: MessageOrigin) -> str:
         values = {**action.values, **action.into.values}
         prior = await self._corrections.known_as(action.prior)
         into = await self._corrections.known_as(action.into)
@@ -177,7 +177,7 @@ def _known(element: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _decided(verdict: Verdict[Order], words: str, spot: Spot = _ORDER) -> str:
     if not verdict.accepted:
-        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, verdict.reason, spot))
+        raise MessageRefused(MessageProblem(ErrorCode.UNKNOWN_KEY, verdict.reason, spot))
     return words
 
 
@@ -185,6 +185,6 @@ async def _or_refused(work: Any, segment: str) -> None:
     try:
         await work
     except (Conflicting, NotFound) as error:
-        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, str(error), Spot(segment))) from error
+        raise MessageRefused(MessageProblem(ErrorCode.UNKNOWN_KEY, str(error), Spot(segment))) from error
     except NotUnderstood as error:
-        raise MessageRefused(MessageProblem(Code.DATA_TYPE, str(error), Spot(segment))) from error
+        raise MessageRefused(MessageProblem(ErrorCode.DATA_TYPE, str(error), Spot(segment))) from error

@@ -14,20 +14,20 @@ from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
 from gantry.common.hl7.orders import MessageOrigin
 from gantry.common.hl7.planning import ReceivedMessage, header_of, plan, read
-from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
-from gantry.common.hl7.profiles import Profile
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, MessageRefused, Spot
+from gantry.common.hl7.profiles import SenderProfile
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.asked import Asked
 from gantry.services.orders.hl7.applying import Applier
 from gantry.services.orders.hl7.correspondence import Correspondence
 from gantry.services.orders.hl7.kinds import kind_label, kind_logged
+from gantry.services.requester import Requester
 
 logger = get_logger("hl7")
-_AGAIN = MessageProblem(Code.INTERNAL, "the archive cannot take it now: send it again")
+_AGAIN = MessageProblem(ErrorCode.INTERNAL, "the archive cannot take it now: send it again")
 
 
 class MessageHandler:
@@ -35,7 +35,7 @@ class MessageHandler:
 
     def __init__(
         self,
-        profiles: Sequence[Profile],
+        profiles: Sequence[SenderProfile],
         applier: Applier,
         correspondence: Correspondence,
         clock: Clock,
@@ -88,7 +88,9 @@ class MessageHandler:
         try:
             if known is not None:
                 text = "another message of this sender was accepted under this control ID"
-                raise MessageRefused(MessageProblem(Code.DUPLICATE_KEY, text, Spot("MSH", field=10)), rejected=True)
+                raise MessageRefused(
+                    MessageProblem(ErrorCode.DUPLICATE_KEY, text, Spot("MSH", field=10)), rejected=True
+                )
             async with asyncio.timeout(self._deadline):
                 return await self._accepted(received, trace), AcknowledgementCode.ACCEPT
         except MessageRefused as refusal:
@@ -99,7 +101,7 @@ class MessageHandler:
         except Exception as error:  # a mistake of ours ends one message, not the connection or the process
             logger.error("message not applied", source=message.source, control_id=message.control_id, error=error)
             problem = MessageProblem(
-                Code.INTERNAL, "the message could not be applied, and is kept for a person to look at"
+                ErrorCode.INTERNAL, "the message could not be applied, and is kept for a person to look at"
             )
             answer = await self._quarantined(received, MessageRefused(problem), trace)
         return self._frames(message, answer), answer.code
@@ -111,7 +113,7 @@ class MessageHandler:
         # A refused message that comes again is decided anew: with the same event names it would be refused again.
         named = ReceivedMessage(message, received.raw, attempts)
         origin = MessageOrigin.of(message, named.change, trace)
-        requester = Asked(origin.source, f"{message.kind} {message.control_id}", trace)
+        requester = Requester(origin.source, f"{message.kind} {message.control_id}", trace)
         done = [await self._applier.apply(action, requester, origin) for action in plan(named, self._profiles, trace)]
         await reach(FailPoint.AFTER_APPLY)
         words = "; ".join(dict.fromkeys(done))

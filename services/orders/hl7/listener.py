@@ -13,7 +13,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.shown_certificates import certificate_in
 from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer, rejection
 from gantry.common.hl7.mllp import Frame, MllpDecoder, MllpError, framed
-from gantry.common.hl7.problems import Code, MessageProblem
+from gantry.common.hl7.problems import ErrorCode, MessageProblem
 from gantry.common.net.acceptor import Acceptor, HeaderCheck, listen
 from gantry.common.net.incoming import handshake_words
 from gantry.common.net.proxy import Network, Origin, is_trusted
@@ -184,7 +184,9 @@ class MllpListener:
             except MllpError as error:
                 if decoder.inside:
                     # Without an answer, a sender would repeat a message that is too long for ever.
-                    answer = MessageAnswer(AcknowledgementCode.REJECT, (MessageProblem(Code.DATA_TYPE, str(error)),))
+                    answer = MessageAnswer(
+                        AcknowledgementCode.REJECT, (MessageProblem(ErrorCode.DATA_TYPE, str(error)),)
+                    )
                     await self._write(writer, framed(rejection(answer, "0", "")))
                 raise
             self._busy.add(task)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.errors import ConfigError, NotUnderstood
-from gantry.common.hl7.profiles import Profile, profile_of
+from gantry.common.hl7.profiles import SenderProfile, profile_of
 
 
-def profiles_in(settings: Hl7Settings) -> list[Profile]:
+def profiles_in(settings: Hl7Settings) -> list[SenderProfile]:
     """The profiles that are configured. Raises `ConfigError`."""
     try:
         return [profile_of(profile) for profile in settings.profiles]

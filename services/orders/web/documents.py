@@ -34,7 +34,17 @@ from gantry.common.events import (
 )
 from gantry.common.lifecycle.correctable import require_elements, unpadded
 from gantry.common.lifecycle.patients import values_of
-from gantry.common.orders import Attributes, Changes, Order, PerformedStep, Report, StepState, first, items, unpack
+from gantry.common.orders import (
+    Attributes,
+    Changes,
+    Order,
+    PerformedStep,
+    ResultReport,
+    StepState,
+    first,
+    items,
+    unpack,
+)
 from gantry.common.ports.orders import FoldedChange
 from gantry.common.web.routes import BASE
 
@@ -63,7 +73,7 @@ def performed_document(step: PerformedStep) -> Document:
     return keys_as_attributes({**step.attributes, SOP_INSTANCE_UID: [step.uid]})
 
 
-def report_document(report: Report) -> dict[str, Any]:
+def report_document(report: ResultReport) -> dict[str, Any]:
     """A report, with its content as attributes."""
     return {
         "status": report.status.value,

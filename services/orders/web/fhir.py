@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gantry.common.dicom.standard.tags import SCHEDULED_PROCEDURE_STEP_SEQUENCE
 from gantry.common.fhir.identifiers import Systems, order_of
-from gantry.common.fhir.order_searches import OrderSearch, order_search_of
+from gantry.common.fhir.order_searches import FhirOrderSearch, order_search_of
 from gantry.common.fhir.resources import Resource as FhirResource
 from gantry.common.fhir.service_requests import service_request, status_of
 from gantry.common.ids import DEFAULT_PARTITION
@@ -60,7 +60,7 @@ class ServiceRequests:
         search = order_search_of(list(request.query.items()), self._systems, strict=is_strict(request))
         return await self._search(search, f"{base_url(request, self._public_url)}{base_of(request)}/{KIND}")
 
-    async def _search(self, search: OrderSearch, url: str) -> Body:
+    async def _search(self, search: FhirOrderSearch, url: str) -> Body:
         bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [link("self", url, search.used)]}
         entries: list[Body] = []
         passed = 0
@@ -81,7 +81,7 @@ class ServiceRequests:
             bundle["entry"] = entries
         return bundle
 
-    async def _found(self, search: OrderSearch) -> AsyncIterator[tuple[Order, Mapping[str, StepState]]]:
+    async def _found(self, search: FhirOrderSearch) -> AsyncIterator[tuple[Order, Mapping[str, StepState]]]:
         """Orders that may match the search, each once."""
         if search.nothing or not search.count:
             return

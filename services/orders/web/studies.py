@@ -23,12 +23,12 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match
 from gantry.common.web.server import TRACE
-from gantry.services.asked import Asked
 from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.web.documents import links_document
+from gantry.services.requester import Requester
 
 _FRESH = {"Cache-Control": "no-store"}
-_Change = Callable[[str, str, Asked, str], Awaitable[Verdict[Order]]]
+_Change = Callable[[str, str, Requester, str], Awaitable[Verdict[Order]]]
 
 
 class LinkedStudies:
@@ -67,7 +67,7 @@ class LinkedStudies:
             raise HttpProblem(403, "this caller may not link studies; http.may_order and http.may_correct name who may")
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-        requester = Asked(caller, reason, request[TRACE])
+        requester = Requester(caller, reason, request[TRACE])
         try:
             verdict = await change(key, study, requester, f"rest {caller}")
         except NotUnderstood as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gantry.common import statuses
 from gantry.common.orders import ERASED, Verdict
 from gantry.common.web.errors import HttpProblem
-from gantry.common.workitems import Subscription, Workitem
+from gantry.common.workitems import Workitem, WorkitemSubscription
 
 GONE = "the workitem was erased"
 _CREATED = "The Workitem was created with modifications."
@@ -41,7 +41,7 @@ def warning(words: Iterable[str]) -> dict[str, str]:
     return {"Warning": ", ".join(texts)} if texts else {}
 
 
-def answered(verdict: Verdict[Workitem] | Verdict[Subscription], *, updating: bool = False) -> dict[str, str]:
+def answered(verdict: Verdict[Workitem] | Verdict[WorkitemSubscription], *, updating: bool = False) -> dict[str, str]:
     """The headers of an answer to an accepted request. Raises `HttpProblem` for a refused one: 400, 404, 409, 410.
     `updating`: PS3.18 11.6.2 requires 400 for a workitem in a final state."""
     status = verdict.status

@@ -16,7 +16,7 @@ from gantry.common.events import (
 )
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.orders import Verdict, pack
-from gantry.common.workitems import Subscription, Workitem, lock_of
+from gantry.common.workitems import Workitem, WorkitemSubscription, lock_of
 from gantry.common.workitems.model import Attributes
 from gantry.services.orders.desk import OrderDesk
 
@@ -59,16 +59,16 @@ class WorkitemDesk:
 
     async def subscribe(
         self, target: str, subscriber: str, keys: Attributes, asker: Asker, *, lock: bool
-    ) -> Verdict[Subscription]:
+    ) -> Verdict[WorkitemSubscription]:
         """Subscribe an AE title to a workitem, or to all (PS3.4 CC.2.3); `keys` is the filter."""
         about = self._about(target, asker)
         return await self._desk.subscribe(WorkitemSubscribed(*about, pack(keys), subscriber, lock))
 
-    async def unsubscribe(self, target: str, subscriber: str, asker: Asker) -> Verdict[Subscription]:
+    async def unsubscribe(self, target: str, subscriber: str, asker: Asker) -> Verdict[WorkitemSubscription]:
         """Unsubscribe it."""
         return await self._desk.subscribe(WorkitemUnsubscribed(*self._about(target, asker), subscriber))
 
-    async def suspend(self, target: str, subscriber: str, asker: Asker) -> Verdict[Subscription]:
+    async def suspend(self, target: str, subscriber: str, asker: Asker) -> Verdict[WorkitemSubscription]:
         """Suspend its global subscription: it is not notified of future workitems."""
         return await self._desk.subscribe(WorkitemSubscriptionSuspended(*self._about(target, asker), subscriber))
 

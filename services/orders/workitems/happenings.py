@@ -16,8 +16,8 @@ from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import by_size, read_values
 from gantry.common.statuses import SUCCESS, WORKITEM_CREATED_WITH_MODIFICATIONS
-from gantry.common.workitems import Told, Workitem, WorkitemEvent
-from gantry.common.workitems.reports import Report, reports_of
+from gantry.common.workitems import Workitem, WorkitemEvent, WorkitemRecipient
+from gantry.common.workitems.reports import WorkitemReport, reports_of
 from gantry.common.workitems.subscriptions import GLOBAL
 
 TOPIC = TOPICS[WorkitemCreated].name
@@ -32,8 +32,8 @@ class Happening:
 
     event: WorkitemEvent | WorkitemSubscribed
     workitem: Workitem
-    reports: Sequence[Report]
-    told: Sequence[Told]
+    reports: Sequence[WorkitemReport]
+    told: Sequence[WorkitemRecipient]
 
 
 class Happenings:
@@ -69,7 +69,7 @@ class Happenings:
         """Whether an AE title is subscribed to a workitem, or to any, as far as this process knows."""
         return await self._orders.is_subscribed(DEFAULT_PARTITION, subscriber, target)
 
-    async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Told]:
+    async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[WorkitemRecipient]:
         """Subscribers do not get events from before their subscription; the initial state of a workitem goes only to
         the new subscriber."""
         recipients = [recipient for recipient in await self._orders.told(workitem) if recipient.since <= event.at]

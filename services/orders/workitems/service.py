@@ -41,7 +41,7 @@ from gantry.common.statuses import (
 )
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
-from gantry.common.workitems import Subscription, Workitem
+from gantry.common.workitems import Workitem, WorkitemSubscription
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE, TRANSACTION_UID
 from gantry.common.workitems.subscriptions import filter_of
 from gantry.services.orders.steps.data_sets import decoded, encoded
@@ -187,7 +187,7 @@ class WorkitemService:
             verdict = await self._desk.request_cancel(uid, attributes, _asker(request))
         await self._answer(request, uid, verdict)
 
-    async def _subscription(self, request: Request, uid: str, action: int) -> Verdict[Subscription]:
+    async def _subscription(self, request: Request, uid: str, action: int) -> Verdict[WorkitemSubscription]:
         """PS3.4 CC.2.3."""
         attributes, asker = _data(request), _asker(request)
         title = first(attributes, _RECEIVING_AE)
@@ -223,7 +223,9 @@ class WorkitemService:
         extra: dict[int, Value] = {Element.AFFECTED_SOP_INSTANCE_UID: uid}
         await request.respond(SUCCESS if known else OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, data, extra)
 
-    async def _answer(self, request: Request, uid: str, verdict: Verdict[Workitem] | Verdict[Subscription]) -> None:
+    async def _answer(
+        self, request: Request, uid: str, verdict: Verdict[Workitem] | Verdict[WorkitemSubscription]
+    ) -> None:
         extra: dict[int, Value] = {Element.AFFECTED_SOP_INSTANCE_UID: uid}
         if request.command.field == _ACTION:
             extra[Element.ACTION_TYPE_ID] = request.command.number(Element.ACTION_TYPE_ID)

@@ -12,7 +12,7 @@ from gantry.common.dicom.query.worklists import all_known, is_known
 from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 
 
-class Listed(Protocol):
+class WorklistItem(Protocol):
     """A scheduled step, or a workitem."""
 
     @property
@@ -32,7 +32,7 @@ class WorklistAnswers:
         self._character_set = identifier.character_set
         self._transfer_syntax_uid = transfer_syntax_uid
 
-    def encode(self, step: Listed) -> bytes:
+    def encode(self, step: WorklistItem) -> bytes:
         """One response identifier, in the caller's character set if that can represent it, otherwise in UTF-8."""
         document = step.document
         values: dict[int, Sequence[Any]] = {tag: document.get(tag, ()) for tag in self._tags}

@@ -35,7 +35,7 @@ from gantry.services.query.federation.merging import (
     named_studies,
     questions_of,
 )
-from gantry.services.query.federation.walking import ArchiveAnswer, Asked, Enough, Walk
+from gantry.services.query.federation.walking import ArchiveAnswer, ArchiveWalk, Audit, Enough
 
 _HERE_AT_ONCE = 500
 _WORDS = {
@@ -143,7 +143,7 @@ class Federation:
         *,
         most_answers: int = 2000,
         at_once: int = 16,
-        audit: Asked = lambda *_: None,
+        audit: Audit = lambda *_: None,
         breakers: Breakers | None = None,
     ) -> None:
         """`ae_title` is ours. `audit` is called for each query that was sent. `breakers` are shared with others."""
@@ -217,7 +217,7 @@ class Federation:
         why = ""
         try:
             async with asyncio.timeout(deadline):
-                await Walk(answer, self._most_answers, self._audit, trace).go(peer, questions)
+                await ArchiveWalk(answer, self._most_answers, self._audit, trace).go(peer, questions)
         except TimeoutError:
             answer.outcome, why = "slow", f"not within {deadline:g} s"
         except GantryError as error:

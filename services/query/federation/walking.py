@@ -25,7 +25,7 @@ _LATIN = character_set(("ISO_IR 100",))
 """The character set of keys that are not ASCII, if it has their characters, since older archives support it; otherwise
 UTF-8."""
 
-Asked = Callable[[tuple[str, str], str, bytes, str], None]
+Audit = Callable[[tuple[str, str], str, bytes, str], None]
 """AE title and host of the archive, trace, identifier of the C-FIND, and why it failed."""
 
 
@@ -44,10 +44,10 @@ class ArchiveAnswer:
     """Whether the archive answered a question, or sent a match."""
 
 
-class Walk:
+class ArchiveWalk:
     """The questions of one query to one archive. `answer` is filled as matches come."""
 
-    def __init__(self, answer: ArchiveAnswer, most_answers: int, audit: Asked, trace: str) -> None:
+    def __init__(self, answer: ArchiveAnswer, most_answers: int, audit: Audit, trace: str) -> None:
         """At most `most_answers` to one question are accepted. `audit` is called for each question sent."""
         self._answer = answer
         self._most_answers = most_answers

@@ -33,14 +33,14 @@ from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.filters import search_of_filters
 from gantry.common.subscriptions.fold import Subscription, Subscriptions
 from gantry.common.subscriptions.forms import FORMS
-from gantry.common.subscriptions.model import Content, Release, Status, Wanted, owner_of
+from gantry.common.subscriptions.model import Content, Release, Status, SubscriptionRequest, owner_of
 from gantry.common.subscriptions.reading import AskedSubscription
 from gantry.common.subscriptions.resources import NotificationType
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.callers import caller_of, may
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.fhir_answers import FHIR_JSON, Body, Made, answered, base_of, check_format, link
+from gantry.common.web.fhir_answers import FHIR_JSON, Body, CreatedResource, answered, base_of, check_format, link
 from gantry.common.web.json_bodies import json_body
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import FHIR_R5, OF_SUBSCRIPTIONS, Match, Resource
@@ -102,7 +102,7 @@ class SubscriptionService:
         """Answer any request about subscriptions."""
         return await answered(request, self._answer(request, match))
 
-    async def _answer(self, request: web.BaseRequest, match: Match) -> Body | Made:
+    async def _answer(self, request: web.BaseRequest, match: Match) -> Body | CreatedResource:
         check_format(request)
         if not may(request, Verb.SUBSCRIBE, self._may_subscribe):
             raise HttpProblem(403, "this caller may not subscribe; http.may_subscribe names those that may")
@@ -130,7 +130,7 @@ class SubscriptionService:
 
     # ---- made
 
-    async def _create(self, request: web.BaseRequest) -> Made:
+    async def _create(self, request: web.BaseRequest) -> CreatedResource:
         subscription = self._asked(request, await self._body(request))
         identity, now = request[CALLER].identity, self._clock.now_us()
         wanted, ends_at = self._accepted(subscription, identity, now)
@@ -150,14 +150,16 @@ class SubscriptionService:
         logger.info("subscription made", subscription=name, caller=created.by, host=created.host)
         known = subscriptions.named(name) or Subscription(created)
         location = self._urls.of(wanted.release).subscription(name)
-        return Made(self._resource(name, known), headers={"Location": location})
+        return CreatedResource(self._resource(name, known), headers={"Location": location})
 
     def _asked(self, request: web.BaseRequest, content: object) -> AskedSubscription:
         """The subscription that a request describes, in the release of FHIR that it uses. Raises `NotUnderstood`."""
         release = _release(request)
         return FORMS[release].asked(content, self._urls.of(release).topic, self._settings.endpoints)
 
-    def _accepted(self, subscription: AskedSubscription, identity: Identity, now: int) -> tuple[Wanted, int]:
+    def _accepted(
+        self, subscription: AskedSubscription, identity: Identity, now: int
+    ) -> tuple[SubscriptionRequest, int]:
         """What is wanted, and when the subscription ends. Raises `NotUnderstood`."""
         if subscription.status not in (Status.REQUESTED, Status.ACTIVE):
             raise NotUnderstood("status: a new Subscription is requested")
@@ -257,7 +259,7 @@ class SubscriptionService:
         urls, tell = self._urls.of(wanted.release), FORMS[wanted.release].notification
         return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, notices, now, unique)
 
-    def _opened(self, known: Subscription) -> tuple[Wanted, Identity]:
+    def _opened(self, known: Subscription) -> tuple[SubscriptionRequest, Identity]:
         """Its content, and its owner. Raises `HttpProblem` 409 if it can no longer be decrypted."""
         assert known.created is not None
         try:
@@ -288,12 +290,12 @@ class SubscriptionService:
             logger.info("subscription changed", subscription=name, status=subscription.status.value, caller=event.by)
         return self._resource(name, known)
 
-    async def _delete(self, request: web.BaseRequest, name: str) -> Made:
+    async def _delete(self, request: web.BaseRequest, name: str) -> CreatedResource:
         now, by = self._clock.now_us(), caller_of(request)
         await self._followed.tell(SubscriptionDeleted(DEFAULT_PARTITION, request[TRACE], name, by, now))
         self._metrics.subscriptions_changed.labels("deleted").inc()
         logger.info("subscription removed", subscription=name, caller=by)
-        return Made()
+        return CreatedResource()
 
     async def _body(self, request: web.BaseRequest) -> object:
         return await json_body(request, (FHIR_JSON, JSON), _LONGEST_BODY)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from gantry.common.access.asked_shares import LONGEST_PASSWORD, password_bytes
-from gantry.common.access.share_passes import Pass
-from gantry.common.access.shares import Refusal, Share
+from gantry.common.access.share_passes import SharePass
+from gantry.common.access.shares import Share, ShareRefusal
 from gantry.common.access.user_file import hash_of
 from gantry.common.clock import Clock
 from gantry.common.events import ShareOpened, ShareTried
@@ -17,11 +17,11 @@ from gantry.common.runtime.followed_shares import NEWS_SECONDS, FollowedShares
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedVisitor:
     """Why a visitor was refused; `wait` is in seconds. `share` is the link's name, "" if there is none."""
 
     share: str
-    refusal: Refusal
+    refusal: ShareRefusal
     wait: int = 0
 
 
@@ -29,7 +29,7 @@ class Refused:
 class LetIn:
     """A visitor was admitted."""
 
-    share_pass: Pass
+    share_pass: SharePass
     studies: tuple[str, ...]
     """The studies as the visitor sees them."""
     originals: tuple[str, ...]
@@ -48,15 +48,15 @@ class Entrance:
         known = (await self._shares.current()).of_token(token)
         return known or (await self._shares.current(NEWS_SECONDS)).of_token(token)
 
-    async def enter(self, token: str, password: str, trace: str) -> LetIn | Refused:
+    async def enter(self, token: str, password: str, trace: str) -> LetIn | RefusedVisitor:
         """Open the link of a token. Raises `DependencyUnavailable`: an opening may then be used up."""
         share = await self.seen(token)
         if share is None or share.created is None:
-            return Refused("", Refusal.UNKNOWN)
+            return RefusedVisitor("", ShareRefusal.UNKNOWN)
         name = share.created.share
         refusal = share.refusal(self._clock.now_us())
         if refusal is not None:
-            return Refused(name, refusal)
+            return RefusedVisitor(name, refusal)
         trial = ""
         if share.created.password:
             trial = token_hex(8)
@@ -65,27 +65,29 @@ class Entrance:
                 return refused
         return await self._open(share, trial, trace)
 
-    async def _try(self, share: Share, trial: str, password: str, trace: str) -> Refused | None:
+    async def _try(self, share: Share, trial: str, password: str, trace: str) -> RefusedVisitor | None:
         """Why a password does not open the link; None if it does. A try counts before the password is compared, so that
         parallel tries, even at several processes, cannot exceed the limit."""
         assert share.created is not None
         name, now = share.created.share, self._clock.now_us()
         if wait := share.waits_for(now):
-            return Refused(name, Refusal.WAITING, wait)
+            return RefusedVisitor(name, ShareRefusal.WAITING, wait)
         if not password or len(password) > LONGEST_PASSWORD:
-            return Refused(name, Refusal.WRONG)  # no password was given: not a guess
+            return RefusedVisitor(name, ShareRefusal.WRONG)  # no password was given: not a guess
         await self._shares.tell(ShareTried(DEFAULT_PARTITION, trace, name, trial, now))
         if trial not in share.tries:
-            return Refused(name, Refusal.WAITING, share.waits_for(now))
+            return RefusedVisitor(name, ShareRefusal.WAITING, share.waits_for(now))
         known = hash_of(share.created.password)
         if await asyncio.to_thread(known.is_of, password_bytes(password)):
             return None
-        return Refused(name, Refusal.WRONG)
+        return RefusedVisitor(name, ShareRefusal.WRONG)
 
-    async def _open(self, share: Share, trial: str, trace: str) -> LetIn | Refused:
+    async def _open(self, share: Share, trial: str, trace: str) -> LetIn | RefusedVisitor:
         assert share.created is not None
         made, now, opening = share.created, self._clock.now_us(), token_hex(16)
         await self._shares.tell(ShareOpened(DEFAULT_PARTITION, trace, made.share, opening, trial, now))
         if opening not in share.openings:
-            return Refused(made.share, share.refusal(now) or Refusal.USED_UP)
-        return LetIn(Pass(made.share, opening, made.expires_at / 1e6), made.studies, made.copies_of or made.studies)
+            return RefusedVisitor(made.share, share.refusal(now) or ShareRefusal.USED_UP)
+        return LetIn(
+            SharePass(made.share, opening, made.expires_at / 1e6), made.studies, made.copies_of or made.studies
+        )

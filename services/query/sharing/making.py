@@ -9,7 +9,7 @@ from secrets import token_bytes, token_hex
 from typing import Any
 
 from gantry.common.access.asked_shares import LONGEST_REASON, AskedShare, password_bytes
-from gantry.common.access.shares import TOKEN_BYTES, Refusal, Share, Shares, digest_of, token_of
+from gantry.common.access.shares import TOKEN_BYTES, Share, ShareRefusal, Shares, digest_of, token_of
 from gantry.common.access.user_file import hashed
 from gantry.common.deidentify.options import Option
 from gantry.common.dicom.query.attributes import Level
@@ -99,7 +99,7 @@ def shown(share: Share, now: int) -> dict[str, Any]:
     assert made_ is not None
     refusal = share.refusal(now)
     if refusal is None and made_.password and share.waits_for(now):
-        refusal = Refusal.WAITING
+        refusal = ShareRefusal.WAITING
     return {
         "share": made_.share,
         "studies": list(made_.copies_of or made_.studies),

@@ -5,32 +5,32 @@ from __future__ import annotations
 from html import escape
 
 from gantry.common.access.asked_shares import LONGEST_PASSWORD
-from gantry.common.access.shares import Refusal
+from gantry.common.access.shares import ShareRefusal
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _ASK = "Ask whoever sent it for another one."
 WORDS = {
-    Refusal.UNKNOWN: f"There is no such link here. Perhaps a part of it was lost on its way. {_ASK}",
-    Refusal.EXPIRED: f"The time of this link is over. {_ASK}",
-    Refusal.REVOKED: f"This link was taken back. {_ASK}",
-    Refusal.USED_UP: f"This link was opened as often as it may be. {_ASK}",
-    Refusal.CLOSED: f"Too many wrong passwords were given for this link, and it opens no more. {_ASK}",
-    Refusal.WRONG: "This is not the password of this link.",
-    Refusal.PREPARING: "The images are being prepared. Try again in some minutes.",
-    Refusal.WAITING: "Too many wrong passwords were given for this link.",
+    ShareRefusal.UNKNOWN: f"There is no such link here. Perhaps a part of it was lost on its way. {_ASK}",
+    ShareRefusal.EXPIRED: f"The time of this link is over. {_ASK}",
+    ShareRefusal.REVOKED: f"This link was taken back. {_ASK}",
+    ShareRefusal.USED_UP: f"This link was opened as often as it may be. {_ASK}",
+    ShareRefusal.CLOSED: f"Too many wrong passwords were given for this link, and it opens no more. {_ASK}",
+    ShareRefusal.WRONG: "This is not the password of this link.",
+    ShareRefusal.PREPARING: "The images are being prepared. Try again in some minutes.",
+    ShareRefusal.WAITING: "Too many wrong passwords were given for this link.",
 }
 """What each refusal means for a person."""
 STATUS = {
-    Refusal.UNKNOWN: 404,
-    Refusal.EXPIRED: 410,
-    Refusal.REVOKED: 410,
-    Refusal.USED_UP: 410,
-    Refusal.CLOSED: 410,
-    Refusal.WRONG: 403,
-    Refusal.WAITING: 429,
-    Refusal.PREPARING: 503,
+    ShareRefusal.UNKNOWN: 404,
+    ShareRefusal.EXPIRED: 410,
+    ShareRefusal.REVOKED: 410,
+    ShareRefusal.USED_UP: 410,
+    ShareRefusal.CLOSED: 410,
+    ShareRefusal.WRONG: 403,
+    ShareRefusal.WAITING: 429,
+    ShareRefusal.PREPARING: 503,
 }
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -56,7 +56,7 @@ def welcome(until: str, *, password: bool, wrong: bool = False) -> str:
     without the password, the link reveals nothing."""
     words = f"<p>Somebody shared medical images with you. The link works until {escape(until)}.</p>\n"
     if wrong:
-        words += f'<p role="alert">{escape(WORDS[Refusal.WRONG])}</p>\n'
+        words += f'<p role="alert">{escape(WORDS[ShareRefusal.WRONG])}</p>\n'
     field = (
         '<p><label>Password <input type="password" name="password" autocomplete="off" required autofocus '
         f'maxlength="{LONGEST_PASSWORD}"></label></p>\n'
@@ -65,9 +65,9 @@ def welcome(until: str, *, password: bool, wrong: bool = False) -> str:
     return _HEAD.format(title="Images for you") + words + form + _FOOT
 
 
-def refused(refusal: Refusal, wait: int = 0) -> str:
+def refused(refusal: ShareRefusal, wait: int = 0) -> str:
     """The page of a link that cannot be opened; `wait` is in seconds."""
-    later = f" Try again in {max(1, -(-wait // 60))} minutes." if refusal is Refusal.WAITING else ""
+    later = f" Try again in {max(1, -(-wait // 60))} minutes." if refusal is ShareRefusal.WAITING else ""
     return said("This link does not open", WORDS[refusal] + later)
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from gantry.common.access import Verb
 from gantry.common.access.asked_shares import asked_share
 from gantry.common.access.share_passes import NAME
-from gantry.common.access.shares import Refusal
+from gantry.common.access.shares import ShareRefusal
 from gantry.common.clock import Clock
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.ports.index import ReadIndex
@@ -34,7 +34,7 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
-from gantry.services.query.sharing.entering import Entrance, LetIn, Refused
+from gantry.services.query.sharing.entering import Entrance, LetIn, RefusedVisitor
 from gantry.services.query.sharing.forms import LONGEST, password_of
 from gantry.services.query.sharing.making import made, revoked, sharing_profiles, shown, time_of
 from gantry.services.query.sharing.pages import POLICY, STATUS, refused, said, welcome
@@ -164,9 +164,11 @@ class ShareService:
 
     async def _look(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         share = await self._entrance.seen(match.rest[0])
-        refusal = Refusal.UNKNOWN if share is None else share.refusal(self._clock.now_us())
+        refusal = ShareRefusal.UNKNOWN if share is None else share.refusal(self._clock.now_us())
         if share is None or share.created is None or refusal is not None:
-            return self._page(STATUS[refusal or Refusal.UNKNOWN], refused(refusal or Refusal.UNKNOWN), forget=True)
+            return self._page(
+                STATUS[refusal or ShareRefusal.UNKNOWN], refused(refusal or ShareRefusal.UNKNOWN), forget=True
+            )
         made_ = share.created
         return self._page(200, welcome(_in_words(made_.expires_at), password=bool(made_.password)))
 
@@ -176,7 +178,7 @@ class ShareService:
             self._metrics.share_openings.labels("signed-in").inc()
             return self._page(409, said("You are signed in", _SIGNED_IN))
         outcome = await self._entrance.enter(match.rest[0], password, request[TRACE])
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, RefusedVisitor):
             return await self._turned_away(request, match, outcome)
         return self._let_in(request, outcome)
 
@@ -189,7 +191,7 @@ class ShareService:
         headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.share_pass)}
         return web.Response(status=303, headers=headers)
 
-    async def _turned_away(self, request: web.BaseRequest, match: Match, why: Refused) -> web.StreamResponse:
+    async def _turned_away(self, request: web.BaseRequest, match: Match, why: RefusedVisitor) -> web.StreamResponse:
         self._metrics.share_openings.labels(why.refusal.value).inc()
         peer = str(request[CALLER].address)
         # Each refusal is recorded; an address that guesses all day must not fill the log.
@@ -199,7 +201,7 @@ class ShareService:
         name = f"{NAME}{why.share}" if why.share else ""
         request[LOGIN_OUTCOME] = LoginOutcome(name, why.refusal.value, by="share link")
         share = await self._entrance.seen(match.rest[0])
-        if why.refusal is Refusal.WRONG and share is not None and share.created is not None:
+        if why.refusal is ShareRefusal.WRONG and share is not None and share.created is not None:
             page = welcome(_in_words(share.created.expires_at), password=True, wrong=True)
             return self._page(STATUS[why.refusal], page)
         response = self._page(STATUS[why.refusal], refused(why.refusal, why.wait))

@@ -14,7 +14,7 @@ logger = get_logger("retrieve")
 
 
 @dataclass(frozen=True, slots=True)
-class Identified:
+class IdentifiedDestinations:
     """The destinations of C-MOVE and of the page, without those that get only de-identified objects, by rules."""
 
     peers: Peers

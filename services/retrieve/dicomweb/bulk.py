@@ -28,7 +28,7 @@ from gantry.services.retrieve.dicomweb.representations import media_type_of
 from gantry.services.retrieve.pixels.converter import Readable
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage
-from gantry.services.retrieve.reading import Head, Objects
+from gantry.services.retrieve.reading import ObjectHead, Objects
 from gantry.services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
 
 BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
@@ -88,7 +88,7 @@ class BulkService:
             return None if pixels.length is None else (pixels.offset, pixels.length)
         return next(((bulk.offset, bulk.length) for bulk in reversed(layout.bulk) if bulk.tag == tag), None)
 
-    async def _pixels(self, request: web.BaseRequest, location: Location, head: Head) -> web.StreamResponse:
+    async def _pixels(self, request: web.BaseRequest, location: Location, head: ObjectHead) -> web.StreamResponse:
         pixels = head.layout.pixel_data
         assert pixels is not None
         try:

@@ -28,7 +28,7 @@ from gantry.services.retrieve.pixels.converter import ConversionFailed, Converte
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.pixels.frame_reader import FrameReader, Pictured
 from gantry.services.retrieve.pixels.image import Image, NoImage, frame_numbers, require_frames
-from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.look import RenderingParameters
 from gantry.services.retrieve.reading import MAX_HEADER, Objects
 from gantry.services.retrieve.sources import CHUNK
 from gantry.services.retrieve.threads import give_way
@@ -115,7 +115,7 @@ class FrameService:
         return await send_video(request, self._objects, location, fragments, self._settings.stall)
 
     async def picture(
-        self, request: web.BaseRequest, location: Location, pictured: Pictured, frames: str, look: Look
+        self, request: web.BaseRequest, location: Location, pictured: Pictured, frames: str, look: RenderingParameters
     ) -> web.StreamResponse:
         """The picture of a frame, the first one where none is named; 404 where there is none, 406 if it cannot be shown
         correctly."""
@@ -136,7 +136,9 @@ class FrameService:
             self._pictures.put(key, picture)
         return web.Response(body=picture, headers={**headers, "Content-Type": look.kind})
 
-    async def rendering(self, location: Location, pictured: Pictured, number: int, look: Look, client: str) -> bytes:
+    async def rendering(
+        self, location: Location, pictured: Pictured, number: int, look: RenderingParameters, client: str
+    ) -> bytes:
         """A frame as a picture. Raises `HttpProblem`."""
         with as_problems():
             require_frames(pictured.image, [number])
@@ -149,7 +151,9 @@ class FrameService:
         """The image of an object. Raises `NoImage`, `Damaged`."""
         return await self._reader.pictured(location)
 
-    async def _rendered(self, location: Location, pictured: Pictured, number: int, look: Look, client: str) -> bytes:
+    async def _rendered(
+        self, location: Location, pictured: Pictured, number: int, look: RenderingParameters, client: str
+    ) -> bytes:
         if pictured.header_length > MAX_HEADER:
             raise ConversionFailed(f"a header of {pictured.header_length} bytes")
         async with (
@@ -191,7 +195,7 @@ def _typed(kind: str, syntax: str) -> str:
     return f"{kind}; transfer-syntax={syntax}"
 
 
-def _require_viewport(image: Image, look: Look) -> None:
+def _require_viewport(image: Image, look: RenderingParameters) -> None:
     """Raises `ValueError` if the picture would be outside the image, or much larger than it."""
     if look.viewport is not None:
         region = looks.region_of(look.viewport, image.columns, image.rows)

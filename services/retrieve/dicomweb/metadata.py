@@ -19,7 +19,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.ports.index import Location
 from gantry.services.retrieve.corrections import corrected_bytes, version_of
 from gantry.services.retrieve.damage import Damaged
-from gantry.services.retrieve.reading import Head, Objects
+from gantry.services.retrieve.reading import ObjectHead, Objects
 
 _BASE = f"gantry-{secrets.token_hex(16)}:"
 """Placeholder for the base URL; random per process, so that no object can contain it."""
@@ -85,7 +85,7 @@ class Metadata:
         missing = [location for location in locations if documents[version_of(location)] is None]
         texts = Texts()
         async for group in self._objects.heads(missing):
-            heads = [head for head in group if isinstance(head, Head)]
+            heads = [head for head in group if isinstance(head, ObjectHead)]
             missed += [head for head in group if isinstance(head, Damaged)]
             # In a thread, so that a series of thousands does not hold up other requests.
             made = await asyncio.to_thread(_documents, heads, texts)
@@ -96,18 +96,18 @@ class Metadata:
         return [text for text in texts_of if text is not None]
 
 
-def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
+def _documents(heads: Sequence[ObjectHead], texts: Texts) -> list[bytes]:
     return [_document(_corrected(head), texts) for head in heads]
 
 
-def _corrected(head: Head) -> Head:
+def _corrected(head: ObjectHead) -> ObjectHead:
     """The head as it is shown."""
     if not head.location.is_modified:
         return head
     return replace(head, header=corrected_bytes(head.location, head.header))
 
 
-def _document(head: Head, texts: Texts) -> bytes:
+def _document(head: ObjectHead, texts: Texts) -> bytes:
     """The result of `attributes_with` as text."""
     uri = _uris(head, _BASE)
     attributes = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
@@ -117,7 +117,7 @@ def _document(head: Head, texts: Texts) -> bytes:
     return b"{%b}" % b",".join([attributes[tag] for tag in sorted(attributes)])
 
 
-def attributes_with(head: Head, url: str, *, as_written: bool = False) -> Attributes:
+def attributes_with(head: ObjectHead, url: str, *, as_written: bool = False) -> Attributes:
     """The document of one instance: its header, and bulk values by URI."""
     uri = _uris(head, url)
     encoding = encoding_of(head.location.transfer_syntax_uid)
@@ -128,12 +128,12 @@ def attributes_with(head: Head, url: str, *, as_written: bool = False) -> Attrib
     return dict(sorted(attributes.items()))
 
 
-def _uris(head: Head, url: str) -> BulkUri:
+def _uris(head: ObjectHead, url: str) -> BulkUri:
     place = instance_url(head.location, url)
     return lambda path: f"{place}/bulkdata/{path}"
 
 
-def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
+def _beside(head: ObjectHead, uri: BulkUri) -> dict[int, dict[str, Any]]:
     """The elements outside the header: bulk values and pixel data."""
     pixels = head.layout.pixel_data
     bulk = [(element.tag, element.vr) for element in head.layout.bulk] + (
@@ -142,7 +142,7 @@ def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
     return {tag: {"vr": vr, "BulkDataURI": uri(name_of(tag))} for tag, vr in bulk}
 
 
-def _stored_in(head: Head) -> dict[str, Any]:
+def _stored_in(head: ObjectHead) -> dict[str, Any]:
     """The stored transfer syntax, which the data set itself does not name."""
     return {"vr": "UI", "Value": [head.location.transfer_syntax_uid]}
 

@@ -26,7 +26,7 @@ from gantry.services.retrieve.dicomweb.objects import InstanceFinder
 from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
 from gantry.services.retrieve.dicomweb.representative import MOST_TRIED, Representatives
 from gantry.services.retrieve.pixels.image import NoImage, frame_numbers
-from gantry.services.retrieve.pixels.look import Look, Viewport, look_of
+from gantry.services.retrieve.pixels.look import RenderingParameters, Viewport, look_of
 from gantry.services.retrieve.unindexed import Describing
 
 _RENDERING = 1
@@ -78,7 +78,7 @@ class ThumbnailService:
         return chosen or await self._finder.all(match, most=MOST_TRIED)
 
     async def _answer(
-        self, request: web.BaseRequest, location: Location, number: int | None, look: Look
+        self, request: web.BaseRequest, location: Location, number: int | None, look: RenderingParameters
     ) -> web.StreamResponse:
         """The picture of a frame, of the middle one if `number` is None. Raises `NoImage`, `Damaged`, `HttpProblem`."""
         name = _name(location, number, look)
@@ -96,7 +96,7 @@ class ThumbnailService:
             await self._cache.put(name, picture)
         return web.Response(body=picture, headers={**headers, "Content-Type": look.kind})
 
-    async def _made(self, location: Location, number: int | None, look: Look, client: str) -> bytes:
+    async def _made(self, location: Location, number: int | None, look: RenderingParameters, client: str) -> bytes:
         pictured = await self._frames.pictured(location)
         frame = number or pictured.image.frames // 2 + 1
         return await self._frames.rendering(location, pictured, frame, look, client)
@@ -113,7 +113,7 @@ class ThumbnailService:
         return size == location.data_set_offset + location.data_set_length
 
 
-def _name(location: Location, number: int | None, look: Look) -> str:
+def _name(location: Location, number: int | None, look: RenderingParameters) -> str:
     """The name of a picture: from the digest of the object's bytes, and the requested look."""
     version = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
     name = f"{_RENDERING} {version} {number or 'middle'} {look}"

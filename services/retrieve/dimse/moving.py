@@ -37,7 +37,7 @@ class RetrieveSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class MoveJob:
     """One request to send. Objects are sent while `is_wanted`; `progressed` is called after each sub-operation, and an
     error that it raises once the requester is not `is_open` ends the job. `originator` holds the elements that name the
     C-MOVE to a destination. Objects pass `through` de-identification if that is set."""
@@ -61,7 +61,7 @@ class Mover:
         self._clock = clock
         self._lanes = lanes
 
-    async def move(self, peer: Peer, locations: Sequence[Location], job: Job) -> None:
+    async def move(self, peer: Peer, locations: Sequence[Location], job: MoveJob) -> None:
         """Send objects. When this returns, every sub-operation is counted, except those no longer wanted."""
         for contexts, batch in batches(locations):
             left = batch
@@ -73,7 +73,7 @@ class Mover:
                     break
 
     async def _attempt(
-        self, peer: Peer, contexts: list[Context], batch: list[Location], job: Job, *, final: bool
+        self, peer: Peer, contexts: list[Context], batch: list[Location], job: MoveJob, *, final: bool
     ) -> list[Location]:
         """Send a batch over one association; returns what should be tried again (nothing at the final attempt)."""
         left = dict.fromkeys(range(len(batch)))

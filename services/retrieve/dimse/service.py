@@ -27,7 +27,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.retrieve.corrections import as_stored
-from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
+from gantry.services.retrieve.dimse.moving import MoveJob, Mover, count_the_rest
 from gantry.services.retrieve.dimse.selection import select
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.fetching.holders import NOTHING, Lack, studies_of
@@ -237,7 +237,7 @@ class RetrieveService:
             Element.MOVE_ORIGINATOR_AE_TITLE: request.association.calling_ae_title,
             Element.MOVE_ORIGINATOR_MESSAGE_ID: request.command.message_id,
         }
-        job = Job(
+        job = MoveJob(
             counters,
             is_wanted=lambda: not request.cancelled,
             progressed=progress.tell,

@@ -134,7 +134,9 @@ class SubOperations:
         self.budget = Budget(per_process)
 
     @asynccontextmanager
-    async def over(self, association: Association, through: Deidentifies | None = None) -> AsyncIterator[Transfer]:
+    async def over(
+        self, association: Association, through: Deidentifies | None = None
+    ) -> AsyncIterator[StoreSubOperations]:
         """A transfer over one association, of objects that pass `through` de-identification if that is set; objects
         that it opened ahead are closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
@@ -147,7 +149,7 @@ class SubOperations:
 
         ahead = ReadAhead(opened, Budget(self._per_association, self.budget), converts=through is not None)
         try:
-            yield Transfer(association, ahead, self._timeout, str if through is None else through.uid)
+            yield StoreSubOperations(association, ahead, self._timeout, str if through is None else through.uid)
         finally:
             ahead.close()
 
@@ -156,7 +158,7 @@ Done = Callable[[int, int], Awaitable[None]]
 """Called with the place and the status of each object that was sent, in the order of the responses."""
 
 
-class Transfer:
+class StoreSubOperations:
     """C-STORE sub-operations over one association: as many outstanding as the peer granted, while the next one is
     prepared and those after it are opened ahead."""
 

@@ -26,12 +26,12 @@ _SILENT = 120.0
 """Seconds without a response after which a C-MOVE is aborted."""
 logger = get_logger("federation")
 
-Asked = Callable[[tuple[str, str], str, bytes, str, str], None]
+Audit = Callable[[tuple[str, str], str, bytes, str, str], None]
 """AE title and host of the archive, trace, identifier, why it failed, and the SOP class of the request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class MoveResult:
     """How a C-MOVE ended: sub-operations that were made or failed, and `why` it is not a success ("" if it is)."""
 
     moved: int = 0
@@ -48,7 +48,7 @@ class Archives:
         ae_title: str,
         breakers: Breakers,
         metrics: Metrics,
-        audit: Asked = lambda *_: None,
+        audit: Audit = lambda *_: None,
     ) -> None:
         """`deadlines` in seconds for a C-FIND, by AE title. `ae_title` is ours. `audit` is called for each request."""
         self._deadlines = deadlines
@@ -115,12 +115,12 @@ class Archives:
             logger.warning("another archive did not say what it has of a study", archive=title, how=outcome, why=why)
         return holder, outcome == "answered"
 
-    async def send(self, holder: Holder, study: str, trace: str) -> Sent:
+    async def send(self, holder: Holder, study: str, trace: str) -> MoveResult:
         """Have a study sent to us. Errors are in the result."""
         title = holder.ae_title
         peer = self._contact(title, self._ae_title)
         if peer is None:
-            return Sent(why=f"the policy does not say where {title} is")
+            return MoveResult(why=f"the policy does not say where {title} is")
         keys = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [study]}
         data, last, why = encode_identifier(keys, EXPLICIT_LITTLE_ENDIAN), None, "it was broken off"
         try:
@@ -138,7 +138,7 @@ class Archives:
         moved = _operations(last)
         if not why and last is not None and last.number(Element.FAILED_SUB_OPERATIONS):
             why = "it did not send all of it"
-        return Sent(moved, why and f"{title}: {why}")
+        return MoveResult(moved, why and f"{title}: {why}")
 
 
 def _operations(command: Command | None) -> int:

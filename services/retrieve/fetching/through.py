@@ -18,7 +18,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.fetching.holders import NOTHING, Holder, Lack, in_order, lack_of
 from gantry.services.retrieve.fetching.record import FetchRecord, FetchRecords
-from gantry.services.retrieve.fetching.sending import Archives, Sent
+from gantry.services.retrieve.fetching.sending import Archives, MoveResult
 from gantry.services.retrieve.unindexed import Locating
 
 _LEASE_US = 30_000_000
@@ -166,14 +166,14 @@ class FetchThrough:
         else:
             logger.info("a study was fetched from another archive", **fields)
 
-    async def _sent(self, holder: Holder, study: str, trace: str, total: int) -> Sent:
+    async def _sent(self, holder: Holder, study: str, trace: str, total: int) -> MoveResult:
         renewing = asyncio.create_task(self._renew(study, holder, total))
         try:
             await self._lease(study, holder, total)
             async with asyncio.timeout(self._deadline):
                 return await self._archives.send(holder, study, trace)
         except TimeoutError:
-            return Sent(why=f"{holder.ae_title}: it took longer than {self._deadline:g} s")
+            return MoveResult(why=f"{holder.ae_title}: it took longer than {self._deadline:g} s")
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gantry.common.net import Source
 from gantry.services.retrieve.budget import Budget, Unavailable
 from gantry.services.retrieve.pixels.image import Image
-from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.look import RenderingParameters
 from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, WorkerPool
 from gantry.services.retrieve.pixels.spool import JobSpool
 
@@ -66,7 +66,7 @@ class Converter:
             read.close()
 
     async def render(
-        self, image: Image, header: Readable, frame: Readable, look: Look, number: int, client: str
+        self, image: Image, header: Readable, frame: Readable, look: RenderingParameters, number: int, client: str
     ) -> bytes:
         """A picture of frame `number`, whose bytes are `frame`, of the object with this header. Raises
         `ConversionFailed` and `Unavailable`."""

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
-from gantry.services.retrieve.pixels.greys import Lut, Modality
-from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.greys import Lut, ModalityTransformation
+from gantry.services.retrieve.pixels.look import Function, VoiWindow
 from gantry.services.retrieve.pixels.worker import CannotDo
 
 
@@ -45,19 +45,19 @@ class Display:
         return [*[item for group in self._groups for item in _items(group, sequence)[:1]], self._header]
 
     @property
-    def modality(self) -> Modality:
+    def modality(self) -> ModalityTransformation:
         """PS3.3 C.11.1, C.7.6.16.2.9."""
         for ds in self._macro("PixelValueTransformationSequence"):
             luts = _items(ds, "ModalityLUTSequence")
             if luts:
                 lut = table(luts[0], "LUTDescriptor", "LUTData", self._order)
-                return Modality(lut=_signed(lut, bool(self._header.get("PixelRepresentation"))))
+                return ModalityTransformation(lut=_signed(lut, bool(self._header.get("PixelRepresentation"))))
             slope, intercept = _number(ds, "RescaleSlope"), _number(ds, "RescaleIntercept")
             if slope is not None or intercept is not None:
-                return Modality(slope if slope else 1.0, intercept or 0.0)
-        return Modality()
+                return ModalityTransformation(slope if slope else 1.0, intercept or 0.0)
+        return ModalityTransformation()
 
-    def voi(self, name: str | None) -> Window | Lut | None:
+    def voi(self, name: str | None) -> VoiWindow | Lut | None:
         """PS3.3 C.11.2, C.7.6.16.2.10: the VOI LUT or window called `name`; without a name the first VOI LUT, else the
         first window, else None. Raises `CannotDo` if none has this name."""
         for ds in self._macro("FrameVOILUTSequence"):
@@ -144,7 +144,7 @@ def _list(value: Any) -> list[Any]:
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else [value]
 
 
-def windows_of(ds: Any) -> list[tuple[Window, str]]:
+def windows_of(ds: Any) -> list[tuple[VoiWindow, str]]:
     """The valid windows, and their names."""
     centers, widths = _list(_value(ds, "WindowCenter")), _list(_value(ds, "WindowWidth"))
     names = [str(name) for name in _list(ds.get("WindowCenterWidthExplanation"))]
@@ -153,7 +153,7 @@ def windows_of(ds: Any) -> list[tuple[Window, str]]:
     windows = []
     for place, (center, width) in enumerate(zip(centers, widths, strict=False)):
         try:
-            window = Window(float(center), float(width), function)
+            window = VoiWindow(float(center), float(width), function)
         except (TypeError, ValueError):
             continue
         if window.is_possible and np.isfinite([window.center, window.width]).all():

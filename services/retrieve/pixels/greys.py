@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gantry.services.retrieve.pixels.image import Image
-from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.look import Function, VoiWindow
 from gantry.services.retrieve.pixels.worker import CannotDo
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,7 +33,7 @@ class Lut:
 
 
 @dataclass(frozen=True, slots=True)
-class Modality:
+class ModalityTransformation:
     """From stored values to those of the modality: a table, or a linear function."""
 
     slope: float = 1.0
@@ -79,7 +79,7 @@ def range_of(image: Image, array: Array) -> tuple[float, float]:
     return 0.0, float((1 << image.stored) - 1)
 
 
-def p_values(modality: Modality, image: Image, stored: Array) -> Array:
+def p_values(modality: ModalityTransformation, image: Image, stored: Array) -> Array:
     """PS3.4 N.2.3: without a VOI LUT the transformation is identity, from the whole range of modality values to the
     whole range of displayed values. From 0 to 1."""
     if modality.lut is not None:
@@ -91,7 +91,7 @@ def p_values(modality: Modality, image: Image, stored: Array) -> Array:
     return np.clip((values - low) / ((high - low) or 1.0), 0.0, 1.0)
 
 
-def windowed(window: Window, values: Array) -> Array:
+def windowed(window: VoiWindow, values: Array) -> Array:
     """PS3.3 C.11.2.1.2, C.11.2.1.3, with y from 0 to 1."""
     if not window.is_possible:
         raise CannotDo("the width of the window cannot be")

@@ -24,7 +24,7 @@ class Function(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class VoiWindow:
     """Center and width, in the units of the modality transformation's output."""
 
     center: float
@@ -52,19 +52,21 @@ class Viewport:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RenderingParameters:
     """How a frame is shown: a window, or the name of one of the object's (None: its first, or its whole range); the
     viewport; the media type, and its quality from 1 to 100 if that is lossy."""
 
-    window: Window | str | None = None
+    window: VoiWindow | str | None = None
     viewport: Viewport | None = None
     kind: str = "image/jpeg"
     quality: int = 90
 
 
-def look_of(window: str | None, viewport: str | None, kind: str = "image/jpeg", quality: str | None = None) -> Look:
+def look_of(
+    window: str | None, viewport: str | None, kind: str = "image/jpeg", quality: str | None = None
+) -> RenderingParameters:
     """The look that parameters request (PS3.18 8.3.5.1.2 to .4). Raises `ValueError` with a reason."""
-    return Look(
+    return RenderingParameters(
         None if window is None else window_of(window),
         None if viewport is None else viewport_of(viewport),
         kind,
@@ -72,7 +74,7 @@ def look_of(window: str | None, viewport: str | None, kind: str = "image/jpeg", 
     )
 
 
-def window_of(text: str) -> Window | str:
+def window_of(text: str) -> VoiWindow | str:
     """`center,width[,function]`, or the explanation that the object gives for one of its windows or VOI LUTs."""
     parts = text.split(",")
     if len(parts) == 1 and _NAME.fullmatch(text) and not _NUMBER.fullmatch(text):
@@ -82,7 +84,7 @@ def window_of(text: str) -> Window | str:
     name = parts[2].strip().upper().replace("-", "_") if len(parts) == 3 else "LINEAR"
     if name not in Function.__members__:
         raise ValueError("the function of a window is linear, linear-exact or sigmoid")
-    window = Window(float(parts[0]), float(parts[1]), Function[name])
+    window = VoiWindow(float(parts[0]), float(parts[1]), Function[name])
     if not window.is_possible:
         raise ValueError("the width of a window is 1 or more, and more than 0 for linear-exact and sigmoid")
     return window

@@ -19,7 +19,7 @@ from gantry.common.errors import GantryError
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.budget import Unavailable
 from gantry.services.retrieve.pixels.spool import JobSpool
-from gantry.services.retrieve.pixels.turns import Turns
+from gantry.services.retrieve.pixels.turns import WaitingJobs
 from gantry.services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
 logger = get_logger("retrieve")
@@ -64,7 +64,7 @@ class WorkerPool:
         self._limits = limits
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
-        self._turns: Turns[asyncio.Future[None]] = Turns(limits.most_waiting, limits.most_waiting_of_one)
+        self._turns: WaitingJobs[asyncio.Future[None]] = WaitingJobs(limits.most_waiting, limits.most_waiting_of_one)
         self._closed = False
 
     async def run(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:

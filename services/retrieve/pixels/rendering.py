@@ -19,7 +19,7 @@ from gantry.services.retrieve.pixels.display import Display, header_of
 from gantry.services.retrieve.pixels.geometry import fitted
 from gantry.services.retrieve.pixels.greys import Lut, bytes_of, looked_up, p_values, stored_values, windowed
 from gantry.services.retrieve.pixels.image import Image
-from gantry.services.retrieve.pixels.look import PICTURES, Look, Window
+from gantry.services.retrieve.pixels.look import PICTURES, RenderingParameters, VoiWindow
 from gantry.services.retrieve.pixels.overlays import overlay_of
 from gantry.services.retrieve.pixels.palettes import coloured, palette_of
 from gantry.services.retrieve.pixels.worker import CannotDo, Files
@@ -31,7 +31,7 @@ _BY_VALUE = 1 << 16
 """Number of different values up to which each is computed once and looked up, not computed for every pixel."""
 
 
-def render(files: Files, image: Image, header_length: int, look: Look, number: int) -> None:
+def render(files: Files, image: Image, header_length: int, look: RenderingParameters, number: int) -> None:
     """Append a picture of frame `number` to the output. The input is the header, then the frame."""
     if image.rows * image.columns > MAX_PIXELS:
         raise CannotDo("the image is too large to be shown")
@@ -41,7 +41,7 @@ def render(files: Files, image: Image, header_length: int, look: Look, number: i
     files.write(encoded(picture, look))
 
 
-def shown(image: Image, header: Any, frame: bytes, look: Look, number: int) -> Array:
+def shown(image: Image, header: Any, frame: bytes, look: RenderingParameters, number: int) -> Array:
     """The picture as an array."""
     order = ">" if encoding_of(image.transfer_syntax).big_endian else "<"
     display = Display(header, number, order)
@@ -72,7 +72,7 @@ def _colour(image: Image, array: Array, photometric: str) -> Array:
     return bytes_of(values.astype(np.float64) / float((1 << image.stored) - 1))
 
 
-def _grey(image: Image, header: Any, display: Display, array: Array, look: Look, order: str) -> Array:
+def _grey(image: Image, header: Any, display: Display, array: Array, look: RenderingParameters, order: str) -> Array:
     stored = stored_values(image, array)
     greys = _by_value(stored, lambda values: _greys(image, display, values, look))
     if str(header.get("PixelPresentation") or "").strip() not in ("COLOR", "MIXED"):
@@ -85,9 +85,9 @@ def _grey(image: Image, header: Any, display: Display, array: Array, look: Look,
     return picture
 
 
-def _greys(image: Image, display: Display, stored: Array, look: Look) -> Array:
+def _greys(image: Image, display: Display, stored: Array, look: RenderingParameters) -> Array:
     """PS3.4 N.2.1: modality, then VOI, then presentation."""
-    voi = look.window if isinstance(look.window, Window) else display.voi(look.window)
+    voi = look.window if isinstance(look.window, VoiWindow) else display.voi(look.window)
     if voi is None:
         displayed = p_values(display.modality, image, stored)
     else:
@@ -107,7 +107,7 @@ def _by_value(stored: Array, greys: Callable[[Array], Array]) -> Array:
     return table[stored.astype(np.int64) - low]
 
 
-def encoded(picture: Array, look: Look) -> bytes:
+def encoded(picture: Array, look: RenderingParameters) -> bytes:
     """The picture in the requested media type."""
     out = BytesIO()
     more = {"quality": look.quality} if look.kind == "image/jpeg" else {}

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 
 
-class Turns(Generic[Job]):
+class WaitingJobs(Generic[Job]):
     """Waiting jobs: at most `most` of all clients together, and `most_of_one` of each."""
 
     def __init__(self, most: int, most_of_one: int) -> None:

@@ -33,7 +33,7 @@ from gantry.common.statuses import is_warning
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.deidentifying.objects import Deidentification, Deidentifying
-from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
+from gantry.services.retrieve.dimse.moving import MoveJob, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.routing.attempted import Attempted, withheld_words
@@ -216,7 +216,7 @@ class RouteSender:
             locations = as_stored(locations)
         counters = Counters(len(locations), deidentified_by="" if through is None else through.profile)
         why, words, operation = "", "", _MOVED if route.kind == MOVE else _OPERATION
-        job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route), through=through)
+        job = MoveJob(counters, is_wanted, _nobody_waits, originator=self._said(route), through=through)
         try:
             if isinstance(peer, WebDestination):
                 words = await peer.send(locations, job)

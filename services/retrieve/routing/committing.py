@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gantry.common.clock import Clock
-from gantry.common.commitment.asked import Asked, transaction_of
+from gantry.common.commitment.requested import RequestedTransaction, transaction_of
 from gantry.common.commitment.wire import TRANSFER_SYNTAXES, encode_action_information
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.errors import ContextNotAccepted, PeerError
@@ -99,7 +99,7 @@ class CommitmentRequestor:
         why += " and has not reported"
         return Attempted((), uids, why, waits=self._within.after(tried))
 
-    async def _is_answered(self, transaction: Asked) -> bool:
+    async def _is_answered(self, transaction: RequestedTransaction) -> bool:
         before = await self._elsewhere.before(transaction.transaction_uid)
         return before is not None and before.answered is not None
 
@@ -110,10 +110,10 @@ class CommitmentRequestor:
         tried: int,
         before: Before | None,
         uid_of: Callable[[str], str] | None,
-    ) -> Asked:
+    ) -> RequestedTransaction:
         batch = locations[:_MOST_ASKED]
         failures = failures_of(before)
-        return Asked(
+        return RequestedTransaction(
             transaction_of(route.route, tried),
             *(route.partition, route.trace, route.study_instance_uid, route.route, route.destination),
             tried,

@@ -23,7 +23,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.routing.prior_work_requesting import OrderEvent, PriorWorkRequests
-from gantry.services.retrieve.routing.priors import OF_ORDER, PriorRule, Wanted, wanted_of
+from gantry.services.retrieve.routing.priors import OF_ORDER, FutureOrder, PriorRule, wanted_of
 from gantry.services.retrieve.routing.step_requesting import followed
 
 GROUP = "prefetch-routing"
@@ -51,7 +51,7 @@ def prior_rules(settings: Sequence[PrefetchRuleSettings]) -> list[PriorRule]:
 
 
 def prefetch_requests(
-    order: Order, wanted: Wanted, trace: str, rules: Iterable[PriorRule], now_us: int
+    order: Order, wanted: FutureOrder, trace: str, rules: Iterable[PriorRule], now_us: int
 ) -> list[RouteRequested]:
     """The routes of an order, one for each archive that a rule asks. They are named by the order and its patient: an
     order that is placed or changed again requests nothing new."""
@@ -77,7 +77,7 @@ def prefetch_requests(
     return list(made.values())
 
 
-def is_stale(wanted: Wanted, now_us: int) -> bool:
+def is_stale(wanted: FutureOrder, now_us: int) -> bool:
     """Whether all steps of an order were scheduled long ago."""
     oldest = datetime.fromtimestamp(now_us / 1e6, UTC) - _STALE
     return bool(wanted.begins) and wanted.begins < oldest.strftime("%Y%m%d")
@@ -130,13 +130,13 @@ class PrefetchRequests:
                 self._names |= {route.route for route in routes}
                 logger.info("priors requested", routes=len(routes), workitems=len(works), trace=event.trace)
 
-    def _routes(self, order: Order, wanted: Wanted | None, trace: str) -> list[RouteRequested]:
+    def _routes(self, order: Order, wanted: FutureOrder | None, trace: str) -> list[RouteRequested]:
         if wanted is None or self._is_stale(wanted):
             return []
         routes = prefetch_requests(order, wanted, trace, self._rules, self._clock.now_us())
         return [route for route in routes if route.route not in self._names]
 
-    def _is_stale(self, wanted: Wanted | None) -> bool:
+    def _is_stale(self, wanted: FutureOrder | None) -> bool:
         return wanted is not None and is_stale(wanted, self._clock.now_us())
 
     async def _refresh(self) -> None:

@@ -28,14 +28,14 @@ from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.prior_getting import PriorGetter
-from gantry.services.retrieve.routing.prior_searching import Asked, PriorSearch, PriorsRefused
+from gantry.services.retrieve.routing.prior_searching import Audit, PriorSearch, PriorsRefused
 from gantry.services.retrieve.routing.priors import (
     GET,
     MOVE,
     SYNTAXES,
+    FutureOrder,
     Prior,
     PriorRule,
-    Wanted,
     body_parts_of,
     identifier,
     priors_in,
@@ -61,7 +61,7 @@ class Prefetcher:
         clock: Clock,
         ae_title: str,
         timeout: float,
-        audit: Asked,
+        audit: Audit,
         getter: PriorGetter | None = None,
     ) -> None:
         """`rules` by name; `ae_title` is ours, to which the other archive is to send; `timeout` of an answer to C-FIND
@@ -106,12 +106,12 @@ class Prefetcher:
         except GantryError as error:
             return Attempted((), (route.study_instance_uid,), f"{route.destination}: {error}")
 
-    async def _wanted(self, route: RouteRequested) -> Wanted | None:
+    async def _wanted(self, route: RouteRequested) -> FutureOrder | None:
         await self._follower.caught_up()
         known = await self._orders.order(route.partition, route.requestor)
         return None if known is None else wanted_of(*known)
 
-    async def _found(self, search: PriorSearch, rule: PriorRule, wanted: Wanted) -> list[Prior]:
+    async def _found(self, search: PriorSearch, rule: PriorRule, wanted: FutureOrder) -> list[Prior]:
         answers = await search.matches(identifier(wanted, rule.by))
         today = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).date()
         priors, body_parts = priors_in(rule, wanted, answers, today), body_parts_of(rule, wanted)

@@ -30,7 +30,7 @@ from gantry.common.net.getting import MOST_CONTEXTS, get_contexts, get_objects, 
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ul import Abilities, Ability
 from gantry.services.context import Intake
-from gantry.services.retrieve.routing.prior_searching import Asked, PriorSearch, PriorsRefused
+from gantry.services.retrieve.routing.prior_searching import Audit, PriorSearch, PriorsRefused
 from gantry.services.retrieve.routing.priors import SYNTAXES, Prior, why_not
 
 _SILENT = 600.0
@@ -53,7 +53,7 @@ class GetRequest:
     classes: tuple[str, ...]
 
 
-class Arrivals:
+class CountingStorage:
     """Wraps the storage service of ingest: counts what it took, and knows why it refused the rest."""
 
     def __init__(self, taking: Service) -> None:
@@ -94,7 +94,7 @@ class Arrivals:
 
 
 class _HeardSink:
-    def __init__(self, sink: Sink, arrivals: Arrivals) -> None:
+    def __init__(self, sink: Sink, arrivals: CountingStorage) -> None:
         self.sink = sink
         self._arrivals = arrivals
 
@@ -113,7 +113,7 @@ class PriorGetter:
     """SCU of Study Root GET, with the storage SOP classes in the SCP role."""
 
     def __init__(
-        self, intake: Intake, classes: StorageClasses, index: ReadIndex, timeout: float, audit: Asked, got: Asked
+        self, intake: Intake, classes: StorageClasses, index: ReadIndex, timeout: float, audit: Audit, got: Audit
     ) -> None:
         """`classes` are those that are stored here. `timeout` of each response to C-FIND in seconds; `audit` is called
         for each C-FIND, `got` for each C-GET."""
@@ -127,7 +127,7 @@ class PriorGetter:
     async def get(self, route: RouteRequested, peer: Peer, prior: Prior) -> str:
         """Fetch the missing instances of a study. Returns why that failed, "" if it did not. Raises `GantryError`;
         `DependencyUnavailable` if the fault is ours."""
-        arrivals = Arrivals(self._intake(route.destination, route.trace))
+        arrivals = CountingStorage(self._intake(route.destination, route.trace))
         reasons: list[str] = []
         for request in await self._requests(route, peer, prior):
             before = arrivals.taken, arrivals.refusals.total()
@@ -140,7 +140,7 @@ class PriorGetter:
             reasons.append(why)
         return "; ".join(filter(None, (*dict.fromkeys(reasons), arrivals.words)))
 
-    async def _get(self, route: RouteRequested, peer: Peer, request: GetRequest, arrivals: Arrivals) -> str:
+    async def _get(self, route: RouteRequested, peer: Peer, request: GetRequest, arrivals: CountingStorage) -> str:
         keys, why = b"", ""
         classes = list(request.classes) or usual_classes()
         contexts = get_contexts(classes)

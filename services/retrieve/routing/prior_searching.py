@@ -26,7 +26,7 @@ _MOST_ANSWERS = 5_000
 _MOST_INSTANCES = 50_000
 """Most instances of one series that are considered; others are not requested."""
 
-Asked = Callable[[tuple[str, str], str, bytes, str], None]
+Audit = Callable[[tuple[str, str], str, bytes, str], None]
 """AE title and host of the archive, trace, identifier of the C-FIND, and why it failed."""
 
 
@@ -38,7 +38,7 @@ class PriorSearch:
     """The queries of one route on one association, in a context for Study Root FIND."""
 
     def __init__(
-        self, association: Association, route: RouteRequested, peer: Peer, timeout: float, audit: Asked
+        self, association: Association, route: RouteRequested, peer: Peer, timeout: float, audit: Audit
     ) -> None:
         """`timeout` of each response in seconds. `audit` is called for each query."""
         self._association = association

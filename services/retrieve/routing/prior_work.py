@@ -22,7 +22,7 @@ from gantry.common.lifecycle import Period
 from gantry.common.orders import Order, StepState, first
 from gantry.common.orders.states import IDLE
 from gantry.common.web.routes import BASE
-from gantry.services.retrieve.routing.priors import PriorRule, Wanted, body_parts_of
+from gantry.services.retrieve.routing.priors import FutureOrder, PriorRule, body_parts_of
 from gantry.services.retrieve.routing.work import PATIENT, Values, Work, code_item, scheduled
 
 _REQUEST = (
@@ -57,7 +57,7 @@ def with_output(work: Work, ae_title: str, url: str) -> Work:
 
 
 def attributes_of(
-    work: Work, rule: PriorRule, order: Order, states: Mapping[str, StepState], wanted: Wanted, now_us: int
+    work: Work, rule: PriorRule, order: Order, states: Mapping[str, StepState], wanted: FutureOrder, now_us: int
 ) -> Values:
     """The attributes of the workitem. There is no input, since the worker has to find out which studies are priors; the
     criteria of the rule are in Scheduled Processing Parameters Sequence."""
@@ -80,7 +80,7 @@ def _begins(order: Order, states: Mapping[str, StepState]) -> str:
     return min(begins, default="")
 
 
-def _parameters(rule: PriorRule, wanted: Wanted) -> Iterable[Values]:
+def _parameters(rule: PriorRule, wanted: FutureOrder) -> Iterable[Values]:
     for modality in sorted(rule.prior_modalities):
         yield _text(_MODALITY, modality)
     for part in sorted(body_parts_of(rule, wanted)):

@@ -25,7 +25,7 @@ from gantry.services.retrieve.routing.prior_work import (
     prior_workitem_uid,
     with_output,
 )
-from gantry.services.retrieve.routing.priors import PriorRule, Wanted
+from gantry.services.retrieve.routing.priors import FutureOrder, PriorRule
 from gantry.services.retrieve.routing.work import Work
 
 OrderEvent = OrderPlaced | OrderChanged | OrderCancelled
@@ -55,7 +55,7 @@ class PriorWorkRequests:
         self._orders = orders
 
     async def of(
-        self, event: OrderEvent, order: Order, states: Mapping[str, StepState], wanted: Wanted | None
+        self, event: OrderEvent, order: Order, states: Mapping[str, StepState], wanted: FutureOrder | None
     ) -> list[Event]:
         """The events to append for a change of an order; the values that they refer to are durable. `wanted` is None if
         no step is to come. Raises `DependencyUnavailable`."""
@@ -73,7 +73,7 @@ class PriorWorkRequests:
         event: OrderEvent,
         order: Order,
         states: Mapping[str, StepState],
-        wanted: Wanted,
+        wanted: FutureOrder,
         rule: PriorRule,
         work: Work,
     ) -> Event | None:

@@ -66,7 +66,7 @@ class PriorRule:
     by: str = MOVE
     body_parts: frozenset[str] = frozenset()
 
-    def applies(self, wanted: Wanted) -> bool:
+    def applies(self, wanted: FutureOrder) -> bool:
         """Whether priors are fetched for an order."""
         if self.modalities and not self.modalities & wanted.modalities:
             return False
@@ -74,7 +74,7 @@ class PriorRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FutureOrder:
     """What is known of an order with future steps: its patient, its own studies, the modalities of these steps, codes
     as `VALUE` and `VALUE^SCHEME`, the last day on which one begins ("" if none says), and their body parts, in
     capitals."""
@@ -100,7 +100,7 @@ class Prior:
     sop_classes: tuple[str, ...] = ()
 
 
-def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
+def wanted_of(order: Order, states: Mapping[str, StepState]) -> FutureOrder | None:
     """What an order wants priors for; None if it has no future step or no usable Patient ID. An ID with a wildcard
     would match other patients."""
     steps = [step for step in order.steps.values() if states.get(step.id) in IDLE]
@@ -114,7 +114,7 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
         value, scheme = first(code, CODE_VALUE), first(code, CODING_SCHEME_DESIGNATOR)
         codes |= {value, f"{value}^{scheme}"} if value else set()
     attribute_sets = [order.attributes, *(step.attributes for step in steps)]
-    return Wanted(
+    return FutureOrder(
         patient_id,
         first(order.attributes, ISSUER_OF_PATIENT_ID).strip(),
         first(order.attributes, PATIENT_BIRTH_DATE).strip(),
@@ -126,7 +126,7 @@ def wanted_of(order: Order, states: Mapping[str, StepState]) -> Wanted | None:
     )
 
 
-def identifier(wanted: Wanted, by: str = MOVE) -> dict[int, list[str]]:
+def identifier(wanted: FutureOrder, by: str = MOVE) -> dict[int, list[str]]:
     """The keys of the C-FIND at the STUDY level of the Study Root (PS3.4 C.6.2.1.2). The issuer is a return key, not a
     matching key: many archives have none, and would return nothing. SOP classes are needed only for a C-GET."""
     asked_for = (
@@ -137,7 +137,7 @@ def identifier(wanted: Wanted, by: str = MOVE) -> dict[int, list[str]]:
     return {QUERY_RETRIEVE_LEVEL: ["STUDY"], PATIENT_ID: [wanted.patient_id], **{tag: [] for tag in asked_for}}
 
 
-def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
+def is_same_patient(wanted: FutureOrder, answer: Answer) -> bool:
     """Whether a match is of the patient of the order: the ID is the same, no attribute that both have differs, and both
     have the issuer or the birth date."""
     issuer, birth_date = _text(answer, ISSUER_OF_PATIENT_ID), _text(answer, PATIENT_BIRTH_DATE)
@@ -152,7 +152,7 @@ def is_same_patient(wanted: Wanted, answer: Answer) -> bool:
     return agree > 0
 
 
-def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today: date) -> list[Prior]:
+def priors_in(rule: PriorRule, wanted: FutureOrder, answers: Iterable[Answer], today: date) -> list[Prior]:
     """The priors among the matches of one archive, the newest first, before body parts and their number are considered.
     A study without a date is not a prior if the rule has an age limit; nor are the order's own studies."""
     priors: dict[str, tuple[str, Prior]] = {}
@@ -171,7 +171,7 @@ def priors_in(rule: PriorRule, wanted: Wanted, answers: Iterable[Answer], today:
     return [prior for _, prior in newest]
 
 
-def body_parts_of(rule: PriorRule, wanted: Wanted) -> frozenset[str]:
+def body_parts_of(rule: PriorRule, wanted: FutureOrder) -> frozenset[str]:
     """The body parts that a rule wants for an order; empty if all match, also if the rule wants those of the order,
     which has none."""
     if OF_ORDER not in rule.body_parts:

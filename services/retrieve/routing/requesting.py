@@ -21,7 +21,7 @@ from gantry.common.events import (
     WorkitemCreated,
 )
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, Window
+from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, TimeWindow
 from gantry.common.lifecycle.routes import RouteRule, requests
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
@@ -41,7 +41,7 @@ def route_times(settings: RoutingSettings) -> RouteTimes:
     words = {priority.word: priority for priority in RoutePriority}
     rules: list[RouteRuleSettings | PrefetchRuleSettings] = [*settings.rules, *settings.prefetch]
     timings = {
-        rule.name: RouteTiming(words[rule.priority], None if rule.between is None else Window.of(rule.between))
+        rule.name: RouteTiming(words[rule.priority], None if rule.between is None else TimeWindow.of(rule.between))
         for rule in rules
     }
     return RouteTimes(timings, None if settings.time_zone is None else ZoneInfo(settings.time_zone))

@@ -19,7 +19,7 @@ _UID, _FAILURE, _WARNING = "00081155", "00081197", "00081196"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SendingOutcome:
     """The outcome of a request. `statuses` are those of instances, by SOP Instance UID: 0, a Warning Reason, or a
     Failure Reason (PS3.18 tables I.2-1, I.2-2). `refused`: why the whole request was refused, if the server does not
     give the outcome of each instance; `away`: why nothing is known, and the server should not be called for a while."""
@@ -29,23 +29,23 @@ class Answer:
     away: str = ""
 
 
-def answer_of(status: int, body: bytes, sent: Collection[str]) -> Answer:
+def answer_of(status: int, body: bytes, sent: Collection[str]) -> SendingOutcome:
     """The answer to a request with the instances `sent` (SOP Instance UIDs). Only instances that it names count as
     taken; those named twice, or in a way that does not fit this request, do not."""
     if status in _OF_THE_REQUEST:
-        return Answer(refused=f"answered {status}")
+        return SendingOutcome(refused=f"answered {status}")
     if status not in _ANSWERED:
-        return Answer(away=_words(status))
+        return SendingOutcome(away=_words(status))
     try:
         statuses = _statuses(body, frozenset(sent))
     except NotUnderstood as error:
         if status == 409:
-            return Answer(refused="answered 409")
-        return Answer(away=f"answered {status}, and {error}")
+            return SendingOutcome(refused="answered 409")
+        return SendingOutcome(away=f"answered {status}, and {error}")
     if not statuses:
         # PS3.18 10.5.3.3: a failure whose instance the server could not identify has its own sequence.
-        return Answer(refused=f"answered {status}, and names none of the instances")
-    return Answer(statuses | {uid: PROCESSING_FAILURE for uid in sent if uid not in statuses})
+        return SendingOutcome(refused=f"answered {status}, and names none of the instances")
+    return SendingOutcome(statuses | {uid: PROCESSING_FAILURE for uid in sent if uid not in statuses})
 
 
 def _words(status: int) -> str:

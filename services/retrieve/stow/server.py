@@ -18,11 +18,11 @@ from gantry.common.ports.index import Location
 from gantry.common.statuses import PROCESSING_FAILURE, UNABLE_TO_PERFORM_SUB_OPERATIONS, is_warning
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.budget import Unavailable
-from gantry.services.retrieve.dimse.moving import Job
+from gantry.services.retrieve.dimse.moving import MoveJob
 from gantry.services.retrieve.dimse.suboperations import Counters, Deidentifies
 from gantry.services.retrieve.opening import Opened, Openings
 from gantry.services.retrieve.sources import BytesSource, JoinedSource
-from gantry.services.retrieve.stow.answers import Answer, answer_of
+from gantry.services.retrieve.stow.answers import SendingOutcome, answer_of
 from gantry.services.retrieve.stow.body import StowBody
 
 _LONGEST_ANSWER = 8 << 20
@@ -46,7 +46,7 @@ class WebDestination:
         except PeerError as error:
             raise ConfigError("routing.servers", None, f"{self._settings.name}: {error}") from None
 
-    async def send(self, locations: Sequence[Location], job: Job) -> str:
+    async def send(self, locations: Sequence[Location], job: MoveJob) -> str:
         """Send objects while they are wanted. Each object that was sent, or cannot be sent, is counted;
         `job.counters.why` says what is wrong with the server, in which case the rest was not tried. Returns why
         instances were refused, in words; "" if none was."""
@@ -71,7 +71,7 @@ class _Attempt:
     openings: Openings
     url: str
     session: aiohttp.ClientSession
-    job: Job
+    job: MoveJob
     words: str = ""
 
     async def run(self, left: list[Location]) -> str:
@@ -135,7 +135,7 @@ class _Attempt:
         meta = file_meta(location.sop_class_uid, self._uid(location), syntax)
         return replace(part, size=len(meta) + part.size, source=JoinedSource([BytesSource(meta), part.source]))
 
-    async def _post(self, body: StowBody, uids: Iterable[str]) -> Answer:
+    async def _post(self, body: StowBody, uids: Iterable[str]) -> SendingOutcome:
         headers = {
             "Content-Type": body.content_type,
             "Content-Length": str(body.length),
@@ -150,11 +150,11 @@ class _Attempt:
                 content = await _read(response)
                 return answer_of(response.status, content, tuple(uids))
         except TimeoutError:
-            return Answer(away=f"has not answered after {seconds:.0f} s")
+            return SendingOutcome(away=f"has not answered after {seconds:.0f} s")
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError) as error:
-            return Answer(away=f"cannot be reached: {str(error) or type(error).__name__}")
+            return SendingOutcome(away=f"cannot be reached: {str(error) or type(error).__name__}")
 
-    def _count(self, locations: Sequence[Location], answer: Answer) -> None:
+    def _count(self, locations: Sequence[Location], answer: SendingOutcome) -> None:
         counters = self.job.counters
         for location in locations:
             status = answer.statuses.get(self._uid(location), PROCESSING_FAILURE)

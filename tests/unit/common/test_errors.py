@@ -54,7 +54,7 @@ ELSEWHERE = {
     "NoImage",  # of one package, as the rest: what calls it catches it
     "NoFrame",
     "ConversionFailed",
-    "Refused",
+    "RequestRefused",
     "TooManyReferences",
     "InvalidRequest",
 }

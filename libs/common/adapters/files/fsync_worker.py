@@ -32,7 +32,7 @@ _GROUP = 16
 _FOLDERS_KEPT_OPEN = 64
 
 
-class Folders:
+class DurableFolders:
     """The folders below a root: created if missing, durable in their parents, held open for fsync."""
 
     def __init__(self, root: str) -> None:
@@ -72,7 +72,9 @@ class Folders:
                 os.close(fd)
 
 
-def make_durable(root: str, folders: Folders, data: memoryview, length: int, temp: str, name: str, flags: int) -> str:
+def make_durable(
+    root: str, folders: DurableFolders, data: memoryview, length: int, temp: str, name: str, flags: int
+) -> str:
     """Write an object and rename it. Returns the folder whose fsync makes the name durable. `data` is in whole blocks;
     its first `length` bytes are the object."""
     folder = name[: name.rindex("/")] if "/" in name else "."
@@ -113,7 +115,7 @@ def _group(sock: socket.socket) -> list[bytes]:
 
 def serve(sock: socket.socket, memory: memoryview, slot_size: int, root: str, flags: int) -> None:
     """Make objects durable until the parent ends."""
-    folders = Folders(root)
+    folders = DurableFolders(root)
     while requests := _group(sock):
         answers: dict[int, int] = {}
         named: dict[str, list[int]] = {}

@@ -25,7 +25,7 @@ _FOLDERS_KEPT_OPEN = 64
 _LOOK_EVERY = 16 << 20
 
 
-class Job:
+class CommitJob:
     """One object to make durable under its name. With `fd` -1 all its bytes are in `parts`; else `temp` holds the
     beginning and `parts` the rest. `future` is done when the object is durable, or fails with the error."""
 
@@ -51,9 +51,9 @@ class GroupCommit:
         self._temp = temp
         self._blocks = blocks
         self._room = room
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[CommitJob | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._renamed: list[Job] = []
+        self._renamed: list[CommitJob] = []
         self._leading = False
         self._closed = False
         self._known = {root}
@@ -65,7 +65,7 @@ class GroupCommit:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: CommitJob) -> None:
         """Queue an object. Its future is completed on its own loop."""
         if self._closed:
             raise RuntimeError("the store is closed")
@@ -93,7 +93,7 @@ class GroupCommit:
                 self._join_group(job)
             del job  # do not hold the caller's buffers while waiting
 
-    def _write(self, job: Job) -> None:
+    def _write(self, job: CommitJob) -> None:
         start = 0
         if job.fd < 0:
             job.temp = self._temp.new_name()
@@ -116,7 +116,7 @@ class GroupCommit:
         os.close(job.fd)
         job.fd = -1
 
-    def _discard(self, job: Job) -> None:
+    def _discard(self, job: CommitJob) -> None:
         if job.fd >= 0:
             os.close(job.fd)
             job.fd = -1
@@ -139,7 +139,7 @@ class GroupCommit:
                 fsync_folder(parent)
                 self._known.add(path)
 
-    def _join_group(self, job: Job) -> None:
+    def _join_group(self, job: CommitJob) -> None:
         with self._lock:
             self._renamed.append(job)
             if self._leading:
@@ -153,7 +153,7 @@ class GroupCommit:
                     return
             self._commit(group)
 
-    def _commit(self, group: list[Job]) -> None:
+    def _commit(self, group: list[CommitJob]) -> None:
         """Make the names of a group durable: one fsync per distinct folder. Called by the leader only."""
         failed: dict[str, Exception] = {}
         for folder in {job.folder for job in group}:
@@ -207,9 +207,9 @@ def fsync_folder(path: str) -> None:
         os.close(fd)
 
 
-def _tell(jobs: list[Job]) -> None:
+def _tell(jobs: list[CommitJob]) -> None:
     """Complete the futures, waking each event loop once."""
-    loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[CommitJob]] = {}
     for job in jobs:
         loops.setdefault(job.future.get_loop(), []).append(job)
     for loop, theirs in loops.items():
@@ -217,7 +217,7 @@ def _tell(jobs: list[Job]) -> None:
             loop.call_soon_threadsafe(_complete, theirs)
 
 
-def _complete(jobs: list[Job]) -> None:
+def _complete(jobs: list[CommitJob]) -> None:
     for job in jobs:
         if job.future.done():
             continue

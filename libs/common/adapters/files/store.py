@@ -14,7 +14,7 @@ from stat import S_ISREG
 from gantry.common.adapters.files.direct_io import DirectWriter
 from gantry.common.adapters.files.errors import DEPENDENCY, refused, translating
 from gantry.common.adapters.files.fsync_pool import SLOT, FsyncPool
-from gantry.common.adapters.files.group_commit import DiskSpace, GroupCommit, Job, fsync_folder
+from gantry.common.adapters.files.group_commit import CommitJob, DiskSpace, GroupCommit, fsync_folder
 from gantry.common.adapters.files.reader import FileReader, read_parts
 from gantry.common.adapters.files.temp import TempFolder
 from gantry.common.adapters.files.uncancelled import uncancelled
@@ -131,7 +131,7 @@ class FileStore:
     def _commit(self, key: str, parts: Sequence[Buffer], fd: int, temp: str) -> asyncio.Future[None]:
         name = self._path(key)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._committer.submit(Job(name, parts, future, fd, temp))
+        self._committer.submit(CommitJob(name, parts, future, fd, temp))
         return future
 
     def _path(self, key: str) -> str:

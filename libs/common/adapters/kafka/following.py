@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from gantry.common.adapters.kafka.connection import KafkaCluster, within
-from gantry.common.adapters.kafka.places import Places
+from gantry.common.adapters.kafka.places import LogPlaces
 from gantry.common.adapters.kafka.reading import reader
 from gantry.common.clock import SystemClock
 
@@ -19,7 +19,7 @@ _Records = list[ConsumerRecord[bytes, bytes]]
 
 
 async def follow(
-    cluster: KafkaCluster, places: Places, topic: str, group: str | None, after: Mapping[int, int] | None
+    cluster: KafkaCluster, places: LogPlaces, topic: str, group: str | None, after: Mapping[int, int] | None
 ) -> AsyncGenerator[tuple[_Records, dict[int, int]], None]:
     """See `EventLog.follow`; records as the brokers have them."""
 

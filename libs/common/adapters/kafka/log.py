@@ -14,7 +14,7 @@ from gantry.common.adapters.kafka.claims import HEADER, Claims
 from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
 from gantry.common.adapters.kafka.consumer import KafkaConsumer, record_of
 from gantry.common.adapters.kafka.following import follow
-from gantry.common.adapters.kafka.places import Places
+from gantry.common.adapters.kafka.places import LogPlaces
 from gantry.common.adapters.kafka.producer import Message, Producer
 from gantry.common.adapters.kafka.topics import ensure_topics, table
 from gantry.common.clock import Clock
@@ -44,7 +44,7 @@ class KafkaLog:
         self._clock = clock
         self._claims = Claims(objects) if objects is not None else None
         self._producer = Producer(cluster)
-        self._places = Places(cluster)
+        self._places = LogPlaces(cluster)
         self._joined: dict[str, set[str]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._cleaning: asyncio.Task[None] | None = None

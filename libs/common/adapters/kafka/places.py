@@ -19,7 +19,7 @@ from gantry.common.errors import DependencyUnavailable
 T = TypeVar("T")
 
 
-class Places:
+class LogPlaces:
     """One connection of each kind, opened when first needed and again after a failure. One caller at a time."""
 
     def __init__(self, cluster: KafkaCluster) -> None:

@@ -8,10 +8,10 @@ from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, BulkOpe
 from gantry.common.adapters.opensearch.documents import study_id
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.ports.index import Access
+from gantry.common.ports.index import StudyAccess
 
 
-class Accesses:
+class AccessDocuments:
     """The accesses of one generation. They are read in real time, without a refresh."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
@@ -24,9 +24,9 @@ class Accesses:
         source = (await self._client.get(self._index, [id_], ("at",))).get(id_, ABSENT).source
         return 0 if source is None else int(source["at"])
 
-    async def note(self, accesses: Sequence[Access], clock: Clock) -> None:
+    async def note(self, accesses: Sequence[StudyAccess], clock: Clock) -> None:
         """Note accesses; an earlier one changes nothing."""
-        left: dict[str, Access] = {}
+        left: dict[str, StudyAccess] = {}
         for access in sorted(accesses, key=lambda access: access.at):
             left[study_id(access.partition, access.study_instance_uid)] = access
         async for _ in rounds(clock):
@@ -34,7 +34,7 @@ class Accesses:
             if not left:
                 return
 
-    async def _round(self, left: dict[str, Access]) -> dict[str, Access]:
+    async def _round(self, left: dict[str, StudyAccess]) -> dict[str, StudyAccess]:
         """Write what is left and later than the stored values; writes that lose a race are left again."""
         documents = await self._client.get(self._index, list(left), ("at",))
         operations = []

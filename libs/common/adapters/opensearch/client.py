@@ -74,7 +74,7 @@ class BulkOperation:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkResult:
+class OperationResult:
     """The result of an operation: done, in conflict with another process's write, or refused for good."""
 
     done: bool
@@ -145,10 +145,10 @@ class OpenSearchClient:
                     results[doc["_id"]] = SearchResult(doc["_source"], doc["_seq_no"], doc["_primary_term"])
         return results
 
-    async def bulk(self, operations: Iterable[BulkOperation]) -> list[BulkResult]:
+    async def bulk(self, operations: Iterable[BulkOperation]) -> list[OperationResult]:
         """Write the operations. Returns one result each, in order. Raises `DependencyUnavailable` if one could not be
         tried: others may have been done even then."""
-        written: list[BulkResult] = []
+        written: list[OperationResult] = []
         waiting: list[str] = []
         size = 0
         for operation in operations:
@@ -160,7 +160,7 @@ class OpenSearchClient:
             size += len(line)
         return written + await self._bulk(waiting)
 
-    async def _bulk(self, lines: list[str]) -> list[BulkResult]:
+    async def _bulk(self, lines: list[str]) -> list[OperationResult]:
         if not lines:
             return []
         answer = await self.request("POST", "/_bulk", "".join(lines), absent=(400, 413))
@@ -169,7 +169,7 @@ class OpenSearchClient:
         # One operation made the server refuse all (an invalid id, a body that is too long): find it, and write the
         # others.
         if len(lines) == 1:
-            return [BulkResult(False, refusal="the server refuses the request")]
+            return [OperationResult(False, refusal="the server refuses the request")]
         middle = len(lines) // 2
         return await self._bulk(lines[:middle]) + await self._bulk(lines[middle:])
 
@@ -201,16 +201,16 @@ async def rounds(clock: Clock) -> AsyncIterator[int]:
     raise DependencyUnavailable(DEPENDENCY, "too many writers at once")
 
 
-def _written(item: Mapping[str, Any]) -> BulkResult:
+def _written(item: Mapping[str, Any]) -> OperationResult:
     status, error = item["status"], item.get("error")
     if error is None:
-        return BulkResult(True, seq_no=item["_seq_no"], primary_term=item["_primary_term"])
+        return OperationResult(True, seq_no=item["_seq_no"], primary_term=item["_primary_term"])
     if status == 409:
-        return BulkResult(False, conflict=True)
+        return OperationResult(False, conflict=True)
     # Blocked (403, 429), overwhelmed (429), gone (404) or broken (5xx): another time.
     if status in (403, 404, 408, 429) or status >= 500:
         raise DependencyUnavailable(DEPENDENCY, _words(error))
-    return BulkResult(False, refusal=_words(error))
+    return OperationResult(False, refusal=_words(error))
 
 
 def _unavailable(error: TransportError) -> DependencyUnavailable:

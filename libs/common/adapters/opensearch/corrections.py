@@ -24,7 +24,7 @@ from gantry.common.adapters.opensearch.client import (
 )
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import NOTHING, Corrections, Effect, effect_of
+from gantry.common.lifecycle import NOTHING, CorrectionEffect, Corrections, effect_of
 from gantry.common.ports.index import CorrectionChange
 
 _STATE = ("state",)
@@ -36,7 +36,7 @@ def _id(partition: str, study: str = "", patient: str = "") -> str:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownCorrections:
     """The corrections of some studies, and of all patients on their walks, as they were read."""
 
     studies: Mapping[str, Corrections] = field(default_factory=dict)
@@ -60,18 +60,18 @@ class CorrectionDocuments:
         return await self._read({_id(partition, patient=patient): patient for patient in patients})
 
     async def effects(
-        self, partition: str, studies: Mapping[str, Mapping[int, Any]], known: Known
-    ) -> dict[str, Effect]:
+        self, partition: str, studies: Mapping[str, Mapping[int, Any]], known: KnownCorrections
+    ) -> dict[str, CorrectionEffect]:
         """The effects of corrections on studies, given their own values; documents that are read for it are added to
         `known`."""
         known.studies = await self.of_studies(partition, studies)
-        by_study: dict[str, Effect] = {}
+        by_study: dict[str, CorrectionEffect] = {}
         left = list(studies)
         while left:
             by_patient: dict[str, list[str]] = {}
             for study in left:
                 effect = effect_of(studies[study], study, known.studies[study], known.patients)
-                if isinstance(effect, Effect):
+                if isinstance(effect, CorrectionEffect):
                     by_study[study] = effect
                 else:
                     by_patient.setdefault(effect.patient, []).append(study)
@@ -79,7 +79,7 @@ class CorrectionDocuments:
             left = [study for group in by_patient.values() for study in group]
         return by_study
 
-    async def changed(self, partition: str, known: Known) -> set[str]:
+    async def changed(self, partition: str, known: KnownCorrections) -> set[str]:
         """The patients whose corrections have changed since they were read."""
         now = await self.of_patients(partition, known.patients)
         return {patient for patient, corrections in now.items() if corrections != known.patients[patient]}

@@ -21,7 +21,7 @@ from gantry.common.adapters.opensearch.client import (
 )
 from gantry.common.adapters.opensearch.documents import Hit, instance_id
 from gantry.common.adapters.opensearch.fates import NOTHING, Fates, Grave, fate_id
-from gantry.common.adapters.opensearch.places import Places
+from gantry.common.adapters.opensearch.places import PlaceDocuments
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.settling import WHOLE, Settled, moves, settle
 from gantry.common.adapters.opensearch.summaries import Summaries
@@ -61,7 +61,7 @@ class Deciding:
         self._table = table
         self._fates = Fates(client, names)
         self._receipts = Receipts(client, names)
-        self._places = Places(client, names)
+        self._places = PlaceDocuments(client, names)
 
     async def decide(self, decisions: Sequence[Decision]) -> None:
         """See `SearchIndex`."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 from blake3 import blake3
 
-from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.election import Candidate, Election
 from gantry.common.adapters.opensearch.schema import ORDER_TEXTS
 from gantry.common.adapters.opensearch.terms import terms_of
 from gantry.common.dicom.encoding.values import text_of
@@ -35,7 +35,7 @@ from gantry.common.dicom.standard.tags import (
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
-from gantry.common.lifecycle import Effect, corrections_below
+from gantry.common.lifecycle import CorrectionEffect, corrections_below
 from gantry.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Location
 
 Attributes = dict[int, list[Any]]
@@ -96,10 +96,10 @@ def receipt_id(instance: str, receipt: str) -> str:
     return f"{instance}:{receipt}"
 
 
-def election_of(source: Source | None, elsewhere: Iterable[Side] = ()) -> Election:
+def election_of(source: Source | None, elsewhere: Iterable[Candidate] = ()) -> Election:
     """The election of an instance's receipts: from its document, and from documents of their own."""
     near = source["receipts"]["near"] if source is not None else []
-    return Election((Side(*row[:3]) for row in near), elsewhere)
+    return Election((Candidate(*row[:3]) for row in near), elsewhere)
 
 
 def moved_receipts(source: Source | None) -> int:
@@ -291,7 +291,7 @@ def study_source(
     partition: str,
     uid: str,
     below: Sequence[SeriesSummary],
-    effect: Effect,
+    effect: CorrectionEffect,
     table: AttributeTable,
     patients: Collection[str] = (),
 ) -> Source:

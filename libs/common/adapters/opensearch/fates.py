@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate
+from gantry.common.adapters.graves import PastReceipt, pack_entry, pack_fate, unpack_entry, unpack_fate
 from gantry.common.adapters.opensearch.client import ABSENT, BulkOperation, OpenSearchClient, SearchResult
 from gantry.common.adapters.opensearch.documents import Source
 from gantry.common.lifecycle import ALIVE, Fate
@@ -110,7 +110,7 @@ class Fates:
         known = {"decided": True, "fate": b64encode(pack_fate(grave.fate | fate)).decode("ascii")}
         return self._changed(partition, instance, receipt, known, grave)
 
-    def keeping(self, known: Known, grave: Grave) -> BulkOperation:
+    def keeping(self, known: PastReceipt, grave: Grave) -> BulkOperation:
         """Store the entry of a receipt, which must not be collected, in its document."""
         entry = known.entry
         fields = {

@@ -8,9 +8,9 @@ from typing import Any
 
 from gantry.common.adapters.graves import unpack_entry
 from gantry.common.adapters.opensearch.client import OpenSearchClient
-from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
+from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, KnownCorrections
 from gantry.common.adapters.opensearch.summaries import Summaries
-from gantry.common.lifecycle import NOTHING, Corrections, Effect, effect_of
+from gantry.common.lifecycle import NOTHING, CorrectionEffect, Corrections, effect_of
 from gantry.common.ports.index import Forsaken
 
 _PAGE = 500
@@ -88,9 +88,9 @@ class ForsakenCorrections:
 
     async def _walks(self, partition: str, study: str, own: Mapping[int, Any]) -> set[str]:
         """The patients on the walk of a study with the own values `own`, with its corrections and without them."""
-        used = Known()
+        used = KnownCorrections()
         walk = (await self._documents.effects(partition, {study: own}, used))[study].walk
-        while not isinstance(effect := effect_of(own, study, NOTHING, used.patients), Effect):
+        while not isinstance(effect := effect_of(own, study, NOTHING, used.patients), CorrectionEffect):
             used.patients |= await self._documents.of_patients(partition, [effect.patient])
         return {*walk, *effect.walk}
 

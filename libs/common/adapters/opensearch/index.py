@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
-from gantry.common.adapters.opensearch.accesses import Accesses
+from gantry.common.adapters.opensearch.accesses import AccessDocuments
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
 from gantry.common.adapters.opensearch.correcting import Correcting
-from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
+from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, KnownCorrections
 from gantry.common.adapters.opensearch.deciding import Deciding
 from gantry.common.adapters.opensearch.documents import (
     LOCATION_FIELDS,
@@ -25,11 +25,11 @@ from gantry.common.adapters.opensearch.fates import Fates, fate_id
 from gantry.common.adapters.opensearch.forsaken import ForsakenCorrections
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
-from gantry.common.adapters.opensearch.places import Places
+from gantry.common.adapters.opensearch.places import PlaceDocuments
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
 from gantry.common.adapters.opensearch.summaries import Summaries
-from gantry.common.adapters.opensearch.totals import Counter
+from gantry.common.adapters.opensearch.totals import TotalsCounter
 from gantry.common.adapters.opensearch.writing import Applying
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
@@ -37,7 +37,6 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.index import (
-    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -53,6 +52,7 @@ from gantry.common.ports.index import (
     Marks,
     Relocation,
     StandingHolds,
+    StudyAccess,
 )
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -124,13 +124,13 @@ class OpenSearchIndex:
                 return
 
     async def total(self, query: Query) -> int:
-        number = await Counter(self._client, self._searched).total(query)
+        number = await TotalsCounter(self._client, self._searched).total(query)
         if number is not None:
             return number
         return sum([len(page) async for page in self.find(replace(query, order=(), limit=None))])
 
     async def place_behind(self, query: Query, count: int) -> Cursor | None:
-        return await Counter(self._client, self._searched).place_behind(query, count)
+        return await TotalsCounter(self._client, self._searched).place_behind(query, count)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in Searcher(self._client, self._searched).locations(query):
@@ -221,7 +221,7 @@ class OpenSearchIndex:
         own = await Summaries(self._client, names, self._clock, self._attributes).own(partition, study_instance_uid)
         if own is None:
             return None
-        used = Known()
+        used = KnownCorrections()
         await CorrectionDocuments(self._client, names).effects(partition, {study_instance_uid: own}, used)
         return CorrectedStudy(own, used.studies[study_instance_uid], used.patients)
 
@@ -237,26 +237,26 @@ class OpenSearchIndex:
         async for page in ForsakenCorrections(self._client, names, summaries).pages(partition):
             yield page
 
-    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+    async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
         if accesses:
             async with self._turn:
-                await Accesses(self._client, await self._writable()).note(accesses, self._clock)
+                await AccessDocuments(self._client, await self._writable()).note(accesses, self._clock)
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
-        return await Accesses(self._client, self._searched).last(partition, study_instance_uid)
+        return await AccessDocuments(self._client, self._searched).last(partition, study_instance_uid)
 
     async def relocate(self, relocations: Sequence[Relocation]) -> None:
         if relocations:
             async with self._turn:
-                await Places(self._client, dict(await self._writable())).note(relocations, self._clock)
+                await PlaceDocuments(self._client, dict(await self._writable())).note(relocations, self._clock)
 
     async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
-        return await Places(self._client, self._searched).of(partition, receipts)
+        return await PlaceDocuments(self._client, self._searched).of(partition, receipts)
 
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
-        return await Places(self._client, self._searched).stores_of(partition, level, uids, stores)
+        return await PlaceDocuments(self._client, self._searched).stores_of(partition, level, uids, stores)
 
     async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
         names = self._searched

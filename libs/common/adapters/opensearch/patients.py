@@ -16,7 +16,7 @@ _VARIANTS = 200
 """Most variants of a patient in its studies; it is not found by further ones."""
 
 
-class Patients:
+class PatientUpdates:
     """Updates patients."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:

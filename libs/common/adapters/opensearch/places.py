@@ -26,7 +26,7 @@ _PAGE = 2000
 _AT_ONCE = 2000
 
 
-class Places:
+class PlaceDocuments:
     """The places of one generation."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:

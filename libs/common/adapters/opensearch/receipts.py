@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gantry.common.adapters.election import Election, Side, key_of
+from gantry.common.adapters.election import Candidate, Election, key_of
 from gantry.common.adapters.opensearch.client import DEPENDENCY, BulkOperation, OpenSearchClient, SearchResult
 from gantry.common.adapters.opensearch.documents import (
     Hit,
@@ -44,19 +44,19 @@ class Receipts:
 
     async def known(
         self, entries: Iterable[InstanceEntry], results: Mapping[str, SearchResult]
-    ) -> dict[str, list[Side]]:
+    ) -> dict[str, list[Candidate]]:
         """The receipts of `entries`, by instance (id), that are known but not in the documents `results`."""
         instances: dict[str, str] = {}
         for entry in entries:
             instance = instance_id(entry.partition, key_of(entry))
             if instance in results and moved_receipts(results[instance].source):
                 instances[receipt_id(instance, entry.receipt)] = instance
-        sides: dict[str, list[Side]] = {}
+        sides: dict[str, list[Candidate]] = {}
         for key, result in (
             await self._client.get(self._receipts, list(instances), _SIDE) if instances else {}
         ).items():
             if result.source is not None:
-                sides.setdefault(instances[key], []).append(Side(*(result.source[field] for field in _SIDE)))
+                sides.setdefault(instances[key], []).append(Candidate(*(result.source[field] for field in _SIDE)))
         return sides
 
     async def aside(self, entry: InstanceEntry, election: Election, before: Source | None) -> int:
@@ -72,7 +72,7 @@ class Receipts:
         # Another process may be moving some that are still counted in the instance's document.
         near = {row[0] for row in before["receipts"]["near"]}
         rows = await self.moved(instance_id(entry.partition, key_of(entry)))
-        return sum(row[0] not in near and not Side(*row[:3]).same_bytes(current) for row in rows)
+        return sum(row[0] not in near and not Candidate(*row[:3]).same_bytes(current) for row in rows)
 
     async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""

@@ -74,7 +74,7 @@ class Searcher:
     async def matches(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Hit]]:
         """The matches, in pages that may be empty; sorted by UIDs, which do not change, or, for studies, in an
         order."""
-        walk = Walk(query, after)
+        walk = SearchWalk(query, after)
         async for rows in self._rows(query.level, walk):
             yield rows
 
@@ -124,7 +124,7 @@ class Searcher:
             async for hits in self._pages("studies", filters, ["uid"]):
                 yield [{"terms": {"study": [source["uid"] for source in hits]}}]
 
-    async def _rows(self, level: Level, walk: Walk) -> AsyncIterator[list[Hit]]:
+    async def _rows(self, level: Level, walk: SearchWalk) -> AsyncIterator[list[Hit]]:
         test = walk.tests[level]
         if level is walk.begin:
             async for sources in self._pages(
@@ -230,7 +230,7 @@ class Searcher:
                 yield [hit["_source"] for hit in hits]
 
 
-class Walk:
+class SearchWalk:
     """Where a query begins, and the conditions for each level on the way."""
 
     def __init__(self, query: Query, after: Cursor = ()) -> None:

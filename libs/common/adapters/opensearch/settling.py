@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election
-from gantry.common.adapters.graves import Known, bytes_of, is_coerced, with_entries
+from gantry.common.adapters.graves import PastReceipt, bytes_of, is_coerced, with_entries
 from gantry.common.adapters.opensearch.documents import (
     Hit,
     Source,
@@ -49,7 +49,7 @@ class Settled:
     instance's."""
 
     source: Source
-    keep: list[Known] = field(default_factory=list)
+    keep: list[PastReceipt] = field(default_factory=list)
     forget: list[str] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
 
@@ -125,20 +125,20 @@ def settle(
     )
 
 
-def _of(graves: Mapping[str, Grave], receipt: Known) -> Grave:
+def _of(graves: Mapping[str, Grave], receipt: PastReceipt) -> Grave:
     return graves.get(receipt.entry.receipt, NOTHING)
 
 
-def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
+def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[PastReceipt]:
     """The receipts that are no longer hidden."""
     return [
-        Known(grave.entry, grave.lost)
+        PastReceipt(grave.entry, grave.lost)
         for receipt, grave in graves.items()
         if grave.entry is not None and receipt not in rows and not grave.fate.hidden
     ]
 
 
-def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]:
+def _buried(hidden: Iterable[PastReceipt], graves: Mapping[str, Grave]) -> list[PastReceipt]:
     """Hidden receipts whose documents lack something that is needed to restore them."""
     return [
         receipt
@@ -147,10 +147,10 @@ def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]
     ]
 
 
-def _other_bytes(left: Sequence[Known], graves: Mapping[str, Grave]) -> list[Known]:
+def _other_bytes(left: Sequence[PastReceipt], graves: Mapping[str, Grave]) -> list[PastReceipt]:
     """Of all bytes but the current ones, one receipt that has to keep its entry, where none does; and each of which
     something was coerced, but the current one, where it does not."""
-    earliest: dict[tuple[str, str], Known] = {}
+    earliest: dict[tuple[str, str], PastReceipt] = {}
     for receipt in sorted(left, key=_when):
         earliest.setdefault(bytes_of(receipt.entry), receipt)
     contents = {bytes_of(receipt.entry) for receipt in left if _of(graves, receipt).kept}
@@ -166,7 +166,7 @@ def _other_bytes(left: Sequence[Known], graves: Mapping[str, Grave]) -> list[Kno
     return [*own.values(), *[receipt for bytes_, receipt in earliest.items() if bytes_ not in contents]]
 
 
-def _when(receipt: Known) -> str:
+def _when(receipt: PastReceipt) -> str:
     return receipt.entry.receipt
 
 
@@ -183,7 +183,7 @@ def _nobody(partition: str, instance: InstanceKey) -> Source:
     }
 
 
-def _source(left: Sequence[Known], beside: set[str], table: AttributeTable) -> Source:
+def _source(left: Sequence[PastReceipt], beside: set[str], table: AttributeTable) -> Source:
     """The document of an instance of which receipts are `left`. Those `beside` it stay there, except the two that
     decide (`gantry.common.adapters.election`)."""
     current = min(left, key=_when)

@@ -15,12 +15,12 @@ from gantry.common.adapters.opensearch.client import (
     ABSENT,
     DEPENDENCY,
     BulkOperation,
-    BulkResult,
     OpenSearchClient,
+    OperationResult,
     SearchResult,
     rounds,
 )
-from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
+from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, KnownCorrections
 from gantry.common.adapters.opensearch.documents import (
     SeriesSummary,
     Source,
@@ -30,11 +30,11 @@ from gantry.common.adapters.opensearch.documents import (
     study_source,
     unpack,
 )
-from gantry.common.adapters.opensearch.patients import Patients
+from gantry.common.adapters.opensearch.patients import PatientUpdates
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Effect, corrected
+from gantry.common.lifecycle import CorrectionEffect, corrected
 
 _STUDIES = 1000
 _BUCKETS = 1000
@@ -73,7 +73,7 @@ class Summaries:
         # From below: if a study is found, so are its series, and everything that it says about them.
         await self._client.refresh(self._names["series"])
         await self._client.refresh(self._names["studies"])
-        await Patients(self._client, self._names, self._clock, self._table).renew(partition, patients)
+        await PatientUpdates(self._client, self._names, self._clock, self._table).renew(partition, patients)
 
     async def _renew_studies(self, partition: str, left: dict[str, set[str]]) -> set[str]:
         """Update these studies. Returns the patients whose studies have changed."""
@@ -92,7 +92,7 @@ class Summaries:
         below: dict[str, list[SeriesSummary]] = {}
         async for summary in self._summaries(partition, list(left)):
             below.setdefault(summary.study, []).append(summary)
-        used = Known()
+        used = KnownCorrections()
         effects = await self._corrections.effects(
             partition, {s: own_of(summaries) for s, summaries in below.items()}, used
         )
@@ -167,10 +167,10 @@ def own_of(below: Sequence[SeriesSummary]) -> Mapping[int, Any]:
     return min(below, key=lambda series: (series.first, series.uid)).above
 
 
-_UNCORRECTED = Effect((), ())
+_UNCORRECTED = CorrectionEffect((), ())
 
 
-def _is_corrected(effect: Effect | None, result: SearchResult) -> bool:
+def _is_corrected(effect: CorrectionEffect | None, result: SearchResult) -> bool:
     """Whether corrections apply to a study now, or did when it was written."""
     return bool((effect and effect.applied) or (result.source or {}).get("applied"))
 
@@ -179,7 +179,7 @@ def _study(
     partition: str,
     uid: str,
     below: Sequence[SeriesSummary],
-    effect: Effect,
+    effect: CorrectionEffect,
     result: SearchResult,
     table: AttributeTable,
 ) -> Source:
@@ -216,7 +216,7 @@ def _summary(bucket: Mapping[str, Any]) -> SeriesSummary:
     )
 
 
-def _is_overtaken(result: BulkResult) -> bool:
+def _is_overtaken(result: OperationResult) -> bool:
     if result.refusal:
         # Made of values with which instances were accepted: it cannot be the fault of one entry.
         raise DependencyUnavailable(DEPENDENCY, f"it refuses a summary: {result.refusal}")

@@ -15,7 +15,7 @@ from gantry.common.adapters.opensearch.searching import (
     KEY_FIELDS,
     KIND,
     Searcher,
-    Walk,
+    SearchWalk,
     clause_of_one,
     clause_on,
     uids_of,
@@ -31,7 +31,7 @@ _PASSED = 10_000
 """Studies that are skipped at once: an OpenSearch query does not return more (`index.max_result_window`)."""
 
 
-class Counter(Searcher):
+class TotalsCounter(Searcher):
     """Counts in the indices called `names`, by kind."""
 
     async def total(self, query: Query) -> int | None:
@@ -50,7 +50,7 @@ class Counter(Searcher):
         level = query.level
         if level is Level.PATIENT or count < 1 or (query.order and level is not Level.STUDY):
             return None
-        walk, request = Walk(query), _asked(query, level)
+        walk, request = SearchWalk(query), _asked(query, level)
         if request is None or walk.begin is not level:
             return None
         clauses, wide = request
@@ -95,7 +95,7 @@ class Counter(Searcher):
 def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | None:
     """The clauses that matching documents of a level pass, and those of which undecided documents pass at least one;
     None if terms do not decide some condition."""
-    clauses: list[Clause] = [*Walk.partition_of(query)]
+    clauses: list[Clause] = [*SearchWalk.partition_of(query)]
     wide: list[Clause] = []
     for tag, condition in query.conditions.items():
         clause = clause_on(tag, condition, level, query.attributes)

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election, key_of, with_namesake
-from gantry.common.adapters.graves import Known
+from gantry.common.adapters.graves import PastReceipt
 from gantry.common.adapters.opensearch.client import (
     ABSENT,
     BulkOperation,
-    BulkResult,
     OpenSearchClient,
+    OperationResult,
     SearchResult,
     rounds,
 )
@@ -41,7 +41,7 @@ from gantry.common.errors import EntryRefused
 from gantry.common.ports.index import Applied, InstanceEntry, Loss, Namesake, Outcome
 
 _READ = ("receipts",)
-_Kept = list[tuple[Known, Grave]]
+_Kept = list[tuple[PastReceipt, Grave]]
 """Entries to be stored in the documents of their receipts, each with that document as it was read."""
 
 
@@ -186,7 +186,7 @@ class Applying:
         self, work: _Work, election: Election, graves: Mapping[str, Grave], outcomes: list[Applied | None]
     ) -> _Kept:
         """Set the outcomes of an instance's entries. Returns those of hidden receipts, to be stored."""
-        hidden: dict[str, tuple[Known, Grave]] = {}
+        hidden: dict[str, tuple[PastReceipt, Grave]] = {}
         for position, entry in zip(work.positions, work.entries, strict=True):
             grave = graves.get(fate_id(entry.partition, entry.receipt), NOTHING)
             if not grave.fate.hidden:
@@ -195,7 +195,7 @@ class Applying:
                 continue
             outcomes[position] = Applied(Outcome.DELETED)
             if not grave.kept and not grave.fate.collected:
-                hidden[entry.receipt] = Known(entry, lost=False), grave
+                hidden[entry.receipt] = PastReceipt(entry, lost=False), grave
         return list(hidden.values())
 
     async def _displaced(
@@ -209,7 +209,7 @@ class Applying:
             entries.append(before := displaced_entry(source))
             known |= await self._fates.get([fate_id(before.partition, before.receipt)])
         aside = [
-            (Known(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
+            (PastReceipt(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
             for entry in aside_entries(entries, election, source)
         ]
         # If it was collected since the instance's document was read, that document has been written since, too.
@@ -250,7 +250,7 @@ class Applying:
         touched.add((entry.study_instance_uid, entry.series_instance_uid))
 
     def _lost(
-        self, left: dict[str, _Work], operations: Sequence[BulkOperation], written: Sequence[BulkResult]
+        self, left: dict[str, _Work], operations: Sequence[BulkOperation], written: Sequence[OperationResult]
     ) -> dict[str, _Work]:
         lost: dict[str, _Work] = {}
         for operation, result in zip(operations, written, strict=True):
@@ -261,7 +261,7 @@ class Applying:
         return lost
 
 
-def _as_written(operation: BulkOperation, written: BulkResult) -> SearchResult:
+def _as_written(operation: BulkOperation, written: OperationResult) -> SearchResult:
     """The receipts in the document once an operation is done."""
     before = operation.found.source if operation.found is not None else None
     return SearchResult(

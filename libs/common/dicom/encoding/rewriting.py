@@ -63,7 +63,7 @@ def swapped(value: bytes | bytearray | memoryview, width: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class VrContext:
     """The attributes that decide the VR of an ambiguous element (PS3.5 A.1): whether pixels are signed and how wide
     they are, and how wide the samples of waveforms are. An item inherits them, unless it has its own."""
 
@@ -79,7 +79,7 @@ class Rewriter:
         self._source = source
         self._explicit = explicit
         self._drop = drop
-        self.context = Context()
+        self.context = VrContext()
 
     def elements(self, data: bytes, replaced: dict[int, bytes] | None = None) -> bytes:
         """The top-level elements in `data`, without group lengths and those to be dropped; `replaced` has new values by
@@ -93,7 +93,7 @@ class Rewriter:
         pos: int,
         end: int,
         encoding: Encoding,
-        context: Context,
+        context: VrContext,
         depth: int,
         replaced: dict[int, bytes],
     ) -> bytes:
@@ -131,7 +131,7 @@ class Rewriter:
         start: int,
         stop: int,
         encoding: Encoding,
-        context: Context,
+        context: VrContext,
         depth: int,
     ) -> bytes:
         if vr == b"UN" and length == UNDEFINED:
@@ -156,7 +156,7 @@ class Rewriter:
         start: int,
         stop: int,
         encoding: Encoding,
-        context: Context,
+        context: VrContext,
         depth: int,
     ) -> bytes:
         """A sequence of undefined length stays so; its items become so, since their content has another length now."""
@@ -171,7 +171,7 @@ class Rewriter:
             return self.head(tag, b"SQ", UNDEFINED, context) + content + _SEQUENCE_END
         return self.head(tag, b"SQ", len(content), context) + content
 
-    def head(self, tag: int, vr: bytes, length: int, context: Context | None = None) -> bytes:
+    def head(self, tag: int, vr: bytes, length: int, context: VrContext | None = None) -> bytes:
         """Tag, VR and length of an element."""
         if not self._explicit:
             return _PLAIN.pack(tag >> 16, tag & 0xFFFF, length)
@@ -185,7 +185,7 @@ class Rewriter:
         return _SHORT.pack(tag >> 16, tag & 0xFFFF, vr, length)
 
 
-def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
+def explicit_vr(tag: int, vr: bytes, context: VrContext) -> bytes:
     """The VR that an element of implicit VR has (PS3.5 A.1, A.2): `vr` is the widest one in the dictionary."""
     if vr == b"SQ" or vr == b"UN":
         return vr
@@ -200,7 +200,7 @@ def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
     return vr_of(tag) if stated_vr else vr
 
 
-def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) -> Context:
+def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: VrContext) -> VrContext:
     """The context from the elements of one level."""
     values = {
         PIXEL_REPRESENTATION: int(outer.signed),
@@ -219,4 +219,4 @@ def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) ->
         if tag in values and length == 2 and start + 2 <= end:
             values[tag] = short.unpack_from(data, start)[0]
         pos = start + length
-    return Context(bool(values[PIXEL_REPRESENTATION] & 1), values[BITS_ALLOCATED], values[WAVEFORM_BITS_ALLOCATED])
+    return VrContext(bool(values[PIXEL_REPRESENTATION] & 1), values[BITS_ALLOCATED], values[WAVEFORM_BITS_ALLOCATED])

@@ -62,14 +62,14 @@ _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 
 
 @dataclass(frozen=True, slots=True)
-class OrderKey:
+class SortKey:
     """One attribute that documents are ordered by."""
 
     tag: int
     descending: bool = False
 
 
-Order = tuple[OrderKey, ...]
+Order = tuple[SortKey, ...]
 """The attributes in their order of importance; () leaves it to the index."""
 
 

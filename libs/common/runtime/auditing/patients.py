@@ -22,7 +22,7 @@ _MOST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class KnownStudy:
+class StudyPatient:
     """Patient ID and issuer of a study, "" if it has none, and the number of its instances."""
 
     patient_id: str
@@ -30,14 +30,14 @@ class KnownStudy:
     instances: int
 
 
-class Patients:
+class PatientLookup:
     """The studies that one process has looked up."""
 
     def __init__(self, index: ReadIndex) -> None:
         self._index = index
-        self._known: OrderedDict[str, KnownStudy] = OrderedDict()
+        self._known: OrderedDict[str, StudyPatient] = OrderedDict()
 
-    async def of(self, study: str, *, fresh: bool = False) -> KnownStudy | None:
+    async def of(self, study: str, *, fresh: bool = False) -> StudyPatient | None:
         """The study; None if the index does not have it, or cannot be asked. With `fresh` it is asked again."""
         known = self._known.get(study)
         if known is not None and not fresh:
@@ -53,7 +53,7 @@ class Patients:
                 self._known.popitem(last=False)
         return known
 
-    async def _look(self, study: str) -> KnownStudy | None:
+    async def _look(self, study: str) -> StudyPatient | None:
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         async for page in self._index.find(query):
             for document in page:
@@ -61,5 +61,5 @@ class Patients:
                     next((text_of(value) for value in document.attributes.get(tag, []) if value), "")
                     for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID, NUMBER_OF_STUDY_RELATED_INSTANCES)
                 )
-                return KnownStudy(patient, issuer, int(count) if count.isdigit() else 0)
+                return StudyPatient(patient, issuer, int(count) if count.isdigit() else 0)
         return None

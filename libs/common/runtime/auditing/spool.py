@@ -37,7 +37,7 @@ class Sheet:
     kept: bool = False
 
 
-class Spool:
+class AuditSpool:
     """The sheets of one process, in a folder that processes may share."""
 
     def __init__(self, folder: Path, most: int) -> None:

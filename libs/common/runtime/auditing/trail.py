@@ -11,16 +11,16 @@ from collections import deque
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
-from gantry.common.audit import Coalescer, Entry, Group
+from gantry.common.audit import AuditEntry, Coalescer, Group
 from gantry.common.audit.changes import CHANGES, entry_of, patient_in
-from gantry.common.audit.kinds import Kind
+from gantry.common.audit.kinds import AuditKind
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import AuditRecorded, Event, InstancesDeleted, InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.auditing.patients import Patients
-from gantry.common.runtime.auditing.spool import Sheet, Spool, records_in
+from gantry.common.runtime.auditing.patients import PatientLookup
+from gantry.common.runtime.auditing.spool import AuditSpool, Sheet, records_in
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 
@@ -49,7 +49,7 @@ class AuditTrail:
         metrics: Metrics,
         role: str,
         process: str,
-        spool: Spool | None = None,
+        spool: AuditSpool | None = None,
         *,
         on: bool = True,
         by: str = "",
@@ -69,7 +69,7 @@ class AuditTrail:
         """Groups that are complete, but not records yet."""
         self._waiting: deque[AuditRecorded] = deque()
         self._peers: dict[str, PeerOf] = {}
-        self.patients: Patients | None = None
+        self.patients: PatientLookup | None = None
         self._is_away = False
         self._whole: set[str] = set()
         """Deletions that remove a whole study."""
@@ -78,7 +78,7 @@ class AuditTrail:
 
     # ---- what is observed
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: AuditEntry) -> None:
         """Record an entry soon."""
         if not self.on:
             return
@@ -95,7 +95,7 @@ class AuditTrail:
         if isinstance(event, InstancesDeleted) and event.deletion in self._whole:
             # PS3.15 A.5.3.8 is about studies, A.5.3.6 about instances.
             self._whole.discard(event.deletion)
-            entry = replace(entry, kind=Kind.STUDY_DELETED)
+            entry = replace(entry, kind=AuditKind.STUDY_DELETED)
         entry = self._with_user(entry)
         if self._by:
             entry = replace(entry, requestor_is=self._by)
@@ -105,7 +105,7 @@ class AuditTrail:
                 group.patients[event.study_instance_uid] = patient
             self._write(group)
 
-    def _with_user(self, entry: Entry) -> Entry:
+    def _with_user(self, entry: AuditEntry) -> AuditEntry:
         """The entry with the user at the peer, if its association is open."""
         peer = self._peers.get(entry.session or entry.trace)
         return replace(entry, user=peer.user) if peer is not None and peer.user else entry

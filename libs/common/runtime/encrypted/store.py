@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.common.encryption.data_keys import ROOT
-from gantry.common.encryption.form import HEAD, SEGMENT, Head, Segments, read_head
+from gantry.common.encryption.form import HEAD, SEGMENT, EncryptionHead, Segments, read_head
 from gantry.common.encryption.segments import ObjectCipher
 from gantry.common.errors import Archived
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.runtime.encrypted.keys import DataKeys
 from gantry.common.runtime.encrypted.reading import AT_ONCE, Continued, EncryptedReader, opened
-from gantry.common.runtime.encrypted.writing import EncryptedWriter, Rooms, Sealing, sealed_whole
+from gantry.common.runtime.encrypted.writing import BufferPool, EncryptedWriter, SegmentWriter, sealed_whole
 from gantry.common.tasks import end_tasks
 
 _MOST_KNOWN = 16384
@@ -24,10 +24,10 @@ _AHEAD = Segments(AT_ONCE * SEGMENT).stored
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
+class EncryptedLayout:
     """The layout of an encrypted object."""
 
-    head: Head
+    head: EncryptionHead
     segments: Segments
 
 
@@ -38,12 +38,12 @@ class EncryptedStore:
     def __init__(self, inner: BlobStore, keys: DataKeys) -> None:
         self._inner = inner
         self.keys = keys
-        self._rooms = Rooms()
-        self._known: OrderedDict[str, Lying | None] = OrderedDict()
+        self._rooms = BufferPool()
+        self._known: OrderedDict[str, EncryptedLayout | None] = OrderedDict()
         """None for a plain object."""
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        sealing = Sealing(*await self.keys.newest(), key)
+        sealing = SegmentWriter(*await self.keys.newest(), key)
         self._forget(key)
         room = self._rooms.take(Segments(sum(memoryview(part).nbytes for part in parts)).stored)
         await self._inner.put(key, sealed_whole(sealing, parts, room))
@@ -117,7 +117,7 @@ class EncryptedStore:
             begin = memoryview(bytearray(min(_AHEAD, reader.size, reader.size if stored is None else stored)))
             begin = begin[: await reader.readinto([begin])]
             head = read_head(bytes(begin[:HEAD]))
-            lying = Lying(head, Segments.of_stored(reader.size)) if head is not None else None
+            lying = EncryptedLayout(head, Segments.of_stored(reader.size)) if head is not None else None
             self._remember(key, lying)
             if lying is None:
                 return Continued(begin[offset:], reader, _bounds(reader.size, offset, length))
@@ -128,7 +128,7 @@ class EncryptedStore:
             await reader.close()
             raise
 
-    async def _look(self, key: str) -> Lying | None:
+    async def _look(self, key: str) -> EncryptedLayout | None:
         """The layout of an object. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
         if key in self._known:
             self._known.move_to_end(key)
@@ -140,14 +140,14 @@ class EncryptedStore:
         finally:
             await reader.close()
         head = read_head(bytes(begin[:filled]))
-        lying = Lying(head, Segments.of_stored(reader.size)) if head is not None else None
+        lying = EncryptedLayout(head, Segments.of_stored(reader.size)) if head is not None else None
         self._remember(key, lying)
         return lying
 
-    async def _looks(self, keys: Iterable[str]) -> Mapping[str, Lying | None]:
+    async def _looks(self, keys: Iterable[str]) -> Mapping[str, EncryptedLayout | None]:
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(key: str) -> tuple[str, Lying | None]:
+        async def look(key: str) -> tuple[str, EncryptedLayout | None]:
             async with turns:
                 return key, await self._look(key)
 
@@ -157,10 +157,10 @@ class EncryptedStore:
         finally:
             await end_tasks(*tasks)
 
-    async def _cipher(self, key: str, head: Head) -> ObjectCipher:
+    async def _cipher(self, key: str, head: EncryptionHead) -> ObjectCipher:
         return ObjectCipher(await self.keys.get(head.key_id), head, key)
 
-    def _remember(self, key: str, lying: Lying | None) -> None:
+    def _remember(self, key: str, lying: EncryptedLayout | None) -> None:
         self._known[key] = lying
         self._known.move_to_end(key)
         while len(self._known) > _MOST_KNOWN:
@@ -180,7 +180,7 @@ def _numbers(part: Part, segments: Segments) -> range:
     return segments.covering(*_bounds(segments.size, part.offset, part.length))
 
 
-def _stored(part: Part, lying: Lying | None) -> Part:
+def _stored(part: Part, lying: EncryptedLayout | None) -> Part:
     """The stored range that has to be read for a part."""
     if lying is None:
         return part
@@ -189,7 +189,7 @@ def _stored(part: Part, lying: Lying | None) -> Part:
     return Part(part.key, first, behind - first)
 
 
-def _opened(part: Part, lying: Lying | None, cipher: ObjectCipher | None, piece: bytes) -> bytes:
+def _opened(part: Part, lying: EncryptedLayout | None, cipher: ObjectCipher | None, piece: bytes) -> bytes:
     if lying is None or cipher is None:
         return piece
     numbers = _numbers(part, lying.segments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
-from gantry.common.encryption.form import SALT, SEGMENT, TAG, Head
+from gantry.common.encryption.form import SALT, SEGMENT, TAG, EncryptionHead
 from gantry.common.encryption.segments import ObjectCipher
 from gantry.common.ports.blobs import BlobWriter, Buffer
 from gantry.common.runtime.encrypted.keys import DataKeys
@@ -17,11 +17,11 @@ _ROOM = (1 << 20) + (128 << 10)
 _MOST_FREE = 16
 
 
-class Sealing:
+class SegmentWriter:
     """The segments of one object, in turn."""
 
     def __init__(self, key_id: bytes, data_key: bytes, place: str) -> None:
-        self.head = Head(key_id, secrets.token_bytes(SALT))
+        self.head = EncryptionHead(key_id, secrets.token_bytes(SALT))
         self._cipher = ObjectCipher(data_key, self.head, place)
         self._number = 0
         self._room = bytearray()
@@ -45,7 +45,7 @@ class Sealing:
         self._number += 1
 
 
-class Rooms:
+class BufferPool:
     """Reused buffers for objects that are encrypted whole: memory fresh from the kernel costs more than encrypting into
     it."""
 
@@ -64,7 +64,7 @@ class Rooms:
             self._free.append(room)
 
 
-def sealed_whole(sealing: Sealing, parts: Sequence[Buffer], room: bytearray) -> list[Buffer]:
+def sealed_whole(sealing: SegmentWriter, parts: Sequence[Buffer], room: bytearray) -> list[Buffer]:
     """Encrypt an object that is in memory, into `room`, which must have `Segments.stored` bytes."""
     left = sum(memoryview(part).nbytes for part in parts)
     at = 0
@@ -107,7 +107,7 @@ class EncryptedWriter:
         self._keys = keys
         self._place = place
         self._written = written
-        self._sealing: Sealing | None = None
+        self._sealing: SegmentWriter | None = None
         self._left = bytearray()
         """Bytes that are not in a segment yet: at most one segment, which may be the last."""
 
@@ -141,8 +141,8 @@ class EncryptedWriter:
         """As the port has it."""
         await self._inner.abort()
 
-    async def _begun(self) -> Sealing:
+    async def _begun(self) -> SegmentWriter:
         if self._sealing is None:
-            self._sealing = Sealing(*await self._keys.newest(), self._place)
+            self._sealing = SegmentWriter(*await self._keys.newest(), self._place)
             await self._inner.write(self._sealing.head.encoded())
         return self._sealing

@@ -24,7 +24,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class InPlaceReference:
     """Where an object lies: `store` is the name of a bucket or folder in the settings (`storage.in_place`), so that it
     can move; `key` and `tag` are its own (`gantry.common.ports.foreign.ForeignObject`), `size` is in bytes. Its data
     set begins at `offset`; readers get `head`, our file meta information, and then the data set."""
@@ -47,7 +47,7 @@ def left_key(key: str) -> str:
     return LEFT + key.removeprefix(OBJECTS)
 
 
-def pack_reference(reference: Reference) -> bytes:
+def pack_reference(reference: InPlaceReference) -> bytes:
     """The bytes of a reference. A key may have bytes that are not text (file names)."""
     key = reference.key.encode("utf-8", "surrogateescape")
     fields = _VERSION, reference.store, key, reference.tag, reference.size, reference.offset, reference.head
@@ -55,7 +55,7 @@ def pack_reference(reference: Reference) -> bytes:
     return _MAGIC + packed
 
 
-def unpack_reference(content: bytes) -> Reference | None:
+def unpack_reference(content: bytes) -> InPlaceReference | None:
     """The reference in the bytes under a key; None if it is an object. Raises `Corrupt` for one that is truncated,
     damaged, or of a later release."""
     if not content.startswith(_MAGIC):
@@ -66,6 +66,6 @@ def unpack_reference(content: bytes) -> Reference | None:
         whole = version == _VERSION and all(isinstance(text, str) for text in (store, tag))
         if not whole or not all(isinstance(count, int) for count in (size, offset)) or not 0 <= offset <= size:
             raise ValueError("no reference that is known here")
-        return Reference(store, key.decode("utf-8", "surrogateescape"), tag, size, offset, bytes(head))
+        return InPlaceReference(store, key.decode("utf-8", "surrogateescape"), tag, size, offset, bytes(head))
     except Exception as error:  # msgpack raises exceptions of any type for foreign bytes
         raise Corrupt("the reference of an object in place cannot be read") from error

@@ -16,7 +16,7 @@ from gantry.common.runtime.in_place.reading import JoinedReader
 from gantry.common.runtime.in_place.reference import (
     LEFT,
     MAX_REFERENCE,
-    Reference,
+    InPlaceReference,
     left_key,
     pack_reference,
     unpack_reference,
@@ -49,14 +49,14 @@ class ReferringStore:
     def __init__(self, inner: BlobStore, foreign: ForeignStores) -> None:
         self._inner = inner
         self.foreign = foreign
-        self._known: OrderedDict[str, Reference] = OrderedDict()
+        self._known: OrderedDict[str, InPlaceReference] = OrderedDict()
 
-    async def refer(self, key: str, reference: Reference) -> None:
+    async def refer(self, key: str, reference: InPlaceReference) -> None:
         """Store a reference to a foreign object under a key. It is durable when this returns."""
         self._known.pop(key, None)
         await self._inner.put(key, [pack_reference(reference)])
 
-    async def reference(self, key: str) -> Reference | None:
+    async def reference(self, key: str) -> InPlaceReference | None:
         """Where an object lies; None if it is in our own store. Raises `NotFound`, `Corrupt`,
         `DependencyUnavailable`."""
         if not is_reference_key(key):
@@ -67,7 +67,7 @@ class ReferringStore:
             return known
         return await self._look(key)
 
-    async def left(self) -> AsyncIterator[tuple[str, Reference]]:
+    async def left(self) -> AsyncIterator[tuple[str, InPlaceReference]]:
         """The bytes that Gantry no longer needs, and that their owner may remove: the key of each note, and where the
         bytes lie. Notes that cannot be read are left out."""
         async for stat in self._inner.list(LEFT):
@@ -129,7 +129,7 @@ class ReferringStore:
         if not is_reference_key(key):
             return await self._inner.stat(key)
 
-        async def stat_foreign(reference: Reference, store: ForeignStore) -> BlobStat:
+        async def stat_foreign(reference: InPlaceReference, store: ForeignStore) -> BlobStat:
             await store.stat(reference.key, reference.tag)
             return BlobStat(key, reference.length)
 
@@ -175,7 +175,7 @@ class ReferringStore:
     async def _there(
         self,
         key: str,
-        ask: Callable[[Reference, ForeignStore], Awaitable[T]],
+        ask: Callable[[InPlaceReference, ForeignStore], Awaitable[T]],
         fallback: Callable[[], Awaitable[T]],
     ) -> T:
         """The answer of the store that holds an object. A cached place may be outdated: the bytes may have been copied
@@ -191,7 +191,9 @@ class ReferringStore:
             return await fallback()
         return await self._ask(reference, ask)
 
-    async def _ask(self, reference: Reference, ask: Callable[[Reference, ForeignStore], Awaitable[T]]) -> T:
+    async def _ask(
+        self, reference: InPlaceReference, ask: Callable[[InPlaceReference, ForeignStore], Awaitable[T]]
+    ) -> T:
         store = await self.foreign.get(reference.store)
         try:
             return await ask(reference, store)
@@ -199,7 +201,7 @@ class ReferringStore:
             # The message must show which store it is.
             raise DependencyUnavailable(f"store in place {reference.store!r}", error.reason) from error
 
-    async def _look(self, key: str) -> Reference | None:
+    async def _look(self, key: str) -> InPlaceReference | None:
         reference = unpack_reference(await self._beginning(key))
         if reference is not None:
             self._known[key] = reference
@@ -225,7 +227,7 @@ class ReferringStore:
             await reader.close()
 
 
-async def _open(reference: Reference, store: ForeignStore, offset: int, length: int | None) -> BlobReader:
+async def _open(reference: InPlaceReference, store: ForeignStore, offset: int, length: int | None) -> BlobReader:
     begin = min(max(offset, 0), reference.length)
     end = reference.length if length is None else min(begin + max(length, 0), reference.length)
     head = memoryview(reference.head)[begin:end]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from gantry.common.dicom.packing.form import BlockTable
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.runtime.packed.reading import PackedReader, StoredBytes, parts_of
-from gantry.common.runtime.packed.tables import Look, Tables
+from gantry.common.runtime.packed.tables import StoredForm, Tables
 from gantry.common.runtime.packed.workers import BlockWorkers
 from gantry.common.runtime.packed.writing import PackedWriter
 from gantry.common.tasks import end_tasks
@@ -98,7 +98,7 @@ class PackedStore:
         await self._workers.close()
         await self._inner.close()
 
-    async def _stored(self, key: str, look: Look, begin: int, end: int) -> BlobReader:
+    async def _stored(self, key: str, look: StoredForm, begin: int, end: int) -> BlobReader:
         """The reader of the blocks that contain some bytes."""
         first, last = _bounds(look.table, begin, end)
         if look.stored is not None:

@@ -16,7 +16,7 @@ _MOST_BLOCKS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StoredForm:
     """How an object is stored: the table of a packed one, None for a plain one; and all its stored bytes, if they were
     read, too."""
 
@@ -32,11 +32,11 @@ class Tables:
         self._known: OrderedDict[str, BlockTable | None] = OrderedDict()
         self._blocks = 0
 
-    async def look(self, key: str) -> Look:
+    async def look(self, key: str) -> StoredForm:
         """How an object is stored. Raises `NotFound`, `Archived`, `Corrupt`, `DependencyUnavailable`."""
         if key in self._known:
             self._known.move_to_end(key)
-            return Look(self._known[key])
+            return StoredForm(self._known[key])
         look = await self._read(key)
         self._remember(key, look.table)
         return look
@@ -53,7 +53,7 @@ class Tables:
         while len(self._known) > _MOST_OBJECTS or self._blocks > _MOST_BLOCKS:
             self.forget(next(iter(self._known)))
 
-    async def _read(self, key: str) -> Look:
+    async def _read(self, key: str) -> StoredForm:
         reader = await self._inner.open(key, 0, _PROBE)
         try:
             buffer = bytearray(min(_PROBE, reader.size))
@@ -61,13 +61,13 @@ class Tables:
         finally:
             await reader.close()
         if not is_packed(bytes(buffer[: len(HEAD)])):
-            return Look(None)
+            return StoredForm(None)
         if filled < len(buffer):
             raise Corrupt("an object is shorter than its store says")
         if reader.size <= _PROBE:
             stored = bytes(buffer)
-            return Look(read_table(stored, reader.size), stored)
-        return Look(await self._table_of(key, reader.size))
+            return StoredForm(read_table(stored, reader.size), stored)
+        return StoredForm(await self._table_of(key, reader.size))
 
     async def _table_of(self, key: str, size: int) -> BlockTable:
         (end,) = await self._inner.read([Part(key, max(0, size - _PROBE), _PROBE)])

@@ -11,7 +11,7 @@ from gantry.common.runtime.backoff import Delays
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.rate_limited import RateLimited
 from gantry.services.frontdoor.shadow.recording import Recorder
-from gantry.services.frontdoor.shadow.spooling.spool import Line, Spool
+from gantry.services.frontdoor.shadow.spooling.spool import Line, ShadowSpool
 
 logger = get_logger("shadow")
 MOST_TRIES = 10
@@ -30,7 +30,7 @@ class Away(Exception):
         self.reason = reason
 
 
-class Sender(Protocol):
+class LineSender(Protocol):
     """How lines of one kind are sent."""
 
     async def send(self, line: Line) -> None:
@@ -41,7 +41,7 @@ class CatchingUp:
     """`run` is its task, one for each kind of lines."""
 
     def __init__(
-        self, spool: Spool, kind: str, sender: Sender, recorder: Recorder, clock: Clock, delays: Delays
+        self, spool: ShadowSpool, kind: str, sender: LineSender, recorder: Recorder, clock: Clock, delays: Delays
     ) -> None:
         self._spool = spool
         self._kind = kind

@@ -39,7 +39,7 @@ class FoundLine:
 
 
 @dataclass(slots=True)
-class Found:
+class SpoolContents:
     """What lay there. `owners` were taken over, `broken` counts what was not whole."""
 
     lines: list[FoundLine] = field(default_factory=list)
@@ -151,10 +151,10 @@ def own_folder(folder: Path, owner: str) -> int:
     raise OSError(errno.EBUSY, "the folder is taken away again and again")
 
 
-def take_over(folder: Path, kind: str, owner: str) -> Found:
+def take_over(folder: Path, kind: str, owner: str) -> SpoolContents:
     """What processes left that are no more, and whose names begin with `kind` as ours does: it is moved into our own
     folder. Raises `OSError`."""
-    leftovers = Found()
+    leftovers = SpoolContents()
     for theirs in sorted(folder.iterdir()):
         if theirs.name == owner or not theirs.name.startswith(kind) or theirs.is_symlink() or not theirs.is_dir():
             continue
@@ -175,7 +175,7 @@ def take_over(folder: Path, kind: str, owner: str) -> Found:
     return leftovers
 
 
-def _move(line: Path, own: Path, leftovers: Found) -> None:
+def _move(line: Path, own: Path, leftovers: SpoolContents) -> None:
     try:
         about = About.from_json((line / _ABOUT).read_bytes())
     except (OSError, ValueError):

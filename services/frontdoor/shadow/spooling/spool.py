@@ -50,7 +50,7 @@ class _Step:
     """What the thread does for an object: `work`, and what the loop does then. `count` bytes of `held` are free after
     it. After one that failed only those that `always` run are run for the object."""
 
-    entry: Entry
+    entry: SpoolEntry
     work: Callable[[], None]
     then: Callable[[], None] | None = None
     held: Room | None = None
@@ -58,7 +58,7 @@ class _Step:
     always: bool = False
 
 
-class Entry:
+class SpoolEntry:
     """One object. It is whole when `is_ready`; when it is not there any more, `why` says it."""
 
     __slots__ = (
@@ -116,11 +116,11 @@ class Line:
 
     __slots__ = ("about", "entries", "failures", "live", "name", "open", "spool")
 
-    def __init__(self, spool: Spool, name: str, about: About) -> None:
+    def __init__(self, spool: ShadowSpool, name: str, about: About) -> None:
         self.spool = spool
         self.name = name
         self.about = about
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, SpoolEntry] = {}
         self.live = True
         self.open = True
         self.failures = 0
@@ -130,11 +130,11 @@ class Line:
         """Whether its first object is whole, and no mirror sends it."""
         return not self.live and self.head() is not None
 
-    def begin(self, number: int) -> Entry | None:
+    def begin(self, number: int) -> SpoolEntry | None:
         """An object, None where there is no room."""
         return self.spool.begin(self, number)
 
-    def head(self) -> Entry | None:
+    def head(self) -> SpoolEntry | None:
         """The first object of a line that was handed over, where it is whole."""
         first = next(iter(self.entries.values()), None)
         return first if first is not None and first.is_ready else None
@@ -145,7 +145,7 @@ class Line:
         self.entries = dict(sorted(self.entries.items()))
         self.spool.tell(self)
 
-    def end(self) -> list[Entry]:
+    def end(self) -> list[SpoolEntry]:
         """Nothing more comes: what is not whole, and has no answer, is dropped, and returned."""
         self.open = False
         if self.live:
@@ -153,7 +153,7 @@ class Line:
         return self.spool.ended(self)
 
 
-class Spool:
+class ShadowSpool:
     """The spool of one archive, in one process of the door."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Spool:
         self.waiting: dict[str, WaitingLines[Line]] = {kind: WaitingLines() for kind in KINDS}
         self.news = {kind: asyncio.Event() for kind in KINDS}
         """Set when there may be something of a kind to send."""
-        self.lost: Callable[[Entry], None] = lambda _: None
+        self.lost: Callable[[SpoolEntry], None] = lambda _: None
         """Told of what the disk did not take, and no mirror sees."""
         metrics.shadow_spool_limit_bytes.labels(partition).set(most)
 
@@ -213,7 +213,7 @@ class Spool:
         self._opening = None
         self._writer = loop.create_task(self._write_all())
 
-    async def take_over(self) -> files.Found | None:
+    async def take_over(self) -> files.SpoolContents | None:
         """What processes left that are no more is ours from now on; None where there is no spool."""
         if not self.is_open:
             return None
@@ -227,7 +227,7 @@ class Spool:
             line = Line(self, leftover.name, leftover.about)
             line.live = line.open = False
             for number, size, at in leftover.entries:
-                entry = line.entries[number] = Entry(line, number, max(size, LEAST_CHARGE), at)
+                entry = line.entries[number] = SpoolEntry(line, number, max(size, LEAST_CHARGE), at)
                 entry.is_ready = True
                 self.used += entry.size
                 self.objects += 1
@@ -264,9 +264,9 @@ class Spool:
         """Whether anything can be put there."""
         return self._writer is not None and not self._writer.done()
 
-    async def look(self, before: int) -> list[Entry]:
+    async def look(self, before: int) -> list[SpoolEntry]:
         """What was put there before (microseconds since the epoch), and is dropped now; the age of the rest."""
-        entries: list[Entry] = []
+        entries: list[SpoolEntry] = []
         oldest = 0
         for number, line in enumerate(list(self.lines.values())):
             if number % _AT_A_TIME == _AT_A_TIME - 1:
@@ -297,12 +297,12 @@ class Spool:
         """A line for an association, or a request; it has no folder before its first object."""
         return Line(self, Receipt.at(self._clock.now_us()).id, about)
 
-    def begin(self, line: Line, number: int) -> Entry | None:
+    def begin(self, line: Line, number: int) -> SpoolEntry | None:
         """An object of a line, None where there is no room."""
         charge = LEAST_CHARGE if line.name in self.lines else LEAST_CHARGE + _LINE_CHARGE
         if not self.is_open or self.objects >= MOST_OBJECTS or not self._charge(charge):
             return None
-        entry = Entry(line, number, charge, self._clock.now_us(), LEAST_CHARGE)
+        entry = SpoolEntry(line, number, charge, self._clock.now_us(), LEAST_CHARGE)
         self.objects += 1
         line.entries[number] = entry
         self.lines[line.name] = line
@@ -311,8 +311,8 @@ class Spool:
         self._do(_Step(entry, lambda: files.make_line(folder, line.about)))
         return entry
 
-    def write(self, entry: Entry, data: bytes | bytearray, room: Room | None) -> bool:
-        """See `Entry.write`."""
+    def write(self, entry: SpoolEntry, data: bytes | bytearray, room: Room | None) -> bool:
+        """See `SpoolEntry.write`."""
         writing, count = entry.writing, len(data)
         if room is not None:
             room.give(count)
@@ -332,8 +332,8 @@ class Spool:
         self._do(_Step(entry, lambda: writing.append(data), None, held, weight))
         return True
 
-    def finish(self, entry: Entry, head: Head) -> None:
-        """See `Entry.finish`."""
+    def finish(self, entry: SpoolEntry, head: Head) -> None:
+        """See `SpoolEntry.finish`."""
         writing = entry.writing
         if entry.why or writing is None:
             return
@@ -347,7 +347,7 @@ class Spool:
         entry.is_finished = True
         self._do(_Step(entry, lambda: writing.finish(head), ready))
 
-    def drop(self, entry: Entry, why: str) -> None:
+    def drop(self, entry: SpoolEntry, why: str) -> None:
         """An object is not there any more: it was sent, or given up."""
         if entry.line.entries.pop(entry.number, None) is not entry:
             return
@@ -361,7 +361,7 @@ class Spool:
         self.waiting[entry.line.about.kind].add(entry.line)
         self._tidy(entry.line)
 
-    def ended(self, line: Line) -> list[Entry]:
+    def ended(self, line: Line) -> list[SpoolEntry]:
         """See `Line.end`. What is only on its way to the disk is not unfinished."""
         unfinished = [entry for entry in line.entries.values() if not entry.is_ready and not entry.is_finished]
         for entry in unfinished:
@@ -379,7 +379,7 @@ class Spool:
         """Nothing of the line is sent before `until`, in seconds of `Clock.monotonic`."""
         self.waiting[line.about.kind].put_off(line, until)
 
-    async def head_of(self, entry: Entry) -> Head | None:
+    async def head_of(self, entry: SpoolEntry) -> Head | None:
         """What stands beside the bytes; None, and dropped, where that cannot be read."""
         try:
             return await asyncio.to_thread(files.read_head, self._own / entry.line.name, entry.number)
@@ -387,7 +387,7 @@ class Spool:
             self._unreadable(entry, error)
             return None
 
-    async def opened(self, entry: Entry) -> tuple[files.SpooledSource, int] | None:
+    async def opened(self, entry: SpoolEntry) -> tuple[files.SpooledSource, int] | None:
         """The bytes of an object, and how many they are; None, and dropped, where they cannot be read."""
         path = self._own / entry.line.name
         opening = asyncio.get_running_loop().run_in_executor(None, files.open_object, path, entry.number)
@@ -402,7 +402,7 @@ class Spool:
 
     # ---- the disk
 
-    def _unreadable(self, entry: Entry, error: Exception) -> None:
+    def _unreadable(self, entry: SpoolEntry, error: Exception) -> None:
         logger.warning("an object of the spool cannot be read", error=error)
         self.drop(entry, HALF_WRITTEN)
 
@@ -412,7 +412,7 @@ class Spool:
         self.used += count
         return True
 
-    def _grow(self, entry: Entry, count: int) -> bool:
+    def _grow(self, entry: SpoolEntry, count: int) -> bool:
         """The first bytes are charged with the entry."""
         entry.written = entry.written + count
         more = max(0, entry.written - entry.room)
@@ -425,7 +425,7 @@ class Spool:
     def _tidy(self, line: Line) -> None:
         if line.entries or line.open or self.lines.pop(line.name, None) is None:
             return
-        entry = Entry(line, 0)
+        entry = SpoolEntry(line, 0)
         entry.why = "ended"
         self._do(_Step(entry, lambda: files.remove_line(self._own / line.name), always=True))
 

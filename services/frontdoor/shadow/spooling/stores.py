@@ -13,13 +13,13 @@ from gantry.common.net.association import Association
 from gantry.common.net.client import associate
 from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.ul import AssociateRequest, ProposedContext
-from gantry.services.frontdoor.shadow.asking import Side
+from gantry.services.frontdoor.shadow.asking import ComparedArchive
 from gantry.services.frontdoor.shadow.comparing import compare_statuses, named_uids
 from gantry.services.frontdoor.shadow.overhearing import STORE, Exchange, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.spooling.catching_up import MOST_TRIES, Away
 from gantry.services.frontdoor.shadow.spooling.heads import StoredHead
-from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Entry, Line, Spool
+from gantry.services.frontdoor.shadow.spooling.spool import HALF_WRITTEN, Line, ShadowSpool, SpoolEntry
 
 _AT_ONCE = 100
 """Objects of a line that one association sends."""
@@ -29,7 +29,7 @@ _MOST_CONTEXTS = 128
 class SpilledStore:
     """The data set of a C-STORE in the spool. A `Spilled` of `overhearing`."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: SpoolEntry) -> None:
         self.entry = entry
 
     @property
@@ -57,13 +57,13 @@ class SpilledStore:
         self.entry.drop(why)
 
 
-class Stores:
+class SpooledStores:
     """Sends what associations left in the spool."""
 
     def __init__(
         self,
-        spool: Spool,
-        side_of: Callable[[str], Side],
+        spool: ShadowSpool,
+        side_of: Callable[[str], ComparedArchive],
         timeout: float,
         recorder: Recorder,
         clock: Clock,
@@ -93,7 +93,7 @@ class Stores:
             raise
         await association.release()
 
-    async def _heads(self, line: Line) -> list[tuple[Entry, Command, StoredHead]]:
+    async def _heads(self, line: Line) -> list[tuple[SpoolEntry, Command, StoredHead]]:
         heads = []
         for entry in list(line.entries.values())[:_AT_ONCE]:
             if not entry.is_ready:
@@ -131,7 +131,7 @@ class Stores:
         self._recorder.reached(True)
         return association
 
-    async def _one(self, association: Association, entry: Entry, command: Command, head: StoredHead) -> None:
+    async def _one(self, association: Association, entry: SpoolEntry, command: Command, head: StoredHead) -> None:
         about = entry.line.about
         context = association.context_for(head.abstract_syntax, head.transfer_syntax)
         opened = await self._spool.opened(entry) if context is not None else None
@@ -160,7 +160,7 @@ class Stores:
         uids = named_uids([command.sop_instance_uid])
         self._recorder.compared(STORE, about.calling, compare_statuses(*statuses), seconds, uids)
 
-    def _again(self, entry: Entry, why: str, words: str) -> Away:
+    def _again(self, entry: SpoolEntry, why: str, words: str) -> Away:
         """An object was not taken: it is tried again, but not for ever, so that what comes after it is sent."""
         entry.tries += 1
         if entry.tries >= MOST_TRIES:

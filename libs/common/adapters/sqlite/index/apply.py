@@ -11,7 +11,7 @@ from typing import Any
 
 import msgpack
 
-from gantry.common.adapters.election import Election, Side, key_of, with_namesake
+from gantry.common.adapters.election import Candidate, Election, key_of, with_namesake
 from gantry.common.adapters.graves import is_coerced, pack_entry, unpack_fate
 from gantry.common.adapters.sqlite.index import graves
 from gantry.common.adapters.sqlite.index.aggregates import refresh
@@ -147,13 +147,13 @@ def _elections(
 ) -> dict[_Key, Election]:
     """The elections of the instances in a batch, from the tables; not with all receipts, since there may be very
     many."""
-    deciding: defaultdict[int, list[Side]] = defaultdict(list)
+    deciding: defaultdict[int, list[Candidate]] = defaultdict(list)
     for number, *side in connection.execute(_DECIDING, (json.dumps(list(ids.values())),)) if ids else ():
-        deciding[number].append(Side(*side))
+        deciding[number].append(Candidate(*side))
     again = [(number, e.receipt) for e in entries if (number := ids.get((e.partition, key_of(e))))]
-    sides: defaultdict[int, list[Side]] = defaultdict(list)
+    sides: defaultdict[int, list[Candidate]] = defaultdict(list)
     for number, *side in connection.execute(_ASKED, (json.dumps(again),)) if again else ():
-        sides[number].append(Side(*side))
+        sides[number].append(Candidate(*side))
     elections: dict[_Key, Election] = {}
     for entry in entries:
         key = entry.partition, key_of(entry)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gantry.common.adapters.graves import unpack_entry, unpack_fate
 from gantry.common.lifecycle import Fate
-from gantry.common.ports.index import Access, FatedReceipt, HoldChange, InstanceKey, StandingHolds
+from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey, StandingHolds, StudyAccess
 
 
 def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
@@ -91,7 +91,7 @@ def held(connection: sqlite3.Connection, partition: str, after: str, limit: int)
     return [StandingHolds(holder, tuple(sorted(json.loads(holds)))) for holder, holds in rows]
 
 
-def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) -> None:
+def note_accesses(connection: sqlite3.Connection, accesses: Sequence[StudyAccess]) -> None:
     """Write accesses, inside the open transaction."""
     connection.executemany(
         "INSERT INTO access (partition, study, at) VALUES (?, ?, ?)"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
+from gantry.common.adapters.graves import PastReceipt, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
 from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
 from gantry.common.adapters.sqlite.index.places import hide
 from gantry.common.adapters.sqlite.index.schema import attributes_of
@@ -48,7 +48,7 @@ def decide(
 ) -> None:
     """Join fates, inside the open transaction; `apply` and `lose` are those of this connection."""
     hidden: dict[tuple[str, InstanceKey], set[str]] = {}
-    back: list[Known] = []
+    back: list[PastReceipt] = []
     # All of them first: of a deletion and its restoration in one call, the result counts.
     fates = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
     hide(connection, {receipt: fate.hidden for receipt, fate in fates.items()})
@@ -93,17 +93,17 @@ def _forget(connection: sqlite3.Connection, decision: Decision) -> None:
     )
 
 
-def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[Known]:
+def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[PastReceipt]:
     """The receipt that is no longer hidden, if it was."""
     at = decision.partition, decision.receipt
     entry, lost = connection.execute("SELECT entry, lost FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
     connection.execute("UPDATE fate SET entry = X'', lost = 0 WHERE partition = ? AND receipt = ?", at)
-    return [Known(unpack_entry(entry), bool(lost))] if entry else []
+    return [PastReceipt(unpack_entry(entry), bool(lost))] if entry else []
 
 
 def _take_out(
     connection: sqlite3.Connection, partition: str, instance: InstanceKey, hidden: set[str], touched: set[int]
-) -> list[Known]:
+) -> list[PastReceipt]:
     """Remove an instance from the tables if one of the `hidden` receipts is in them: these are buried, the others
     remain. `touched` are the series that have changed."""
     row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
@@ -140,7 +140,7 @@ _RECEIPTS = """
 
 def _known(
     partition: str, instance: InstanceKey, current: Sequence[Any], receipts: Sequence[Sequence[Any]]
-) -> list[Known]:
+) -> list[PastReceipt]:
     """All receipts of an instance with their entries; `current` are the columns of its current object, which is that
     of the earliest."""
     sop_class, syntax, digest, length, attributes, above, layout = current

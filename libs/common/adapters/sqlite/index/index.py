@@ -30,7 +30,6 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.index import (
-    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -46,6 +45,7 @@ from gantry.common.ports.index import (
     Marks,
     Relocation,
     StandingHolds,
+    StudyAccess,
 )
 
 T = TypeVar("T")
@@ -248,7 +248,7 @@ class SqliteIndex:
             if studies:
                 yield studies
 
-    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+    async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
         """See `SearchIndex`."""
         if accesses:
             await self._written(lambda connection: decided.note_accesses(connection, accesses))

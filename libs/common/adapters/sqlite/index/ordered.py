@@ -52,7 +52,7 @@ class Way(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class OrderedWalk:
     """The studies on `path`, in the order of `query`; those with `ids`, if the way is a list."""
 
     query: Query
@@ -78,10 +78,10 @@ def check(query: Query, after: Cursor) -> None:
         raise NotUnderstood("the cursor is not of this listing")
 
 
-def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cursor = ()) -> Walk:
+def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cursor = ()) -> OrderedWalk:
     """The walk to the studies after a position that is probably the shortest."""
-    by_the_order = Walk(query, path, Way.BY_THE_ORDER)
-    along = Walk(query, path, Way.ALONG_THE_PATH)
+    by_the_order = OrderedWalk(query, path, Way.BY_THE_ORDER)
+    along = OrderedWalk(query, path, Way.ALONG_THE_PATH)
     known = len(_some(connection, [source_of(along)])) if path.column else 0
     if path.column and known <= NEXT:
         return along
@@ -93,11 +93,11 @@ def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cur
         through_all = ("study AS s WHERE +s.partition = ?", [query.partition])
         ids = _some(connection, [through_all, _within(path), like_of("s", path)])
         if len(ids) <= FEW:
-            return Walk(query, path, Way.OF_A_LIST, json.dumps(ids))
+            return OrderedWalk(query, path, Way.OF_A_LIST, json.dumps(ids))
     return by_the_order
 
 
-def _is_near(connection: sqlite3.Connection, walk: Walk, after: Cursor) -> bool:
+def _is_near(connection: sqlite3.Connection, walk: OrderedWalk, after: Cursor) -> bool:
     """Whether the next studies in the order include enough matches."""
     query, path = walk.query, walk.path
     if query.limit is None or len(path.intervals) > _MOST_INTERVALS:
@@ -124,7 +124,7 @@ def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[in
     return [row[0] for row in connection.execute(sql, values)]
 
 
-def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: int) -> Page:
+def studies(connection: sqlite3.Connection, walk: OrderedWalk, after: Cursor, limit: int) -> Page:
     """Up to `limit` studies after a position; some of them may not match."""
     columns = [column for column, _ in walk.keys]
     clauses = [source_of(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
@@ -138,12 +138,12 @@ def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: in
     return page, (word, *keys[-1][1:]) if len(keys) == limit else None
 
 
-def sorting(walk: Walk) -> str:
+def sorting(walk: OrderedWalk) -> str:
     """The sort clause of a walk."""
     return ", ".join([f"{column} {'DESC' if down else 'ASC'}" for column, down in walk.keys])
 
 
-def source_of(walk: Walk) -> _Clause:
+def source_of(walk: OrderedWalk) -> _Clause:
     """The FROM clause for the studies on a walk, to which conditions can be added; and its values."""
     partition, path = walk.query.partition, walk.path
     if walk.way is Way.ALONG_THE_PATH:
@@ -155,7 +155,7 @@ def source_of(walk: Walk) -> _Clause:
     return order[0] + within[0], order[1] + within[1]
 
 
-def _order_of(walk: Walk) -> _Clause:
+def _order_of(walk: OrderedWalk) -> _Clause:
     """All studies, by the index of the order."""
     index = f"study_order_{ORDERED[walk.query.order[0].tag]}"
     return f"study AS s INDEXED BY {index} WHERE s.partition = ?", [walk.query.partition]
@@ -169,7 +169,7 @@ def _within(path: Path) -> _Clause:
     return f" AND ({within or '0'})", [end for ends in path.intervals for end in ends]
 
 
-def _from(walk: Walk) -> _Clause:
+def _from(walk: OrderedWalk) -> _Clause:
     """Newest first within a range of dates begins at its end; dates that cannot be compared come last."""
     first = walk.query.order[0]
     condition = narrowing(walk.query).get(STUDY_DATE)

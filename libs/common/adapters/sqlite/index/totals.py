@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.common.adapters.sqlite.index.ordered import ON_PATH, Walk, Way, sorting, source_of
+from gantry.common.adapters.sqlite.index.ordered import ON_PATH, OrderedWalk, Way, sorting, source_of
 from gantry.common.adapters.sqlite.index.paths import Path, glob_of, name_likes, plain_values, uids_of
 from gantry.common.adapters.sqlite.index.rows import studies_by_id
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
@@ -89,7 +89,7 @@ def place_behind(connection: sqlite3.Connection, query: Query, path: Path, count
     if decided is None or query.level not in _BELOW or count < 1 or (path.column and not query.order):
         return None
     if query.order:
-        walk = Walk(query, path, Way.ALONG_THE_PATH if path.column else Way.BY_THE_ORDER)
+        walk = OrderedWalk(query, path, Way.ALONG_THE_PATH if path.column else Way.BY_THE_ORDER)
         (source, values), sorted_by = source_of(walk), sorting(walk)
         columns = ", ".join([column for column, _ in walk.keys])
     else:

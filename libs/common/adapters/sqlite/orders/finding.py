@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from gantry.common.orders import StepState, unpack
-from gantry.common.orders.questions import ListedStep, Narrowing, StepQuery
+from gantry.common.orders.questions import ListedStep, OrderNarrowing, StepQuery
 
 PAGE = 500
 """Rows that are examined in one turn of the database's thread."""
@@ -28,7 +28,7 @@ _JOIN = "JOIN orders o ON o.partition = s.partition AND o.key = s.key"
 
 
 def steps_after(
-    connection: sqlite3.Connection, query: StepQuery, narrowing: Narrowing, place: Place
+    connection: sqlite3.Connection, query: StepQuery, narrowing: OrderNarrowing, place: Place
 ) -> tuple[list[ListedStep], Place | None]:
     """The steps of the next rows that the narrowing leaves, and the position after them; None at the end. Stale steps,
     and those of other states, are left out."""
@@ -42,7 +42,7 @@ def steps_after(
     return listed, (rows[-1][0], rows[-1][1], rows[-1][2]) if len(rows) == PAGE else None
 
 
-def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[str, list[Any]]:
+def _statement(query: StepQuery, narrowing: OrderNarrowing, place: Place) -> tuple[str, list[Any]]:
     # A plus prevents SQLite from scanning all rows in the order of their start, if another index finds a few.
     start = "+s.start" if len(narrowing.name) > _SHORTEST or _SELECTIVE & narrowing.columns.keys() else "s.start"
     partition = "+s.partition" if narrowing.name else "s.partition"

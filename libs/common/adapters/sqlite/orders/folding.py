@@ -49,10 +49,10 @@ from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.statuses import PROCESSING_FAILURE
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.workitems import (
-    Subscription,
     SubscriptionEvent,
     Workitem,
     WorkitemEvent,
+    WorkitemSubscription,
     fold_subscription,
     fold_workitem,
 )
@@ -166,7 +166,7 @@ def _written_workitem(connection: sqlite3.Connection, event: WorkitemEvent) -> V
     return verdict
 
 
-def _written_subscription(connection: sqlite3.Connection, event: SubscriptionEvent) -> Verdict[Subscription]:
+def _written_subscription(connection: sqlite3.Connection, event: SubscriptionEvent) -> Verdict[WorkitemSubscription]:
     partition, target = event.partition, event.sop_instance_uid
     before = subscription_at(connection, partition, event.subscriber, target)
     verdict = fold_subscription(before, event, workitem_at(connection, partition, target))

@@ -39,7 +39,7 @@ from gantry.common.events import decode
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
 from gantry.common.orders.questions import ListedStep, StepQuery, narrowing_of
 from gantry.common.ports.orders import Aged, AnyVerdict, FoldedChange, FoldedEvent
-from gantry.common.workitems import SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
+from gantry.common.workitems import SubscriptionEvent, Workitem, WorkitemEvent, WorkitemQuery, WorkitemRecipient
 
 DEPENDENCY = "orders"
 _LOOKED_AT = 200
@@ -185,7 +185,7 @@ class SqliteOrders:
     async def is_erased_workitem(self, partition: str, uid: str) -> bool:
         return await self._run(lambda connection: is_erased_workitem(connection, partition, uid))
 
-    async def told(self, workitem: Workitem) -> Sequence[Told]:
+    async def told(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
         return await self._run(lambda connection: told(connection, workitem))
 
     async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:

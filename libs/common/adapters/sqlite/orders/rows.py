@@ -19,8 +19,8 @@ from gantry.common.orders import (
     Order,
     PerformedState,
     PerformedStep,
-    Report,
     ReportStatus,
+    ResultReport,
     ScheduledStep,
     StepState,
     first,
@@ -53,14 +53,14 @@ def order_at(connection: sqlite3.Connection, partition: str, key: str) -> Order 
     return Order(partition, key, unpack(row[0]), steps, bool(row[1]), row[2], dict(links), _report_in(row[3]))
 
 
-def _report_in(packed: bytes | None) -> Report | None:
+def _report_in(packed: bytes | None) -> ResultReport | None:
     if packed is None:
         return None
     status, attributes, at, source, message, studies = msgpack.unpackb(packed)
-    return Report(ReportStatus(status), unpack(attributes), at, source, message, tuple(studies))
+    return ResultReport(ReportStatus(status), unpack(attributes), at, source, message, tuple(studies))
 
 
-def _packed_report(report: Report | None) -> bytes | None:
+def _packed_report(report: ResultReport | None) -> bytes | None:
     if report is None:
         return None
     row = report.status.value, pack(report.attributes), report.at, report.source, report.message, report.studies

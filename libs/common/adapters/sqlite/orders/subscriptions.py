@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from gantry.common.workitems import Subscription, Told, Workitem, told_of
+from gantry.common.workitems import Workitem, WorkitemRecipient, WorkitemSubscription, told_of
 from gantry.common.workitems.subscriptions import GLOBAL
 
 _ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, since"
@@ -14,14 +14,14 @@ _ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, sin
 
 def subscription_at(
     connection: sqlite3.Connection, partition: str, subscriber: str, target: str
-) -> Subscription | None:
+) -> WorkitemSubscription | None:
     """The last request of an AE title about a target."""
     query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target = ? AND subscriber = ?"  # noqa: S608
     row = connection.execute(query, (partition, target, subscriber)).fetchone()
     return None if row is None else _subscription(row)
 
 
-def write_subscription(connection: sqlite3.Connection, subscription: Subscription) -> None:
+def write_subscription(connection: sqlite3.Connection, subscription: WorkitemSubscription) -> None:
     """Replace the earlier request."""
     connection.execute(
         "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -45,7 +45,7 @@ def forget_subscriptions(connection: sqlite3.Connection, partition: str, target:
     connection.execute("DELETE FROM subscriptions WHERE partition = ? AND target = ?", (partition, target))
 
 
-def told(connection: sqlite3.Connection, workitem: Workitem) -> list[Told]:
+def told(connection: sqlite3.Connection, workitem: Workitem) -> list[WorkitemRecipient]:
     """The subscribers of a workitem."""
     targets = (workitem.uid, *sorted(GLOBAL))
     query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target IN (?, ?, ?)"  # noqa: S608
@@ -58,10 +58,10 @@ def stands_anywhere(connection: sqlite3.Connection, partition: str, subscriber: 
     return connection.execute(query, (partition, subscriber)).fetchone() is not None
 
 
-def _subscriptions(rows: Iterable[Any]) -> list[Subscription]:
+def _subscriptions(rows: Iterable[Any]) -> list[WorkitemSubscription]:
     return [_subscription(row) for row in rows]
 
 
-def _subscription(row: Any) -> Subscription:
+def _subscription(row: Any) -> WorkitemSubscription:
     partition, subscriber, target, at, stands, lock, keys, suspended_at, since = row
-    return Subscription(partition, subscriber, target, at, bool(stands), bool(lock), keys, suspended_at, since)
+    return WorkitemSubscription(partition, subscriber, target, at, bool(stands), bool(lock), keys, suspended_at, since)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Requester:
     """Who asks, and why: both are kept with the event for ever, so a reason names no patient."""
 
     by: str

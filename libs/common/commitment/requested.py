@@ -22,7 +22,7 @@ _HEAD = len(_MAGIC) + 64
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedTransaction:
     """A transaction. `number` is how often its route had been tried before; `failures_before` how many reports on the
     route had named failures. `asks_all`: nothing of the route is left beside it; `is_last`: after failures in this one
     it is not tried again, otherwise `again` later. `digests` are of the objects that were
@@ -73,7 +73,7 @@ class Answered:
         return f"{destination} did not commit {len(self.failures)} of {total} instances: {words}"
 
 
-_PLAIN = Asked.__slots__.index("references")
+_PLAIN = RequestedTransaction.__slots__.index("references")
 """Fields in front of the lists."""
 
 
@@ -83,7 +83,7 @@ def transaction_of(route: str, number: int) -> str:
     return f"2.25.{int.from_bytes(blake3(f'{route} {number}'.encode()).digest(16))}"
 
 
-def answer_of(request: Asked, report: EventInformation) -> Answered:
+def answer_of(request: RequestedTransaction, report: EventInformation) -> Answered:
     """What a report says of what was asked, under our UIDs. An instance that it does not name, or names as failed as
     well, is not committed; what we did not ask for is passed over."""
     failed = {failure.sop_instance_uid: failure for failure in report.failed}
@@ -101,21 +101,25 @@ def answer_of(request: Asked, report: EventInformation) -> Answered:
     return Answered(tuple(committed), tuple(digests), tuple(failures))
 
 
-def pack_asked(request: Asked) -> bytes:
+def pack_asked(request: RequestedTransaction) -> bytes:
     """The bytes of a transaction."""
     instances = [(reference.sop_class_uid, reference.sop_instance_uid) for reference in request.references]
     bare = replace(request, references=(), digests=(), sent_as=())
-    parts = [*(getattr(bare, name) for name in Asked.__slots__[:_PLAIN]), instances, list(request.digests)]
+    parts = [
+        *(getattr(bare, name) for name in RequestedTransaction.__slots__[:_PLAIN]),
+        instances,
+        list(request.digests),
+    ]
     return _packed([*parts, list(request.sent_as)] if request.sent_as else parts)
 
 
-def unpack_asked(content: bytes) -> Asked:
+def unpack_asked(content: bytes) -> RequestedTransaction:
     """The transaction in the bytes. Raises `Corrupt` if they are not those that `pack_asked` made."""
     values = _unpacked(content)
     parts, instances, digests = values[:_PLAIN], values[_PLAIN], values[_PLAIN + 1]
     references = tuple(CommitmentReference(*reference) for reference in instances)
     sent_as = tuple(values[_PLAIN + 2]) if len(values) > _PLAIN + 2 else ()
-    return Asked(*[*parts, references, tuple(digests), sent_as])
+    return RequestedTransaction(*[*parts, references, tuple(digests), sent_as])
 
 
 def pack_answered(answered: Answered) -> bytes:
