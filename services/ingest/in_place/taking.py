@@ -41,7 +41,7 @@ logger = get_logger("in place")
 
 
 class Pacing(Protocol):
-    """When bytes may pass (`gantry.cli.importing.pace.Pace`)."""
+    """When bytes may pass (`gantry.cli.importing.pace.TransferPace`)."""
 
     async def begin(self) -> None: ...
 

@@ -23,7 +23,7 @@ class AuditedInstances:
 @dataclass(frozen=True, slots=True)
 class AuditRecorded:
     """Something was accessed, changed, sent, asked for or refused (PS3.15 A.5). `record` names this record: it may come
-    twice, and then the one with the higher `times` has all of it. `kind` is one of `gantry.common.audit.Kind`,
+    twice, and then the one with the higher `times` has all of it. `kind` is one of `gantry.common.audit.AuditKind`,
     `operation` says what was done in words of DICOM or HTTP, `outcome` is 0, 4, 8 or 12 (RFC 3881 5.1.4).
 
     The `requestor` is an AE title, the name of a token, a person at the command line or a part of the archive, as
