@@ -1,9 +1,9 @@
 """Tests of `make test`: a quarter of an hour. CI runs them first, and then all others (`make test-rest`), each once.
 
-What is here is to tell of a broken change before the coffee is cold, so it is chosen for breadth: everything that
-needs no server; each port's contract on the stores that it is embedded in, and what is most of it on Kafka, S3 and
-OpenSearch; each feature of the archive once, as a process; every promise of an acknowledged object in both topologies;
-foreign peers of each protocol. A new test in one of the other folders belongs to the rest until it is named here.
+It is chosen for breadth, so that a change that breaks something is seen soon: everything that needs no server; each
+port's contract on the stores that it is embedded in, and what is most of it on Kafka, S3 and OpenSearch; each feature
+of the archive once, as a process; every promise of an acknowledged object in both topologies; foreign peers of each
+protocol. A new test in one of the other folders belongs to the rest until it is named here.
 """
 
 from __future__ import annotations
