@@ -21,8 +21,7 @@ def _functions(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 def _tests_of(entry: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     path, _, name = entry.partition("::")
-    files = [TESTS / path] if path.endswith(".py") else [*TESTS.glob(f"{path}*"), *TESTS.glob(f"{path}*/**/*.py")]
-    files = [file for file in files if file.suffix == ".py"]
+    files = [TESTS / path] if path.endswith(".py") else [*(TESTS / path).parent.glob(f"{Path(path).name}*.py")]
     assert files, entry
     tests = [node for file in files for node in _functions(file) if node.name.startswith(name or "test_")]
     assert tests, entry
@@ -40,7 +39,10 @@ def test_what_is_long_is_there() -> None:
 
 def test_what_comes_first_is_there() -> None:
     for entry in FIRST.entries:
-        _tests_of(entry)
+        if "::" in entry:
+            _tests_of(entry)
+        else:  # a file, a folder, or the beginning of files' names
+            assert (TESTS / entry).exists() or [*TESTS.glob(f"{entry}*.py")], entry
 
 
 def test_an_entry_means_tests_by_the_beginning_of_a_name_and_a_word_of_the_parameters() -> None:

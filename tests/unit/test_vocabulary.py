@@ -26,29 +26,26 @@ def sources() -> dict[str, str]:
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
-    """Every name that functions and comprehensions bind, with its line. Fields and keywords are not among them."""
+    """Every name that functions and comprehensions bind, with its line. Fields and keywords are not among them: events
+    and answers have theirs for ever."""
+    names, fields = [], set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.lineno, node.id
+        if isinstance(node, ast.ClassDef):
+            fields |= {line.lineno for line in node.body if isinstance(line, ast.AnnAssign | ast.Assign)}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append((node.lineno, node.id))
         elif isinstance(node, ast.arg):
-            yield node.lineno, node.arg
+            names.append((node.lineno, node.arg))
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs) and node.name:
-            yield node.lineno, node.name
-
-
-def fields_in(source: str) -> set[int]:
-    """The lines of the fields of classes: events and answers have theirs for ever."""
-    classes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
-    return {line.lineno for node in classes for line in node.body if isinstance(line, ast.AnnAssign | ast.Assign)}
+            names.append((node.lineno, node.name))
+    return ((line, name) for line, name in names if line not in fields)
 
 
 def test_variables_are_nouns() -> None:
     wrong = []
     for path, source in sources().items():
         if _BINDING.search(source):
-            fields = fields_in(source)
-            names = [(line, name) for line, name in names_in(source) if line not in fields]
-            wrong += [f"{path}:{line}: {name}" for line, name in names if name.strip("_") in NO_NOUNS]
+            wrong += [f"{path}:{line}: {name}" for line, name in names_in(source) if name.strip("_") in NO_NOUNS]
     assert wrong == []
 
 
