@@ -151,7 +151,7 @@ def no_names_overheard() -> Iterator[None]:
     """No failure that this test is told of names a patient, whether it looks at it or not."""
     overheard.listen()
     yield
-    assert not (found := overheard.noted()), "\n".join(found[:5])
+    assert not (faults := overheard.noted()), "\n".join(faults[:5])
 
 
 def pytest_configure(config: pytest.Config) -> None:

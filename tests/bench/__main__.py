@@ -94,13 +94,13 @@ def main() -> None:
 
 def _print(row: str, runs: dict[tuple[str, str], list[Figure]]) -> None:
     print(f"\n### {row}\n\n| what | who | median | min to max | CPU each | peak memory |\n|---|---|---|---|---|---|")
-    for (what, who), figures in runs.items():
+    for (measurement, contestant), figures in runs.items():
         values = [f.value for f in figures]
         unit = figures[0].unit
         cpu = statistics.median(f.cpu_ms for f in figures)
         peak = statistics.median(f.peak for f in figures) / 1e6
         print(
-            f"| {what} | {who} | {_figure(statistics.median(values))} {unit} "
+            f"| {measurement} | {contestant} | {_figure(statistics.median(values))} {unit} "
             f"| {_figure(min(values))} to {_figure(max(values))} "
             f"| {f'{cpu:.2f} ms' if cpu else ''} | {f'{peak:,.0f} MB' if peak else ''} |",
             flush=True,

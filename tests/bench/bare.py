@@ -34,8 +34,8 @@ def _requests(endpoint: str, key: str, secret: str, bucket: str, count: int, dat
     heads = []
     for number in range(count):
         path = f"/{bucket}/{folder}/{number}"
-        given = {"host": host, "content-length": str(len(data))}
-        headers = signed(Credentials(key, secret), "us-east-1", now, "PUT", path, {}, given, digest)
+        fields = {"host": host, "content-length": str(len(data))}
+        headers = signed(Credentials(key, secret), "us-east-1", now, "PUT", path, {}, fields, digest)
         lines = [f"PUT {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         heads.append("\r\n".join(lines).encode())
     return heads

@@ -55,13 +55,13 @@ def _wait_for(server: Contestant, count: int) -> None:
 
 async def _beside(server: Contestant, new: Files, halves: list[Path], half: int) -> list[Figure]:
     figures = await _noticed(server, new, "before", asyncio.sleep(_BEFORE_SECONDS))
-    for what, folder, rate in (
+    for words, folder, rate in (
         ("while half of them go, 500/s", halves[0], 500.0),
         ("while the others go, as fast as it can", halves[1], _FULL_RATE),
     ):
         begun = time.perf_counter()
-        figures += await _noticed(server, new, what, _deleted(server, _studies(folder), rate))
-        figures.append(Figure(what, "instances deleted", half / (time.perf_counter() - begun), "/s"))
+        figures += await _noticed(server, new, words, _deleted(server, _studies(folder), rate))
+        figures.append(Figure(words, "instances deleted", half / (time.perf_counter() - begun), "/s"))
     return figures
 
 
@@ -73,10 +73,10 @@ def _studies(folder: Path) -> list[str]:
 
 async def _get(session: aiohttp.ClientSession, path: str) -> list[dict[str, dict[str, list[str]]]]:
     async with session.get(path) as response:
-        found: list[dict[str, dict[str, list[str]]]] = (
+        answers: list[dict[str, dict[str, list[str]]]] = (
             [] if response.status == 204 else await response.json(content_type=None)
         )
-        return found
+        return answers
 
 
 async def _deleted(server: Contestant, studies: list[str], rate: float) -> None:
@@ -94,7 +94,7 @@ async def _deleted(server: Contestant, studies: list[str], rate: float) -> None:
         raise RuntimeError(f"gantry delete failed: {errors.decode()[-300:]}")
 
 
-async def _noticed(server: Contestant, new: Files, what: str, work: Awaitable[None]) -> list[Figure]:
+async def _noticed(server: Contestant, new: Files, words: str, work: Awaitable[None]) -> list[Figure]:
     """Times of searches and of stores that were asked for, one after the other, until `work` is done."""
     searches: list[float] = []
     stores: list[float] = []
@@ -107,8 +107,8 @@ async def _noticed(server: Contestant, new: Files, what: str, work: Awaitable[No
                 await asyncio.sleep(0.05)
 
     async def storing() -> None:
-        while some := [file for file in islice(new, 10) if isinstance(file, DicomFile)]:
-            await _send(peer, some, stores)
+        while batch := [file for file in islice(new, 10) if isinstance(file, DicomFile)]:
+            await _send(peer, batch, stores)
             await asyncio.sleep(0.3)
 
     others = [asyncio.create_task(searching()), asyncio.create_task(storing())]
@@ -119,10 +119,10 @@ async def _noticed(server: Contestant, new: Files, what: str, work: Awaitable[No
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
     return [
-        Figure(what, "a search, median", statistics.median(searches) * 1000, "ms"),
-        Figure(what, "a search, 95 %", percentile(sorted(searches), 95) * 1000, "ms"),
-        Figure(what, "a store, median", statistics.median(stores) * 1000, "ms"),
-        Figure(what, "a store, 95 %", percentile(sorted(stores), 95) * 1000, "ms"),
+        Figure(words, "a search, median", statistics.median(searches) * 1000, "ms"),
+        Figure(words, "a search, 95 %", percentile(sorted(searches), 95) * 1000, "ms"),
+        Figure(words, "a store, median", statistics.median(stores) * 1000, "ms"),
+        Figure(words, "a store, 95 %", percentile(sorted(stores), 95) * 1000, "ms"),
     ]
 
 

@@ -47,25 +47,25 @@ def changing(folder: Path, quick: bool) -> list[Figure]:
 
 async def _changing(folder: Path, studies: int, address: str) -> list[Figure]:
     figures: list[Figure] = []
-    for who, index in (await indices(folder, address)).items():
+    for backend, index in (await indices(folder, address)).items():
         entries = [_entry(study, number) for study in range(studies) for number in range(_INSTANCES)]
         for start in range(0, len(entries), _AT_ONCE):
             await index.apply(entries[start : start + _AT_ONCE])
-        some = range(0, studies, max(1, studies // 30))
-        deleting = [lambda s=s: index.decide(_decisions(entries, s, _DELETED)) for s in some]
-        restoring = [lambda s=s: index.decide(_decisions(entries, s, _RESTORED)) for s in some]
-        correcting = [lambda s=s: index.correct([_correction(s)]) for s in some]
-        merging = [lambda s=s: index.correct([_merge(s)]) for s in some]
-        parting = [lambda s=s: index.correct([_withdrawal(s)]) for s in some]
-        for what, works in (
+        sample = range(0, studies, max(1, studies // 30))
+        deleting = [lambda s=s: index.decide(_decisions(entries, s, _DELETED)) for s in sample]
+        restoring = [lambda s=s: index.decide(_decisions(entries, s, _RESTORED)) for s in sample]
+        correcting = [lambda s=s: index.correct([_correction(s)]) for s in sample]
+        merging = [lambda s=s: index.correct([_merge(s)]) for s in sample]
+        parting = [lambda s=s: index.correct([_withdrawal(s)]) for s in sample]
+        for words, works in (
             ("studies deleted (20 instances)", deleting),
             ("studies restored", restoring),
             ("studies corrected", correcting),
             ("patients merged (1 study)", merging),
             ("patients parted again", parting),
         ):
-            figures.append(Figure(what, who, await _per_second(works), "/s"))
-        figures.append(Figure("locating 100 studies, a tenth corrected", who, await _located(index), "instances/s"))
+            figures.append(Figure(words, backend, await _per_second(works), "/s"))
+        figures.append(Figure("locating 100 studies, a tenth corrected", backend, await _located(index), "instances/s"))
         await index.close()
     return figures
 
@@ -82,23 +82,23 @@ def folding(folder: Path, quick: bool) -> list[Figure]:
 
 async def _folding(folder: Path, batches: int, address: str) -> list[Figure]:
     figures = []
-    for who, index in (await indices(folder, address)).items():
-        for what, changed in (("taking in", False), ("taking in, all patients corrected and merged", True)):
+    for backend, index in (await indices(folder, address)).items():
+        for words, changed in (("taking in", False), ("taking in, all patients corrected and merged", True)):
             if changed:
                 await index.correct([_merge(study) for study in range(batches * 10)])
             begun = time.perf_counter()
             for batch in range(batches):
                 first = batch * 25 + (10_000 if changed else 0)
                 await index.apply([_entry(first + n // 20, n % 20, n // 20 + batch * 10) for n in range(_AT_ONCE)])
-            figures.append(Figure(what, who, batches * _AT_ONCE / (time.perf_counter() - begun), "instances/s"))
+            figures.append(Figure(words, backend, batches * _AT_ONCE / (time.perf_counter() - begun), "instances/s"))
         await index.close()
-    for who, index in (await indices(folder / "viewed", address)).items():
+    for backend, index in (await indices(folder / "viewed", address)).items():
         viewed = ViewedIndex(index, {"qa": frozenset(["113001"])})
         begun = time.perf_counter()
         for batch in range(batches):
             await viewed.apply([_entry(batch * 25 + n // 20, n % 20) for n in range(_AT_ONCE)])
         each = batches * _AT_ONCE / (time.perf_counter() - begun)
-        figures.append(Figure("taking in, with one view of rejected instances", who, each, "instances/s"))
+        figures.append(Figure("taking in, with one view of rejected instances", backend, each, "instances/s"))
         await index.close()
     events: list[InstanceStored] = [replace(stored(n), study_instance_uid="1.2") for n in range(1000)]
     begun = time.perf_counter()

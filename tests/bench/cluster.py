@@ -41,7 +41,7 @@ def cluster(folder: Path, quick: bool) -> list[Figure]:
     sets = {n: [corpus.make(folder / f"{n}set{i}", count, corpus.CT) for i in range(n)] for n, count in counts.items()}
     with _real_servers():
         for n, count in counts.items():
-            what = f"{n} sender{'s' * (n > 1)}"
+            words = f"{n} sender{'s' * (n > 1)}"
             total = n * count
             for name, topology in (("S3, Kafka", "cluster"), ("files, SQLite", "embedded")):
                 with running(_ingest(folder / f"{topology}{n}", f"gantry ingest ({name})", topology)) as server:
@@ -49,9 +49,9 @@ def cluster(folder: Path, quick: bool) -> list[Figure]:
                     seconds = storescu(server.port, sets[n])
                     after = server.usage()
                 cpu = (after.cpu - before.cpu) * 1000 / total
-                figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
+                figures.append(Figure(words, server.name, total / seconds, "objects/s", cpu, after.peak))
             seconds = _bare(folder / f"bare{n}", n, total)
-            figures.append(Figure(what, "bare generator (S3, Kafka)", total / seconds, "objects/s"))
+            figures.append(Figure(words, "bare generator (S3, Kafka)", total / seconds, "objects/s"))
     return figures
 
 
@@ -89,7 +89,7 @@ def far_get(folder: Path, quick: bool) -> list[Figure]:
     return _far(folder, 60 if quick else 200, "C-GET", "getscu", "-od", str(out))
 
 
-def _far(folder: Path, count: int, what: str, tool: str, *arguments: str) -> list[Figure]:
+def _far(folder: Path, count: int, words: str, tool: str, *arguments: str) -> list[Figure]:
     files = dicom_files(corpus.make(folder / "set", count, corpus.CT))
     megabytes = sum(file.length for file in files) / 1e6
     figures = []
@@ -119,7 +119,7 @@ def _far(folder: Path, count: int, what: str, tool: str, *arguments: str) -> lis
                 seconds = retrieve(server.port, tool, *arguments)
                 after = server.usage()
             cpu = (after.cpu - before.cpu) * 1000 / count
-            figures.append(Figure(f"{what} of CT", server.name, megabytes / seconds, "MB/s", cpu, after.peak))
+            figures.append(Figure(f"{words} of CT", server.name, megabytes / seconds, "MB/s", cpu, after.peak))
     return figures
 
 
@@ -149,8 +149,8 @@ def searchable(folder: Path, quick: bool) -> list[Figure]:
                 storescu(server.port, sets)
                 buckets = asyncio.run(_indexed(server, 4 * count))
             figures += [
-                Figure(f"{what} of received to searchable", server.name, _quantile(buckets, share) * 1000, "ms")
-                for what, share in (("p50", 0.5), ("p95", 0.95))
+                Figure(f"{words} of received to searchable", server.name, _quantile(buckets, share) * 1000, "ms")
+                for words, share in (("p50", 0.5), ("p95", 0.95))
             ]
     return figures
 
@@ -158,9 +158,9 @@ def searchable(folder: Path, quick: bool) -> list[Figure]:
 async def _indexed(server: Contestant, count: int) -> list[tuple[float, float]]:
     """The histogram (upper bound in seconds, how many) once so many objects are searchable."""
     for _ in range(600):
-        told = server.told("/metrics")
-        found = re.findall(r'^gantry_searchable_seconds_bucket\{le="([^"]+)"\} (\S+)', told, re.MULTILINE)
-        buckets = [(float(bound), float(number)) for bound, number in found]
+        metrics = server.told("/metrics")
+        lines = re.findall(r'^gantry_searchable_seconds_bucket\{le="([^"]+)"\} (\S+)', metrics, re.MULTILINE)
+        buckets = [(float(bound), float(number)) for bound, number in lines]
         if buckets and buckets[-1][1] >= count:
             return buckets
         await asyncio.sleep(0.1)

@@ -97,14 +97,14 @@ class Contestant:
 
 
 def _family(pid: int) -> list[int]:
-    found = [pid]
+    processes = [pid]
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
-        return found
+        return processes
     for child in children:
-        found += _family(int(child))
-    return found
+        processes += _family(int(child))
+    return processes
 
 
 def _launch(
@@ -168,11 +168,11 @@ def gantry(
 
 def gantry_engine(folder: Path, *proxies: str, keep: bool = True) -> Contestant:
     """Our engine alone: bytes to files, no fsync, no event; or nowhere."""
-    kept = str(folder) if keep else os.devnull
+    target = str(folder) if keep else os.devnull
     return _launch(
         "gantry engine",
         folder,
-        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), kept, *proxies],
+        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), target, *proxies],
     )
 
 

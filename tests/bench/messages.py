@@ -38,20 +38,22 @@ def hl7(folder: Path, quick: bool) -> list[Figure]:
     return figures
 
 
-async def _measured(who: str, port: int, count: int) -> list[Figure]:
+async def _measured(contestant: str, port: int, count: int) -> list[Figure]:
     figures: list[Figure] = []
     for row, senders in enumerate(_SENDERS):
         base = row * count
-        for what, message in (("orders", _order), ("updates of patients", _update)):
+        for kind, message in (("orders", _order), ("updates of patients", _update)):
             begun = time.perf_counter()
             share = count // senders
-            parts = [range(base + one * share, base + (one + 1) * share) for one in range(senders)]
-            waits = [w for some in await asyncio.gather(*(_send(port, message, part) for part in parts)) for w in some]
+            parts = [range(base + part * share, base + (part + 1) * share) for part in range(senders)]
+            waits = [
+                w for times in await asyncio.gather(*(_send(port, message, part) for part in parts)) for w in times
+            ]
             seconds = time.perf_counter() - begun
-            words = f"{what}, {senders} sender{'s' if senders > 1 else ''}"
-            figures.append(Figure(words, who, len(waits) / seconds, "/s"))
+            words = f"{kind}, {senders} sender{'s' if senders > 1 else ''}"
+            figures.append(Figure(words, contestant, len(waits) / seconds, "/s"))
             p95 = statistics.quantiles(waits, n=20)[-1]
-            figures.append(Figure(f"{words}: p95 of the acknowledgement", who, p95 * 1000, "ms"))
+            figures.append(Figure(f"{words}: p95 of the acknowledgement", contestant, p95 * 1000, "ms"))
     return figures
 
 

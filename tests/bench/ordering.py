@@ -57,13 +57,13 @@ def _measured(folder: Path, count: int, chosen: tuple[str, ...]) -> list[Figure]
 
 async def _all_of(folder: Path, count: int, chosen: tuple[str, ...], address: str) -> list[Figure]:
     figures = []
-    for who, index in (await indices(folder, address, chosen)).items():
+    for backend, index in (await indices(folder, address, chosen)).items():
         begun = time.perf_counter()
         for start in range(0, count, _BATCH):
             await index.apply([_dated(number) for number in range(start, min(count, start + _BATCH))])
         rate = count / (time.perf_counter() - begun)
-        figures.append(Figure(f"taking in {count:,} studies of one image", who, rate, "studies/s"))
-        figures += await _asked(who, index, count)
+        figures.append(Figure(f"taking in {count:,} studies of one image", backend, rate, "studies/s"))
+        figures += await _asked(backend, index, count)
         await index.close()
     return figures
 
@@ -71,28 +71,28 @@ async def _all_of(folder: Path, count: int, chosen: tuple[str, ...], address: st
 def _dated(number: int) -> InstanceEntry:
     """A study of ten years, at any time of any day, as they do not come in the order of their numbers."""
     dice = random.Random(number)
-    one = study_entry(number)
+    instance = study_entry(number)
     day = f"{2015 + dice.randrange(10)}{1 + dice.randrange(12):02}{1 + dice.randrange(28):02}"
     moment = f"{dice.randrange(24):02}{dice.randrange(60):02}{dice.randrange(60):02}"
     more: dict[int, Any] = {0x00080020: [day], 0x00080030: [moment], 0x00080060: [dice.choice(_MODALITIES)]}
     return InstanceEntry(
-        **{name: getattr(one, name) for name in InstanceEntry.__slots__ if name != "attributes"},
-        attributes={**one.attributes, **more},
+        **{name: getattr(instance, name) for name in InstanceEntry.__slots__ if name != "attributes"},
+        attributes={**instance.attributes, **more},
     )
 
 
-async def _asked(who: str, index: SearchIndex, count: int) -> list[Figure]:
+async def _asked(backend: str, index: SearchIndex, count: int) -> list[Figure]:
     server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(build_web(index, None))
     await server.start()
     figures = []
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}/dicom-web/") as client:
-        for what, questions in _questions().items():
+        for title, questions in _questions().items():
             times = sorted([await _timed(client, question) for question in questions(random.Random(7))])
-            words = f"{what}, {count:,} studies"
-            figures.append(Figure(f"{words}, median", who, statistics.median(times), "ms"))
-            figures.append(Figure(f"{words}, 95th percentile", who, times[int(len(times) * 0.95)], "ms"))
-        figures += await _deep(client, who, count)
+            words = f"{title}, {count:,} studies"
+            figures.append(Figure(f"{words}, median", backend, statistics.median(times), "ms"))
+            figures.append(Figure(f"{words}, 95th percentile", backend, times[int(len(times) * 0.95)], "ms"))
+        figures += await _deep(client, backend, count)
     await server.close()
     return figures
 
@@ -105,7 +105,7 @@ async def _timed(client: aiohttp.ClientSession, question: str) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-async def _deep(client: aiohttp.ClientSession, who: str, count: int) -> list[Figure]:
+async def _deep(client: aiohttp.ClientSession, backend: str, count: int) -> list[Figure]:
     """Pages by the cursor, one behind the other."""
     times, url = [], f"studies?{urlencode({'orderby': _NEWEST, 'limit': '100'})}"
     for _ in range(_TIMES):
@@ -115,7 +115,7 @@ async def _deep(client: aiohttp.ClientSession, who: str, count: int) -> list[Fig
             url = str(response.links["next"]["url"])
         times.append((time.perf_counter() - begun) * 1000)
     words = f"the next page of 100 by its cursor, {count:,} studies"
-    return [Figure(f"{words}, median", who, statistics.median(times), "ms")]
+    return [Figure(f"{words}, median", backend, statistics.median(times), "ms")]
 
 
 def _list(**parameters: str) -> str:
@@ -142,11 +142,13 @@ def _questions() -> dict[str, Callable[[random.Random], Iterator[str]]]:
     return {
         "newest first, a page of 100": lambda dice: (_list(orderby=_NEWEST) for _ in range(_TIMES)),
         "by another column, a page of 100": lambda dice: (_list(orderby=dice.choice(_ORDERS)) for _ in range(_TIMES)),
-        "newest first with a condition": lambda dice: (_list(orderby=_NEWEST, **one) for one in conditions(dice)),
+        "newest first with a condition": lambda dice: (
+            _list(orderby=_NEWEST, **condition) for condition in conditions(dice)
+        ),
         "newest first of a piece of a name": lambda dice: (
             _list(orderby=_NEWEST, PatientName=f"*{''.join(dice.choices('abcdefghijklmnopqrstuvwxyz', k=3))}*")
             for _ in range(_TIMES)
         ),
         "the count of all": lambda dice: (_count() for _ in range(_TIMES)),
-        "the count of a condition": lambda dice: (_count(**one) for one in conditions(dice)),
+        "the count of a condition": lambda dice: (_count(**condition) for condition in conditions(dice)),
     }

@@ -11,12 +11,12 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 
 def answer(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-    asked = event.identifier
-    for number in range(100 if asked.QueryRetrieveLevel == "IMAGE" else 1):
+    query = event.identifier
+    for number in range(100 if query.QueryRetrieveLevel == "IMAGE" else 1):
         ds = Dataset()
-        ds.QueryRetrieveLevel = asked.QueryRetrieveLevel
+        ds.QueryRetrieveLevel = query.QueryRetrieveLevel
         ds.RetrieveAETitle = "GANTRY"
-        for element in asked:
+        for element in query:
             if element.keyword and element.keyword not in ("QueryRetrieveLevel",):
                 setattr(ds, element.keyword, element.value or f"1.2.{number}" if element.VR == "UI" else element.value)
         yield 0xFF00, ds

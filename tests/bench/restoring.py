@@ -45,7 +45,7 @@ def restore(folder: Path, quick: bool) -> list[Figure]:
 
 
 def _restored(folder: Path, topology: str, sets: list[Path], count: int) -> Iterator[Figure]:
-    who = _TOPOLOGIES[topology]
+    topology_name = _TOPOLOGIES[topology]
     folder.mkdir(parents=True)
     stores = environment(topology, folder)
     try:
@@ -56,17 +56,19 @@ def _restored(folder: Path, topology: str, sets: list[Path], count: int) -> Iter
             _until_found(archive, count)
         finally:
             archive.end()
-        yield Figure("taken in and found", who, count / (time.perf_counter() - begun), "objects/s")
+        yield Figure("taken in and found", topology_name, count / (time.perf_counter() - begun), "objects/s")
         lost = _lost(folder, stores)
         begun = time.perf_counter()
         _run("restore", "--config", str(folder / "gantry.yaml"), "--data", str(folder / "data"), environment=lost)
-        yield Figure("gantry restore", who, count / (time.perf_counter() - begun), "objects/s")
+        yield Figure("gantry restore", topology_name, count / (time.perf_counter() - begun), "objects/s")
         archive = _archive(folder, lost)
         try:
             _until_found(archive, count)
         finally:
             archive.end()
-        yield Figure(f"{count:,} objects lost, restored and found again", who, time.perf_counter() - begun, "s")
+        yield Figure(
+            f"{count:,} objects lost, restored and found again", topology_name, time.perf_counter() - begun, "s"
+        )
         remove_stores(lost)
     finally:
         remove_stores(stores)
@@ -102,7 +104,7 @@ def _archive(folder: Path, stores: Mapping[str, str]) -> Contestant:
 
 def _send(archive: Contestant, sets: list[Path]) -> None:
     command = [sys.executable, "-m", "gantry", "store", f"GANTRY@127.0.0.1:{archive.port}"]
-    senders = [subprocess.Popen([*command, str(one)], stdout=subprocess.DEVNULL) for one in sets]
+    senders = [subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL) for folder in sets]
     if sum([sender.wait() for sender in senders]):
         raise RuntimeError("not all objects were taken")
 

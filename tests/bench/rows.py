@@ -66,15 +66,15 @@ def filled(server: Contestant, files: list[DicomFile]) -> None:
 
 
 async def _find_all(peer: Peer, expected: int) -> list[bytes]:
-    found: list[bytes] = []
+    answers: list[bytes] = []
     async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
         context = scu.need_context(association, STUDY_ROOT_FIND)
         for study in await _studies(association):
             query = encode(identifier("IMAGE", [*study, "SOPInstanceUID", "InstanceNumber"]), context)
             async for response, data in scu.find(association, STUDY_ROOT_FIND, query):
                 if response.status & 0xFF00 == 0xFF00:
-                    found.append(data)
-    return found
+                    answers.append(data)
+    return answers
 
 
 async def _studies(association: Association) -> list[list[str]]:
@@ -101,11 +101,11 @@ def find(folder: Path, quick: bool) -> list[Figure]:
     files = [look(p) for p in walk([corpus.make(folder / "set", 100, 16)])]
     ours = [f for f in files if isinstance(f, DicomFile)]
     figures = []
-    who: list[Starter] = [
+    contestants: list[Starter] = [
         lambda: field.gantry(folder / "gantry"),
         lambda: field.orthanc(folder / "orthanc", sync=False),
     ]
-    for start in who:
+    for start in contestants:
         with running(start()) as server:
             filled(server, ours)
             settle()
@@ -164,11 +164,11 @@ def move(folder: Path, quick: bool) -> list[Figure]:
             with running(_retrievers(folder, destination.port)[index]()) as server:
                 filled(server, files)
                 forget()
-                for what in ("C-MOVE, from the disk", "C-MOVE, again"):
+                for words in ("C-MOVE, from the disk", "C-MOVE, again"):
                     before = server.usage()
                     seconds = retrieve(server.port, "movescu", "-aem", "DEST")
                     after = server.usage()
-                    figures.append(retrieved(what, server, count, seconds, after.cpu - before.cpu, after.peak))
+                    figures.append(retrieved(words, server, count, seconds, after.cpu - before.cpu, after.peak))
     return figures
 
 
@@ -215,9 +215,9 @@ async def _study_uids(port: int) -> list[str]:
     return [str(match.StudyInstanceUID) for match in matches]
 
 
-def retrieved(what: str, server: Contestant, count: int, seconds: float, cpu: float, peak: int) -> Figure:
+def retrieved(words: str, server: Contestant, count: int, seconds: float, cpu: float, peak: int) -> Figure:
     """The figure of that."""
-    return Figure(what, server.name, count / seconds, "objects/s", cpu * 1000 / count, peak)
+    return Figure(words, server.name, count / seconds, "objects/s", cpu * 1000 / count, peak)
 
 
 def send(folder: Path, quick: bool) -> list[Figure]:
@@ -341,12 +341,12 @@ def connects(folder: Path, quick: bool) -> list[Figure]:
         return (time.perf_counter() - started) * 1000
 
     figures = []
-    who: list[Starter] = [
+    contestants: list[Starter] = [
         lambda: field.gantry(folder / "gantry"),
         lambda: field.storescp(folder / "fork", fork=True),
         lambda: field.orthanc(folder / "orthanc", sync=False),
     ]
-    for start in who:
+    for start in contestants:
         with running(start()) as server:
             figures.append(Figure("100 at once", server.name, asyncio.run(all_(server.port)), "ms"))
     return figures
@@ -356,14 +356,14 @@ def associations(folder: Path, quick: bool) -> list[Figure]:
     """Associations per second with 2 and with 101 presentation contexts, one after the other, over a raw socket."""
     figures = []
     count = 50 if quick else 200
-    who: list[Starter] = [
+    contestants: list[Starter] = [
         lambda: field.gantry(folder / "gantry"),
         lambda: field.storescp(folder / "fork", fork=True),
         lambda: field.orthanc(folder / "orthanc", sync=False),
         lambda: field.pynetdicom_storescp(folder / "pynetdicom"),
     ]
     for contexts in (2, 101):
-        for start in who:
+        for start in contestants:
             with running(start()) as server:
                 rate = raw_associations(server.port, contexts, count if server.name != "pynetdicom storescp" else 20)
                 figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))

@@ -47,13 +47,13 @@ async def indices(
     folder: Path, address: str, chosen: Sequence[str] = ("SQLite", "OpenSearch")
 ) -> dict[str, SearchIndex]:
     """Empty ones; `address` is that of OpenSearch."""
-    found: dict[str, SearchIndex] = {}
+    backends: dict[str, SearchIndex] = {}
     if "SQLite" in chosen:
-        found["SQLite"] = await open_sqlite_index(folder / "index.db")
+        backends["SQLite"] = await open_sqlite_index(folder / "index.db")
     if "OpenSearch" in chosen:
         cluster = OpenSearchCluster((urlsplit(address).netloc,), f"b{uuid4().hex[:10]}", replicas=0)
-        found["OpenSearch"] = await open_opensearch_index(cluster, SystemClock(), linger=0.0)
-    return found
+        backends["OpenSearch"] = await open_opensearch_index(cluster, SystemClock(), linger=0.0)
+    return backends
 
 
 def taking_in(folder: Path, quick: bool) -> list[Figure]:
@@ -69,17 +69,17 @@ def taking_in(folder: Path, quick: bool) -> list[Figure]:
 async def _taking_in(folder: Path, batches: int, address: str) -> list[Figure]:
     figures = []
     objects = await open_file_store(folder / "objects", low_water=0)
-    for who, index in (await indices(folder, address)).items():
+    for backend, index in (await indices(folder, address)).items():
         begun = time.perf_counter()
         for batch in range(batches):
             await index.apply([_slice(batch, number) for number in range(500)])
-        figures.append(Figure("indexing", who, batches * 500 / (time.perf_counter() - begun), "instances/s"))
+        figures.append(Figure("indexing", backend, batches * 500 / (time.perf_counter() - begun), "instances/s"))
         rebuild = Rebuild(objects, index)
         facts = [replace(stored(n), header=_HEADER, study_instance_uid=f"1.8.{n // 400}") for n in range(batches * 500)]
         begun = time.perf_counter()
         for start in range(0, len(facts), 2000):
             await rebuild(facts[start : start + 2000])
-        figures.append(Figure("rebuilding", who, len(facts) / (time.perf_counter() - begun), "instances/s"))
+        figures.append(Figure("rebuilding", backend, len(facts) / (time.perf_counter() - begun), "instances/s"))
         await index.close()
     await objects.close()
     return figures
@@ -117,42 +117,42 @@ def searching(folder: Path, quick: bool) -> list[Figure]:
 async def _searching(folder: Path, count: int, address: str) -> list[Figure]:
     figures = []
     opened = await indices(folder, address)
-    for who, index in opened.items():
+    for backend, index in opened.items():
         begun = time.perf_counter()
         for start in range(0, count, 2000):
             await index.apply([study_entry(number) for number in range(start, start + 2000)])
         figures.append(
-            Figure("taking in studies of one image", who, count / (time.perf_counter() - begun), "studies/s")
+            Figure("taking in studies of one image", backend, count / (time.perf_counter() - begun), "studies/s")
         )
     # Filling takes minutes: all rounds ask what was filled once, the two in turn.
     for seed in range(_ROUNDS):
-        for who, index in opened.items():
-            figures += await _round(who, index, count, seed)
+        for backend, index in opened.items():
+            figures += await _round(backend, index, count, seed)
     for index in opened.values():
         await index.close()
     return figures
 
 
-async def _round(who: str, index: SearchIndex, count: int, seed: int) -> list[Figure]:
+async def _round(backend: str, index: SearchIndex, count: int, seed: int) -> list[Figure]:
     figures = []
-    for what, questions in (("a piece of a value", _pieces(count, seed)), ("a name, fuzzily", _names(count, seed))):
-        times, found = [], []
+    for title, questions in (("a piece of a value", _pieces(count, seed)), ("a name, fuzzily", _names(count, seed))):
+        times, counts = [], []
         for query in questions:
             begun = time.perf_counter()
-            found.append(sum([len(page) async for page in index.find(query)]))
+            counts.append(sum([len(page) async for page in index.find(query)]))
             times.append((time.perf_counter() - begun) * 1000)
-        assert min(found) > 0
+        assert min(counts) > 0
         times.sort()
-        words = f"{what}, {count:,} studies"
-        figures.append(Figure(f"{words}, median", who, statistics.median(times), "ms"))
-        figures.append(Figure(f"{words}, 95th percentile", who, times[int(len(times) * 0.95)], "ms"))
+        words = f"{title}, {count:,} studies"
+        figures.append(Figure(f"{words}, median", backend, statistics.median(times), "ms"))
+        figures.append(Figure(f"{words}, 95th percentile", backend, times[int(len(times) * 0.95)], "ms"))
     return figures
 
 
 def study_entry(number: int) -> InstanceEntry:
     """A study of one image; of two with neighbouring numbers the patient is the same."""
     of_patient, dice = random.Random(number // 2), random.Random(-number)
-    family, given = ("".join(of_patient.choices("abcdefghijklmnopqrstuvwxyz", k=k)) for k in (7, 6))
+    family, given_name = ("".join(of_patient.choices("abcdefghijklmnopqrstuvwxyz", k=k)) for k in (7, 6))
     word = "".join(dice.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5))
     return entry(
         number,
@@ -160,7 +160,7 @@ def study_entry(number: int) -> InstanceEntry:
         f"1.5.{number}",
         f"1.5.{number}.1",
         PatientID=f"P{number // 2:07}",
-        PatientName={"Alphabetic": f"{family}^{given}"},
+        PatientName={"Alphabetic": f"{family}^{given_name}"},
         AccessionNumber=f"A{number:08}",
         StudyDescription=f"CT {word} WITH CONTRAST",
         StudyDate=f"2024{1 + number % 12:02}{1 + number % 28:02}",
@@ -171,9 +171,9 @@ def study_entry(number: int) -> InstanceEntry:
 def _pieces(count: int, seed: int) -> Iterator[Query]:
     dice = random.Random(seed)
     for number in range(40):
-        one = study_entry(dice.randrange(count)).attributes
+        attributes = study_entry(dice.randrange(count)).attributes
         tag = (_NAME, _ID, _ACCESSION, _DESCRIPTION)[number % 4]
-        value = one[tag][0]
+        value = attributes[tag][0]
         text = value["Alphabetic"] if isinstance(value, dict) else value
         piece = text[3:7] if tag == _NAME else text[-5:] if tag in (_ID, _ACCESSION) else text[3:7]
         yield Query("default", Level.STUDY, {tag: Wildcard((f"*{piece}*",))})
@@ -183,5 +183,5 @@ def _names(count: int, seed: int) -> Iterator[Query]:
     """Given name first, and the family name not to its end."""
     dice = random.Random(-seed)
     for _ in range(20):
-        family, _, given = study_entry(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
-        yield Query("default", Level.STUDY, {_NAME: Fuzzy((f"{given} {family[:5]}",))})
+        family, _, given_name = study_entry(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
+        yield Query("default", Level.STUDY, {_NAME: Fuzzy((f"{given_name} {family[:5]}",))})

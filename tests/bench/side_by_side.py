@@ -91,8 +91,8 @@ def _stored(folder: Path, archives: Sequence[tuple[Contestant, Sender]], quick: 
                 after = server.usage()
                 total = each * _SENDERS
                 cpu = (after.cpu - before.cpu) * 1000 / total
-                what = f"{_SENDERS} lean senders, {words}"
-                figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
+                title = f"{_SENDERS} lean senders, {words}"
+                figures.append(Figure(title, server.name, total / seconds, "objects/s", cpu, after.peak))
     return figures
 
 

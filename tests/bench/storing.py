@@ -29,7 +29,7 @@ def _store(
     count: int,
     side: int,
     numbers: tuple[int, ...],
-    who: list[Starter],
+    contestants: list[Starter],
     nagle: bool = False,
     kinds: Mapping[str, Sender] = _BOTH,
     slow: Mapping[str, int] = _SLOW,
@@ -41,20 +41,20 @@ def _store(
     warm_up = {k: [corpus.make(folder / f"warm{k}-{n}", k, corpus.SMALL) for n in range(4)] for k in (25, _WARM_UP)}
     for n in numbers:
         for kind, send in kinds.items():
-            for start in who:
+            for start in contestants:
                 with running(start()) as server, _named(server):
                     if server.name == _ONE_AT_A_TIME and kind == "lean" and n > 1:
                         continue
-                    for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
-                        (send if kind == "lean" else senders.lean)(server.port, some, False)
+                    for batch in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
+                        (send if kind == "lean" else senders.lean)(server.port, batch, False)
                     each = slow.get(server.name, count)
                     before = server.usage()
                     seconds = send(server.port, sets[each][:n], nagle)
                     after = server.usage()
                     total = each * n
                     cpu = (after.cpu - before.cpu) * 1000 / total
-                    what = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
-                    figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
+                    words = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
+                    figures.append(Figure(words, server.name, total / seconds, "objects/s", cpu, after.peak))
     return figures
 
 
@@ -92,9 +92,11 @@ def busy(folder: Path, quick: bool) -> list[Figure]:
     """CT slices, four senders, beside two processes of somebody else that compute all the time."""
     receivers = _receivers(folder)
     two = partial(field.gantry, folder / "two", "--workers", "2", name="gantry, 2 processes")
-    who: list[Starter] = [receivers[0], two, receivers[3], receivers[4]]
+    contestants: list[Starter] = [receivers[0], two, receivers[3], receivers[4]]
     with neighbours(2):
-        figures = _store(folder, 30 if quick else 100, corpus.CT, (4,), who, kinds={"storescu": senders.storescu})
+        figures = _store(
+            folder, 30 if quick else 100, corpus.CT, (4,), contestants, kinds={"storescu": senders.storescu}
+        )
     return [replace(figure, what=f"{figure.what}, 2 busy loops beside") for figure in figures]
 
 
@@ -105,29 +107,29 @@ def small(folder: Path, quick: bool) -> list[Figure]:
 
 def nagle(folder: Path, quick: bool) -> list[Figure]:
     """Senders that leave Nagle's algorithm on, as DCMTK's tools do by default."""
-    who = [who for n, who in enumerate(_receivers(folder)) if n in (0, 1, 3, 4)]
+    contestants = [receiver for n, receiver in enumerate(_receivers(folder)) if n in (0, 1, 3, 4)]
     count, few = (200, 20) if quick else (1000, 60)
     slow = dict.fromkeys(("storescp --fork", "Orthanc"), few)
-    return _store(folder, count, corpus.SMALL, (1, 4), who, nagle=True, slow=slow)
+    return _store(folder, count, corpus.SMALL, (1, 4), contestants, nagle=True, slow=slow)
 
 
 def door(folder: Path, quick: bool) -> list[Figure]:
     """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
     proxy = "127.0.0.1"
-    who: list[Starter] = [
+    contestants: list[Starter] = [
         lambda: field.gantry_engine(folder / "engine"),
         lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
         lambda: field.gantry(folder / "gantry"),
         lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
     ]
-    figures = _store(folder, 30 if quick else 150, corpus.CT, (1, 4), who)
+    figures = _store(folder, 30 if quick else 150, corpus.CT, (1, 4), contestants)
     for contexts in (2, 101):
-        for start in who[:2]:
+        for start in contestants[:2]:
             with running(start()) as server:
                 rate = raw_associations(server.port, contexts, 50 if quick else 150)
                 figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
     few = {"storescu": senders.storescu}
-    small = _store(folder / "nagle", 60, corpus.SMALL, (1,), who[:2], nagle=True, kinds=few)
+    small = _store(folder / "nagle", 60, corpus.SMALL, (1,), contestants[:2], nagle=True, kinds=few)
     return figures + [replace(figure, what="10 KB, Nagle") for figure in small]
 
 
@@ -157,10 +159,10 @@ def _with_settings(folder: Path, kinds: Mapping[str, str]) -> list[Starter]:
     ]
 
 
-def _small_and_ct(folder: Path, quick: bool, who: list[Starter], send: Sender = senders.lean) -> list[Figure]:
+def _small_and_ct(folder: Path, quick: bool, contestants: list[Starter], send: Sender = senders.lean) -> list[Figure]:
     figures = []
     for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
         each = count // 5 if quick else count
-        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": send})
+        measured = _store(folder / words, each, side, (4,), contestants, kinds={"lean": send})
         figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
     return figures

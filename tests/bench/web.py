@@ -54,8 +54,8 @@ def qido(folder: Path, quick: bool) -> list[Figure]:
     for start in _who(folder):
         with running(start()) as server:
             seconds = sum(post(server.http_port, objects[at : at + 500]) for at in range(0, count, 500))
-            what = f"taking in {count:,} studies of one small image"
-            figures.append(Figure(what, server.name, count / seconds, "studies/s"))
+            words = f"taking in {count:,} studies of one small image"
+            figures.append(Figure(words, server.name, count / seconds, "studies/s"))
             _wait_found(server, study_entry(_FIRST + count - 1).study_instance_uid, 1)
             figures += _searched(server, count)
     many = 10_000 if quick else 100_000
@@ -67,10 +67,10 @@ def qido(folder: Path, quick: bool) -> list[Figure]:
 
 def _study(number: int) -> bytes:
     """The object that the index entry of this number is of. Its values are as long as the template's."""
-    template, one = study_entry(_FIRST), study_entry(_FIRST + number)
+    template, study = study_entry(_FIRST), study_entry(_FIRST + number)
     data = _template()
     for tag in (0x00100010, 0x00100020, 0x00081030, 0x00080020, 0x00080050):
-        before, after = template.attributes[tag][0], one.attributes[tag][0]
+        before, after = template.attributes[tag][0], study.attributes[tag][0]
         if isinstance(before, dict):
             before, after = before["Alphabetic"], after["Alphabetic"]
         data = data.replace(before.encode(), after.encode())
@@ -79,12 +79,12 @@ def _study(number: int) -> bytes:
 
 @cache
 def _template() -> bytes:
-    one = study_entry(_FIRST)
-    values = {tag: value[0] for tag, value in one.attributes.items()}
+    study = study_entry(_FIRST)
+    values = {tag: value[0] for tag, value in study.attributes.items()}
     ds = data_set(
-        study=one.study_instance_uid,
-        series=one.series_instance_uid,
-        instance=one.sop_instance_uid,
+        study=study.study_instance_uid,
+        series=study.series_instance_uid,
+        instance=study.sop_instance_uid,
         patient=values[0x00100020],
         name=values[0x00100010]["Alphabetic"],
         size=8,
@@ -112,32 +112,32 @@ def _searched(server: Contestant, count: int) -> list[Figure]:
     answers, seconds = crowd(server.http_port, 8, paths, _JSON)
     after = server.usage()
     cpu = (after.cpu - before.cpu) * 1000 / answers
-    what = f"{count:,} studies"
+    words = f"{count:,} studies"
     return [
-        Figure(f"{what}, one client, median", server.name, statistics.median(times), "ms"),
-        Figure(f"{what}, one client, 95th percentile", server.name, percentile(times, 95), "ms"),
-        Figure(f"{what}, 8 clients", server.name, answers / seconds, "requests/s", cpu, after.peak),
+        Figure(f"{words}, one client, median", server.name, statistics.median(times), "ms"),
+        Figure(f"{words}, one client, 95th percentile", server.name, percentile(times, 95), "ms"),
+        Figure(f"{words}, 8 clients", server.name, answers / seconds, "requests/s", cpu, after.peak),
     ]
 
 
 def _question(dice: Random, kind: int, count: int) -> str:
-    one = study_entry(_FIRST + dice.randrange(count)).attributes
-    name = one[0x00100010][0]["Alphabetic"]
-    asked = (
-        f"PatientID={one[0x00100020][0]}",
+    attributes = study_entry(_FIRST + dice.randrange(count)).attributes
+    name = attributes[0x00100010][0]["Alphabetic"]
+    queries = (
+        f"PatientID={attributes[0x00100020][0]}",
         f"PatientName={name[:5]}*",
-        f"AccessionNumber={one[0x00080050][0]}",
-        f"StudyDate={one[0x00080020][0]}&limit=25",
+        f"AccessionNumber={attributes[0x00080050][0]}",
+        f"StudyDate={attributes[0x00080020][0]}&limit=25",
     )
-    return f"/dicom-web/studies?{asked[kind % 4]}"
+    return f"/dicom-web/studies?{queries[kind % 4]}"
 
 
 def _wait_found(server: Contestant, study: str, count: int) -> None:
     """Return when so many instances of a study are found."""
     client, deadline = Client(server.http_port), time.monotonic() + 120
     while True:
-        found = json.loads(client.get(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=00201208", _JSON))
-        if found and int(found[0]["00201208"]["Value"][0]) >= count:
+        answer = json.loads(client.get(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=00201208", _JSON))
+        if answer and int(answer[0]["00201208"]["Value"][0]) >= count:
             break
         if time.monotonic() > deadline:
             raise RuntimeError(f"{server.name} does not find what it stored")
@@ -177,13 +177,13 @@ def frame(folder: Path, quick: bool) -> list[Figure]:
             client = Client(server.http_port)
             cold = client.timed(f"{place}/frames/1", _OCTETS, least=size) * 1000
             dice = Random(3)
-            any_ = [
+            warm_times = [
                 client.timed(f"{place}/frames/{dice.randint(1, _FRAMES)}", _OCTETS, least=size) * 1000
                 for _ in range(20 if quick else 100)
             ]
             client.close()
             figures.append(Figure("first of 500 frames, cold", server.name, cold, "ms", 0.0, server.usage().peak))
-            figures.append(Figure("any of 500 frames, warm", server.name, statistics.median(any_), "ms"))
+            figures.append(Figure("any of 500 frames, warm", server.name, statistics.median(warm_times), "ms"))
     return figures
 
 
@@ -191,7 +191,7 @@ def frames(folder: Path, quick: bool) -> list[Figure]:
     """16 clients that ask for frames in no order: of 131 KB as they are stored; of JPEG (512 x 512, 8 bits), decoded by
     the server; and as pictures."""
     native, jpeg, figures = _multi_frame(), _compressed(), []
-    asked = (
+    questions = (
         ("as stored", native, "", _OCTETS, 4000),
         ("JPEG decoded", jpeg, "", f"{_OCTETS}; transfer-syntax=1.2.840.10008.1.2.1", 300),
         ("JPEG rendered", jpeg, "/rendered", "image/jpeg", 300),
@@ -201,7 +201,7 @@ def frames(folder: Path, quick: bool) -> list[Figure]:
             for ds in (native, jpeg):
                 post(server.http_port, [file_bytes(ds)])
                 _wait_found(server, str(ds.StudyInstanceUID), 1)
-            for what, ds, tail, accept, number in asked:
+            for title, ds, tail, accept, number in questions:
                 # Each frame once before any is asked again: a picture that was kept is not made again.
                 order = Random(5).sample(range(ds.NumberOfFrames), ds.NumberOfFrames)
                 count = number // (10 if quick else 1)
@@ -210,7 +210,7 @@ def frames(folder: Path, quick: bool) -> list[Figure]:
                 answers, seconds = crowd(server.http_port, 16, paths, accept)
                 after = server.usage()
                 cpu = (after.cpu - before.cpu) * 1000 / answers
-                figures.append(Figure(what, server.name, answers / seconds, "frames/s", cpu, after.peak))
+                figures.append(Figure(title, server.name, answers / seconds, "frames/s", cpu, after.peak))
     return figures
 
 

@@ -42,14 +42,14 @@ def worklist(folder: Path, quick: bool) -> list[Figure]:
     begun = time.monotonic()
     archive.start(ready=False)
     archive.wait_ready(300.0)
-    who = f"gantry ({count:,} open orders)"
-    figures = [Figure("until the process is ready", who, time.monotonic() - begun, "s")]
+    contestant = f"gantry ({count:,} open orders)"
+    figures = [Figure("until the process is ready", contestant, time.monotonic() - begun, "s")]
     try:
-        for what, identifier in _QUESTIONS.items():
+        for title, identifier in _QUESTIONS.items():
             times = asyncio.run(_asked(archive, identifier))
-            figures.append(Figure(f"{what}: median", who, statistics.median(times) * 1000, "ms"))
-            figures.append(Figure(f"{what}: p95", who, statistics.quantiles(times, n=20)[-1] * 1000, "ms"))
-        figures.append(Figure("memory of the process", who, archive.rss() / 1e6, "MB"))
+            figures.append(Figure(f"{title}: median", contestant, statistics.median(times) * 1000, "ms"))
+            figures.append(Figure(f"{title}: p95", contestant, statistics.quantiles(times, n=20)[-1] * 1000, "ms"))
+        figures.append(Figure("memory of the process", contestant, archive.rss() / 1e6, "MB"))
     finally:
         archive.stop()
     return figures
@@ -60,8 +60,8 @@ async def _fill(data: Path, count: int) -> None:
     clock = SystemClock()
     log, objects = await open_sqlite_log(data / "log.db", clock), await open_file_store(data / "objects", low_water=0)
     numbers = iter(range(count))
-    while some := list(islice(numbers, 500)):
-        events = [write_values(objects, _placed(number), Receipt.at(clock.now_us())) for number in some]
+    while batch := list(islice(numbers, 500)):
+        events = [write_values(objects, _placed(number), Receipt.at(clock.now_us())) for number in batch]
         await log.append(*await asyncio.gather(*events))
     await objects.close()
     await log.close()
@@ -90,16 +90,16 @@ def _placed(number: int) -> OrderPlaced:
 
 
 def _question(order_keys: dict[str, str], **of_step: str) -> Dataset:
-    asked, scheduled = Dataset(), Dataset()
+    query, scheduled = Dataset(), Dataset()
     for keyword in ("AccessionNumber", "PatientName", "PatientID", "StudyInstanceUID", "RequestedProcedureID"):
-        setattr(asked, keyword, order_keys.get(keyword, ""))
+        setattr(query, keyword, order_keys.get(keyword, ""))
     for keyword in (
         *("ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"),
         *("Modality", "ScheduledProcedureStepID"),
     ):
         setattr(scheduled, keyword, of_step.get(keyword, ""))
-    asked.ScheduledProcedureStepSequence = Items([scheduled])
-    return asked
+    query.ScheduledProcedureStepSequence = Items([scheduled])
+    return query
 
 
 _TODAY = "20260210"
@@ -119,7 +119,7 @@ async def _asked(archive: RunningArchive, identifier: Dataset) -> Sequence[float
         for _ in range(_ROUNDS):
             begun = time.perf_counter()
             query = encode(identifier, context)
-            found = [r async for r in scu.find(association, MODALITY_WORKLIST_FIND, query)]
+            answers = [r async for r in scu.find(association, MODALITY_WORKLIST_FIND, query)]
             times.append(time.perf_counter() - begun)
-            assert found
+            assert answers
     return times

@@ -65,8 +65,8 @@ def _of_innolitics(name: str) -> str:
 
 def _line(name: str, action: str, columns: dict[str, str]) -> str:
     keyword = "-" if "X" in name or name == _PRIVATE else keyword_of_tag(int(name, 16)) or "-"
-    said = [f"{option}={columns[column]}" for column, option in _COLUMNS.items() if columns.get(column)]
-    return " ".join([name, keyword, action, *said])
+    options = [f"{option}={columns[column]}" for column, option in _COLUMNS.items() if columns.get(column)]
+    return " ".join([name, keyword, action, *options])
 
 
 if __name__ == "__main__":

@@ -87,18 +87,18 @@ NAMES = sorted(path.stem for path in CHANGES.glob("*.json"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_golden_file_says_is_said_today(name: str) -> None:
-    said = json.loads(golden(name).read_text())
+    golden_change = json.loads(golden(name).read_text())
     today = change(name)
     assert today is not None
-    assert {field: today.get(field) for field in said} == said
+    assert {field: today.get(field) for field in golden_change} == golden_change
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_change_is_of_the_schema_that_the_repository_has(name: str) -> None:
-    said = change(name)
-    assert said is not None
-    for one in (said, json.loads(golden(name).read_text())):
-        require(one, json.loads((SCHEMAS / f"{one['type']}.json").read_text()))
+    event = change(name)
+    assert event is not None
+    for notice in (event, json.loads(golden(name).read_text())):
+        require(notice, json.loads((SCHEMAS / f"{notice['type']}.json").read_text()))
 
 
 def test_every_event_but_those_of_operators_is_told_and_has_a_golden_file() -> None:
@@ -123,6 +123,6 @@ def test_an_event_has_the_same_id_with_its_header_and_without() -> None:
 
 
 def test_the_header_of_an_object_is_in_no_change() -> None:
-    said = json.dumps(change("InstanceStored.v1"))
-    assert "header" not in said
-    assert "peer" not in said
+    text = json.dumps(change("InstanceStored.v1"))
+    assert "header" not in text
+    assert "peer" not in text

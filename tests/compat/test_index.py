@@ -57,8 +57,8 @@ async def all_of(index: SearchIndex, level: Level) -> list[Document]:
     return [document async for page in index.find(Query("default", level, {})) for document in page]
 
 
-def by_uids(found: list[Document]) -> list[str]:
-    return sorted(repr(sorted(document.attributes.items())) for document in found)
+def by_uids(index_documents: list[Document]) -> list[str]:
+    return sorted(repr(sorted(document.attributes.items())) for document in index_documents)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -98,7 +98,7 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
     await successor.apply(APPLIED)
     await successor.take_over()
     assert {uid: at.layout for uid, (at,) in (await index.resolve("default", _uids(APPLIED))).items()} == {
-        one.sop_instance_uid: one.layout for one in APPLIED[:3]
+        instance.sop_instance_uid: instance.layout for instance in APPLIED[:3]
     }
     await successor.close()
     # And opened again it is one of ours.
@@ -109,7 +109,7 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
 
 
 def _uids(entries: list[InstanceEntry]) -> list[str]:
-    return [one.sop_instance_uid for one in entries]
+    return [instance.sop_instance_uid for instance in entries]
 
 
 def test_there_is_an_index_of_every_version_that_was_released() -> None:
@@ -119,23 +119,25 @@ def test_there_is_an_index_of_every_version_that_was_released() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_in_an_index_of_before_instances_are_deleted_and_restored(version: int, tmp_path: Path) -> None:
     index = await open_sqlite_index(left_behind(version, tmp_path))
-    one = APPLIED[1]
-    instance = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+    second = APPLIED[1]
+    instance = InstanceKey(second.study_instance_uid, second.series_instance_uid, second.sop_instance_uid)
     deleted = Fate(frozenset([Deletion("d", 1)]))
-    await index.decide([Decision("default", instance, one.receipt, deleted)])
+    await index.decide([Decision("default", instance, second.receipt, deleted)])
     assert (await index.count("default"))["instances"] == 2
-    await index.decide([Decision("default", instance, one.receipt, Fate(withdrawn=frozenset(["d"])))])
+    await index.decide([Decision("default", instance, second.receipt, Fate(withdrawn=frozenset(["d"])))])
     assert (await index.count("default"))["instances"] == 3
-    assert (await index.resolve("default", [one.sop_instance_uid]))[one.sop_instance_uid][0].digest == one.digest
+    assert (await index.resolve("default", [second.sop_instance_uid]))[second.sop_instance_uid][
+        0
+    ].digest == second.digest
     await index.close()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_in_an_index_of_before_patients_are_merged_and_parted_again(version: int, tmp_path: Path) -> None:
     index = await open_sqlite_index(left_behind(version, tmp_path))
-    one, other = (patient_key({PATIENT_ID: [patient]}, "") for patient in ("P1", "P2"))
+    key, other = (patient_key({PATIENT_ID: [patient]}, "") for patient in ("P1", "P2"))
     values = {"00100020": {"vr": "LO", "Value": ["P1"]}, "00100021": {"vr": "LO"}}
-    merge = Corrections({"m": Correction("m", 1, "somebody", "", values, into=one)})
+    merge = Corrections({"m": Correction("m", 1, "somebody", "", values, into=key)})
     await index.correct([CorrectionChange("default", "", other, merge)])
     assert (await index.count("default"))["patients"] == 1
     undone = Corrections(withdrawn={"m": Withdrawal(2, "somebody", "")})

@@ -282,7 +282,7 @@ async def test_values_that_no_standard_allows_are_kept_and_found_by_uid(
 
 
 @pytest.mark.parametrize(
-    ("stored", "asked"),
+    ("stored", "query"),
     [
         ("<script>alert(1)</script>{{7*7}}$(id)", "<script>*"),
         ("'; DROP TABLE study; --", "'; DROP TABLE*"),
@@ -292,12 +292,12 @@ async def test_values_that_no_standard_allows_are_kept_and_found_by_uid(
     ],
     ids=lambda text: f"row 19: {text!r}",
 )
-async def test_a_name_with_what_other_languages_read_is_found_by_it(target: Target, stored: str, asked: str) -> None:
+async def test_a_name_with_what_other_languages_read_is_found_by_it(target: Target, stored: str, query: str) -> None:
     name = element(0x00100010, b"PN", even(stored.encode()))
     odd = Made((0x00080005, element(0x00080005, b"CS", b"ISO_IR 192")), (0x00100010, name))
     assert await target.put(odd) == 0x0000
     assert await target.is_found(odd)
-    literal = stored.replace("*", "?") if "[*]" in asked else asked
+    literal = stored.replace("*", "?") if "[*]" in query else query
     matches = await found(target.peer, "STUDY", f"PatientName={literal}", f"StudyInstanceUID={odd.study}")
     assert len(matches) == 1
     assert str(matches[0].PatientName) == stored

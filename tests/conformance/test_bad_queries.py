@@ -211,8 +211,8 @@ async def test_row_22_a_destination_that_rejects_us_is_told_with_counts(target: 
 
 
 async def test_row_22_a_destination_that_refuses_some_is_told_with_counts(target: Target, stored: str) -> None:
-    def status(asked: int) -> int:
-        return {0: 0x0000, 1: 0xC123, 2: 0xB000}[asked % 3]
+    def status(count: int) -> int:
+        return {0: 0x0000, 1: 0xC123, 2: 0xB000}[count % 3]
 
     async with destination(target, Refusing(status), OpenDoor()):
         final = (await move(target, stored))[-1]
@@ -220,7 +220,7 @@ async def test_row_22_a_destination_that_refuses_some_is_told_with_counts(target
 
 
 async def test_row_22_a_destination_that_is_full_for_a_moment_gets_everything(target: Target, stored: str) -> None:
-    service = Refusing(lambda asked: 0xA700 if asked < 20 else 0x0000)
+    service = Refusing(lambda count: 0xA700 if count < 20 else 0x0000)
     async with destination(target, service, OpenDoor()):
         final = (await move(target, stored))[-1]
     assert (final.status, counts(final)) == (0x0000, (_COUNT, 0, 0))
@@ -336,12 +336,14 @@ async def test_row_22_what_names_no_objects_retrieves_none(target: Target, store
 async def test_row_25_commitment_tells_what_is_kept_and_what_is_not(target: Target, tmp_path: Path) -> None:
     files = study(tmp_path, 3)
     await Modality(target.peer, files).send_all()
-    kept = [(file.sop_class_uid, file.sop_instance_uid) for file in files]
+    references = [(file.sop_class_uid, file.sop_instance_uid) for file in files]
     strange = [(CT, new_uid()), ("1.2.840.10008.5.1.4.1.1.4", files[0].sop_instance_uid)]
-    status, _, report = await ask(target.peer, kept[1:] + strange, wait=30, timeout=30)
+    status, _, report = await ask(target.peer, references[1:] + strange, wait=30, timeout=30)
     assert status == 0x0000
     assert report is not None
-    assert {item.ReferencedSOPInstanceUID for item in report.ReferencedSOPSequence} == {uid for _, uid in kept[1:]}
+    assert {item.ReferencedSOPInstanceUID for item in report.ReferencedSOPSequence} == {
+        uid for _, uid in references[1:]
+    }
     reasons = {item.ReferencedSOPInstanceUID: item.FailureReason for item in report.FailedSOPSequence}
     assert reasons == {strange[0][1]: 0x0112, strange[1][1]: 0x0119}
 
@@ -361,8 +363,8 @@ async def test_row_25_an_object_whose_bytes_have_changed_is_not_committed(target
 
 
 async def test_row_25_a_request_that_names_ten_thousand_is_answered(target: Target) -> None:
-    asked = [(CT, f"1.2.{n}") for n in range(10_000)]
-    status, _, report = await ask(target.peer, asked, wait=60, timeout=60)
+    references = [(CT, f"1.2.{n}") for n in range(10_000)]
+    status, _, report = await ask(target.peer, references, wait=60, timeout=60)
     assert status == 0x0000
     assert report is not None
     assert len(report.FailedSOPSequence) == 10_000

@@ -112,8 +112,8 @@ async def test_objects_are_there_after_a_restart(open_blob_store: OpenBlobStore)
 
 async def test_two_openings_see_each_other(open_blob_store: OpenBlobStore) -> None:
     """ "Make the object durable under its key and visible" (to every process on the same store)."""
-    one, other = await open_blob_store(), await open_blob_store()
-    writer = one.writer("long")
+    first, other = await open_blob_store(), await open_blob_store()
+    writer = first.writer("long")
     await writer.write(bytes(2 * MIB))
     third = await open_blob_store()  # a start while an object is on its way in elsewhere
     await other.put("short", [b"s"])
@@ -279,9 +279,9 @@ async def test_list_is_in_order_of_keys(store: BlobStore) -> None:
 async def test_list_tells_sizes_of_thousands(store: BlobStore) -> None:
     """ "All objects whose key starts with `prefix`"; "the bytes that the object takes"."""
     await asyncio.gather(*(store.put(f"n/{n:05}", [bytes(n % 7)]) for n in range(2300)))
-    found = [(stat.key, stat.size) async for stat in store.list("n/")]
+    stats = [(stat.key, stat.size) async for stat in store.list("n/")]
     more = HEAD + TAG if isinstance(store, EncryptedStore) else 0
-    assert found == [(f"n/{n:05}", n % 7 + more) for n in range(2300)]
+    assert stats == [(f"n/{n:05}", n % 7 + more) for n in range(2300)]
 
 
 async def test_check_returns_when_objects_can_be_stored(store: BlobStore) -> None:

@@ -47,18 +47,18 @@ ENTRIES = [
 ]
 
 
-def fated(one: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(one.partition, KEY, one.receipt, fate)
+def fated(instance: InstanceEntry, fate: Fate) -> Decision:
+    return Decision(instance.partition, KEY, instance.receipt, fate)
 
 
 async def expect(index: SearchIndex, left: Sequence[InstanceEntry]) -> None:
     """What an index says is what these receipts amount to, had it never heard of others."""
-    found = await everything(index)
-    found.pop("count")
-    assert found == expected(left)
+    answers = await everything(index)
+    answers.pop("count")
+    assert answers == expected(left)
     current = await index.current("default", [KEY])
     if left:
-        first = min(left, key=lambda one: one.receipt)
+        first = min(left, key=lambda instance: instance.receipt)
         assert current[KEY].coercion == replace(current[KEY], layout=first.layout).coercion
         assert current[KEY].object_key == first.object_key
 
@@ -83,8 +83,8 @@ async def test_each_receipt_comes_back_as_it_was_coerced(index: SearchIndex) -> 
     """One that is not hidden any more is what it was."""
     await index.apply([ENTRIES[n] for n in (3, 1, 5, 2, 0, 6, 4)])
     for hidden in (ENTRIES[:1], ENTRIES[:2], ENTRIES[:3], ENTRIES[:4], ENTRIES[:5], ENTRIES[:6], ENTRIES):
-        await index.decide([fated(one, GONE) for one in hidden])
-        await expect(index, [one for one in ENTRIES if one not in hidden])
+        await index.decide([fated(instance, GONE) for instance in hidden])
+        await expect(index, [instance for instance in ENTRIES if instance not in hidden])
     for count in range(1, len(ENTRIES) + 1):
         back = ENTRIES[-count]
         await index.decide([Decision("default", KEY, back.receipt, Fate(withdrawn=frozenset(["d"])))])
@@ -107,7 +107,7 @@ def test_any_order_of_receipts_and_decisions_ends_the_same(data: st.DataObject) 
     ]
     steps = data.draw(st.permutations(steps))
     steps += data.draw(st.lists(st.sampled_from(steps), max_size=4))
-    left = [one for n, one in enumerate(ENTRIES) if n not in hidden - withdrawn]
+    left = [instance for n, instance in enumerate(ENTRIES) if n not in hidden - withdrawn]
     asyncio.run(_in_order(steps, left))
 
 
@@ -115,8 +115,8 @@ async def _in_order(steps: Sequence[InstanceEntry | Decision], left: Sequence[In
     with tempfile.TemporaryDirectory() as folder:
         index = await open_sqlite_index(Path(folder, "index.db"))
         try:
-            for is_entry, some in itertools.groupby(steps, lambda one: isinstance(one, InstanceEntry)):
-                batch = list(some)
+            for is_entry, run in itertools.groupby(steps, lambda instance: isinstance(instance, InstanceEntry)):
+                batch = list(run)
                 await (index.apply(batch) if is_entry else index.decide(batch))  # type: ignore[arg-type]
             await expect(index, left)
         finally:

@@ -74,12 +74,12 @@ def withdrawn(id_: str) -> Corrections:
     return Corrections(withdrawn={id_: Withdrawal(99, "somebody", "no mistake")})
 
 
-def of_study(study: str, what: Corrections) -> CorrectionChange:
-    return CorrectionChange("default", study, "", what)
+def of_study(study: str, corrections: Corrections) -> CorrectionChange:
+    return CorrectionChange("default", study, "", corrections)
 
 
-def of_patient(patient: str, what: Corrections) -> CorrectionChange:
-    return CorrectionChange("default", "", patient, what)
+def of_patient(patient: str, corrections: Corrections) -> CorrectionChange:
+    return CorrectionChange("default", "", patient, corrections)
 
 
 def expected(entries: Sequence[InstanceEntry], changes: Iterable[CorrectionChange] = ()) -> dict[str, list[str]]:
@@ -92,17 +92,21 @@ def expected(entries: Sequence[InstanceEntry], changes: Iterable[CorrectionChang
         at[subject] = at.get(subject, NOTHING) | change.corrections
     shown = []
     elected = current(entries)
-    for uid in {one.study_instance_uid for one in elected}:
-        below = [one for one in elected if one.study_instance_uid == uid]
-        own = min(below, key=lambda one: one.receipt).attributes
-        keys = {*patients, *(patient_key(one.attributes, uid) for one in below)}
-        known = {one: patients.get(one, NOTHING) for one in keys}
+    for uid in {instance.study_instance_uid for instance in elected}:
+        below = [instance for instance in elected if instance.study_instance_uid == uid]
+        own = min(below, key=lambda instance: instance.receipt).attributes
+        keys = {*patients, *(patient_key(instance.attributes, uid) for instance in below)}
+        known = {patient: patients.get(patient, NOTHING) for patient in keys}
         effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
         while not isinstance(effect, CorrectionEffect):
             known[effect.patient] = NOTHING
             effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
-        for one in below:
-            shown.append(replace(one, attributes=corrected(one.attributes, effect.applied, one.series_instance_uid)))
+        for instance in below:
+            shown.append(
+                replace(
+                    instance, attributes=corrected(instance.attributes, effect.applied, instance.series_instance_uid)
+                )
+            )
     return {level.value: as_set(docs) for level, docs in documents(shown).items()}
 
 
@@ -114,7 +118,7 @@ async def shown(index: SearchIndex) -> dict[str, Any]:
 
 async def studies_of(index: SearchIndex, patient: str) -> list[str]:
     documents = await found(index, Level.STUDY, {ID: Single((patient,))})
-    return sorted(one.attributes[0x0020000D][0] for one in documents)
+    return sorted(document.attributes[0x0020000D][0] for document in documents)
 
 
 async def test_a_corrected_study_is_found_and_shown_by_what_it_is_now_and_counted_once(index: SearchIndex) -> None:
@@ -133,7 +137,7 @@ async def test_a_corrected_study_is_found_and_shown_by_what_it_is_now_and_counte
         ("1.1", ("a",)), ("1.2", ()), ("1.3", ()), ("1.4", ()),
     }  # fmt: skip
     (at,) = (await index.resolve("default", [FIRST.sop_instance_uid]))[FIRST.sop_instance_uid]
-    assert [one.values for one in at.corrections] == [change.corrections.made["a"].values]
+    assert [correction.values for correction in at.corrections] == [change.corrections.made["a"].values]
 
 
 async def test_what_was_withdrawn_is_what_it_was(index: SearchIndex) -> None:
@@ -217,7 +221,10 @@ async def test_what_makes_a_study_what_it_is_can_be_asked_for(index: SearchIndex
     assert study is not None
     assert (study.own[NAME], study.own[ID]) == ([{"Alphabetic": "DOE^JANE"}], ["P1"])
     assert list(study.corrections.made) == ["a"]
-    assert {at: list(one.made) for at, one in study.patients.items()} == {key("P1"): ["m"], key("P2"): ["c"]}
+    assert {at: list(corrections.made) for at, corrections in study.patients.items()} == {
+        key("P1"): ["m"],
+        key("P2"): ["c"],
+    }
     assert await index.corrected("default", "1.9") is None
     assert list((await index.corrections("default", patient=key("P1"))).made) == ["m"]
     assert await index.corrections("default", patient=key("nobody")) == NOTHING
@@ -226,11 +233,11 @@ async def test_what_makes_a_study_what_it_is_can_be_asked_for(index: SearchIndex
 async def test_corrections_hold_through_deletion_and_restoration(index: SearchIndex) -> None:
     await index.apply(ENTRIES)
     change = of_study("1.1", made("a", name("POE^JANE")))
-    await index.decide([decided(one, Fate(frozenset([Deletion("d", 5)]))) for one in ENTRIES[:2]])
+    await index.decide([decided(instance, Fate(frozenset([Deletion("d", 5)]))) for instance in ENTRIES[:2]])
     await index.correct([change])
     left = [*ENTRIES[2:]]
     assert await shown(index) == expected(left, [change])
-    await index.decide([decided(one, Fate(withdrawn=frozenset(["d"]))) for one in ENTRIES[:2]])
+    await index.decide([decided(instance, Fate(withdrawn=frozenset(["d"]))) for instance in ENTRIES[:2]])
     assert await shown(index) == expected(ENTRIES, [change])
 
 
@@ -354,7 +361,7 @@ async def test_values_that_a_withdrawal_would_need_again_are_not_forsaken(index:
 
 async def forsaken(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]:
     pages = [page async for page in index.forsaken("default")]
-    return sorted((one.study_instance_uid, one.patient, one.corrections) for page in pages for one in page)
+    return sorted((study.study_instance_uid, study.patient, study.corrections) for page in pages for study in page)
 
 
 async def test_corrections_are_forsaken_when_nothing_is_left_and_nothing_can_come_back(index: SearchIndex) -> None:
@@ -370,13 +377,13 @@ async def test_corrections_are_forsaken_when_nothing_is_left_and_nothing_can_com
     ])  # fmt: skip
     assert await forsaken(index) == []
     first, other = [*ENTRIES[:2], ENTRIES[5]], ENTRIES[2:3]
-    await index.decide([decided(one, _DELETION) for one in [*first, *other]])
+    await index.decide([decided(instance, _DELETION) for instance in [*first, *other]])
     assert await forsaken(index) == []  # all of it can come back
-    await index.decide([decided(one, Fate(collected=True)) for one in first[1:]])
+    await index.decide([decided(instance, Fate(collected=True)) for instance in first[1:]])
     assert await forsaken(index) == []  # one of its receipts can
     await index.decide([decided(first[0], Fate(collected=True))])
     assert await forsaken(index) == [("", key("P1"), ("c",)), ("1.1", "", ("a",))]
-    await index.decide([decided(one, Fate(collected=True)) for one in other])
+    await index.decide([decided(instance, Fate(collected=True)) for instance in other])
     left = [("", key("P1"), ("c",)), ("", key("P2"), ("m",)), ("1.1", "", ("a",)), ("1.2", "", ("b",))]
     assert await forsaken(index) == sorted(left)
     await index.correct([of_study("1.1", made("a", None)), of_patient(key("P1"), made("c", None))])

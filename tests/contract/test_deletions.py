@@ -41,12 +41,12 @@ def deletion(name: str = "d", *, final: bool = False) -> Fate:
     return Fate(frozenset([Deletion(name, 5, final)]))
 
 
-def key(one: InstanceEntry) -> InstanceKey:
-    return InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+def key(instance: InstanceEntry) -> InstanceKey:
+    return InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
 
 
-def decided(one: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(one.partition, key(one), one.receipt, fate)
+def decided(instance: InstanceEntry, fate: Fate) -> Decision:
+    return Decision(instance.partition, key(instance), instance.receipt, fate)
 
 
 def expected(left: Sequence[InstanceEntry]) -> dict[str, list[str]]:
@@ -61,8 +61,8 @@ async def places(index: SearchIndex) -> list[str]:
 async def state_of(index: SearchIndex) -> dict[str, Any]:
     """All that an index answers."""
     known = {}
-    for one in ENTRIES:
-        known[one.receipt] = await index.receipts("default", key(one))
+    for instance in ENTRIES:
+        known[instance.receipt] = await index.receipts("default", key(instance))
     fated = [page async for page in index.fated("default")]
     conflicts = [page async for page in index.conflicts("default")]
     return {**await everything(index), "places": await places(index), "known": known, "fated": fated, "c": conflicts}
@@ -72,9 +72,9 @@ async def test_a_deletion_and_its_restoration_in_one_call_come_to_what_was_befor
     """Join what was decided to the fates of receipts."""
     await index.apply(ENTRIES)
     before = await everything(index)
-    await index.decide([decided(one, fate) for fate in (deletion(), UNDO) for one in ENTRIES])
+    await index.decide([decided(instance, fate) for fate in (deletion(), UNDO) for instance in ENTRIES])
     assert await everything(index) == before
-    await index.decide([decided(one, fate) for fate in (UNDO, deletion("e")) for one in ENTRIES])
+    await index.decide([decided(instance, fate) for fate in (UNDO, deletion("e")) for instance in ENTRIES])
     assert (await index.count("default"))["instances"] == 0
 
 
@@ -82,7 +82,7 @@ async def test_a_deleted_receipt_is_in_no_answer_and_no_count(index: SearchIndex
     """One that is hidden by then is in no answer and no count, and other receipts of its instance are elected anew."""
     await index.apply(ENTRIES)
     await index.decide([decided(BATCH[4], deletion())])
-    left = [one for one in ENTRIES if one is not BATCH[4]]
+    left = [instance for instance in ENTRIES if instance is not BATCH[4]]
     state = await everything(index)
     assert state.pop("count") == {"patients": 3, "studies": 3, "series": 4, "instances": 5, "aside": 2}
     assert state == expected(left)
@@ -118,11 +118,11 @@ async def test_a_restored_receipt_is_what_it_was(index: SearchIndex) -> None:
     await index.apply(ENTRIES)
     await index.lose([Loss("default", key(FIRST), FIRST.receipt)])
     before = await state_of(index)
-    await index.decide([decided(one, deletion()) for one in ENTRIES])
+    await index.decide([decided(instance, deletion()) for instance in ENTRIES])
     # Losing what is deleted is remembered, too.
     await index.lose([Loss("default", key(FIRST), FIRST.receipt)])
     assert (await index.count("default")) == dict.fromkeys(("patients", "studies", "series", "instances", "aside"), 0)
-    await index.decide([decided(one, UNDO) for one in ENTRIES])
+    await index.decide([decided(instance, UNDO) for instance in ENTRIES])
     after = await state_of(index)
     assert {**after, "fated": []} == before
     # The one that was lost is still: another copy of its bytes is read.
@@ -134,7 +134,7 @@ async def test_what_was_lost_while_it_was_deleted_is_lost_when_it_is_back(index:
     await index.decide([decided(FIRST, deletion())])
     await index.lose([Loss("default", key(FIRST), FIRST.receipt)])
     await index.decide([decided(FIRST, UNDO)])
-    assert [one.lost for one in await index.receipts("default", key(FIRST))] == [True, False]
+    assert [receipt.lost for receipt in await index.receipts("default", key(FIRST))] == [True, False]
     assert await places(index) == [AGAIN.object_key]
 
 
@@ -159,7 +159,7 @@ async def test_neither_what_is_collected_nor_a_final_deletion_is_undone(index: S
     await index.apply([FIRST])
     await index.decide([decided(FIRST, deletion()), decided(FIRST, fate)])
     await index.decide([decided(FIRST, UNDO)])
-    assert [one.outcome for one in await index.apply([FIRST])] == [Outcome.DELETED]
+    assert [applied.outcome for applied in await index.apply([FIRST])] == [Outcome.DELETED]
     assert (await index.count("default"))["instances"] == 0
     ((fated,),) = [page async for page in index.fated("default")]
     assert fated.object_key == ("" if fate is GONE else FIRST.object_key)
@@ -169,8 +169,8 @@ async def test_neither_what_is_collected_nor_a_final_deletion_is_undone(index: S
 async def test_nothing_of_a_collected_object_stays_in_the_file(tmp_path: Path) -> None:
     index = await open_sqlite_index(tmp_path / "index.db")
     await index.apply([entry(1, PatientID="P-SECRET"), entry(2, "1.2.9", PatientID="P2")])
-    one = entry(1)
-    await index.decide([decided(one, deletion()), decided(one, GONE)])
+    instance = entry(1)
+    await index.decide([decided(instance, deletion()), decided(instance, GONE)])
     await index.close()
     assert not any(b"P-SECRET" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
@@ -192,8 +192,8 @@ async def test_what_is_held_is_listed_in_order(index: SearchIndex) -> None:
     await index.hold([HoldChange("default", holder, hold, True) for holder, hold in places])
     await index.hold([HoldChange("default", "1.3", "e", False), HoldChange("other", "1.4", "f", True)])
     held = [StandingHolds("1.10", ("d",)), StandingHolds("1.2", ("a", "b")), StandingHolds("patient:k", ("c",))]
-    assert [one async for page in index.held("default") for one in page] == held
-    assert [one async for page in index.held("default", "1.10") for one in page] == held[1:]
+    assert [held_study async for page in index.held("default") for held_study in page] == held
+    assert [held_study async for page in index.held("default", "1.10") for held_study in page] == held[1:]
     assert [page async for page in index.held("default", "patient:k")] == []
 
 
@@ -276,7 +276,7 @@ async def test_any_order_of_entries_and_decisions_ends_the_same(
 
 async def test_every_order_of_several_receipts_of_one_instance_in_one_batch_ends_the_same(index: SearchIndex) -> None:
     for order in itertools.permutations([CURRENT, ASIDE, EARLY]):
-        name = "".join(one.receipt[-2:] for one in order)
+        name = "".join(instance.receipt[-2:] for instance in order)
         await index.apply(list(order))
         await index.decide([decided(EARLY, deletion(name)), decided(CURRENT, deletion(name))])
         assert {k: v for k, v in (await everything(index)).items() if k != "count"} == expected([ASIDE])

@@ -164,8 +164,8 @@ async def test_new_group_begins_with_what_is_retained(log: EventLog) -> None:
 async def test_groups_do_not_affect_each_other(log: EventLog) -> None:
     """ "several groups do not affect each other." """
     await log.append(stored(1))
-    async with log.consumer("one", ["instances"]) as one, log.consumer("other", ["instances"]) as other:
-        await one.commit(await take(one, 1))
+    async with log.consumer("one", ["instances"]) as first, log.consumer("other", ["instances"]) as other:
+        await first.commit(await take(first, 1))
         assert receipts(await take(other, 1)) == [1]
         assert await log.lag("one") == {"instances": 0}
         assert await log.lag("other") == {"instances": 1}
@@ -220,8 +220,8 @@ async def test_replay_since_a_time_leaves_nothing_out(log: EventLog, clock: Manu
         clock.advance(1)
         await log.append(stored(n))
     since = clock.now_us() - 9_000_000
-    found = [record async for record in log.replay("instances", since)]
-    assert receipts(found) == list(range(20, 30))
+    records = [record async for record in log.replay("instances", since)]
+    assert receipts(records) == list(range(20, 30))
     assert [record async for record in log.replay("instances", clock.now_us() + 1_000_000)] == []
 
 
@@ -292,9 +292,9 @@ async def test_what_is_not_committed_of_one_key_is_read_in_order(log: EventLog) 
     await committed_up_to(log, 30)
     assert await log.uncommitted("indexer", "instances", "1.1") == []
     await log.append(*[stored(n, f"1.{n % 3}") for n in range(30, 60)])
-    found = await log.uncommitted("indexer", "instances", "1.2")
-    assert receipts(found) == list(range(32, 60, 3))
-    assert {(record.topic, record.key) for record in found} == {("instances", "1.2")}
+    records = await log.uncommitted("indexer", "instances", "1.2")
+    assert receipts(records) == list(range(32, 60, 3))
+    assert {(record.topic, record.key) for record in records} == {("instances", "1.2")}
     assert await log.uncommitted("indexer", "instances", "1.9") == []
     with pytest.raises(DependencyUnavailable):
         await log.uncommitted("indexer", "instances", "1.2", most=9)

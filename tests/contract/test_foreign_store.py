@@ -56,7 +56,7 @@ async def store(theirs: Foreign) -> AsyncIterator[ForeignStore]:
 
 
 async def listed(store: ForeignStore, prefix: str = "") -> list[ForeignObject]:
-    return [one async for one in store.list(prefix)]
+    return [stat async for stat in store.list(prefix)]
 
 
 async def content(reader: BlobReader) -> bytes:
@@ -74,21 +74,21 @@ async def test_keys_of_any_form_are_listed_and_read(theirs: Foreign, store: Fore
     for key in KEYS:
         theirs.put(key, key.encode())
     theirs.put("2019/other", b"x")
-    found = await listed(store)
-    assert sorted(one.key for one in found) == sorted([*KEYS, "2019/other"])
-    for one in found:
-        expected = one.key.encode() if one.key in KEYS else b"x"
-        assert await content(await store.open(one.key, one.tag)) == expected
-        assert await store.stat(one.key, one.tag) == one
-    assert [one.key for one in await listed(store, "2019/ct/")] == ["2019/ct/1.dcm"]
-    assert sorted(one.key for one in await listed(store, "2019/c")) == sorted(KEYS)[:2]
+    stats = await listed(store)
+    assert sorted(stat.key for stat in stats) == sorted([*KEYS, "2019/other"])
+    for stat in stats:
+        expected = stat.key.encode() if stat.key in KEYS else b"x"
+        assert await content(await store.open(stat.key, stat.tag)) == expected
+        assert await store.stat(stat.key, stat.tag) == stat
+    assert [file.key for file in await listed(store, "2019/ct/")] == ["2019/ct/1.dcm"]
+    assert sorted(file.key for file in await listed(store, "2019/c")) == sorted(KEYS)[:2]
 
 
 async def test_more_than_a_page_is_listed_once_each(theirs: Foreign, store: ForeignStore) -> None:
     """ "All objects whose key starts with `prefix`" """
     keys = sorted(f"many/{number % 7}/{number}" for number in range(1100))
     theirs.put_all(keys, b"x")
-    assert sorted(one.key for one in await listed(store, "many/")) == keys
+    assert sorted(stat.key for stat in await listed(store, "many/")) == keys
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, None), (5, 10), (299_990, 100), (300_000, None), (7, 0)])
@@ -98,8 +98,8 @@ async def test_a_range_is_cut_to_the_object(
     """ "A range past the end is cut to the object." """
     whole = random.Random(1).randbytes(300_000)
     theirs.put("one", whole)
-    (one,) = await listed(store)
-    reader = await store.open("one", one.tag, offset, length)
+    (file,) = await listed(store)
+    reader = await store.open("one", file.tag, offset, length)
     assert reader.size == 300_000
     assert await content(reader) == whole[offset:][:length]
 
@@ -108,34 +108,34 @@ async def test_an_object_that_was_removed_is_not_found(theirs: Foreign, store: F
     """ "An object that is not there is `NotFound`." """
     theirs.put("one", b"1")
     theirs.put("two", b"2")
-    one, _ = await listed(store)
+    file, _ = await listed(store)
     theirs.remove("one")
     with pytest.raises(NotFound):
-        await store.open("one", one.tag)
+        await store.open("one", file.tag)
     with pytest.raises(NotFound):
-        await store.stat("one", one.tag)
+        await store.stat("one", file.tag)
 
 
 async def test_an_object_that_was_changed_is_corrupt(theirs: Foreign, store: ForeignStore) -> None:
     """ "One that has another tag than the one that is asked for is `Corrupt`" """
     theirs.put("one", b"before")
-    (one,) = await listed(store)
+    (file,) = await listed(store)
     theirs.put("one", b"behind")
     with pytest.raises(Corrupt):
-        await store.open("one", one.tag)
+        await store.open("one", file.tag)
     with pytest.raises(Corrupt):
-        await store.stat("one", one.tag)
+        await store.stat("one", file.tag)
 
 
 async def test_a_store_that_is_gone_loses_no_objects(theirs: Foreign, store: ForeignStore) -> None:
     """ "A store that is away or refuses, also one object only, is `DependencyUnavailable`." """
     theirs.put("one", b"1")
-    (one,) = await listed(store)
+    (file,) = await listed(store)
     theirs.remove("one")
     theirs.remove_store()
     with pytest.raises(DependencyUnavailable):
         await store.check()
-    for asking in (store.open("one", one.tag), store.stat("one", one.tag)):
+    for asking in (store.open("one", file.tag), store.stat("one", file.tag)):
         with pytest.raises(DependencyUnavailable):
             await asking
 
@@ -148,11 +148,11 @@ async def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     (root / "link").symlink_to(tmp_path / "secret")
     (root / "folder").symlink_to(tmp_path)
     store = ForeignFolder(root)
-    (one,) = await listed(store)
-    assert one.key == "file"
+    (file,) = await listed(store)
+    assert file.key == "file"
     for key in ("link", "../secret", "/etc/passwd", "", "a/../file", "file/"):
         with pytest.raises((NotFound, DependencyUnavailable)):
-            await store.open(key, one.tag)
+            await store.open(key, file.tag)
     await store.close()
 
 

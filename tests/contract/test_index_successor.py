@@ -29,13 +29,13 @@ async def test_a_successor_is_empty_and_beside_the_index_until_it_takes_over(
     expected = await everything(successor)
     await successor.take_over()
     await successor.discard()
-    for one in (successor, other, index):
-        assert await everything(one) == expected
+    for each_index in (successor, other, index):
+        assert await everything(each_index) == expected
     # Whoever had it open goes on with it.
     await other.apply([entry(0x78, "1.7.8", "1.7", "1.7.1", PatientID="NEW")])
-    for one in (successor, other, index):
-        assert (await one.count("default"))["instances"] == 8
-        await one.close()
+    for each_index in (successor, other, index):
+        assert (await each_index.count("default"))["instances"] == 8
+        await each_index.close()
 
 
 async def test_a_successor_that_is_discarded_leaves_nothing(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:

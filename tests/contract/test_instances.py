@@ -20,8 +20,8 @@ OTHER_STUDY = entry(2, "9.1", "1.2", "1.2.1", digest="blake3:bb", PatientID="P2"
 OTHER_SERIES = entry(3, "9.1", "1.1", "1.1.2", digest="blake3:cc", PatientID="P1")
 
 
-def key(one: InstanceEntry) -> InstanceKey:
-    return InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+def key(instance: InstanceEntry) -> InstanceKey:
+    return InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
 
 
 async def found(index: SearchIndex, level: Level, conditions: dict[int, Condition] | None = None) -> list[Document]:
@@ -47,13 +47,13 @@ async def test_one_uid_in_several_series_is_several_instances(index: SearchIndex
     counts = {"patients": 2, "studies": 2, "series": 3, "instances": 3, "aside": 0}
     assert await index.count("default") == counts
     # Each can be found and fetched in its own place; by its UID alone, all of them.
-    for one in entries:
+    for instance in entries:
         place: dict[int, Condition] = {
-            STUDY: Single((one.study_instance_uid,)),
-            SERIES: Single((one.series_instance_uid,)),
+            STUDY: Single((instance.study_instance_uid,)),
+            SERIES: Single((instance.series_instance_uid,)),
         }
-        assert await located(index, Level.SERIES, place) == [one.object_key]
-        assert await located(index, Level.IMAGE, {**place, SOP: Single(("9.1",))}) == [one.object_key]
+        assert await located(index, Level.SERIES, place) == [instance.object_key]
+        assert await located(index, Level.IMAGE, {**place, SOP: Single(("9.1",))}) == [instance.object_key]
         (document,) = await found(index, Level.IMAGE, place)
         assert document.attributes[SOP] == ["9.1"]
     assert sorted(await located(index, Level.IMAGE, {SOP: Single(("9.1",))})) == sorted(e.object_key for e in entries)
@@ -78,8 +78,8 @@ async def test_an_instance_is_told_of_its_namesakes(index: SearchIndex) -> None:
     assert again.outcome is Outcome.REDELIVERED
     assert again.namesake == Namesake("1.2", "1.2.1", OTHER_STUDY.receipt, "blake3:bb")
     # Also of those that come together with it; and not of those in another partition.
-    one, two = await index.apply([replace(FIRST, partition="q"), replace(OTHER_STUDY, partition="q")])
-    assert one.namesake == Namesake("1.2", "1.2.1", OTHER_STUDY.receipt, "blake3:bb")
+    first_applied, two = await index.apply([replace(FIRST, partition="q"), replace(OTHER_STUDY, partition="q")])
+    assert first_applied.namesake == Namesake("1.2", "1.2.1", OTHER_STUDY.receipt, "blake3:bb")
     assert two.namesake == Namesake("1.1", "1.1.1", FIRST.receipt, "blake3:aa")
 
 
@@ -92,7 +92,7 @@ async def test_conflicts_are_listed_each_once(index: SearchIndex) -> None:
     await index.apply([*plain, FIRST, OTHER_STUDY])
     assert await in_conflict(index) == ["9.1"]
     await index.apply([*aside, both, OTHER_SERIES])
-    assert sorted(await in_conflict(index)) == sorted(["9.1", *(one.sop_instance_uid for one in aside)])
+    assert sorted(await in_conflict(index)) == sorted(["9.1", *(instance.sop_instance_uid for instance in aside)])
     (first, *others) = (await index.resolve("default", ["9.1"]))["9.1"]
     assert (first.aside, [at.aside for at in others]) == (0, [1, 0])
     assert [uid async for page in index.conflicts("nobody") for uid in page] == []
@@ -112,8 +112,8 @@ async def test_all_receipts_of_an_instance_are_known(index: SearchIndex) -> None
     # The same of many instances at once; those that are not known are left out.
     await index.apply([other := entry(200, "9.2")])
     known = await index.receipts_of("default", [key(other), key(FIRST), key(many[0])])
-    assert {instance: [one.receipt for one in receipts] for instance, receipts in known.items()} == {
-        key(many[0]): [one.receipt for one in many],
+    assert {instance: [receipt.receipt for receipt in receipts] for instance, receipts in known.items()} == {
+        key(many[0]): [instance.receipt for instance in many],
         key(other): [other.receipt],
     }
     assert await index.receipts_of("default", []) == {}
@@ -126,8 +126,8 @@ def resent(number: int, **more: Any) -> InstanceEntry:
     )
 
 
-def loss(one: InstanceEntry) -> Loss:
-    return Loss("default", key(one), one.receipt)
+def loss(instance: InstanceEntry) -> Loss:
+    return Loss("default", key(instance), instance.receipt)
 
 
 async def read_from(index: SearchIndex) -> tuple[str, int]:
@@ -193,9 +193,9 @@ async def test_a_lost_object_is_read_from_one_of_very_many_receipts(index: Searc
     await index.apply([FIRST])
     for start in range(0, len(many), 50):
         await index.apply(many[start : start + 50])
-    await index.lose([loss(FIRST), *(loss(one) for one in many[:120])])
+    await index.lose([loss(FIRST), *(loss(instance) for instance in many[:120])])
     assert await read_from(index) == (many[120].object_key, many[120].data_set_offset)
-    await index.lose([loss(one) for one in many[120:]])
+    await index.lose([loss(instance) for instance in many[120:]])
     assert (await read_from(index))[0] == FIRST.object_key
     await index.apply([last := resent(500)])
     assert await read_from(index) == (last.object_key, 800)
@@ -216,14 +216,14 @@ async def test_a_study_shows_its_own_demographics_and_a_patient_is_found_by_all_
     """A study shows its own demographics. A patient is found by those of each of its studies"""
     for number in order:
         await index.apply([(MAIDEN, MARRIED)[number]])
-    for one, name in ((MAIDEN, "Maiden^Anna"), (MARRIED, "Married^Anna")):
-        asked: dict[int, Condition] = {NAME: Wildcard((f"{name[:5]}*",))}
+    for instance, name in ((MAIDEN, "Maiden^Anna"), (MARRIED, "Married^Anna")):
+        conditions: dict[int, Condition] = {NAME: Wildcard((f"{name[:5]}*",))}
         for level in (Level.STUDY, Level.SERIES, Level.IMAGE):
-            (document,) = await found(index, level, asked)
-            assert document.attributes[STUDY] == [one.study_instance_uid]
+            (document,) = await found(index, level, conditions)
+            assert document.attributes[STUDY] == [instance.study_instance_uid]
             assert document.attributes[NAME] == [{"Alphabetic": name}]
             assert document.attributes[0x00201200] == [2]
-        (patient,) = await found(index, Level.PATIENT, asked)
+        (patient,) = await found(index, Level.PATIENT, conditions)
         assert (patient.attributes[ID], patient.attributes[NAME]) == (["P1"], [{"Alphabetic": name}])
     (patient,) = await found(index, Level.PATIENT, {ID: Single(("P1",))})
     assert patient.attributes[NAME] == [{"Alphabetic": "Maiden^Anna"}]

@@ -25,7 +25,7 @@ async def listed(
     index: SearchIndex, level: InventoryLevel, query: Query = ALL, *, keys: bool = False
 ) -> list[InventoriedStudy]:
     studies = InventoriedStudies(index, ManualClock(), query, level, keys=keys)
-    return sorted([one async for one in studies.all()], key=lambda one: one.uid)
+    return sorted([study async for study in studies.all()], key=lambda study: study.uid)
 
 
 async def filled(index: SearchIndex) -> None:
@@ -45,10 +45,13 @@ async def test_every_instance_is_listed_in_its_series_and_study(index: SearchInd
     first, second = await listed(index, InventoryLevel.INSTANCE, keys=True)
     assert (first.uid, first.attributes[PATIENT_ID], second.uid) == ("1.2.1", ["A"], "1.2.2")
     assert first.attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] == [3]
-    series = {one.uid: one for one in first.series}
-    assert {uid: one.attributes[MODALITY] for uid, one in series.items()} == {"1.2.1.1": ["CT"], "1.2.1.2": ["SR"]}
+    series = {listed_series.uid: listed_series for listed_series in first.series}
+    assert {uid: listed_series.attributes[MODALITY] for uid, listed_series in series.items()} == {
+        "1.2.1.1": ["CT"],
+        "1.2.1.2": ["SR"],
+    }
     assert series["1.2.1.1"].attributes[NUMBER_OF_SERIES_RELATED_INSTANCES] == [2]
-    assert {one.sop_instance_uid for one in series["1.2.1.1"].instances} == {"1.2.1.1.1", "1.2.1.1.2"}
+    assert {instance.sop_instance_uid for instance in series["1.2.1.1"].instances} == {"1.2.1.1.1", "1.2.1.1.2"}
     [image] = series["1.2.1.2"].instances
     stored = entry(3)
     assert (image.key, image.file_length) == (stored.object_key, stored.data_set_offset + stored.data_set_length)
@@ -62,17 +65,17 @@ async def test_what_is_deleted_is_not_listed(index: SearchIndex) -> None:
         [Decision("default", InstanceKey(study, series, sop), f"{n:032x}", fate) for study, series, sop, n in gone]
     )
     [study] = await listed(index, InventoryLevel.INSTANCE)
-    found = {instance.sop_instance_uid for series in study.series for instance in series.instances}
-    assert (study.uid, found) == ("1.2.1", {"1.2.1.1.2", "1.2.1.2.1"})
+    uids = {instance.sop_instance_uid for series in study.series for instance in series.instances}
+    assert (study.uid, uids) == ("1.2.1", {"1.2.1.1.2", "1.2.1.2.1"})
     assert study.attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] == [2]
 
 
 async def test_a_condition_narrows_it_and_a_level_ends_it(index: SearchIndex) -> None:
     await filled(index)
-    one = Query("default", Level.STUDY, {STUDY_INSTANCE_UID: Single(("1.2.1",))})
-    [study] = await listed(index, InventoryLevel.SERIES, one)
+    query = Query("default", Level.STUDY, {STUDY_INSTANCE_UID: Single(("1.2.1",))})
+    [study] = await listed(index, InventoryLevel.SERIES, query)
     assert [(series.uid, series.instances) for series in study.series] == [("1.2.1.1", ()), ("1.2.1.2", ())]
-    assert [one.series for one in await listed(index, InventoryLevel.STUDY)] == [(), ()]
+    assert [listed_study.series for listed_study in await listed(index, InventoryLevel.STUDY)] == [(), ()]
 
 
 async def test_pages_are_joined(index: SearchIndex) -> None:

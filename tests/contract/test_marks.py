@@ -9,7 +9,7 @@ from tests.contract.test_search_index import BATCH, EARLY
 from tests.support.entries import entry
 
 ENTRIES = [*BATCH, EARLY]
-STUDIES = sorted({one.study_instance_uid for one in ENTRIES})
+STUDIES = sorted({instance.study_instance_uid for instance in ENTRIES})
 CURRENT, ASIDE = BATCH[3], BATCH[6]
 
 
@@ -20,7 +20,7 @@ def rejection(name: str = "r") -> Fate:
 async def test_nothing_stands_out_of_studies_of_which_nothing_was_decided(index: SearchIndex) -> None:
     many = [entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1") for n in range(3)]
     await index.apply(many)
-    uids = [one.study_instance_uid for one in many]
+    uids = [instance.study_instance_uid for instance in many]
     assert await index.marks_of("default", uids, uids) == Marks()
     assert await index.marks_of("default", [], []) == Marks()
 
@@ -29,10 +29,10 @@ async def test_studies_with_receipts_kept_aside_are_in_conflict(index: SearchInd
     """the UIDs of the studies of which receipts are kept aside"""
     await index.apply([*ENTRIES, entry(99, "1.9.99", "1.99", "1.99.1")])
     assert ASIDE.study_instance_uid == CURRENT.study_instance_uid
-    asked = [*STUDIES, "1.99"]
-    assert (await index.marks_of("default", asked)).conflicting == {ASIDE.study_instance_uid}
+    uids = [*STUDIES, "1.99"]
+    assert (await index.marks_of("default", uids)).conflicting == {ASIDE.study_instance_uid}
     assert (await index.marks_of("default", ["1.99"])).conflicting == frozenset()
-    assert (await index.marks_of("other", asked)).conflicting == frozenset()
+    assert (await index.marks_of("other", uids)).conflicting == frozenset()
 
 
 async def test_a_rejection_stands_out_until_it_is_withdrawn_and_a_deletion_does_not(index: SearchIndex) -> None:
@@ -56,11 +56,11 @@ async def test_holds_on_studies_and_patients_stand_until_all_are_released(index:
         HoldChange("default", holder, hold, True) for holder, hold in (("1.1", "a"), ("1.1", "b"), (patient, "c"))
     ]
     await index.hold(placed)
-    asked = ["1.1", "1.2", patient]
-    assert (await index.marks_of("default", [], asked)).held == {"1.1", patient}
+    uids = ["1.1", "1.2", patient]
+    assert (await index.marks_of("default", [], uids)).held == {"1.1", patient}
     assert (await index.marks_of("default", ["1.1"], ["1.2"])).held == frozenset()
-    assert (await index.marks_of("other", [], asked)).held == frozenset()
+    assert (await index.marks_of("other", [], uids)).held == frozenset()
     await index.hold([HoldChange("default", "1.1", "a", False), HoldChange("default", patient, "c", False)])
-    assert (await index.marks_of("default", [], asked)).held == {"1.1"}
+    assert (await index.marks_of("default", [], uids)).held == {"1.1"}
     await index.hold([HoldChange("default", "1.1", "b", False)])
-    assert (await index.marks_of("default", [], asked)).held == frozenset()
+    assert (await index.marks_of("default", [], uids)).held == frozenset()

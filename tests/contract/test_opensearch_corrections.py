@@ -49,11 +49,11 @@ ONWARD = of_patient(key("P2"), merged("n", "P3"))
 
 
 def applying(*entries: InstanceEntry) -> Work:
-    return lambda index, partition: index.apply([replace(one, partition=partition) for one in entries])
+    return lambda index, partition: index.apply([replace(entry, partition=partition) for entry in entries])
 
 
 def correcting(*changes: CorrectionChange) -> Work:
-    return lambda index, partition: index.correct([replace(one, partition=partition) for one in changes])
+    return lambda index, partition: index.correct([replace(change, partition=partition) for change in changes])
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ async def test_who_reads_while_studies_go_to_a_new_patient_finds_all_there_is(
         while beside:
             partition = f"p{point}"
             await applying(FIRST, OTHER)(fast, partition)
-            there = {level: len(await _found(fast, partition, level)) for level in LEVELS}
+            counts = {level: len(await _found(fast, partition, level)) for level in LEVELS}
 
-            async def read(partition: str = partition, there: dict[Level, int] = there, point: int = point) -> None:
+            async def read(partition: str = partition, counted: dict[Level, int] = counts, point: int = point) -> None:
                 missed.extend(
-                    [(point, level) for level in LEVELS if len(await _found(fast, partition, level)) != there[level]]
+                    [(point, level) for level in LEVELS if len(await _found(fast, partition, level)) != counted[level]]
                 )
 
             beside = await overtaken(slow, _work(correcting(INTO_NEW), slow, partition), read, point, monkeypatch)

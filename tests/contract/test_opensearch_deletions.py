@@ -115,18 +115,18 @@ async def test_several_writers_at_once_end_like_the_fold(index: OpenSearchIndex,
     steps += [(chance.randrange(len(ENTRIES)), chance.choice([0, 2])) for _ in range(10)]
     others = [await open_index(tmp_path) for _ in range(2)]
 
-    async def write(one: OpenSearchIndex, some: list[Step]) -> None:
-        for step in some:
-            await take(one, step)
+    async def write(writer: OpenSearchIndex, own_steps: list[Step]) -> None:
+        for step in own_steps:
+            await take(writer, step)
 
     await asyncio.gather(
-        *(write(one, chance.sample(steps, len(steps))) for one in (index, *others)),
+        *(write(writer, chance.sample(steps, len(steps))) for writer in (index, *others)),
     )
-    for one in others:
-        await one.close()
+    for other in others:
+        await other.close()
     assert await seen(index) == expected(left_of(steps))
     counts = await index.count("default")
-    assert counts["instances"] == len({key(one) for one in left_of(steps)})
+    assert counts["instances"] == len({key(instance) for instance in left_of(steps)})
 
 
 class Cut:
@@ -156,9 +156,9 @@ class Cut:
 async def test_a_decision_that_was_cut_off_at_any_write_comes_again_and_is_whole(
     index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    said = [[decided(one, fate) for one in ENTRIES] for fate in (deletion(), UNDO, deletion("e"), GONE)]
+    rounds = [[decided(instance, fate) for instance in ENTRIES] for fate in (deletion(), UNDO, deletion("e"), GONE)]
     await index.apply(ENTRIES)
-    for decisions, there in zip(said, (False, True, False, False), strict=True):
+    for decisions, is_present in zip(rounds, (False, True, False, False), strict=True):
         number, cut_off = 0, True
         while cut_off:
             number += 1
@@ -174,7 +174,7 @@ async def test_a_decision_that_was_cut_off_at_any_write_comes_again_and_is_whole
                 await index.apply(ENTRIES)
         assert number > 3
         await index.decide(decisions)
-        assert await seen(index) == expected(ENTRIES if there else [])
+        assert await seen(index) == expected(ENTRIES if is_present else [])
     assert not holds(index, b"P3")
 
 
@@ -185,7 +185,7 @@ async def test_the_patient_that_a_study_left_is_told_although_who_wrote_the_stud
 
     async def dying(client: OpenSearchClient, operations: Any) -> list[OperationResult]:
         every: list[BulkOperation] = list(operations)
-        if any("-patients-" in one.index for one in every):
+        if any("-patients-" in document.index for document in every):
             raise DependencyUnavailable("index", "cut")
         return await bulk(client, every)
 
@@ -202,15 +202,15 @@ async def test_nothing_of_a_collected_header_stays_in_any_document(index: OpenSe
     """What is collected is forgotten but for its fate."""
     first, other = entry(1, PatientID="P-SECRET"), entry(2, digest="blake3:ff", PatientID="P-OTHER")
     stays = entry(3, "1.2.9", study="1.2.8", series="1.2.8.1", PatientID="P2")
-    for one in (other, first, stays):
-        await index.apply([one])
-    await index.decide([decided(one, deletion()) for one in (first, other)])
+    for instance in (other, first, stays):
+        await index.apply([instance])
+    await index.decide([decided(decided_entry, deletion()) for decided_entry in (first, other)])
     assert holds(index, b"P-SECRET")
     successor = await index.successor(STANDARD)
     await successor.apply([first, other, stays])
-    for one in (index, successor):
-        await one.decide([decided(first, GONE), decided(other, GONE)])
-        await one.apply([first, other])
+    for generation in (index, successor):
+        await generation.decide([decided(first, GONE), decided(other, GONE)])
+        await generation.apply([first, other])
     assert not holds(index, b"P-SECRET")
     assert not holds(index, b"P-OTHER")
     assert holds(index, b"P2")
@@ -236,15 +236,17 @@ async def test_receipts_that_lie_beside_the_document_are_hidden_and_come_back(in
     for start in range(0, len(MANY), 16):
         await index.apply(MANY[start : start + 16])
     before = await index.receipts("default", key(MANY[0])), await index.count("default")
-    for number, some in enumerate((MANY[:50], MANY[1::2], MANY[:-1], MANY)):
-        await index.decide([decided(one, deletion(f"d{number}")) for one in some])
-        left = [one for one in MANY if one not in some]
-        assert [one.receipt for one in await index.receipts("default", key(MANY[0]))] == [one.receipt for one in left]
+    for number, batch in enumerate((MANY[:50], MANY[1::2], MANY[:-1], MANY)):
+        await index.decide([decided(instance, deletion(f"d{number}")) for instance in batch])
+        left = [instance for instance in MANY if instance not in batch]
+        assert [receipt.receipt for receipt in await index.receipts("default", key(MANY[0]))] == [
+            receipt.receipt for receipt in left
+        ]
         counts = await index.count("default")
         assert counts["instances"] == bool(left)
-        assert counts["aside"] == sum(one.digest != left[0].digest for one in left)
+        assert counts["aside"] == sum(instance.digest != left[0].digest for instance in left)
         assert await seen(index) == expected(left)
-        await index.decide([decided(one, Fate(withdrawn=frozenset([f"d{number}"]))) for one in some])
+        await index.decide([decided(instance, Fate(withdrawn=frozenset([f"d{number}"]))) for instance in batch])
         assert (await index.receipts("default", key(MANY[0])), await index.count("default")) == before
 
 
@@ -259,7 +261,7 @@ async def test_losing_restoring_and_deleting_at_once_forgets_no_loss(index: Open
 
     await asyncio.gather(delete_and_restore(1), other.lose(loss), delete_and_restore(2))
     await other.close()
-    assert [one.lost for one in await index.receipts("default", key(entry(1)))] == [True, False]
+    assert [receipt.lost for receipt in await index.receipts("default", key(entry(1)))] == [True, False]
 
 
 async def test_holds_of_several_writers_are_all_known(index: OpenSearchIndex, tmp_path: Path) -> None:
@@ -271,9 +273,9 @@ async def test_holds_of_several_writers_are_all_known(index: OpenSearchIndex, tm
 
 
 async def test_a_decision_about_what_was_never_heard_of_counts_nothing(index: OpenSearchIndex) -> None:
-    one = entry(1)
-    await index.decide([Decision("default", key(one), one.receipt, deletion())])
+    instance = entry(1)
+    await index.decide([Decision("default", key(instance), instance.receipt, deletion())])
     assert await index.count("default") == dict.fromkeys(("patients", "studies", "series", "instances", "aside"), 0)
-    assert await index.current("default", [key(one)]) == {}
+    assert await index.current("default", [key(instance)]) == {}
     (applied,) = await index.apply([entry(1)])
     assert applied.outcome is Outcome.DELETED

@@ -31,15 +31,17 @@ EARLY = entry(1, digest="blake3:ee", PatientID="P-EARLY")
 
 
 def applying(*entries: InstanceEntry) -> Work:
-    return lambda index, partition: index.apply([replace(one, partition=partition) for one in entries])
+    return lambda index, partition: index.apply([replace(instance, partition=partition) for instance in entries])
 
 
-def deciding(one: InstanceEntry, *fates: Fate) -> Work:
-    return lambda index, partition: index.decide([Decision(partition, key(one), one.receipt, fate) for fate in fates])
+def deciding(instance: InstanceEntry, *fates: Fate) -> Work:
+    return lambda index, partition: index.decide(
+        [Decision(partition, key(instance), instance.receipt, fate) for fate in fates]
+    )
 
 
-def losing(one: InstanceEntry) -> Work:
-    return lambda index, partition: index.lose([Loss(partition, key(one), one.receipt)])
+def losing(instance: InstanceEntry) -> Work:
+    return lambda index, partition: index.lose([Loss(partition, key(instance), instance.receipt)])
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,12 @@ async def raced(
     )
     assert await levels(fast, partition) == expected(race.left), f"at request {point}"
     known = await fast.receipts(partition, key(FIRST))
-    assert [one.receipt for one in known if one.lost] == [one.receipt for one in race.lost], f"at request {point}"
+    assert [receipt.receipt for receipt in known if receipt.lost] == [receipt.receipt for receipt in race.lost], (
+        f"at request {point}"
+    )
     assert not race.gone or not holds(fast, race.gone.encode())
     # And what is left of it is whole: other bytes become current, the earliest first.
-    left = sorted(race.left, key=lambda one: one.receipt)
+    left = sorted(race.left, key=lambda instance: instance.receipt)
     while len(left) > 1:
         await deciding(left.pop(0), deletion("all"))(fast, partition)
         assert await levels(fast, partition) == expected(left), f"at request {point}"

@@ -20,7 +20,7 @@ from tests.support.entries import entry
 from tests.support.servers import remove_indices, required
 
 MANY = [entry(1000 + n, digest=f"blake3:{n % 3}") for n in range(6 * MOST_NEAR)]
-ASIDE = sum(one.digest != MANY[0].digest for one in MANY)
+ASIDE = sum(instance.digest != MANY[0].digest for instance in MANY)
 
 
 @pytest.fixture
@@ -52,8 +52,10 @@ async def test_an_instance_document_does_not_grow_with_what_is_resent(index: Ope
     (document,) = search(index, "instances")
     assert len(document["receipts"]["near"]) <= MOST_NEAR
     # The object of every receipt stays known.
-    known = {row[3] for row in document["receipts"]["near"]} | {one["object_key"] for one in search(index, "receipts")}
-    assert known == {one.object_key for one in MANY} | {entry(5000 + n).object_key for n in range(400)}
+    known = {row[3] for row in document["receipts"]["near"]} | {
+        receipt["object_key"] for receipt in search(index, "receipts")
+    }
+    assert known == {instance.object_key for instance in MANY} | {entry(5000 + n).object_key for n in range(400)}
 
 
 @pytest.mark.parametrize("after", ["the receipts' own documents", "the instance's document"])
@@ -91,7 +93,7 @@ async def test_who_dies_while_receipts_move_miscounts_nothing(
     assert (await index.count("default"))["aside"] == ASIDE
     # What was aside is counted anew where an earlier one takes the place; what is in two places counts once.
     await index.apply([entry(1, digest=MANY[1].digest)])
-    assert (await index.count("default"))["aside"] == sum(one.digest != MANY[1].digest for one in MANY)
+    assert (await index.count("default"))["aside"] == sum(instance.digest != MANY[1].digest for instance in MANY)
 
 
 async def test_what_is_half_moved_counts_once(index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,5 +114,5 @@ async def test_what_is_half_moved_counts_once(index: OpenSearchIndex, monkeypatc
     # Never shortened, and displaced: near and moved overlap.
     early = entry(1, digest=MANY[1].digest)
     await index.apply([early])
-    told = MANY[: 2 * MOST_NEAR + 3]
-    assert (await index.count("default"))["aside"] == sum(one.digest != early.digest for one in told)
+    batch = MANY[: 2 * MOST_NEAR + 3]
+    assert (await index.count("default"))["aside"] == sum(instance.digest != early.digest for instance in batch)

@@ -89,12 +89,12 @@ async def test_reindex_builds_ours_beside_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gantry", "reindex", "--json", "--config", str(config)]
     run = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
-    assert (told["before"], told["instances"]) == (1, len({one.sop_instance_uid for one in facts}))
+    report = json.loads(run.stdout)
+    assert (report["before"], report["instances"]) == (1, len({fact.sop_instance_uid for fact in facts}))
     assert indices() == {f"{PREFIX}-{kind}-v{VERSION}-000008" for kind in KINDS}
     assert not indices() & set(made.values())
     index = await opened()
-    assert (await index.count("default"))["instances"] == told["instances"]
+    assert (await index.count("default"))["instances"] == report["instances"]
     await index.close()
 
 

@@ -30,29 +30,31 @@ _SAMPLES = [NUMBER, MODALITY, SERIES_NUMBER, NAME, 0x00201209, 0x0008103E]
 _Asked = tuple[dict[int, Condition], str, Order, Order]
 
 
-def uids(found: list[Document]) -> list[tuple[str, ...]]:
+def uids(documents: list[Document]) -> list[tuple[str, ...]]:
     tags = (STUDY, 0x0020000E, 0x00080018)
-    return [tuple(d.attributes[tag][0] for tag in tags if tag in d.attributes) for d in found]
+    return [tuple(d.attributes[tag][0] for tag in tags if tag in d.attributes) for d in documents]
 
 
 def in_order(entries: list[InstanceEntry], query: Query) -> list[tuple[str, ...]]:
     """What must be answered, sorted the slow and obvious way."""
     received: dict[str, str] = {}
-    for one in sorted(current(entries), key=lambda e: e.receipt):
-        received.setdefault(one.study_instance_uid, one.receipt)
+    for instance in sorted(current(entries), key=lambda e: e.receipt):
+        received.setdefault(instance.study_instance_uid, instance.receipt)
     key = ranking(query.order, lambda tag: b"UI" if tag == RECEIVED else vr_of(tag))
-    found = answers(entries, replace(query, order=()))
-    return uids(sorted(found, key=lambda d: key(d.attributes | {RECEIVED: [received[d.attributes[STUDY][0]]]})))
+    matches = answers(entries, replace(query, order=()))
+    return uids(sorted(matches, key=lambda d: key(d.attributes | {RECEIVED: [received[d.attributes[STUDY][0]]]})))
 
 
 async def walked(index: SearchIndex, query: Query, step: int) -> list[Document]:
     """All matches, a few at a time."""
-    found: list[Document] = []
-    while some := [
-        d async for page in index.find(replace(query, limit=step), found[-1].place if found else ()) for d in page
+    documents: list[Document] = []
+    while batch := [
+        d
+        async for page in index.find(replace(query, limit=step), documents[-1].place if documents else ())
+        for d in page
     ]:
-        found += some
-    return found
+        documents += batch
+    return documents
 
 
 @pytest.mark.timeout(400)
@@ -61,11 +63,11 @@ def test_orders_and_totals_agree_with_the_reference(backend: str) -> None:
     """With an `order`, studies come in that of `gantry.common.dicom.query.ordering`; How many documents `find` would
     give without a limit, exactly."""
     numbers = itertools.count()
-    asked = st.tuples(questions(), ZONES, orders(), orders(_SAMPLES))
+    questions_and_orders = st.tuples(questions(), ZONES, orders(), orders(_SAMPLES))
     with tempfile.TemporaryDirectory() as folder:
 
         @settings(max_examples=examples(100 if backend == "sqlite" else 60))
-        @given(data_sets_of_entries(), st.lists(asked, min_size=4, max_size=4))
+        @given(data_sets_of_entries(), st.lists(questions_and_orders, min_size=4, max_size=4))
         def agrees(entries: list[InstanceEntry], all_asked: list[_Asked]) -> None:
             asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, all_asked))
 
@@ -107,19 +109,19 @@ async def _asked(
         expected = in_order(entries, ordered)
         assert uids([d async for page in index.find(ordered) for d in page]) == expected
         assert uids(await walked(index, ordered, 2)) == expected
-        for asked in (query, ordered):
-            await _goes_on(index, asked)
+        for search in (query, ordered):
+            await _goes_on(index, search)
 
 
 async def _goes_on(index: SearchIndex, query: Query) -> None:
     """The place of the last of the first `count` documents that `find` gives, from which it can go on; None where the
     index cannot tell it, and where fewer match."""
-    found = uids([d async for page in index.find(query) for d in page])
-    for count in range(1, len(found) + 2):
+    expected_uids = uids([d async for page in index.find(query) for d in page])
+    for count in range(1, len(expected_uids) + 2):
         place = await index.place_behind(query, count)
         if place is not None:
-            assert count <= len(found)
-            assert uids([d async for page in index.find(query, place) for d in page]) == found[count:]
+            assert count <= len(expected_uids)
+            assert uids([d async for page in index.find(query, place) for d in page]) == expected_uids[count:]
 
 
 def _study(n: int, **more: Any) -> InstanceEntry:
@@ -161,8 +163,8 @@ async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
     monkeypatch.setattr("gantry.common.adapters.opensearch.totals._PASSED", 400)
     await index.apply([_study(n) for n in range(1200)])
     query = Query("default", Level.STUDY, conditions, order=order)
-    found = uids([d async for page in index.find(query) for d in page])
-    assert len(found) > 1000
+    expected_uids = uids([d async for page in index.find(query) for d in page])
+    assert len(expected_uids) > 1000
     place = await index.place_behind(query, 900)
     if place is None:
         # Without an order the embedded index lists by what narrows; and terms do not decide beginnings of words.
@@ -170,8 +172,10 @@ async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
         assert not order if embedded else isinstance(conditions[NAME], Fuzzy)
         assert conditions
         return
-    assert uids([d async for page in index.find(replace(query, limit=60), place) for d in page]) == found[900:960]
-    assert await index.place_behind(query, len(found) + 1) is None
+    assert (
+        uids([d async for page in index.find(replace(query, limit=60), place) for d in page]) == expected_uids[900:960]
+    )
+    assert await index.place_behind(query, len(expected_uids) + 1) is None
 
 
 @pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
@@ -179,12 +183,12 @@ async def test_so_is_a_page_of_series_or_instances(index: SearchIndex, level: Le
     """The place of the last of the first `count` documents that `find` gives"""
     await index.apply([entry(n, f"1.9.{n}", f"1.{n // 7}", f"1.{n // 7}.{n % 2}", Modality="CT") for n in range(900)])
     query = Query("default", level)
-    found = uids([d async for page in index.find(query) for d in page])
-    for count in (1, len(found) // 2, len(found) - 1):
+    expected_uids = uids([d async for page in index.find(query) for d in page])
+    for count in (1, len(expected_uids) // 2, len(expected_uids) - 1):
         place = await index.place_behind(query, count)
         assert place is not None
-        assert uids([d async for page in index.find(query, place) for d in page]) == found[count:]
-    assert await index.place_behind(query, len(found) + 1) is None
+        assert uids([d async for page in index.find(query, place) for d in page]) == expected_uids[count:]
+    assert await index.place_behind(query, len(expected_uids) + 1) is None
 
 
 @pytest.mark.parametrize(("few", "near"), [(0, 1), (20_000, 1), (20_000, 400), (0, 2_000)])
@@ -215,10 +219,10 @@ async def test_the_instances_of_a_long_series_are_listed_by_their_number(index: 
     """the series or instances of one study, which the query names, by any attribute"""
     await index.apply([entry(n, f"1.9.{n}", InstanceNumber=3000 - n) for n in range(2500)])
     query = Query("default", Level.IMAGE, {STUDY: Single(("1.2.3",))}, order=(SortKey(NUMBER),))
-    found = [d async for page in index.find(query) for d in page]
-    assert [d.attributes[NUMBER][0] for d in found] == sorted(3000 - n for n in range(2500))
-    behind = [d async for page in index.find(replace(query, limit=3), found[1200].place) for d in page]
-    assert uids(behind) == uids(found[1201:1204])
+    documents = [d async for page in index.find(query) for d in page]
+    assert [d.attributes[NUMBER][0] for d in documents] == sorted(3000 - n for n in range(2500))
+    behind = [d async for page in index.find(replace(query, limit=3), documents[1200].place) for d in page]
+    assert uids(behind) == uids(documents[1201:1204])
 
 
 @pytest.mark.parametrize(
@@ -271,10 +275,10 @@ async def test_a_name_is_found_by_the_beginnings_of_its_words_in_any_order(index
         "jane muller": set(),
     }.items():
         query = Query("default", Level.STUDY, {NAME: Fuzzy((key,))}, order=(SortKey(NAME),))
-        found = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
-        assert expected <= found, key  # and what sounds so
-        assert found == {int(uid[2:]) for (uid,) in in_order(many, query)}
-        assert await index.total(query) == len(found)
+        numbers = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
+        assert expected <= numbers, key  # and what sounds so
+        assert numbers == {int(uid[2:]) for (uid,) in in_order(many, query)}
+        assert await index.total(query) == len(numbers)
 
 
 _GROUPS = ("Alphabetic", "Ideographic")

@@ -23,21 +23,21 @@ FIRST, CURRENT = BATCH[0], BATCH[3]
 STORES = ("cold", "glacier")
 
 
-def relocation(one: InstanceEntry, store: str = "cold", at: int = 1_700_000_000_000_000) -> Relocation:
-    return Relocation(one.partition, key(one), one.receipt, Place(at, store))
+def relocation(entry: InstanceEntry, store: str = "cold", at: int = 1_700_000_000_000_000) -> Relocation:
+    return Relocation(entry.partition, key(entry), entry.receipt, Place(at, store))
 
 
-def uids(one: InstanceEntry, level: Level) -> tuple[str, ...]:
-    every = one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid
+def uids(entry: InstanceEntry, level: Level) -> tuple[str, ...]:
+    every = entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid
     return every[: {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}[level]]
 
 
 async def lies(index: SearchIndex, entries: Sequence[InstanceEntry] = ENTRIES) -> dict[Any, Any]:
     """All that an index answers about where things are."""
-    found: dict[Any, Any] = {}
+    stores: dict[Any, Any] = {}
     for level in (Level.STUDY, Level.SERIES, Level.IMAGE):
-        found |= await index.stores_of("default", level, {uids(one, level) for one in entries}, STORES)
-    return {**found, "places": await index.places("default", [one.receipt for one in entries])}
+        stores |= await index.stores_of("default", level, {uids(entry, level) for entry in entries}, STORES)
+    return {**stores, "places": await index.places("default", [entry.receipt for entry in entries])}
 
 
 async def test_what_was_never_relocated_is_left_out(index: SearchIndex) -> None:
@@ -52,17 +52,17 @@ async def test_a_place_is_told_at_every_level_above_and_of_nothing_else(index: S
     """Those of some object stores in which anything of studies, series or instances lies."""
     await index.apply(ENTRIES)
     await index.relocate([relocation(FIRST), relocation(CURRENT, "glacier")])
-    found = await lies(index)
-    assert found.pop("places") == {
+    answer = await lies(index)
+    assert answer.pop("places") == {
         FIRST.receipt: relocation(FIRST).place,
         CURRENT.receipt: relocation(CURRENT, "glacier").place,
     }
     expected: dict[tuple[str, ...], frozenset[str]] = {}
-    for one, store in ((FIRST, "cold"), (CURRENT, "glacier")):
+    for entry, store in ((FIRST, "cold"), (CURRENT, "glacier")):
         for level in (Level.STUDY, Level.SERIES, Level.IMAGE):
-            at = uids(one, level)
+            at = uids(entry, level)
             expected[at] = expected.get(at, frozenset()) | {store}
-    assert found == expected
+    assert answer == expected
     assert await index.stores_of("default", Level.IMAGE, [uids(FIRST, Level.IMAGE)], ["glacier"]) == {}
     assert await index.stores_of("other", Level.IMAGE, [uids(FIRST, Level.IMAGE)], STORES) == {}
 
@@ -135,11 +135,11 @@ async def test_any_order_of_entries_decisions_and_relocations_ends_the_same(
 ) -> None:
     """Idempotent and, with `apply`, `decide` and itself, independent of order"""
     other = data.draw(st.permutations([*steps, *steps[:3]]))
-    found = []
-    for some in (steps, other):
+    answers = []
+    for order in (steps, other):
         with tempfile.TemporaryDirectory() as folder:
             index = await open_sqlite_index(Path(folder) / "index.db")
-            await taken(index, some)
-            found.append(await lies(index))
+            await taken(index, order)
+            answers.append(await lies(index))
             await index.close()
-    assert found[0] == found[1]
+    assert answers[0] == answers[1]

@@ -63,12 +63,12 @@ async def test_bytes_are_found_by_folder_without_what_lies_elsewhere(open_blob_s
     await objects.put("objects/default/foreign.bin", [bytes(300)])
     clock.advance(20 * FOLDER_MS / 1000)
     await put(objects, clock, 5000)
-    found = await bytes_by_folder(objects, "default", first, first + 19)
-    assert list(found) == [first]
-    assert 3000 <= found[first] <= 3000 + _SLACK
-    found = await bytes_by_folder(objects, "default", first + 1, first + 20)
-    assert list(found) == [first + 20]
-    assert 5000 <= found[first + 20] <= 5000 + _SLACK
+    sums = await bytes_by_folder(objects, "default", first, first + 19)
+    assert list(sums) == [first]
+    assert 3000 <= sums[first] <= 3000 + _SLACK
+    sums = await bytes_by_folder(objects, "default", first + 1, first + 20)
+    assert list(sums) == [first + 20]
+    assert 5000 <= sums[first + 20] <= 5000 + _SLACK
     await objects.close()
 
 
@@ -77,19 +77,19 @@ async def test_processes_know_what_others_stored_and_forget_nothing_when_they_st
 ) -> None:
     objects, clock, metrics = await open_blob_store(), ManualClock(), Metrics()
     await write_count(objects, StoredCount(clock.now_us(), clock.now_us(), 50_000))
-    here, there = quota(objects, clock), quota(objects, clock, metrics)
-    for process in (here, there):
+    first, second = quota(objects, clock), quota(objects, clock, metrics)
+    for process in (first, second):
         await process.look()
         assert process.refuses() is None
-    ended = here.reserve(30_000)
+    ended = first.reserve(30_000)
     ended(await put(objects, clock, 30_000))
-    assert here.stand().used == 80_000
+    assert first.stand().used == 80_000
     with pytest.raises(QuotaReached):
-        here.reserve(20_001)
-    assert there.stand().used == 50_000
-    await there.look()
-    assert 80_000 <= there.stand().used <= 80_000 + _SLACK
-    assert metrics.quota_used_bytes._value.get() == there.stand().used
+        first.reserve(20_001)
+    assert second.stand().used == 50_000
+    await second.look()
+    assert 80_000 <= second.stand().used <= 80_000 + _SLACK
+    assert metrics.quota_used_bytes._value.get() == second.stand().used
     clock.advance(3 * FOLDER_MS / 1000)
     await put(objects, clock, 20_000)  # by a process that is gone
     again = quota(objects, clock)

@@ -40,16 +40,16 @@ async def test_a_study_is_read_while_its_instances_go_one_by_one(index: SearchIn
     await index.apply(ENTRIES)
 
     async def find() -> list[object]:
-        return [one async for page in index.find(Query("default", Level.IMAGE)) for one in page]
+        return [document async for page in index.find(Query("default", Level.IMAGE)) for document in page]
 
     reads = (
         *[lambda: index.corrected("default", STUDY)] * 3,
-        lambda: index.receipts_of("default", [key(one) for one in ENTRIES]),
+        lambda: index.receipts_of("default", [key(instance) for instance in ENTRIES]),
         lambda: index.count("default"),
         find,
     )
     async with reading(*reads) as counts:
-        for one in ENTRIES:
-            await index.decide([decided(one, deletion())])
+        for instance in ENTRIES:
+            await index.decide([decided(instance, deletion())])
     assert counts[0] > len(reads), "they were answered meanwhile"
     assert await index.corrected("default", STUDY) is None

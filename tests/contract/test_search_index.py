@@ -99,8 +99,8 @@ async def test_any_order_leads_to_the_same_documents_and_counts(
         await index.close()
 
 
-def _in(one: InstanceEntry, partition: str) -> InstanceEntry:
-    fields = {name: getattr(one, name) for name in InstanceEntry.__slots__}
+def _in(instance: InstanceEntry, partition: str) -> InstanceEntry:
+    fields = {name: getattr(instance, name) for name in InstanceEntry.__slots__}
     return InstanceEntry(**{**fields, "partition": partition})
 
 
@@ -158,8 +158,8 @@ async def test_an_instance_that_is_resent_without_end_is_counted_exactly(
     for start in range(0, len(many), 25):
         await index.apply(many[max(0, start - 5) : start + 25])
     expected = {"patients": 1, "studies": 1, "series": 1, "instances": 1}
-    kept = many[0].digest
-    assert await index.count("default") == {**expected, "aside": sum(e.digest != kept for e in many)}
+    digest = many[0].digest
+    assert await index.count("default") == {**expected, "aside": sum(e.digest != digest for e in many)}
     # Whatever is told again is known, however long ago it came.
     again = await index.apply([*many[::-1], *many[:3]])
     assert {applied.outcome for applied in again} == {Outcome.REDELIVERED}
@@ -192,7 +192,7 @@ async def test_two_who_apply_one_instance_over_and_over_count_it_exactly(
             await index.apply(order[start : start + 10])
 
     await asyncio.gather(*(apply_all(index, order) for index, order in zip(indexes, orders, strict=True)))
-    aside = sum(one.digest != many[-1].digest for one in many)
+    aside = sum(instance.digest != many[-1].digest for instance in many)
     for index in indexes:
         assert (await index.count("default"))["aside"] == aside
         assert {a.outcome for a in await index.apply(many)} == {Outcome.REDELIVERED}
@@ -201,12 +201,12 @@ async def test_two_who_apply_one_instance_over_and_over_count_it_exactly(
 
 async def test_what_apply_returned_for_is_visible_to_others(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
     """What `apply` returned for is visible to the next `find` and `locate` of this index."""
-    one, two = await open_search_index(tmp_path), await open_search_index(tmp_path)
+    first, two = await open_search_index(tmp_path), await open_search_index(tmp_path)
     for number in range(20):
-        await one.apply([entry(number, f"1.9.{number}")])
-        for index in (one, two):
+        await first.apply([entry(number, f"1.9.{number}")])
+        for index in (first, two):
             assert len(await found(index, Level.IMAGE)) == number + 1
-    await one.close()
+    await first.close()
     await two.close()
     again = await open_search_index(tmp_path)
     assert (await again.count("default"))["instances"] == 20
@@ -317,11 +317,11 @@ async def test_a_listing_goes_on_behind_any_document(index: SearchIndex, level: 
     late = entry(900, "0.1.1", "0.1", "0.1.0", PatientID="P9", StudyDate="20240103")
     await index.apply(many)
     for conditions in ({}, {ID: Wildcard(("P*", "P1*"))}, {DATE: Range("20240102", "20240106")}):
-        asked: dict[int, Condition] = {} if level is Level.PATIENT and DATE in conditions else {**conditions}
-        known = [uids for uids in map(_identity, await found(index, level, asked)) if "P9" not in uids]
-        query = Query("default", level, asked, limit=2)
+        keys: dict[int, Condition] = {} if level is Level.PATIENT and DATE in conditions else {**conditions}
+        known = [uids for uids in map(_identity, await found(index, level, keys)) if "P9" not in uids]
+        query = Query("default", level, keys, limit=2)
         walked: list[Document] = []
-        while page := [d async for some in index.find(query, walked[-1].place if walked else ()) for d in some]:
+        while page := [d async for part in index.find(query, walked[-1].place if walked else ()) for d in part]:
             walked += page
             await index.apply([late])
         assert [uids for uids in map(_identity, walked) if "P9" not in uids] == known
@@ -413,8 +413,8 @@ def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
 
         @settings(max_examples=examples(150))
         @given(data_sets_of_entries(), st.lists(st.tuples(questions(), ZONES), min_size=5, max_size=5))
-        def agrees(entries: list[InstanceEntry], asked: list[_Asked]) -> None:
-            asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, asked))
+        def agrees(entries: list[InstanceEntry], searches: list[_Asked]) -> None:
+            asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, searches))
 
         agrees()
 
@@ -424,12 +424,12 @@ async def _agrees(
     folder: Path,
     partition: str,
     entries: list[InstanceEntry],
-    asked: list[_Asked],
+    searches: list[_Asked],
 ) -> None:
     index = await open_index(folder)
     try:
         await index.apply([_in(e, partition) for e in entries])
-        for (conditions, zone), level in itertools.product([({}, ""), *asked], Level):
+        for (conditions, zone), level in itertools.product([({}, ""), *searches], Level):
             query = Query(partition, level, {t: c for t, c in conditions.items() if _known(t, level)}, zone=zone)
             answered = [document async for page in index.find(query) for document in page]
             assert as_set(answered) == as_set(answers(entries, query))

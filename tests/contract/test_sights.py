@@ -28,24 +28,28 @@ async def test_archive_is_as_small_as_what_is_seen(index: SearchIndex, tmp_path:
         sight, sees = SIGHTS[name]
         smaller = await open_sqlite_index(tmp_path / f"{_SEVERAL.index(name)}.db")
         try:
-            await smaller.apply([one for one in ENTRIES if sees(NUMBER[one.study_instance_uid])])
+            await smaller.apply([entry for entry in ENTRIES if sees(NUMBER[entry.study_instance_uid])])
             for level, asked_for in QUESTIONS:
                 if (level, asked_for) == (Level.STUDY, "a series"):
                     continue  # no key of that level (PS3.4 C.4.1.2.1)
-                asked = query(level, CONDITIONS[asked_for])
+                question = query(level, CONDITIONS[asked_for])
                 with restricted(sight):
-                    found = [one.attributes async for page in whole.find(asked) for one in page]
-                    total = await whole.total(asked)
-                    located = [one.sop_instance_uid async for page in whole.locate(asked) for one in page]
-                    place = await whole.place_behind(asked, 1)
-                    rest = [one.attributes async for page in whole.find(asked, place or ()) for one in page]
+                    answers = [document.attributes async for page in whole.find(question) for document in page]
+                    total = await whole.total(question)
+                    located = [location.sop_instance_uid async for page in whole.locate(question) for location in page]
+                    place = await whole.place_behind(question, 1)
+                    rest = [
+                        document.attributes async for page in whole.find(question, place or ()) for document in page
+                    ]
                 places += place is not None
-                assert texts(rest) == texts(found[int(place is not None) :]), (name, level, asked_for)
-                expected = [one.attributes async for page in smaller.find(asked) for one in page]
-                assert texts(found) == texts(expected), (name, level, asked_for)
+                assert texts(rest) == texts(answers[int(place is not None) :]), (name, level, asked_for)
+                expected = [document.attributes async for page in smaller.find(question) for document in page]
+                assert texts(answers) == texts(expected), (name, level, asked_for)
                 assert total == len(expected), (name, level, asked_for)
-                there = [one.sop_instance_uid async for page in smaller.locate(asked) for one in page]
-                assert sorted(located) == sorted(there), (name, level, asked_for)
+                expected_uids = [
+                    location.sop_instance_uid async for page in smaller.locate(question) for location in page
+                ]
+                assert sorted(located) == sorted(expected_uids), (name, level, asked_for)
             assert SIGHT.get().whole
         finally:
             await smaller.close()
@@ -59,12 +63,12 @@ async def test_pages_in_an_order_are_those_of_the_smaller_archive(index: SearchI
     uids, after = [], ()
     with restricted(sight):
         while True:
-            asked = query(Level.STUDY, {}, 2, (SortKey(TAGS["StudyDate"], True),))
-            page = [one async for some in whole.find(asked, after) for one in some]
+            question = query(Level.STUDY, {}, 2, (SortKey(TAGS["StudyDate"], True),))
+            page = [document async for part in whole.find(question, after) for document in part]
             if not page:
                 break
-            uids += [one.attributes[STUDY][0] for one in page]
+            uids += [document.attributes[STUDY][0] for document in page]
             after = page[-1].place
-    dates = {one.study_instance_uid: one.attributes[TAGS["StudyDate"]][0] for one in ENTRIES}
+    dates = {entry.study_instance_uid: entry.attributes[TAGS["StudyDate"]][0] for entry in ENTRIES}
     expected = [uid for uid in sorted(dates, key=lambda uid: dates[uid], reverse=True) if sees(NUMBER[uid])]
     assert uids == expected

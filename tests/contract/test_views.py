@@ -28,14 +28,16 @@ async def everything(index: SearchIndex | ViewedIndex, uids: Collection[str]) ->
     seen: dict[str, Any] = {"count": await index.count(PARTITION)}
     for level in LEVELS:
         query = Query(PARTITION, level)
-        documents = [one.attributes async for page in index.find(query) for one in page]
-        seen[level.name] = sorted(repr(sorted(one.items())) for one in documents)
+        documents = [document.attributes async for page in index.find(query) for document in page]
+        seen[level.name] = sorted(repr(sorted(attributes.items())) for attributes in documents)
         assert await index.total(query) == len(documents)
-        seen[f"{level.name} located"] = sorted([one.object_key async for page in index.locate(query) for one in page])
+        seen[f"{level.name} located"] = sorted(
+            [location.object_key async for page in index.locate(query) for location in page]
+        )
     one_day = Query(PARTITION, Level.STUDY, {TAGS["StudyDate"]: Single(("20240112",))})
-    seen["day"] = [one.attributes async for page in index.find(one_day) for one in page]
+    seen["day"] = [document.attributes async for page in index.find(one_day) for document in page]
     resolved = await index.resolve(PARTITION, list(uids))
-    seen["resolved"] = {uid: [at.object_key for at in found] for uid, found in resolved.items()}
+    seen["resolved"] = {uid: [at.object_key for at in locations] for uid, locations in resolved.items()}
     return seen
 
 
@@ -47,24 +49,24 @@ async def test_a_view_is_an_archive_in_which_its_rejections_never_happened(
     await viewed.begin(PARTITION)
     chance = random.Random(seed)
     entries = [made(number) for number in range(1, 31)]
-    told: list[InstanceEntry | Decision] = [*entries]
+    steps: list[InstanceEntry | Decision] = [*entries]
     for number in range(12):
-        one, id_ = chance.choice(entries), f"{number:032x}"
-        told.append(decided(one, rejected(chance.choice((QUALITY, SAFETY, "")), id_)))
+        entry, id_ = chance.choice(entries), f"{number:032x}"
+        steps.append(decided(entry, rejected(chance.choice((QUALITY, SAFETY, "")), id_)))
         if chance.random() < 0.3:
-            told.append(decided(one, Fate(withdrawn=frozenset((id_,)))))
+            steps.append(decided(entry, Fate(withdrawn=frozenset((id_,)))))
         if chance.random() < 0.2:
-            told.append(decided(one, Fate(collected=True)))
-    chance.shuffle(told)
-    for what in told:
-        await (viewed.apply([what]) if isinstance(what, InstanceEntry) else viewed.decide([what]))
-    uids = [one.sop_instance_uid for one in entries]
+            steps.append(decided(entry, Fate(collected=True)))
+    chance.shuffle(steps)
+    for step in steps:
+        await (viewed.apply([step]) if isinstance(step, InstanceEntry) else viewed.decide([step]))
+    uids = [instance.sop_instance_uid for instance in entries]
     for view, codes in {"": frozenset[str](), **VIEWS}.items():
         oracle = await open_sqlite_index(tmp_path / f"oracle{seed}{view}.db")
         await oracle.apply(entries)
-        for what in told:
-            if isinstance(what, Decision) and not {one.code for one in what.fate.deletions} & codes:
-                await oracle.decide([what])
+        for step in steps:
+            if isinstance(step, Decision) and not {deletion.code for deletion in step.fate.deletions} & codes:
+                await oracle.decide([step])
         with showing(view):
             assert await everything(viewed, uids) == await everything(oracle, uids), view
         await oracle.close()

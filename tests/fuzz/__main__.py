@@ -54,14 +54,16 @@ def fuzz(target: str, seconds: int, folder: Path, seed: int) -> Fuzzed:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds + _GRACE_SECONDS, check=False
         )
-        said, code = done.stderr.decode("utf-8", "replace") + done.stdout.decode("utf-8", "replace"), done.returncode
+        output, code = done.stderr.decode("utf-8", "replace") + done.stdout.decode("utf-8", "replace"), done.returncode
     except subprocess.TimeoutExpired as error:
-        said, code = f"{(error.stderr or b'').decode('utf-8', 'replace')}\nit did not end", 1
-    found = [path.read_bytes() for path in folder.iterdir() if path.name.startswith(_KINDS[:3])]
-    if code and not found:
-        found = [b""]  # it could not even begin
-    kept = tuple(path.read_bytes() for path in corpus.iterdir())
-    return Fuzzed(target, _last(r"#(\d+)", said), _last(r"cov: (\d+)", said), kept, tuple(found), said)
+        output, code = f"{(error.stderr or b'').decode('utf-8', 'replace')}\nit did not end", 1
+    failures = [path.read_bytes() for path in folder.iterdir() if path.name.startswith(_KINDS[:3])]
+    if code and not failures:
+        failures = [b""]  # it could not even begin
+    corpus_inputs = tuple(path.read_bytes() for path in corpus.iterdir())
+    return Fuzzed(
+        target, _last(r"#(\d+)", output), _last(r"cov: (\d+)", output), corpus_inputs, tuple(failures), output
+    )
 
 
 def _last(pattern: str, text: str) -> int:
@@ -93,29 +95,29 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(options.at_once) as pool:
         names = options.targets or list(TARGETS)
         runs = pool.map(lambda name: fuzz(name, options.seconds, Path(place) / name, seed), names)
-        for one in runs:
-            failed |= _tell(one)
-            if options.keep and not one.found:
-                keep_seeds(one.target, least(TARGETS[one.target], one.corpus))
+        for run in runs:
+            failed |= _tell(run)
+            if options.keep and not run.found:
+                keep_seeds(run.target, least(TARGETS[run.target], run.corpus))
     return int(failed)
 
 
-def _tell(one: Fuzzed) -> bool:
+def _tell(run: Fuzzed) -> bool:
     """Say how it went, and keep what was found; whether something was."""
-    print(f"{one.target:12} {one.runs:9} runs  {one.coverage:5} edges  {len(one.corpus):4} inputs", flush=True)
-    for content in one.found:
-        place = HERE / "found" / one.target
+    print(f"{run.target:12} {run.runs:9} runs  {run.coverage:5} edges  {len(run.corpus):4} inputs", flush=True)
+    for content in run.found:
+        place = HERE / "found" / run.target
         place.mkdir(parents=True, exist_ok=True)
         number = len(list(place.iterdir())) + 1
         (place / f"{number}").write_bytes(content)
-        print(f"FOUND: {place.relative_to(ROOT)}/{number}\n{_trace(one.said)}", flush=True)
-    return bool(one.found)
+        print(f"FOUND: {place.relative_to(ROOT)}/{number}\n{_trace(run.said)}", flush=True)
+    return bool(run.found)
 
 
-def _trace(said: str) -> str:
+def _trace(output: str) -> str:
     """What a person wants to see of a finding."""
-    begin = said.find("=== Uncaught Python exception")
-    lines = (said[begin:] if begin >= 0 else said).splitlines()
+    begin = output.find("=== Uncaught Python exception")
+    lines = (output[begin:] if begin >= 0 else output).splitlines()
     return "\n".join(lines[:40] if begin >= 0 else lines[-40:])
 
 

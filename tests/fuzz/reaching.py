@@ -16,13 +16,13 @@ Step = tuple[str, int, int]
 def least(target: Callable[[bytes], None], inputs: Iterable[bytes]) -> list[bytes]:
     """Of some inputs, few that together take every step that all of them take: the shortest first."""
     taken: set[Step] = set()
-    kept = []
-    for content in sorted(set(inputs), key=lambda one: (len(one), one)):
+    reaching = []
+    for content in sorted(set(inputs), key=lambda data: (len(data), data)):
         steps = steps_of(target, content)
         if not steps <= taken:
             taken |= steps
-            kept.append(content)
-    return kept
+            reaching.append(content)
+    return reaching
 
 
 def steps_of(target: Callable[[bytes], None], content: bytes) -> set[Step]:

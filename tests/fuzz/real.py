@@ -45,7 +45,7 @@ def real_inputs() -> dict[str, list[bytes]]:
         "identifier": [bytes([number % 3, 1, 7]) + raw for number, raw in sets if number < 3],
         "json": [_as_json(number, raw) for number, raw in sets if number != 3],
         "xml": [_XML.encode()],
-        "hl7": [b"\xff\x0b" + one + b"\x1c\r" for one in (order(), order("CA"), patient("A40", mrg={1: "2"}))],
+        "hl7": [b"\xff\x0b" + message + b"\x1c\r" for message in (order(), order("CA"), patient("A40", mrg={1: "2"}))],
         "multipart": [b"\x09--b\r\nContent-Type: application/dicom\r\n\r\nabc\r\n--b\r\n\r\n\r\n--b--\r\n"],
         "headers": [
             b'multipart/related; type="application/dicom"; transfer-syntax=*, application/dicom+json;q=0.5',
@@ -70,8 +70,8 @@ def real_inputs() -> dict[str, list[bytes]]:
 
 
 def _files() -> list[Path]:
-    here = Path(pydicom.__file__).parent / "data" / "test_files"
-    return [file for file in sorted(here.glob("*.dcm")) if file.stat().st_size < 60_000]
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    return [file for file in sorted(folder.glob("*.dcm")) if file.stat().st_size < 60_000]
 
 
 def _as_json(number: int, raw: bytes) -> bytes:
@@ -83,7 +83,7 @@ def _as_json(number: int, raw: bytes) -> bytes:
 
 def _data_sets() -> list[tuple[int, bytes]]:
     """Numbers of `SYNTAXES`, and a data set in that one."""
-    found = []
+    samples = []
     for file in _files():
         try:
             read = dcmread(file, force=False)
@@ -94,8 +94,8 @@ def _data_sets() -> list[tuple[int, bytes]]:
             continue
         raw = io.BytesIO(file.read_bytes())
         raw.seek(128 + 4 + 12 + int(read.file_meta[0x00020000].value) if 0x00020000 in read.file_meta else 0)
-        found.append((SYNTAXES.index(syntax), raw.read(_SMALL)))
-    return found
+        samples.append((SYNTAXES.index(syntax), raw.read(_SMALL)))
+    return samples
 
 
 def _pixels(file: Path) -> bytes:

@@ -32,6 +32,6 @@ def keep_seeds(target: str, inputs: Iterable[bytes]) -> None:
     """Replace the inputs that runs begin with."""
     _SEEDS.mkdir(exist_ok=True)
     with zipfile.ZipFile(_SEEDS / f"{target}.zip", "w", zipfile.ZIP_DEFLATED) as out:
-        for content in sorted(set(inputs), key=lambda one: (len(one), one)):
+        for content in sorted(set(inputs), key=lambda data: (len(data), data)):
             name = sha256(content).hexdigest()[:16]
             out.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)

@@ -111,9 +111,9 @@ def association(data: bytes) -> None:
                     received = assembler.feed([indication])
                 except DimseError:
                     return
-                for one in received:
-                    if isinstance(one, CommandReceived):
-                        repr(one.command.field), one.command.has_data_set, one.command.sop_instance_uid
+                for message in received:
+                    if isinstance(message, CommandReceived):
+                        repr(message.command.field), message.command.has_data_set, message.command.sop_instance_uid
         upper.take_output()
         if upper.closing:
             return
@@ -169,11 +169,11 @@ def identifier(data: bytes) -> None:
         return
     syntax, model = SYNTAXES[data[0] % 3], list(Model)[data[1] % len(Model)]
     with suppress(GantryError):
-        asked = decode_identifier(data[3:], syntax)
+        request = decode_identifier(data[3:], syntax)
         for extended in (extended_of(b""), extended_of(bytes([data[2] & 1, data[2] >> 1 & 1, data[2] >> 2 & 1]))):
             with suppress(GantryError):
-                compile_retrieve(asked, model, "default")
-            query = compile_query(asked, model, "default", extended)
+                compile_retrieve(request, model, "default")
+            query = compile_query(request, model, "default", extended)
             matches(query, Document(query.level, {_PATIENT_NAME: {"Alphabetic": "A^B"}, _PATIENT_ID: "1"}))
 
 
@@ -215,16 +215,16 @@ def _message(raw: bytes) -> None:
 
 def multipart(data: bytes) -> None:
     """A body of STOW-RS (RFC 2046 5.1): it is cut alike however it comes."""
-    told: list[bytes] = []
+    bodies: list[bytes] = []
     for pieces in (_pieces(data), iter([data[1:]])):
-        parser, found = MultipartParser("b", max_parts=50), bytearray()
+        parser, body = MultipartParser("b", max_parts=50), bytearray()
         with suppress(GantryError):
             for piece in pieces:
                 for event in parser.feed(piece):
-                    found += event if isinstance(event, bytes) else b"|" + type(event).__name__.encode()
+                    body += event if isinstance(event, bytes) else b"|" + type(event).__name__.encode()
             parser.finish()
-        told.append(bytes(found))
-    assert told[0].startswith(told[1]) or told[1].startswith(told[0])
+        bodies.append(bytes(body))
+    assert bodies[0].startswith(bodies[1]) or bodies[1].startswith(bodies[0])
 
 
 def headers(data: bytes) -> None:

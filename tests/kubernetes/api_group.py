@@ -17,7 +17,7 @@ def serve_group(node: Node, name: str, namespace: str, group: str, port: int) ->
         "apply",
         "-f",
         "-",
-        given=json.dumps({"apiVersion": "v1", "kind": "List", "items": _api(name, namespace, group, port)}),
+        text=json.dumps({"apiVersion": "v1", "kind": "List", "items": _api(name, namespace, group, port)}),
     )
 
     def served() -> bool:

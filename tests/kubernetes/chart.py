@@ -30,11 +30,11 @@ Manifest = dict[str, Any]
 
 def tool(name: str) -> str:
     """helm or kubeconform: built here, or installed. Skips the test where there is none."""
-    here = programs_here()
-    found = str(here / name) if here is not None else shutil.which(name)
-    if found is None:
+    folder = programs_here()
+    path = str(folder / name) if folder is not None else shutil.which(name)
+    if path is None:
         skip(name, "deploy/images/artefacts.sh kubernetes builds it")
-    return found
+    return path
 
 
 def try_helm(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -50,17 +50,17 @@ def try_helm(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def try_render(values: Path, *given: str, release: str = "r") -> subprocess.CompletedProcess[str]:
+def try_render(values: Path, *arguments: str, release: str = "r") -> subprocess.CompletedProcess[str]:
     """`helm template` in the namespace `ns`, with more values as `--set-json` takes them."""
-    sets = [word for one in given for word in ("--set-json", one)]
+    sets = [word for argument in arguments for word in ("--set-json", argument)]
     return try_helm(
         "template", release, CHART, "-n", "ns", "-f", values, "--kube-version", version_of("KUBERNETES"), *sets
     )
 
 
-def refusal(values: Path, *given: str) -> str:
+def refusal(values: Path, *arguments: str) -> str:
     """Why a chart with these values is refused."""
-    done = try_render(values, *given)
+    done = try_render(values, *arguments)
     assert done.returncode != 0, done.stdout[:500]
     return done.stderr
 
@@ -92,8 +92,8 @@ class Rendered:
     def environment(self, role: str) -> dict[str, str]:
         """What the container of a role gets; what comes from elsewhere by the name of where it comes from."""
         return {
-            one["name"]: one["value"] if "value" in one else f"from {next(iter(one['valueFrom']))}"
-            for one in self.container(role)["env"]
+            variable["name"]: variable["value"] if "value" in variable else f"from {next(iter(variable['valueFrom']))}"
+            for variable in self.container(role)["env"]
         }
 
     def settings(self, role: str, folder: Path) -> Settings:
@@ -104,21 +104,21 @@ class Rendered:
         return load_settings(file, self.environment(role))
 
 
-def render(values: Path, *given: str, release: str = "r") -> Rendered:
+def render(values: Path, *arguments: str, release: str = "r") -> Rendered:
     """The chart with these values."""
-    done = try_render(values, *given, release=release)
+    done = try_render(values, *arguments, release=release)
     assert done.returncode == 0, done.stderr
     return Rendered([m for m in YAML(typ="safe").load_all(done.stdout) if m])
 
 
 def write_schemas(openapi: Manifest, folder: Path) -> None:
     """The schemas of a running API server as kubeconform reads them: a file for each kind, unknown keys refused."""
-    definitions = {name: _strict(one) for name, one in openapi["definitions"].items()}
-    for name, one in openapi["definitions"].items():
-        for kind in one.get("x-kubernetes-group-version-kind", []):
+    definitions = {name: _strict(definition) for name, definition in openapi["definitions"].items()}
+    for name, definition in openapi["definitions"].items():
+        for kind in definition.get("x-kubernetes-group-version-kind", []):
             group = kind["group"].split(".")[0]
             parts = [kind["kind"], *([group] if group else []), kind["version"]]
-            needed = {one: definitions[one] for one in _needed(name, definitions)}
+            needed = {kind_name: definitions[kind_name] for kind_name in _needed(name, definitions)}
             schema = {"$ref": f"#/definitions/{name}", "definitions": needed}
             (folder / f"{'-'.join(parts).lower()}.json").write_text(json.dumps(schema))
 
@@ -140,22 +140,22 @@ def _strict(node: Any) -> Any:
 
 def _needed(name: str, definitions: Manifest) -> set[str]:
     """A definition and those that it refers to."""
-    found, left = set[str](), [name]
+    needed, left = set[str](), [name]
     while left:
         name = left.pop()
-        if name not in found:
-            found.add(name)
+        if name not in needed:
+            needed.add(name)
             left += re.findall(r'"#/definitions/([^"]+)"', json.dumps(definitions[name]))
-    return found
+    return needed
 
 
 def mounted_files(rendered: Rendered, role: str) -> set[str]:
     """The paths of all files that a role's container gets."""
-    places = {one["name"]: one["mountPath"] for one in rendered.container(role)["volumeMounts"]}
+    places = {mount["name"]: mount["mountPath"] for mount in rendered.container(role)["volumeMounts"]}
     files = {f"{places['peers']}/peers.yaml"}
     for volume in rendered.pod(role)["volumes"]:
         sources = volume.get("projected", {}).get("sources", [])
-        items = [item for source in sources for one in source.values() for item in one["items"]]
+        items = [item for source in sources for projected in source.values() for item in projected["items"]]
         items += volume.get("secret", {}).get("items", [])
         files |= {f"{places[volume['name']]}/{item['path']}" for item in items}
     return files

@@ -24,7 +24,7 @@ def begin(node: Node, a_zone: int) -> None:
     built."""
     parts("kwok")
     stages = node.folder / "kwok.yaml"
-    stages.write_text("\n---\n".join(json.dumps(one) for one in (_ready_stage(), _ending_stage())))
+    stages.write_text("\n---\n".join(json.dumps(stage) for stage in (_ready_stage(), _ending_stage())))
     node.run_beside(
         "kwok",
         *(str(part("kwok", "KWOK") / "kwok"), "--kubeconfig", str(node.kubeconfig), "--config", str(stages)),
@@ -32,11 +32,11 @@ def begin(node: Node, a_zone: int) -> None:
         *("--node-lease-duration-seconds", "40", "--cidr", "10.189.0.1/16"),
     )
     items = [_node(zone, number) for zone in ZONES for number in range(a_zone)]
-    node.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    node.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def are_ready() -> bool:
         text = node.kubectl("get", "nodes", "-l", "type=kwok", "-o", "json")
-        conditions = [c for one in json.loads(text)["items"] for c in one["status"].get("conditions", [])]
+        conditions = [c for manifest in json.loads(text)["items"] for c in manifest["status"].get("conditions", [])]
         ready = [c for c in conditions if c["type"] == "Ready" and c["status"] == "True"]
         return len(ready) == len(items)
 

@@ -87,7 +87,7 @@ def _begin_webhooks(node: Node, programs: Path, certificates: Path, names: tuple
         "metadata": {"name": "keda-admission"},
         "webhooks": [webhook],
     }
-    node.kubectl("apply", "-f", "-", given=json.dumps(manifest))
+    node.kubectl("apply", "-f", "-", text=json.dumps(manifest))
 
 
 def _certificates(node: Node) -> Path:

@@ -51,7 +51,7 @@ class Large:
     def status(self) -> dict[str, dict[str, int]]:
         """What the controllers say of each role: `replicas`, `availableReplicas`, `updatedReplicas` …"""
         items = json.loads(self.kubectl("get", "deployments,statefulsets", "-o", "json"))["items"]
-        return {one["metadata"]["labels"]["app.kubernetes.io/component"]: _state(one) for one in items}
+        return {resource["metadata"]["labels"]["app.kubernetes.io/component"]: _state(resource) for resource in items}
 
     def is_whole(self, *roles: str) -> bool:
         """Whether the roles have all their pods, of the newest kind, available, and no others."""
@@ -70,28 +70,30 @@ class Large:
         zones: dict[str, Counter[str]] = defaultdict(Counter)
         for role, node in self.places():
             zones[role][node.removeprefix("fake-")[:1]] += 1
-        return {role: max(found.values()) - min(found[z] for z in fake_nodes.ZONES) for role, found in zones.items()}
+        return {role: max(counts.values()) - min(counts[z] for z in fake_nodes.ZONES) for role, counts in zones.items()}
 
     def budgets(self) -> dict[str, tuple[int, int]]:
         """How many pods of each role are healthy, and how many its budget wants at least."""
         items = json.loads(self.kubectl("get", "poddisruptionbudgets", "-o", "json"))["items"]
-        found = {one["metadata"]["labels"]["app.kubernetes.io/component"]: one["status"] for one in items}
-        return {role: (int(s["currentHealthy"]), int(s["desiredHealthy"])) for role, s in found.items()}
+        statuses = {
+            resource["metadata"]["labels"]["app.kubernetes.io/component"]: resource["status"] for resource in items
+        }
+        return {role: (int(s["currentHealthy"]), int(s["desiredHealthy"])) for role, s in statuses.items()}
 
     def slices(self, role: str) -> tuple[int, int, int]:
         """How many EndpointSlices the role's Service has, their addresses, and their bytes as JSON."""
         label = f"kubernetes.io/service-name=gantry-{role}"
         items = json.loads(self.kubectl("get", "endpointslices", "-l", label, "-o", "json"))["items"]
-        addresses = {a for one in items for endpoint in one["endpoints"] for a in endpoint["addresses"]}
-        return len(items), len(addresses), sum(len(json.dumps(one, separators=(",", ":"))) for one in items)
+        addresses = {a for resource in items for endpoint in resource["endpoints"] for a in endpoint["addresses"]}
+        return len(items), len(addresses), sum(len(json.dumps(resource, separators=(",", ":"))) for resource in items)
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
+def timed(words: str) -> Iterator[None]:
     """Prints how long it took."""
     started = time.monotonic()
     yield
-    print(f"{what}: {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{words}: {time.monotonic() - started:.0f} s", flush=True)
 
 
 _RESOURCES = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}

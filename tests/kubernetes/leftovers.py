@@ -79,8 +79,8 @@ def _kill_shims(socket: Path) -> None:
 def remove_containers(ctr: list[str]) -> None:
     """Kill and remove all containers; `ctr` is the command with its address."""
 
-    def listed(what: str) -> list[str]:
-        return subprocess.run([*ctr, what, "list", "-q"], capture_output=True, text=True, check=False).stdout.split()
+    def listed(kind: str) -> list[str]:
+        return subprocess.run([*ctr, kind, "list", "-q"], capture_output=True, text=True, check=False).stdout.split()
 
     for name in listed("tasks"):
         subprocess.run([*ctr, "tasks", "kill", "-s", "SIGKILL", name], capture_output=True, check=False)

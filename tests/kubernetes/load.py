@@ -156,10 +156,10 @@ async def _check_found(peer: Peer, sent: dict[str, set[str]], seconds: float) ->
     deadline = time.monotonic() + seconds
     for study, instances in sent.items():
         while True:
-            there = await found(peer, study)
-            if sorted(there) == sorted(instances):
+            uids = await found(peer, study)
+            if sorted(uids) == sorted(instances):
                 break
-            assert time.monotonic() < deadline, f"of {len(instances)} images of {study} these are found: {there}"
+            assert time.monotonic() < deadline, f"of {len(instances)} images of {study} these are found: {uids}"
             await asyncio.sleep(0.5)
 
 
@@ -171,12 +171,12 @@ async def found(peer: Peer, study: str) -> list[str]:
         series = identifier("SERIES", [f"StudyInstanceUID={study}", "SeriesInstanceUID"])
         matches, status, comment = await find_all(association, STUDY_ROOT_FIND, series, timeout=30.0)
         assert status == 0, comment
-        there = []
+        uids = []
         for match in matches:
             query = identifier(
                 "IMAGE", [f"StudyInstanceUID={study}", f"SeriesInstanceUID={match.SeriesInstanceUID}", "SOPInstanceUID"]
             )
             images, status, comment = await find_all(association, STUDY_ROOT_FIND, query, timeout=30.0)
             assert status == 0, comment
-            there += [str(image.SOPInstanceUID) for image in images]
-    return there
+            uids += [str(image.SOPInstanceUID) for image in images]
+    return uids

@@ -92,17 +92,17 @@ class Node:
 
     # ---- what tests use
 
-    def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 120.0) -> str:
+    def kubectl(self, *arguments: str, text: str | None = None, seconds: float = 120.0) -> str:
         """`kubectl …`, which must succeed; its output."""
-        done = self.try_kubectl(*arguments, given=given, seconds=seconds)
+        done = self.try_kubectl(*arguments, text=text, seconds=seconds)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout
 
     def try_kubectl(
-        self, *arguments: str, given: str | None = None, seconds: float = 120.0
+        self, *arguments: str, text: str | None = None, seconds: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
         """The same where it may fail."""
-        return self._run("kubectl", *arguments, given=given, seconds=seconds)
+        return self._run("kubectl", *arguments, text=text, seconds=seconds)
 
     def helm(self, *arguments: str, seconds: float = 600.0) -> str:
         """`helm …`, which must succeed; its output."""
@@ -142,8 +142,8 @@ class Node:
                 # One that has ended already, by an earlier restart, has no task.
                 subprocess.run([*self._ctr(), "tasks", "kill", "-s", "SIGKILL", name], capture_output=True, check=False)
 
-    def _listed(self, what: str, *filters: str) -> list[str]:
-        command = [*self._ctr(), what, "list", "-q", *filters]
+    def _listed(self, kind: str, *filters: str) -> list[str]:
+        command = [*self._ctr(), kind, "list", "-q", *filters]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     def pause_container(self, pod_uid: str, *, resume: bool = False) -> None:
@@ -171,7 +171,7 @@ class Node:
                     "-subj",
                     f"/CN={file.stem}",
                 ),
-                *("-addext", f"subjectAltName={','.join(f'DNS:{one}' for one in subjects)}"),
+                *("-addext", f"subjectAltName={','.join(f'DNS:{subject}' for subject in subjects)}"),
                 *("-keyout", str(file.with_suffix(".key")), "-out", str(file)),
             ],
             check=True,
@@ -401,7 +401,7 @@ class Node:
         return ["ctr", "-a", f"{self.folder}/run/containerd.sock", "-n", "k8s.io"]
 
     def _run(
-        self, program: str, *arguments: str, given: str | None = None, seconds: float
+        self, program: str, *arguments: str, text: str | None = None, seconds: float
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
         for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"):
@@ -409,7 +409,7 @@ class Node:
         return subprocess.run(
             [self._program(program), *arguments],
             env=environment,
-            input=given if given is not None else "",
+            input=text if text is not None else "",
             capture_output=True,
             text=True,
             check=False,

@@ -50,7 +50,7 @@ class Secured:
         places = {"stores": STORES, "edge": EDGE, "namespace": NAMESPACE}
         for name, value in {**images, "haproxy": _HAPROXY, "dcmtk": DCMTK, **places}.items():
             text = text.replace(f"{{{name}}}", value)
-        self.node.kubectl("apply", "-f", "-", given=text)
+        self.node.kubectl("apply", "-f", "-", text=text)
         self._make_secrets()
         self._make_volume()
         for namespace, kind, condition in ((EDGE, "pod", "Ready"), (STORES, "deployment", "Available")):
@@ -79,7 +79,7 @@ class Secured:
         claim = {"resources": {"requests": {"storage": "1Gi"}}, "volumeName": "audit-spool", **common}
         for kind, spec in (("PersistentVolume", volume), ("PersistentVolumeClaim", claim)):
             manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "audit-spool"}, "spec": spec}
-            self.node.kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(manifest))
+            self.node.kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(manifest))
 
     def _files(self, pair: Pair) -> dict[str, str]:
         certificate, key = pair.certificate.read_text(), pair.key.read_text()
@@ -93,7 +93,7 @@ class Secured:
     def make_secret(self, name: str, values: dict[str, str], namespace: str = NAMESPACE) -> None:
         """A Secret, or what it holds from now on."""
         manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
-        self.node.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(manifest))
+        self.node.kubectl("-n", namespace, "apply", "-f", "-", text=json.dumps(manifest))
 
     def replace_certificate(self, name: str) -> None:
         """What the door shows from now on is another certificate of the same authority."""
@@ -109,13 +109,13 @@ class Secured:
             *("--set", f"image.repository={repository},image.tag={tag}", "--wait", "--timeout", "5m"),
         )
 
-    def upgrade(self, *given: str) -> None:
+    def upgrade(self, *arguments: str) -> None:
         """`helm upgrade` with values changed, until it is done."""
         command = ("-n", NAMESPACE, "upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "5m")
-        self.node.helm(*command, *given)
+        self.node.helm(*command, *arguments)
 
     def _values(self) -> dict[str, Any]:
-        here = ["127.0.0.0/8", "10.187.0.1/32"]  # this machine, at the node's end of the pods' network
+        networks = ["127.0.0.0/8", "10.187.0.1/32"]  # this machine, at the node's end of the pods' network
         balancer = f"{self.address('balancer')}/32"
         store = "{}.{}.svc.cluster.local".format
         return {
@@ -148,8 +148,8 @@ class Secured:
             "podCidrs": ["10.187.0.0/16"],
             "door": {"proxyFrom": [balancer], "httpProxyFrom": [balancer], "service": {"type": "NodePort"}},
             "peers": [
-                {"ae_title": "MODALITY", "from": here, "may": ["store", "find", "echo"]},
-                {"ae_title": "SECURE", "from": here, "may": ["store", "find", "echo"], "tls": True},
+                {"ae_title": "MODALITY", "from": networks, "may": ["store", "find", "echo"]},
+                {"ae_title": "SECURE", "from": networks, "may": ["store", "find", "echo"], "tls": True},
                 {"ae_title": "SCANNER", "from": [f"{self.address('scanner')}/32"], "may": ["echo"]},
             ],
             "networkPolicy": {
@@ -176,9 +176,9 @@ class Secured:
         """Run a command in a pod of the edge."""
         return self.node.try_kubectl("-n", EDGE, "exec", machine, "--", *command)
 
-    def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 120.0) -> str:
+    def kubectl(self, *arguments: str, text: str | None = None, seconds: float = 120.0) -> str:
         """`kubectl` in the release's namespace."""
-        return self.node.kubectl("-n", NAMESPACE, *arguments, given=given, seconds=seconds)
+        return self.node.kubectl("-n", NAMESPACE, *arguments, text=text, seconds=seconds)
 
     @cached_property
     def ports(self) -> dict[str, int]:

@@ -47,7 +47,7 @@ class Site:
         text = (ROOT / "tests" / "kubernetes" / "stores.yaml").read_text()
         for name, value in {**images, "dcmtk": DCMTK, "secret_key": _SECRET_KEY}.items():
             text = text.replace(f'"{{{name}}}"', f'"{value}"')
-        self.node.kubectl("apply", "-f", "-", given=text)
+        self.node.kubectl("apply", "-f", "-", text=text)
         self.node.kubectl("create", "namespace", NAMESPACE)
         self.node.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         self.kubectl(
@@ -72,16 +72,16 @@ class Site:
         )
         self.node.times.setdefault("roles ready", time.monotonic() - started)
 
-    def upgrade(self, *given: str) -> None:
+    def upgrade(self, *arguments: str) -> None:
         """`helm upgrade` with values changed, until it is done; raises where it does not come to that."""
         command = ("-n", NAMESPACE, "upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "5m")
-        self.node.helm(*command, *given)
+        self.node.helm(*command, *arguments)
 
     # ---- what is there
 
-    def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 120.0) -> str:
+    def kubectl(self, *arguments: str, text: str | None = None, seconds: float = 120.0) -> str:
         """`kubectl` in the release's namespace."""
-        return self.node.kubectl("-n", NAMESPACE, *arguments, given=given, seconds=seconds)
+        return self.node.kubectl("-n", NAMESPACE, *arguments, text=text, seconds=seconds)
 
     def pods(self, role: str = "") -> list[dict[str, Any]]:
         """The pods of a role, or of all of them."""

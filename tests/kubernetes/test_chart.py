@@ -78,7 +78,7 @@ def test_the_door_is_given_every_pool_that_there_is(values: Path, tmp_path: Path
     for addresses in (*door.pools.values(), *door.web_pools.values(), door.hl7):
         for address in addresses:
             name, _, port = address.rpartition(":")
-            assert int(port) in [one["port"] for one in services[name]["spec"]["ports"]]
+            assert int(port) in [port_entry["port"] for port_entry in services[name]["spec"]["ports"]]
             assert services[name]["spec"]["clusterIP"] == "None", "the door chooses among pods, not kube-proxy"
 
 
@@ -103,31 +103,39 @@ def test_audit_records_outlive_their_pod_where_a_claim_is_given(tmp_path: Path) 
     rendered = render(PLAIN, 'auditSpool={"claim": "audit"}')
     for role in ROLES:
         spool = rendered.settings(role, tmp_path).audit.spool
-        (mount,) = (one for one in rendered.container(role)["volumeMounts"] if one["mountPath"] == str(spool))
-        (volume,) = (one for one in rendered.pod(role)["volumes"] if one["name"] == mount["name"])
+        (mount,) = (
+            volume_mount
+            for volume_mount in rendered.container(role)["volumeMounts"]
+            if volume_mount["mountPath"] == str(spool)
+        )
+        (volume,) = (pod_volume for pod_volume in rendered.pod(role)["volumes"] if pod_volume["name"] == mount["name"])
         assert volume["persistentVolumeClaim"] == {"claimName": "audit"}
     assert rendered.settings("ingest", tmp_path).audit.spool is not None
     assert render(PLAIN).settings("ingest", tmp_path).audit.spool is None
 
 
 @pytest.mark.parametrize(
-    ("given", "kind"),
+    ("value", "kind"),
     [
         ('shadowSpool={"size": "20Gi"}', {"emptyDir": {"sizeLimit": "20Gi"}}),
         ('shadowSpool={"claim": "shadow"}', {"persistentVolumeClaim": {"claimName": "shadow"}}),
     ],
 )
-def test_the_door_has_a_spool_for_shadow_mode_and_nobody_else(tmp_path: Path, given: str, kind: object) -> None:
-    rendered = render(PLAIN, 'settings.door={"shadow": {"dimse": "old.example:4242"}}', given)
+def test_the_door_has_a_spool_for_shadow_mode_and_nobody_else(tmp_path: Path, value: str, kind: object) -> None:
+    rendered = render(PLAIN, 'settings.door={"shadow": {"dimse": "old.example:4242"}}', value)
     spool = rendered.settings("door", tmp_path).door.shadow.spool
-    (mount,) = (one for one in rendered.container("door")["volumeMounts"] if one["mountPath"] == str(spool))
-    (volume,) = (one for one in rendered.pod("door")["volumes"] if one["name"] == mount["name"])
+    (mount,) = (
+        volume_mount
+        for volume_mount in rendered.container("door")["volumeMounts"]
+        if volume_mount["mountPath"] == str(spool)
+    )
+    (volume,) = (pod_volume for pod_volume in rendered.pod("door")["volumes"] if pod_volume["name"] == mount["name"])
     assert volume == {"name": "shadow", **kind}  # type: ignore[dict-item]
-    assert not any(one["name"] == "shadow" for one in rendered.pod("ingest")["volumes"])
+    assert not any(pod_volume["name"] == "shadow" for pod_volume in rendered.pod("ingest")["volumes"])
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("value", "words"),
     [
         ('image={"tga": "x"}', "additional properties 'tga' not allowed"),
         ('settings.dimse={"prot": 3}', "additional properties 'prot' not allowed"),
@@ -157,8 +165,8 @@ def test_the_door_has_a_spool_for_shadow_mode_and_nobody_else(tmp_path: Path, gi
         ),
     ],
 )
-def test_values_that_cannot_be_are_refused_in_words(given: str, words: str) -> None:
-    assert words in refusal(PLAIN, given)
+def test_values_that_cannot_be_are_refused_in_words(value: str, words: str) -> None:
+    assert words in refusal(PLAIN, value)
 
 
 def test_pods_get_the_time_that_draining_takes_and_the_door_ten_seconds_before_it() -> None:
@@ -173,17 +181,19 @@ def test_members_of_consumer_groups_are_kafka_members_under_their_pods_names() -
     kinds = {role: workload["kind"] for role, workload in rendered.workloads().items()}
     assert {role for role, kind in kinds.items() if kind == "StatefulSet"} == {"indexer", "commitment", "mixed"}
     for role in rendered.workloads():
-        named = [one for one in rendered.container(role)["env"] if one["name"] == "GANTRY_KAFKA__INSTANCE_ID"]
+        named = [
+            variable for variable in rendered.container(role)["env"] if variable["name"] == "GANTRY_KAFKA__INSTANCE_ID"
+        ]
         wanted = {"fieldRef": {"fieldPath": "metadata.name"}}
-        assert [one["valueFrom"] for one in named] == ([wanted] if kinds[role] == "StatefulSet" else [])
+        assert [variable["valueFrom"] for variable in named] == ([wanted] if kinds[role] == "StatefulSet" else [])
 
 
 def test_start_life_and_readiness_are_told_apart_and_the_door_is_ready_without_its_pools() -> None:
     rendered = render(PLAIN)
     for role in ROLES:
         container = rendered.container(role)
-        asked = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
-        assert asked == ["/startz", "/healthz", "/startz" if role == "door" else "/readyz"]
+        paths = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+        assert paths == ["/startz", "/healthz", "/startz" if role == "door" else "/readyz"]
 
 
 def test_all_pods_meet_the_restricted_profile() -> None:
@@ -207,17 +217,17 @@ def test_all_pods_meet_the_restricted_profile() -> None:
 def test_each_role_has_a_disruption_budget_that_a_pod_waiting_for_a_store_does_not_use_up() -> None:
     budgets = render(PLAIN, 'roles.ingest={"maxUnavailable": "25%"}').of("PodDisruptionBudget")
     assert set(budgets) == {f"r-gantry-{role}" for role in ROLES}
-    assert {name: one["spec"]["maxUnavailable"] for name, one in budgets.items() if name != "r-gantry-ingest"} == {
-        f"r-gantry-{role}": 1 for role in ROLES - {"ingest"}
-    }
+    assert {
+        name: budget["spec"]["maxUnavailable"] for name, budget in budgets.items() if name != "r-gantry-ingest"
+    } == {f"r-gantry-{role}": 1 for role in ROLES - {"ingest"}}
     assert budgets["r-gantry-ingest"]["spec"]["maxUnavailable"] == "25%"
-    assert {one["spec"]["unhealthyPodEvictionPolicy"] for one in budgets.values()} == {"AlwaysAllow"}
+    assert {budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets.values()} == {"AlwaysAllow"}
 
 
 def test_a_change_of_peers_restarts_nothing_and_a_change_of_settings_every_pod() -> None:
-    def checksums(*given: str) -> set[str]:
-        workloads = render(PLAIN, *given).workloads().values()
-        return {one["spec"]["template"]["metadata"]["annotations"]["checksum/settings"] for one in workloads}
+    def checksums(*arguments: str) -> set[str]:
+        workloads = render(PLAIN, *arguments).workloads().values()
+        return {workload["spec"]["template"]["metadata"]["annotations"]["checksum/settings"] for workload in workloads}
 
     assert checksums() == checksums("peers=[]")
     assert not checksums() & checksums('settings.logs={"level": "debug"}')
@@ -239,8 +249,8 @@ def test_the_door_is_reached_over_tls_beside_plain_dicom_or_alone(plain: str, na
 
 def test_alert_rules_of_the_chart_are_those_of_prometheus_with_links_to_ones_own_pages() -> None:
     assert render(PLAIN).of("PrometheusRule") == {}
-    given = 'prometheusRule={"enabled": true, "labels": {"release": "p"}, "runbooks": "https://wiki.example/"}'
-    (rule,) = render(PLAIN, given).of("PrometheusRule").values()
+    value = 'prometheusRule={"enabled": true, "labels": {"release": "p"}, "runbooks": "https://wiki.example/"}'
+    (rule,) = render(PLAIN, value).of("PrometheusRule").values()
     assert rule["metadata"]["labels"]["release"] == "p"
     text = (ROOT / "deploy" / "monitoring" / "rules.yaml").read_text()
     assert rule["spec"] == YAML(typ="safe").load(text.replace("docs/runbooks/", "https://wiki.example/"))
@@ -267,8 +277,8 @@ def test_jobs_stand_ready_and_run_by_themselves_only_where_told() -> None:
 
 
 def test_the_phantoms_ae_title_is_admitted_from_pods_and_only_where_it_is_wanted() -> None:
-    def titles(*given: str) -> str:
-        return str(render(PLAIN, *given).of("ConfigMap")["r-gantry-peers"]["data"]["peers.yaml"])
+    def titles(*arguments: str) -> str:
+        return str(render(PLAIN, *arguments).of("ConfigMap")["r-gantry-peers"]["data"]["peers.yaml"])
 
     assert "GANTRY_TEST" in titles('helmTest={"enabled": true}')
     assert "GANTRY_TEST" not in titles('helmTest={"enabled": false}')

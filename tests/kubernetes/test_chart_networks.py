@@ -18,11 +18,11 @@ from tests.support.archive import ROOT
 
 
 def test_in_shadow_mode_the_door_reaches_the_other_archive_and_the_bucket(tmp_path: Path) -> None:
-    given = 'settings.door={"shadow": {"dimse": "old.example:4242", "url": "https://old.example:8043/dicom-web"}}'
-    plain, shadow = render(PLAIN), render(PLAIN, given)
-    before, after = (one.of("NetworkPolicy")["r-gantry-door"]["spec"]["egress"] for one in (plain, shadow))
+    value = 'settings.door={"shadow": {"dimse": "old.example:4242", "url": "https://old.example:8043/dicom-web"}}'
+    plain, shadow = render(PLAIN), render(PLAIN, value)
+    before, after = (rendering.of("NetworkPolicy")["r-gantry-door"]["spec"]["egress"] for rendering in (plain, shadow))
     assert ports_of(after) - ports_of(before) == {4242, 8043, 9092, 9200, 7070}
-    without_port = render(PLAIN, given.replace(":8043", ""))
+    without_port = render(PLAIN, value.replace(":8043", ""))
     assert 443 in ports_of(without_port.of("NetworkPolicy")["r-gantry-door"]["spec"]["egress"])
     assert shadow.settings("door", tmp_path).door.shadow.dimse == "old.example:4242"
     assert "GANTRY_S3__ACCESS_KEY" in shadow.environment("door")
@@ -30,7 +30,7 @@ def test_in_shadow_mode_the_door_reaches_the_other_archive_and_the_bucket(tmp_pa
 
 
 def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
-    given = (
+    values = (
         'settings.access={"issuers": [{"name": "sso", "url": "https://sso.example/r/x", "audience": ["gantry"]}]}',
         'settings.webhooks=[{"name": "ris", "url": "http://ris.example:8099/in", "secret_file": "/x"}]',
         'settings.audit={"syslog": "arr.example:6514"}',
@@ -38,14 +38,14 @@ def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
         'settings.http={"url": "https://archive.example"}',
     )
     before, after = (
-        {n: m["spec"] for n, m in render(PLAIN, *more).of("NetworkPolicy").items()} for more in ((), given)
+        {n: m["spec"] for n, m in render(PLAIN, *more).of("NetworkPolicy").items()} for more in ((), values)
     )
     for role in ROLES:
         name = f"r-gantry-{role}"
         assert ports_of(after[name]["egress"]) - ports_of(before[name]["egress"]) >= {8099, 6514, 8447}
         assert 443 in ports_of(after[name]["egress"])
     narrow = 'networkPolicy.services=[{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}]'
-    egress = render(PLAIN, *given, narrow).of("NetworkPolicy")["r-gantry-query"]["spec"]["egress"]
+    egress = render(PLAIN, *values, narrow).of("NetworkPolicy")["r-gantry-query"]["spec"]["egress"]
     assert {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]} in egress
     assert 6514 not in ports_of(egress)
 
@@ -86,9 +86,9 @@ def test_networks_of_peers_that_are_added_later_are_opened_beside_those_that_pee
         render(PLAIN, *more).of("NetworkPolicy") for more in ((), (f"networkPolicy.moreDestinations=[{rule}]",))
     )
     for role in ROLES:
-        egress = [one[f"r-gantry-{role}"]["spec"]["egress"] for one in (before, after)]
+        egress = [policies[f"r-gantry-{role}"]["spec"]["egress"] for policies in (before, after)]
         more = [json.loads(rule)] if role in ("ingest", "retrieve", "commitment", "mixed") else []
-        assert [one for one in egress[1] if one not in egress[0]] == more, role
+        assert [egress_rule for egress_rule in egress[1] if egress_rule not in egress[0]] == more, role
 
 
 def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_them() -> None:
@@ -133,14 +133,14 @@ def test_who_calls_peers_reaches_the_receivers_and_servers_of_routes_as_well() -
         *("ingest", "retrieve", "commitment", "mixed")
     }
     assert not any(ports_of(policies[role]["egress"]) & outside for role in ("query", "orders", "indexer"))
-    (told,) = [rule for rule in policies["retrieve"]["egress"] if ports_of([rule]) == {2575}]
-    assert told["to"] == [{"ipBlock": {"cidr": "192.0.2.30/32"}}]
+    (egress_rule,) = [rule for rule in policies["retrieve"]["egress"] if ports_of([rule]) == {2575}]
+    assert egress_rule["to"] == [{"ipBlock": {"cidr": "192.0.2.30/32"}}]
 
 
 def test_peers_of_somebody_elses_configmap_may_be_anywhere() -> None:
     rendered = render(PLAIN, 'existingPeers="theirs"')
     assert "r-gantry-peers" not in rendered.of("ConfigMap")
-    volumes = {one["name"]: one for one in rendered.pod("retrieve")["volumes"]}
+    volumes = {volume["name"]: volume for volume in rendered.pod("retrieve")["volumes"]}
     assert volumes["peers"]["configMap"] == {"name": "theirs"}
     egress = rendered.of("NetworkPolicy")["r-gantry-retrieve"]["spec"]["egress"]
     assert {"ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]} in egress
@@ -148,12 +148,12 @@ def test_peers_of_somebody_elses_configmap_may_be_anywhere() -> None:
 
 def test_services_believe_the_pods_network_and_the_door_only_who_is_named(tmp_path: Path) -> None:
     rendered = render(PLAIN)
-    assert [str(one) for one in rendered.settings("ingest", tmp_path).dimse.proxy_from] == ["10.244.0.0/16"]
+    assert [str(network) for network in rendered.settings("ingest", tmp_path).dimse.proxy_from] == ["10.244.0.0/16"]
     assert rendered.settings("door", tmp_path).dimse.proxy_from == ()
-    given = 'door={"proxyFrom": ["192.0.2.7/32", "192.0.2.8/32"], "httpProxyFrom": ["192.0.2.9/32"]}'
-    door = render(PLAIN, given).settings("door", tmp_path)
-    assert [str(one) for one in door.dimse.proxy_from] == ["192.0.2.7/32", "192.0.2.8/32"]
-    assert [str(one) for one in door.http.proxy_from] == ["192.0.2.9/32"]
+    value = 'door={"proxyFrom": ["192.0.2.7/32", "192.0.2.8/32"], "httpProxyFrom": ["192.0.2.9/32"]}'
+    door = render(PLAIN, value).settings("door", tmp_path)
+    assert [str(network) for network in door.dimse.proxy_from] == ["192.0.2.7/32", "192.0.2.8/32"]
+    assert [str(network) for network in door.http.proxy_from] == ["192.0.2.9/32"]
 
 
 HL7 = ("settings.hl7.port=2575", 'settings.hl7.admit=["192.0.2.0/24"]')
@@ -170,7 +170,11 @@ def test_messages_come_in_at_a_port_of_the_door_where_settings_open_it(tmp_path:
     assert rendered.settings("door", tmp_path).door.hl7 == ("r-gantry-orders:2575",)
     assert not rendered.settings("door", tmp_path).hl7.proxy_from
     behind = rendered.settings("orders", tmp_path).hl7
-    assert (behind.port, behind.tls, [str(one) for one in behind.proxy_from]) == (2575, False, ["10.244.0.0/16"])
+    assert (behind.port, behind.tls, [str(network) for network in behind.proxy_from]) == (
+        2575,
+        False,
+        ["10.244.0.0/16"],
+    )
     opened = {role for role in ROLES if "hl7" in {port["name"] for port in rendered.container(role)["ports"]}}
     assert opened == {"door", "orders", "mixed"}
     policies = rendered.of("NetworkPolicy")
@@ -200,8 +204,8 @@ def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:
     rendered = render(PLAIN, 'serviceMonitor={"enabled": true}', 'networkPolicy.monitoring=[{"namespaceSelector": {}}]')
     (monitor,) = rendered.of("ServiceMonitor").values()
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
-    found = [m for m in rendered.of("Service").values() if wanted <= m["metadata"]["labels"].items()]
-    assert {m["spec"]["selector"]["app.kubernetes.io/component"] for m in found} == ROLES
+    services = [m for m in rendered.of("Service").values() if wanted <= m["metadata"]["labels"].items()]
+    assert {m["spec"]["selector"]["app.kubernetes.io/component"] for m in services} == ROLES
     for role in ROLES:
         rules = rendered.of("NetworkPolicy")[f"r-gantry-{role}"]["spec"]["ingress"]
         http = {port["name"]: port["containerPort"] for port in rendered.container(role)["ports"]}["http"]
@@ -211,8 +215,8 @@ def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:
 def test_a_canary_is_there_where_it_is_wanted_reaches_the_door_alone_and_is_scraped() -> None:
     assert "r-gantry-canary" not in render(PLAIN).of("Deployment")
     wanted = 'canary={"enabled": true, "every": 30, "arguments": ["--deadline=60"]}'
-    given = wanted, 'networkPolicy={"modalities": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}'
-    rendered = render(PLAIN, *given, 'serviceMonitor={"enabled": true}')
+    values = wanted, 'networkPolicy={"modalities": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}'
+    rendered = render(PLAIN, *values, 'serviceMonitor={"enabled": true}')
     (container,) = rendered.of("Deployment")["r-gantry-canary"]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [
         "canary",

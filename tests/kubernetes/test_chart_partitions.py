@@ -19,8 +19,8 @@ PLAIN = ROOT / "deploy" / "helm" / "examples" / "plain.yaml"
 ARCHIVES = ("north", "south")
 
 
-def _release(name: str, *given: str) -> Rendered:
-    return render(EXAMPLES / f"{name}.yaml", *given, release=name)
+def _release(name: str, *arguments: str) -> Rendered:
+    return render(EXAMPLES / f"{name}.yaml", *arguments, release=name)
 
 
 def _config(rendered: Rendered, name: str, key: str = "gantry.yaml") -> str:
@@ -29,23 +29,25 @@ def _config(rendered: Rendered, name: str, key: str = "gantry.yaml") -> str:
 
 def _secrets() -> dict[tuple[str, str], str]:
     """What Secrets hold, by name and key: of each organisation its own."""
-    made = {(f"{one}-tokens", "tokens"): f"program:{one}-program-token-of-32-characters" for one in ARCHIVES}
-    made |= {(f"{one}-door", "door-key"): f"{one}-door-key-of-at-least-32-characters" for one in ARCHIVES}
+    made = {
+        (f"{archive}-tokens", "tokens"): f"program:{archive}-program-token-of-32-characters" for archive in ARCHIVES
+    }
+    made |= {(f"{archive}-door", "door-key"): f"{archive}-door-key-of-at-least-32-characters" for archive in ARCHIVES}
     return made | {("north-login", "sessions"): "north-sessions-of-at-least-32-characters"}
 
 
 def _door_files(folder: Path, door: Rendered, secrets: dict[tuple[str, str], str]) -> Path:
     """What the kubelet brings into a pod of the door, with `folder` for /etc/gantry. Returns its settings file."""
-    configs = {name: m for one in ARCHIVES for name, m in _release(one).of("ConfigMap").items()}
+    configs = {name: m for archive in ARCHIVES for name, m in _release(archive).of("ConfigMap").items()}
     configs |= door.of("ConfigMap")
-    places = {one["name"]: one["mountPath"] for one in door.container("door")["volumeMounts"]}
+    places = {mount["name"]: mount["mountPath"] for mount in door.container("door")["volumeMounts"]}
     for volume in door.pod("door")["volumes"]:
         at = folder / places[volume["name"]].removeprefix("/etc/gantry").lstrip("/")
         for source in volume.get("projected", {}).get("sources", []):
-            for kind, one in source.items():
-                for item in one["items"]:
-                    given = configs[one["name"]]["data"] if kind == "configMap" else None
-                    text = given[item["key"]] if given is not None else secrets[one["name"], item["key"]]
+            for kind, projection in source.items():
+                for item in projection["items"]:
+                    files = configs[projection["name"]]["data"] if kind == "configMap" else None
+                    text = files[item["key"]] if files is not None else secrets[projection["name"], item["key"]]
                     file = at / item["path"]
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text.replace("/etc/gantry", str(folder)))
@@ -99,7 +101,7 @@ def test_the_door_has_nothing_but_itself_and_no_secret_of_a_store() -> None:
     assert not door.of("Pod")
     assert not door.of("ScaledObject")
     assert set(door.of("ConfigMap")) == {"door-gantry"}
-    names = [one["name"] for one in door.container("door")["env"]]
+    names = [variable["name"] for variable in door.container("door")["env"]]
     assert not [name for name in names if name.startswith(("GANTRY_S3", "GANTRY_KAFKA", "GANTRY_ENCRYPTION"))]
 
 
@@ -110,7 +112,7 @@ def test_an_archive_behind_that_door_has_none_of_its_own(name: str) -> None:
     assert {f"{name}-gantry", f"{name}-gantry-web", f"{name}-gantry-hl7"}.isdisjoint(archive.of("Service"))
     called = YAML(typ="safe").load((EXAMPLES / f"{name}.yaml").read_text())["door"]["elsewhere"]["address"]
     (test,) = archive.of("Pod").values()
-    environment = {one["name"]: one["value"] for one in test["spec"]["containers"][0]["env"]}
+    environment = {variable["name"]: variable["value"] for variable in test["spec"]["containers"][0]["env"]}
     assert environment["ADDRESS"] == called
     canary = archive.workloads()["canary"]["spec"]["template"]["spec"]["containers"][0]["args"]
     assert f"{name.upper()}@{called}" in canary
@@ -118,7 +120,9 @@ def test_an_archive_behind_that_door_has_none_of_its_own(name: str) -> None:
 
 def test_ports_of_one_archive_are_open_all_the_way() -> None:
     door = _release("door")
-    ports = {one["name"]: one["containerPort"] for one in door.container("door")["ports"]}
+    ports = {
+        container_port["name"]: container_port["containerPort"] for container_port in door.container("door")["ports"]
+    }
     for service, name, number in (("door-gantry", "dicom-1", 11113), ("door-gantry-hl7", "hl7-1", 2575)):
         assert {"name": name, "port": number, "targetPort": name} in door.of("Service")[service]["spec"]["ports"]
         assert ports[name] == number
@@ -129,7 +133,7 @@ def test_ports_of_one_archive_are_open_all_the_way() -> None:
 def _lets_in(rules: list[dict[str, Any]], labels: Manifest, port: int) -> bool:
     """Whether a pod of the same namespace with these labels may reach a port."""
     for rule in rules:
-        if port in [one["port"] for one in rule["ports"]]:
+        if port in [rule_port["port"] for rule_port in rule["ports"]]:
             for peer in rule.get("from", []):
                 wanted = peer.get("podSelector", {}).get("matchLabels", {})
                 if wanted and wanted.items() <= labels.items():
@@ -157,8 +161,8 @@ def test_pods_of_an_archive_let_that_door_in_and_no_pod_of_another_archive(name:
 
 @pytest.mark.parametrize("role", ["test", "canary"])
 def test_a_door_that_names_its_modalities_lets_tests_and_canaries_of_its_archives_in(role: str) -> None:
-    given = 'networkPolicy.modalities=[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'
-    rules = _release("door", given).of("NetworkPolicy")["door-gantry-door"]["spec"]["ingress"]
+    value = 'networkPolicy.modalities=[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'
+    rules = _release("door", value).of("NetworkPolicy")["door-gantry-door"]["spec"]["ingress"]
     labels = {"app.kubernetes.io/name": "gantry", "app.kubernetes.io/instance": "north"}
     for port in (11112, 11113):
         assert _lets_in(rules, {**labels, "app.kubernetes.io/component": role}, port)
@@ -173,7 +177,7 @@ def test_the_door_reaches_the_identity_providers_of_its_archives_and_has_their_a
     authority = 'partitions[0].otherFiles={"sso.pem": {"configMap": "north-sso", "key": "ca.crt"}}'
     door = _release("door", authority)
     assert 443 in _ports(door.of("NetworkPolicy")["door-gantry-door"]["spec"]["egress"])
-    (volume,) = [one for one in door.pod("door")["volumes"] if one["name"] == "partition-north"]
+    (volume,) = [pod_volume for pod_volume in door.pod("door")["volumes"] if pod_volume["name"] == "partition-north"]
     projected = {"configMap": {"name": "north-sso", "items": [{"key": "ca.crt", "path": "other/sso.pem"}]}}
     assert projected in volume["projected"]["sources"]
     narrow = _release("door", 'networkPolicy.services=[{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}]')
@@ -189,8 +193,8 @@ def test_an_archive_is_scaled_by_its_own_associations_alone() -> None:
     on = 'roles.ingest.autoscaling={"enabled": true, "minReplicas": 1, "maxReplicas": 5, "cpu": 0}'
     archive = _release("north", on, 'keda.associations={"prometheus": "http://p:9090"}')
     (scaled,) = archive.of("ScaledObject").values()
-    asked = scaled["spec"]["triggers"][0]["metadata"]["query"]
-    assert asked == 'sum(gantry_door_open{pool="ingest",partition="north"}) or vector(0)'
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    assert query == 'sum(gantry_door_open{pool="ingest",partition="north"}) or vector(0)'
 
 
 def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> None:
@@ -201,7 +205,7 @@ def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> N
 
 
 @pytest.mark.parametrize(
-    ("example", "given", "words"),
+    ("example", "value", "words"),
     [
         ("door", 'door.elsewhere={"enabled": true}', "partitions: a release is the door of several archives, or one"),
         ("door", 'settings.door={"partitions": []}', "settings.door.partitions: the chart sets this one itself"),
@@ -217,14 +221,14 @@ def test_a_door_in_another_namespace_is_let_in_where_the_archive_names_it() -> N
         ("north", 'storage={}', "additional properties 'storage'"),
     ],
 )  # fmt: skip
-def test_releases_of_partitions_that_cannot_be_are_refused_in_words(example: str, given: str, words: str) -> None:
-    without_tls = ('secrets.tls={"name": ""}',) if "tls_port" in given else ()
-    assert words in refusal(EXAMPLES / f"{example}.yaml", given, *without_tls)
+def test_releases_of_partitions_that_cannot_be_are_refused_in_words(example: str, value: str, words: str) -> None:
+    without_tls = ('secrets.tls={"name": ""}',) if "tls_port" in value else ()
+    assert words in refusal(EXAMPLES / f"{example}.yaml", value, *without_tls)
 
 
 def test_buckets_of_others_are_reached_at_their_own_ports() -> None:
-    given = 'settings.storage.in_place=[{"name": "old", "url": "s3://old", "endpoint": "https://old.example:9020"}]'
-    before, after = (render(PLAIN, *more).of("NetworkPolicy") for more in ((), (given,)))
+    value = 'settings.storage.in_place=[{"name": "old", "url": "s3://old", "endpoint": "https://old.example:9020"}]'
+    before, after = (render(PLAIN, *more).of("NetworkPolicy") for more in ((), (value,)))
     for name in ("r-gantry-ingest", "r-gantry-retrieve", "r-gantry-job"):
         opened = [
             {port["port"] for rule in policies[name]["spec"]["egress"] for port in rule.get("ports", ())}

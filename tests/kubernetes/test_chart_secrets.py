@@ -50,8 +50,8 @@ KEY = "/etc/gantry/secrets/door-key"
 
 
 def _mounts_key(pod: dict[str, Any]) -> bool:
-    sources = [one for volume in pod["volumes"] for one in volume.get("projected", {}).get("sources", [])]
-    items = [item for one in sources for item in one.get("secret", {}).get("items", [])]
+    sources = [source for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", [])]
+    items = [item for source in sources for item in source.get("secret", {}).get("items", [])]
     return {"key": "key", "path": "door-key"} in items
 
 
@@ -74,7 +74,7 @@ def test_who_opens_the_object_store_gets_the_keys_that_objects_are_encrypted_wit
         assert (str(rendered.settings(role, tmp_path).encryption.key_file) == mounted) == (role != "door"), role
     for name, job in rendered.of("CronJob").items():
         pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        environment = {variable["name"]: variable.get("value") for variable in pod["containers"][0]["env"]}
         assert environment.get("GANTRY_ENCRYPTION__KEY_FILE") == (None if "canary" in name else mounted), name
 
 

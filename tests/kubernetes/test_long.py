@@ -88,7 +88,9 @@ def test_processes_killed_one_after_the_other_lose_and_double_nothing(site: Site
     with Load(site.peer, tmp_path) as load:
         for role in ("ingest", "indexer", "door", "mixed", "ingest"):
             time.sleep(5)
-            pod = next(one for one in site.pods(role) if one["metadata"]["name"] in _ready(site, role))
+            pod = next(
+                candidate for candidate in site.pods(role) if candidate["metadata"]["name"] in _ready(site, role)
+            )
             restarts = _restarts(site, pod["metadata"]["name"])
             site.node.kill_container(pod["metadata"]["uid"])
             wait_for(lambda: _restarts(site, pod["metadata"]["name"]) > restarts, 60, "the kubelet")
@@ -120,7 +122,7 @@ def _evict(site: Site, pod: str) -> str:
     """What the API server says against it; "" where the pod is evicted."""
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
-    done = site.node.try_kubectl("create", "--raw", path, "-f", "-", given=json.dumps(eviction))
+    done = site.node.try_kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
     return "" if done.returncode == 0 else done.stderr
 
 

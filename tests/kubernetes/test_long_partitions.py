@@ -27,13 +27,13 @@ def several(site: Site) -> Iterator[Site]:
     node.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     secret = node.kubectl("-n", "gantry", "get", "secret", "gantry-s3", "-o", "json")
     copied = {key: value for key, value in json.loads(secret).items() if key in ("apiVersion", "kind", "data", "type")}
-    node.kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(copied | {"metadata": {"name": "gantry-s3"}}))
+    node.kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(copied | {"metadata": {"name": "gantry-s3"}}))
     try:
         for name in ("north", "south"):
-            for what, key in (("door", "door-key"), ("tokens", "tokens")):
-                value = token_hex(32) if what == "door" else f"program:{token_hex(32)}"
+            for kind, key in (("door", "door-key"), ("tokens", "tokens")):
+                value = token_hex(32) if kind == "door" else f"program:{token_hex(32)}"
                 literal = f"--from-literal={key}={value}"
-                node.kubectl("-n", NAMESPACE, "create", "secret", "generic", f"{name}-{what}", literal)
+                node.kubectl("-n", NAMESPACE, "create", "secret", "generic", f"{name}-{kind}", literal)
             _install(site, name, _archive(name), "--wait=false")
         _install(site, "door", _door())
         for name in ("north", "south"):
@@ -91,13 +91,13 @@ def _install(site: Site, release: str, values: dict[str, object], *more: str) ->
 @pytest.mark.parametrize("name", ["north", "south"])
 def test_helm_test_of_an_archive_goes_by_the_common_door(several: Site, name: str) -> None:
     several.node.helm("-n", NAMESPACE, "test", name, "--timeout", "4m")
-    said = several.node.kubectl("-n", NAMESPACE, "logs", f"{name}-gantry-test").splitlines()
-    assert said[-1] == "phantom: committed"
+    lines = several.node.kubectl("-n", NAMESPACE, "logs", f"{name}-gantry-test").splitlines()
+    assert lines[-1] == "phantom: committed"
 
 
 def test_association_with_signs_of_two_archives_is_refused_at_the_door(several: Site) -> None:
     ports = json.loads(several.node.kubectl("-n", NAMESPACE, "get", "service", "door-gantry", "-o", "json"))
-    node_ports = {one["port"]: one["nodePort"] for one in ports["spec"]["ports"]}
+    node_ports = {port["port"]: port["nodePort"] for port in ports["spec"]["ports"]}
     caller = ("-aet", "MODALITY")
     assert run("echoscu", *caller, "-aec", "NORTH", "127.0.0.1", node_ports[11112]).returncode == 0
     assert run("echoscu", *caller, "-aec", "SOUTH", "127.0.0.1", node_ports[OWN_PORT]).returncode == 0

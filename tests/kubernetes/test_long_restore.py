@@ -35,9 +35,9 @@ def test_log_and_index_that_are_lost_are_restored_by_the_job_from_the_bucket(sit
     _lose_log_and_index(site)
 
     started = time.monotonic()
-    said = _restore(site)
-    print(f"restored after {time.monotonic() - started:.0f} s, killed once on the way:", said, sep="\n")
-    (restored,) = map(int, re.findall(r"^instances\W+(\d+)", said, re.MULTILINE))
+    output = _restore(site)
+    print(f"restored after {time.monotonic() - started:.0f} s, killed once on the way:", output, sep="\n")
+    (restored,) = map(int, re.findall(r"^instances\W+(\d+)", output, re.MULTILINE))
 
     _scale(site, replicas)
     site.wait_rolled_out(*ROLES, seconds=300.0)
@@ -119,8 +119,8 @@ def _restore(site: Site) -> str:
     job = site.begin_job("restore")
 
     def pods() -> dict[str, str]:
-        found = site.node.get("pods", NAMESPACE, "-l", f"job-name={job}")
-        return {pod["status"]["phase"]: pod["metadata"]["name"] for pod in found}
+        job_pods = site.node.get("pods", NAMESPACE, "-l", f"job-name={job}")
+        return {pod["status"]["phase"]: pod["metadata"]["name"] for pod in job_pods}
 
     def logged() -> str:
         return site.node.try_kubectl("-n", NAMESPACE, "logs", f"job/{job}").stdout

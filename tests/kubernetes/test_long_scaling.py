@@ -121,10 +121,10 @@ def test_keda_takes_over_from_the_autoscaler_by_cpu_and_hands_back(scaled: Site)
         scaled.upgrade("--set", prometheus(""))
         wait_for(lambda: _autoscalers(scaled, "gantry-query") == ["gantry-query"], 60, "the one by CPU")
         second = _scaled_object(scaled, "gantry-query")
-        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(second))
+        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(second))
         assert done.returncode == 0, done.stderr
         third = second | {"metadata": {"name": "another"}}
-        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(third))
+        done = scaled.node.try_kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(third))
         assert "already managed by" in done.stderr
     finally:
         scaled.node.try_kubectl("-n", NAMESPACE, "delete", "scaledobject", "by-hand")
@@ -133,8 +133,12 @@ def test_keda_takes_over_from_the_autoscaler_by_cpu_and_hands_back(scaled: Site)
 
 
 def _autoscalers(site: Site, workload: str) -> list[str]:
-    found = site.node.get("horizontalpodautoscalers", NAMESPACE)
-    return sorted(one["metadata"]["name"] for one in found if one["spec"]["scaleTargetRef"]["name"] == workload)
+    autoscalers = site.node.get("horizontalpodautoscalers", NAMESPACE)
+    return sorted(
+        autoscaler["metadata"]["name"]
+        for autoscaler in autoscalers
+        if autoscaler["spec"]["scaleTargetRef"]["name"] == workload
+    )
 
 
 def _scaled_object(site: Site, workload: str) -> dict[str, object]:

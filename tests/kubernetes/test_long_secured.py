@@ -164,7 +164,7 @@ def test_evidence_is_signed_by_the_role_that_was_given_the_key_alone(secured: Se
     assert secured.kubectl(*indexer, "gantry evidence state")
     public = (secured.folder / "evidence.pem.pub").read_text()
     verify = "cat > /tmp/key.pub; gantry evidence verify --key /tmp/key.pub"
-    assert secured.kubectl(*indexer, verify, given=public)
+    assert secured.kubectl(*indexer, verify, text=public)
     others = secured.kubectl("exec", f"{RELEASE}-mixed-0", "--", "sh", "-c", "ls /etc/gantry/files 2>/dev/null; true")
     assert others == ""
 

@@ -56,10 +56,10 @@ def test_a_node_is_emptied_within_the_budget_of_each_role(large: Large) -> None:
     for role in DEPLOYMENTS:
         patch = json.dumps({"spec": {"maxUnavailable": budget}})
         large.kubectl("patch", "poddisruptionbudget", f"gantry-{role}", "--type=merge", "-p", patch)
-    number = sum(one == name for _, one in large.places())
+    number = sum(place == name for _, place in large.places())
     with timed(f"{number} pods leave a node, by a budget of {budget}"):
         _while(large, ["drain", name, "--delete-emptydir-data", "--timeout=600s"], _within_budgets)
-    assert not [one for _, one in large.places() if one == name]
+    assert not [place for _, place in large.places() if place == name]
     large.node.kubectl("uncordon", name)
 
 
@@ -70,8 +70,8 @@ def _within_budgets(large: Large) -> None:
 
 def _while(large: Large, command: list[str], check: Callable[[Large], None]) -> None:
     """Run kubectl, and look again and again meanwhile."""
-    said = large.node.folder / "drain.log"  # a pipe that nobody reads would stop it: it says each refusal
-    with said.open("w") as out:
+    log = large.node.folder / "drain.log"  # a pipe that nobody reads would stop it: it says each refusal
+    with log.open("w") as out:
         process = subprocess.Popen(
             [str(large.node.programs / "kubectl"), *command],
             env={"KUBECONFIG": str(large.node.kubeconfig), "HOME": str(large.node.folder), "PATH": "/usr/bin:/bin"},
@@ -81,7 +81,7 @@ def _while(large: Large, command: list[str], check: Callable[[Large], None]) -> 
     while process.poll() is None:
         check(large)
         time.sleep(0.5)
-    assert process.returncode == 0, said.read_text()[-500:]
+    assert process.returncode == 0, log.read_text()[-500:]
 
 
 def test_an_update_keeps_all_available_and_zones_even(large: Large) -> None:
@@ -117,6 +117,6 @@ def test_the_door_finds_every_address_of_a_large_role(large: Large, site: Site) 
         f"found = socket.getaddrinfo('gantry-retrieve.{LARGE}.svc.cluster.local', 11115, type=socket.SOCK_STREAM)\n"
         "print(len({one[4][0] for one in found}), round(time.monotonic() - begun, 3))"
     )
-    asked = ("exec", f"deployment/{RELEASE}-door", "--", "python", "-c", script)
-    wait_for(lambda: site.kubectl(*asked).split()[0] == str(wanted), 60, "names that lead to all")
-    print("addresses and seconds of a look-up by a pod of the door:", site.kubectl(*asked).strip())
+    command = ("exec", f"deployment/{RELEASE}-door", "--", "python", "-c", script)
+    wait_for(lambda: site.kubectl(*command).split()[0] == str(wanted), 60, "names that lead to all")
+    print("addresses and seconds of a look-up by a pod of the door:", site.kubectl(*command).strip())

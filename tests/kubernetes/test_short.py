@@ -27,9 +27,9 @@ pytestmark = pytest.mark.timeout(720)
 
 def test_helm_test_echoes_stores_finds_fetches_and_commits_a_phantom(site: Site) -> None:
     site.node.helm("-n", NAMESPACE, "test", RELEASE, "--timeout", "4m")
-    said = site.logs(f"{RELEASE}-test").splitlines()
+    lines = site.logs(f"{RELEASE}-test").splitlines()
     wanted = ["echoed", "stored", "found", "fetched, and the same", "committed"]
-    assert [line.removeprefix("phantom: ") for line in said if line.startswith("phantom: ")] == wanted
+    assert [line.removeprefix("phantom: ") for line in lines if line.startswith("phantom: ")] == wanted
 
 
 def test_dcmtk_stores_finds_and_moves_through_a_port_forward(site: Site, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_api_server_takes_every_manifest_of_the_examples(node: Node, values:
     # Operators' own kinds, which this server does not know, are looked at in test_chart*.py.
     foreign = ("keda", "serviceMonitor", "prometheusRule")
     manifests = try_render(values, *(f"{kind}.enabled=false" for kind in foreign)).stdout
-    node.kubectl("apply", "--dry-run=server", "-n", "default", "-f", "-", given=manifests.replace("namespace: ns", ""))
+    node.kubectl("apply", "--dry-run=server", "-n", "default", "-f", "-", text=manifests.replace("namespace: ns", ""))
 
 
 def test_kubeconform_finds_nothing_by_the_running_servers_own_schemas(node: Node, tmp_path: Path) -> None:

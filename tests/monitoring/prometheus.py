@@ -36,8 +36,8 @@ class Prometheus:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{query}: {error.read().decode()}") from None
-        found: list[dict[str, Any]] = answer["data"]["result"]
-        return found
+        samples: list[dict[str, Any]] = answer["data"]["result"]
+        return samples
 
     def numbers(self, query: str) -> list[float]:
         """The values of an instant query that are numbers."""

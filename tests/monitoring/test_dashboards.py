@@ -33,14 +33,14 @@ CT1 = "{ae_title: CT1, host: 127.0.0.1, may: [store, find, retrieve, commit, ech
 
 def panels(path: Path) -> list[tuple[str, str]]:
     """Title and query of each panel, in the file that Grafana imports, with its variables filled in."""
-    found = []
+    panel_queries = []
     for panel in json.loads(path.read_text())["panels"]:
         for target in panel["targets"]:
             query = target["expr"]
             for name, value in GIVEN.items():
                 query = query.replace(name, value)
-            found.append((panel["title"], query))
-    return found
+            panel_queries.append((panel["title"], query))
+    return panel_queries
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,14 @@ def test_every_panel_has_data(path: Path, monitored: Prometheus) -> None:
 
 def test_what_the_load_did_is_what_the_panels_say(monitored: Prometheus) -> None:
     """Data are there for a panel that asks wrongly, too."""
-    asked = {
+    expected = {
         'sum(gantry_objects_received_total{status="0000"})': 10,  # 4 by C-STORE and 1 by STOW-RS, twice
         'sum(gantry_peer_associations_total{ae_title="CT1",outcome="rejected"})': 2,
         'sum(gantry_suboperations_total{operation="C-MOVE",outcome="failed"})': 8,
         "sum(gantry_commitment_seconds_count)": 2,
         'count(up{job="gantry"} == 1)': 1,
     }
-    assert {query: sum(monitored.numbers(query)) for query in asked} == asked
+    assert {query: sum(monitored.numbers(query)) for query in expected} == expected
 
 
 def test_panels_do_not_lie_on_each_other_and_names_are_used_once() -> None:

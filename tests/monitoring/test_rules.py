@@ -154,8 +154,8 @@ def _expected(case: Case) -> dict[str, Any]:
 def _recorded_labels(case: Case) -> dict[str, str]:
     """Alerts of objectives carry the objective's name."""
     for rule in ALERTS:
-        if rule["alert"] == case.alert and (found := re.search(r'slo="(\w+)"', rule["expr"])):
-            return {"slo": found[1]}
+        if rule["alert"] == case.alert and (match := re.search(r'slo="(\w+)"', rule["expr"])):
+            return {"slo": match[1]}
     return {}
 
 

@@ -25,8 +25,8 @@ def load(site: Shadowed, folder: Path, number: int) -> None:
     ok("dcmsend", *address, folder / f"same{number}", "+sd")
     site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") > number, "stored in both")
     uid = str(pydicom.dcmread(file.path, stop_before_pixels=True).StudyInstanceUID)
-    (found,) = site.orthanc.post("/tools/lookup", file.sop_instance_uid.encode())
-    site.orthanc.delete(f"/instances/{found['ID']}")
+    (copy,) = site.orthanc.post("/tools/lookup", file.sop_instance_uid.encode())
+    site.orthanc.delete(f"/instances/{copy['ID']}")
     keys = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
     ok("findscu", *keys, *address)
     site.wait(lambda: site.count("shadow_differences_total", operation="C-FIND") > number, "different")
@@ -39,8 +39,8 @@ def load(site: Shadowed, folder: Path, number: int) -> None:
     site.wait(lambda: site.count("shadow_put_off_total") > number, "put off")
     site.orthanc.__enter__()
     for caller in CALLERS:
-        one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
-        site.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+        modality = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
+        site.orthanc.raw(f"/modalities/{caller}", json.dumps(modality).encode(), "PUT")
 
 
 def test_every_panel_has_data(tmp_path: Path) -> None:
@@ -52,6 +52,6 @@ def test_every_panel_has_data(tmp_path: Path) -> None:
             # A series that was not there before has no rate yet: so the load comes twice.
             load(site, tmp_path, number)
             server.wait_scrapes(3)
-        found = panels(MONITORING / "dashboards" / "shadow.json")
-        assert len(found) >= 12
-        assert [(title, query) for title, query in found if not server.numbers(query)] == []
+        dashboard_panels = panels(MONITORING / "dashboards" / "shadow.json")
+        assert len(dashboard_panels) >= 12
+        assert [(title, query) for title, query in dashboard_panels if not server.numbers(query)] == []

@@ -36,8 +36,8 @@ def _names() -> list[str]:
     return [field.name for field in fields(Prices)]
 
 
-def _prices(given: list[str]) -> Prices:
-    pairs = [price.partition("=") for price in given]
+def _prices(arguments: list[str]) -> Prices:
+    pairs = [price.partition("=") for price in arguments]
     if unknown := {name for name, _, _ in pairs} - set(_names()):
         raise SystemExit(f"no such price: {', '.join(sorted(unknown))}; there are {', '.join(_names())}")
     return replace(Prices(), **{name: float(value) for name, _, value in pairs})

@@ -46,7 +46,7 @@ def _middle(run: Callable[[int], float]) -> float:
 def _stored() -> Iterator[Compared]:
     costs = StoreCosts()
     storescu, lean = costs.storescu, costs.lean
-    for senders, sending, who, measured, fitted in (
+    for senders, sending, tool, measured, fitted in (
         (1, storescu, "storescu", 328, ""),
         (4, storescu, "storescu", 646, "device"),
         (8, storescu, "storescu", 721, ""),
@@ -56,15 +56,15 @@ def _stored() -> Iterator[Compared]:
     ):
         run = storing.Embedded(senders, sending)
         simulated = _middle(partial(storing.embedded, run))
-        yield Compared(f"C-STORE of CT, embedded, {senders} x {who}", "objects/s", measured, simulated, fitted)
+        yield Compared(f"C-STORE of CT, embedded, {senders} x {tool}", "objects/s", measured, simulated, fitted)
 
 
 def _stored_on_older() -> Iterator[Compared]:
     for senders, each, measured, fitted in ((1, 150, 320, ""), (4, 75, 502, ""), (16, 25, 540, "older_device")):
         run = storing.Embedded(senders, StoreCosts().storescu, each, indexing=False, device=FITTED.older_device)
         simulated = _middle(partial(storing.embedded, run))
-        what = f"C-STORE of CT, ingest alone, files and SQLite, {senders} x storescu (older)"
-        yield Compared(what, "objects/s", measured, simulated, fitted)
+        words = f"C-STORE of CT, ingest alone, files and SQLite, {senders} x storescu (older)"
+        yield Compared(words, "objects/s", measured, simulated, fitted)
 
 
 def _cluster() -> Iterator[Compared]:
@@ -98,13 +98,13 @@ def indexing_alone(batches: int = 40, seed: int = 1) -> float:
 
 def _moved() -> Iterator[Compared]:
     costs = MoveCosts()
-    for what, run, measured in (
+    for words, run, measured in (
         ("page cache", moving.Move(costs.cached), 2257),
         ("disk", moving.Move(costs.disk), 1649),
     ):
         simulated = _middle(partial(moving.move, run))
-        yield Compared(f"C-MOVE of CT, from the {what}", "objects/s", measured, simulated)
-    for what, run, measured, fitted in (
+        yield Compared(f"C-MOVE of CT, from the {words}", "objects/s", measured, simulated)
+    for words, run, measured, fitted in (
         ("S3", moving.from_s3(), 241, "s3_get"),
         ("S3 through a proxy", moving.from_s3(proxy=True), 173, "proxy"),
         ("S3, 20 ms later", moving.from_s3(proxy=True, later=True), 193, ""),
@@ -116,4 +116,4 @@ def _moved() -> Iterator[Compared]:
         ),
     ):
         simulated = _middle(partial(moving.megabytes, run))
-        yield Compared(f"C-MOVE of CT, {what}", "MB/s", measured, simulated, fitted)
+        yield Compared(f"C-MOVE of CT, {words}", "MB/s", measured, simulated, fitted)

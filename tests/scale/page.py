@@ -71,8 +71,8 @@ def costs(assumed: prices.Prices = prices.Prices()) -> str:
     return _table(("archive", "objects", "requests", "index and log", "machines", "together"), lines)
 
 
-def _cost(name: str, one: prices.Cost) -> tuple[str, ...]:
-    return (name, *(f"{value:.3f}" for value in (one.objects, one.requests, one.index, one.machines, one.whole)))
+def _cost(name: str, cost: prices.Cost) -> tuple[str, ...]:
+    return (name, *(f"{value:.3f}" for value in (cost.objects, cost.requests, cost.index, cost.machines, cost.whole)))
 
 
 def usual_hours() -> str:
@@ -145,9 +145,9 @@ QUICK = ("sizes", "costs")
 def replaced(page: str, name: str, table: str) -> str:
     """The page with this table between its marks; raises `ValueError` where it has none."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, found, rest = page.partition(begin)
+    before, mark, rest = page.partition(begin)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not mark or not closed:
         raise ValueError(f"no marks of {name}")
     return f"{before}{begin}{table}\n{end}{after}"
 

@@ -66,7 +66,7 @@ def cost(archive: Archive, needs: Needs, prices: Prices = Prices(), machines: Ma
     """Stores are paid for as long as a study is kept; machines by all studies that are there, month by month."""
     months = archive.years * 12
     images = archive.images_a_study
-    kept = (needs.objects_bytes + needs.facts_bytes) / archive.studies / _GB * prices.bucket * months
+    storage = (needs.objects_bytes + needs.facts_bytes) / archive.studies / _GB * prices.bucket * months
     assumed = Assumed()
     gets = images * (assumed.looks + 1)
     requests = images * prices.thousand_puts / 1000 + gets * prices.thousand_gets / 1000
@@ -79,4 +79,4 @@ def cost(archive: Archive, needs: Needs, prices: Prices = Prices(), machines: Ma
             (needs.nodes, machines.node),
         )
     )
-    return Cost(kept, requests, disks, running * _HOURS * months / archive.studies)
+    return Cost(storage, requests, disks, running * _HOURS * months / archive.studies)

@@ -76,7 +76,7 @@ def quantile(waited: Sequence[float], share: float) -> float:
     """As Prometheus says it of a histogram: a straight line between the bounds of the bucket where it lies."""
     wanted = share * len(waited)
     for low, high in pairwise((0.0, *BUCKETS)):
-        below, here = sum(one <= low for one in waited), sum(low < one <= high for one in waited)
-        if here and below + here >= wanted:
-            return low + (high - low) * (wanted - below) / here
+        below, inside = sum(wait <= low for wait in waited), sum(low < wait <= high for wait in waited)
+        if inside and below + inside >= wanted:
+            return low + (high - low) * (wanted - below) / inside
     return BUCKETS[-1]

@@ -23,12 +23,12 @@ class Archive:
     @property
     def images_a_study(self) -> float:
         """Of the mix of `gantry bench`."""
-        return sum(one.share * _mean(one.series) * _mean(one.images) for one in MIX)
+        return sum(study.share * _mean(study.series) * _mean(study.images) for study in MIX)
 
     @property
     def bytes_an_image(self) -> float:
         """Pixel data, not compressed."""
-        whole = sum(one.share * _mean(one.series) * _mean(one.images) * one.image_bytes for one in MIX)
+        whole = sum(study.share * _mean(study.series) * _mean(study.images) * study.image_bytes for study in MIX)
         return whole / self.images_a_study
 
     @property

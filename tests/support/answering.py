@@ -8,11 +8,11 @@ import urllib.request
 from collections.abc import Callable
 
 
-def wait_for(answers: Callable[[], bool], seconds: float, what: str) -> None:
+def wait_for(answers: Callable[[], bool], seconds: float, service: str) -> None:
     """Return when `answers`; an `AssertionError` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not answers():
-        assert time.monotonic() < deadline, f"{what} did not answer within {seconds:g} s"
+        assert time.monotonic() < deadline, f"{service} did not answer within {seconds:g} s"
         time.sleep(0.1)
 
 

@@ -191,9 +191,9 @@ class RunningArchive:
             return
         with self.log.open("rb") as log:
             log.seek(self._looked_at)
-            said = log.read()
-        self._looked_at += len(said)
-        require_no_names("the log", said.decode("utf-8", "replace"))
+            lines = log.read()
+        self._looked_at += len(lines)
+        require_no_names("the log", lines.decode("utf-8", "replace"))
 
     def wait_dead(self, seconds: float = 30.0) -> int:
         assert self.process is not None

@@ -95,11 +95,11 @@ class ArchivingS3:
             return web.Response()
         prefix, after = request.query.get("prefix", ""), request.query.get("start-after", "")
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        found = "".join(
+        elements = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>{len(self.objects[key])}</Size></Contents>" for key in keys
         )
         kind = "ListMultipartUploadsResult" if "uploads" in request.query else "ListBucketResult"
-        body = f"<{kind}><IsTruncated>false</IsTruncated>{found if 'uploads' not in request.query else ''}</{kind}>"
+        body = f"<{kind}><IsTruncated>false</IsTruncated>{elements if 'uploads' not in request.query else ''}</{kind}>"
         return web.Response(body=body.encode(), content_type="application/xml")
 
 

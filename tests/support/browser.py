@@ -25,10 +25,10 @@ _CODES = {"Enter": 13, "Escape": 27, "Space": 32, "Tab": 9, "PageUp": 33, "PageD
 
 def chromium() -> str:
     """Skips the test by name where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
         pytest.skip("chromium is not installed (deploy/peers.sh does it as root on Debian)")
-    return found
+    return path
 
 
 class Page:
@@ -47,34 +47,34 @@ class Page:
 
     async def listen(self) -> None:
         async for message in self._socket:
-            told = json.loads(message.data)
-            if "id" in told:
-                self._answers.pop(told["id"]).set_result(told)
+            frame = json.loads(message.data)
+            if "id" in frame:
+                self._answers.pop(frame["id"]).set_result(frame)
             else:
-                self._note(told["method"], told.get("params", {}))
+                self._note(frame["method"], frame.get("params", {}))
 
-    def _note(self, method: str, told: dict[str, Any]) -> None:
-        if method == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
-            said = " ".join(str(a.get("value", a.get("description", ""))) for a in told["args"])
-            self.errors.append(said)
+    def _note(self, method: str, event: dict[str, Any]) -> None:
+        if method == "Runtime.consoleAPICalled" and event["type"] in ("error", "assert"):
+            words = " ".join(str(a.get("value", a.get("description", ""))) for a in event["args"])
+            self.errors.append(words)
         elif method == "Runtime.exceptionThrown":
-            details = told["exceptionDetails"]
+            details = event["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description", details["text"]))
-        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+        elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
+            self.errors.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent":
-            self.asked.append(told["request"]["url"])
+            self.asked.append(event["request"]["url"])
         elif method == "Fetch.requestPaused":
-            self._replies.append(asyncio.create_task(self._reply(told)))
+            self._replies.append(asyncio.create_task(self._reply(event)))
 
     async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command; what it gives."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        told = await asyncio.wait_for(answer, 30.0)
-        assert "error" not in told, told
-        result: dict[str, Any] = told["result"]
+        reply = await asyncio.wait_for(answer, 30.0)
+        assert "error" not in reply, reply
+        result: dict[str, Any] = reply["result"]
         return result
 
     async def evaluate(self, expression: str) -> Any:
@@ -105,7 +105,7 @@ class Page:
             await self.do("Page.navigate", url=url)
             await self.until("document.readyState === 'complete'")
             await asyncio.sleep(0.1)  # what the page's modules ask for next
-            if not any(_CHANGED in one for one in self.errors):
+            if not any(_CHANGED in error for error in self.errors):
                 return
             self.errors.clear()
 
@@ -124,7 +124,7 @@ class Page:
             *modifiers, name = key.split("+") if len(key) > 1 else [key]
             typed = {"Enter": "\r", "Space": " "}.get(name, name if len(name) == 1 else "")
             shown = " " if name == "Space" else name
-            about = {"key": shown, "code": name, "modifiers": sum(_MODIFIERS[one] for one in modifiers)}
+            about = {"key": shown, "code": name, "modifiers": sum(_MODIFIERS[modifier] for modifier in modifiers)}
             about["windowsVirtualKeyCode"] = _CODES.get(name, ord(name[0].upper()) if len(name) == 1 else 0)
             await self.do("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": typed} if typed else {}))
             await self.do("Input.dispatchKeyEvent", type="keyUp", **about)
@@ -193,20 +193,20 @@ class Page:
         self._stand_ins.append((pattern, reply))
         await self.do("Fetch.enable", patterns=[{"urlPattern": known} for known, _ in self._stand_ins])
 
-    async def _reply(self, told: dict[str, Any]) -> None:
-        request = told["request"]
+    async def _reply(self, event: dict[str, Any]) -> None:
+        request = event["request"]
         for pattern, reply in self._stand_ins:
             if fnmatch(request["url"], pattern):
                 status, media_type, body = reply(request["method"], request["url"], request.get("postData", ""))
                 await self.do(
                     "Fetch.fulfillRequest",
-                    requestId=told["requestId"],
+                    requestId=event["requestId"],
                     responseCode=status,
                     responseHeaders=[{"name": "Content-Type", "value": media_type}],
                     body=base64.b64encode(body.encode()).decode(),
                 )
                 return
-        await self.do("Fetch.continueRequest", requestId=told["requestId"])
+        await self.do("Fetch.continueRequest", requestId=event["requestId"])
 
     async def choose_files(self, selector: str, files: Sequence[Path]) -> None:
         """Put files into an input, as if chosen."""

@@ -86,14 +86,14 @@ class Collector:
 
     def spans(self, trace: str = "") -> list[TracedSpan]:
         """All spans so far, of one trace where it is named, in the order of their begin."""
-        found = [
+        all_spans = [
             _span(span, resource)
             for posted in list(self._passed_on)
             for resource in posted["resourceSpans"]
             for scope in resource["scopeSpans"]
             for span in scope["spans"]
         ]
-        return sorted((one for one in found if trace in ("", one.trace)), key=lambda one: one.begun)
+        return sorted((span for span in all_spans if trace in ("", span.trace)), key=lambda span: span.begun)
 
 
 def _receiving(into: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
@@ -129,4 +129,4 @@ def _span(span: dict[str, Any], resource: dict[str, Any]) -> TracedSpan:
 
 
 def _values(attributes: list[dict[str, Any]]) -> dict[str, Any]:
-    return {one["key"]: next(iter(one["value"].values())) for one in attributes}
+    return {attribute["key"]: next(iter(attribute["value"].values())) for attribute in attributes}

@@ -31,5 +31,5 @@ class DcmjsModality:
         command = ["node", "performs.js", str(port), accession, step]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return said
+        report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return report

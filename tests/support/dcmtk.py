@@ -21,10 +21,10 @@ from tests.support.archive import free_port
 
 def tool(name: str) -> str:
     """Where a program is; skips the test where it is not."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"{name} is not installed: deploy/peers.sh installs it on Debian")
-    return found
+    return path
 
 
 def run(

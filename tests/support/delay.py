@@ -56,8 +56,8 @@ class Delay:
             return
         finally:
             self.connections -= pair
-            for one in pair:
-                one.close()
+            for end in pair:
+                end.close()
 
     async def _later(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()

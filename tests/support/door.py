@@ -52,10 +52,10 @@ class FrontDoor(RunningArchive):
         }
         for name, processes in self.parts.items():
             if name != "indexer":
-                backends = ", ".join(f"127.0.0.1:{one.port}" for one in processes)
+                backends = ", ".join(f"127.0.0.1:{process.port}" for process in processes)
                 self.environment[f"GANTRY_DOOR__{name.upper()}"] = f"[{backends}]"
         for name in ("ingest", "query", "retrieve", "commitment", "orders"):
-            backends = ", ".join(f"127.0.0.1:{one.http_port}" for one in self.parts[name])
+            backends = ", ".join(f"127.0.0.1:{process.http_port}" for process in self.parts[name])
             self.environment[f"GANTRY_DOOR__HTTP_{name.upper()}"] = f"[{backends}]"
         self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")
 
@@ -63,27 +63,32 @@ class FrontDoor(RunningArchive):
         # Two members of a group under one name would fence each other off, again and again.
         member = environment.get("GANTRY_KAFKA__INSTANCE_ID")
         own = {} if member is None else {"GANTRY_KAFKA__INSTANCE_ID": f"{member}-{name}{number}"}
-        one = RunningArchive(self.folder, lab=lab, environment={**environment, **own})
-        one.log = self.folder / f"{name}{number}.txt"
+        process = RunningArchive(self.folder, lab=lab, environment={**environment, **own})
+        process.log = self.folder / f"{name}{number}.txt"
         roles = frozenset(PARTS[name])
         # Alone, a role listens beside the port that it is told; of an option given twice the later holds.
         beside = dimse_port(roles, 1) - 1, http_port(roles, 1) - 1
-        one.arguments += ["--dimse-port", str(one.port - beside[0]), "--http-port", str(one.http_port - beside[1])]
-        one.arguments += [word for role in roles for word in ("--role", role.value)]
-        return one
+        process.arguments += [
+            "--dimse-port",
+            str(process.port - beside[0]),
+            "--http-port",
+            str(process.http_port - beside[1]),
+        ]
+        process.arguments += [word for role in roles for word in ("--role", role.value)]
+        return process
 
     def start(self, *, ready: bool = True, failpoints: str = "", env: dict[str, str] | None = None) -> FrontDoor:
-        everyone = [one for processes in self.parts.values() for one in processes]
-        for one in everyone:
-            one.start(ready=False)
-        for one in everyone:
-            one.wait_ready()
+        everyone = [process for processes in self.parts.values() for process in processes]
+        for process in everyone:
+            process.start(ready=False)
+        for process in everyone:
+            process.wait_ready()
         super().start(ready=ready, failpoints=failpoints, env=env)
         return self
 
     def stop(self, seconds: float = 20.0) -> int:
         codes = [super().stop(seconds)]
-        codes += [one.stop(seconds) for processes in self.parts.values() for one in processes]
+        codes += [process.stop(seconds) for processes in self.parts.values() for process in processes]
         return max(codes)
 
     def passed_on(self) -> dict[str, float]:
@@ -93,4 +98,4 @@ class FrontDoor(RunningArchive):
 
     def lines(self, name: str, word: str) -> list[str]:
         """The log lines of a part that have a word in them."""
-        return [line for one in self.parts[name] for line in one.log.read_text().splitlines() if word in line]
+        return [line for process in self.parts[name] for line in process.log.read_text().splitlines() if word in line]

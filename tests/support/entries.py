@@ -69,41 +69,45 @@ def entry(
 def current(entries: Iterable[InstanceEntry]) -> list[InstanceEntry]:
     """The earliest receipt of each instance: a SOP Instance UID in a series of a study."""
     elected: dict[tuple[str, str, str], InstanceEntry] = {}
-    for one in sorted(entries, key=lambda e: e.receipt):
-        elected.setdefault((one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid), one)
+    for instance in sorted(entries, key=lambda e: e.receipt):
+        elected.setdefault(
+            (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid), instance
+        )
     return list(elected.values())
 
 
 def answers(entries: Iterable[InstanceEntry], query: Query) -> list[Document]:
     """What an index must answer. Of a patient, what the earliest of its studies says that matches."""
-    found = documents(entries)
+    by_level = documents(entries)
     if query.level is not Level.PATIENT:
-        return [document for document in found[query.level] if matches(query, document)]
-    asked = (next((d for d in said if matches(query, d)), None) for said in patients(entries))
-    return [document for document in asked if document is not None]
+        return [document for document in by_level[query.level] if matches(query, document)]
+    matching = (
+        next((d for d in patient_documents if matches(query, d)), None) for patient_documents in patients(entries)
+    )
+    return [document for document in matching if document is not None]
 
 
 def patients(entries: Iterable[InstanceEntry]) -> list[list[Document]]:
     """For each patient its document as each of its studies says it, the earliest first."""
-    found = []
+    patient_rows = []
     for studies in _patients(entries):
-        everything = [one for study in studies for one in study]
+        everything = [instance for study in studies for instance in study]
         counts = {
             NUMBER_OF_PATIENT_RELATED_STUDIES: [len(studies)],
             NUMBER_OF_PATIENT_RELATED_SERIES: [sum(len(_grouped(s, "series_instance_uid")) for s in studies)],
             NUMBER_OF_PATIENT_RELATED_INSTANCES: [len(everything)],
         }
-        said = sorted(studies, key=lambda study: min(one.receipt for one in study))
-        found.append([Document(Level.PATIENT, _elected(study, Level.PATIENT) | counts) for study in said])
-    return found
+        ordered = sorted(studies, key=lambda study: min(instance.receipt for instance in study))
+        patient_rows.append([Document(Level.PATIENT, _elected(study, Level.PATIENT) | counts) for study in ordered])
+    return patient_rows
 
 
 def _patients(entries: Iterable[InstanceEntry]) -> list[list[list[InstanceEntry]]]:
     """The studies of each patient."""
-    found: dict[str, list[list[InstanceEntry]]] = {}
+    groups: dict[str, list[list[InstanceEntry]]] = {}
     for study in _grouped(current(entries), "study_instance_uid"):
-        found.setdefault(_patient_of(study), []).append(study)
-    return list(found.values())
+        groups.setdefault(_patient_of(study), []).append(study)
+    return list(groups.values())
 
 
 def _patient_of(study: list[InstanceEntry]) -> str:
@@ -114,8 +118,8 @@ def _patient_of(study: list[InstanceEntry]) -> str:
 
 def _grouped(entries: list[InstanceEntry], field: str) -> list[list[InstanceEntry]]:
     groups: dict[str, list[InstanceEntry]] = {}
-    for one in entries:
-        groups.setdefault(getattr(one, field), []).append(one)
+    for instance in entries:
+        groups.setdefault(getattr(instance, field), []).append(instance)
     return list(groups.values())
 
 
@@ -127,27 +131,27 @@ def _elected(entries: list[InstanceEntry], level: Level) -> dict[int, Any]:
 def documents(entries: Iterable[InstanceEntry]) -> dict[Level, list[Document]]:
     """All documents of all levels; of a patient, as its earliest study says it."""
     entries = list(entries)
-    found: dict[Level, list[Document]] = {level: [] for level in Level}
-    for studies, said in zip(_patients(entries), patients(entries), strict=True):
-        found[Level.PATIENT].append(said[0])
-        counts = {tag: value for tag, value in said[0].attributes.items() if ATTRIBUTES[tag].computed}
+    levels: dict[Level, list[Document]] = {level: [] for level in Level}
+    for studies, rows in zip(_patients(entries), patients(entries), strict=True):
+        levels[Level.PATIENT].append(rows[0])
+        counts = {tag: value for tag, value in rows[0].attributes.items() if ATTRIBUTES[tag].computed}
         for study in studies:
-            _below_study(study, _elected(study, Level.PATIENT) | counts, found)
-    return found
+            _below_study(study, _elected(study, Level.PATIENT) | counts, levels)
+    return levels
 
 
-def _below_study(study: list[InstanceEntry], patient: dict[int, Any], found: dict[Level, list[Document]]) -> None:
+def _below_study(study: list[InstanceEntry], patient: dict[int, Any], levels: dict[Level, list[Document]]) -> None:
     all_series = _grouped(study, "series_instance_uid")
     modalities = {text_of(v) for s in all_series for v in _elected(s, Level.SERIES).get(MODALITY, []) if v}
     attributes = patient | _elected(study, Level.STUDY)
     attributes[MODALITIES_IN_STUDY] = sorted(modalities)
-    attributes[SOP_CLASSES_IN_STUDY] = sorted({one.sop_class_uid for one in study})
+    attributes[SOP_CLASSES_IN_STUDY] = sorted({instance.sop_class_uid for instance in study})
     attributes[NUMBER_OF_STUDY_RELATED_SERIES] = [len(all_series)]
     attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [len(study)]
-    found[Level.STUDY].append(Document(Level.STUDY, attributes))
+    levels[Level.STUDY].append(Document(Level.STUDY, attributes))
     for series in all_series:
         of_series = attributes | _elected(series, Level.SERIES)
         of_series[NUMBER_OF_SERIES_RELATED_INSTANCES] = [len(series)]
-        found[Level.SERIES].append(Document(Level.SERIES, of_series))
-        for one in series:
-            found[Level.IMAGE].append(Document(Level.IMAGE, of_series | _elected([one], Level.IMAGE)))
+        levels[Level.SERIES].append(Document(Level.SERIES, of_series))
+        for instance in series:
+            levels[Level.IMAGE].append(Document(Level.IMAGE, of_series | _elected([instance], Level.IMAGE)))

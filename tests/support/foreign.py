@@ -64,8 +64,8 @@ class Foreign:
 
         async def put(client: Any, bucket: str) -> None:
             for start in range(0, len(keys), 50):
-                some = [client.put_object(Bucket=bucket, Key=key, Body=content) for key in keys[start : start + 50]]
-                await asyncio.gather(*some)
+                puts = [client.put_object(Bucket=bucket, Key=key, Body=content) for key in keys[start : start + 50]]
+                await asyncio.gather(*puts)
 
         self._with_client(put)
 
@@ -82,7 +82,7 @@ class Foreign:
             files = [path for path in self.folder.rglob("*") if path.is_file()]
             return {str(path.relative_to(self.folder)): _digest(path.read_bytes()) for path in files}
         listed = self._call("list_objects_v2").get("Contents", [])
-        return {one["Key"]: _digest(self._body(one["Key"])) for one in listed}
+        return {row["Key"]: _digest(self._body(row["Key"])) for row in listed}
 
     def _body(self, key: str) -> bytes:
         async def read(client: Any, bucket: str) -> bytes:

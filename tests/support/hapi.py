@@ -60,9 +60,9 @@ def _is_listened_at(port: int) -> bool:
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
-def plain(said: str) -> list[str]:
+def plain(output: str) -> list[str]:
     """The lines of a program's output, without the colours that Maven writes before them."""
-    return re.sub(r"\x1b\[\d*m", "", said).splitlines()
+    return re.sub(r"\x1b\[\d*m", "", output).splitlines()
 
 
 def _maven(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -44,10 +44,10 @@ class HookReceiver:
         self.posts += 1
         self.most_at_once = max(self.most_at_once, self._now)
         body = request.rfile.read(int(request.headers["Content-Length"]))
-        at, given = (part.partition("=")[2] for part in request.headers["Gantry-Signature"].split(","))
+        at, signature = (part.partition("=")[2] for part in request.headers["Gantry-Signature"].split(","))
         note("what a webhook was told", body.decode())
         expected = hmac.new(SECRET, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-        genuine = hmac.compare_digest(given, expected) and abs(time.time() - int(at)) < 300
+        genuine = hmac.compare_digest(signature, expected) and abs(time.time() - int(at)) < 300
         time.sleep(self.delay)
         status = self.status if genuine else 403
         if status == 200:

@@ -148,9 +148,9 @@ class Visitor:
     def sign_out_at(self, provider: str) -> None:
         """As somebody does who signs out of everything, and not at the archive."""
         _, address, form = self.ask(f"{provider}/session/end")
-        found = re.search(r'name="xsrf" value="([^"]+)"', form)
-        assert found is not None, (address, form)
-        answer = urllib.parse.urlencode({"xsrf": found[1], "logout": "yes"}).encode()
+        match = re.search(r'name="xsrf" value="([^"]+)"', form)
+        assert match is not None, (address, form)
+        answer = urllib.parse.urlencode({"xsrf": match[1], "logout": "yes"}).encode()
         assert self.ask(f"{provider}/session/end/confirm", "POST", answer)[0] == 200
 
     def session(self) -> str:

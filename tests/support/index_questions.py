@@ -104,20 +104,22 @@ def data_sets_of_entries(draw: st.DrawFn) -> list[InstanceEntry]:
 
 def orders(tags: Sequence[int] = STUDY_ORDERS) -> st.SearchStrategy[Order]:
     """One to three of these attributes, each in one of the two directions."""
-    some = st.lists(st.sampled_from(list(tags)), min_size=1, max_size=3, unique=True)
-    return some.flatmap(lambda chosen: st.tuples(*(st.builds(SortKey, st.just(tag), st.booleans()) for tag in chosen)))
+    subset = st.lists(st.sampled_from(list(tags)), min_size=1, max_size=3, unique=True)
+    return subset.flatmap(
+        lambda chosen: st.tuples(*(st.builds(SortKey, st.just(tag), st.booleans()) for tag in chosen))
+    )
 
 
 def questions() -> st.SearchStrategy[dict[int, Condition]]:
     def texts(values: list[str]) -> st.SearchStrategy[Condition]:
-        some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
+        value_lists = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
         patterns = st.lists(st.text("PpM1ulr*?D^oe=[]x", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
-        every = st.lists(st.one_of(some.map(Single), patterns.map(Wildcard)), min_size=1, max_size=2).map(tuple)
-        return st.one_of(some.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(MultipleValues))
+        every = st.lists(st.one_of(value_lists.map(Single), patterns.map(Wildcard)), min_size=1, max_size=2).map(tuple)
+        return st.one_of(value_lists.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(MultipleValues))
 
     def in_item(**by_tag: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
-        asked = {int(tag[1:], 16): condition for tag, condition in by_tag.items()}
-        return st.fixed_dictionaries({}, optional=asked).filter(bool).map(Item)
+        conditions = {int(tag[1:], 16): condition for tag, condition in by_tag.items()}
+        return st.fixed_dictionaries({}, optional=conditions).filter(bool).map(Item)
 
     alike = st.lists(st.sampled_from(_ALIKE), min_size=1, max_size=2).map(tuple).map(Fuzzy)
     ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])

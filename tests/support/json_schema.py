@@ -12,14 +12,14 @@ _KNOWN = {
 }
 
 
-def require(given: object, schema: dict[str, Any], where: str = "it") -> None:
+def require(document: object, schema: dict[str, Any], where: str = "it") -> None:
     """Raise `AssertionError`, saying where a value is not of the schema."""
-    value: Any = given
+    value: Any = document
     assert set(schema) <= _KNOWN, f"{where}: {set(schema) - _KNOWN} is not checked here"
     if "const" in schema:
-        assert given == schema["const"], where
+        assert document == schema["const"], where
         return
-    assert type(given) is _TYPES[schema["type"]], f"{where} is not {schema['type']}"
+    assert type(document) is _TYPES[schema["type"]], f"{where} is not {schema['type']}"
     if "pattern" in schema:
         assert re.search(schema["pattern"], value), f"{where}: {value!r}"
     if schema.get("format") == "date-time":

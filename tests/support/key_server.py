@@ -64,7 +64,7 @@ class KeyServer:
         """How one of its keys is asked for."""
         return KmsKey(key_id, _REGION, f"http://127.0.0.1:{self._port}", "someone", "secret", deadline)
 
-    async def call(self, operation: str, **given: Any) -> dict[str, Any]:
+    async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Do what its administrator does."""
         key = self.key("")
         async with get_session().create_client(
@@ -74,7 +74,7 @@ class KeyServer:
             aws_access_key_id=key.access_key,
             aws_secret_access_key=key.secret_key,
         ) as client:
-            answer: dict[str, Any] = await getattr(client, operation)(**given)
+            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
             return answer
 
     async def make_key(self, alias: str = "") -> str:

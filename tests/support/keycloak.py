@@ -108,15 +108,15 @@ class Keycloak:
 
     def give_role(self, client: str, role: str) -> None:
         """Give the account of a client a realm role."""
-        (one,) = self.admin("GET", f"/{REALM}/clients?clientId={client}")
-        account = self.admin("GET", f"/{REALM}/clients/{one['id']}/service-account-user")["id"]
-        found = self.admin("GET", f"/{REALM}/roles/{role}")
-        self.admin("POST", f"/{REALM}/users/{account}/role-mappings/realm", [found])
+        (entry,) = self.admin("GET", f"/{REALM}/clients?clientId={client}")
+        account = self.admin("GET", f"/{REALM}/clients/{entry['id']}/service-account-user")["id"]
+        role_entry = self.admin("GET", f"/{REALM}/roles/{role}")
+        self.admin("POST", f"/{REALM}/users/{account}/role-mappings/realm", [role_entry])
 
     def user(self, name: str) -> str:
         """The number of somebody, which is the subject of his tokens."""
-        (one,) = self.admin("GET", f"/{REALM}/users?username={name}&exact=true")
-        return str(one["id"])
+        (account,) = self.admin("GET", f"/{REALM}/users?username={name}&exact=true")
+        return str(account["id"])
 
     def sign_out(self, name: str) -> None:
         """End all sessions of somebody."""
@@ -141,13 +141,13 @@ class Keycloak:
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the administration's API, below /admin/realms."""
-        given = {"grant_type": "password", "client_id": "admin-cli", "username": _ADMIN, "password": _ADMIN}
-        token = self._form(f"{self._base}/realms/master/protocol/openid-connect/token", given)["access_token"]
+        fields = {"grant_type": "password", "client_id": "admin-cli", "username": _ADMIN, "password": _ADMIN}
+        token = self._form(f"{self._base}/realms/master/protocol/openid-connect/token", fields)["access_token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(f"{self._base}/admin/realms{path}", data, headers, method=method)
+        request = urllib.request.Request(f"{self._base}/admin/realms{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.code} {error.read()[:300]!r}") from error
@@ -156,16 +156,16 @@ class Keycloak:
 
     def machine_token(self, client: str, secret: str) -> str:
         """A token of a client's own account (RFC 6749 4.4)."""
-        given = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
-        return str(self._form(f"{self.url}/protocol/openid-connect/token", given)["access_token"])
+        fields = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        return str(self._form(f"{self.url}/protocol/openid-connect/token", fields)["access_token"])
 
-    def sign_in(self, who: Visitor, name: str, path: str = "/") -> tuple[int, str, str]:
+    def sign_in(self, visitor: Visitor, name: str, path: str = "/") -> tuple[int, str, str]:
         """Open a path of the archive, and sign in at the form that it leads to."""
-        _, address, page = who.ask(path)
+        _, address, page = visitor.ask(path)
         form = re.search(r'<form[^>]*action="([^"]+)"', page)
         assert form is not None, (address, page[:500])
         answer = urllib.parse.urlencode({"username": name, "password": name}).encode()
-        return who.ask(html.unescape(form[1]), "POST", answer)
+        return visitor.ask(html.unescape(form[1]), "POST", answer)
 
     def _form(self, url: str, form: Mapping[str, str]) -> Any:
         with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=60) as response:

@@ -22,8 +22,8 @@ _NAME = re.compile(
 
 def require_no_names(where: str, text: str) -> None:
     """Fail where a name stands in what an archive wrote for others than its callers."""
-    found = names_in(text)
-    assert not found, f"a patient's name is in {where}:\n" + "\n".join(found[:5])
+    leaked = names_in(text)
+    assert not leaked, f"a patient's name is in {where}:\n" + "\n".join(leaked[:5])
 
 
 def names_in(text: str) -> list[str]:

@@ -36,9 +36,9 @@ class Link:
             self._server.close()
         self._drop()
 
-    def expect(self, told: bytes) -> None:
+    def expect(self, request: bytes) -> None:
         """From now on another password is asked for; connections that are open are ended."""
-        self._expected = told
+        self._expected = request
         self._drop()
 
     def cut(self) -> None:
@@ -75,11 +75,11 @@ class Link:
             if self._expected not in first:
                 writer.write(_WHO_ARE_YOU)
                 return
-            there, back = await asyncio.open_connection("127.0.0.1", self.target, limit=_READ)
+            target_reader, back = await asyncio.open_connection("127.0.0.1", self.target, limit=_READ)
             self._connections.add(back)
             back.write(first)
             try:
-                await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+                await asyncio.gather(self._pass(reader, back), self._pass(target_reader, writer))
             finally:
                 self._connections.discard(back)
                 back.close()

@@ -36,7 +36,7 @@ class MllpReceiver:
     @property
     def messages(self) -> list[Hl7Message]:
         """The messages that came."""
-        return [parse(decoded(one)) for one in self.came]
+        return [parse(decoded(message)) for message in self.came]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = MllpDecoder(1 << 20)
@@ -46,12 +46,12 @@ class MllpReceiver:
                 decoder.receive(data)
                 while isinstance(frame := decoder.next(), Frame):
                     self.came.append(frame.message)
-                    said = self.answer(parse(decoded(frame.message)))
-                    if said == b"":
+                    reply = self.answer(parse(decoded(frame.message)))
+                    if reply == b"":
                         writer.close()
                         return
-                    if said is not None:
-                        writer.write(said)
+                    if reply is not None:
+                        writer.write(reply)
                         await writer.drain()
         writer.close()
 

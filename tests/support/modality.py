@@ -120,12 +120,12 @@ class Modality:
 
     def worklist(self, **values: Any) -> list[Dataset]:
         """The steps that it is to perform."""
-        asked, step = Dataset(), Dataset()
-        asked.AccessionNumber = ""
-        asked.StudyInstanceUID = ""
+        query, step = Dataset(), Dataset()
+        query.AccessionNumber = ""
+        query.StudyInstanceUID = ""
         step.ScheduledProcedureStepID = ""
-        asked.ScheduledProcedureStepSequence = Items([step])
-        asked.update(values)
-        answers = list(self._association.send_c_find(asked, ModalityWorklistInformationFind))
+        query.ScheduledProcedureStepSequence = Items([step])
+        query.update(values)
+        answers = list(self._association.send_c_find(query, ModalityWorklistInformationFind))
         assert answers[-1][0].Status == 0
         return [identifier for _, identifier in answers[:-1]]

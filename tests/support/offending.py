@@ -50,14 +50,14 @@ class Request:
 def requests(mark: str, study: str) -> Iterator[Request]:
     """To each resource, of a study that is there and of none, with the mark in its path, parameters, headers and
     body. What is there is not changed by them."""
-    said = quote(mark)
+    quoted = quote(mark)
     queries = [
-        f"?PatientName={said}&{said}=1",
-        f"?PatientBirthDate={said}",
-        f"?{said}={said}",
-        f"?StudyInstanceUID={said}&OtherPatientIDsSequence.{said}=1",
-        "?" + "&".join(f"{name}={said}" for name in _NAMES),
-        *(f"?{name}={said}" for name in _NAMES),
+        f"?PatientName={quoted}&{quoted}=1",
+        f"?PatientBirthDate={quoted}",
+        f"?{quoted}={quoted}",
+        f"?StudyInstanceUID={quoted}&OtherPatientIDsSequence.{quoted}=1",
+        "?" + "&".join(f"{name}={quoted}" for name in _NAMES),
+        *(f"?{name}={quoted}" for name in _NAMES),
     ]
     headers = {
         "Accept": f"text/{mark}",
@@ -68,7 +68,7 @@ def requests(mark: str, study: str) -> Iterator[Request]:
         "Range": f"bytes={mark}",
         "Cookie": f"gantry-session={mark}",
     }
-    for path in _paths(said, study):
+    for path in _paths(quoted, study):
         if path != _WITHOUT_END:
             yield Request("GET", path, headers=headers)
             yield from (Request("GET", path + query) for query in queries)
@@ -76,17 +76,17 @@ def requests(mark: str, study: str) -> Iterator[Request]:
             continue
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             for type_, body in _bodies(mark):
-                yield Request(method, f"{path}?reason={said}", body, {"Content-Type": type_})
+                yield Request(method, f"{path}?reason={quoted}", body, {"Content-Type": type_})
 
 
-def _paths(said: str, study: str) -> list[str]:
-    paths = {one.format(said) for one in _BESIDE}
+def _paths(mark: str, study: str) -> list[str]:
+    paths = {template.format(mark) for template in _BESIDE}
     for shape in SHAPES:
-        for uids in (iter((study, f"{study}.1", f"{study}.1.1")), iter(["1.2.99"] * 3), iter([said] * 3)):
+        for uids in (iter((study, f"{study}.1", f"{study}.1.1")), iter(["1.2.99"] * 3), iter([mark] * 3)):
             path = f"/dicom-web/{shape}".rstrip("/")
             while "{}" in path:
                 path = path.replace("{}", next(uids), 1)
-            paths.add(path.replace("{frames}", said).replace("{*}", said))
+            paths.add(path.replace("{frames}", mark).replace("{*}", mark))
     return sorted(paths)
 
 
@@ -114,17 +114,17 @@ def identifiers(mark: str) -> Iterator[Dataset]:
     for level in ("PATIENT", "STUDY", "SERIES", "IMAGE", mark):
         for keyword in _ATTRIBUTES:
             for value in (mark, f"{mark}\\{mark}"):
-                one = Dataset()
-                one.QueryRetrieveLevel = level
-                tag, given = Tag(tag_for_keyword(keyword) or 0), value.encode()
-                given += b" " * (len(given) & 1)
-                one[tag] = RawDataElement(tag, dictionary_VR(tag), len(given), given, 0, True, True)
-                yield one
+                query = Dataset()
+                query.QueryRetrieveLevel = level
+                tag, encoded = Tag(tag_for_keyword(keyword) or 0), value.encode()
+                encoded += b" " * (len(encoded) & 1)
+                query[tag] = RawDataElement(tag, dictionary_VR(tag), len(encoded), encoded, 0, True, True)
+                yield query
 
 
 def refused_objects(mark: str) -> Iterator[Dataset]:
     """Objects of a marked patient that cannot be stored."""
     for keyword, value in (("StudyInstanceUID", mark), ("SeriesInstanceUID", mark), ("StudyInstanceUID", None)):
-        one = data_set(study="1.2.97", name=mark, patient=mark)
-        setattr(one, keyword, value)
-        yield one
+        ds = data_set(study="1.2.97", name=mark, patient=mark)
+        setattr(ds, keyword, value)
+        yield ds

@@ -26,20 +26,20 @@ def bytes_of_documents(prefix: str) -> bytes:
     """The sources of all documents of all indices of a prefix, live or not; what is packed as it is, too."""
     ask("POST", f"/{prefix}-*/_refresh")
     answer = ask("POST", f"/{prefix}-*/_search?scroll=1m", {"size": _PAGE, "query": {"match_all": {}}})
-    found = b""
+    content = b""
     while hits := answer["hits"]["hits"]:
-        found += json.dumps(hits).encode()
-        found += b"".join(_unpacked(text) for hit in hits for text in _texts(hit["_source"]))
+        content += json.dumps(hits).encode()
+        content += b"".join(_unpacked(text) for hit in hits for text in _texts(hit["_source"]))
         answer = ask("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": answer["_scroll_id"]})
-    return found
+    return content
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _unpacked(text: str) -> bytes:

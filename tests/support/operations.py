@@ -76,7 +76,7 @@ async def operate(archive: RunningArchive, folder: Path) -> Operated:
             await asyncio.sleep(0.2)
         while len(_asked(archive, "peers")["refused"]) < 2:
             await asyncio.sleep(0.2)
-        while any(one["state"] != "ready" for one in _asked(archive, "health")["processes"]):
+        while any(process["state"] != "ready" for process in _asked(archive, "health")["processes"]):
             await asyncio.sleep(0.5)
     return Operated(uids["instance"], uids["study"], _SAID["AccessionNumber"])
 

@@ -24,16 +24,16 @@ def attributes(**values: Any) -> dict[int, list[Any]]:
     """Attributes by keyword; a single value need not be a list. Names of persons are alphabetic."""
     made: dict[int, list[Any]] = {}
     for keyword, value in values.items():
-        some = value if isinstance(value, list) else [value]
+        parts = value if isinstance(value, list) else [value]
         if keyword.endswith(("Name", "Physician")):
-            some = [{"Alphabetic": one} if isinstance(one, str) else one for one in some]
-        made[TAGS[keyword]] = some
+            parts = [{"Alphabetic": part} if isinstance(part, str) else part for part in parts]
+        made[TAGS[keyword]] = parts
     return made
 
 
 def step(id_: str = "S1", **values: Any) -> dict[int, list[Any]]:
     """A scheduled step."""
-    given = {
+    fields = {
         "Modality": "CT",
         "ScheduledStationAETitle": "CT1",
         "ScheduledProcedureStepStartDate": "20260105",
@@ -42,12 +42,12 @@ def step(id_: str = "S1", **values: Any) -> dict[int, list[Any]]:
         "ScheduledProcedureStepID": id_,
         **values,
     }
-    return attributes(**{name: value for name, value in given.items() if value is not None})
+    return attributes(**{name: value for name, value in fields.items() if value is not None})
 
 
 def order(*steps: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
     """An order with these steps, one where none is given."""
-    given = {
+    fields = {
         "AccessionNumber": "A1",
         "PatientID": "P1",
         "PatientName": "Doe^Jane",
@@ -55,7 +55,7 @@ def order(*steps: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
         "StudyInstanceUID": "1.2.3",
         **values,
     }
-    made = attributes(**{name: value for name, value in given.items() if value is not None})
+    made = attributes(**{name: value for name, value in fields.items() if value is not None})
     return made | {TAGS["ScheduledProcedureStepSequence"]: list(steps) or [step()]}
 
 
@@ -98,13 +98,13 @@ def unlinked(study: str = "1.2.9", change: str = "c5", key: str = "A1") -> Study
 
 def reference(**values: Any) -> dict[int, list[Any]]:
     """An item of Scheduled Step Attributes Sequence."""
-    given = {"StudyInstanceUID": "1.2.3", "AccessionNumber": "A1", "ScheduledProcedureStepID": "S1", **values}
-    return attributes(**{name: value for name, value in given.items() if value is not None})
+    fields = {"StudyInstanceUID": "1.2.3", "AccessionNumber": "A1", "ScheduledProcedureStepID": "S1", **values}
+    return attributes(**{name: value for name, value in fields.items() if value is not None})
 
 
 def performed(*references: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
     """What N-CREATE says of a step, in progress."""
-    given = {
+    fields = {
         "Modality": "CT",
         "PatientID": "P1",
         "PerformedProcedureStepID": "PPS1",
@@ -114,7 +114,7 @@ def performed(*references: dict[int, list[Any]], **values: Any) -> dict[int, lis
         "PerformedProcedureStepStatus": "IN PROGRESS",
         **values,
     }
-    made = attributes(**{name: value for name, value in given.items() if value is not None})
+    made = attributes(**{name: value for name, value in fields.items() if value is not None})
     return made | {TAGS["ScheduledStepAttributesSequence"]: list(references) or [reference()]}
 
 
@@ -122,14 +122,14 @@ def ended(state: str = "COMPLETED", **values: Any) -> dict[int, list[Any]]:
     """What N-SET says of a step that is over."""
     series = attributes(ProtocolName="Head", SeriesInstanceUID="1.2.3.1")
     series[TAGS["ProtocolName"]] = ["Head"]
-    given = {
+    fields = {
         "PerformedProcedureStepStatus": state,
         "PerformedProcedureStepEndDate": "20260105",
         "PerformedProcedureStepEndTime": "0950",
         "PerformedSeriesSequence": [series],
         **values,
     }
-    return attributes(**{name: value for name, value in given.items() if value is not None})
+    return attributes(**{name: value for name, value in fields.items() if value is not None})
 
 
 def created(

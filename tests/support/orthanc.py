@@ -38,7 +38,7 @@ class Orthanc:
         self.http_port = free_port()
         self._log = folder / "orthanc.log"
         self._config = folder / "orthanc.json"
-        told: dict[str, Any] = {
+        configuration: dict[str, Any] = {
             "Name": "Test",
             "StorageDirectory": str(folder / "db"),
             "IndexDirectory": str(folder / "db"),
@@ -56,8 +56,8 @@ class Orthanc:
             if not PLUGIN.exists():
                 pytest.skip("Orthanc's DICOMweb plugin is not installed (deploy/peers.sh does it as root on Debian)")
             server = {"Url": f"http://127.0.0.1:{archive_http_port}/dicom-web/"}
-            told |= {"Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Servers": {"gantry": server}}}
-        self._config.write_text(json.dumps({**told, **settings}))
+            configuration |= {"Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Servers": {"gantry": server}}}
+        self._config.write_text(json.dumps({**configuration, **settings}))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -109,5 +109,5 @@ class Orthanc:
 
     def file_of(self, sop_instance_uid: str) -> bytes:
         """The Part 10 file of an instance as Orthanc has it."""
-        (found,) = self.post("/tools/lookup", sop_instance_uid.encode())
-        return self.raw(f"/instances/{found['ID']}/file")
+        (instance,) = self.post("/tools/lookup", sop_instance_uid.encode())
+        return self.raw(f"/instances/{instance['ID']}/file")

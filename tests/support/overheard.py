@@ -32,8 +32,8 @@ def note(where: str, text: str) -> None:
 
 def noted() -> list[str]:
     """What was found since it was asked last."""
-    found, _found[:] = list(_found), []
-    return found
+    faults, _found[:] = list(_found), []
+    return faults
 
 
 def listen() -> None:
@@ -134,8 +134,8 @@ def _listen_hl7(module: Any) -> None:
         frame = following(self)
         lines = getattr(frame, "message", b"").decode("utf-8", "replace").split("\r")
         if any(line.startswith("MSA") for line in lines):
-            said = [_CODE.sub("", line) for line in lines if line.startswith(("MSA", "ERR"))]
-            note("an acknowledgement", "\n".join(said))
+            codes = [_CODE.sub("", line) for line in lines if line.startswith(("MSA", "ERR"))]
+            note("an acknowledgement", "\n".join(codes))
         return frame
 
     decoder.next = next_frame

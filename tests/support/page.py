@@ -34,7 +34,7 @@ def url(archive: RunningArchive) -> str:
 def put(archive: RunningArchive, data_sets: Iterable[Dataset]) -> str:
     """Store the instances of one study; its UID, when all of them are searchable."""
     made = list(data_sets)
-    assert post(archive, files(file_bytes(one) for one in made)).status == 200
+    assert post(archive, files(file_bytes(instance) for instance in made)).status == 200
     uid = str(made[0].StudyInstanceUID)
     wait_searchable(archive.peer, uid, len(made))
     return uid
@@ -44,7 +44,7 @@ def fill(archive: RunningArchive, count: int, **sizes: int) -> list[Dataset]:
     """A ward of so many studies, searchable; the first instance of each, newest first."""
     studies = list(ward(date.today(), count, **sizes))
     for made in studies:
-        assert post(archive, files(file_bytes(one) for one in made)).status == 200
+        assert post(archive, files(file_bytes(instance) for instance in made)).status == 200
     for made in studies:
         wait_searchable(archive.peer, made[0].StudyInstanceUID, len(made))
     return [made[0] for made in studies]
@@ -60,16 +60,16 @@ async def opened(archive: RunningArchive, address: str = "/", *, ready: str = ""
             await _loaded(page, ready)
         except AssertionError:
             # A container that another test starts is a new network interface, for which Chromium drops what it loads.
-            if not any("ERR_NETWORK_CHANGED" in one for one in page.errors):
+            if not any("ERR_NETWORK_CHANGED" in error for error in page.errors):
                 raise
             await page.reload()
             page.errors.clear()
             await _loaded(page, ready)
         yield page
-        strangers = [one for one in page.asked if not one.startswith((url(archive), "data:", "blob:"))]
+        strangers = [request for request in page.asked if not request.startswith((url(archive), "data:", "blob:"))]
         assert strangers == []
-        said = [one for one in page.errors if "ERR_NETWORK_CHANGED" not in one]
-        assert [one for one in said if not one.endswith(OPTIONAL)] == [], said
+        errors = [error for error in page.errors if "ERR_NETWORK_CHANGED" not in error]
+        assert [error for error in errors if not error.endswith(OPTIONAL)] == [], errors
 
 
 async def _loaded(page: Page, ready: str) -> None:
@@ -88,10 +88,10 @@ async def search(page: Page, text: str) -> None:
 
 async def names(page: Page, expected: list[str]) -> None:
     """Wait until the table has these patients, in this order."""
-    found: Any = None
+    shown: Any = None
     for _ in range(200):
-        found = await page.evaluate(NAMES)
-        if found == expected:
+        shown = await page.evaluate(NAMES)
+        if shown == expected:
             return
         await asyncio.sleep(0.05)
-    raise AssertionError(f"the table has {found}, not {expected}")
+    raise AssertionError(f"the table has {shown}, not {expected}")

@@ -65,8 +65,11 @@ class SharedDoor(RunningArchive):
         folder = folder / "door"
         folder.mkdir()
         super().__init__(folder, "--role", "door", lab=False)
-        self.partitions = {one.name: one for one in partitions}
-        entries = [{"name": one.name, "settings": str(one.config), **more} for one, more in partitions.items()]
+        self.partitions = {partition.name: partition for partition in partitions}
+        entries = [
+            {"name": partition.name, "settings": str(partition.config), **more}
+            for partition, more in partitions.items()
+        ]
         whole = {"door": {"look_every": 0.3, "partitions": entries}, **sections}
         self.write_policy([], "\n".join(f"{name}: {json.dumps(value)}" for name, value in whole.items()) + "\n")
 
@@ -76,8 +79,8 @@ class SharedDoor(RunningArchive):
 
 def _sections_of(stores: Mapping[str, str]) -> dict[str, Any]:
     """What `tests.support.topology` says for the environment, as sections of a file."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for variable, value in stores.items():
         section, _, name = variable.removeprefix("GANTRY_").lower().partition("__")
-        found.setdefault(section, {})[name] = int(value) if value.isdigit() else value
-    return found
+        settings.setdefault(section, {})[name] = int(value) if value.isdigit() else value
+    return settings

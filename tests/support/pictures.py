@@ -69,12 +69,12 @@ def by_dcmtk(part10: bytes, folder: Path, *options: str) -> np.ndarray[Any, Any]
     return np.asarray(Image.open(io.BytesIO(run.stdout))) if run.stdout else None
 
 
-def difference(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
+def difference(first: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
     """The largest, of 255; grey is compared with colour of which all parts are the same."""
-    if one.ndim != other.ndim:
-        one, other = (np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for p in (one, other))
-    assert one.shape == other.shape
-    return int(np.abs(one.astype(int) - other.astype(int)).max())
+    if first.ndim != other.ndim:
+        first, other = (np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for p in (first, other))
+    assert first.shape == other.shape
+    return int(np.abs(first.astype(int) - other.astype(int)).max())
 
 
 def grey(pixels: np.ndarray[Any, Any], **more: Any) -> Dataset:

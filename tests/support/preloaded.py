@@ -198,14 +198,14 @@ def run_gantry(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    said = out.read_text(encoding="utf-8", errors="replace"), err.read_text(encoding="utf-8", errors="replace")
+    output = out.read_text(encoding="utf-8", errors="replace"), err.read_text(encoding="utf-8", errors="replace")
     out.unlink()
     err.unlink()
     command = " ".join(["gantry", *words[:2]])
-    note(f"what `{command}` said of an error", said[1])
+    note(f"what `{command}` said of an error", output[1])
     if not _SHOWS_PATIENTS & set(words[:2]):
-        note(f"what `{command}` printed", said[0])
-    return subprocess.CompletedProcess(["gantry", *words], code, *said)
+        note(f"what `{command}` printed", output[0])
+    return subprocess.CompletedProcess(["gantry", *words], code, *output)
 
 
 # ---- the process that forks
@@ -216,31 +216,31 @@ def _serve(descriptor: int) -> None:
 
     for name in _MODULES:
         import_module(name)
-    asked = socket.socket(fileno=descriptor)
+    request = socket.socket(fileno=descriptor)
     # A byte for each child that has ended wakes the loop.
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        ready, _, _ = select.select([asked.fileno(), reading], [], [])
+        ready, _, _ = select.select([request.fileno(), reading], [], [])
         if reading in ready:
             with suppress(BlockingIOError):
                 os.read(reading, 4096)
-            _reap(asked)
-        if asked.fileno() in ready:
-            message, descriptors, _, _ = socket.recv_fds(asked, _LONGEST, 2)
+            _reap(request)
+        if request.fileno() in ready:
+            message, descriptors, _, _ = socket.recv_fds(request, _LONGEST, 2)
             if not message:
                 os._exit(0)
             pid = os.fork()
             if not pid:
                 _become(json.loads(message), descriptors)
-            for one in descriptors:
-                os.close(one)
-            asked.send(json.dumps({"pid": pid}).encode())
+            for file in descriptors:
+                os.close(file)
+            request.send(json.dumps({"pid": pid}).encode())
 
 
-def _reap(asked: socket.socket) -> None:
+def _reap(connection: socket.socket) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -249,7 +249,7 @@ def _reap(asked: socket.socket) -> None:
         if not pid:
             return
         with suppress(OSError):
-            asked.send(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
+            connection.send(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
 
 
 def _become(request: dict[str, Any], descriptors: Sequence[int]) -> None:

@@ -29,7 +29,7 @@ def rejection_note(
     note.ValueType = "CONTAINER"
     note.ConceptNameCodeSequence = [_code(code, scheme)]
     note.CurrentRequestedProcedureEvidenceSequence = [
-        _study(uid, list(some)) for uid, some in groupby(instances, lambda one: str(one.StudyInstanceUID))
+        _study(uid, list(group)) for uid, group in groupby(instances, lambda instance: str(instance.StudyInstanceUID))
     ]
     return note
 
@@ -43,10 +43,10 @@ def _code(value: str, scheme: str) -> Dataset:
 def _study(uid: str, instances: Sequence[Dataset]) -> Dataset:
     study = Dataset()
     study.StudyInstanceUID, study.ReferencedSeriesSequence = uid, []
-    for series_uid, some in groupby(instances, lambda one: str(one.SeriesInstanceUID)):
+    for series_uid, group in groupby(instances, lambda image: str(image.SeriesInstanceUID)):
         series = Dataset()
         series.SeriesInstanceUID, series.ReferencedSOPSequence = series_uid, []
-        for instance in some:
+        for instance in group:
             item = Dataset()
             item.ReferencedSOPClassUID = instance.SOPClassUID
             item.ReferencedSOPInstanceUID = instance.SOPInstanceUID

@@ -46,8 +46,8 @@ def mend() -> None:
     """For all associations that this process makes from now on."""
     made = Association.__init__
 
-    def init(self: Association, *given: Any, **named: Any) -> None:
-        made(self, *given, **named)
+    def init(self: Association, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **named)
         self._reactor_checkpoint = _Checkpoint(self)
         self._reactor_checkpoint.set()
 

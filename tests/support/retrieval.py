@@ -67,10 +67,10 @@ async def all_of(opened: Opened) -> bytes:
 
 async def drained(source: Source, piece: int = 70_001) -> bytes:
     """Everything that a source gives, in pieces of an odd length."""
-    buffer, found = bytearray(piece), bytearray()
+    buffer, content = bytearray(piece), bytearray()
     while count := await source.readinto([memoryview(buffer)]):
-        found += buffer[:count]
-    return bytes(found)
+        content += buffer[:count]
+    return bytes(content)
 
 
 @asynccontextmanager

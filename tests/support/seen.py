@@ -104,14 +104,14 @@ class Eyes:
     def find(self, level: str, *keys: str) -> list[Dataset]:
         """All matches."""
         own = [] if any(key.startswith(f"{_KEYS[level]}=") for key in keys) else [_KEYS[level]]
-        asked = identifier(level, [*keys, *own])
-        answers = list(self.association.send_c_find(asked, PATIENT_ROOT_FIND))
+        query = identifier(level, [*keys, *own])
+        answers = list(self.association.send_c_find(query, PATIENT_ROOT_FIND))
         assert answers[-1][0].Status == 0x0000
-        return [found for status, found in answers[:-1]]
+        return [answer for status, answer in answers[:-1]]
 
     def found(self, level: str, *keys: str) -> list[str]:
         """What is found of a level, in order."""
-        return sorted(str(one[_KEYS[level]].value) for one in self.find(level, *keys))
+        return sorted(str(answer[_KEYS[level]].value) for answer in self.find(level, *keys))
 
     def got(self, level: str, *keys: str) -> tuple[int, set[str]]:
         """C-GET: the number of sub-operations, and what came."""

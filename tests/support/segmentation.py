@@ -41,10 +41,10 @@ def slices(count: int, side: int, **fields: object) -> list[Dataset]:
     ]
 
 
-def segmentation(of: list[Dataset]) -> Dataset:
+def segmentation(images: list[Dataset]) -> Dataset:
     """One segment, a square in the middle of every slice: binary, a frame for each."""
-    first, side = of[0], of[0].Rows
-    mask = np.zeros((len(of), side, side), np.uint8)
+    first, side = images[0], images[0].Rows
+    mask = np.zeros((len(images), side, side), np.uint8)
     mask[:, side // 4 : -side // 4, side // 4 : -side // 4] = 1
     ds = data_set(study=first.StudyInstanceUID, size=side, patient=first.PatientID, name=str(first.PatientName))
     ds.SOPClassUID, ds.Modality, ds.SeriesNumber, ds.SeriesDescription = SegmentationStorage, "SEG", 2, "square"
@@ -54,7 +54,7 @@ def segmentation(of: list[Dataset]) -> Dataset:
     ds.Manufacturer, ds.ManufacturerModelName, ds.DeviceSerialNumber, ds.SoftwareVersions = "Gantry", "tests", "1", "1"
     ds.LossyImageCompression = "00"
     ds.BitsAllocated = ds.BitsStored = 1
-    ds.HighBit, ds.NumberOfFrames, ds.FrameOfReferenceUID = 0, len(of), first.FrameOfReferenceUID
+    ds.HighBit, ds.NumberOfFrames, ds.FrameOfReferenceUID = 0, len(images), first.FrameOfReferenceUID
     ds.PixelData = pack_bits(mask.ravel())
     ds["PixelData"].VR = "OB"
     organization = generate_uid()
@@ -69,7 +69,7 @@ def segmentation(of: list[Dataset]) -> Dataset:
         ]
     )
     ds.SegmentSequence = Sequence([_segment()])
-    references = [_item(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID=one.SOPInstanceUID) for one in of]
+    references = [_item(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID=image.SOPInstanceUID) for image in images]
     ds.ReferencedSeriesSequence = Sequence(
         [_item(SeriesInstanceUID=first.SeriesInstanceUID, ReferencedInstanceSequence=Sequence(references))]
     )
@@ -82,7 +82,7 @@ def segmentation(of: list[Dataset]) -> Dataset:
             )
         ]
     )
-    ds.PerFrameFunctionalGroupsSequence = Sequence([_frame(one, number) for number, one in enumerate(of, 1)])
+    ds.PerFrameFunctionalGroupsSequence = Sequence([_frame(image, number) for number, image in enumerate(images, 1)])
     return ds
 
 
@@ -97,10 +97,10 @@ def _segment() -> Dataset:
     )
 
 
-def _frame(of: Dataset, number: int) -> Dataset:
+def _frame(image: Dataset, number: int) -> Dataset:
     source = _item(
         ReferencedSOPClassUID=CT,
-        ReferencedSOPInstanceUID=of.SOPInstanceUID,
+        ReferencedSOPInstanceUID=image.SOPInstanceUID,
         PurposeOfReferenceCodeSequence=Sequence([_code("121322", "Source image", "DCM")]),
     )
     derived = _item(
@@ -110,7 +110,7 @@ def _frame(of: Dataset, number: int) -> Dataset:
     return _item(
         DerivationImageSequence=Sequence([derived]),
         FrameContentSequence=Sequence([_item(DimensionIndexValues=[number])]),
-        PlanePositionSequence=Sequence([_item(ImagePositionPatient=list(of.ImagePositionPatient))]),
+        PlanePositionSequence=Sequence([_item(ImagePositionPatient=list(image.ImagePositionPatient))]),
     )
 
 

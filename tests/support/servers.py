@@ -59,9 +59,9 @@ def end() -> list[str]:
 def server(name: str) -> Server:
     """The session's server of that name, started where it is not running, and anew where it died: one test fails of it,
     or a few, and not all that come after. Raises `Unavailable`."""
-    given = os.environ.get(f"GANTRY_TEST_{name.upper()}")
-    if given:
-        return Server(name, given, "given by the environment")
+    address = os.environ.get(f"GANTRY_TEST_{name.upper()}")
+    if address:
+        return Server(name, address, "given by the environment")
     folder = Path(os.environ[SESSION])
     state = folder / f"{name}.json"
     with _locked(folder / f"{name}.lock"):
@@ -78,8 +78,8 @@ def _started(name: str, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
     """As it is kept for the session's other workers. What died is named in the closing lines, with its last words."""
     if before:
         died = folder / f"{name}.died"
-        with died.open("a") as told:
-            told.write(f"{_last_words(before)}\n")
+        with died.open("a") as log:
+            log.write(f"{_last_words(before)}\n")
         _end_one(before, folder)
         folder = Path(tempfile.mkdtemp(prefix="again", dir=folder))
     try:
@@ -91,10 +91,10 @@ def _started(name: str, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
 def _last_words(known: dict[str, Any]) -> str:
     if known["container"]:
         logs = subprocess.run(["docker", "logs", "--tail", "3", known["container"]], capture_output=True, check=False)
-        said = (logs.stdout + logs.stderr).decode(errors="replace")
+        words = (logs.stdout + logs.stderr).decode(errors="replace")
     else:
-        said = (Path(known["folder"]) / "log").read_text(errors="replace")
-    return " / ".join(said.strip().splitlines()[-3:])
+        words = (Path(known["folder"]) / "log").read_text(errors="replace")
+    return " / ".join(words.strip().splitlines()[-3:])
 
 
 def _died(known: dict[str, Any]) -> bool:
@@ -147,8 +147,8 @@ def _left_out(folder: Path) -> list[str]:
 
 
 def _closing_line(folder: Path, name: str) -> str:
-    given = os.environ.get(f"GANTRY_TEST_{name.upper()}")
-    if given:
+    address = os.environ.get(f"GANTRY_TEST_{name.upper()}")
+    if address:
         return f"{name}: given by the environment"
     try:
         known = json.loads((folder / f"{name}.json").read_text())

@@ -48,8 +48,8 @@ class Shadowed:
         self.orthanc.__enter__()
         try:
             for caller in CALLERS:
-                one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
-                self.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+                modality = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
+                self.orthanc.raw(f"/modalities/{caller}", json.dumps(modality).encode(), "PUT")
             self.archive.start()
             self.door.start()
         except BaseException:
@@ -68,13 +68,13 @@ class Shadowed:
         """A metric of the door, over all its series that have these labels."""
         lines = re.findall(rf"^gantry_{name}(?:{{(.*)}})? (\S+)$", self.door.http("/metrics")[1], re.M)
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        return sum(float(value) for series, value in lines if all(one in series for one in wanted))
+        return sum(float(value) for series, value in lines if all(label in series for label in wanted))
 
-    def wait(self, reached: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    def wait(self, reached: Callable[[], bool], words: str, seconds: float = 30.0) -> None:
         """Return when it is so."""
         deadline = time.monotonic() + seconds
         while not reached():
-            assert time.monotonic() < deadline, f"not {what}\n{self.door.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"not {words}\n{self.door.log.read_text()[-3000:]}"
             time.sleep(0.1)
 
     def command(self, *arguments: str) -> str:

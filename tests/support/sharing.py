@@ -69,19 +69,19 @@ class Ward:
         finally:
             connection.close()
 
-    def ask(self, who: str, path: str, method: str = "GET", body: object = None) -> Answer:
-        sent = {"Authorization": f"Bearer 0123456789abcdef-{who}"} | (JSON if body is not None else {})
+    def ask(self, user: str, path: str, method: str = "GET", body: object = None) -> Answer:
+        sent = {"Authorization": f"Bearer 0123456789abcdef-{user}"} | (JSON if body is not None else {})
         return self.send(path, method, None if body is None else json.dumps(body).encode(), sent)
 
-    def shared(self, who: str = "doc", *studies: str, **said: object) -> tuple[str, str]:
+    def shared(self, user: str = "doc", *studies: str, **options: object) -> tuple[str, str]:
         """The name of a link, and its path."""
         end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        asked = {"studies": list(studies or ["1.2.9.1"]), "expires": end, "reason": REASON, **said}
-        answer = self.ask(who, "/dicom-web/shares", "POST", asked)
+        order = {"studies": list(studies or ["1.2.9.1"]), "expires": end, "reason": REASON, **options}
+        answer = self.ask(user, "/dicom-web/shares", "POST", order)
         assert answer.status == 201, answer.body
-        told = json.loads(answer.body)
-        assert told["link"].startswith(f"http://127.0.0.1:{self.archive.http_port}/s/")
-        return told["share"], urlsplit(told["link"]).path
+        share = json.loads(answer.body)
+        assert share["link"].startswith(f"http://127.0.0.1:{self.archive.http_port}/s/")
+        return share["share"], urlsplit(share["link"]).path
 
     def enter(self, path: str, password: str = "", **headers: str) -> Answer:
         body = f"password={quote(password)}".encode()
@@ -99,13 +99,13 @@ class Ward:
     def found(self, brings: Mapping[str, str], search: str = "studies") -> set[str]:
         answer = self.send(f"/dicom-web/{search}", headers={**brings, "Accept": "application/dicom+json"})
         assert answer.status in (200, 204), answer.body
-        return {one["0020000D"]["Value"][0] for one in json.loads(answer.body or b"[]")}
+        return {document["0020000D"]["Value"][0] for document in json.loads(answer.body or b"[]")}
 
     def found_status(self, brings: Mapping[str, str]) -> int:
         return self.send("/dicom-web/studies", headers=brings).status
 
-    def listed(self, who: str, share: str) -> dict[str, object] | None:
-        rows = json.loads(self.ask(who, "/dicom-web/shares").body)["shares"]
+    def listed(self, user: str, share: str) -> dict[str, object] | None:
+        rows = json.loads(self.ask(user, "/dicom-web/shares").body)["shares"]
         return next((row for row in rows if row["share"] == share), None)
 
     def counted(self, result: str) -> float:
@@ -126,18 +126,21 @@ def filled(archive: RunningArchive, folder: Path, more: str = "") -> Ward:
     (folder / "shares").write_text("1" * 44)
     archive.write_policy([], SETTINGS.format(folder=folder, port=archive.http_port) + more)
     archive.start()
-    made = [data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=who) for uid, who in STUDIES.items()]
+    made = [
+        data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=patient)
+        for uid, patient in STUDIES.items()
+    ]
     stored = post(archive, files(map(file_bytes, made)), Authorization="Bearer 0123456789abcdef-machine")
     assert stored.status == 200, stored.body
-    one = Ward(archive, folder)
-    until(lambda: one.found({"Authorization": "Bearer 0123456789abcdef-machine"}) == set(STUDIES))
-    return one
+    ward = Ward(archive, folder)
+    until(lambda: ward.found({"Authorization": "Bearer 0123456789abcdef-machine"}) == set(STUDIES))
+    return ward
 
 
 def gantry(ward: Ward, *arguments: str, command: str = "share") -> tuple[int, str, str]:
     """`gantry share …` on the stores of the archive."""
-    one = ward.archive
-    there = {**os.environ, **one.environment, "PYTHONPATH": IMPORTS}
-    words = [command, *arguments, "--config", str(one.config), "--data", str(one.folder / "data")]
-    done = run_gantry(words, there, one.folder, timeout=110)
+    archive = ward.archive
+    environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS}
+    words = [command, *arguments, "--config", str(archive.config), "--data", str(archive.folder / "data")]
+    done = run_gantry(words, environment, archive.folder, timeout=110)
     return done.returncode, done.stdout, done.stderr

@@ -32,7 +32,7 @@ ENTRIES = [
     )
     for n in range(1, 61)
 ]
-NUMBER = {one.study_instance_uid: int(one.study_instance_uid.split(".")[1]) for one in ENTRIES}
+NUMBER = {instance.study_instance_uid: int(instance.study_instance_uid.split(".")[1]) for instance in ENTRIES}
 OWN: Alternative = {PATIENT_ID: Single(("P1",))}
 REFERRED: Alternative = {REFERRER: Single(("Doe^Jane",))}
 NORTH: Alternative = {TAGS["InstitutionName"]: Single(("North",))}
@@ -44,7 +44,11 @@ OPENED: Alternative = {STUDY: UidList(("1.5", "1.404"))}
 
 
 def _modalities(study: int) -> set[str]:
-    return {str(one.attributes[TAGS["Modality"]][0]) for one in ENTRIES if NUMBER[one.study_instance_uid] == study}
+    return {
+        str(instance.attributes[TAGS["Modality"]][0])
+        for instance in ENTRIES
+        if NUMBER[instance.study_instance_uid] == study
+    }
 
 
 def _is_ct_of_north(study: int) -> bool:
@@ -100,9 +104,9 @@ def query(level: Level, conditions: Mapping[int, Condition], limit: int | None =
 QUESTIONS = [(level, name) for level in (Level.STUDY, Level.SERIES, Level.IMAGE) for name in CONDITIONS]
 
 
-COUNTS = {TAGS[f"NumberOfPatientRelated{what}"] for what in ("Studies", "Series", "Instances")}
+COUNTS = {TAGS[f"NumberOfPatientRelated{level}"] for level in ("Studies", "Series", "Instances")}
 
 
 def texts(documents: list[Mapping[int, object]]) -> list[str]:
     """Documents without what is counted over all studies of a patient, to compare."""
-    return sorted(repr(sorted((t, v) for t, v in one.items() if t not in COUNTS)) for one in documents)
+    return sorted(repr(sorted((t, v) for t, v in document.items() if t not in COUNTS)) for document in documents)

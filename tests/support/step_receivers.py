@@ -36,38 +36,38 @@ class StepKeeper:
 
     def of(self, uid: str) -> list[str]:
         """What was said of a step, in the order in which it came."""
-        return [said for one, said in self.taken if one == uid]
+        return [data_set for step_uid, data_set in self.taken if step_uid == uid]
 
-    def _create(self, uid: str, said: Dataset) -> Dataset:
+    def _create(self, uid: str, data_set: Dataset) -> Dataset:
         if uid in self.refuses:
             return status(0x0110)
         if uid in self.steps:
             return status(0x0111)
-        self.steps[uid] = said
-        self.taken.append((uid, said.PerformedProcedureStepStatus))
+        self.steps[uid] = data_set
+        self.taken.append((uid, data_set.PerformedProcedureStepStatus))
         return status(0)
 
-    def _set(self, uid: str, said: Dataset) -> Dataset:
+    def _set(self, uid: str, data_set: Dataset) -> Dataset:
         if uid not in self.steps:
             return status(0x0112)
         if self.steps[uid].PerformedProcedureStepStatus in _OVER:
             return status(0x0110, ErrorID=0xA710)
-        self.steps[uid].update(said)
-        self.taken.append((uid, said.get("PerformedProcedureStepStatus", "")))
+        self.steps[uid].update(data_set)
+        self.taken.append((uid, data_set.get("PerformedProcedureStepStatus", "")))
         return status(0)
 
-    def _answer(self, one: Dataset) -> tuple[Dataset, None]:
-        self.answered.append(one.Status)
-        return one, None
+    def _answer(self, data_set: Dataset) -> tuple[Dataset, None]:
+        self.answered.append(data_set.Status)
+        return data_set, None
 
 
 def status(number: int, **elements: Any) -> Dataset:
     """The status elements of a response."""
-    one = Dataset()
-    one.Status = number
+    answer = Dataset()
+    answer.Status = number
     for keyword, value in elements.items():
-        setattr(one, keyword, value)
-    return one
+        setattr(answer, keyword, value)
+    return answer
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def keeping(keeper: StepKeeper, title: str = "RIS", port: int = 0) -> Iterator[i
 
 
 @contextmanager
-def notified(told: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -> Iterator[int]:
+def notified(notices: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -> Iterator[int]:
     """The port at which a screen listens; it appends SOP Instance UIDs and Event Type IDs. It is SCU of the SOP class,
     and takes no association in which it would be SCP."""
     ae = AE(ae_title=title)
@@ -93,7 +93,7 @@ def notified(told: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -
     def report(event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
         assert request.EventInformation is None or not request.EventInformation.getvalue()
-        told.append((str(request.AffectedSOPInstanceUID), int(event.event_type or 0)))
+        notices.append((str(request.AffectedSOPInstanceUID), int(event.event_type or 0)))
         return 0x0000, None
 
     server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])

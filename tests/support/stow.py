@@ -25,8 +25,8 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.body)
-        return found
+        response: dict[str, Any] = json.loads(self.body)
+        return response
 
     def stored(self) -> list[str]:
         """The SOP Instance UIDs of what is stored."""
@@ -58,7 +58,7 @@ def part(content: bytes, type_: str | None = "application/dicom", **headers: str
 def multipart(parts: Sequence[bytes]) -> bytes:
     """A whole body."""
     mark = b"--" + BOUNDARY.encode()
-    return b"".join(mark + b"\r\n" + one + b"\r\n" for one in parts) + mark + b"--\r\n"
+    return b"".join(mark + b"\r\n" + body + b"\r\n" for body in parts) + mark + b"--\r\n"
 
 
 def files(contents: Iterable[bytes]) -> bytes:

@@ -47,11 +47,11 @@ class Subscriber:
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """What was told of one type, in R4."""
-        return [one for one in self.bundles if one["type"] == "history" and value(one, "type") == kind]
+        return [bundle for bundle in self.bundles if bundle["type"] == "history" and value(bundle, "type") == kind]
 
     def events(self, subscription: str = "") -> list[tuple[int, str, str]]:
         """Number, method and study of each event that was told, each number once; of one subscription, or of all."""
-        found: dict[int, tuple[int, str, str]] = {}
+        notified: dict[int, tuple[int, str, str]] = {}
         for bundle in self.of_type("event-notification"):
             if subscription and not value(bundle, "subscription").endswith(f"/{subscription}"):
                 continue
@@ -60,8 +60,8 @@ class Subscriber:
                 parts = {part["name"]: part for part in event["part"]}
                 focus = parts.get("focus", {}).get("valueReference", {}).get("reference", "")
                 number = int(parts["event-number"]["valueString"])
-                found[number] = number, methods.get(focus, ""), focus.rpartition("/")[2]
-        return [found[number] for number in sorted(found)]
+                notified[number] = number, methods.get(focus, ""), focus.rpartition("/")[2]
+        return [notified[number] for number in sorted(notified)]
 
     @contextmanager
     def running(self) -> Iterator[Subscriber]:
@@ -77,14 +77,14 @@ class Subscriber:
 
 def parameters(bundle: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The parameters of a name in the status of a notification."""
-    return [one for one in bundle["entry"][0]["resource"]["parameter"] if one["name"] == name]
+    return [part for part in bundle["entry"][0]["resource"]["parameter"] if part["name"] == name]
 
 
 def value(bundle: dict[str, Any], name: str) -> str:
     """The value of the only parameter of a name, as text."""
-    (found,) = parameters(bundle, name)
-    (given,) = (found[key] for key in found if key.startswith("value"))
-    return str(given["reference"] if isinstance(given, dict) else given)
+    (parameter,) = parameters(bundle, name)
+    (content,) = (parameter[key] for key in parameter if key.startswith("value"))
+    return str(content["reference"] if isinstance(content, dict) else content)
 
 
 def subscription(
@@ -121,7 +121,7 @@ def subscription(
         "channel": channel,
     }
     if filters:
-        extended = [{"url": f"{GUIDE}backport-filter-criteria", "valueString": one} for one in filters]
+        extended = [{"url": f"{GUIDE}backport-filter-criteria", "valueString": criterion} for criterion in filters]
         made["_criteria"] = {"extension": extended}
     return made | fields
 
@@ -167,7 +167,7 @@ def ask(
 def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `holds` gives, once it is something."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
+    while not (result := holds()):
         assert time.monotonic() < deadline, "it does not come about"
         time.sleep(0.05)
-    return found
+    return result

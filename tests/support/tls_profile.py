@@ -15,14 +15,16 @@ def require_profile(port: int, client: Pair | None = None) -> None:
     pair = (f"--certs={client.certificate}", f"--pk={client.key}") if client is not None else ()
     command = [tool("sslscan"), "--xml=-", "--no-colour", *pair, f"127.0.0.1:{port}"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=True)
-    (found,) = ElementTree.fromstring(done.stdout).findall("ssltest")
+    (report,) = ElementTree.fromstring(done.stdout).findall("ssltest")
     protocols = {
-        f"{one.get('type')} {one.get('version')}" for one in found.iter("protocol") if one.get("enabled") == "1"
+        f"{protocol.get('type')} {protocol.get('version')}"
+        for protocol in report.iter("protocol")
+        if protocol.get("enabled") == "1"
     }
     assert protocols == {"tls 1.2", "tls 1.3"}
-    suites = {one.get("cipher", "") for one in found.iter("cipher") if one.get("sslversion") == "TLSv1.2"}
+    suites = {suite.get("cipher", "") for suite in report.iter("cipher") if suite.get("sslversion") == "TLSv1.2"}
     assert {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"} <= suites
     assert all(name.startswith("ECDHE-") and ("-GCM-" in name or "CHACHA20" in name) for name in suites), suites
     for weakness in ("compression", "renegotiation"):
-        assert {one.get("supported") for one in found.iter(weakness)} <= {"0"}, weakness
-    assert {one.get("vulnerable") for one in found.iter("heartbleed")} == {"0"}
+        assert {element.get("supported") for element in report.iter(weakness)} <= {"0"}, weakness
+    assert {entry.get("vulnerable") for entry in report.iter("heartbleed")} == {"0"}

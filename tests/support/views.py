@@ -19,12 +19,12 @@ def made(number: int) -> InstanceEntry:
     return entry(number, *uids, PatientID=patient, PatientName=name, StudyDate=day, Modality=("CT", "MR")[series])
 
 
-def key_of(one: InstanceEntry) -> InstanceKey:
-    return InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+def key_of(instance: InstanceEntry) -> InstanceKey:
+    return InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
 
 
-def decided(one: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(PARTITION, key_of(one), one.receipt, fate)
+def decided(instance: InstanceEntry, fate: Fate) -> Decision:
+    return Decision(PARTITION, key_of(instance), instance.receipt, fate)
 
 
 def rejected(code: str, id_: str) -> Fate:

@@ -36,8 +36,8 @@ async def _instances(peer: Peer, study: str) -> int:
 def wait_searchable(peer: Peer, study: str, count: int, seconds: float = 30.0) -> None:
     """Return when so many instances of a study are in the index."""
     deadline = time.monotonic() + seconds
-    while (found := asyncio.run(_instances(peer, study))) != count:
-        assert time.monotonic() < deadline, f"{found} of {count} instances are searchable after {seconds:g} s"
+    while (number := asyncio.run(_instances(peer, study))) != count:
+        assert time.monotonic() < deadline, f"{number} of {count} instances are searchable after {seconds:g} s"
         time.sleep(0.05)
 
 

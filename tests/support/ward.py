@@ -55,8 +55,8 @@ def _picture(files: tuple[str, str]) -> Any:
     large, small = files
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = get_testdata_file(large, download=False)
-        ds = pydicom.dcmread(found or bundled_file(small))
+        path = get_testdata_file(large, download=False)
+        ds = pydicom.dcmread(path or bundled_file(small))
         pixels = ds.pixel_array.astype(np.int32)
     if pixels.ndim == 3:
         pixels = pixels.mean(axis=2).astype(np.int32)

@@ -46,8 +46,8 @@ class WebSite:
     ) -> None:
         """Store Part 10 objects, and index them."""
         entries = []
-        for number, one in enumerate(objects):
-            data = file_bytes(one) if isinstance(one, Dataset) else one
+        for number, instance in enumerate(objects):
+            data = file_bytes(instance) if isinstance(instance, Dataset) else instance
             event = event_of(data, number, limits)
             await self.store.put(event.object_key, [data])
             entry = entry_of(event, data[event.data_set_offset :])
@@ -107,8 +107,8 @@ async def web_site(folder: Path, cors: Sequence[str] = ()) -> AsyncIterator[WebS
 async def parts_of(response: aiohttp.ClientResponse) -> list[tuple[str, bytes]]:
     """Content-Type and content of each part, as aiohttp's own reader has them."""
     reader = aiohttp.MultipartReader.from_response(response)
-    found = []
+    contents = []
     while part := await reader.next():
         assert isinstance(part, aiohttp.BodyPartReader)
-        found.append((part.headers["Content-Type"], bytes(await part.read())))
-    return found
+        contents.append((part.headers["Content-Type"], bytes(await part.read())))
+    return contents

@@ -104,10 +104,10 @@ def random_cuts(seed: int, largest: int = 40) -> object:
 
 
 def feed(ul: UpperLayer, data: bytes, cut: object = whole) -> list[Indication]:
-    found: list[Indication] = []
+    indications: list[Indication] = []
     for piece in cut(data):  # type: ignore[operator]
-        found += ul.feed(piece)
-    return found
+        indications += ul.feed(piece)
+    return indications
 
 
 def body(indications: Sequence[Indication], *, command: bool) -> bytes:

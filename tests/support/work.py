@@ -13,10 +13,10 @@ _LEAST = 0.0005
 """Seconds. Below it a measurement says nothing about growth."""
 
 
-def growth(of: Callable[[int], Callable[[], object]], n: int, times: int = 8) -> float:
+def growth(work: Callable[[int], Callable[[], object]], n: int, times: int = 8) -> float:
     """By what the processor time of `of(n)()` grows when `n` becomes `times` as much: about `times` where the work is
     linear, its square where it is quadratic. The best of five runs each, of this thread alone."""
-    small, large = of(n), of(n * times)
+    small, large = work(n), work(n * times)
     return _best(large) / max(_best(small), _LEAST)
 
 

@@ -105,14 +105,14 @@ class Worker:
 
     def get(self, uid: str, *tags: int) -> tuple[Dataset, Dataset | None]:
         """The response to N-GET, and the workitem."""
-        status, found = self._association.send_n_get(
+        status, workitem = self._association.send_n_get(
             list(tags) or None, UnifiedProcedureStepPush, uid, meta_uid=UnifiedProcedureStepPull
         )
-        return status, found
+        return status, workitem
 
-    def act(self, uid: str, action: int, data: Dataset | None, of: str = UnifiedProcedureStepPull) -> Dataset:
-        """The response to N-ACTION; `of` is the context it goes over."""
-        return self._association.send_n_action(data, action, UnifiedProcedureStepPush, uid, meta_uid=of)[0]
+    def act(self, uid: str, action: int, data: Dataset | None, sop_class: str = UnifiedProcedureStepPull) -> Dataset:
+        """The response to N-ACTION; `sop_class` is the context it goes over."""
+        return self._association.send_n_action(data, action, UnifiedProcedureStepPush, uid, meta_uid=sop_class)[0]
 
     def change_state(self, uid: str, state: str, transaction: str) -> int:
         """The status of N-ACTION Change UPS State."""
@@ -133,14 +133,14 @@ class Worker:
         data.update(values)
         return int(self.act(uid, action, data, UnifiedProcedureStepWatch).Status)
 
-    def find(self, of: str = UnifiedProcedureStepPull, **keys: Any) -> tuple[int, list[Dataset]]:
+    def find(self, sop_class: str = UnifiedProcedureStepPull, **keys: Any) -> tuple[int, list[Dataset]]:
         """The final status of C-FIND, and what was found."""
-        asked = Dataset()
+        query = Dataset()
         for keyword in ("SOPInstanceUID", "ProcedureStepState", "ProcedureStepLabel", "TransactionUID", "PatientName"):
-            setattr(asked, keyword, "")
-        asked.update(keys)
-        answers = list(self._association.send_c_find(asked, of))
-        return int(answers[-1][0].Status), [found for _, found in answers if found is not None]
+            setattr(query, keyword, "")
+        query.update(keys)
+        answers = list(self._association.send_c_find(query, sop_class))
+        return int(answers[-1][0].Status), [answer for _, answer in answers if answer is not None]
 
 
 class Board:
@@ -154,7 +154,7 @@ class Board:
     @property
     def states(self) -> list[tuple[str, str]]:
         """The UID and the state of each report of type 1."""
-        return [(uid, str(said.ProcedureStepState)) for uid, number, said in self.told if number == 1]
+        return [(uid, str(data_set.ProcedureStepState)) for uid, number, data_set in self.told if number == 1]
 
     def __enter__(self) -> Self:
         ae = AE(ae_title=self._title)

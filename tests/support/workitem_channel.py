@@ -30,9 +30,9 @@ async def next_of(opened: aiohttp.ClientWebSocketResponse, number: int) -> list[
 
 async def pages_until(opened: aiohttp.ClientWebSocketResponse, number: int) -> tuple[list[tuple[str, int, str]], str]:
     """So many events, and the cursor behind them."""
-    found: list[tuple[str, int, str]] = []
+    events: list[tuple[str, int, str]] = []
     while True:
         page = await opened.receive_json(timeout=10)
-        found += map(told, page["events"])
-        if len(found) >= number:
-            return found, page["next"]
+        events += map(told, page["events"])
+        if len(events) >= number:
+            return events, page["next"]

@@ -38,7 +38,7 @@ def code(value: str, meaning: str) -> Values:
 
 def workitem(**values: Any) -> Values:
     """What N-CREATE says."""
-    given = {
+    fields = {
         "ScheduledProcedureStepPriority": "MEDIUM",
         "ProcedureStepLabel": "Segment the liver",
         "WorklistLabel": "LIVER",
@@ -50,7 +50,7 @@ def workitem(**values: Any) -> Values:
         "ScheduledWorkitemCodeSequence": [code("SEG", "Segmentation")],
         **values,
     }
-    return attributes(**{name: value for name, value in given.items() if value is not None})
+    return attributes(**{name: value for name, value in fields.items() if value is not None})
 
 
 def done(**values: Any) -> Values:

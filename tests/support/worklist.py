@@ -161,10 +161,10 @@ def plain(answers: Sequence[Dataset]) -> list[str]:
 
 
 def _plain(answer: Dataset) -> Mapping[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for element in answer:
         if element.keyword == "SpecificCharacterSet":
             continue
         value = element.value
-        found[element.keyword] = [_plain(item) for item in value] if element.VR == "SQ" else str(value or "")
-    return found
+        values[element.keyword] = [_plain(item) for item in value] if element.VR == "SQ" else str(value or "")
+    return values
