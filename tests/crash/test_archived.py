@@ -123,6 +123,8 @@ async def test_the_answer_to_a_web_client_says_when_to_come_again(
             identifier("STUDY", [f"StudyInstanceUID={uids_of(old[0])[0]}"]),
             scu.need_context(association, STUDY_ROOT_MOVE),
         )
-        statuses = [one.status async for one, _ in scu.move(association, STUDY_ROOT_MOVE, query, "DEST", timeout=60.0)]
+        statuses = [
+            answer.status async for answer, _ in scu.move(association, STUDY_ROOT_MOVE, query, "DEST", timeout=60.0)
+        ]
     assert statuses[-1] == 0xA702
     assert archive.stop() == 0

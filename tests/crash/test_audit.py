@@ -32,17 +32,17 @@ NAME = "Secret^Jane"
 Record = dict[str, Any]
 
 
-def on_record(archive: RunningArchive, **asked: str) -> list[Record]:
-    query = "&".join(f"{name}={value}" for name, value in asked.items())
+def on_record(archive: RunningArchive, **terms: str) -> list[Record]:
+    query = "&".join(f"{name}={value}" for name, value in terms.items())
     url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/audit?{query}"
     with urllib.request.urlopen(url, timeout=30) as answer:
         return list(json.load(answer)["records"])
 
 
-async def until_on_record(archive: RunningArchive, holds: Callable[[list[Record]], bool], **asked: str) -> list[Record]:
+async def until_on_record(archive: RunningArchive, holds: Callable[[list[Record]], bool], **terms: str) -> list[Record]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + 20
-    while not holds(records := await asyncio.to_thread(on_record, archive, **asked)):
+    while not holds(records := await asyncio.to_thread(on_record, archive, **terms)):
         assert loop.time() < deadline, kinds(records)
         await asyncio.sleep(0.3)
     return records
@@ -84,7 +84,7 @@ async def test_who_saw_a_patient_is_answered_with_every_way_in(make_archive: Mak
         ("sent", "GET objects", "loopback"),
         ("study-deleted", "delete", "loopback"),
     }
-    records = await until_on_record(archive, lambda found: expected <= kinds(found), patient="4711")
+    records = await until_on_record(archive, lambda trail: expected <= kinds(trail), patient="4711")
     by = {(record["kind"], record["operation"]): record for record in records}
     (stored,) = [record for record in records if record["kind"] == "stored"]
     assert stored["times"] == 3
@@ -99,13 +99,13 @@ async def test_who_saw_a_patient_is_answered_with_every_way_in(make_archive: Mak
     assert deleted["objects"][0]["patient_id"] == "4711"
     assert deleted["why"] == "a trial"
     # The same from the command line, as AuditMessage and AuditEvent; and that somebody asked is on record.
-    said = await asyncio.to_thread(gantry, archive, "audit", "who", "4711", "--form", "xml")
-    messages = [require_valid(line.encode()) for line in said.stdout.splitlines()]
+    result = await asyncio.to_thread(gantry, archive, "audit", "who", "4711", "--form", "xml")
+    messages = [require_valid(line.encode()) for line in result.stdout.splitlines()]
     assert len(messages) >= len(expected)
-    said = await asyncio.to_thread(gantry, archive, "audit", "who", uid, "--form", "fhir")
-    assert {json.loads(line)["resourceType"] for line in said.stdout.splitlines()} == {"AuditEvent"}
-    await until_on_record(archive, lambda found: ("log-used", "gantry audit") in {k[:2] for k in kinds(found)})
-    await until_on_record(archive, lambda found: ("log-used", "GET operations") in {k[:2] for k in kinds(found)})
+    result = await asyncio.to_thread(gantry, archive, "audit", "who", uid, "--form", "fhir")
+    assert {json.loads(line)["resourceType"] for line in result.stdout.splitlines()} == {"AuditEvent"}
+    await until_on_record(archive, lambda trail: ("log-used", "gantry audit") in {k[:2] for k in kinds(trail)})
+    await until_on_record(archive, lambda trail: ("log-used", "GET operations") in {k[:2] for k in kinds(trail)})
 
 
 async def test_who_was_refused_is_on_record(make_archive: MakeArchive, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_who_was_refused_is_on_record(make_archive: MakeArchive, tmp_path:
     files = study(tmp_path / "a", 1)
     await Modality(archive.peer, files).send()  # TEST_SCU may not store
     wanted = {("node-refused", "A-ASSOCIATE", "STRANGER")}
-    records = await until_on_record(archive, lambda found: wanted <= kinds(found))
+    records = await until_on_record(archive, lambda trail: wanted <= kinds(trail))
     (refused,) = [record for record in records if record["kind"] == "node-refused"]
     assert refused["outcome"] == 8
     assert refused["address"] == "127.0.0.1"
@@ -136,7 +136,7 @@ async def test_what_a_killed_process_saw_is_on_record_after_the_next_start(
     archive.kill()  # before the record is complete
     assert not any(record.kind == "accessed" for record in await events(archive, "audit"))  # type: ignore[union-attr]
     archive.start(env=OPERATOR)
-    records = await until_on_record(archive, lambda found: any(r["kind"] == "accessed" for r in found), study=uid)
+    records = await until_on_record(archive, lambda trail: any(r["kind"] == "accessed" for r in trail), study=uid)
     (read,) = [record for record in records if record["kind"] == "accessed"]
     assert read["requestor"] == "loopback"
     assert read["operation"] == "GET metadata"

@@ -52,16 +52,16 @@ class Planner:
 
 
 def words_of(notification: Dataset) -> Mapping[str, str]:
-    references = [one for series in notification.ReferencedSeriesSequence for one in series.ReferencedSOPSequence]
-    words = {str(one.ReferencedSOPInstanceUID): str(one.InstanceAvailability) for one in references}
+    references = [item for series in notification.ReferencedSeriesSequence for item in series.ReferencedSOPSequence]
+    words = {str(reference.ReferencedSOPInstanceUID): str(reference.InstanceAvailability) for reference in references}
     assert len(words) == len(references)
-    assert all(one.ReferencedSOPClassUID and one.RetrieveAETitle == "GANTRY" for one in references)
+    assert all(reference.ReferencedSOPClassUID and reference.RetrieveAETitle == "GANTRY" for reference in references)
     return words
 
 
 def words(online: Sequence[DicomFile], unavailable: Sequence[DicomFile] = ()) -> Mapping[str, str]:
-    said = {one.sop_instance_uid: "ONLINE" for one in online}
-    return said | {one.sop_instance_uid: "UNAVAILABLE" for one in unavailable}
+    states = {file.sop_instance_uid: "ONLINE" for file in online}
+    return states | {file.sop_instance_uid: "UNAVAILABLE" for file in unavailable}
 
 
 @contextmanager
@@ -102,9 +102,9 @@ async def test_what_is_deleted_is_unavailable_beside_what_is_left_and_what_comes
         await planner.until(words((), files))
         done(archive, "delete", uids_of(others[0])[0], "--reason", "nobody is told")
         states = await listed(archive, "--all")
-        assert {one["kind"] for one in states} == {"availability", "availability change"}
-        assert {str(one.StudyInstanceUID) for one in planner.told} == {uid}
-        assert not any(one.ReferencedPerformedProcedureStepSequence for one in planner.told)
+        assert {state["kind"] for state in states} == {"availability", "availability change"}
+        assert {str(notice.StudyInstanceUID) for notice in planner.told} == {uid}
+        assert not any(notice.ReferencedPerformedProcedureStepSequence for notice in planner.told)
         assert archive.stop() == 0
 
 
@@ -119,13 +119,13 @@ async def test_a_rejection_is_told_once_a_destination_is_there_whatever_is_kille
     note = write(tmp_path / "note", rejection_note([pydicom.dcmread(files[1].path)]))
     await Sender(archive.peer, [note]).send_all()
     async with asyncio.timeout(60):
-        while not any(one["kind"] == "availability change" for one in await listed(archive)):
+        while not any(state["kind"] == "availability change" for state in await listed(archive)):
             await asyncio.sleep(0.3)
     archive.kill()
     archive.start()
     expected = words([files[0], files[2]], [files[1]])
     with ris(planner, port):
-        await until(lambda: any(expected.items() <= words_of(one).items() for one in planner.told))
+        await until(lambda: any(expected.items() <= words_of(notice).items() for notice in planner.told))
         async with asyncio.timeout(60):
             while await listed(archive):
                 await asyncio.sleep(0.3)
@@ -138,7 +138,7 @@ def performed(files: Sequence[DicomFile], *absent: str) -> Dataset:
     series.PerformingPhysicianName = series.OperatorsName = series.SeriesDescription = series.RetrieveAETitle = ""
     series.ProtocolName, series.SeriesInstanceUID = "Head", uids_of(files[0])[1]
     series.ReferencedImageSequence = Items([])
-    for uid in (*(one.sop_instance_uid for one in files), *absent):
+    for uid in (*(file.sop_instance_uid for file in files), *absent):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = files[0].sop_class_uid, uid
         series.ReferencedImageSequence.append(item)
@@ -164,7 +164,7 @@ async def test_a_notification_names_the_procedure_step_and_what_that_made(
         await asyncio.to_thread(perform)
         await send(archive, [*files, other])
         made = {**words(files), absent: "UNAVAILABLE"}
-        await until(lambda: [words_of(one) for one in planner.told] == [made, words([other])])
+        await until(lambda: [words_of(notice) for notice in planner.told] == [made, words([other])])
         (reference,) = planner.told[0].ReferencedPerformedProcedureStepSequence
         assert reference.ReferencedSOPClassUID == ModalityPerformedProcedureStep
         assert reference.ReferencedSOPInstanceUID == step

@@ -68,10 +68,14 @@ async def expect_coerced(archive: RunningArchive, files: list[DicomFile], folder
     assert got.keys() == {file.sop_instance_uid for file in files}
     for file in files:
         original = pydicom.dcmread(file.path)
-        for one in (from_bytes(got[file.sop_instance_uid], EXPLICIT), part10(archive, file)):
-            assert (str(one.PatientName), one.IssuerOfPatientID, one.AccessionNumber) == (COERCED[1], "NORTH", "S1")
-            assert (one.StudyDescription, one.PixelData) == ("Skull", original.PixelData)
-            (item,) = one.OriginalAttributesSequence
+        for dataset in (from_bytes(got[file.sop_instance_uid], EXPLICIT), part10(archive, file)):
+            assert (str(dataset.PatientName), dataset.IssuerOfPatientID, dataset.AccessionNumber) == (
+                COERCED[1],
+                "NORTH",
+                "S1",
+            )
+            assert (dataset.StudyDescription, dataset.PixelData) == ("Skull", original.PixelData)
+            (item,) = dataset.OriginalAttributesSequence
             assert (item.ReasonForTheAttributeModification, item.ModifyingSystem) == ("COERCE", "GANTRY")
             before = item.ModifiedAttributesSequence[0]
             assert (before.PatientName, before.AccessionNumber) == (original.PatientName, original.AccessionNumber)
@@ -99,7 +103,7 @@ async def test_what_is_coerced_is_seen_everywhere_at_once_and_the_bytes_stay(
     others = study(tmp_path / "others", 1, patient="P1", name="Doe^Jane")
     await send(archive, files)
     # The sweeper may have told of some of them, too.
-    stored = {one.receipt: one for one in await events(archive, "instances") if isinstance(one, InstanceStored)}
+    stored = {event.receipt: event for event in await events(archive, "instances") if isinstance(event, InstanceStored)}
     assert len(stored) == 4
     assert all(event.coercion for event in stored.values())
     # At once: what is acknowledged is retrieved as it will be, whether the indexers have come so far or not.
@@ -119,7 +123,7 @@ async def test_what_is_coerced_is_seen_everywhere_at_once_and_the_bytes_stay(
     done(archive, "correct", uid, "--set", "PatientName=Later^Name", "--reason", "x")
     corrected = part10(archive, files[0])
     assert (corrected.PatientName, corrected.IssuerOfPatientID) == ("Later^Name", "NORTH")
-    assert [one.ReasonForTheAttributeModification for one in corrected.OriginalAttributesSequence] == [
+    assert [item.ReasonForTheAttributeModification for item in corrected.OriginalAttributesSequence] == [
         "COERCE",
         "CORRECT",
     ]
@@ -138,10 +142,10 @@ async def test_stow_is_answered_with_a_warning_reason_or_as_a_success(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = archive_of(make_archive)
-    one = study(tmp_path / "one", 1)
-    answer = post(archive, parts([one[0].path.read_bytes()]))
+    files = study(tmp_path / "one", 1)
+    answer = post(archive, parts([files[0].path.read_bytes()]))
     assert (answer.status, answer.warnings()) == (202, [0xB000])
-    assert str(part10(archive, one[0]).PatientName) == COERCED[1]
+    assert str(part10(archive, files[0]).PatientName) == COERCED[1]
     assert archive.stop() == 0
     archive.write_policy([ORIGINALS], SETTINGS + RULES.replace("warning", "success"))
     archive.start()
@@ -269,8 +273,10 @@ async def test_what_rules_would_change_is_listed_of_files_and_of_what_is_stored(
     }
 
     def said(changes: list[dict[str, Any]], name: str) -> set[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
-        some = [one for one in changes if one["object"] == name]
-        return {(one["rule"], one["attribute"], tuple(one["before"]), tuple(one["after"])) for one in some}
+        matches = [change for change in changes if change["object"] == name]
+        return {
+            (change["rule"], change["attribute"], tuple(change["before"]), tuple(change["after"])) for change in matches
+        }
 
     (tmp_path / "files" / "notes.txt").write_text("no DICOM")
     code, changes = await listed(archive, "--calling", "NORTH1", str(tmp_path / "files"))

@@ -48,8 +48,8 @@ def archive_of(make_archive: MakeArchive, more: str = "", **options: str) -> Run
 
 def image(folder: Path, **values: object) -> DicomFile:
     """As a modality sends it where somebody typed a name at its console."""
-    given = {"patient": "TYPED", "name": "Typed^Wrong", "PatientSex": "F", "PatientComments": "own", **values}
-    return write(folder, data_set(**given))  # type: ignore[arg-type]
+    attributes = {"patient": "TYPED", "name": "Typed^Wrong", "PatientSex": "F", "PatientComments": "own", **values}
+    return write(folder, data_set(**attributes))  # type: ignore[arg-type]
 
 
 def request_of(step: str, **values: str) -> Dataset:
@@ -142,7 +142,7 @@ async def test_what_came_from_an_order_comes_back_from_the_bucket_alone_and_no_s
     OrdersClient(archive).place(ordered(1))
     files = study(tmp_path / "files", 3, series=2, patient="TYPED", name="Typed^Wrong", PatientComments="own")
     await send(archive, *files)
-    stored = [one for one in await events(archive, "instances") if isinstance(one, InstanceStored)]
+    stored = [event for event in await events(archive, "instances") if isinstance(event, InstanceStored)]
     assert len(stored) >= 3
     assert all(event.coercion for event in stored)
     await wait_for(archive, 3)
@@ -224,9 +224,11 @@ async def test_what_would_come_from_orders_is_listed_of_files(make_archive: Make
     known, unknown = image(tmp_path, AccessionNumber="A1"), image(tmp_path, AccessionNumber="A9")
     code, lines = await listed(archive, "--calling", "CT1", str(known.path), str(unknown.path))
     assert code == 0
-    said = {(line["attribute"], *line["before"], *line["after"]) for line in lines if line["object"] == str(known.path)}
-    assert ("PatientName", "Typed^Wrong", "Patient^No1") in said
-    assert ("RequestAttributesSequence", "1 items") in said
+    changes = {
+        (line["attribute"], *line["before"], *line["after"]) for line in lines if line["object"] == str(known.path)
+    }
+    assert ("PatientName", "Typed^Wrong", "Patient^No1") in changes
+    assert ("RequestAttributesSequence", "1 items") in changes
     assert [line for line in lines if line["object"] == str(unknown.path)] == [
         {"object": str(unknown.path), "rule": "from the worklist", "order": "none"}
     ]

@@ -64,19 +64,19 @@ class Deep:
             threading.Thread(target=self.report, args=(event.action_information,), daemon=True).start()
         return 0x0000, None
 
-    def report(self, asked: Dataset, transaction: str = "") -> int:
+    def report(self, request: Dataset, transaction: str = "") -> int:
         """Call the archive back; the status of its answer, -1 where it did not take the association."""
         missing = self.lost | self.never
-        failed = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID in missing]
-        good = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID not in missing]
-        said = Dataset()
-        said.TransactionUID = transaction or asked.TransactionUID
+        failed = [item for item in request.ReferencedSOPSequence if item.ReferencedSOPInstanceUID in missing]
+        good = [item for item in request.ReferencedSOPSequence if item.ReferencedSOPInstanceUID not in missing]
+        result = Dataset()
+        result.TransactionUID = transaction or request.TransactionUID
         if good:
-            said.ReferencedSOPSequence = good
+            result.ReferencedSOPSequence = good
         if failed:
-            for one in failed:
-                one.FailureReason = 0x0112
-            said.FailedSOPSequence = failed
+            for item in failed:
+                item.FailureReason = 0x0112
+            result.FailedSOPSequence = failed
         ae = AE(self.calling)
         ae.add_requested_context(StorageCommitmentPushModel)
         roles = [build_role(StorageCommitmentPushModel, scu_role=False, scp_role=True)] if self.proposes_role else []
@@ -85,7 +85,7 @@ class Deep:
             self.statuses.append(-1)
             return -1
         status, _ = association.send_n_event_report(
-            said, 2 if failed else 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            result, 2 if failed else 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         association.release()
         self.statuses.append(int(status.Status) if "Status" in status else -2)
@@ -111,8 +111,8 @@ def committing(
 async def until_committed(archive: RunningArchive, count: int = 1) -> list[dict[str, Any]]:
     async with asyncio.timeout(90):
         while True:
-            states = [one for one in await listed(archive, "--all") if one["kind"] == "commitment"]
-            if [one["state"] for one in states] == ["delivered"] * count:
+            states = [state for state in await listed(archive, "--all") if state["kind"] == "commitment"]
+            if [state["state"] for state in states] == ["delivered"] * count:
                 return states
             await asyncio.sleep(0.3)
 
@@ -128,7 +128,7 @@ async def test_what_was_sent_on_may_go_when_the_deeper_archive_has_called_back_a
         uid, _ = uids_of(files[0])
         await send(archive, files)
         async with asyncio.timeout(60):
-            while not deep.asked or not any("has not reported" in one["why"] for one in await listed(archive)):
+            while not deep.asked or not any("has not reported" in state["why"] for state in await listed(archive)):
                 await asyncio.sleep(0.2)
         refused = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
         assert refused.returncode == 1
@@ -143,7 +143,7 @@ async def test_what_was_sent_on_may_go_when_the_deeper_archive_has_called_back_a
         assert (states[0]["completed"], states[0]["failed"]) == (1, 0)
         # What it did not have came once more, and nothing else.
         assert sorted(deep.stored) == sorted([*(file.sop_instance_uid for file in files), missing])
-        assert [len(one.ReferencedSOPSequence) for one in deep.asked] == [3, 1]
+        assert [len(request.ReferencedSOPSequence) for request in deep.asked] == [3, 1]
         where = await asyncio.to_thread(gantry, archive, "where", uid)
         assert "1 instance by DEEP, which reported at" in where.stdout, where.stdout
         deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
@@ -201,7 +201,7 @@ async def test_an_archive_that_never_reports_is_asked_again_and_one_that_never_h
         files = study(tmp_path / "files", 2, patient="P1")
         await send(archive, files)
         await asked(deep, 2)
-        assert len({str(one.TransactionUID) for one in deep.asked}) == len(deep.asked)
+        assert len({str(request.TransactionUID) for request in deep.asked}) == len(deep.asked)
         assert len(deep.stored) == 2  # nothing was sent again: nobody said that it is not there
         deep.never = {files[0].sop_instance_uid}
         deep.answers = True
@@ -215,7 +215,7 @@ async def test_an_archive_that_never_reports_is_asked_again_and_one_that_never_h
         result = await asyncio.to_thread(gantry, archive, "routes", "retry", "--all")
         assert result.returncode == 0, result.stderr
         async with asyncio.timeout(60):
-            while [one["state"] for one in await listed(archive, "--all") if one["by"]] != ["delivered"]:
+            while [state["state"] for state in await listed(archive, "--all") if state["by"]] != ["delivered"]:
                 await asyncio.sleep(0.3)
         assert archive.stop() == 0
 

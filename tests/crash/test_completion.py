@@ -28,20 +28,20 @@ def watching(archive: RunningArchive, quiet: float = 1.5, longest: float = 600) 
 
 async def completed(archive: RunningArchive) -> dict[str, list[StudyCompleted]]:
     """What was said of each study; what was published twice, once."""
-    told: dict[str, dict[str, StudyCompleted]] = {}
+    studies: dict[str, dict[str, StudyCompleted]] = {}
     for event in await events(archive, "instances"):
         if isinstance(event, StudyCompleted):
-            told.setdefault(event.study_instance_uid, {})[event.last_receipt] = event
-    return {uid: list(some.values()) for uid, some in told.items()}
+            studies.setdefault(event.study_instance_uid, {})[event.last_receipt] = event
+    return {uid: list(completions.values()) for uid, completions in studies.items()}
 
 
 async def until_completed(archive: RunningArchive, *counts: int) -> dict[str, list[StudyCompleted]]:
     """Return when so many completions were said of so many studies."""
     async with asyncio.timeout(90):
         while True:
-            told = await completed(archive)
-            if sorted(map(len, told.values())) == sorted(counts):
-                return told
+            completions = await completed(archive)
+            if sorted(map(len, completions.values())) == sorted(counts):
+                return completions
             await asyncio.sleep(0.2)
 
 
@@ -59,15 +59,15 @@ async def test_a_study_is_complete_once_and_again_when_something_comes_late(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = watching(make_archive()).start()
-    one, two = study(tmp_path / "one", 4, patient="P1"), study(tmp_path / "two", 2, patient="P2")
-    await send(archive, one, two)
-    told = await until_completed(archive, 1, 1)
-    ((first,), (other,)) = told[uids_of(one[0])[0]], told[uids_of(two[0])[0]]
+    files, others = study(tmp_path / "one", 4, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+    await send(archive, files, others)
+    completions = await until_completed(archive, 1, 1)
+    ((first,), (other,)) = completions[uids_of(files[0])[0]], completions[uids_of(others[0])[0]]
     assert (first.reason, first.added, first.instances) == ("quiet", 4, 4)
     assert (other.reason, other.added, other.instances) == ("quiet", 2, 2)
-    await Modality(archive.peer, [late(tmp_path / "late", one[0], 9), one[0]]).send_all()
-    told = await until_completed(archive, 2, 1)
-    again = told[uids_of(one[0])[0]][1]
+    await Modality(archive.peer, [late(tmp_path / "late", files[0], 9), files[0]]).send_all()
+    completions = await until_completed(archive, 2, 1)
+    again = completions[uids_of(files[0])[0]][1]
     # What was sent again is one of those that came, and no further instance.
     assert (again.added, again.instances) == (2, 5)
     status, changes = ask(archive, "GET", "../changes?type=completed&limit=100")
@@ -81,8 +81,8 @@ async def test_what_is_said_to_be_complete_can_be_found(make_archive: MakeArchiv
     archive = watching(make_archive(), quiet=0.3).start()
     files = study(tmp_path / "files", 30, patient="P1")
     await Modality(archive.peer, files).send_all()
-    (told,) = (await until_completed(archive, 1)).values()
-    assert await searchable(archive, uids_of(files[0])[0]) >= told[-1].instances
+    (completions,) = (await until_completed(archive, 1)).values()
+    assert await searchable(archive, uids_of(files[0])[0]) >= completions[-1].instances
     assert archive.stop() == 0
 
 
@@ -96,9 +96,9 @@ async def test_a_study_for_which_something_comes_all_the_time_is_complete_at_las
         await Modality(archive.peer, [file]).send_all()
         await asyncio.sleep(0.7)
     async with asyncio.timeout(60):
-        while not (told := await completed(archive)):
+        while not (completions := await completed(archive)):
             await asyncio.sleep(0.2)
-    first = told[uids_of(files[0])[0]][0]
+    first = completions[uids_of(files[0])[0]][0]
     assert first.reason == "long"
     assert 0 < first.added <= 6
     assert archive.stop() == 0
@@ -133,11 +133,11 @@ async def test_a_study_is_complete_while_others_come_all_the_time(make_archive: 
 @embedded
 async def test_a_study_that_is_deleted_is_never_complete(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = watching(make_archive(), quiet=3).start()
-    gone, there = study(tmp_path / "gone", 2, patient="P1"), study(tmp_path / "there", 2, patient="P2")
-    await send(archive, gone, there)
+    gone, rest = study(tmp_path / "gone", 2, patient="P1"), study(tmp_path / "there", 2, patient="P2")
+    await send(archive, gone, rest)
     assert ask(archive, "DELETE", f"studies/{uids_of(gone[0])[0]}?reason=x")[0] in (200, 204)
-    told = await until_completed(archive, 1)
-    assert list(told) == [uids_of(there[0])[0]]
+    completions = await until_completed(archive, 1)
+    assert list(completions) == [uids_of(rest[0])[0]]
     assert archive.stop() == 0
 
 
@@ -152,11 +152,11 @@ async def test_nothing_is_missed_whatever_is_killed(make_archive: MakeArchive, t
     await asyncio.sleep(6)
     archive.kill()
     archive.start()
-    told = await until_completed(archive, 1)
-    (first,) = told.values()
+    completions = await until_completed(archive, 1)
+    (first,) = completions.values()
     assert (first[0].added, first[0].instances) == (3, 3)
     await send(archive, files)
-    told = await until_completed(archive, 2)
-    (both,) = told.values()
+    completions = await until_completed(archive, 2)
+    (both,) = completions.values()
     assert both[1].instances == 5
     assert archive.stop() == 0

@@ -66,8 +66,8 @@ async def test_what_is_compressed_takes_less_room_and_is_given_out_as_it_came(
         archive, "POST", f"studies/{uid}/corrections?reason=x", {"00081030": {"vr": "LO", "Value": ["Other"]}}
     )
     assert (status, answer["settled"]) == (200, True), answer
-    given = await get(archive.peer, tmp_path / "corrected", "STUDY", f"StudyInstanceUID={uid}")
-    assert all(b"Other" in one and bytes_of(old[0])[-SIDE:] in one for one in given.values())
+    objects = await get(archive.peer, tmp_path / "corrected", "STUDY", f"StudyInstanceUID={uid}")
+    assert all(b"Other" in content and bytes_of(old[0])[-SIDE:] in content for content in objects.values())
     assert archive.stop() == 0
 
 
@@ -142,6 +142,6 @@ async def test_a_compressed_copy_that_is_damaged_is_noticed_before_the_original_
     assert (key in keys[HOT], len(keys[HOT]), len(keys["cold"])) == (True, 1, 3)
     # Nobody is given what is damaged.
     uid = uids_of(old[0])[0]
-    given = await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")
-    assert set(given.values()) <= {bytes_of(file) for file in old}
+    objects = await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")
+    assert set(objects.values()) <= {bytes_of(file) for file in old}
     assert archive.stop() == 0

@@ -45,28 +45,28 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
     files = chance.choice(studies)
     images = [pydicom.dcmread(file.path, stop_before_pixels=True) for file in files]
     uid, series = images[0].StudyInstanceUID, chance.choice(images).SeriesInstanceUID
-    what = chance.choice(
+    action = chance.choice(
         (
             *("store", "store", "some", "delete", "series", "restore", "reject"),
             *("assign", "merge", "merge", "unmerge", "move", "move", "back"),
         )
     )
-    one, other = chance.sample(("P0", "P1", "P2"), 2)
-    match what:
+    patient, other = chance.sample(("P0", "P1", "P2"), 2)
+    match action:
         case "assign":
             path = f"studies/{uid}/corrections?reason=x"
-            status, _ = await asyncio.to_thread(ask, archive, "POST", path, identity(one))
+            status, _ = await asyncio.to_thread(ask, archive, "POST", path, identity(patient))
             assert status in (200, 202, 404, BEHIND), status
         case "merge" | "unmerge":
-            body = {"patient": identity(one), **({"into": identity(other)} if what == "merge" else {})}
-            path = f"patients/{'merges' if what == 'merge' else 'withdrawals'}?reason=x"
+            body = {"patient": identity(patient), **({"into": identity(other)} if action == "merge" else {})}
+            path = f"patients/{'merges' if action == 'merge' else 'withdrawals'}?reason=x"
             status, _ = await asyncio.to_thread(ask, archive, "POST", path, body)
             assert status in (200, 202, 404, 409, BEHIND), status
         case "move" | "back":
             into = pydicom.dcmread(chance.choice(studies)[0].path, stop_before_pixels=True).StudyInstanceUID
-            path = f"studies/{uid}/series/{series}/moves" if what == "move" else f"studies/{uid}/moves"
-            method = "POST" if what == "move" else "DELETE"
-            to = {"into": into} if what == "move" else None
+            path = f"studies/{uid}/series/{series}/moves" if action == "move" else f"studies/{uid}/moves"
+            method = "POST" if action == "move" else "DELETE"
+            to = {"into": into} if action == "move" else None
             status, _ = await asyncio.to_thread(ask, archive, method, f"{path}?reason=x", to)
             assert status in (200, 202, 404, 409, BEHIND), status
         case "store":
@@ -78,12 +78,12 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
             (status,) = await sent(archive, rejection_note(chance.sample(images, 2)))
             assert status in (0x0000, 0xA700, 0xA772, 0xA774), status
         case _:
-            path = f"studies/{uid}" + (f"/series/{series}" if what == "series" else "")
-            method, path = ("POST", f"{path}/restore") if what == "restore" else ("DELETE", path)
+            path = f"studies/{uid}" + (f"/series/{series}" if action == "series" else "")
+            method, path = ("POST", f"{path}/restore") if action == "restore" else ("DELETE", path)
             status, _ = await asyncio.to_thread(over_http, archive, method, path)
             # 409: of what is to be restored, something is rejected still.
-            assert status in (202, 204, 404, BEHIND, *([409] if what == "restore" else [])), status
-    return what
+            assert status in (202, 204, 404, BEHIND, *([409] if action == "restore" else [])), status
+    return action
 
 
 def folded(happened: Sequence[Event]) -> Counter[str]:
@@ -91,21 +91,23 @@ def folded(happened: Sequence[Event]) -> Counter[str]:
     fates: defaultdict[str, Fate] = defaultdict(Fate)
     for decision in decisions_of(happened):
         fates[decision.receipt] |= decision.fate
-    into = {one.move: (one.into_study, one.into_series) for one in happened if isinstance(one, InstancesMoved)}
-    waiting = {
-        one.receipt: (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-        for one in happened
-        if isinstance(one, InstanceStored)
+    into = {
+        event.move: (event.into_study, event.into_series) for event in happened if isinstance(event, InstancesMoved)
     }
-    there = set()
+    waiting = {
+        event.receipt: (event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+        for event in happened
+        if isinstance(event, InstanceStored)
+    }
+    instances = set()
     while waiting:
         receipt, instance = waiting.popitem()
         if not fates[receipt].hidden:
-            there.add(instance)
-        for one in fates[receipt].standing:
-            if one.moved and not one.final:
-                waiting[successor(receipt, one.id)] = (*into[one.id], instance[2])
-    return Counter(study_uid for study_uid, _, _ in there)
+            instances.add(instance)
+        for deletion in fates[receipt].standing:
+            if deletion.moved and not deletion.final:
+                waiting[successor(receipt, deletion.id)] = (*into[deletion.id], instance[2])
+    return Counter(study_uid for study_uid, _, _ in instances)
 
 
 async def patients_of(
@@ -120,15 +122,15 @@ async def patients_of(
                 of_studies[change.study_instance_uid] |= change.corrections
             else:
                 of_patients[change.patient] |= change.corrections
-    found = {}
+    patients = {}
     for number, files in enumerate(studies):
         uid = uids_of(files[0])[0]
         own, known = {PATIENT_ID: [f"P{number % 3}"]}, dict(of_patients)
         while not isinstance(effect := effect_of(own, uid, of_studies[uid], known), CorrectionEffect):
             known[effect.patient] = Corrections()
-        found[uid] = corrected(own, effect.applied)[PATIENT_ID][0]
+        patients[uid] = corrected(own, effect.applied)[PATIENT_ID][0]
     counts = folded(happened)
-    return {uid: patient for uid, patient in found.items() if uid in counts}
+    return {uid: patient for uid, patient in patients.items() if uid in counts}
 
 
 @pytest.mark.timeout(300)  # reads two whole indices of a cluster at its end
@@ -142,7 +144,7 @@ async def test_sixteen_at_once_end_with_the_counts_of_the_fold(make_archive: Mak
         chance = random.Random(number)
         return [await change(archive, chance, studies) for _ in range(ROUNDS)]
 
-    did = Counter(what for some in await asyncio.gather(*map(sender, range(SENDERS))) for what in some)
+    did = Counter(action for actions in await asyncio.gather(*map(sender, range(SENDERS))) for action in actions)
     assert min(did.values()) > 1, did
     await until(lambda: archive.metric("gantry_consumer_lag") == 0)
     happened = await events(archive, "instances")
@@ -160,7 +162,7 @@ async def test_sixteen_at_once_end_with_the_counts_of_the_fold(make_archive: Mak
     assert sorted(names) == sorted({match.PatientID for match in matches})
     assert sum(int(patient.NumberOfPatientRelatedInstances) for patient in patients) == sum(expected.values())
     # Every acknowledged object is on the log, and a rebuilt index is the same, document by document.
-    assert sum(isinstance(one, InstanceStored) for one in happened) >= 24
+    assert sum(isinstance(event, InstanceStored) for event in happened) >= 24
     assert archive.stop() == 0
     async with index_of(archive) as index:
         before = await everything(index)

@@ -27,8 +27,8 @@ SETTINGS = (
 def told(archive: RunningArchive, *arguments: str) -> dict[str, Any]:
     result = gantry(archive, *arguments, "--json")
     assert result.returncode == 0, result.stderr
-    said: dict[str, Any] = json.loads(result.stdout)
-    return said
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
 
 
 async def sent_again(archive: RunningArchive, files: list[Any], times: int) -> None:
@@ -91,9 +91,9 @@ async def test_a_person_chooses_a_side_of_a_conflict_and_can_take_it_back(
         while len(sides := listed(archive)) < 2:
             await asyncio.sleep(0.1)
     aside = next(side for side in sides if side["aside"])
-    (compared,) = [one for one in listed(archive, "--compare") if "compared_with" in one]
+    (compared,) = [line for line in listed(archive, "--compare") if "compared_with" in line]
     assert (compared["receipt"], compared["same_pixels"]) == (aside["receipt"], False)
-    differing = {one["path"]: (one["one"], one["other"]) for one in compared["differences"]}
+    differing = {difference["path"]: (difference["one"], difference["other"]) for difference in compared["differences"]}
     assert differing == {"PatientName": ("First^Come", "Second^Come"), "InstanceNumber": ("1", "2")}
     assert gantry(archive, "conflicts", "--compare", "1.2.3").returncode == 1
     assert gantry(archive, "choose", uids["instance"], "0" * 32, "--reason", "x").returncode == 1
@@ -106,7 +106,7 @@ async def test_a_person_chooses_a_side_of_a_conflict_and_can_take_it_back(
     done(archive, "undelete", uids["instance"], "--reason", "no, the first")
     await expect_exactly(archive, [first], tmp_path / "again")
     assert len(listed(archive)) == 2
-    assert [one for one in await events(archive, "instances") if isinstance(one, ObjectsCollected)] == []
+    assert [event for event in await events(archive, "instances") if isinstance(event, ObjectsCollected)] == []
     assert archive.stop() == 0
 
 

@@ -58,8 +58,8 @@ def ask(archive: RunningArchive, method: str, path: str, body: object = None) ->
 
 
 def identity(patient: str, issuer: str = "") -> dict[str, Any]:
-    said: dict[str, Any] = {"00100020": {"vr": "LO", "Value": [patient]}}
-    return {**said, "00100021": {"vr": "LO", "Value": [issuer]}} if issuer else said
+    attributes: dict[str, Any] = {"00100020": {"vr": "LO", "Value": [patient]}}
+    return {**attributes, "00100021": {"vr": "LO", "Value": [issuer]}} if issuer else attributes
 
 
 def merge(archive: RunningArchive, prior: str, into: str) -> int:
@@ -68,10 +68,10 @@ def merge(archive: RunningArchive, prior: str, into: str) -> int:
 
 
 def part10(
-    archive: RunningArchive, file: DicomFile, parameters: str = "", of: tuple[str, str] | None = None
+    archive: RunningArchive, file: DicomFile, parameters: str = "", uids: tuple[str, str] | None = None
 ) -> Dataset:
     """What WADO-RS sends of one object; `of` its study and series where it was moved."""
-    study_uid, series = of or uids_of(file)
+    study_uid, series = uids or uids_of(file)
     path = f"/dicom-web/studies/{study_uid}/series/{series}/instances/{file.sop_instance_uid}{parameters}"
     request = urllib.request.Request(
         f"http://127.0.0.1:{archive.http_port}{path}", headers={"Accept": "application/dicom"}
@@ -85,8 +85,8 @@ def metadata(archive: RunningArchive, file: DicomFile, parameters: str = "") -> 
     path = f"studies/{study_uid}/series/{series}/instances/{file.sop_instance_uid}/metadata{parameters}"
     status, (document,) = ask(archive, "GET", path)
     assert status == 200
-    found: Mapping[str, Any] = document
-    return found
+    values: Mapping[str, Any] = document
+    return values
 
 
 async def shown(archive: RunningArchive, uid: str) -> tuple[str, str, str]:
@@ -154,16 +154,16 @@ async def test_a_correction_is_seen_everywhere_at_once_and_undone_exactly(
 
 async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = archive_of(make_archive)
-    one = study(tmp_path / "one", 2, patient="P1", name="Doe^Jane")
+    first = study(tmp_path / "one", 2, patient="P1", name="Doe^Jane")
     other = study(tmp_path / "other", 2, patient="P2", name="Doe^Janet")
-    await send(archive, one, other)
+    await send(archive, first, other)
     async with index_of(archive) as index:
         before = await everything(index)
     assert merge(archive, "P1", "P9") == 404
     assert merge(archive, "P1", "P2") == 200
     late = study(tmp_path / "late", 1, patient="P1", name="Doe^Jane")
     await send_more(archive, late, 5)
-    for file in (one[0], other[0], late[0]):
+    for file in (first[0], other[0], late[0]):
         assert (await shown(archive, uids_of(file)[0]))[:2] == ("P2", "Doe^Janet")
     (patient,), _ = await find(archive.peer, "PATIENT", ["PatientID", "NumberOfPatientRelatedStudies"])
     assert (patient.PatientID, patient.NumberOfPatientRelatedStudies) == ("P2", 3)
@@ -171,9 +171,9 @@ async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeAr
     # No circles, and no second merge of the same patient; a merged one is known no more.
     assert (merge(archive, "P2", "P2"), merge(archive, "P1", "P2")) == (409, 409)
     assert "taken back" in done(archive, "unmerge", "P1", "--reason", "two persons")
-    told = done(archive, "history", "--patient", "P1")
-    assert "merge (taken back" in told
-    assert "two persons" in told
+    history = done(archive, "history", "--patient", "P1")
+    assert "merge (taken back" in history
+    assert "two persons" in history
     assert (await shown(archive, uids_of(late[0])[0]))[:2] == ("P1", "Doe^Jane")
     done(archive, "delete", uids_of(late[0])[0], "--reason", "for the comparison")
     async with index_of(archive) as index:
@@ -182,11 +182,11 @@ async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeAr
     assert gantry(archive, "change-id", "P1", "--to", "P2", "--reason", "x").returncode != 0
     done(archive, "change-id", "P1", "--to", "N1", "--issuer", "HOSP", "--reason", "new numbers")
     (match,) = await found(archive.peer, "STUDY", "PatientID=N1", "IssuerOfPatientID")
-    assert (match.IssuerOfPatientID, match.StudyInstanceUID) == ("HOSP", uids_of(one[0])[0])
+    assert (match.IssuerOfPatientID, match.StudyInstanceUID) == ("HOSP", uids_of(first[0])[0])
     done(
         archive, "correct", "--patient", "N1", "--issuer", "HOSP", "--set", "PatientBirthDate=19700101", "--reason", "x"
     )
-    assert part10(archive, one[0]).PatientBirthDate == "19700101"
+    assert part10(archive, first[0]).PatientBirthDate == "19700101"
     # An ID that was given up is nobody's to be given: whoever takes it would be this patient.
     for arguments in (("change-id", "P2", "--to", "P1"), ("assign", uids_of(other[0])[0], "--patient", "P1")):
         refused = gantry(archive, *arguments, "--reason", "x")
@@ -236,21 +236,21 @@ async def test_a_merge_that_is_cut_off_stands_whole_or_not_at_all(
     make_archive: MakeArchive, tmp_path: Path, failpoint: str
 ) -> None:
     archive = archive_of(make_archive)
-    one, other = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "other", 1, patient="P2", name="Roe^R")
-    await send(archive, one, other)
+    first, other = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "other", 1, patient="P2", name="Roe^R")
+    await send(archive, first, other)
     assert dying(archive, failpoint, "merge", "P1", "--into", "P2", "--reason", "same") != 0
     merges = [event for event in await events(archive, "patients") if isinstance(event, PatientMerged)]
     assert len(merges) == (failpoint == "after-publish=kill@1")
     expected = ("P2", "Roe^R") if merges else ("P1", "Doe^Jane")
     async with asyncio.timeout(60):
-        while (await shown(archive, uids_of(one[0])[0]))[:2] != expected:
+        while (await shown(archive, uids_of(first[0])[0]))[:2] != expected:
             await asyncio.sleep(0.1)
     if not merges:
         done(archive, "merge", "P1", "--into", "P2", "--reason", "same")
     archive.kill()
     archive.start()
     async with asyncio.timeout(60):
-        while (await shown(archive, uids_of(one[0])[0]))[:2] != ("P2", "Roe^R"):
+        while (await shown(archive, uids_of(first[0])[0]))[:2] != ("P2", "Roe^R"):
             await asyncio.sleep(0.1)
     assert archive.stop() == 0
 
@@ -272,8 +272,8 @@ async def test_who_may_not_is_refused_and_what_may_not_be_corrected_too(
         ([], "one data set in the DICOM JSON model is needed"),
         ({"x": 1}, "neither a keyword of the data dictionary nor a tag"),
     ):
-        status, said = ask(archive, "POST", f"studies/{uid}/corrections?reason=x", values)
-        assert (status, word in said) == (400, True), said
+        status, answer = ask(archive, "POST", f"studies/{uid}/corrections?reason=x", values)
+        assert (status, word in answer) == (400, True), answer
     assert ask(archive, "POST", f"studies/{uid}/corrections", NAME)[0] == 400  # no reason
     assert ask(archive, "POST", "studies/1.2.3/corrections?reason=x", NAME)[0] == 404
     assert ask(archive, "DELETE", f"studies/{uid}/corrections/{'0' * 32}?reason=x")[0] == 404

@@ -87,7 +87,7 @@ async def test_a_poisonous_event_is_listed_replayed_in_vain_mended_and_replayed(
     await wait_for(archive, 3)
     await expect_exactly(archive, files, tmp_path / "got")
     assert await open_letters(archive, 0) == []
-    states = [(one["id"], one["state"]) for one in (await dlq(archive, "list", "--all"))[1]]
+    states = [(letter["id"], letter["state"]) for letter in (await dlq(archive, "list", "--all"))[1]]
     assert states == [(letter["id"], "replayed"), (again["id"], "replayed")]
     # Once more, and it is still one instance.
     assert (await dlq(archive, "replay", again["id"], "--wait", "60"))[0] == 0
@@ -110,7 +110,7 @@ async def test_a_command_that_is_killed_while_it_replays_leaves_the_letter_open(
     del archive.environment["GANTRY_FAILPOINTS"]
     assert died.returncode == -9
     await wait_for(archive, 1)
-    assert [one["id"] for one in await open_letters(archive, 1)] == [letter["id"]]
+    assert [entry["id"] for entry in await open_letters(archive, 1)] == [letter["id"]]
     assert (await dlq(archive, "replay", letter["id"], "--wait", "60"))[0] == 0
     assert await open_letters(archive, 0) == []
     await wait_for(archive, 1)

@@ -78,8 +78,8 @@ def someone(folder: Path, study: str, count: int, series: int = 1, **more: objec
     return made
 
 
-def files_of(folder: Path, some: list[Dataset]) -> list[DicomFile]:
-    return [write(folder, ds) for ds in some]
+def files_of(folder: Path, datasets: list[Dataset]) -> list[DicomFile]:
+    return [write(folder, ds) for ds in datasets]
 
 
 def command(archive: RunningArchive, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,15 +91,15 @@ def command(archive: RunningArchive, *arguments: str) -> subprocess.CompletedPro
 def stored_by(orthanc: Orthanc, folder: Path) -> tuple[list[Dataset], bytes]:
     """What Orthanc has, and all bytes of its storage and of its index."""
     ids = orthanc.get("/instances")
-    read = [pydicom.dcmread(io.BytesIO(orthanc.raw(f"/instances/{one}/file"))) for one in ids]
+    read = [pydicom.dcmread(io.BytesIO(orthanc.raw(f"/instances/{key}/file"))) for key in ids]
     return read, b"\n".join(path.read_bytes() for path in sorted((folder / "db").rglob("*")) if path.is_file())
 
 
 async def ended(archive: RunningArchive, count: int = 1, kind: str = "objects") -> list[dict[str, Any]]:
     async with asyncio.timeout(100):
         while True:
-            states = [one for one in await listed(archive, "--all") if one["kind"] == kind]
-            if len(states) == count and all(one["state"] in ("delivered", "failed", "cancelled") for one in states):
+            states = [state for state in await listed(archive, "--all") if state["kind"] == kind]
+            if len(states) == count and all(state["state"] in ("delivered", "failed", "cancelled") for state in states):
                 return states
             await asyncio.sleep(0.5)
 
@@ -124,30 +124,32 @@ async def test_orthanc_gets_a_study_that_names_nobody_and_not_what_cannot_be_de_
         (state,) = await ended(archive)
         assert (state["state"], state["completed"], state["failed"], state["withheld"]) == ("delivered", 5, 0, 3), state
         assert state["deidentified_by"] == "trial"
-        withheld = {str(one.SOPInstanceUID) for one in (capture, burned, document)}
+        withheld = {str(dataset.SOPInstanceUID) for dataset in (capture, burned, document)}
         assert set(state["reasons"]) == withheld
         assert "Burned In Annotation says" in state["reasons"][str(burned.SOPInstanceUID)]
         assert "it holds a document" in state["reasons"][str(document.SOPInstanceUID)]
-        there, everything = stored_by(orthanc, tmp_path)
+        copies, everything = stored_by(orthanc, tmp_path)
         names = Pseudonyms(KEY)
-        assert {one.SOPInstanceUID for one in there} == {names.uid(one.SOPInstanceUID) for one in (*images, note)}
-        assert {one.StudyInstanceUID for one in there} == {names.uid(study)}
-        assert {one.PatientIdentityRemoved for one in there} == {"YES"}
-        assert all(one.file_meta.MediaStorageSOPInstanceUID == one.SOPInstanceUID for one in there)
-        (told,) = (one for one in there if one.Modality == "KO")
-        named = told.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
-        refers = {item.ReferencedSOPInstanceUID for one in named for item in one.ReferencedSOPSequence}
-        assert refers == {names.uid(one.SOPInstanceUID) for one in images[:2]}
-        pixels = {bytes(one.PixelData) for one in there if one.Modality != "KO"}
-        assert pixels == {one.PixelData for one in images}
-        secrets = [*NAMES, study.encode(), *(str(one.SOPInstanceUID).encode() for one in images)]
+        assert {copy.SOPInstanceUID for copy in copies} == {
+            names.uid(dataset.SOPInstanceUID) for dataset in (*images, note)
+        }
+        assert {copy.StudyInstanceUID for copy in copies} == {names.uid(study)}
+        assert {copy.PatientIdentityRemoved for copy in copies} == {"YES"}
+        assert all(copy.file_meta.MediaStorageSOPInstanceUID == copy.SOPInstanceUID for copy in copies)
+        (selection,) = (copy for copy in copies if copy.Modality == "KO")
+        named = selection.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        refers = {item.ReferencedSOPInstanceUID for series in named for item in series.ReferencedSOPSequence}
+        assert refers == {names.uid(image.SOPInstanceUID) for image in images[:2]}
+        pixels = {bytes(copy.PixelData) for copy in copies if copy.Modality != "KO"}
+        assert pixels == {image.PixelData for image in images}
+        secrets = [*NAMES, study.encode(), *(str(image.SOPInstanceUID).encode() for image in images)]
         assert [secret for secret in secrets if secret in everything] == []
         # The marks: a study of its own, with a marked value in every attribute of the table.
         done = await asyncio.to_thread(command, archive, "store", archive.address, str(marked))
         assert done.returncode == 0, done.stderr
         await ended(archive, 2)
-        there, everything = stored_by(orthanc, tmp_path)
-        assert len(there) == 6
+        copies, everything = stored_by(orthanc, tmp_path)
+        assert len(copies) == 6
         # Short values stand anywhere, by chance.
         left = {tag for tag, value in searched(content).items() if len(value) > 8 and value in everything}
         assert (left, b"MARK" in everything) == (set(), False)
@@ -155,9 +157,9 @@ async def test_orthanc_gets_a_study_that_names_nobody_and_not_what_cannot_be_de_
         late = someone(tmp_path, study, 1)
         await Modality(archive.peer, files_of(tmp_path / "late", late)).send_all()
         await ended(archive, 3)
-        there, _ = stored_by(orthanc, tmp_path)
+        copies, _ = stored_by(orthanc, tmp_path)
         assert len(orthanc.get("/studies")) == 2
-        assert names.uid(late[0].SOPInstanceUID) in {one.SOPInstanceUID for one in there}
+        assert names.uid(late[0].SOPInstanceUID) in {copy.SOPInstanceUID for copy in copies}
         assert archive.stop() == 0
 
 
@@ -169,10 +171,10 @@ async def test_whatever_is_killed_a_destination_has_each_instance_once_under_one
     images = someone(tmp_path, study, 5, series=2)
     await send(archive, files_of(tmp_path / "in", images))
     async with asyncio.timeout(60):
-        while not any(one["attempts"] for one in await listed(archive)):
+        while not any(state["attempts"] for state in await listed(archive)):
             await asyncio.sleep(0.3)
     archive.kill()
-    expected = {Pseudonyms(KEY).uid(one.SOPInstanceUID) for one in images}
+    expected = {Pseudonyms(KEY).uid(image.SOPInstanceUID) for image in images}
     with StoreScp(tmp_path / "reading", "READING", port=port) as reading:
         # It dies when all was sent, and before that is said; once more when it is started again, by the clock.
         archive.start(failpoints="before-publish=kill@1", ready=False)
@@ -201,9 +203,11 @@ async def test_commitment_is_asked_for_what_was_sent_and_on_record_for_what_is_h
         await send(archive, files_of(tmp_path / "in", [*images, *burned]))
         (state,) = await ended(archive, kind="commitment")
         assert (state["state"], state["deidentified_by"]) == ("delivered", "trial"), state
-        expected = {Pseudonyms(KEY).uid(one.SOPInstanceUID) for one in images}
-        asked = {str(item.ReferencedSOPInstanceUID) for one in deep.asked for item in one.ReferencedSOPSequence}
-        assert set(deep.stored) == asked == expected
+        expected = {Pseudonyms(KEY).uid(image.SOPInstanceUID) for image in images}
+        references = {
+            str(item.ReferencedSOPInstanceUID) for request in deep.asked for item in request.ReferencedSOPSequence
+        }
+        assert set(deep.stored) == references == expected
         assert len(deep.asked) == 1
         where = await asyncio.to_thread(gantry, archive, "where", study)
         assert "3 instances by DEEP, which reported at" in where.stdout, where.stdout
@@ -243,8 +247,8 @@ async def test_nothing_else_goes_to_a_destination_that_gets_de_identified_object
         study = generate_uid()
         await send(archive, files_of(tmp_path / "in", someone(tmp_path, study, 1)))
         await ended(archive)
-        asked = ("--aet", "TEST_SCU", "--to", "READING", "-k", f"StudyInstanceUID={study}")
-        moved = await asyncio.to_thread(command, archive, "move", archive.address, *asked)
+        arguments = ("--aet", "TEST_SCU", "--to", "READING", "-k", f"StudyInstanceUID={study}")
+        moved = await asyncio.to_thread(command, archive, "move", archive.address, *arguments)
         assert moved.returncode != 0
         assert "A801" in moved.stderr + moved.stdout, moved
         check = await asyncio.to_thread(gantry, archive, "routes", "check", study)
@@ -293,9 +297,9 @@ async def test_what_is_sent_after_a_correction_has_the_pseudonym_of_the_patient_
         await asyncio.sleep(1)
         await Modality(archive.peer, files_of(tmp_path / "late", late)).send_all()
         await ended(archive, 2)
-        there = {uid: pydicom.dcmread(path) for uid, path in reading.received().items()}
-        assert {ds.StudyInstanceUID for ds in there.values()} == {names.uid(study)}
-        ids = {uid: ds.PatientID for uid, ds in there.items()}
+        copies = {uid: pydicom.dcmread(path) for uid, path in reading.received().items()}
+        assert {ds.StudyInstanceUID for ds in copies.values()} == {names.uid(study)}
+        ids = {uid: ds.PatientID for uid, ds in copies.items()}
         assert ids == {
             names.uid(first[0].SOPInstanceUID): names.patient("P-4711"),
             names.uid(late[0].SOPInstanceUID): names.patient("4712-NEW"),

@@ -83,7 +83,7 @@ async def move(peer: Peer, key: str) -> int:
 async def nothing_of(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
     """Nobody finds, fetches or commits any of the files."""
     uid, series = uids_of(files[0])
-    assert uid not in [one.StudyInstanceUID for one in await found(archive.peer, "STUDY", "StudyInstanceUID")]
+    assert uid not in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]
     assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
     assert await get(archive.peer, folder, "STUDY", f"StudyInstanceUID={uid}") == {}
     assert await move(archive.peer, f"StudyInstanceUID={uid}") == 0x0000
@@ -102,12 +102,12 @@ async def until_hidden(archive: RunningArchive, files: Sequence[DicomFile]) -> N
     """Return when indexers have followed a deletion that was on the log and not answered."""
     uid = uids_of(files[0])[0]
     async with asyncio.timeout(60):
-        while uid in [one.StudyInstanceUID for one in await found(archive.peer, "STUDY", "StudyInstanceUID")]:
+        while uid in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]:
             await asyncio.sleep(0.1)
 
 
 async def send(archive: RunningArchive, *studies: Sequence[DicomFile]) -> None:
-    files = [file for one in studies for file in one]
+    files = [file for batch in studies for file in batch]
     await Modality(archive.peer, files).send_all()
     await wait_for(archive, len(files))
 
@@ -134,9 +134,9 @@ async def test_what_is_deleted_is_hidden_everywhere_at_once_and_undone_exactly(
     assert after == before
     # A series, and one instance.
     assert delete(archive, f"{uid}/series/{series}")[0] == 204
-    one = stays[0]
-    study_uid, series_uid = uids_of(one)
-    assert delete(archive, f"{study_uid}/series/{series_uid}/instances/{one.sop_instance_uid}")[0] == 204
+    file = stays[0]
+    study_uid, series_uid = uids_of(file)
+    assert delete(archive, f"{study_uid}/series/{series_uid}/instances/{file.sop_instance_uid}")[0] == 204
     await expect_exactly(archive, [*(f for f in gone if uids_of(f)[1] != series), *stays[1:]], tmp_path / "got3")
     assert archive.stop() == 0
 
@@ -192,12 +192,12 @@ async def test_a_process_killed_while_it_deletes_has_deleted_all_or_nothing(
     archive.wait_dead()
     assert status == 0
     archive.start()
-    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
-    assert len(told) == (0 if point == "before-publish" else 1)
-    if told:
+    deletions = [event for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)]
+    assert len(deletions) == (0 if point == "before-publish" else 1)
+    if deletions:
         await until_hidden(archive, gone)
         await nothing_of(archive, gone, tmp_path / "got0")
-    await expect_exactly(archive, stays if told else [*gone, *stays], tmp_path / "got")
+    await expect_exactly(archive, stays if deletions else [*gone, *stays], tmp_path / "got")
     assert archive.stop() == 0
 
 
@@ -207,8 +207,8 @@ async def kill_when_its_indexer_died(archive: RunningArchive) -> None:
     if archive.environment:
         await asyncio.to_thread(archive.wait_dead)
         return
-    said = "process ended, starting it again"
-    await until(lambda: said in archive.log.read_text(), 30.0)
+    message = "process ended, starting it again"
+    await until(lambda: message in archive.log.read_text(), 30.0)
     archive.kill()
 
 
@@ -242,9 +242,9 @@ async def test_a_command_killed_while_it_restores_has_restored_all_or_nothing(
     assert delete(archive, uid)[0] == 204
     code = await asyncio.to_thread(dying, archive, f"{point}=kill@1", "undelete", uid, "--reason", "x")
     assert code == -9
-    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesRestored)]
-    assert len(told) == (point == "after-publish")
-    if not told:
+    restorations = [event for event in await events(archive, "instances") if isinstance(event, InstancesRestored)]
+    assert len(restorations) == (point == "after-publish")
+    if not restorations:
         await nothing_of(archive, files, tmp_path / "got0")
         done(archive, "undelete", uid, "--reason", "x")
     await expect_exactly(archive, files, tmp_path / "got")
@@ -286,8 +286,10 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     certified: set[str] = set()
     async with asyncio.timeout(60):
         while len(certified) < 5:
-            told = [one for one in await events(archive, "instances") if isinstance(one, ObjectsCollected)]
-            certified = {receipt.receipt for one in told for receipt in one.receipts}
+            certificates = [
+                event for event in await events(archive, "instances") if isinstance(event, ObjectsCollected)
+            ]
+            certified = {receipt.receipt for certificate in certificates for receipt in certificate.receipts}
             await asyncio.sleep(0.2)
     assert len(await objects_in(archive)) == 2
     await nothing_of(archive, gone, tmp_path / "got0")
@@ -324,17 +326,17 @@ async def test_studies_are_deleted_by_a_rule_after_a_dry_run(make_archive: MakeA
     await send(archive, *old, young)
     uids = [uids_of(files[0])[0] for files in old]
     rule = "--where", "StudyDate=-20141231"
-    code, said = delete_where(archive, *rule, "--dry-run")
-    assert (code, "2 studies, 4 instances" in said) == (0, True), said
-    assert all(uid in said for uid in uids)
+    code, output = delete_where(archive, *rule, "--dry-run")
+    assert (code, "2 studies, 4 instances" in output) == (0, True), output
+    assert all(uid in output for uid in uids)
     assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
     # Without a yes nothing is deleted, nor where a key would be ignored.
     assert delete_where(archive, *rule)[0] == 1
     assert delete_where(archive, *rule, "--where", "Foo=1", "--yes")[0] == 2
     assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
     done(archive, "hold", "place", uids[0], "--reason", "trial")
-    code, said = delete_where(archive, *rule, "--yes", "--json")
-    assert (code, json.loads(said)["held"], json.loads(said)["studies"]) == (1, [uids[0]], 1)
+    code, output = delete_where(archive, *rule, "--yes", "--json")
+    assert (code, json.loads(output)["held"], json.loads(output)["studies"]) == (1, [uids[0]], 1)
     await nothing_of(archive, old[1], tmp_path / "got")
     assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 2
     assert archive.stop() == 0
@@ -357,7 +359,10 @@ async def test_what_is_deleted_over_http_is_restored_over_http_with_its_reason(
     await send(archive, files)
     uid, series = uids_of(files[0])
     status, may = over_http(archive, "GET", "permissions")
-    assert (status, [name for name, one in json.loads(may).items() if one]) == (200, ["delete", "worklist", "reject"])
+    assert (status, [name for name, permission in json.loads(may).items() if permission]) == (
+        200,
+        ["delete", "worklist", "reject"],
+    )
     assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 404
     assert over_http(archive, "DELETE", f"studies/{uid}?reason=one%0Atwo")[0] == 400
     assert over_http(archive, "DELETE", f"studies/{uid}?reason={'x' * 201}")[0] == 400
@@ -367,8 +372,8 @@ async def test_what_is_deleted_over_http_is_restored_over_http_with_its_reason(
     await expect_exactly(archive, [f for f in files if uids_of(f)[1] == series], tmp_path / "got1")
     assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 204
     await expect_exactly(archive, files, tmp_path / "got2")
-    (deleted,) = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
-    restored = [one for one in await events(archive, "instances") if isinstance(one, InstancesRestored)]
+    (deleted,) = [event for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)]
+    restored = [event for event in await events(archive, "instances") if isinstance(event, InstancesRestored)]
     assert (deleted.reason, deleted.by) == ("sent twice", "loopback")
-    assert [one.reason for one in restored] == ["half", "restore over HTTP"]
+    assert [event.reason for event in restored] == ["half", "restore over HTTP"]
     assert archive.stop() == 0

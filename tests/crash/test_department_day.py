@@ -117,15 +117,15 @@ class Department:
 
     async def sent(self) -> None:
         if not self.files:
-            said: dict[str, Any] = {"AccessionNumber": "A100", "PatientBirthDate": "19700131", "PatientSex": "M"}
+            attributes: dict[str, Any] = {"AccessionNumber": "A100", "PatientBirthDate": "19700131", "PatientSex": "M"}
             series, patient_name = generate_uid(), str(self.order.PatientName)
             made = [
-                data_set(study=self.study, series=series, number=n, patient="4711", name=patient_name, **said)
+                data_set(study=self.study, series=series, number=n, patient="4711", name=patient_name, **attributes)
                 for n in range(1, IMAGES + 1)
             ]
-            for one in made:
-                one.SpecificCharacterSet = "ISO_IR 192"
-            self.files = [write(self.folder / "ct", one).path for one in made]
+            for dataset in made:
+                dataset.SpecificCharacterSet = "ISO_IR 192"
+            self.files = [write(self.folder / "ct", dataset).path for dataset in made]
         done = await asyncio.to_thread(run, "storescu", *self.address, *self.files)
         assert done.returncode == 0, done.stdout
 
@@ -150,19 +150,21 @@ class Department:
     async def complete(self) -> None:
         status, answer = ask(self.archive, "GET", "changes?limit=1000")
         assert status == 200
-        assert "completed" in {one["type"] for one in answer["changes"] if one.get("StudyInstanceUID") == self.study}
+        assert "completed" in {
+            change["type"] for change in answer["changes"] if change.get("StudyInstanceUID") == self.study
+        }
 
     async def available(self) -> None:
         """The scheduler knows of all images; of those that came after a pause by a notification of their own."""
-        notices = [one for one in self.told if one.StudyInstanceUID == self.study]
-        series = [one for notice in notices for one in notice.ReferencedSeriesSequence]
-        named = [item for one in series for item in one.ReferencedSOPSequence]
+        notices = [notice for notice in self.told if notice.StudyInstanceUID == self.study]
+        series = [reference for notice in notices for reference in notice.ReferencedSeriesSequence]
+        named = [item for reference in series for item in reference.ReferencedSOPSequence]
         assert len({item.ReferencedSOPInstanceUID for item in named}) == IMAGES
         assert {item.InstanceAvailability for item in named} == {"ONLINE"}
 
     async def routed(self) -> None:
-        there = await asyncio.to_thread(self.orthanc.post, "/tools/lookup", self.study.encode())
-        (study,) = (one for one in there if one["Type"] == "Study")
+        matches = await asyncio.to_thread(self.orthanc.post, "/tools/lookup", self.study.encode())
+        (study,) = (match for match in matches if match["Type"] == "Study")
         held = await asyncio.to_thread(self.orthanc.get, f"/studies/{study['ID']}/instances")
         assert len(held) == IMAGES
 
@@ -180,8 +182,8 @@ class Department:
         assert (await shown(self.archive, self.study))[0] == "4712"
 
     async def rejected(self) -> None:
-        one = pydicom.dcmread(self.files[0])
-        note = write(self.folder / "note", rejection_note([one])).path
+        image = pydicom.dcmread(self.files[0])
+        note = write(self.folder / "note", rejection_note([image])).path
         await asyncio.to_thread(run, "storescu", *self.address, note)
         assert await self._images() == IMAGES - 1
 
@@ -197,34 +199,36 @@ class Department:
 
     # ---- their devices
 
-    def _performed(self, what: str) -> int | None:
+    def _performed(self, state: str) -> int | None:
         with Modality(self.archive.port) as modality:
-            if what == "begun":
+            if state == "begun":
                 status = modality.create(self.step, begun([refers(self.order)], PatientID="4711"))
             else:
                 status = modality.set(self.step, over())
         return int(status.Status) if "Status" in status else None
 
     def _ask_for_commitment(self) -> None:
-        asked = Dataset()
-        asked.TransactionUID, asked.ReferencedSOPSequence = self.transaction, []
+        request = Dataset()
+        request.TransactionUID, request.ReferencedSOPSequence = self.transaction, []
         for path in self.files:
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", path.stem
-            asked.ReferencedSOPSequence.append(item)
+            request.ReferencedSOPSequence.append(item)
         ae = AE("CT1")
         ae.add_requested_context(StorageCommitmentPushModel)
         association = ae.associate("127.0.0.1", self.archive.port, ae_title="GANTRY")
-        status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        status, _ = association.send_n_action(
+            request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
         association.release()
         # PS3.7 table 10.1-4: 0131H is what a transaction that is there already is answered.
         assert status.get("Status") in (0x0000, 0x0131)
 
     async def _images(self) -> int:
-        (one,) = await found(
+        (match,) = await found(
             self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}", "NumberOfStudyRelatedInstances"
         )
-        return int(one.NumberOfStudyRelatedInstances)
+        return int(match.NumberOfStudyRelatedInstances)
 
     @property
     def steps(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -245,10 +249,10 @@ def dcmjs(tmp_path_factory: pytest.TempPathFactory) -> DcmjsModality | None:
 def department(make_archive: MakeArchive, tmp_path: Path, dcmjs: DcmjsModality | None) -> Iterator[Department]:
     tool("storescu")
     archive, ports = make_archive(), [free_port() for _ in range(2)]
-    told: list[Dataset] = []
+    notices: list[Dataset] = []
 
     def notified(event: evt.Event) -> tuple[int, None]:
-        told.append(event.attribute_list)
+        notices.append(event.attribute_list)
         return 0x0000, None
 
     with (
@@ -263,7 +267,7 @@ def department(make_archive: MakeArchive, tmp_path: Path, dcmjs: DcmjsModality |
         ]
         archive.write_policy(peers, SETTINGS.format(hl7=ports[0]))
         (tmp_path / "work").mkdir()
-        yield Department(archive.start(), tmp_path / "work", ports[0], orthanc, ct, told, dcmjs=dcmjs)
+        yield Department(archive.start(), tmp_path / "work", ports[0], orthanc, ct, notices, dcmjs=dcmjs)
 
 
 async def until_done(step: Callable[[], Awaitable[None]], seconds: float = 60.0) -> None:

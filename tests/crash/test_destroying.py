@@ -50,10 +50,10 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
 
 
 def destroyed(archive: RunningArchive, *arguments: str, failpoints: str = "") -> subprocess.CompletedProcess[str]:
-    said = ("destroy", "--reason", "contract ended", *arguments)
+    line = ("destroy", "--reason", "contract ended", *arguments)
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
-    told = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
-    return run_gantry([*said, *where], told, archive.folder, timeout=110)
+    environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
+    return run_gantry([*line, *where], environment, archive.folder, timeout=110)
 
 
 async def lying(archive: RunningArchive) -> dict[str, bytes]:
@@ -126,10 +126,10 @@ async def test_an_archive_is_gone_whatever_is_killed_and_its_neighbour_lost_noth
     ended = await asyncio.to_thread(destroyed, north, "--yes", "GANTRY", "--json")
     assert ended.returncode == 0, ended.stderr
     assert "it was begun before, and goes on" in ended.stderr
-    told = json.loads(ended.stdout)
-    assert told["reason"] == "contract ended"
-    assert told["objects"]["hot"] >= 3
-    assert min(told["log"], told["index"]) >= 1
+    report = json.loads(ended.stdout)
+    assert report["reason"] == "contract ended"
+    assert report["objects"]["hot"] >= 3
+    assert min(report["log"], report["index"]) >= 1
     assert await lying(north) == {}
     assert await names_left(north) == []
     assert not left_behind.exists()

@@ -69,13 +69,13 @@ async def test_nobody_reads_in_the_store_what_everybody_gets_as_it_came(
     archive.kill()
     archive.start()
     await expect_exactly(archive, [*plain, *files], tmp_path / "got")
-    found = await lying(archive)
-    objects = {key: content for key, content in found.items() if key.startswith("objects/")}
+    contents = await lying(archive)
+    objects = {key: content for key, content in contents.items() if key.startswith("objects/")}
     heads = {key: read_head(content[:200]) is not None for key, content in objects.items()}
     # What was there before lies as it came, and is read beside the rest.
     assert sorted(heads.values()) == [False] * 2 + [True] * 4
     assert [MARKED.encode() in objects[key] for key in objects if heads[key]] == [False] * 4
-    assert all(read_head(content[:200]) for key, content in found.items() if key.startswith("events/"))
+    assert all(read_head(content[:200]) for key, content in contents.items() if key.startswith("events/"))
     verified = await asyncio.to_thread(gantry, archive, "verify", "--json")
     assert (verified.returncode, json.loads(verified.stdout)["objects"]) == (0, 6), verified.stdout
     assert archive.stop() == 0
@@ -153,7 +153,7 @@ async def test_a_key_that_is_taken_away_too_early_is_said_and_comes_back(
     files = study(tmp_path / "files", 2, patient="P1")
     await sent(archive, files, 2)
     assert archive.stop() == 0
-    kept = keys.read_text()
+    text = keys.read_text()
     add_key(keys, "second")
     keys.write_text("".join(line for line in keys.read_text().splitlines(True) if line.startswith("second ")))
     assert await listed(archive) == (1, {"first": 1})
@@ -164,7 +164,7 @@ async def test_a_key_that_is_taken_away_too_early_is_said_and_comes_back(
     more = study(tmp_path / "more", 1, patient="P2")
     await sent(archive, more, 3)
     assert await listed(archive) == (1, {"first": 1, "second": 1})
-    keys.write_text(kept + keys.read_text())
+    keys.write_text(text + keys.read_text())
     await expect_exactly(archive, [*files, *more], tmp_path / "got")
     assert [key.startswith(ROOT) for key in await lying(archive)].count(True) == 2
     assert archive.stop() == 0

@@ -42,8 +42,8 @@ class Later(SystemClock):
 
 async def bytes_in(stores: Stores) -> bytes:
     """All objects, what is sealed in them, and all that the log has."""
-    kept = [stat.key async for stat in stores.objects.list("") if not stat.key.startswith(TRAIL)]
-    everything = [await read_whole(stores.objects, key) for key in kept]
+    keys = [stat.key async for stat in stores.objects.list("") if not stat.key.startswith(TRAIL)]
+    everything = [await read_whole(stores.objects, key) for key in keys]
     async for segment in segments(stores.objects, "default", 0, SystemClock().now_us() // 1000):
         everything += [record.payload for record in segment.records]
     for topic in {topic.name for topic in TOPICS.values()}:
@@ -78,8 +78,10 @@ async def collected(archive: RunningArchive, count: int) -> None:
     """Return when there are certificates of so many receipts."""
     async with asyncio.timeout(90):
         while True:
-            told = [one for one in await events(archive, "instances") if isinstance(one, ObjectsCollected)]
-            if len({receipt.receipt for one in told for receipt in one.receipts}) == count:
+            certificates = [
+                event for event in await events(archive, "instances") if isinstance(event, ObjectsCollected)
+            ]
+            if len({receipt.receipt for certificate in certificates for receipt in certificate.receipts}) == count:
                 return
             await asyncio.sleep(0.3)
 
@@ -89,8 +91,8 @@ async def erased(archive: RunningArchive) -> None:
     kinds = StudyCorrectionsErased | PatientCorrectionsErased
     async with asyncio.timeout(90):
         while True:
-            told = [*await events(archive, "instances"), *await events(archive, "patients")]
-            if len({type(one) for one in told if isinstance(one, kinds)}) == 2:
+            history = [*await events(archive, "instances"), *await events(archive, "patients")]
+            if len({type(event) for event in history if isinstance(event, kinds)}) == 2:
                 return
             await asyncio.sleep(0.3)
 

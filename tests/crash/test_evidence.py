@@ -44,7 +44,7 @@ async def state(archive: RunningArchive, key: Path) -> int:
     """A statement as of a moment from now; how many segments it names."""
     async with stores_of(archive) as stores:
         made = await Witness(stores.objects, Soon(), Metrics(), "default", signing_keys(key)).state()
-    return sum(len(one.statement.segments) for one in made)
+    return sum(len(signed.statement.segments) for signed in made)
 
 
 async def test_what_was_sealed_is_stated_and_what_is_changed_is_found(
@@ -72,10 +72,10 @@ async def test_what_was_sealed_is_stated_and_what_is_changed_is_found(
 
     # The auditor has the public key alone, and notes the digest.
     public = ("--key", f"{key}.pub")
-    code, told = await asyncio.to_thread(verified, archive, *public)
-    assert (code, told["wrong"], told["statements"] >= 2, told["segments"] > 0) == (0, 0, True, True)
+    code, report = await asyncio.to_thread(verified, archive, *public)
+    assert (code, report["wrong"], report["statements"] >= 2, report["segments"] > 0) == (0, 0, True, True)
     listed = await asyncio.to_thread(gantry, archive, "evidence", "list", "--json", *public)
-    assert json.loads(listed.stdout.splitlines()[-1])["digest"] == told["head"]
+    assert json.loads(listed.stdout.splitlines()[-1])["digest"] == report["head"]
 
     async with stores_of(archive) as stores:
         segment, *_ = [stat.key async for stat in stores.objects.list(f"{FACTS}/")]
@@ -83,10 +83,10 @@ async def test_what_was_sealed_is_stated_and_what_is_changed_is_found(
         await stores.objects.put(segment, [content + b" "])
         newest = [name async for name in statement_keys(stores.objects, "default")][-1]
         await stores.objects.delete(newest)
-    code, after = await asyncio.to_thread(verified, archive, *public, "--noted", told["head"])
+    code, after = await asyncio.to_thread(verified, archive, *public, "--noted", report["head"])
     words = dict(after["findings"])
     assert (code, words[segment]) == (1, "it was changed")
-    assert words[told["head"]].startswith("no statement has this digest any more")
+    assert words[report["head"]].startswith("no statement has this digest any more")
 
 
 async def test_without_a_key_the_command_says_how_to_make_one(make_archive: MakeArchive, tmp_path: Path) -> None:

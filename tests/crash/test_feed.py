@@ -35,27 +35,27 @@ def page(archive: RunningArchive, **parameters: str | int) -> dict[str, Any]:
 
 def read(archive: RunningArchive, since: str = "", limit: int = 1000) -> tuple[list[Change], str]:
     """Everything behind a cursor, each change of its schema; and the cursor after it."""
-    found: list[Change] = []
+    changes: list[Change] = []
     while True:
         answer = page(archive, since=since, limit=limit)
-        found += answer["changes"]
+        changes += answer["changes"]
         since = answer["next"]
         if not answer["more"]:
             break
-    for change in found:
+    for change in changes:
         require(change, json.loads((SCHEMAS / f"{change['type']}.json").read_text()))
-    return found, since
+    return changes, since
 
 
 async def read_until(archive: RunningArchive, type_: str, since: str = "") -> tuple[list[Change], str]:
     """Read until a change of this type has come."""
-    found: list[Change] = []
+    changes: list[Change] = []
     async with asyncio.timeout(60):
-        while type_ not in {change["type"] for change in found}:
+        while type_ not in {change["type"] for change in changes}:
             more, since = await asyncio.to_thread(read, archive, since)
-            found += more
+            changes += more
             await asyncio.sleep(0.1)
-    return found, since
+    return changes, since
 
 
 def types(changes: list[Change], study_uid: str) -> list[str]:
@@ -104,8 +104,8 @@ async def test_everything_that_happens_to_a_study_is_told_in_order(make_archive:
     assert read(archive, since)[0] == []
     more = study(tmp_path / "more", 1)
     await Modality(archive.peer, more).send_all()
-    told, _ = await read_until(archive, "stored", since)
-    assert types(told, uids_of(more[0])[0]) == ["stored"]
+    feed, _ = await read_until(archive, "stored", since)
+    assert types(feed, uids_of(more[0])[0]) == ["stored"]
     assert archive.stop() == 0
 
 
@@ -129,8 +129,8 @@ async def test_after_the_log_was_lost_the_feed_begins_at_the_beginning_all_the_s
     assert types(read(archive)[0], uid) == types(changes, uid) == ["stored"] * 3 + ["deleted"]
     # A cursor of the lost log misses nothing either.
     done(archive, "undelete", uid, "--reason", "x")
-    told, _ = await read_until(archive, "restored", since)
-    assert types(told, uid)[-1] == "restored"
+    feed, _ = await read_until(archive, "restored", since)
+    assert types(feed, uid)[-1] == "restored"
     archive.kill()
 
 

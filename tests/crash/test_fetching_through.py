@@ -47,10 +47,10 @@ class Slow(Old):
             yield status, answer
 
     def move(self, event: evt.Event) -> Iterator[Any]:
-        for one in super().move(event):
-            if isinstance(one, tuple) and one[0] == 0xFF00:
+        for answer in super().move(event):
+            if isinstance(answer, tuple) and answer[0] == 0xFF00:
                 time.sleep(self.wait)
-            yield one
+            yield answer
 
 
 @contextmanager
@@ -88,9 +88,9 @@ async def test_ten_readers_at_once_have_a_study_fetched_once(make_archive: MakeA
         assert await asyncio.gather(*asks) == [(200, 4)] * 10
         assert old.moved == [uid]
         # It is ours from now on: nobody is asked for it.
-        asked = len(old.asked)
+        count = len(old.asked)
         assert await asyncio.to_thread(status_of, archive, uid, "?federated=true") == (200, 4)
-        assert len(old.asked) == asked
+        assert len(old.asked) == count
 
 
 async def test_a_mover_hears_of_us_while_it_waits_and_of_what_did_not_come(
@@ -99,10 +99,10 @@ async def test_a_mover_hears_of_us_while_it_waits_and_of_what_did_not_come(
     with slow(files=prior(tmp_path, 2022, instances=3), wait=2.5, more=2) as (old, scp), Scp("READER") as reader:
         archive = started(make_archive(), old, scp.port, reader.port)
         *pending, final = await moved(replace(archive.peer, calling_ae_title="READER"), uid_of(old.files))
-        waiting = [one for one in pending if one.number(Element.COMPLETED_SUB_OPERATIONS) == 0]
-        assert {one.status for one in pending} == {0xFF00}
+        waiting = [response for response in pending if response.number(Element.COMPLETED_SUB_OPERATIONS) == 0]
+        assert {response.status for response in pending} == {0xFF00}
         assert len(waiting) >= 1
-        assert all(one.number(Element.REMAINING_SUB_OPERATIONS) > 0 for one in waiting)
+        assert all(response.number(Element.REMAINING_SUB_OPERATIONS) > 0 for response in waiting)
         # PS3.4 C.4.2.1.5: B000H, one or more failures; five were told of, three came.
         assert (final.status, final.number(Element.COMPLETED_SUB_OPERATIONS)) == (0xB000, 3)
         assert final.number(Element.FAILED_SUB_OPERATIONS) == 2
@@ -167,7 +167,7 @@ async def test_a_fetch_goes_on_while_nobody_waits_and_after_the_process_is_kille
         old.wait = 0.0
         # What came is not taken for the study; the next request goes on once the dead process is known to be dead.
         async with asyncio.timeout(90):
-            while (found := await asyncio.to_thread(status_of, archive, uid, "?federated=true")) != (200, 6):
-                assert found == (503, 0)
+            while (answer := await asyncio.to_thread(status_of, archive, uid, "?federated=true")) != (200, 6):
+                assert answer == (503, 0)
                 await asyncio.sleep(0.5)
         assert old.moved == [uid, uid]

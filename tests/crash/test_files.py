@@ -19,8 +19,8 @@ async def test_acknowledged_objects_survive_a_kill(tmp_path: Path, seed: int) ->
         acknowledged += acknowledged_before_a_kill("tests.crash.files_child", tmp_path, seconds)
     store = await open_file_store(tmp_path, low_water=0)
     assert [p for p in (tmp_path / ".temp").rglob("*") if p.is_file()] == []
-    found = [stat.key async for stat in store.list()]
-    assert set(acknowledged) <= set(found)
-    for key in found:  # one that was not acknowledged may be there, but only whole
+    keys = [stat.key async for stat in store.list()]
+    assert set(acknowledged) <= set(keys)
+    for key in keys:  # one that was not acknowledged may be there, but only whole
         assert (tmp_path / key).read_bytes() == content_of(key)
     await store.close()

@@ -97,8 +97,8 @@ async def state_of(archive: RunningArchive, state: str) -> dict[str, Any]:
         while True:
             states = await listed(archive, "--all")
             if states and states[0]["state"] == state:
-                (one,) = states
-                return one
+                (move,) = states
+                return move
             await asyncio.sleep(0.3)
 
 
@@ -123,12 +123,12 @@ async def test_a_move_goes_on_where_it_was_when_its_process_was_killed(
             await move(archive, "STUDY", f"StudyInstanceUID={uid}")
         first = list(reading.taken)
         reading.answer = lambda _count, _uid: 0x0000
-        one = await state_of(archive, "under way")
-        assert (one["requestor"], one["asked"], one["destination"]) == ("TEST_SCU", 9, "READING")
-        assert 3 <= one["left"] <= 8
+        state = await state_of(archive, "under way")
+        assert (state["requestor"], state["asked"], state["destination"]) == ("TEST_SCU", 9, "READING")
+        assert 3 <= state["left"] <= 8
         archive.start()
-        (one,) = await until_delivered(archive, 1)
-        assert (one["completed"], one["left"], one["why"]) == (9, 0, "")
+        (state,) = await until_delivered(archive, 1)
+        assert (state["completed"], state["left"], state["why"]) == (9, 0, "")
         assert sorted(set(reading.taken)) == uids(files)
         # What had been said to be taken came once: said every fifth of `silent`, each took longer.
         assert all(reading.taken.count(uid) == 1 for uid in first[:3])
@@ -200,8 +200,8 @@ async def test_a_destination_that_dies_amid_a_move_gets_the_rest_when_it_is_back
     archive.start()
     reading.answer = lambda _count, _uid: 0x0000
     with reading.scp():
-        (one,) = await until_delivered(archive, 1)
-        assert (one["completed"], one["left"]) == (8, 0)
+        (state,) = await until_delivered(archive, 1)
+        assert (state["completed"], state["left"]) == (8, 0)
     assert sorted(reading.taken) == uids(files)
     assert archive.stop() == 0
 
@@ -218,8 +218,8 @@ async def test_what_a_destination_refuses_alone_is_sent_again_and_by_a_person_to
         final = await move(archive, "PATIENT", "PatientID=P1", root=PATIENT_ROOT_MOVE)
         assert (final.status, final.number(Element.FAILED_SUB_OPERATIONS)) == (0xB000, 2)
         refused.pop()
-        one = await state_of(archive, "failed")
-        assert (one["completed"], one["failed"], one["left"], one["attempts"]) == (3, 1, 1, 1)
+        state = await state_of(archive, "failed")
+        assert (state["completed"], state["failed"], state["left"], state["attempts"]) == (3, 1, 1, 1)
         refused.clear()
         result = await asyncio.to_thread(gantry, archive, "routes", "retry", "--all")
         assert result.returncode == 0, result.stderr
@@ -239,10 +239,10 @@ async def test_a_move_that_is_cancelled_is_over_and_one_whose_requestor_is_lost_
 
     reading = Reading(answer=slowly)
     archive = finishing(make_archive(), reading.port).start()
-    one, other = study(tmp_path / "one", 5, patient="P1"), study(tmp_path / "other", 5, patient="P2")
-    await send(archive, one, other)
+    first, other = study(tmp_path / "one", 5, patient="P1"), study(tmp_path / "other", 5, patient="P2")
+    await send(archive, first, other)
     with reading.scp():
-        final = await move(archive, "STUDY", f"StudyInstanceUID={uids_of(one[0])[0]}", cancel_after=1)
+        final = await move(archive, "STUDY", f"StudyInstanceUID={uids_of(first[0])[0]}", cancel_after=1)
         assert final.status == 0xFE00
         (state,) = await listed(archive, "--all")
         assert (state["state"], state["why"], state["by"]) == ("cancelled", "C-CANCEL", "TEST_SCU")
@@ -258,7 +258,7 @@ async def test_a_move_that_is_cancelled_is_over_and_one_whose_requestor_is_lost_
                 await asyncio.sleep(0.3)
         assert set(reading.taken) - set(uids(other)) == cancelled
         repeated = [uid for uid in reading.taken if reading.taken.count(uid) > 1]
-        assert repeated == [], (uids(one), uids(other), reading.taken)
+        assert repeated == [], (uids(first), uids(other), reading.taken)
         assert archive.stop() == 0
 
 
@@ -271,10 +271,10 @@ async def test_what_is_deleted_or_not_to_be_seen_any_more_is_not_delivered(
     peer = "{ae_title: TEST_SCU, host: 127.0.0.1, port: 1, may: [%s], sees: [{patient: [%s]}]}"
     loader = "{ae_title: LOADER, host: 127.0.0.1, port: 1, may: [store]}"
     finishing(archive, port, peer % ("retrieve, store, find", "P1, P2"), loader).start()
-    kept, gone = study(tmp_path / "kept", 2, patient="P1"), study(tmp_path / "gone", 2, patient="P2")
+    rest, gone = study(tmp_path / "kept", 2, patient="P1"), study(tmp_path / "gone", 2, patient="P2")
     hidden = study(tmp_path / "hidden", 2, patient="P1")
-    await send(archive, kept, gone, hidden)
-    for files in (kept, gone, hidden):
+    await send(archive, rest, gone, hidden)
+    for files in (rest, gone, hidden):
         final = await move(archive, "STUDY", f"StudyInstanceUID={uids_of(files[0])[0]}")
         assert final.status == 0xA702
     done(archive, "delete", uids_of(gone[0])[0], "--reason", "x")
@@ -284,22 +284,22 @@ async def test_what_is_deleted_or_not_to_be_seen_any_more_is_not_delivered(
         async with asyncio.timeout(60):
             while await listed(archive):
                 await asyncio.sleep(0.3)
-        states = {one["study"]: one["state"] for one in await listed(archive, "--all")}
+        states = {state["study"]: state["state"] for state in await listed(archive, "--all")}
         assert states == {
-            uids_of(kept[0])[0]: "delivered",
+            uids_of(rest[0])[0]: "delivered",
             uids_of(gone[0])[0]: "cancelled",
             uids_of(hidden[0])[0]: "cancelled",
         }
-    assert sorted(reading.taken) == uids(kept)
+    assert sorted(reading.taken) == uids(rest)
     # Nor what its requestor may not retrieve at all.
-    assert (await move(archive, "STUDY", f"StudyInstanceUID={uids_of(kept[0])[0]}")).status == 0xA702
+    assert (await move(archive, "STUDY", f"StudyInstanceUID={uids_of(rest[0])[0]}")).status == 0xA702
     finishing(archive, port, peer % ("store, find", "P1, P2"), loader)
     await until(lambda: archive.metric("gantry_config_reloads_total") > 0)
     with reading.scp():
         async with asyncio.timeout(60):
             while await listed(archive):
                 await asyncio.sleep(0.3)
-    assert sorted(reading.taken) == uids(kept)
+    assert sorted(reading.taken) == uids(rest)
     assert archive.stop() == 0
 
 
@@ -311,7 +311,7 @@ async def test_a_move_to_a_destination_for_which_nobody_asked_leaves_nothing(
     files = study(tmp_path / "files", 2, patient="P1")
     await send(archive, files)
     assert (await move(archive, "STUDY", f"StudyInstanceUID={uids_of(files[0])[0]}")).status == 0xA702
-    assert [one for one in await events(archive, "routes") if isinstance(one, RouteRequested)] == []
+    assert [event for event in await events(archive, "routes") if isinstance(event, RouteRequested)] == []
     assert archive.stop() == 0
 
 
@@ -338,7 +338,7 @@ async def test_of_several_processes_another_one_takes_over_what_a_dead_one_left(
                 break
         with pytest.raises(PeerError):
             await moving
-        (one,) = await until_delivered(archive, 1)
-        assert (one["completed"], one["left"]) == (8, 0)
+        (state,) = await until_delivered(archive, 1)
+        assert (state["completed"], state["left"]) == (8, 0)
     assert sorted(set(reading.taken)) == uids(files)
     assert archive.stop() == 0

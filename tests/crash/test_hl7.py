@@ -54,8 +54,8 @@ def ask(archive: RunningArchive, path: str, method: str = "GET", body: bytes | N
 
 
 def described(archive: RunningArchive, key: str) -> list[str]:
-    status, found = ask(archive, f"orders/{key}")
-    return [one["00321060"]["Value"][0] for one in found] if status == 200 else []
+    status, answer = ask(archive, f"orders/{key}")
+    return [order["00321060"]["Value"][0] for order in answer] if status == 200 else []
 
 
 def changes(archive: RunningArchive, key: str) -> int:
@@ -72,8 +72,8 @@ async def test_a_message_that_got_no_answer_comes_again_and_is_applied_once(
         await told(port, order(control_id="ONE"))
     archive.wait_dead()
     archive.start()
-    said = await told(port, order(control_id="ONE"))
-    assert said.accepted
+    answer = await told(port, order(control_id="ONE"))
+    assert answer.accepted
     assert described(archive, "A100") == ["CT of the head"]
     assert changes(archive, "A100") == 1
 
@@ -91,8 +91,8 @@ async def test_what_was_answered_aa_is_there_after_a_kill_and_its_answer_too(mak
         # The very bytes: its time and control ID are those of the first answer.
         assert await client.send(order(control_id="ONE")) == first
         assert described(archive, "A100") == ["CT of the neck"]
-    said = await told(port, order(control_id="ONE", obr={4: "CTX^Something else^LOCAL"}))
-    assert (said.code, said.problems[0].endswith("(205)")) == ("AR", True)
+    answer = await told(port, order(control_id="ONE", obr={4: "CTX^Something else^LOCAL"}))
+    assert (answer.code, answer.problems[0].endswith("(205)")) == ("AR", True)
     assert changes(archive, "A100") == 2
 
 
@@ -101,9 +101,9 @@ async def test_updates_merges_and_changes_of_id_reach_studies_and_orders(
 ) -> None:
     archive, port = archive_of(make_archive)
     archive.start()
-    one, other = study(tmp_path / "one", 1, patient="P1"), study(tmp_path / "other", 1, patient="P2")
-    await send_files(archive, one, other)
-    first, second = uids_of(one[0])[0], uids_of(other[0])[0]
+    files, other = study(tmp_path / "one", 1, patient="P1"), study(tmp_path / "other", 1, patient="P2")
+    await send_files(archive, files, other)
+    first, second = uids_of(files[0])[0], uids_of(other[0])[0]
     assert (await told(port, order(pid={3: "P1^^^HOSP"}, control_id="1"))).accepted
     update = patient("A08", pid={3: "P1^^^HOSP", 5: "NEW^NAME"}, control_id="2")
     assert (await told(port, update)).text == "patient corrected"
@@ -184,8 +184,8 @@ async def test_images_that_come_after_their_patient_was_merged_or_corrected_are_
 
 
 def _order(archive: RunningArchive) -> dict[str, Any]:
-    (found,) = ask(archive, "orders/A100")[1]
-    return dict(found)
+    (document,) = ask(archive, "orders/A100")[1]
+    return dict(document)
 
 
 async def test_what_could_not_be_applied_waits_and_is_applied_when_it_comes_again(make_archive: MakeArchive) -> None:
@@ -197,19 +197,19 @@ async def test_what_could_not_be_applied_waits_and_is_applied_when_it_comes_agai
     archive.kill()
     archive.start()
     listed = ask(archive, "hl7/quarantine")[1]
-    assert {one["control_id"]: one["kind"] for one in listed} == {"EARLY": "ORM^O01", "WRONG": "ORM^O01"}
+    assert {message["control_id"]: message["kind"] for message in listed} == {"EARLY": "ORM^O01", "WRONG": "ORM^O01"}
     assert (await told(port, order(control_id="FIRST"))).accepted
     # The very same bytes: what it lacked is there now.
-    names = {one["control_id"]: one["id"] for one in listed}
-    status, said = ask(archive, f"hl7/quarantine/{names['EARLY']}/replay", "POST", b"")
-    assert (status, said["code"]) == (200, "AA")
+    names = {message["control_id"]: message["id"] for message in listed}
+    status, answer = ask(archive, f"hl7/quarantine/{names['EARLY']}/replay", "POST", b"")
+    assert (status, answer["code"]) == (200, "AA")
     assert described(archive, "A100") == ["CT of the neck"]
     repaired = order(control_id="WRONG", obr={18: "A7"})
-    status, said = ask(archive, f"hl7/quarantine/{names['WRONG']}/replay", "POST", repaired)
-    assert (status, said["code"]) == (200, "AA")
+    status, answer = ask(archive, f"hl7/quarantine/{names['WRONG']}/replay", "POST", repaired)
+    assert (status, answer["code"]) == (200, "AA")
     assert described(archive, "A7") == ["CT of the head"]
     assert ask(archive, "hl7/quarantine")[1] == []
-    assert {one["state"] for one in ask(archive, "hl7/quarantine?state=all")[1]} == {"applied"}
+    assert {message["state"] for message in ask(archive, "hl7/quarantine?state=all")[1]} == {"applied"}
 
 
 @embedded
@@ -271,7 +271,7 @@ async def test_several_processes_share_the_port_and_what_was_answered(make_archi
     archive, port = archive_of(make_archive, "--workers", "2")
     archive.start()
     answers = [await told(port, order(control_id="ONE")) for _ in range(12)]
-    assert {said.code for said in answers} == {"AA"}
+    assert {answer.code for answer in answers} == {"AA"}
     assert changes(archive, "A100") == 1
     assert {(await told(port, order(control_id="ONE", obr={18: "A2"}))).code for _ in range(6)} == {"AR"}
 
@@ -314,10 +314,10 @@ async def test_a_report_is_of_its_order_and_study_whatever_is_killed(
     archive.wait_dead()
     archive.start()
     assert (await told(port, final)).accepted
-    said = _report(archive)
-    assert (said["status"], said["studies"], said["message"]) == ("final", [uid], "FINAL")
-    assert said["attributes"]["0040A160"]["Value"] == ["Impression:\nNo fracture."]
-    assert [one["type"] for one in ask(archive, "orders/A100/history")[1]] == ["placed", "reported", "reported"]
+    document = _report(archive)
+    assert (document["status"], document["studies"], document["message"]) == ("final", [uid], "FINAL")
+    assert document["attributes"]["0040A160"]["Value"] == ["Impression:\nNo fracture."]
+    assert [event["type"] for event in ask(archive, "orders/A100/history")[1]] == ["placed", "reported", "reported"]
     # What is final stays so, and a report on somebody else is not taken.
     late = report("P", pid={3: "P1^^^HOSP"}, control_id="LATE")
     assert (await told(port, late)).code == "AE"
@@ -357,6 +357,6 @@ async def test_a_report_comes_back_from_the_bucket_and_is_erased_with_its_order(
 
 
 def _report(archive: RunningArchive) -> dict[str, Any]:
-    status, found = ask(archive, "orders/A100/report")
-    assert status == 200, found
-    return dict(found)
+    status, report = ask(archive, "orders/A100/report")
+    assert status == 200, report
+    return dict(report)

@@ -60,8 +60,8 @@ async def taken(archive: RunningArchive, *arguments: str, code: int = 0) -> dict
     """What the import says at its end."""
     result = await run(archive, *arguments, "--json")
     assert result.returncode == code, result.stdout + result.stderr
-    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return told
+    summary: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return summary
 
 
 async def run(archive: RunningArchive, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,8 +113,8 @@ async def test_what_is_here_is_not_taken_and_what_differs_is_left_alone_and_repo
     foreign.put("z/other.dcm", (tmp_path / "longer.dcm").read_bytes())
     foreign.put("z/same.dcm", files[2].path.read_bytes())
     report = tmp_path / "report.csv"
-    told = await taken(archive, "--parallel", "1", "--report", str(report))
-    assert told["objects"] == {"here": 1, "taken": 2, "different": 1, "duplicate": 1}
+    summary = await taken(archive, "--parallel", "1", "--report", str(report))
+    assert summary["objects"] == {"here": 1, "taken": 2, "different": 1, "duplicate": 1}
     kinds = {tuple(line.split(",")[i] for i in (0, 3, 4)) for line in report.read_text().splitlines()[1:]}
     assert ("extra", extra.sop_instance_uid, "") in kinds
     assert ("different", files[1].sop_instance_uid, "z/other.dcm") in kinds
@@ -162,8 +162,8 @@ async def test_a_hostile_bucket_gives_what_is_good_and_a_list_of_the_rest(
     foreign.put("DICOMDIR", write(tmp_path / "dir", directory).path.read_bytes())
     before = foreign.content()
     report = tmp_path / "report.csv"
-    told = await taken(archive, "--report", str(report))
-    assert told["objects"] == {"taken": 2, "not DICOM": 5, "refused": 2}
+    summary = await taken(archive, "--report", str(report))
+    assert summary["objects"] == {"taken": 2, "not DICOM": 5, "refused": 2}
     rows = {line.split(",")[4]: line.split(",")[0] for line in report.read_text().splitlines()[1:]}
     assert (
         rows["bad/empty.dcm"]
@@ -206,8 +206,8 @@ async def test_what_its_owner_changes_or_removes_is_found_out_and_another_copy_t
     assert {event.reason for event in lost} == {"damaged", "missing"}
     # The owner put back what was there: it is another object of the same instance.
     foreign.put(changed, named[changed].path.read_bytes())
-    told = await taken(archive, code=1)
-    assert (told["objects"], told["gone"]) == ({"taken": 2}, 1)
+    summary = await taken(archive, code=1)
+    assert (summary["objects"], summary["gone"]) == ({"taken": 2}, 1)
     await Modality(archive.peer, [named[removed]]).send_all()
     await until_whole(archive, files, tmp_path / "again")
     await the_same(archive, files, tmp_path / "got")
@@ -307,7 +307,7 @@ async def test_the_sweeper_publishes_what_a_killed_import_left_and_the_next_run_
     assert len({event.receipt for event in stored}) == 3
     assert all(event.coercion for event in stored)
     names = await found(archive.peer, "SERIES", "InstitutionName", f"StudyInstanceUID={uids_of(files[0])[0]}")
-    assert {str(one.InstitutionName) for one in names} == {"NORTH"}
+    assert {str(dataset.InstitutionName) for dataset in names} == {"NORTH"}
     assert archive.stop() == 0
 
 
@@ -339,7 +339,7 @@ async def test_c_move_sends_what_is_in_place_bit_for_bit_also_where_objects_of_o
     async with stores_of(archive) as stores:
         keys = [stat.key async for stat in stores.in_place.list("objects/")]
         references = [await stores.in_place.reference(key) for key in keys]
-    assert sorted(one.key for one in references if one is not None) == sorted(before)
+    assert sorted(reference.key for reference in references if reference is not None) == sorted(before)
     assert foreign.content() == before
     assert archive.stop() == 0
 

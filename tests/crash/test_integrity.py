@@ -27,14 +27,14 @@ def header(file: DicomFile) -> pydicom.Dataset:
 
 
 def instance_path(file: DicomFile) -> str:
-    of = header(file)
-    return f"/dicom-web/studies/{of.StudyInstanceUID}/series/{of.SeriesInstanceUID}/instances/{of.SOPInstanceUID}"
+    ds = header(file)
+    return f"/dicom-web/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
 
 
 async def lose_object(archive: RunningArchive, file: DicomFile) -> None:
     """As when a disk gave up a file."""
-    of = header(file)
-    key = InstanceKey(of.StudyInstanceUID, of.SeriesInstanceUID, of.SOPInstanceUID)
+    dataset = header(file)
+    key = InstanceKey(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
     async with stores_of(archive) as stores:
         location = (await stores.index.current("default", [key]))[key]
         await stores.objects.delete(location.object_key)
@@ -56,9 +56,9 @@ async def test_a_lost_object_is_found_told_and_mended_by_sending_it_again(
     await wait_for(archive, 6)
     assert (await run(archive, "verify", "--rate", "0"))[0] == 0
     await lose_object(archive, files[2])
-    code, told = await run(archive, "verify", "--rate", "0")
+    code, output = await run(archive, "verify", "--rate", "0")
     assert code == 1
-    assert files[2].sop_instance_uid in told
+    assert files[2].sop_instance_uid in output
     # The rest of the study is there; of the lost one nobody says that it never was.
     assert archive.http(instance_path(files[1]))[0] == 200
     assert archive.http(instance_path(files[2]))[0] in (410, 500)
@@ -95,12 +95,12 @@ async def test_one_uid_in_two_studies_is_two_instances_and_a_conflict(
         status, body = archive.http(f"{instance_path(file)}/metadata")
         assert status == 200
         assert json.loads(body)[0]["00100010"]["Value"][0]["Alphabetic"] == name
-        found = archive.http(f"/dicom-web/studies?StudyInstanceUID={header(file).StudyInstanceUID}")
-        assert len(json.loads(found[1])) == 1
+        response = archive.http(f"/dicom-web/studies?StudyInstanceUID={header(file).StudyInstanceUID}")
+        assert len(json.loads(response[1])) == 1
     assert await commit(archive, generate_uid(), [first]) == 0x0000
-    code, told = await run(archive, "conflicts", "--json", "--fetch", str(tmp_path / "sides"))
+    code, output = await run(archive, "conflicts", "--json", "--fetch", str(tmp_path / "sides"))
     assert code == 0
-    sides = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    sides = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert {side["study_instance_uid"] for side in sides} == {header(f).StudyInstanceUID for f in (first, second)}
     assert {side["sender"] for side in sides} == {"TEST_SCU", "loopback"}
     names = {str(pydicom.dcmread(io.BytesIO(Path(side["file"]).read_bytes())).PatientName) for side in sides}
@@ -116,8 +116,8 @@ async def test_what_is_acknowledged_can_be_fetched_at_once(make_archive: MakeArc
         file = write(tmp_path / "files", data_set(instance=generate_uid(), study=generate_uid(), name=f"N^{number}"))
         answer = await asyncio.to_thread(post, archive, as_body([file.path.read_bytes()]))
         assert answer.status == 200
-        of = header(file)
+        dataset = header(file)
         begun = SystemClock().monotonic()
-        for path in (instance_path(file), f"/dicom-web/studies/{of.StudyInstanceUID}/metadata"):
+        for path in (instance_path(file), f"/dicom-web/studies/{dataset.StudyInstanceUID}/metadata"):
             assert archive.http(path)[0] == 200, (number, path, SystemClock().monotonic() - begun)
     assert archive.stop() == 0

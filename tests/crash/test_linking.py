@@ -63,13 +63,13 @@ def states(archive: RunningArchive) -> list[str]:
 
 def listed(archive: RunningArchive) -> set[str]:
     with Modality(archive.port) as modality:
-        return {str(one.AccessionNumber) for one in modality.worklist()}
+        return {str(entry.AccessionNumber) for entry in modality.worklist()}
 
 
 def links(archive: RunningArchive, key: str = "A2") -> list[str]:
-    status, found = OrdersClient(archive).ask("GET", f"/{key}/studies")
+    status, answer = OrdersClient(archive).ask("GET", f"/{key}/studies")
     assert status == 200
-    return [one["study"] for one in found]
+    return [link["study"] for link in answer]
 
 
 async def test_the_wrong_entry_is_put_right_everywhere_and_back(make_archive: MakeArchive, tmp_path: Path) -> None:
@@ -81,29 +81,33 @@ async def test_the_wrong_entry_is_put_right_everywhere_and_back(make_archive: Ma
     assert listed(archive) == {"A2"}
 
     status, answer = orders.ask("POST", f"/A2/studies/{uid}{WHY}")
-    assert (status, [one["study"] for one in answer]) == (201, [uid])
+    assert (status, [link["study"] for link in answer]) == (201, [uid])
     assert await shown(archive, uid) == ("P2", "Patient^No2", "A2")
     assert states(archive) == ["SCHEDULED", "COMPLETED"]
     assert listed(archive) == {"A1"}
-    assert [one["00080018"] for one in orders.ask("GET", "/A2/performed")[1]] != []
+    assert [step["00080018"] for step in orders.ask("GET", "/A2/performed")[1]] != []
     assert orders.ask("GET", "/A1/performed") == (200, [])
     for file in files:
-        given = part10(archive, file)
-        assert (given.PatientID, given.IssuerOfPatientID, given.PatientBirthDate) == ("P2", "HOSPITAL", "19700101")
-        assert given.RequestAttributesSequence[0].RequestedProcedureID == "R2"
-        assert given.StudyInstanceUID == uid
-        was = given.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
-        assert (was.PatientID, was.AccessionNumber) == ("P1", "A1")
+        dataset = part10(archive, file)
+        assert (dataset.PatientID, dataset.IssuerOfPatientID, dataset.PatientBirthDate) == (
+            "P2",
+            "HOSPITAL",
+            "19700101",
+        )
+        assert dataset.RequestAttributesSequence[0].RequestedProcedureID == "R2"
+        assert dataset.StudyInstanceUID == uid
+        original = dataset.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+        assert (original.PatientID, original.AccessionNumber) == ("P1", "A1")
         assert metadata(archive, file)["00080050"]["Value"] == ["A2"]
 
     assert orders.ask("DELETE", f"/A2/studies/{uid}{WHY}") == (200, [])
     assert [await shown(archive, uid), [part10(archive, file) for file in files]] == before
     assert states(archive) == ["COMPLETED", "SCHEDULED"]
     history = orders.ask("GET", "/A2/history")[1]
-    assert [(one["type"], one["accepted"]) for one in history] == [
+    assert [(event["type"], event["accepted"]) for event in history] == [
         ("placed", True), ("linked", True), ("unlinked", True),
     ]  # fmt: skip
-    kinds = {one["type"] for one in ask(archive, "GET", "changes?limit=1000")[1]["changes"]}
+    kinds = {change["type"] for change in ask(archive, "GET", "changes?limit=1000")[1]["changes"]}
     assert {"study-linked", "study-unlinked"} <= kinds
 
 

@@ -53,17 +53,17 @@ async def test_a_series_of_another_patient_goes_to_his_study_and_comes_back_exac
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = archive_of(make_archive)
-    one, other = two_studies(tmp_path)
-    await send(archive, one, other)
-    uid, into = uids_of(one[0])[0], uids_of(other[0])[0]
-    series = uids_of(one[0])[1]
-    files = [file for file in one if uids_of(file)[1] == series]
+    first, other = two_studies(tmp_path)
+    await send(archive, first, other)
+    uid, into = uids_of(first[0])[0], uids_of(other[0])[0]
+    series = uids_of(first[0])[1]
+    files = [file for file in first if uids_of(file)[1] == series]
     objects = await objects_in(archive)
     async with index_of(archive) as index:
         before = await everything(index)
     moved = move(archive, f"studies/{uid}/series/{series}", into)
     assert [(m["series"], m["intoSeries"], m["receipts"]) for m in moved["moves"]] == [(series, series, len(files))]
-    assert await series_of(archive, uid) == {uids_of(f)[1]: 2 for f in one if uids_of(f)[1] != series}
+    assert await series_of(archive, uid) == {uids_of(f)[1]: 2 for f in first if uids_of(f)[1] != series}
     assert (await series_of(archive, into))[series] == len(files)
     assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
     assert (await shown(archive, into))[:2] == ("P2", "Roe^Richard")
@@ -81,7 +81,7 @@ async def test_a_series_of_another_patient_goes_to_his_study_and_comes_back_exac
             assert data_set.PixelData == original.PixelData
         assert part10(archive, file, "?original=true", of=(into, series)) == original
     assert set(await get(archive.peer, tmp_path / "rest", "STUDY", f"StudyInstanceUID={uid}")) == {
-        file.sop_instance_uid for file in one if file not in files
+        file.sop_instance_uid for file in first if file not in files
     }
     # What is corrected in the other study holds for what was moved there, whichever came first.
     assert ask(archive, "POST", f"studies/{into}/corrections?reason=x", {"00080050": {"vr": "SH", "Value": ["A7"]}})[0]
@@ -105,13 +105,13 @@ async def test_a_study_is_split_merged_again_and_comes_back_from_the_bucket_alon
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = archive_of(make_archive)
-    one, other = two_studies(tmp_path)
-    await send(archive, one, other)
-    await Modality(archive.peer, one).send_all()  # redundant copies
-    uid, into = uids_of(one[0])[0], uids_of(other[0])[0]
+    first, other = two_studies(tmp_path)
+    await send(archive, first, other)
+    await Modality(archive.peer, first).send_all()  # redundant copies
+    uid, into = uids_of(first[0])[0], uids_of(other[0])[0]
     # Two instances become a series of a study of their own, under another accession number.
-    series = uids_of(one[0])[1]
-    files = [file for file in one if uids_of(file)[1] == series]
+    series = uids_of(first[0])[1]
+    files = [file for file in first if uids_of(file)[1] == series]
     values = {"00080050": {"vr": "SH", "Value": ["SPLIT"]}}
     instances = [file.sop_instance_uid for file in files[:1]]
     moved = move(archive, f"studies/{uid}/series/{series}", "new", instances=instances, values=values)
@@ -148,11 +148,11 @@ async def test_an_object_that_was_moved_goes_with_the_last_that_needs_it(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = archive_of(make_archive)
-    one, other = two_studies(tmp_path)
-    await send(archive, one, other)
-    uid, into = uids_of(one[0])[0], uids_of(other[0])[0]
-    series = uids_of(one[0])[1]
-    files = [file for file in one if uids_of(file)[1] == series]
+    first, other = two_studies(tmp_path)
+    await send(archive, first, other)
+    uid, into = uids_of(first[0])[0], uids_of(other[0])[0]
+    series = uids_of(first[0])[1]
+    files = [file for file in first if uids_of(file)[1] == series]
     objects = await objects_in(archive)
     move(archive, f"studies/{uid}/series/{series}", into)
     # For good in the study that it came from: what was moved away is not that study's.
@@ -178,7 +178,7 @@ async def test_an_object_that_was_moved_goes_with_the_last_that_needs_it(
             await asyncio.sleep(0.1)
     # A certificate for the study that they came with, too: all receipts of it are collected.
     async with index_of(archive) as index, asyncio.timeout(60):
-        while not all([one.fate.collected async for page in index.fated("default") for one in page]):
+        while not all([receipt.fate.collected async for page in index.fated("default") for receipt in page]):
             await asyncio.sleep(0.1)
     assert gantry(archive, "regroup", uid, "--undo", "--reason", "x").returncode == 1
     assert archive.stop() == 0
@@ -199,9 +199,9 @@ async def test_a_move_that_is_cut_off_stands_whole_or_not_at_all(
     make_archive: MakeArchive, tmp_path: Path, failpoint: str
 ) -> None:
     archive = archive_of(make_archive)
-    one, other = two_studies(tmp_path)
-    await send(archive, one, other)
-    uid, into = uids_of(one[0])[0], uids_of(other[0])[0]
+    first, other = two_studies(tmp_path)
+    await send(archive, first, other)
+    uid, into = uids_of(first[0])[0], uids_of(other[0])[0]
     assert dying(archive, failpoint, "regroup", uid, "--into", into, "--reason", "same") != 0
     moves = [event for event in await events(archive, "instances") if isinstance(event, InstancesMoved)]
     assert bool(moves) == (failpoint == "after-publish=kill@1")
@@ -230,9 +230,9 @@ async def counts(archive: RunningArchive, expected: dict[str, int]) -> None:
 
 async def test_what_cannot_be_moved_is_refused_in_words(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = archive_of(make_archive)
-    one, other = two_studies(tmp_path)
-    await send(archive, one, other)
-    uid, into = uids_of(one[0])[0], uids_of(other[0])[0]
+    first, other = two_studies(tmp_path)
+    await send(archive, first, other)
+    uid, into = uids_of(first[0])[0], uids_of(other[0])[0]
     for path, body, status in (
         (f"studies/{uid}", {"into": uid}, 409),
         (f"studies/{uid}", {"into": "somewhere"}, 400),

@@ -62,12 +62,12 @@ async def test_where_says_what_the_command_says(archive: RunningArchive, tmp_pat
     files = study(tmp_path / "files", 3, name="Secret^Jane", patient="PID7")
     await Modality(archive.peer, files).send_all()
     await wait_for(archive, 3)
-    status, said = await asyncio.to_thread(asked, archive, "operations/where?term=PID7")
+    status, answer = await asyncio.to_thread(asked, archive, "operations/where?term=PID7")
     assert status == 200
-    (account,) = said["accounts"]
+    (account,) = answer["accounts"]
     assert account["searchable"] == 3
     assert {"of": "indexed", "fact": "3 instances can be found and retrieved"} in account["told"]
-    assert "Secret" not in json.dumps(said)
+    assert "Secret" not in json.dumps(answer)
     for term, expected in (("", 400), ("x" * 65, 400), ("a%0Ab", 400), ("NOBODY", 200)):
         assert (await asyncio.to_thread(asked, archive, f"operations/where?term={term}"))[0] == expected
 
@@ -103,7 +103,7 @@ async def test_a_conflict_is_listed_compared_and_either_side_is_given_up(
     compared = asked(archive, f"{path}/comparison?{urlencode({'one': current['receipt'], 'other': aside['receipt']})}")[
         1
     ]
-    assert {one["path"]: (one["one"], one["other"]) for one in compared["differences"]} == {
+    assert {difference["path"]: (difference["one"], difference["other"]) for difference in compared["differences"]} == {
         "PatientName": ("N1^X", "N2^X"),
         "InstanceNumber": ("1", "2"),
     }
@@ -136,9 +136,9 @@ async def test_holds_are_placed_listed_with_their_reasons_and_released(archive: 
     assert asked(archive, "studies/1.2.3/holds?reason=x", {"on": "patient"})[0] == 404
     placed = [asked(archive, f"studies/{uid}/holds?reason=a+trial", {"on": on}) for on in ("study", "patient")]
     assert [status for status, _ in placed] == [201, 201]
-    names = {said["hold"] for _, said in placed}
+    names = {answer["hold"] for _, answer in placed}
     shown = asked(archive, f"studies/{uid}/holds")[1]["holds"]
-    assert {(one["on"], one["by"], one["reason"]) for one in shown} == {
+    assert {(hold["on"], hold["by"], hold["reason"]) for hold in shown} == {
         ("study", "loopback", "a trial"),
         ("patient", "loopback", "a trial"),
     }
@@ -146,18 +146,18 @@ async def test_holds_are_placed_listed_with_their_reasons_and_released(archive: 
     # All of them, page by page; by the study; by the patient. Whose a hold on a patient is, is said nowhere.
     first = asked(archive, "operations/holds?limit=1")[1]
     second = asked(archive, f"operations/holds?limit=1&after={first['next']}")[1]
-    assert {one["hold"] for one in first["holds"] + second["holds"]} == names
+    assert {hold["hold"] for hold in first["holds"] + second["holds"]} == names
     assert second["next"] is None
     assert "4711" not in json.dumps([first, second])
     for term in (uid, "P/4711"):
         found_by = asked(archive, f"operations/holds?{urlencode({'term': term})}")[1]["holds"]
-        assert {one["hold"] for one in found_by} == names, term
+        assert {hold["hold"] for hold in found_by} == names, term
     # Once they are sealed, and another process looks, the reasons are those of the segments.
     await until_sealed(archive)
     archive.stop()
     archive.start()
-    assert {one["reason"] for one in asked(archive, "operations/holds")[1]["holds"]} == {"a trial"}
-    of_patient = next(one for one in shown if one["on"] == "patient")
+    assert {hold["reason"] for hold in asked(archive, "operations/holds")[1]["holds"]} == {"a trial"}
+    of_patient = next(hold for hold in shown if hold["on"] == "patient")
     body = {"holder": of_patient["holder"], "hold": of_patient["hold"]}
     assert asked(archive, "operations/holds/release", body)[0] == 400
     assert asked(archive, "operations/holds/release?reason=over", body)[0] == 200
@@ -191,14 +191,14 @@ async def test_what_retention_would_let_go_is_listed_in_pages_and_stays(
         assert status == 200
         pages.append(page)
         cursor = page["next"]
-    listed = [one for page in pages for one in page["studies"]]
-    assert sorted(one["study"] for one in listed) == sorted(uids)  # each once, whatever rules it falls under
-    assert {one["study"]: (one["rule"], one["until"], one["holds"]) for one in listed} == {
+    listed = [row for page in pages for row in page["studies"]]
+    assert sorted(row["study"] for row in listed) == sorted(uids)  # each once, whatever rules it falls under
+    assert {row["study"]: (row["rule"], row["until"], row["holds"]) for row in listed} == {
         uids[0]: ("ultrasound", "2007-01-01", 0),
         uids[1]: ("old", "2007-01-01", 1),
         uids[2]: ("ultrasound", "2022-01-01", 0),
     }
-    assert all(one["bytes"] > 2 * 8000 for one in listed)
+    assert all(row["bytes"] > 2 * 8000 for row in listed)
     assert [rule["name"] for rule in pages[0]["rules"]] == ["old", "ultrasound"]
     assert asked(archive, "operations/retention?by=2006-12-31")[1]["studies"] == []
     for wrong in ("by=tomorrow", "cursor=x", "limit=0", "cursor=WzcsMV0"):
@@ -219,7 +219,7 @@ async def test_a_dead_letter_is_shown_replayed_in_vain_and_discarded(archive: Ru
     assert asked(archive, "operations/letters/ffffffff")[0] == 404
     # "where" names the letter, so that the page can lead to it.
     (account,) = asked(archive, f"operations/where?term={files[0].sop_instance_uid}")[1]["accounts"]
-    assert [one["letter"] for one in account["dead"]] == [letter["id"]]
+    assert [letter["letter"] for letter in account["dead"]] == [letter["id"]]
     status, replayed = asked(archive, f"{path}/replay", {})
     assert (status, replayed["handled"], replayed["again"]["reason"]) == (200, True, letter["reason"])
     again = f"operations/letters/{replayed['again']['id']}"
@@ -238,19 +238,19 @@ async def test_a_dead_letter_is_shown_replayed_in_vain_and_discarded(archive: Ru
 
 async def test_health_says_how_every_process_is_once_and_as_it_changes(archive: RunningArchive) -> None:
     def health() -> dict[str, Any]:
-        status, said = asked(archive, "operations/health")
+        status, answer = asked(archive, "operations/health")
         assert status == 200
-        return dict(said)
+        return dict(answer)
 
-    await until(lambda: (p := health()["processes"]) and all(one["state"] == "ready" for one in p))
-    said = health()
-    assert (said["unknown"], said["missing"]) == ([], [])
-    assert sorted(role for one in said["processes"] for role in one["roles"]) == sorted(set(EVERY))
-    assert {(one["group"], one["topic"]) for one in said["lag"]} >= {
+    await until(lambda: (p := health()["processes"]) and all(process["state"] == "ready" for process in p))
+    answer = health()
+    assert (answer["unknown"], answer["missing"]) == ([], [])
+    assert sorted(role for process in answer["processes"] for role in process["roles"]) == sorted(set(EVERY))
+    assert {(group["group"], group["topic"]) for group in answer["lag"]} >= {
         ("indexer", "instances"),
         ("archiver", "instances"),
     }
-    assert said["counts"]["studies"] == said["dead_letters"] == 0
+    assert answer["counts"]["studies"] == answer["dead_letters"] == 0
     url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/health"
     request = urllib.request.Request(url, headers={"Accept": "text/event-stream"})
 
@@ -264,7 +264,7 @@ async def test_health_says_how_every_process_is_once_and_as_it_changes(archive: 
     # What is killed is silent, and replaced by what begins in its place; what ends in order is gone at once.
     archive.kill()
     archive.start()
-    await until(lambda: {one["state"] for one in health()["processes"]} == {"ready"})
+    await until(lambda: {process["state"] for process in health()["processes"]} == {"ready"})
 
 
 async def test_peers_are_told_by_their_last_contact_and_tested_if_they_are_known(make_archive: MakeArchive) -> None:
@@ -278,11 +278,11 @@ async def test_peers_are_told_by_their_last_contact_and_tested_if_they_are_known
         async with connect(archive.peer, [(VERIFICATION, BOTH)]):
             pass
     await until(lambda: asked(archive, "operations/peers")[1]["refused"])
-    said = asked(archive, "operations/peers")[1]
-    (refused,) = said["refused"]
+    response = asked(archive, "operations/peers")[1]
+    (refused,) = response["refused"]
     assert (refused["ae_title"], refused["address"], refused["times"]) == ("TEST_SCU", "127.0.0.1", 1)
     assert "not known" in refused["why"]
-    assert [(one["ae_title"], one["known"], one["at"]) for one in said["peers"]] == [
+    assert [(peer["ae_title"], peer["known"], peer["at"]) for peer in response["peers"]] == [
         ("GANTRY", True, 0),
         ("DOWN", True, 0),
         ("QUIET", True, 0),
@@ -314,11 +314,13 @@ async def test_operations_come_through_the_door_from_every_process_behind_it(tmp
             return list(asked(door, "operations/health", headers=token)[1]["processes"])
 
         # Seven processes and a mixed one behind it: whichever answers says it of all of them.
-        await until(lambda: [one["state"] for one in processes()] == ["ready"] * 8)
-        assert sum(1 for one in processes() if one["roles"] == ["ingest"]) == 2
+        await until(lambda: [process["state"] for process in processes()] == ["ready"] * 8)
+        assert sum(1 for process in processes() if process["roles"] == ["ingest"]) == 2
         assert asked(door, "operations/health", headers={"Authorization": "Bearer fedcba98765432100123"})[0] == 403
         assert asked(door, "operations/health")[0] == 401
         door.parts["query"][0].kill()
-        await until(lambda: [one["roles"] for one in processes() if one["state"] == "silent"] == [["query"]], 120)
+        await until(
+            lambda: [process["roles"] for process in processes() if process["state"] == "silent"] == [["query"]], 120
+        )
     finally:
         door.stop()

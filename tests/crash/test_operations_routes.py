@@ -34,20 +34,20 @@ def peer(title: str, port: int) -> str:
 
 
 async def routes(archive: RunningArchive, query: str = "") -> dict[str, Any]:
-    status, found = await asyncio.to_thread(asked, archive, f"operations/routes{query}")
-    assert status == 200, found
-    return dict(found)
+    status, answer = await asyncio.to_thread(asked, archive, f"operations/routes{query}")
+    assert status == 200, answer
+    return dict(answer)
 
 
 async def until_told(archive: RunningArchive, query: str, holds: Any) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        while not holds(found := await routes(archive, query)):
+        while not holds(answer := await routes(archive, query)):
             await asyncio.sleep(0.3)
-    return found
+    return answer
 
 
-def of(found: dict[str, Any], title: str) -> dict[str, Any]:
-    return next(dict(one) for one in found["destinations"] if one["destination"] == title)
+def of(answer: dict[str, Any], title: str) -> dict[str, Any]:
+    return next(dict(destination) for destination in answer["destinations"] if destination["destination"] == title)
 
 
 async def test_what_waits_is_listed_given_up_and_sent_again(make_archive: MakeArchive, tmp_path: Path) -> None:
@@ -58,25 +58,25 @@ async def test_what_waits_is_listed_given_up_and_sent_again(make_archive: MakeAr
         archive.start()
         nothing = {"routes": [], "count": 0, "next": None, "waiting": 0, "failed": 0, "destinations": []}
         assert await routes(archive) == nothing
-        one, two = study(tmp_path / "one", 2, name="Secret^Jane"), study(tmp_path / "two", 1, name="Secret^Joan")
-        await send(archive, one, two)
-        found = await until_told(
+        first, second = study(tmp_path / "one", 2, name="Secret^Jane"), study(tmp_path / "two", 1, name="Secret^Joan")
+        await send(archive, first, second)
+        answer = await until_told(
             archive, "", lambda f: f["count"] == 2 and all(r["attempts"] for r in f["routes"]) and f["waiting"] == 2
         )
-        assert {route["study"] for route in found["routes"]} == {uids_of(one[0])[0], uids_of(two[0])[0]}
-        assert all(route["rule"] == "all" and "READING" in route["why"] for route in found["routes"])
-        assert [route["at"] for route in found["routes"]] == sorted(route["at"] for route in found["routes"])
-        assert "Secret" not in str(found)
-        reading, kept = of(found, "READING"), of(found, "ARCHIVE")
+        assert {route["study"] for route in answer["routes"]} == {uids_of(first[0])[0], uids_of(second[0])[0]}
+        assert all(route["rule"] == "all" and "READING" in route["why"] for route in answer["routes"])
+        assert [route["at"] for route in answer["routes"]] == sorted(route["at"] for route in answer["routes"])
+        assert "Secret" not in str(answer)
+        reading, backup = of(answer, "READING"), of(answer, "ARCHIVE")
         assert (reading["waiting"], reading["failed"], reading["delivered_at"]) == (2, 0, 0)
-        assert (kept["waiting"], kept["delivered_in_a_day"], bool(kept["delivered_at"])) == (0, 2, True)
+        assert (backup["waiting"], backup["delivered_in_a_day"], bool(backup["delivered_at"])) == (0, 2, True)
         assert (await routes(archive, "?destination=ARCHIVE"))["count"] == 0
         assert len((await routes(archive, "?limit=1"))["routes"]) == (await routes(archive, "?limit=1"))["next"] == 1
 
         # One is given up, and sent again; meanwhile it is neither waiting nor there.
-        name = found["routes"][0]["route"]
+        name = answer["routes"][0]["route"]
         assert asked(archive, "operations/routes/cancel", {"routes": [name]}) == (200, {"cancelled": [name]})
-        assert [route["route"] for route in (await routes(archive))["routes"]] == [found["routes"][1]["route"]]
+        assert [route["route"] for route in (await routes(archive))["routes"]] == [answer["routes"][1]["route"]]
         assert asked(archive, "operations/routes/cancel", {"routes": [name]})[0] == 404
         given_up = (await routes(archive, "?state=ended"))["routes"]
         assert [(r["route"], r["state"], r["by"]) for r in given_up] == [(name, "cancelled", "loopback")]
@@ -87,9 +87,9 @@ async def test_what_waits_is_listed_given_up_and_sent_again(make_archive: MakeAr
 
         with StoreScp(tmp_path / "reading", "READING", port=port) as destination:
             await until_told(archive, "", lambda f: f["waiting"] == 0)
-            assert set(destination.received()) == {file.sop_instance_uid for file in (*one, *two)}
-        found = await routes(archive)
-        assert (of(found, "READING")["delivered_in_a_day"], found["failed"]) == (2, 0)
+            assert set(destination.received()) == {file.sop_instance_uid for file in (*first, *second)}
+        answer = await routes(archive)
+        assert (of(answer, "READING")["delivered_in_a_day"], answer["failed"]) == (2, 0)
     assert archive.stop() == 0
 
 
@@ -104,8 +104,8 @@ async def test_what_failed_is_sent_again_by_destination(make_archive: MakeArchiv
         archive.write_policy([peer("READING", reading.port), peer("ARCHIVE", other.port)], SETTINGS)
         archive.start()
         await send(archive, files)
-        found = await until_told(archive, "?state=ended", lambda f: f["failed"])
-        (failed,) = found["routes"]
+        answer = await until_told(archive, "?state=ended", lambda f: f["failed"])
+        (failed,) = answer["routes"]
         assert (failed["state"], failed["destination"], failed["failed"], failed["left"]) == (
             "failed",
             "READING",
@@ -113,13 +113,13 @@ async def test_what_failed_is_sent_again_by_destination(make_archive: MakeArchiv
             None,
         )
         assert failed["why"] == "READING did not take 2 instances"
-        assert of(found, "READING")["failed"] == 1
+        assert of(answer, "READING")["failed"] == 1
         assert asked(archive, "operations/routes/retry", {"destination": "ARCHIVE"})[0] == 404
         refusing.clear()
         status, made = asked(archive, "operations/routes/retry", {"destination": "READING"})
         assert (status, len(made["requested"])) == (200, 1)
-        found = await until_told(archive, "?state=ended", lambda f: f["waiting"] == 0)
-        assert (found["failed"], found["routes"], of(found, "READING")["delivered_in_a_day"]) == (0, [], 1)
+        answer = await until_told(archive, "?state=ended", lambda f: f["waiting"] == 0)
+        assert (answer["failed"], answer["routes"], of(answer, "READING")["delivered_in_a_day"]) == (0, [], 1)
     assert archive.stop() == 0
 
 

@@ -83,7 +83,7 @@ async def test_no_byte_of_a_name_is_left_of_an_order_that_was_erased(make_archiv
     assert (await told(port, by_hl7)).code == "AA"
     orders = OrdersClient(archive)
     every = orders.ask("GET")[1]
-    keys = [one["00081190"]["Value"][0].rpartition("/")[2] for one in every if "P-GONE" in str(one)]
+    keys = [entry["00081190"]["Value"][0].rpartition("/")[2] for entry in every if "P-GONE" in str(entry)]
     assert len(keys) == 2
     await until_sealed(archive)
     assert len(await marks_left(archive)) > 1
@@ -103,7 +103,7 @@ async def test_no_byte_of_a_name_is_left_of_an_order_that_was_erased(make_archiv
     assert result.returncode == 0, result.stderr
     archive.start()
     left = OrdersClient(archive).ask("GET")[1]
-    assert [one["00080050"]["Value"] for one in left] == [["A2"]]
+    assert [entry["00080050"]["Value"] for entry in left] == [["A2"]]
     assert OrdersClient(archive).ask("GET", "/A1/history")[1] == orders.ask("GET", "/A1/history")[1]
     assert await marks_left(archive) == []
 
@@ -152,9 +152,9 @@ async def test_an_order_that_was_not_answered_is_whole_or_not_there(
     # Values that no event names go after a day.
     assert await values_left(archive) == 2
     archive.start()
-    found_ = orders.ask("GET")[1]
-    assert sorted(one["00080050"]["Value"][0] for one in found_) == keys
-    assert all(one["00100010"]["Value"][0]["Alphabetic"] for one in found_)
+    entries = orders.ask("GET")[1]
+    assert sorted(entry["00080050"]["Value"][0] for entry in entries) == keys
+    assert all(entry["00100010"]["Value"][0]["Alphabetic"] for entry in entries)
 
 
 @embedded

@@ -41,7 +41,7 @@ async def test_peers_are_restored_from_the_bucket_alone(make_archive: MakeArchiv
     assert restored.returncode == 0, restored.stderr
     archive.start()
     assert policy(archive) == before
-    assert [one["ae_title"] for one in before["peers"]] == ["CT8", "CT9"]
+    assert [peer["ae_title"] for peer in before["peers"]] == ["CT8", "CT9"]
     # What was seen before the restore is still what it is compared with.
     assert asked(archive, "DELETE", "peers/CT9", None, {"If-Match": seen})[0] == 412
     assert asked(archive, "DELETE", "peers/CT8", None, {"If-Match": etags["CT8"]})[0] == 200

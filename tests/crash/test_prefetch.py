@@ -53,12 +53,12 @@ class Old:
         for file in self.files:
             ds = dcmread(file.path, stop_before_pixels=True)
             studies.setdefault(ds.StudyInstanceUID, []).append(ds)
-        for uid, some in studies.items():
+        for uid, datasets in studies.items():
             answer = Dataset()
             answer.QueryRetrieveLevel, answer.StudyInstanceUID = "STUDY", uid
-            answer.PatientID, answer.PatientBirthDate = some[0].PatientID, some[0].PatientBirthDate
-            answer.StudyDate, answer.ModalitiesInStudy = some[0].StudyDate, some[0].Modality
-            answer.NumberOfStudyRelatedInstances = len(some)
+            answer.PatientID, answer.PatientBirthDate = datasets[0].PatientID, datasets[0].PatientBirthDate
+            answer.StudyDate, answer.ModalitiesInStudy = datasets[0].StudyDate, datasets[0].Modality
+            answer.NumberOfStudyRelatedInstances = len(datasets)
             yield 0xFF00, answer
 
     def move(self, event: evt.Event) -> Iterator[Any]:
@@ -118,7 +118,7 @@ async def ended(archive: RunningArchive, count: int = 1) -> list[dict[str, Any]]
     async with asyncio.timeout(90):
         while True:
             states = await listed(archive, "--all")
-            over = [one for one in states if one["state"] in ("delivered", "failed", "cancelled")]
+            over = [state for state in states if state["state"] in ("delivered", "failed", "cancelled")]
             if len(over) >= count:
                 return over
             await asyncio.sleep(0.3)
@@ -150,8 +150,8 @@ async def test_the_newest_priors_of_the_patient_are_fetched_once_for_an_order(
         # Another order of the same patient finds that they are here.
         await asyncio.to_thread(OrdersClient(archive).place, order(2, PatientID="P1"))
         states = await ended(archive, 2)
-        assert [one["state"] for one in states] == ["delivered"] * 2
-        assert "all priors are here already: 2" in [one["why"] for one in states]
+        assert [state["state"] for state in states] == ["delivered"] * 2
+        assert "all priors are here already: 2" in [state["why"] for state in states]
         await asyncio.sleep(1)
         assert len(old.asked) == 2
         assert old.moved == uids
@@ -166,7 +166,7 @@ async def test_an_archive_that_is_away_is_asked_when_it_comes_whatever_is_killed
     archive = fetching(make_archive(), port).start()
     await asyncio.to_thread(OrdersClient(archive).place, order())
     async with asyncio.timeout(60):
-        while not any("OLD" in one["why"] for one in await listed(archive)):
+        while not any("OLD" in state["why"] for state in await listed(archive)):
             await asyncio.sleep(0.2)
     archive.kill()
     with old_archive(port) as (old, _):

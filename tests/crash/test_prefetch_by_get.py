@@ -80,11 +80,11 @@ class Giving(Old):
         return [dcmread(file.path) for file in self.files]
 
     def get(self, event: evt.Event) -> Iterator[Any]:
-        asked = event.identifier
-        uids = asked.get("SOPInstanceUID", [])
+        identifier = event.identifier
+        uids = identifier.get("SOPInstanceUID", [])
         named = (str(uids),) if isinstance(uids, str) else tuple(map(str, uids))
-        self.got.append((str(asked.StudyInstanceUID), named))
-        wanted = [ds for ds in self._all() if ds.StudyInstanceUID == asked.StudyInstanceUID]
+        self.got.append((str(identifier.StudyInstanceUID), named))
+        wanted = [ds for ds in self._all() if ds.StudyInstanceUID == identifier.StudyInstanceUID]
         wanted = [ds for ds in wanted if not named or ds.SOPInstanceUID in named]
         yield len(wanted)
         for ds in wanted:
@@ -126,9 +126,9 @@ async def test_priors_come_by_c_get_from_an_archive_that_sends_to_nobody(
         uids = [uids_of(years[year][0])[0] for year in (2024, 2022)]
         assert old.got == [(uid, ()) for uid in uids]
         for uid in uids:
-            told = await asyncio.to_thread(where, archive, uid)
+            answer = await asyncio.to_thread(where, archive, uid)
             # The sender is the archive that was asked, as if it had called.
-            assert "2 instances from OLD" in told, told
+            assert "2 instances from OLD" in answer, answer
         assert archive.stop() == 0
 
 
@@ -148,8 +148,8 @@ async def test_a_process_killed_between_two_objects_loses_and_doubles_nothing(
         archive.start()
         (state,) = await ended(archive)
         assert (state["state"], state["failed"]) == ("delivered", 0), state
-        told = await asyncio.to_thread(where, archive, uid)
-        assert "5 instances can be found" in told, told
+        answer = await asyncio.to_thread(where, archive, uid)
+        assert "5 instances can be found" in answer, answer
         assert set(old.given) == instances_of(old.files)
         # What had come is not asked for again.
         assert len(old.given) <= 5 + 3
@@ -262,7 +262,9 @@ async def test_priors_of_another_body_part_stay_and_those_that_say_none_come(
         (state,) = await ended(archive)
         assert state["state"] == "delivered", state
         assert [uid for uid, _ in old.got] == [uids[2023], uids[2022]]
-        asked = [str(one.StudyInstanceUID) for one in old.asked if one.QueryRetrieveLevel == "SERIES"]
-        assert asked == [uids[2024], uids[2023], uids[2022]]  # no further than is needed
+        studies = [
+            str(identifier.StudyInstanceUID) for identifier in old.asked if identifier.QueryRetrieveLevel == "SERIES"
+        ]
+        assert studies == [uids[2024], uids[2023], uids[2022]]  # no further than is needed
         assert not await listed(archive)
         assert archive.stop() == 0

@@ -71,13 +71,15 @@ async def test_an_order_that_is_cancelled_wants_no_priors_until_it_is_placed_aga
     status, answer = await asyncio.to_thread(OrdersClient(archive).ask, "DELETE", "/A1?reason=not+needed")
     assert status == 200, answer
     await until(lambda: client.state(uid) == "CANCELED")
-    (told,) = values_of(client.ask("GET", f"/{uid}")[1][0], "ProcedureStepProgressInformationSequence")
-    assert values_of(told, "ReasonForCancellation") == ["the order is cancelled"]
+    (progress,) = values_of(client.ask("GET", f"/{uid}")[1][0], "ProcedureStepProgressInformationSequence")
+    assert values_of(progress, "ReasonForCancellation") == ["the order is cancelled"]
     assert client.state(values_of(other, "SOPInstanceUID")[0]) == "SCHEDULED"
 
     await place(archive)
     documents = await until_there(archive, 2, **WAITING)
-    again = {values_of(one, "SOPInstanceUID")[0] for one in documents} - {values_of(other, "SOPInstanceUID")[0]}
+    again = {values_of(document, "SOPInstanceUID")[0] for document in documents} - {
+        values_of(other, "SOPInstanceUID")[0]
+    }
     assert again != {uid}
 
     # What a person cancels is not asked for again, however often a scheduling system sends everything anew.
@@ -86,8 +88,8 @@ async def test_an_order_that_is_cancelled_wants_no_priors_until_it_is_placed_aga
     await place(archive)
     await place(archive, 3)
     numbers = await until_there(archive, 2, **WAITING)
-    requests = [values_of(one, "ReferencedRequestSequence")[0] for one in numbers]
-    assert {values_of(one, "AccessionNumber")[0] for one in requests} == {"A2", "A3"}
+    requests = [values_of(document, "ReferencedRequestSequence")[0] for document in numbers]
+    assert {values_of(request, "AccessionNumber")[0] for request in requests} == {"A2", "A3"}
     assert archive.stop() == 0
 
 

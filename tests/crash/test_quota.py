@@ -78,8 +78,8 @@ async def test_an_archive_takes_what_its_quota_allows_and_again_once_there_is_ro
     refused = await stow(archive, second[4:])
     assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
     assert refused.failures() == {file.sop_instance_uid: OUT_OF_RESOURCES for file in second[4:]}
-    kept = [*first, *second[:4]]
-    await expect_exactly(archive, kept, tmp_path / "got")
+    files = [*first, *second[:4]]
+    await expect_exactly(archive, files, tmp_path / "got")
     assert archive.http("/readyz")[0] == 200
     assert archive.metric("gantry_quota_refusals_total") == 4
     assert archive.metric("gantry_quota_bytes") == quota
@@ -89,9 +89,9 @@ async def test_an_archive_takes_what_its_quota_allows_and_again_once_there_is_ro
     health = await asyncio.to_thread(ask_json, archive, "/dicom-web/operations/health")
     assert health["quota"]["bytes"] == quota
     assert health["quota"]["used"] > quota * 0.9
-    told = (await done(archive, "usage"))["quota"]
-    assert (told["bytes"], told["late"]) == (quota, False)
-    assert told["counted_at"] > 0
+    usage = (await done(archive, "usage"))["quota"]
+    assert (usage["bytes"], usage["late"]) == (quota, False)
+    assert usage["counted_at"] > 0
     assert "quota: " in await text_of(archive)
     assert " %)" in await text_of(archive)
 

@@ -26,24 +26,24 @@ from tests.support.objects import study
 async def told(archive: RunningArchive, *arguments: str) -> tuple[int, dict[str, Any]]:
     result = await asyncio.to_thread(gantry, archive, "reconcile", "--rate", "0", "--json", *arguments)
     assert result.stdout, result.stderr
-    said: dict[str, Any] = json.loads(result.stdout)
-    return result.returncode, said
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return result.returncode, answer
 
 
-async def seal_only(stores: Stores, *what: Event) -> None:
+async def seal_only(stores: Stores, *sealed: Event) -> None:
     """As if the index had lost it: it is sealed, and the indexers do not come to it."""
-    records = [SealedRecord("instances", getattr(event, "study_instance_uid"), 1, encode(event)) for event in what]
+    records = [SealedRecord("instances", getattr(event, "study_instance_uid"), 1, encode(event)) for event in sealed]
     key = segment_key("default", Receipt.at(SystemClock().now_us()))
     await stores.objects.put(key, [bare_segment(records)])
 
 
-async def another_of(stores: Stores, one: InstanceStored) -> InstanceStored:
+async def another_of(stores: Stores, event: InstanceStored) -> InstanceStored:
     """One more instance of a study: its object is in the bucket."""
-    content = await stored_object(stores, one.object_key)
-    uid = str(generate_uid())[: len(one.sop_instance_uid)].ljust(len(one.sop_instance_uid), "7")
+    content = await stored_object(stores, event.object_key)
+    uid = str(generate_uid())[: len(event.sop_instance_uid)].ljust(len(event.sop_instance_uid), "7")
     receipt = Receipt.at(SystemClock().now_us())
     key = receipt.object_key("default")
-    await stores.objects.put(key, [content.replace(one.sop_instance_uid.encode(), uid.encode())])
+    await stores.objects.put(key, [content.replace(event.sop_instance_uid.encode(), uid.encode())])
     return await fact_of(stores.objects, key, "default", receipt, "")
 
 
@@ -54,8 +54,8 @@ async def test_what_the_index_lost_is_found_told_again_and_there(make_archive: M
     stays, goes = study(tmp_path / "stays", 3), study(tmp_path / "goes", 2)
     await Modality(archive.peer, [*stays, *goes]).send_all()
     await wait_for(archive, 5)
-    code, said = await told(archive)
-    assert (code, said["unindexed"], said["undecided"], said["missing"], said["refused"]) == (0, 0, 0, 0, 0)
+    code, answer = await told(archive)
+    assert (code, answer["unindexed"], answer["undecided"], answer["missing"], answer["refused"]) == (0, 0, 0, 0, 0)
     stored = {e.sop_instance_uid: e for e in await events(archive, "instances") if isinstance(e, InstanceStored)}
     gone = [stored[file.sop_instance_uid] for file in goes]
     references = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in gone)
@@ -66,22 +66,22 @@ async def test_what_the_index_lost_is_found_told_again_and_there(make_archive: M
         await stores.objects.delete(without.object_key)
         await seal_only(stores, late, deletion, without)
     # To look changes nothing.
-    code, said = await told(archive, "--dry-run")
-    assert (code, said["unindexed"], said["undecided"], said["missing"], said["healed"]) == (1, 1, 1, 1, 0)
-    assert {one["kind"]: one.get("instance", one["study"]) for one in said["found"]} == {
+    code, answer = await told(archive, "--dry-run")
+    assert (code, answer["unindexed"], answer["undecided"], answer["missing"], answer["healed"]) == (1, 1, 1, 1, 0)
+    assert {finding["kind"]: finding.get("instance", finding["study"]) for finding in answer["found"]} == {
         "unindexed": late.sop_instance_uid,
         "undecided": gone[0].study_instance_uid,
         "missing": without.sop_instance_uid,
     }
     await expect_exactly(archive, [*stays, *goes], tmp_path / "before")
-    code, said = await told(archive)
-    assert (code, said["healed"]) == (1, 2)
+    code, answer = await told(archive)
+    assert (code, answer["healed"]) == (1, 2)
     await until(lambda: len(found_instances(archive, late.study_instance_uid)) == 4)
     assert late.sop_instance_uid in found_instances(archive, late.study_instance_uid)
     await until(lambda: not found_instances(archive, deletion.study_instance_uid))
     # Nothing is left but what nobody can bring back.
-    code, said = await told(archive)
-    assert (code, said["unindexed"], said["undecided"], said["missing"], said["healed"]) == (1, 0, 0, 1, 0)
+    code, answer = await told(archive)
+    assert (code, answer["unindexed"], answer["undecided"], answer["missing"], answer["healed"]) == (1, 0, 0, 1, 0)
     assert archive.stop() == 0
 
 
@@ -105,4 +105,4 @@ async def test_passes_are_made_by_themselves_and_counted(make_archive: MakeArchi
 
 def found_instances(archive: RunningArchive, uid: str) -> set[str]:
     status, body = archive.http(f"/dicom-web/instances?StudyInstanceUID={uid}")
-    return {one["00080018"]["Value"][0] for one in json.loads(body)} if status == 200 and body else set()
+    return {match["00080018"]["Value"][0] for match in json.loads(body)} if status == 200 and body else set()

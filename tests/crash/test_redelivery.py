@@ -18,8 +18,8 @@ from tests.support.objects import bytes_of, data_set, study, write
 def outcomes(archive: RunningArchive) -> dict[str, int]:
     """What the indexer made of the events so far."""
     names = ("added", "redundant", "redelivered", "conflict")
-    told = {name: int(archive.metric(f'gantry_instances_indexed_total{{outcome="{name}"}}')) for name in names}
-    return {name: count for name, count in told.items() if count}
+    counts = {name: int(archive.metric(f'gantry_instances_indexed_total{{outcome="{name}"}}')) for name in names}
+    return {name: count for name, count in counts.items() if count}
 
 
 async def test_objects_sent_over_eight_associations_at_once_are_counted_once(
@@ -51,8 +51,8 @@ async def test_other_bytes_under_a_uid_are_kept_aside_and_told_of(make_archive: 
     assert "this receipt is kept aside" in archive.log.read_text()
     assert conflict.sop_instance_uid == uids["instance"]
     assert (conflict.kept_digest, conflict.aside_digest) == (digest(bytes_of(first)), digest(bytes_of(other)))
-    kept = await stored_bytes(archive)
-    assert kept == {conflict.kept_receipt: bytes_of(first), conflict.aside_receipt: bytes_of(other)}
+    contents = await stored_bytes(archive)
+    assert contents == {conflict.kept_receipt: bytes_of(first), conflict.aside_receipt: bytes_of(other)}
 
 
 async def test_fifty_senders_at_once_with_one_uid_make_one_instance_that_is_no_mixture(
@@ -67,16 +67,16 @@ async def test_fifty_senders_at_once_with_one_uid_make_one_instance_that_is_no_m
     await asyncio.gather(*(modality.send_all() for modality in modalities))
     await until(lambda: sum(outcomes(archive).values()) == 50)
     assert outcomes(archive)["added"] == 1
-    kept = await stored_bytes(archive)
-    assert sorted(kept.values()) == sorted(bytes_of(variants[n % 5]) for n in range(50))
-    current = kept[min(kept)]
+    contents = await stored_bytes(archive)
+    assert sorted(contents.values()) == sorted(bytes_of(variants[n % 5]) for n in range(50))
+    current = contents[min(contents)]
     for attempt in ("a", "b"):
         brought = await get(archive.peer, tmp_path / attempt, "STUDY", f"StudyInstanceUID={uids['study']}")
         assert brought == {uids["instance"]: current}
     (match,) = await found(archive.peer, "STUDY")
     assert (match.NumberOfStudyRelatedInstances, match.NumberOfStudyRelatedSeries) == (1, 1)
-    told = [event for event in await events(archive, "conflicts") if isinstance(event, InstanceConflictFound)]
-    named = {d for event in told for d in (event.kept_digest, event.aside_digest)}
+    conflicts = [event for event in await events(archive, "conflicts") if isinstance(event, InstanceConflictFound)]
+    named = {d for event in conflicts for d in (event.kept_digest, event.aside_digest)}
     assert named == {digest(bytes_of(variant)) for variant in variants}
 
 
@@ -86,11 +86,11 @@ def digest(data: bytes) -> str:
 
 async def stored_bytes(archive: RunningArchive) -> dict[str, bytes]:
     """The data set of every receipt on the log, as it lies in the object store; its digest is checked."""
-    kept = {}
+    contents = {}
     async with stores_of(archive) as stores:
         for event in await events(archive, "instances"):
             assert isinstance(event, InstanceStored)
             data = (await stored_object(stores, event.object_key))[event.data_set_offset :]
             assert digest(data) == event.digest
-            kept[event.receipt] = data
-    return kept
+            contents[event.receipt] = data
+    return contents

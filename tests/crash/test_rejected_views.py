@@ -53,7 +53,7 @@ async def expect_all(archive: RunningArchive, files: Sequence[DicomFile], folder
     listed = []
     for series in {uids_of(file)[1] for file in files}:
         at = f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}", "SOPInstanceUID"
-        listed += [one.SOPInstanceUID for one in await found(qa(archive), "IMAGE", *at)]
+        listed += [match.SOPInstanceUID for match in await found(qa(archive), "IMAGE", *at)]
     assert {file.sop_instance_uid for file in files} <= set(listed)
     got = {}
     for series in sorted({uids_of(file)[1] for file in files}):

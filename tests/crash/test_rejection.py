@@ -56,15 +56,15 @@ def data_sets(made: Sequence[DicomFile]) -> list[Dataset]:
     return [pydicom.dcmread(file.path, stop_before_pixels=True) for file in made]
 
 
-def store(archive: RunningArchive, *what: Dataset) -> list[int]:
+def store(archive: RunningArchive, *datasets: Dataset) -> list[int]:
     """C-STORE statuses, one association."""
     contexts = [(KeyObjectSelectionDocumentStorage, [EXPLICIT]), (CTImageStorage, [EXPLICIT])]
     with associated(archive.peer, contexts) as association:
-        return [association.send_c_store(one).Status for one in what]
+        return [association.send_c_store(dataset).Status for dataset in datasets]
 
 
-async def sent(archive: RunningArchive, *what: Dataset) -> list[int]:
-    return await asyncio.to_thread(store, archive, *what)
+async def sent(archive: RunningArchive, *datasets: Dataset) -> list[int]:
+    return await asyncio.to_thread(store, archive, *datasets)
 
 
 async def counts(archive: RunningArchive, uid: str) -> tuple[str, ...] | None:
@@ -87,8 +87,8 @@ async def test_what_a_note_rejects_is_hidden_before_it_is_answered_and_comes_bac
     gone, stays = study(tmp_path / "gone", 4, series=2), study(tmp_path / "stays", 2)
     await send(archive, gone, stays)
     uid, series = uids_of(gone[0])
-    first = [one for one in data_sets(gone) if one.SeriesInstanceUID == series]
-    second = [one for one in data_sets(gone) if one.SeriesInstanceUID != series]
+    first = [dataset for dataset in data_sets(gone) if dataset.SeriesInstanceUID == series]
+    second = [dataset for dataset in data_sets(gone) if dataset.SeriesInstanceUID != series]
     assert await sent(archive, rejection_note(first)) == [0x0000]
     assert await counts(archive, uid) == ("1", "2", "CT")
     # Rejecting the last series rejects the study; the notes are hidden with what they reject.
@@ -97,10 +97,13 @@ async def test_what_a_note_rejects_is_hidden_before_it_is_answered_and_comes_bac
     await nothing_of(archive, gone, tmp_path / "got0")
     await expect_exactly(archive, stays, tmp_path / "got1")
     # A note that is read again publishes the same deletion again.
-    told = {one.deletion: one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)}
-    assert [(one.kept, one.reason.startswith("113001 Rejected for Quality Reasons")) for one in told.values()] == [
-        (True, True)
-    ] * 2
+    deletions = {
+        event.deletion: event for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)
+    }
+    assert [
+        (deletion.kept, deletion.reason.startswith("113001 Rejected for Quality Reasons"))
+        for deletion in deletions.values()
+    ] == [(True, True)] * 2
     # The grace time is over at once here: what is rejected is not collected all the same.
     await until_sealed(archive)
     await asyncio.sleep(1.0)
@@ -194,13 +197,13 @@ async def test_images_and_their_rejection_at_once_over_a_window_and_in_one_reque
     archive = archive_of(make_archive)
     for number in range(3):
         images = [data_set(study=f"1.2.{number}", series=f"1.2.{number}.1", size=256, number=n) for n in range(6)]
-        made = [write(tmp_path / str(number), one) for one in (*images, rejection_note(images))]
+        made = [write(tmp_path / str(number), dataset) for dataset in (*images, rejection_note(images))]
         modality = Modality(archive.peer, made, window=4)
         await modality.send()
         assert modality.left == []
         assert await counts(archive, f"1.2.{number}") is None
         images = [data_set(study=f"1.3.{number}", series=f"1.3.{number}.1", size=256, number=n) for n in range(6)]
-        answer = post(archive, files([file_bytes(one) for one in (*images, rejection_note(images))]))
+        answer = post(archive, files([file_bytes(dataset) for dataset in (*images, rejection_note(images))]))
         assert answer.status == 200, answer.json
         assert await counts(archive, f"1.3.{number}") is None
     assert archive.stop() == 0
@@ -249,8 +252,8 @@ async def test_an_indexer_killed_with_a_note_rejects_it_once(make_archive: MakeA
         assert await sent(archive, rejection_note(data_sets(made))) == [0x0000]
     await nothing_of(archive, made, tmp_path / "got0")
     await expect_exactly(archive, stays, tmp_path / "got")
-    told = {one.deletion for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)}
-    assert len(told) == 1
+    deletions = {event.deletion for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)}
+    assert len(deletions) == 1
     assert archive.stop() == 0
 
 

@@ -67,7 +67,7 @@ async def test_what_is_rejected_for_safety_is_refused_when_it_is_sent_again(
     before = await objects_in(archive)
     # Refused, acknowledged and hidden, and one more copy of what is there.
     assert await sent(archive, *whole(made)) == [0xA771, 0x0000, 0x0000]
-    answer = post(archive, files([file_bytes(one) for one in whole(made)[:1]]))
+    answer = post(archive, files([file_bytes(dataset) for dataset in whole(made)[:1]]))
     assert (answer.status, answer.json["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA771])
     await shows(archive, uid, ("1", "1", "CT"))
     assert len(await objects_in(archive)) == len(before) + 2
@@ -138,8 +138,8 @@ async def test_a_note_that_waited_in_vain_is_reported_and_rejects_nothing_any_mo
             await asyncio.sleep(0.2)
     assert await sent(archive, *whole(made)) == [0, 0]
     await shows(archive, uid, ("1", "2", "CT"))
-    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesRestored)]
-    assert [len(one.receipts) for one in told] == [2]
+    restorations = [event for event in await events(archive, "instances") if isinstance(event, InstancesRestored)]
+    assert [len(restoration.receipts) for restoration in restorations] == [2]
     assert archive.stop() == 0
 
 
@@ -214,7 +214,10 @@ async def test_an_indexer_killed_with_what_is_sent_again_hides_it_once(
     await followed(archive)
     await nothing_of(archive, made, tmp_path / "got0")
     await expect_exactly(archive, stays, tmp_path / "got")
-    assert len({one.deletion for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)}) == 1
+    assert (
+        len({event.deletion for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)})
+        == 1
+    )
     assert archive.stop() == 0
 
 

@@ -74,12 +74,12 @@ class Outside:
     async def told_of(self, files: Sequence[DicomFile]) -> None:
         uid, _ = uids_of(files[0])
         await until(lambda: ("completed", uid) in self.heard())
-        await until(lambda: uid in {told for *_, told in self.subscriber.events()})
-        await until(lambda: {one.sop_instance_uid for one in files} <= set(self.reading.received()))
+        await until(lambda: uid in {study_uid for *_, study_uid in self.subscriber.events()})
+        await until(lambda: {file.sop_instance_uid for file in files} <= set(self.reading.received()))
 
     def heard(self) -> list[tuple[str, str]]:
         """What the webhook was told."""
-        return [(one["type"], one["StudyInstanceUID"]) for one in self.hook.changes]
+        return [(change["type"], change["StudyInstanceUID"]) for change in self.hook.changes]
 
     async def restored(self, *options: str) -> None:
         """Log and index are lost, and come back from the bucket alone; nobody was told anything yet."""
@@ -116,12 +116,12 @@ async def test_who_was_told_before_a_restore_is_not_told_again_and_numbers_go_on
     await outside.stored(after)
     uid, _ = uids_of(after[0])
     # What comes after it would come behind whatever is told again.
-    assert {of for _, of in outside.heard()} == {uid}
-    ((number, *what),) = outside.subscriber.events()
-    assert (number > 3, what) == (True, ["PUT", uid])
-    assert {one["study"] for one in await listed(archive, "--all")} == {uid}
-    found, _ = await asyncio.to_thread(read, archive, cursor)
-    assert {one["type"] for one in found if one["StudyInstanceUID"] == uid} == {"stored", "completed"}
+    assert {study_uid for _, study_uid in outside.heard()} == {uid}
+    ((number, *request),) = outside.subscriber.events()
+    assert (number > 3, request) == (True, ["PUT", uid])
+    assert {state["study"] for state in await listed(archive, "--all")} == {uid}
+    changes, _ = await asyncio.to_thread(read, archive, cursor)
+    assert {change["type"] for change in changes if change["StudyInstanceUID"] == uid} == {"stored", "completed"}
     assert archive.stop() == 0
 
 
@@ -167,10 +167,10 @@ async def test_reader_of_the_feed_misses_nothing_when_the_log_comes_back_shorter
     await outside.restored("--tell-days", "0")
     later = [study(tmp_path / f"later{number}", 2, patient=f"L{number}") for number in range(4)]
     await outside.stored(*later)
-    found, _ = await asyncio.to_thread(read, archive, cursor)
-    for one in later:
-        uid, _ = uids_of(one[0])
-        assert {change["type"] for change in found if change["StudyInstanceUID"] == uid} == {"stored", "completed"}
+    changes, _ = await asyncio.to_thread(read, archive, cursor)
+    for files in later:
+        uid, _ = uids_of(files[0])
+        assert {change["type"] for change in changes if change["StudyInstanceUID"] == uid} == {"stored", "completed"}
     assert archive.stop() == 0
 
 
@@ -207,10 +207,10 @@ async def test_reader_of_the_channel_of_workitems_misses_nothing_after_a_restore
     assert again is not None
     assert again.read_ms == before.read_ms
     async with channel(archive.http_port, "SCREEN", f"?since={broken_off}") as opened:
-        found: set[str] = set()
-        while not later <= found:
-            told, cursor = await pages_until(opened, 1)
-            found |= {uid for uid, *_ in told}
+        uids: set[str] = set()
+        while not later <= uids:
+            notices, cursor = await pages_until(opened, 1)
+            uids |= {uid for uid, *_ in notices}
     behind = feed_cursor(cursor)
     assert behind is not None
     assert behind.read_ms > before.read_ms, "a cursor of this log is one of its time"

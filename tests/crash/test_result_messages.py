@@ -44,12 +44,12 @@ def telling(archive: RunningArchive, port: int, rule: str = RULE, more: str = ""
 
 def values(message: Hl7Message, *places: str) -> list[str]:
     """The first components of fields such as OBR-25."""
-    found = []
+    texts = []
     for place in places:
         name, _, number = place.partition("-")
         segment = message.first(name)
-        found.append("" if segment is None else segment.text(int(number)))
-    return found
+        texts.append("" if segment is None else segment.text(int(number)))
+    return texts
 
 
 async def test_a_receiver_is_told_what_came_was_corrected_deleted_and_came_back(
@@ -63,10 +63,10 @@ async def test_a_receiver_is_told_what_came_was_corrected_deleted_and_came_back(
         await send(archive, files, others)
         await until(lambda: len(ris.came) == 1)
         uid, _ = uids_of(files[0])
-        (told,) = ris.messages
-        assert values(told, "OBX-5", "OBR-18", "OBR-25", "OBX-11", "PID-3") == [uid, "A17", "R", "O", "P1"]
-        assert values(told, "PID-5", "OBR-2", "OBR-3", "ORC-2") == ["Doe|", "PL17", "F17", "PL17"]
-        assert told.all("OBX")[1].text(5) == f"https://pacs.example/v?s={uid}"
+        (message,) = ris.messages
+        assert values(message, "OBX-5", "OBR-18", "OBR-25", "OBX-11", "PID-3") == [uid, "A17", "R", "O", "P1"]
+        assert values(message, "PID-5", "OBR-2", "OBR-3", "ORC-2") == ["Doe|", "PL17", "F17", "PL17"]
+        assert message.all("OBX")[1].text(5) == f"https://pacs.example/v?s={uid}"
         done(archive, "correct", uid, "--set", "StudyDescription=Neck | thorax", "--reason", "wrong")
         await until(lambda: len(ris.came) == 2)
         assert values(ris.messages[1], "OBR-25", "OBX-11", "OBX-5") == ["C", "C", uid]
@@ -81,8 +81,8 @@ async def test_a_receiver_is_told_what_came_was_corrected_deleted_and_came_back(
         assert values(ris.messages[3], "OBR-25", "OBX-11") == ["C", "C"]
         states = await until_delivered(archive, 4)
         kinds = ["availability", "correction", "availability change", "availability change"]
-        assert [one["kind"] for one in states] == kinds
-        assert len({one.control_id for one in ris.messages}) == 4
+        assert [state["kind"] for state in states] == kinds
+        assert len({message.control_id for message in ris.messages}) == 4
         check = gantry(archive, "routes", "check", uid).stdout
         assert "RIS          an HL7 message  planner" in check, check
         assert archive.metric("gantry_hl7_sent_total") == 4
@@ -94,12 +94,12 @@ async def on_record(archive: RunningArchive) -> None:
     """Until the audit trail names whom the receiver was told of; as AuditMessage, it agrees with the standard."""
     async with asyncio.timeout(60):
         while True:
-            said = (await asyncio.to_thread(gantry, archive, "audit", "who", "P1", "--form", "xml")).stdout
-            told = [line for line in said.splitlines() if "HL7 ORU^R01" in line]
-            if told:
+            output = (await asyncio.to_thread(gantry, archive, "audit", "who", "P1", "--form", "xml")).stdout
+            lines = [line for line in output.splitlines() if "HL7 ORU^R01" in line]
+            if lines:
                 break
             await asyncio.sleep(0.5)
-    for line in told:
+    for line in lines:
         require_valid(line.encode())
         assert 'UserID="RIS"' in line
 
@@ -140,7 +140,7 @@ async def test_a_receiver_that_is_away_is_told_everything_and_a_second_time_by_t
         await until_delivered(archive, 2)
         assert len(ris.came) >= 3
         # What came twice is the same, byte by byte.
-        by_id = {one.control_id: raw for one, raw in zip(ris.messages, ris.came, strict=True)}
+        by_id = {message.control_id: raw for message, raw in zip(ris.messages, ris.came, strict=True)}
         assert len(by_id) == 2
         assert set(by_id.values()) == set(ris.came)
     assert archive.stop() == 0
@@ -200,8 +200,8 @@ async def test_a_receiver_of_patients_is_told_what_they_are_called_whatever_is_k
 ) -> None:
     port = free_port()
     archive = telling(make_archive(), port, "", ", patients: true").start()
-    one, other = study(tmp_path / "one", 1, patient="P1"), study(tmp_path / "other", 1, patient="P2", name="Roe^Ann")
-    await send(archive, one, other, study(tmp_path / "third", 1, patient="P3"))
+    first, other = study(tmp_path / "one", 1, patient="P1"), study(tmp_path / "other", 1, patient="P2", name="Roe^Ann")
+    await send(archive, first, other, study(tmp_path / "third", 1, patient="P3"))
     for patient in ("P1", "P3"):
         done(archive, "correct", "--patient", patient, "--set", "PatientName=Poe^Eva", "--reason", "misspelt")
     archive.kill()
@@ -215,16 +215,18 @@ async def test_a_receiver_of_patients_is_told_what_they_are_called_whatever_is_k
         archive.start()
         ris.answer = acknowledgement
         async with asyncio.timeout(90):
-            while len(states := await listed(archive, "--all")) != 4 or not {one["state"] for one in states} <= ENDED:
+            while (
+                len(states := await listed(archive, "--all")) != 4 or not {state["state"] for state in states} <= ENDED
+            ):
                 await asyncio.sleep(0.5)
         # Of one that was merged since, the merge says all there is to say.
-        assert [one["state"] for one in states] == ["cancelled", "delivered", "delivered", "delivered"]
-        by_kind = {one.kind: one for one in ris.messages}
+        assert [state["state"] for state in states] == ["cancelled", "delivered", "delivered", "delivered"]
+        by_kind = {message.kind: message for message in ris.messages}
         assert set(by_kind) == {"ADT^A08", "ADT^A40", "ADT^A47"}
         assert values(by_kind["ADT^A08"], "PID-3", "PID-5") == ["P3", "Poe"]
         assert values(by_kind["ADT^A40"], "PID-3", "MRG-1") == ["P2", "P1"]
         assert values(by_kind["ADT^A47"], "PID-3", "MRG-1") == ["N2", "P2"]
-        assert [one["study"] for one in states] == [None] * 4
-        assert all(one["patient"] for one in states)
+        assert [state["study"] for state in states] == [None] * 4
+        assert all(state["patient"] for state in states)
         assert "Poe" not in archive.log.read_text()
     assert archive.stop() == 0

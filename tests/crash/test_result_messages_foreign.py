@@ -53,8 +53,8 @@ async def test_a_receiver_of_node_reads_what_we_tell_over_mutual_tls(
         assert archive.stop() == 0
     finally:
         receiver.kill()
-        said = [json.loads(line) for line in receiver.communicate()[0].splitlines()]
-    refused, taken = said
+        messages = [json.loads(line) for line in receiver.communicate()[0].splitlines()]
+    refused, taken = messages
     assert refused == taken
     assert taken[1:] == ["R", uids_of(sent[0])[0], "P1", "Müller & Söhne|~", "A17", "CT of something"]
 
@@ -72,11 +72,11 @@ async def test_hapi_reads_what_we_tell_and_is_told_again_what_it_refused(
         await until_delivered(archive, 1)
         uid, _ = uids_of(files[0])
         done(archive, "correct", uid, "--set", "StudyDescription=Neck | thorax & ^more", "--reason", "wrong")
-        said = plain((await asyncio.to_thread(hapi.communicate, timeout=120))[0])
+        messages = plain((await asyncio.to_thread(hapi.communicate, timeout=120))[0])
         await until_delivered(archive, 2)
         assert archive.stop() == 0
     about = f"113014 {uid} | P1 | Müller & Söhne|~ | Jörg | A17"
-    refused, taken, corrected = said
+    refused, taken, corrected = messages
     assert refused == taken
     assert refused.partition(" ")[2] == f"R O {about} | CT of something"
     assert corrected.partition(" ")[2] == f"C C {about} | Neck | thorax & ^more"

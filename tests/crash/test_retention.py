@@ -36,7 +36,7 @@ def archive_of(make_archive: MakeArchive, *rules: str, every: float = 0) -> Runn
 
 
 async def uids(archive: RunningArchive) -> set[str]:
-    return {str(one.StudyInstanceUID) for one in await found(archive.peer, "STUDY", "StudyInstanceUID")}
+    return {str(match.StudyInstanceUID) for match in await found(archive.peer, "STUDY", "StudyInstanceUID")}
 
 
 def uid_of(files: Sequence[DicomFile]) -> str:
@@ -45,25 +45,25 @@ def uid_of(files: Sequence[DicomFile]) -> str:
 
 async def test_nobody_deletes_what_a_rule_keeps(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = archive_of(make_archive, KEPT).start()
-    kept, free = study(tmp_path / "kept", 2, Modality="US"), study(tmp_path / "free", 1, Modality="MR")
-    await send(archive, kept, free)
-    status, words = delete(archive, uid_of(kept))
+    retained, free = study(tmp_path / "kept", 2, Modality="US"), study(tmp_path / "free", 1, Modality="MR")
+    await send(archive, retained, free)
+    status, words = delete(archive, uid_of(retained))
     assert status == 409
     assert "rule 'ultrasound' keeps this study until 21" in words
-    for arguments in (("delete", uid_of(kept)), ("purge", uid_of(kept), "--yes")):
+    for arguments in (("delete", uid_of(retained)), ("purge", uid_of(retained), "--yes")):
         result = gantry(archive, *arguments, "--reason", "space")
         assert result.returncode == 1
         assert "its retention is not over" in result.stderr
     result = gantry(archive, "delete", "--where", "ModalitiesInStudy=US\\MR", "--yes", "--reason", "x", "--json")
     assert result.returncode == 1
-    assert json.loads(result.stdout)["held"] == [uid_of(kept)]
-    assert await uids(archive) == {uid_of(kept)}
+    assert json.loads(result.stdout)["held"] == [uid_of(retained)]
+    assert await uids(archive) == {uid_of(retained)}
     # A note that deletes is refused; one that only hides keeps its objects.
-    images = data_sets(kept)
+    images = data_sets(retained)
     assert await sent(archive, rejection_note(images, RETENTION)) == [0xA776]
-    await expect_exactly(archive, kept, tmp_path / "got")
+    await expect_exactly(archive, retained, tmp_path / "got")
     assert await sent(archive, rejection_note(images, QUALITY)) == [0x0000]
-    assert uid_of(kept) not in await uids(archive)
+    assert uid_of(retained) not in await uids(archive)
     assert archive.stop() == 0
 
 
@@ -103,7 +103,7 @@ async def test_a_hold_on_a_patient_stops_everybody_and_is_nowhere_by_name(
         assert delete(archive, uid_of(files))[0] == 409
     assert await sent(archive, rejection_note(data_sets(later), QUALITY)) == [0xA776]
     listed = [json.loads(line) for line in gantry(archive, "retention", "--dry-run", "--json").stdout.splitlines()]
-    assert {one["study"]: (one["rule"], one["holds"]) for one in listed} == {
+    assert {line["study"]: (line["rule"], line["holds"]) for line in listed} == {
         uid_of(first): ("old", 1),
         uid_of(later): ("old", 1),
         uid_of(other): ("old", 0),
@@ -118,8 +118,8 @@ async def test_a_hold_on_a_patient_stops_everybody_and_is_nowhere_by_name(
     assert delete(archive, uid_of(first))[0] == 409
     for term in ((), ("HELD-PATIENT",)):
         standing = gantry(archive, "hold", "list", *term, "--json")
-        (one,) = map(json.loads, standing.stdout.splitlines())
-        assert (one["on"], one["study_instance_uid"], one["reason"]) == ("patient", "", "a court")
+        (hold,) = map(json.loads, standing.stdout.splitlines())
+        assert (hold["on"], hold["study_instance_uid"], hold["reason"]) == ("patient", "", "a court")
         assert "HELD-PATIENT" not in standing.stdout
     assert gantry(archive, "hold", "release", "--patient", "HELD-PATIENT", "--reason", "over").returncode == 0
     assert gantry(archive, "hold", "list").stdout == "no hold stands\n"
@@ -147,9 +147,9 @@ async def test_deleting_by_schedule_survives_being_killed_and_keeps_what_is_held
         while await uids(archive) != expected:
             await asyncio.sleep(0.2)
     assert await uids(archive) == expected
-    deleted = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
-    assert sorted(one.study_instance_uid for one in deleted) == sorted(uid_of(files) for files in old[1:])
-    assert {(one.by, one.final) for one in deleted} == {("retention rule old", False)}
+    deleted = [event for event in await events(archive, "instances") if isinstance(event, InstancesDeleted)]
+    assert sorted(event.study_instance_uid for event in deleted) == sorted(uid_of(files) for files in old[1:])
+    assert {(event.by, event.final) for event in deleted} == {("retention rule old", False)}
     assert gantry(archive, "undelete", uid_of(old[1]), "--reason", "x").returncode == 0
     archive.kill()
 

@@ -49,7 +49,7 @@ async def until_delivered(archive: RunningArchive, count: int) -> list[dict[str,
     async with asyncio.timeout(90):
         while True:
             states = await listed(archive, "--all")
-            if [one["state"] for one in states] == ["delivered"] * count:
+            if [state["state"] for state in states] == ["delivered"] * count:
                 return states
             await asyncio.sleep(0.5)
 
@@ -65,11 +65,11 @@ async def test_a_study_is_sent_on_when_it_is_complete_and_what_comes_late_alone_
         (state,) = await until_delivered(archive, 1)
         assert (state["rule"], state["completed"], state["failed"]) == ("by source", 4, 0)
         assert set(reading.received()) == {file.sop_instance_uid for file in files}
-        one = files[0]
-        assert content(reading.received()[one.sop_instance_uid])[1] == bytes_of(one)
-        uid, series = uids_of(one)
+        first = files[0]
+        assert content(reading.received()[first.sop_instance_uid])[1] == bytes_of(first)
+        uid, series = uids_of(first)
         late = write(tmp_path / "late", data_set(study=uid, series=series, number=9, patient="P1"))
-        await Modality(archive.peer, [late, one]).send_all()
+        await Modality(archive.peer, [late, first]).send_all()
         states = await until_delivered(archive, 2)
         # The object that was sent again with the same bytes is there already.
         assert states[1]["completed"] == 1
@@ -87,8 +87,8 @@ async def test_a_destination_that_is_away_gets_everything_when_it_comes_whatever
 ) -> None:
     port = free_port()
     archive = routing(make_archive(), port).start()
-    one, two = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
-    await send(archive, one, two)
+    first, second = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+    await send(archive, first, second)
     async with asyncio.timeout(60):
         while len(states := await listed(archive)) != 2 or not any(state["attempts"] for state in states):
             await asyncio.sleep(0.3)
@@ -103,7 +103,7 @@ async def test_a_destination_that_is_away_gets_everything_when_it_comes_whatever
         archive.kill()
         archive.start()
         await until_delivered(archive, 2)
-        assert set(reading.received()) == {file.sop_instance_uid for file in (*one, *two)}
+        assert set(reading.received()) == {file.sop_instance_uid for file in (*first, *second)}
     assert archive.stop() == 0
 
 
@@ -146,11 +146,11 @@ async def test_a_dead_destination_holds_up_no_other_and_a_route_can_be_cancelled
         dead = f"{{ae_title: DEAD, host: 127.0.0.1, port: {free_port()}, may: [], move_destination: true}}"
         rules = "{name: both, to: [DEAD, READING]}, {name: nobody, to: [UNKNOWN]}"
         archive = routing(make_archive(), reading.port, rules, dead).start()
-        one, two = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 2, patient="P2")
-        await send(archive, one, two)
+        first, second = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+        await send(archive, first, second)
         await until(lambda: len(reading.received()) == 4)
         async with asyncio.timeout(60):
-            while len(waits := await listed(archive)) != 4 or not all(one["why"] for one in waits):
+            while len(waits := await listed(archive)) != 4 or not all(state["why"] for state in waits):
                 await asyncio.sleep(0.3)
         assert sorted(state["destination"] for state in waits) == ["DEAD", "DEAD", "UNKNOWN", "UNKNOWN"]
         result = gantry(archive, "routes", "cancel", "--destination", "DEAD")
@@ -164,13 +164,13 @@ async def test_a_dead_destination_holds_up_no_other_and_a_route_can_be_cancelled
 
 async def test_a_planner_is_told_which_instances_are_here(make_archive: MakeArchive, tmp_path: Path) -> None:
     """PS3.4 R, PS3.3 C.4.23."""
-    told: list[Dataset] = []
+    notices: list[Dataset] = []
     answers = [0xA700, 0x0000]
 
     def create(event: evt.Event) -> tuple[int, Dataset | None]:
         status = answers.pop(0) if answers else 0x0000
         if not status:
-            told.append(event.attribute_list)
+            notices.append(event.attribute_list)
         return status, None
 
     notification = str(InstanceAvailabilityNotification)
@@ -183,13 +183,13 @@ async def test_a_planner_is_told_which_instances_are_here(make_archive: MakeArch
         await send(archive, files)
         (state,) = await until_delivered(archive, 1)
         assert (state["kind"], state["attempts"], state["completed"]) == ("availability", 1, 3)
-        (one,) = told
-        assert one.StudyInstanceUID == uids_of(files[0])[0]
-        assert len(one.ReferencedSeriesSequence) == 2
-        references = [item for series in one.ReferencedSeriesSequence for item in series.ReferencedSOPSequence]
+        (notice,) = notices
+        assert notice.StudyInstanceUID == uids_of(files[0])[0]
+        assert len(notice.ReferencedSeriesSequence) == 2
+        references = [item for series in notice.ReferencedSeriesSequence for item in series.ReferencedSOPSequence]
         assert {item.ReferencedSOPInstanceUID for item in references} == {file.sop_instance_uid for file in files}
         assert {(item.InstanceAvailability, item.RetrieveAETitle) for item in references} == {("ONLINE", "GANTRY")}
-        where = await asyncio.to_thread(gantry, archive, "where", one.StudyInstanceUID)
+        where = await asyncio.to_thread(gantry, archive, "where", notice.StudyInstanceUID)
         assert "RIS, availability by the rule planner: delivered at " in where.stdout, where
         assert archive.stop() == 0
 
@@ -208,20 +208,20 @@ async def test_objects_wait_for_the_time_of_their_rule_and_a_person_need_not(
         archive = routing(make_archive(), reading.port, rule % later)
         archive.config.write_text(archive.config.read_text().replace("routing: {", "routing: {time_zone: UTC, "))
         archive.start()
-        one, two = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 1, patient="P2")
-        await send(archive, one, two)
+        files, others = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 1, patient="P2")
+        await send(archive, files, others)
         async with asyncio.timeout(60):
             while len(states := await listed(archive)) != 2:
                 await asyncio.sleep(0.3)
         assert {(state["state"], state["attempts"]) for state in states} == {("waits for its time", 0)}
         assert all(state["next"] for state in states)
-        first = next(state for state in states if state["study"] == uids_of(one[0])[0])
+        first = next(state for state in states if state["study"] == uids_of(files[0])[0])
         assert (await asyncio.to_thread(gantry, archive, "routes", "cancel", first["route"])).returncode == 0
         assert (await asyncio.to_thread(gantry, archive, "routes", "retry", first["route"])).returncode == 0
-        await until(lambda: set(reading.received()) == {file.sop_instance_uid for file in one})
+        await until(lambda: set(reading.received()) == {file.sop_instance_uid for file in files})
         await asyncio.sleep(2)
         (still,) = await listed(archive)
-        assert (still["study"], still["state"]) == (uids_of(two[0])[0], "waits for its time")
+        assert (still["study"], still["state"]) == (uids_of(others[0])[0], "waits for its time")
         archive.kill()
         archive.config.write_text(archive.config.read_text().replace(later, now))
         archive.start()

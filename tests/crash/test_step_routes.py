@@ -46,7 +46,7 @@ async def perform(archive: RunningArchive, *does: Callable[[Modality], Dataset])
 
     def work() -> list[int]:
         with Modality(archive.port) as modality:
-            return [one(modality).Status for one in does]
+            return [action(modality).Status for action in does]
 
     return await asyncio.to_thread(work)
 
@@ -55,8 +55,8 @@ def begins(uid: str, study: str = "1.2.840.99.5") -> Callable[[Modality], Datase
     return lambda modality: modality.create(uid, begun([unscheduled(study)]))
 
 
-def sets(uid: str, said: Dataset) -> Callable[[Modality], Dataset]:
-    return lambda modality: modality.set(uid, said)
+def sets(uid: str, dataset: Dataset) -> Callable[[Modality], Dataset]:
+    return lambda modality: modality.set(uid, dataset)
 
 
 async def until_nothing_waits(archive: RunningArchive) -> None:
@@ -67,8 +67,8 @@ async def until_nothing_waits(archive: RunningArchive) -> None:
 
 async def test_each_change_of_a_step_is_told_in_order_and_what_was_refused_is_not(make_archive: MakeArchive) -> None:
     """PS3.4 F.7, and table F.9.2-1."""
-    ris, told, uid = StepKeeper(), list[tuple[str, int]](), generate_uid()
-    with keeping(ris) as port, notified(told) as board:
+    ris, notices, uid = StepKeeper(), list[tuple[str, int]](), generate_uid()
+    with keeping(ris) as port, notified(notices) as board:
         archive = telling(
             make_archive(), "{name: both, sources: [CT1], to: [RIS], notify: [BOARD]}", RIS=port, BOARD=board
         )
@@ -83,7 +83,7 @@ async def test_each_change_of_a_step_is_told_in_order_and_what_was_refused_is_no
             sets(uid, over()),
         )
         assert statuses == [0, 0, 0, 0x0110]
-        await until(lambda: [number for _, number in told] == [1, 4, 2])
+        await until(lambda: [number for _, number in notices] == [1, 4, 2])
         await until(lambda: ris.of(uid) == ["IN PROGRESS", "", "COMPLETED"])
         step = ris.steps[uid]
         assert (str(step.PatientName), step.PerformedProcedureStepDescription) == ("Müller^Eva", "Kopf, nüchtern")
@@ -91,11 +91,11 @@ async def test_each_change_of_a_step_is_told_in_order_and_what_was_refused_is_no
         assert step.PerformedSeriesSequence[0].SeriesInstanceUID == "1.2.840.99.1.1"
         erased = gantry(archive, "orders", "erase", order.AccessionNumber, "--reason", "the law")
         assert erased.returncode == 0, erased.stderr
-        await until(lambda: told[-1] == (uid, 5))
+        await until(lambda: notices[-1] == (uid, 5))
         await until_nothing_waits(archive)
         states = await listed(archive, "--all")
-        assert {(one["state"], one["step"], one["study"]) for one in states} == {("delivered", uid, None)}
-        assert [one["kind"] for one in states].count("step event") == 4
+        assert {(state["state"], state["step"], state["study"]) for state in states} == {("delivered", uid, None)}
+        assert [state["kind"] for state in states].count("step event") == 4
         assert ris.answered == [0, 0, 0]
         assert archive.stop() == 0
 
@@ -129,7 +129,7 @@ async def test_a_destination_that_is_away_is_told_everything_in_order_whatever_i
         for uid in uids:
             assert ris.of(uid) == ["IN PROGRESS", "", "COMPLETED"]
         states = await listed(archive, "--all")
-        assert [one["state"] for one in states] == ["delivered"] * 9
+        assert [state["state"] for state in states] == ["delivered"] * 9
         assert 0x0111 in ris.answered
     assert archive.stop() == 0
 
@@ -146,7 +146,7 @@ async def test_a_final_message_that_was_sent_twice_is_delivered(make_archive: Ma
         assert await perform(archive, sets(uid, updated()), sets(uid, over())) == [0, 0]
         await until_nothing_waits(archive)
         states = await listed(archive, "--all")
-        assert [one["state"] for one in states] == ["delivered", "failed", "delivered"]
+        assert [state["state"] for state in states] == ["delivered", "failed", "delivered"]
         assert "no longer be updated" in states[1]["why"]
         assert archive.stop() == 0
 
@@ -163,8 +163,8 @@ async def test_what_a_destination_refuses_fails_with_its_reason_and_holds_up_no_
         await until(lambda: ris.of(good) == ["IN PROGRESS", "COMPLETED"])
         await until_nothing_waits(archive)
         failed = await listed(archive, "--failed")
-        assert [one["step"] for one in failed] == [bad, bad]
-        assert [one["why"] for one in failed] == [
+        assert [state["step"] for state in failed] == [bad, bad]
+        assert [state["why"] for state in failed] == [
             "RIS answered 0110H processing failure",
             "RIS answered 0112H no such object instance",
         ]
@@ -205,22 +205,22 @@ async def test_what_was_said_before_there_were_rules_is_not_told(make_archive: M
         archive.start()
         assert await perform(archive, sets(after, over())) == [0]
         await until(lambda: ris.of(after) == ["IN PROGRESS", "COMPLETED"])
-        assert {one["step"] for one in await listed(archive, "--all")} == {after}
+        assert {state["step"] for state in await listed(archive, "--all")} == {after}
         assert ris.answered == [0, 0]
         assert archive.stop() == 0
 
 
 @embedded
 async def test_two_archives_that_tell_each_other_do_so_once(make_archive: MakeArchive) -> None:
-    uid, told = generate_uid(), list[tuple[str, int]]()
-    with notified(told) as board:
-        one, two = make_archive(), make_archive()
+    uid, notices = generate_uid(), list[tuple[str, int]]()
+    with notified(notices) as board:
+        first, other = make_archive(), make_archive()
         second, rule = "dimse: {ae_title: SECOND}\n", "{name: back, to: [GANTRY], notify: [BOARD]}"
-        telling(two, rule, second, GANTRY=one.port, BOARD=board).start()
-        telling(one, "{name: on, to: [SECOND, CT1]}", SECOND=two.port).start()
-        assert await perform(one, begins(uid), sets(uid, over())) == [0, 0]
-        await until(lambda: told == [(uid, 1), (uid, 2)])
-        await until_nothing_waits(one)
-        assert [state["destination"] for state in await listed(one, "--all")] == ["SECOND", "SECOND"]
-        assert {state["destination"] for state in await listed(two, "--all")} == {"BOARD"}
-        assert (one.stop(), two.stop()) == (0, 0)
+        telling(other, rule, second, GANTRY=first.port, BOARD=board).start()
+        telling(first, "{name: on, to: [SECOND, CT1]}", SECOND=other.port).start()
+        assert await perform(first, begins(uid), sets(uid, over())) == [0, 0]
+        await until(lambda: notices == [(uid, 1), (uid, 2)])
+        await until_nothing_waits(first)
+        assert [state["destination"] for state in await listed(first, "--all")] == ["SECOND", "SECOND"]
+        assert {state["destination"] for state in await listed(other, "--all")} == {"BOARD"}
+        assert (first.stop(), other.stop()) == (0, 0)

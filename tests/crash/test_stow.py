@@ -22,10 +22,10 @@ async def test_what_a_response_names_is_kept_when_the_archive_dies(
     number = 2 if point == "before-answer" else 7
     archive = make_archive().start(failpoints=f"{point}=kill@{number}")
     studies = [study(tmp_path / "files", 4, series=2) for _ in range(3)]
-    sender = Modality(archive.peer, [file for one in studies for file in one])
-    for one in studies:
+    sender = Modality(archive.peer, [file for batch in studies for file in batch])
+    for batch in studies:
         try:
-            answer = post(archive, files([file.path.read_bytes() for file in one]))
+            answer = post(archive, files([file.path.read_bytes() for file in batch]))
         except (ConnectionError, http.client.HTTPException):
             break
         sender.acknowledged.update(answer.stored())
@@ -33,8 +33,8 @@ async def test_what_a_response_names_is_kept_when_the_archive_dies(
     assert len(sender.acknowledged) == 4
     archive.start()
     await expect_kept(archive, [sender])
-    for one in studies:
-        assert post(archive, files([file.path.read_bytes() for file in one])).status == 200
+    for batch in studies:
+        assert post(archive, files([file.path.read_bytes() for file in batch])).status == 200
     await expect_exactly(archive, sender.files, tmp_path / "got")
     assert archive.stop() == 0
 

@@ -69,8 +69,8 @@ async def test_a_study_goes_to_orthanc_and_to_another_gantry_and_what_comes_late
         files = study(tmp_path / "files", 5, series=2, patient="P1")
         await send(archive, files)
         states = await until_delivered(archive, 2)
-        assert [(one["completed"], one["failed"]) for one in states] == [(5, 0), (5, 0)]
-        assert {one["destination"] for one in states} == {"ORTHANC", "CLOUD"}
+        assert [(state["completed"], state["failed"]) for state in states] == [(5, 0), (5, 0)]
+        assert {state["destination"] for state in states} == {"ORTHANC", "CLOUD"}
         for file in files:
             came = pydicom.dcmread(io.BytesIO(orthanc.file_of(file.sop_instance_uid)))
             assert came.to_json_dict() == pydicom.dcmread(file.path).to_json_dict()
@@ -79,7 +79,7 @@ async def test_a_study_goes_to_orthanc_and_to_another_gantry_and_what_comes_late
         late = write(tmp_path / "late", data_set(study=uid, series=series, number=9, patient="P1"))
         await Modality(archive.peer, [late, files[0]]).send_all()
         states = await until_delivered(archive, 4)
-        assert sorted(one["completed"] for one in states) == [1, 1, 5, 5]
+        assert sorted(state["completed"] for state in states) == [1, 1, 5, 5]
         assert len(orthanc.get("/instances")) == 6
         async with asyncio.timeout(60):  # who got what is told beside the work
             while "CLOUD" not in (await asyncio.to_thread(gantry, archive, "where", uid)).stdout:
@@ -91,8 +91,8 @@ async def test_a_server_that_is_away_gets_everything_when_it_comes_whatever_is_k
     make_archive: MakeArchive, other: RunningArchive, tmp_path: Path
 ) -> None:
     archive = routing(make_archive(), server(other.http_port)).start()
-    one, two = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
-    await send(archive, one, two)
+    first, second = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+    await send(archive, first, second)
     async with asyncio.timeout(60):
         while len(states := await listed(archive)) != 2 or not any(state["attempts"] for state in states):
             await asyncio.sleep(0.3)
@@ -107,7 +107,7 @@ async def test_a_server_that_is_away_gets_everything_when_it_comes_whatever_is_k
     archive.kill()
     archive.start()
     await until_delivered(archive, 2)
-    await expect_exactly(other, [*one, *two], tmp_path / "got")
+    await expect_exactly(other, [*first, *second], tmp_path / "got")
     assert archive.stop() == 0
 
 
@@ -128,7 +128,7 @@ async def test_what_a_server_does_not_take_fails_alone_and_is_sent_again_by_a_pe
         (state,) = failed
         assert (state["completed"], state["failed"], state["attempts"]) == (2, 1, 1), state
         assert state["why"] == "CLOUD did not take 1 instances: A900H"
-        assert [sorted(one.uids) == [bad] for one in cloud.posted] == [False, True]
+        assert [sorted(upload.uids) == [bad] for upload in cloud.posted] == [False, True]
         cloud.refuses = {}
         done = await asyncio.to_thread(gantry, archive, "routes", "retry", "--all")
         assert done.returncode == 0, done.stderr

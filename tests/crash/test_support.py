@@ -27,9 +27,9 @@ async def bundle(archive: RunningArchive, output: Path, **environment: str) -> s
     command = [sys.executable, "-m", "gantry", "support", "--output", str(output), "--port", str(archive.http_port)]
     command += ["--config", str(archive.config), "--data", str(archive.folder / "data")]
     command += ["--log", str(archive.folder / "log.txt")]
-    given = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, **environment}
+    variables = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, **environment}
     return await asyncio.to_thread(
-        subprocess.run, command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=110, check=False
+        subprocess.run, command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=110, check=False
     )
 
 
@@ -49,7 +49,7 @@ async def test_a_bundle_says_how_it_is_and_names_no_patient(make_archive: MakeAr
     assert len(await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")) == 3
     result = await bundle(archive, tmp_path / "bundle.zip")
     assert result.returncode == 0, result.stderr
-    said = content(tmp_path / "bundle.zip")
+    contents = content(tmp_path / "bundle.zip")
     assert {
         "about.json",
         "settings.json",
@@ -61,10 +61,10 @@ async def test_a_bundle_says_how_it_is_and_names_no_patient(make_archive: MakeAr
         "stores/associations.json",
         "stores/reconcile.json",
         "logs/log.txt",
-    } <= said.keys()
-    assert '"instances": 3' in said["stores/index.json"]
-    assert "gantry_instances_indexed_total" in said[f"process/{archive.http_port}/metrics.txt"]
-    whole = "".join(said.values()) + result.stdout
+    } <= contents.keys()
+    assert '"instances": 3' in contents["stores/index.json"]
+    assert "gantry_instances_indexed_total" in contents[f"process/{archive.http_port}/metrics.txt"]
+    whole = "".join(contents.values()) + result.stdout
     for marked in ("Secret", PATIENT, ACCESSION, str(uid), *(file.sop_instance_uid for file in files)):
         assert marked not in whole, marked
     assert (tmp_path / "bundle.zip").stat().st_mode & 0o077 == 0
@@ -81,7 +81,7 @@ async def test_a_store_that_is_away_is_said_and_the_rest_is_written(make_archive
     archive.start()
     result = await bundle(archive, tmp_path / "b.zip", GANTRY_STORAGE__INDEX="opensearch://127.0.0.1:9/x")
     assert result.returncode == 1
-    said = content(tmp_path / "b.zip")
-    assert "index" in said["errors.txt"]
-    assert {"settings.json", f"process/{archive.http_port}/metrics.txt", "logs/log.txt"} <= said.keys()
+    contents = content(tmp_path / "b.zip")
+    assert "index" in contents["errors.txt"]
+    assert {"settings.json", f"process/{archive.http_port}/metrics.txt", "logs/log.txt"} <= contents.keys()
     assert archive.stop() == 0

@@ -105,7 +105,7 @@ async def availability(archive: RunningArchive, files: Sequence[DicomFile]) -> s
     """What everybody is told of a study, at each level, over DIMSE and HTTP."""
     uid, series = uids_of(files[0])
     keys = f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}"
-    told = {
+    states = {
         str(match.InstanceAvailability)
         for level, named in (("STUDY", keys[:1]), ("SERIES", keys[:1]), ("IMAGE", keys))
         for match in await found(archive.peer, level, "InstanceAvailability", *named)
@@ -113,8 +113,8 @@ async def availability(archive: RunningArchive, files: Sequence[DicomFile]) -> s
     for path in ("", f"/{uid}/series", f"/{uid}/series/{series}/instances"):
         status, answer = archive.http(f"/dicom-web/studies{path}?StudyInstanceUID={uid}")
         assert status == 200, answer
-        told |= {one["00080056"]["Value"][0] for one in json.loads(answer)}
-    return told
+        states |= {match["00080056"]["Value"][0] for match in json.loads(answer)}
+    return states
 
 
 def two_ages(folder: Path) -> tuple[list[DicomFile], list[DicomFile]]:
@@ -144,12 +144,12 @@ async def the_same(archive: RunningArchive, files: Sequence[DicomFile], folder: 
     assert await get(archive.peer, folder, "STUDY", f"StudyInstanceUID={uid}") == {
         file.sop_instance_uid: bytes_of(file) for file in files
     }
-    one = files[0]
-    path = f"/dicom-web/studies/{uid}/series/{series}/instances/{one.sop_instance_uid}"
+    first = files[0]
+    path = f"/dicom-web/studies/{uid}/series/{series}/instances/{first.sop_instance_uid}"
     status, part10 = raw(archive, f"{path}?accept=application/dicom")
     assert status == 200
-    assert bytes_of(one) in part10
-    pixels = bytes_of(one)[-8192:]
+    assert bytes_of(first) in part10
+    pixels = bytes_of(first)[-8192:]
     for below in ("/frames/1?accept=application/octet-stream", "/bulkdata/7FE00010?accept=application/octet-stream"):
         status, body = raw(archive, path + below)
         assert (status, pixels in body) == (200, True), below
@@ -181,7 +181,7 @@ async def test_old_studies_move_by_themselves_and_everybody_gets_the_same_and_is
     await expect_exactly(archive, [*old, *new], tmp_path / "exactly")
     assert (await availability(archive, old), await availability(archive, new)) == ({"NEARLINE"}, {"ONLINE"})
     moves = [event for event in await events(archive, "instances") if isinstance(event, ObjectsRelocated)]
-    assert {(one.study_instance_uid, one.store) for one in moves} == {(uids_of(old[0])[0], "cold")}
+    assert {(move.study_instance_uid, move.store) for move in moves} == {(uids_of(old[0])[0], "cold")}
     assert archive.metric("gantry_objects_relocated_total") == 3
     await until(lambda: archive.metric("gantry_tier_bytes") > 0)
     assert archive.stop() == 0
@@ -368,7 +368,7 @@ async def test_a_damaged_object_is_not_moved_and_is_reported(make_archive: MakeA
     assert key not in keys["cold"]
     # It is known to be lost now, and is not tried again.
     await until(lambda: archive.metric("gantry_consumer_lag") == 0)
-    assert [one["failed"] for one in told(archive)] == [0]
+    assert [report["failed"] for report in told(archive)] == [0]
     assert archive.stop() == 0
 
 
@@ -444,7 +444,7 @@ async def test_what_is_deleted_and_brought_back_is_found_where_it_is(make_archiv
     assert told(archive)[0]["moved"] == 4
     uid = uids_of(old[0])[0]
     done(archive, "delete", old[0].sop_instance_uid, old[1].sop_instance_uid, old[2].sop_instance_uid, "--reason", "x")
-    assert uid not in [one.StudyInstanceUID for one in await found(archive.peer, "STUDY", "StudyInstanceUID")]
+    assert uid not in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]
     done(archive, "undelete", uid, "--reason", "x")
     await the_same(archive, old, tmp_path / "got")
     assert await availability(archive, old) == {"NEARLINE"}

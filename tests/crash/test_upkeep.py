@@ -51,18 +51,18 @@ async def done(archive: RunningArchive, *arguments: str) -> dict[str, Any]:
     """What a command says that succeeds."""
     result = await asyncio.to_thread(gantry, archive, *arguments, "--json")
     assert result.returncode == 0, result.stderr
-    told: dict[str, Any] = json.loads(result.stdout)
-    return told
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
 
 
 async def everything(index: SearchIndex) -> dict[str, list[str]]:
     """Every document of every level, and where every object is."""
-    found: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     for level in Level:
         pages = [page async for page in index.find(Query("default", level))]
-        found[level.value] = sorted(json.dumps(sorted(d.attributes.items())) for page in pages for d in page)
+        rows[level.value] = sorted(json.dumps(sorted(d.attributes.items())) for page in pages for d in page)
     places = [repr(place) async for page in index.locate(Query("default", Level.STUDY)) for place in page]
-    return {**found, "places": sorted(places), "count": [json.dumps(await index.count("default"))]}
+    return {**rows, "places": sorted(places), "count": [json.dumps(await index.count("default"))]}
 
 
 @asynccontextmanager
@@ -83,8 +83,8 @@ def lose_log_and_index(archive: RunningArchive) -> None:
 
 def places(file: DicomFile) -> dict[str, Any]:
     """The UIDs of an object, for another one of the same instance."""
-    of = pydicom.dcmread(file.path, stop_before_pixels=True)
-    return {"study": of.StudyInstanceUID, "series": of.SeriesInstanceUID, "instance": of.SOPInstanceUID}
+    dataset = pydicom.dcmread(file.path, stop_before_pixels=True)
+    return {"study": dataset.StudyInstanceUID, "series": dataset.SeriesInstanceUID, "instance": dataset.SOPInstanceUID}
 
 
 def remove_database(archive: RunningArchive, name: str) -> None:
@@ -125,9 +125,9 @@ async def test_what_is_lost_with_log_and_index_comes_back_from_the_bucket_alone(
         before = await everything(index)
     told_before = sorted(map(repr, await events(archive, "conflicts")))
     lose_log_and_index(archive)
-    told = await done(archive, "restore")
-    assert (told["instances"], told["unknown"], told["told"]) == (len(files), 0, 0)
-    assert told["facts_seconds"] + told["sweep_seconds"] + told["index_seconds"] > 0
+    report = await done(archive, "restore")
+    assert (report["instances"], report["unknown"], report["told"]) == (len(files), 0, 0)
+    assert report["facts_seconds"] + report["sweep_seconds"] + report["index_seconds"] > 0
     async with index_of(archive) as index:
         assert await everything(index) == before
     assert set(told_before) <= set(map(repr, await events(archive, "conflicts")))
@@ -167,8 +167,8 @@ async def test_a_restore_that_was_broken_off_is_run_again_and_then_is_over(
     assert archive.stop() == 0
     async with stores_of(archive) as stores:
         await RestoredLog(stores.objects, SystemClock()).note(begun=True)
-    told = await done(archive, "restore")
-    assert (told["facts"], told["instances"]) == (2, 2)
+    report = await done(archive, "restore")
+    assert (report["facts"], report["instances"]) == (2, 2)
     result = await asyncio.to_thread(gantry, archive, "restore")
     assert "the log is not empty" in result.stderr
 
@@ -183,8 +183,8 @@ async def test_a_restore_beside_running_services_ends_and_changes_nothing(
     await store(archive, files)
     await wait_for(archive, 4)
     await until_sealed(archive)
-    told = await done(archive, "restore", "--again")
-    assert (told["facts"], told["instances"]) == (4, 4)
+    report = await done(archive, "restore", "--again")
+    assert (report["facts"], report["instances"]) == (4, 4)
     await expect_exactly(archive, files, tmp_path / "got")
     assert archive.stop() == 0
 
@@ -247,9 +247,9 @@ async def test_an_index_is_built_anew_while_objects_arrive_and_is_the_same(
     await wait_for(archive, 30)
     modality = Modality(archive.peer, files[30:])
     sending = asyncio.create_task(modality.send_all())
-    told = await done(archive, "reindex")
-    assert (told["unknown"], told["refused"]) == (0, 0)
-    assert told["instances"] >= told["before"] >= 30
+    report = await done(archive, "reindex")
+    assert (report["unknown"], report["refused"]) == (0, 0)
+    assert report["instances"] >= report["before"] >= 30
     await sending
     await expect_kept(archive, [modality])
     await expect_exactly(archive, files, tmp_path / "got")

@@ -43,11 +43,11 @@ async def test_what_is_stored_is_counted_by_modality_sender_and_month(
     await send(archive, "MR1", [*mr, *more])
     await wait_for(archive, 9)
     this_month = datetime.now(UTC).strftime("%Y-%m")
-    told = await done(archive, "usage", "--count")
-    assert told["modalities"] == {"CT": [6, size_of([*ct, *more])], "MR": [3, size_of(mr)]}
-    assert told["senders"] == {"CT1": [4, size_of(ct)], "MR1": [5, size_of([*mr, *more])]}
-    assert told["months"] == {this_month: [9, size_of([*ct, *mr, *more])]}
-    assert (told["studies"], told["instances"], told["bytes"]) == (3, 9, size_of([*ct, *mr, *more]))
+    usage = await done(archive, "usage", "--count")
+    assert usage["modalities"] == {"CT": [6, size_of([*ct, *more])], "MR": [3, size_of(mr)]}
+    assert usage["senders"] == {"CT1": [4, size_of(ct)], "MR1": [5, size_of([*mr, *more])]}
+    assert usage["months"] == {this_month: [9, size_of([*ct, *mr, *more])]}
+    assert (usage["studies"], usage["instances"], usage["bytes"]) == (3, 9, size_of([*ct, *mr, *more]))
     # What is deleted is not counted any more, by the archive itself, and Operations shows it.
     gone = await asyncio.to_thread(gantry, archive, "delete", uids_of(mr[0])[0], "--reason", "sent twice")
     assert gone.returncode == 0, gone.stderr
@@ -71,7 +71,7 @@ async def test_nothing_counted_is_said_in_words(make_archive: MakeArchive, tmp_p
     archive.write_policy([], "upkeep: {usage_every: 0}\n")
     archive.start()
     assert archive.stop() == 0
-    said = await asyncio.to_thread(gantry, archive, "usage")
-    assert (said.returncode, "nothing was counted yet" in said.stderr) == (1, True), said.stderr
+    result = await asyncio.to_thread(gantry, archive, "usage")
+    assert (result.returncode, "nothing was counted yet" in result.stderr) == (1, True), result.stderr
     counted = await done(archive, "usage", "--count")
     assert (counted["instances"], counted["modalities"]) == (0, {})

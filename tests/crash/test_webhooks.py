@@ -62,13 +62,13 @@ async def test_a_receiver_hears_everything_whatever_is_killed(make_archive: Make
         archive.kill()
         receiver.status = 200
         archive.start()
-        stored = {one.receipt for one in await events(archive, "instances") if isinstance(one, InstanceStored)}
+        stored = {event.receipt for event in await events(archive, "instances") if isinstance(event, InstanceStored)}
         assert len(stored) >= 4
         await heard(receiver, uid, *["stored"] * len(stored), "deleted")
         result = gantry(archive, "webhooks", "--json")
         assert result.returncode == 0, result.stderr
-        said = json.loads(result.stdout)
-        assert (said["webhook"], said["host"]) == ("ris", "127.0.0.1")
+        answer = json.loads(result.stdout)
+        assert (answer["webhook"], answer["host"]) == ("ris", "127.0.0.1")
         assert archive.stop() == 0
 
 

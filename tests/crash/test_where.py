@@ -39,11 +39,11 @@ def named(archive: RunningArchive, title: str) -> Peer:
 
 async def where(archive: RunningArchive, term: str) -> tuple[int, dict[str, Any], str]:
     """The exit code, the JSON and the words."""
-    said = await asyncio.to_thread(gantry, archive, "where", term)
-    told = await asyncio.to_thread(gantry, archive, "where", term, "--json")
-    assert NAME not in said.stdout + said.stderr + told.stdout + told.stderr
-    assert said.returncode == told.returncode
-    return told.returncode, json.loads(told.stdout), said.stdout
+    result = await asyncio.to_thread(gantry, archive, "where", term)
+    json_result = await asyncio.to_thread(gantry, archive, "where", term, "--json")
+    assert NAME not in result.stdout + result.stderr + json_result.stdout + json_result.stderr
+    assert result.returncode == json_result.returncode
+    return json_result.returncode, json.loads(json_result.stdout), result.stdout
 
 
 async def listed(archive: RunningArchive, *arguments: str) -> list[dict[str, Any]]:
@@ -54,9 +54,9 @@ async def listed(archive: RunningArchive, *arguments: str) -> list[dict[str, Any
 
 async def until_listed(archive: RunningArchive, count: int, *arguments: str) -> list[dict[str, Any]]:
     async with asyncio.timeout(60):
-        while len(found := await listed(archive, *arguments)) < count:
+        while len(states := await listed(archive, *arguments)) < count:
             await asyncio.sleep(0.2)
-    return found
+    return states
 
 
 async def reported(archive: RunningArchive) -> None:
@@ -79,11 +79,11 @@ async def test_a_study_is_found_by_any_of_its_names_with_who_sent_it_and_what_be
     assert (await ask(named(archive, "CT1"), references, wait=30.0, timeout=30.0))[0] == 0
     await reported(archive)
     (ended, *_) = await until_listed(archive, 1, "--ae", "CT1")
-    uid, of = uids_of(files[0])[0], pydicom.dcmread(files[0].path)
-    for term in (uid, of.SeriesInstanceUID, files[1].sop_instance_uid, "PID7", "A1"):
-        code, found, said = await where(archive, term)
+    uid, dataset = uids_of(files[0])[0], pydicom.dcmread(files[0].path)
+    for term in (uid, dataset.SeriesInstanceUID, files[1].sop_instance_uid, "PID7", "A1"):
+        code, answer, words = await where(archive, term)
         assert code == 0
-        (account,) = found["accounts"]
+        (account,) = answer["accounts"]
         assert (account["study_instance_uid"], account["searchable"], account["unread"]) == (uid, 3, 0)
         (arrival,) = account["arrivals"]
         assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("CT1", "127.0.0.1", 3)
@@ -91,18 +91,18 @@ async def test_a_study_is_found_by_any_of_its_names_with_who_sent_it_and_what_be
         assert arrival["trace"] in ended["trace"]
         (commitment,) = account["commitments"]
         assert (commitment["instances"], commitment["failed"], commitment["delivered"]) == (3, 0, True)
-        assert found["advice"] == {uid: []}
-        assert "to do" not in said
+        assert answer["advice"] == {uid: []}
+        assert "to do" not in words
     deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "sent twice")
     assert deleted.returncode == 0
     for term in (uid, files[1].sop_instance_uid, "PID7", " A1 "):
-        code, found, said = await where(archive, term)
-        (account,) = found["accounts"]
+        code, answer, words = await where(archive, term)
+        (account,) = answer["accounts"]
         assert (account["searchable"], account["deleted"], account["restorable"]) == (0, 3, 3)
-        assert "sent twice" in said
-        assert f"to do: it can be brought back: gantry undelete {uid}" in said
-    code, _, said = await where(archive, "PID*")
-    assert (code, "without wildcards" in said) == (1, True)
+        assert "sent twice" in words
+        assert f"to do: it can be brought back: gantry undelete {uid}" in words
+    code, _, words = await where(archive, "PID*")
+    assert (code, "without wildcards" in words) == (1, True)
     assert archive.stop() == 0
 
 
@@ -119,10 +119,10 @@ async def test_a_patient_whose_id_was_changed_is_found_by_every_id_he_had(
         merged = await asyncio.to_thread(gantry, archive, "change-id", prior, "--to", into, "--reason", "mistyped")
         assert merged.returncode == 0, merged.stderr
     for term, ids in (("PID7", ["PID8", "PID9"]), ("PID8", ["PID9"]), ("PID9", [])):
-        code, found, said = await where(archive, term)
-        assert (code, found["merged"]) == (0, ids)
-        assert [one["study_instance_uid"] for one in found["accounts"]] == [uids_of(files[0])[0]]
-        assert (f"Patient ID {term} has become PID" in said) == bool(ids)
+        code, answer, words = await where(archive, term)
+        assert (code, answer["merged"]) == (0, ids)
+        assert [account["study_instance_uid"] for account in answer["accounts"]] == [uids_of(files[0])[0]]
+        assert (f"Patient ID {term} has become PID" in words) == bool(ids)
     assert archive.stop() == 0
 
 
@@ -137,22 +137,24 @@ async def test_it_is_said_to_whom_a_study_was_delivered_and_to_whom_not(
     await Modality(named(archive, "CT1"), files).send_all()
     peer, uid = named(archive, "VIEWER1"), uids_of(files[0])[0]
     await wait_for(archive, 3, peer=peer)
-    _, found, said = await where(archive, uid)
-    assert "nobody has got anything of it" in said
+    _, answer, words = await where(archive, uid)
+    assert "nobody has got anything of it" in words
     assert len(await get(peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")) == 3
     # Nobody listens at the viewer's port.
     async with connect(peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
         query = encode(identifier("STUDY", [f"StudyInstanceUID={uid}"]), scu.need_context(association, STUDY_ROOT_MOVE))
-        answers = [one async for one, _ in scu.move(association, STUDY_ROOT_MOVE, query, "VIEWER1", timeout=60.0)]
+        answers = [
+            response async for response, _ in scu.move(association, STUDY_ROOT_MOVE, query, "VIEWER1", timeout=60.0)
+        ]
     assert answers[-1].status != 0
     url = f"http://127.0.0.1:{archive.http_port}/dicom-web/studies/{uid}/metadata"
     for _ in range(3):
         with urllib.request.urlopen(url) as response:
             assert response.status == 200
     async with asyncio.timeout(60):
-        while len((found := (await where(archive, uid))[1])["accounts"][0]["deliveries"]) < 3:
+        while len((answer := (await where(archive, uid))[1])["accounts"][0]["deliveries"]) < 3:
             await asyncio.sleep(0.2)
-    by_way = {one["over"]: one for one in found["accounts"][0]["deliveries"]}
+    by_way = {delivery["over"]: delivery for delivery in answer["accounts"][0]["deliveries"]}
     assert (by_way["C-GET"]["receiver"], by_way["C-GET"]["completed"], by_way["C-GET"]["failed"]) == ("VIEWER1", 3, 0)
     failed = by_way["C-MOVE"]
     assert (failed["receiver"], failed["completed"], failed["failed"], "VIEWER1" in failed["why"]) == (
@@ -171,13 +173,13 @@ async def test_what_is_on_the_log_and_not_indexed_and_what_never_will_be_is_said
     files = study(tmp_path / "files", 2, name=NAME)
     await publish_without_object(archive, files[0])
     (letter,) = await open_letters(archive, 1)
-    code, found, said = await where(archive, files[0].sop_instance_uid)
-    assert (code, found["dead"]) == (0, 1)
-    assert found["accounts"][0]["dead"][0]["letter"] == letter["id"]
-    assert f"gantry dlq replay {letter['id']}" in said
-    code, found, said = await where(archive, "A4711")
-    assert (code, found["accounts"]) == (1, [])
-    assert "1 instances could not be made searchable" in said
+    code, answer, words = await where(archive, files[0].sop_instance_uid)
+    assert (code, answer["dead"]) == (0, 1)
+    assert answer["accounts"][0]["dead"][0]["letter"] == letter["id"]
+    assert f"gantry dlq replay {letter['id']}" in words
+    code, answer, words = await where(archive, "A4711")
+    assert (code, answer["accounts"]) == (1, [])
+    assert "1 instances could not be made searchable" in words
     assert archive.stop() == 0
 
 
@@ -195,13 +197,13 @@ async def test_when_the_log_has_forgotten_the_segments_still_know_who_sent_it(
     assert archive.stop() == 0
     for path in (archive.folder / "data").glob("log.db*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    _, found, _ = await where(archive, uids_of(files[0])[0])
-    (arrival,) = found["accounts"][0]["arrivals"]
+    _, answer, _ = await where(archive, uids_of(files[0])[0])
+    (arrival,) = answer["accounts"][0]["arrivals"]
     assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("TEST_SCU", "127.0.0.1", 2)
     # Without them, the index knows the AE title still.
     shutil.rmtree(archive.folder / "data" / "objects" / "facts")
-    _, found, _ = await where(archive, uids_of(files[0])[0])
-    (arrival,) = found["accounts"][0]["arrivals"]
+    _, answer, _ = await where(archive, uids_of(files[0])[0])
+    (arrival,) = answer["accounts"][0]["arrivals"]
     assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("TEST_SCU", "", 2)
 
 
@@ -224,7 +226,9 @@ async def test_who_called_and_was_rejected_and_why_is_listed_after_a_restart_too
     assert archive.stop() == 0
     archive.start()
     refused = await until_listed(archive, 1, "--refused")
-    assert [(one["calling_ae_title"], one["result"], one["diagnostic"]) for one in refused] == [("STRANGER", 1, 3)]
+    assert [(refusal["calling_ae_title"], refusal["result"], refusal["diagnostic"]) for refusal in refused] == [
+        ("STRANGER", 1, 3)
+    ]
     assert "calling AE title" in refused[0]["why"]
     (echoed,) = await listed(archive, "--ae", "TEST_SCU")
     assert echoed["answers"] == [{"command": "C-ECHO", "status": 0, "times": 1, "why": ""}]
@@ -253,12 +257,12 @@ async def test_what_was_deleted_too_long_ago_is_not_said_to_be_restorable_and_wh
     uid = uids_of(files[0])[0]
     assert (await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "twice")).returncode == 0
     await asyncio.sleep(0.3)
-    _, found, said = await where(archive, uid)
-    counts = [found["accounts"][0][what] for what in ("searchable", "deleted", "restorable", "rejected")]
+    _, answer, words = await where(archive, uid)
+    counts = [answer["accounts"][0][name] for name in ("searchable", "deleted", "restorable", "rejected")]
     assert counts == [0, 1, 0, 2]  # the note, too
-    assert "1 receipt is deleted, 0 of these can be restored" in said
-    assert "2 receipts are rejected by a note" in said
-    assert f"undelete {uid}" not in said
+    assert "1 receipt is deleted, 0 of these can be restored" in words
+    assert "2 receipts are rejected by a note" in words
+    assert f"undelete {uid}" not in words
     refused = await asyncio.to_thread(gantry, archive, "undelete", uid, "--reason", "back")
     assert refused.returncode == 1
     wanted = (

@@ -45,15 +45,15 @@ async def until_there(archive: RunningArchive, count: int, **keys: str) -> list[
 
 
 def values_of(document: dict[str, Any], keyword: str) -> list[Any]:
-    found: list[Any] = document.get(f"{TAGS[keyword]:08X}", {}).get("Value", [])
-    return found
+    values: list[Any] = document.get(f"{TAGS[keyword]:08X}", {}).get("Value", [])
+    return values
 
 
 def references(document: dict[str, Any]) -> set[str]:
     """The SOP Instance UIDs of the input."""
     series = values_of(document, "InputInformationSequence")
-    instances = [one for item in series for one in values_of(item, "ReferencedSOPSequence")]
-    return {values_of(one, "ReferencedSOPInstanceUID")[0] for one in instances}
+    instances = [reference for item in series for reference in values_of(item, "ReferencedSOPSequence")]
+    return {values_of(instance, "ReferencedSOPInstanceUID")[0] for instance in instances}
 
 
 async def test_a_foreign_worker_performs_what_a_rule_asks_for(make_archive: MakeArchive, tmp_path: Path) -> None:

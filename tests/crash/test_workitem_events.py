@@ -65,10 +65,10 @@ async def test_a_subscriber_is_told_each_event_with_its_information(make_archive
                 progress = Dataset()
                 progress.ProcedureStepProgress = "50"
                 progress.ProcedureStepProgressDescription = "Hälfte"
-                said = set_(mine, ProcedureStepProgressInformationSequence=Items([progress]))
-                said.SpecificCharacterSet = "ISO_IR 100"
-                said.ScheduledStationNameCodeSequence = Items([code("W1")])
-                assert worker.set(uid, said).Status == 0
+                dataset = set_(mine, ProcedureStepProgressInformationSequence=Items([progress]))
+                dataset.SpecificCharacterSet = "ISO_IR 100"
+                dataset.ScheduledStationNameCodeSequence = Items([code("W1")])
+                assert worker.set(uid, dataset).Status == 0
                 assert worker.request_cancel(uid, "too late") == 0
 
         def leave() -> None:
@@ -83,9 +83,9 @@ async def test_a_subscriber_is_told_each_event_with_its_information(make_archive
         await until(lambda: len(board.told) == 6)
         await asyncio.to_thread(leave)
         await until(lambda: len(board.told) == 7)
-        mine_told = [(number, said) for told, number, said in board.told if told == uid]
+        mine_told = [(number, report) for workitem, number, report in board.told if workitem == uid]
         assert [number for number, _ in mine_told] == [1, 1, 3, 5, 2]
-        assert [str(said.ProcedureStepState) for number, said in mine_told if number == 1] == [
+        assert [str(report.ProcedureStepState) for number, report in mine_told if number == 1] == [
             "SCHEDULED",
             "IN PROGRESS",
         ]
@@ -94,9 +94,11 @@ async def test_a_subscriber_is_told_each_event_with_its_information(make_archive
         assert (progress.ProcedureStepProgress, progress.ProcedureStepProgressDescription) == (50, "Hälfte")
         assert mine_told[3][1].ScheduledStationNameCodeSequence[0].CodeValue == "W1"
         assert (mine_told[4][1].ReasonForCancellation, mine_told[4][1].RequestingAE) == ("too late", "WORKER")
-        assert [one for one in board.states if one[0] != uid] == [(other, "SCHEDULED"), (later, "SCHEDULED")]
+        assert [state for state in board.states if state[0] != uid] == [(other, "SCHEDULED"), (later, "SCHEDULED")]
         states = await listed(archive, "--all")
-        assert {(one["state"], one["kind"], one["study"]) for one in states} == {("delivered", "workitem event", None)}
+        assert {(state["state"], state["kind"], state["study"]) for state in states} == {
+            ("delivered", "workitem event", None)
+        }
         assert archive.stop() == 0
 
 
@@ -129,8 +131,8 @@ async def test_a_subscriber_that_was_away_is_told_everything_in_order_whatever_i
     with Board(port=port) as board:
         await until(lambda: len(set(board.states)) == 8)
         for uid, wanted in zip(uids, (3, 2, 3), strict=True):
-            told = list(dict.fromkeys(state for one, state in board.states if one == uid))
-            assert told == [["SCHEDULED", "IN PROGRESS", "COMPLETED"], ["SCHEDULED", "CANCELED"]][wanted == 2]
+            states = list(dict.fromkeys(state for workitem, state in board.states if workitem == uid))
+            assert states == [["SCHEDULED", "IN PROGRESS", "COMPLETED"], ["SCHEDULED", "CANCELED"]][wanted == 2]
     assert archive.stop() == 0
 
 
@@ -141,8 +143,8 @@ async def test_a_reader_of_the_channel_goes_on_with_its_cursor_whatever_is_kille
         assert client.ask("POST", f"/{EVERY}/subscribers/SCREEN")[0] == 201
         async with channel(archive.http_port, "SCREEN", "?since=now") as opened:
             client.create("1.2.1")
-            found, cursor = await pages_until(opened, 1)
-            assert found == [("1.2.1", 1, "SCHEDULED")]
+            notices, cursor = await pages_until(opened, 1)
+            assert notices == [("1.2.1", 1, "SCHEDULED")]
         client.create("1.2.2")
         archive.kill()
         archive.start()
