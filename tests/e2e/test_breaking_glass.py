@@ -96,9 +96,9 @@ def filled(archive: RunningArchive, folder: Path) -> Ward:
     ]
     stored = post(archive, files(map(file_bytes, made)), Authorization="Bearer 0123456789abcdef-machine")
     assert stored.status == 200, stored.body
-    ward = Ward(archive, folder)
-    until(lambda: ward.found("machine") == set(STUDIES))
-    return ward
+    fixture = Ward(archive, folder)
+    until(lambda: fixture.found("machine") == set(STUDIES))
+    return fixture
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)

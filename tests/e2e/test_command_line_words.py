@@ -180,12 +180,12 @@ def test_upkeep_of_a_folder_that_is_not_there_fails(tmp_path: Path, verb: str) -
 
 
 def test_seeding_from_nowhere_fails(tmp_path: Path) -> None:
-    with InProcessGantry() as archive:
+    with InProcessGantry() as server:
         with pytest.raises(FileNotFoundError, match="typo"):
-            archive.seed(tmp_path / "typo")
+            server.seed(tmp_path / "typo")
         with pytest.raises(ValueError, match="no DICOM file"):
-            archive.seed(tmp_path)
-        assert len(archive.seed(*[f.path for f in study(tmp_path / "sent", 1, size=8)])) == 1
+            server.seed(tmp_path)
+        assert len(server.seed(*[f.path for f in study(tmp_path / "sent", 1, size=8)])) == 1
 
 
 # ---- the wrong port

@@ -258,19 +258,19 @@ def test_subscriber_of_r5_is_told_in_r5_and_all_of_it_is_valid(site: Site, tmp_p
 
 
 def test_only_studies_that_the_filters_name_are_told(site: Site) -> None:
-    subscription = site.subscribed("id-only", "ImagingStudy?patient=Patient/G1")
+    patients = site.subscribed("id-only", "ImagingStudy?patient=Patient/G1")
     magnets = site.subscribed("id-only", "ImagingStudy?modality=MR")
     site.store("1.2.3.1", patient="G1", Modality="CT")
     site.store("1.2.3.2", patient="G2", Modality="MR")
     site.store("1.2.3.3", patient="G1", Modality="MR")
-    until(lambda: len(site.subscriber.events(subscription)) == 2 and len(site.subscriber.events(magnets)) == 2)
+    until(lambda: len(site.subscriber.events(patients)) == 2 and len(site.subscriber.events(magnets)) == 2)
     site.store("1.2.3.4", patient="G3", Modality="US")
     every = site.subscribed()
     site.store("1.2.3.5", patient="G3", Modality="US")
     until(lambda: site.subscriber.events(every))
-    assert {study for *_, study in site.subscriber.events(subscription)} == {"1.2.3.1", "1.2.3.3"}
+    assert {study for *_, study in site.subscriber.events(patients)} == {"1.2.3.1", "1.2.3.3"}
     assert {study for *_, study in site.subscriber.events(magnets)} == {"1.2.3.2", "1.2.3.3"}
-    site.remove(subscription, magnets, every)
+    site.remove(patients, magnets, every)
 
 
 def test_subscriber_is_told_of_no_study_that_he_does_not_see(site: Site) -> None:
@@ -391,8 +391,8 @@ def test_subscription_that_is_off_or_removed_tells_nothing(site: Site) -> None:
 
 def test_capability_statement_says_the_topic(site: Site) -> None:
     rest = site.ask("GET", "metadata")[1]["rest"][0]["resource"]
-    subscription = next(resource for resource in rest if resource["type"] == "Subscription")
-    assert subscription["extension"][0]["valueCanonical"] == site.topic
+    capability = next(resource for resource in rest if resource["type"] == "Subscription")
+    assert capability["extension"][0]["valueCanonical"] == site.topic
 
 
 def test_nothing_that_is_secret_is_in_the_log_or_in_metrics(site: Site) -> None:
@@ -412,8 +412,8 @@ def test_command_lists_who_is_told(site: Site) -> None:
     until(lambda: site.ask("GET", f"Subscription/{name}/$status")[0] == 200)
     result = gantry(site.archive, "subscriptions", "--json")
     assert result.returncode == 0, result.stderr
-    (subscription,) = (row for row in map(json.loads, result.stdout.splitlines()) if row["subscription"] == name)
-    assert (subscription["by"], subscription["host"], subscription["status"], subscription["events"]) == (
+    (line,) = (row for row in map(json.loads, result.stdout.splitlines()) if row["subscription"] == name)
+    assert (line["by"], line["host"], line["status"], line["events"]) == (
         "ehr",
         "127.0.0.1",
         "active",

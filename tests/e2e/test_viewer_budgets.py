@@ -128,8 +128,8 @@ async def test_typing_is_answered_at_once_and_nothing_shifts(archive: RunningArc
         await page.until(f"{TOTAL} === '100,000 studies'")
         await page.evaluate(OBSERVE)
         await page.evaluate("document.querySelector('#search').focus()")
-        for search, texts in SEARCHES.items():
-            told(f"last letter to its answer, {search}", [await _answer(page, text) for text in texts], 100, "ms")
+        for kind, texts in SEARCHES.items():
+            told(f"last letter to its answer, {kind}", [await _answer(page, text) for text in texts], 100, "ms")
         assert await page.evaluate("window.shifts.reduce((sum, one) => sum + one, 0)") == 0
 
 
