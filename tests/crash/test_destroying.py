@@ -52,8 +52,8 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
 def destroyed(archive: RunningArchive, *arguments: str, failpoints: str = "") -> subprocess.CompletedProcess[str]:
     line = ("destroy", "--reason", "contract ended", *arguments)
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
-    environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
-    return run_gantry([*line, *where], environment, archive.folder, timeout=110)
+    variables = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
+    return run_gantry([*line, *where], variables, archive.folder, timeout=110)
 
 
 async def lying(archive: RunningArchive) -> dict[str, bytes]:

@@ -97,8 +97,8 @@ async def state_of(archive: RunningArchive, state: str) -> dict[str, Any]:
         while True:
             states = await listed(archive, "--all")
             if states and states[0]["state"] == state:
-                (move,) = states
-                return move
+                (entry,) = states
+                return entry
             await asyncio.sleep(0.3)
 
 

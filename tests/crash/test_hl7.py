@@ -55,7 +55,7 @@ def ask(archive: RunningArchive, path: str, method: str = "GET", body: bytes | N
 
 def described(archive: RunningArchive, key: str) -> list[str]:
     status, answer = ask(archive, f"orders/{key}")
-    return [order["00321060"]["Value"][0] for order in answer] if status == 200 else []
+    return [entry["00321060"]["Value"][0] for entry in answer] if status == 200 else []
 
 
 def changes(archive: RunningArchive, key: str) -> int:
@@ -357,6 +357,6 @@ async def test_a_report_comes_back_from_the_bucket_and_is_erased_with_its_order(
 
 
 def _report(archive: RunningArchive) -> dict[str, Any]:
-    status, report = ask(archive, "orders/A100/report")
-    assert status == 200, report
-    return dict(report)
+    status, document = ask(archive, "orders/A100/report")
+    assert status == 200, document
+    return dict(document)

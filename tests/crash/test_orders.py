@@ -77,8 +77,10 @@ async def test_the_bucket_alone_has_orders_and_procedure_steps(make_archive: Mak
     assert everything(archive) == before
 
 
-@pytest.mark.parametrize(("failpoint", "there"), [("before-publish", False), ("before-answer", True)])
-async def test_a_modality_that_got_no_answer_asks_again(make_archive: MakeArchive, failpoint: str, there: bool) -> None:
+@pytest.mark.parametrize(("failpoint", "is_stored"), [("before-publish", False), ("before-answer", True)])
+async def test_a_modality_that_got_no_answer_asks_again(
+    make_archive: MakeArchive, failpoint: str, is_stored: bool
+) -> None:
     """Nothing was promised: the step is there or not, and the second answer says which."""
     archive = archive_of(make_archive).start()
     order = ordered(1)
@@ -94,6 +96,6 @@ async def test_a_modality_that_got_no_answer_asks_again(make_archive: MakeArchiv
     assert await asyncio.to_thread(create) is None
     archive.wait_dead()
     archive.start()
-    assert OrdersClient(archive).states("A1") == {"S1": "STARTED" if there else "SCHEDULED"}
-    assert await asyncio.to_thread(create) == (0x0111 if there else 0x0000)
+    assert OrdersClient(archive).states("A1") == {"S1": "STARTED" if is_stored else "SCHEDULED"}
+    assert await asyncio.to_thread(create) == (0x0111 if is_stored else 0x0000)
     assert OrdersClient(archive).states("A1") == {"S1": "STARTED"}

@@ -78,8 +78,8 @@ async def test_an_archive_takes_what_its_quota_allows_and_again_once_there_is_ro
     refused = await stow(archive, second[4:])
     assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
     assert refused.failures() == {file.sop_instance_uid: OUT_OF_RESOURCES for file in second[4:]}
-    files = [*first, *second[:4]]
-    await expect_exactly(archive, files, tmp_path / "got")
+    rest = [*first, *second[:4]]
+    await expect_exactly(archive, rest, tmp_path / "got")
     assert archive.http("/readyz")[0] == 200
     assert archive.metric("gantry_quota_refusals_total") == 4
     assert archive.metric("gantry_quota_bytes") == quota

@@ -99,9 +99,9 @@ class Site:
     def peer(self, title: str) -> Peer:
         return Peer("127.0.0.1", self.archive.port, "GANTRY", title)
 
-    def token(self, who: str) -> str:
-        claims = dict(WHO[who])
-        return self.issuer.token(preferred_username=who, realm_access={"roles": claims.pop("roles")}, **claims)
+    def token(self, user: str) -> str:
+        claims = dict(WHO[user])
+        return self.issuer.token(preferred_username=user, realm_access={"roles": claims.pop("roles")}, **claims)
 
     def ask(
         self, token: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
@@ -118,7 +118,7 @@ class Site:
     def found(self, token: str, search: str = "/dicom-web/studies") -> set[str]:
         status, body = self.ask(token, search, Accept="application/dicom+json")
         assert status == 200, body
-        return {one["0020000D"]["Value"][0] for one in json.loads(body)}
+        return {match["0020000D"]["Value"][0] for match in json.loads(body)}
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -161,46 +161,46 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         tokens = folder / "tokens"
         tokens.write_text(f"old:{OLD}\nmachine:{MACHINE} roles=service\n")
         archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
-        one = Site(archive, issuer)
+        fixture = Site(archive, issuer)
         users = folder / "users"
         users.write_text("\n".join(USERS) + "\n")
-        archive.write_policy(policy(one.sink), SETTINGS.format(url=issuer.url, tokens=tokens, users=users))
+        archive.write_policy(policy(fixture.sink), SETTINGS.format(url=issuer.url, tokens=tokens, users=users))
         archive.start()
         stored = post(archive, files(map(_file, STUDIES)), Authorization=f"Bearer {MACHINE}")
         assert stored.status == 200, stored.body
-        until(lambda: one.found(OLD) == set(STUDIES))
-        with one.sink:
-            yield one
+        until(lambda: fixture.found(OLD) == set(STUDIES))
+        with fixture.sink:
+            yield fixture
         assert archive.alive, archive.log.read_text()
         archive.stop()
         remove_stores(archive.environment)
 
 
-@pytest.mark.parametrize("who", WHO)
-def test_search_finds_and_counts_what_is_seen(site: Site, who: str) -> None:
-    token = site.token(who)
-    assert site.found(token) == SEES[who]
-    assert site.found(token, "/dicom-web/series") == SEES[who]
-    assert site.found(token, "/dicom-web/instances") == SEES[who]
-    assert site.found(token, "/dicom-web/studies?PatientID=P1") == SEES[who] & {"1.2.9.1"}
-    assert site.found(token, "/dicom-web/studies?ReferringPhysicianName=*") == SEES[who]
-    assert json.loads(site.ask(token, "/dicom-web/studies/count")[1]) == {"count": len(SEES[who])}
-    assert len(site.found(token, "/dicom-web/studies?limit=1")) == min(1, len(SEES[who]))
+@pytest.mark.parametrize("user", WHO)
+def test_search_finds_and_counts_what_is_seen(site: Site, user: str) -> None:
+    token = site.token(user)
+    assert site.found(token) == SEES[user]
+    assert site.found(token, "/dicom-web/series") == SEES[user]
+    assert site.found(token, "/dicom-web/instances") == SEES[user]
+    assert site.found(token, "/dicom-web/studies?PatientID=P1") == SEES[user] & {"1.2.9.1"}
+    assert site.found(token, "/dicom-web/studies?ReferringPhysicianName=*") == SEES[user]
+    assert json.loads(site.ask(token, "/dicom-web/studies/count")[1]) == {"count": len(SEES[user])}
+    assert len(site.found(token, "/dicom-web/studies?limit=1")) == min(1, len(SEES[user]))
 
 
-@pytest.mark.parametrize("who", WHO)
-def test_fhir_shows_what_is_seen(site: Site, who: str) -> None:
-    token = site.token(who)
+@pytest.mark.parametrize("user", WHO)
+def test_fhir_shows_what_is_seen(site: Site, user: str) -> None:
+    token = site.token(user)
     status, body = site.ask(token, "/fhir/r4/ImagingStudy?_total=accurate&_include=ImagingStudy:subject")
     bundle = json.loads(body)
-    resources = [one["resource"] for one in bundle.get("entry", ())]
-    seen = {one["id"] for one in resources if one["resourceType"] == "ImagingStudy"}
-    patients = {one["id"] for one in resources if one["resourceType"] == "Patient"}
-    assert (status, seen, bundle["total"]) == (200, SEES[who], len(SEES[who]))
-    assert patients == {STUDIES[study][0] for study in SEES[who]}
+    resources = [entry["resource"] for entry in bundle.get("entry", ())]
+    seen = {resource["id"] for resource in resources if resource["resourceType"] == "ImagingStudy"}
+    patients = {resource["id"] for resource in resources if resource["resourceType"] == "Patient"}
+    assert (status, seen, bundle["total"]) == (200, SEES[user], len(SEES[user]))
+    assert patients == {STUDIES[study][0] for study in SEES[user]}
     for study, (patient, *_) in STUDIES.items():
         for path in (f"ImagingStudy/{study}", f"Patient/{patient}"):
-            assert site.ask(token, f"/fhir/r4/{path}")[0] == (200 if study in SEES[who] else 404), path
+            assert site.ask(token, f"/fhir/r4/{path}")[0] == (200 if study in SEES[user] else 404), path
     assert site.ask("", "/fhir/r4/metadata")[0] == 401
 
 
@@ -222,7 +222,7 @@ def test_peer_finds_and_counts_what_it_sees(site: Site, title: str) -> None:
         for level in ("PATIENT", "STUDY"):
             counted = eyes.find(level, "NumberOfPatientRelatedStudies")
             tells = title in ("RADIOLOGIST", "P3")
-            assert all((one.get("NumberOfPatientRelatedStudies") == 1) is tells for one in counted)
+            assert all((match.get("NumberOfPatientRelatedStudies") == 1) is tells for match in counted)
 
 
 @pytest.mark.parametrize("title", PEERS)
@@ -230,8 +230,8 @@ def test_peer_retrieves_and_commits_what_it_sees(site: Site, title: str) -> None
     """What it does not see is as if it were not there: nothing is sent, and nothing says why."""
     with Eyes(site.peer(title)) as eyes:
         for study, (patient, *_) in STUDIES.items():
-            there = study in SEES[title.lower()]
-            came = {f"{study}.1.1"} if there else set()
+            is_seen = study in SEES[title.lower()]
+            came = {f"{study}.1.1"} if is_seen else set()
             for level, key in (("PATIENT", f"PatientID={patient}"), ("STUDY", f"StudyInstanceUID={study}")):
                 assert eyes.got(level, key) == (len(came), came), (study, level)
                 assert eyes.moved("SINK", level, key) == len(came), (study, level)
@@ -254,20 +254,20 @@ def test_peer_that_is_taken_out_of_the_policy_sees_nothing_on_what_is_still_open
         until(lambda: eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"])
 
 
-@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("user", WHO)
 @pytest.mark.parametrize("title", ["ALLOWED", "REQUIRED", "NORTH DESK"])
-def test_user_of_an_issuer_sees_over_dimse_what_he_and_his_peer_see(site: Site, who: str, title: str) -> None:
+def test_user_of_an_issuer_sees_over_dimse_what_he_and_his_peer_see(site: Site, user: str, title: str) -> None:
     """The table of HTTP, and no more than the peer's part of it."""
-    sees = SEES[who] & (SEES["north"] if title == "NORTH DESK" else set(STUDIES))
-    with Eyes(site.peer(title), named(site.token(who), kind=5, response=True)) as eyes:
-        assert eyes.response == site.token(who).encode() or eyes.response.count(b".") == 2
+    sees = SEES[user] & (SEES["north"] if title == "NORTH DESK" else set(STUDIES))
+    with Eyes(site.peer(title), named(site.token(user), kind=5, response=True)) as eyes:
+        assert eyes.response == site.token(user).encode() or eyes.response.count(b".") == 2
         assert eyes.found("STUDY") == sorted(sees)
         assert eyes.found("PATIENT") == [STUDIES[study][0] for study in sorted(sees)]
         for study in STUDIES:
             assert eyes.got("STUDY", f"StudyInstanceUID={study}")[0] == (study in sees)
         # A technologist may have sent what he sees; to be told what is stored is for those who see everything.
         may = PATIENT_ROOT_MOVE in eyes.allowed, STORAGE_COMMITMENT in eyes.allowed
-        assert may == (who in ("radiologist", "heart"), who == "radiologist")
+        assert may == (user in ("radiologist", "heart"), user == "radiologist")
 
 
 def test_users_of_the_file_are_known_by_their_passcodes(site: Site) -> None:
@@ -359,21 +359,21 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 def test_study_that_is_not_seen_is_not_there(site: Site, path: str) -> None:
     """Whoever saw it just before: nothing that was cached for others is given."""
-    for who in ("radiologist", "jane", "p3", "p3 and jane", "stranger", "radiologist"):
-        token = site.token(who)
+    for user in ("radiologist", "jane", "p3", "p3 and jane", "stranger", "radiologist"):
+        token = site.token(user)
         for study in STUDIES:
             status, body = site.ask(token, f"/dicom-web/studies/{path.format(study)}")
-            assert status == (200 if study in SEES[who] else 404), (who, study, body[:200])
+            assert status == (200 if study in SEES[user] else 404), (user, study, body[:200])
             assert status == 200 or b"P" not in body
 
 
 def test_wado_uri_and_sub_searches_are_as_restricted(site: Site) -> None:
     query = "/wado?requestType=WADO&studyUID={0}&seriesUID={0}.1&objectUID={0}.1.1&contentType=application/dicom"
-    for who in WHO:
+    for user in WHO:
         for study in STUDIES:
-            status, _ = site.ask(site.token(who), query.format(study))
-            assert status == (200 if study in SEES[who] else 404)
-            assert site.found(site.token(who), f"/dicom-web/studies/{study}/instances") == SEES[who] & {study}
+            status, _ = site.ask(site.token(user), query.format(study))
+            assert status == (200 if study in SEES[user] else 404)
+            assert site.found(site.token(user), f"/dicom-web/studies/{study}/instances") == SEES[user] & {study}
 
 
 def test_what_tells_of_all_studies_is_for_those_who_see_all(site: Site) -> None:

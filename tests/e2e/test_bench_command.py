@@ -32,14 +32,14 @@ def test_a_morning_is_stored_looked_at_and_measured(archive: RunningArchive) -> 
     part = ("--studies", 120, "--hours", "9-10", "--speed", 900, "--images", 4)
     done = run(archive.address, *part, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert told["errors"] == []
-    assert told["given_up"] == 0
-    assert told["studies"] > 3
-    assert told["images_sent"] == told["measured"]["store"]["count"] > told["studies"]
-    assert 0 < told["measured"]["store"]["p50"] <= told["measured"]["store"]["p99"]
-    assert told["measured"]["study fetched"]["count"] == told["measured"]["find"]["count"] > 0
-    assert told["bytes_fetched"] > 0
+    report = json.loads(done.stdout)
+    assert report["errors"] == []
+    assert report["given_up"] == 0
+    assert report["studies"] > 3
+    assert report["images_sent"] == report["measured"]["store"]["count"] > report["studies"]
+    assert 0 < report["measured"]["store"]["p50"] <= report["measured"]["store"]["p99"]
+    assert report["measured"]["study fetched"]["count"] == report["measured"]["find"]["count"] > 0
+    assert report["bytes_fetched"] > 0
 
 
 def test_an_archive_that_is_not_there_is_an_error_with_a_number_not_a_trace() -> None:

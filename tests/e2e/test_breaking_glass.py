@@ -42,34 +42,34 @@ class Ward:
     folder: Path
 
     def ask(
-        self, who: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+        self, user: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
     ) -> tuple[int, bytes, str]:
         """Status, body and the cookie that came."""
         connection = http.client.HTTPConnection("127.0.0.1", self.archive.http_port, timeout=20)
         try:
-            connection.request(method, path, body, {"Authorization": f"Bearer 0123456789abcdef-{who}", **headers})
+            connection.request(method, path, body, {"Authorization": f"Bearer 0123456789abcdef-{user}", **headers})
             response = connection.getresponse()
             return response.status, response.read(), response.headers.get("Set-Cookie", "").partition(";")[0]
         finally:
             connection.close()
 
-    def opened(self, who: str, **asked: str) -> dict[str, str]:
+    def opened(self, user: str, **fields: str) -> dict[str, str]:
         """What who opened a study or patient sends with his requests."""
-        body = json.dumps({"reason": REASON, **asked}).encode()
+        body = json.dumps({"reason": REASON, **fields}).encode()
         kind = {"Content-Type": "application/json"}
-        status, answer, cookie = self.ask(who, "/dicom-web/overrides", "POST", body, **kind)
+        status, answer, cookie = self.ask(user, "/dicom-web/overrides", "POST", body, **kind)
         assert status == 201, answer
         token = json.loads(answer)["override"]
         assert cookie == f"gantry-override={token}"
         return {HEADER: token}
 
-    def found(self, who: str, search: str = "studies", **headers: str) -> set[str]:
-        status, body, _ = self.ask(who, f"/dicom-web/{search}", Accept="application/dicom+json", **headers)
+    def found(self, user: str, search: str = "studies", **headers: str) -> set[str]:
+        status, body, _ = self.ask(user, f"/dicom-web/{search}", Accept="application/dicom+json", **headers)
         assert status == 200, body
-        return {one["0020000D"]["Value"][0] for one in json.loads(body)}
+        return {match["0020000D"]["Value"][0] for match in json.loads(body)}
 
-    def counts(self, who: str, **headers: str) -> int:
-        count: int = json.loads(self.ask(who, "/dicom-web/studies/count", **headers)[1])["count"]
+    def counts(self, user: str, **headers: str) -> int:
+        count: int = json.loads(self.ask(user, "/dicom-web/studies/count", **headers)[1])["count"]
         return count
 
     def metric(self, opened: str) -> float:
@@ -90,12 +90,15 @@ def filled(archive: RunningArchive, folder: Path) -> Ward:
     (folder / "overrides").write_text("1" * 44)
     archive.write_policy([], SETTINGS.format(folder=folder))
     archive.start()
-    made = [data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=who) for uid, who in STUDIES.items()]
+    made = [
+        data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=patient)
+        for uid, patient in STUDIES.items()
+    ]
     stored = post(archive, files(map(file_bytes, made)), Authorization="Bearer 0123456789abcdef-machine")
     assert stored.status == 200, stored.body
-    one = Ward(archive, folder)
-    until(lambda: one.found("machine") == set(STUDIES))
-    return one
+    fixture = Ward(archive, folder)
+    until(lambda: fixture.found("machine") == set(STUDIES))
+    return fixture
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
@@ -109,7 +112,7 @@ def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_page_is_told_who_may_open_what_he_does_not_see(ward: Ward) -> None:
-    may = {who: json.loads(ward.ask(who, "/dicom-web/permissions")[1])["override"] for who in ROLES}
+    may = {user: json.loads(ward.ask(user, "/dicom-web/permissions")[1])["override"] for user in ROLES}
     assert may == {"machine": False, "jane": True, "max": True, "him": False, "all": False}
 
 
@@ -129,9 +132,9 @@ def test_study_is_there_for_who_opened_it_and_for_nobody_else(ward: Ward) -> Non
         assert ward.counts("jane", **headers) == 1
     for path in PATHS:
         # Without it, and by a token that was stolen: another caller, and one whose role may not.
-        asked = f"/dicom-web/studies/{path.format('1.2.8.1')}"
-        assert (ward.ask("jane", asked)[0], ward.ask("max", asked, **brings)[0]) == (404, 404), path
-        assert ward.ask("him", asked, **brings)[0] in (403, 404), path
+        url = f"/dicom-web/studies/{path.format('1.2.8.1')}"
+        assert (ward.ask("jane", url)[0], ward.ask("max", url, **brings)[0]) == (404, 404), path
+        assert ward.ask("him", url, **brings)[0] in (403, 404), path
     assert ward.counts("max", **brings) == 0
 
 
@@ -163,8 +166,8 @@ def test_study_and_patient_are_open_at_once(ward: Ward) -> None:
 def test_who_may_not_opens_nothing(ward: Ward) -> None:
     body = json.dumps({"reason": REASON, "study": "1.2.8.1"}).encode()
     kind = {"Content-Type": "application/json"}
-    for who, status in (("him", 403), ("machine", 403), ("all", 409)):
-        assert ward.ask(who, "/dicom-web/overrides", "POST", body, **kind)[0] == status, who
+    for user, status in (("him", 403), ("machine", 403), ("all", 409)):
+        assert ward.ask(user, "/dicom-web/overrides", "POST", body, **kind)[0] == status, user
 
 
 def test_override_is_on_record_with_its_reason_and_in_the_log_without(ward: Ward) -> None:
@@ -175,14 +178,14 @@ def test_override_is_on_record_with_its_reason_and_in_the_log_without(ward: Ward
     def records(kind: str) -> list[dict[str, object]]:
         status, body, _ = ward.ask("all", f"/dicom-web/operations/audit?kind={kind}&limit=1000")
         assert status == 200, body
-        found: list[dict[str, object]] = json.loads(body)["records"]
-        return found
+        entries: list[dict[str, object]] = json.loads(body)["records"]
+        return entries
 
-    until(lambda: any("HOSPITAL" in json.dumps(one) for one in records("override")))
-    begun = [json.dumps(one) for one in records("override")]
-    assert all(REASON in one for one in begun)
-    assert any('"jane"' in one and "1.2.8.1" in one and "P1" in one for one in begun)
-    until(lambda: any("opened by an override" in json.dumps(one) for one in records("accessed")))
+    until(lambda: any("HOSPITAL" in json.dumps(record) for record in records("override")))
+    begun = [json.dumps(record) for record in records("override")]
+    assert all(REASON in record for record in begun)
+    assert any('"jane"' in record and "1.2.8.1" in record and "P1" in record for record in begun)
+    until(lambda: any("opened by an override" in json.dumps(record) for record in records("accessed")))
     status, body, _ = ward.ask("all", "/dicom-web/operations/audit?kind=override&form=fhir")
     assert (status, b'"110127"' in body) == (200, True)
     log = ward.archive.log.read_text()
@@ -194,12 +197,12 @@ def test_override_is_on_record_with_its_reason_and_in_the_log_without(ward: Ward
 
 def test_another_key_takes_all_of_them_back_at_once(ward: Ward) -> None:
     brings = ward.opened("jane", study="1.2.8.1")
-    asked = "/dicom-web/studies/1.2.8.1"
-    assert ward.ask("jane", asked, **brings)[0] == 200
+    url = "/dicom-web/studies/1.2.8.1"
+    assert ward.ask("jane", url, **brings)[0] == 200
     (ward.folder / "overrides").write_text("2" * 44)
-    assert ward.ask("jane", asked, **brings)[0] == 404
+    assert ward.ask("jane", url, **brings)[0] == 404
     again = ward.opened("jane", study="1.2.8.1")
-    assert ward.ask("jane", asked, **again)[0] == 200
+    assert ward.ask("jane", url, **again)[0] == 200
 
 
 def test_what_one_process_opened_is_open_at_all_of_them_through_the_front_door(tmp_path: Path) -> None:
@@ -210,6 +213,6 @@ def test_what_one_process_opened_is_open_at_all_of_them_through_the_front_door(t
     for headers in (brings, {"Cookie": f"gantry-override={brings[HEADER]}"}):
         assert ward.found("jane", **headers) == {"1.2.8.1"}
         for path in PATHS:
-            for who, status in (("jane", 200), ("max", 404)):
-                assert ward.ask(who, f"/dicom-web/studies/{path.format('1.2.8.1')}", **headers)[0] == status, path
+            for user, status in (("jane", 200), ("max", 404)):
+                assert ward.ask(user, f"/dicom-web/studies/{path.format('1.2.8.1')}", **headers)[0] == status, path
     assert door.stop() == 0

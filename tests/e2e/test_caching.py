@@ -31,22 +31,22 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
 
 def paths() -> list[str]:
     """Each resource, of what is there."""
-    found = []
+    addresses = []
     for shape in sorted({*SHAPES} - {*WITHOUT_END}):
         path = shape.replace("{frames}", "1").replace("{*}", "7FE00010" if "bulkdata" in shape else "peers")
         for uid in UIDS:
             path = path.replace("{}", uid, 1)
-        found.append(f"/dicom-web/{path}".rstrip("/"))
+        addresses.append(f"/dicom-web/{path}".rstrip("/"))
     uids = dict(zip(("studyUID", "seriesUID", "objectUID"), UIDS, strict=True))
     wado = "/wado?requestType=WADO&" + "&".join(f"{name}={uid}" for name, uid in uids.items())
-    return [*found, "/fhir/r4/ImagingStudy", wado, f"{wado}&contentType=application/dicom"]
+    return [*addresses, "/fhir/r4/ImagingStudy", wado, f"{wado}&contentType=application/dicom"]
 
 
 def test_what_a_token_is_given_is_asked_for_again_each_time(ward: Ward) -> None:
     answers = {path: ward.ask("all", path) for path in paths()}
     assert sum(answer.status == 200 for answer in answers.values()) > 30
-    kept = {path: answer.headers["Cache-Control"] for path, answer in answers.items()}
-    assert {path: said for path, said in kept.items() if said not in SAFE} == {}
+    headers = {path: answer.headers["Cache-Control"] for path, answer in answers.items()}
+    assert {path: header for path, header in headers.items() if header not in SAFE} == {}
 
 
 def test_what_a_visitor_is_given_is_asked_for_again_and_costs_no_second_body(ward: Ward) -> None:

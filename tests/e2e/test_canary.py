@@ -50,9 +50,9 @@ def test_an_image_goes_the_whole_way_and_is_gone_afterwards(archive: RunningArch
     web = f"http://127.0.0.1:{archive.http_port}/dicom-web"
     done = run(archive, "--aet", "CANARY", "--move-port", port, "--move-host", "127.0.0.1", "--web", web, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert list(told["seconds"]) == ["store", "find", "get", "move", "commit", "delete"]
-    assert told["failed"] == {}
+    report = json.loads(done.stdout)
+    assert list(report["seconds"]) == ["store", "find", "get", "move", "commit", "delete"]
+    assert report["failed"] == {}
     assert ask(archive, "/dicom-web/studies?PatientID=GANTRY-CANARY")[1] in (b"", b"[]")
 
 
@@ -68,14 +68,14 @@ def test_several_rounds_of_a_day_are_one_study(archive: RunningArchive) -> None:
 def test_a_step_that_fails_is_named_and_ends_the_round(archive: RunningArchive) -> None:
     refused = run(archive, "--aet", "STRANGER", "--json")
     assert refused.returncode == 1
-    told = json.loads(refused.stdout)
-    assert (list(told["failed"]), told["seconds"]) == (["store"], {})
-    assert "rejected" in told["failed"]["store"]
+    report = json.loads(refused.stdout)
+    assert (list(report["failed"]), report["seconds"]) == (["store"], {})
+    assert "rejected" in report["failed"]["store"]
     # The archive sends where the policy says, and nobody is there.
     unheard = run(archive, "--aet", "CANARY", "--move-port", free_port(), "--move-host", "127.0.0.1", "--json")
     assert unheard.returncode == 1
-    told = json.loads(unheard.stdout)
-    assert (list(told["failed"]), list(told["seconds"])) == (["move"], ["store", "find", "get"])
+    report = json.loads(unheard.stdout)
+    assert (list(report["failed"]), list(report["seconds"])) == (["move"], ["store", "find", "get"])
     assert "Traceback" not in unheard.stderr + refused.stderr
 
 

@@ -50,8 +50,8 @@ class Readers:
     def dcmtk(self, uid: str) -> list[str]:
         address = "-aec", "GANTRY", "127.0.0.1", self._archive.port
         keys = "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}", "-k", "PatientName"
-        found = dcmtk.find(address, self._folder / f"find{next(NUMBERS)}", *keys)
-        return [str(one.PatientName) for one in found]
+        matches = dcmtk.find(address, self._folder / f"find{next(NUMBERS)}", *keys)
+        return [str(match.PatientName) for match in matches]
 
     def dcmtk_get(self, uid: str) -> list[str]:
         into = self._folder / f"get{next(NUMBERS)}"
@@ -61,20 +61,20 @@ class Readers:
         return [str(pydicom.dcmread(path).PatientName) for path in into.iterdir()]
 
     def orthanc(self, uid: str) -> list[str]:
-        asked = {"Level": "Study", "Query": {"StudyInstanceUID": uid, "PatientName": ""}}
-        path = self._orthanc.post("/modalities/gantry/query", asked)["Path"]
-        return [one["PatientName"] for one in self._orthanc.get(f"{path}/answers?expand&simplify")]
+        query = {"Level": "Study", "Query": {"StudyInstanceUID": uid, "PatientName": ""}}
+        path = self._orthanc.post("/modalities/gantry/query", query)["Path"]
+        return [match["PatientName"] for match in self._orthanc.get(f"{path}/answers?expand&simplify")]
 
     def orthanc_web(self, uid: str) -> list[str]:
-        return [one["00100010"]["Value"] for one in search(self._orthanc, "/studies", StudyInstanceUID=uid)]
+        return [match["00100010"]["Value"] for match in search(self._orthanc, "/studies", StudyInstanceUID=uid)]
 
     def dcmjs(self, uid: str) -> list[str]:
         command = ["node", "names.js", str(self._archive.port), uid]
         done = subprocess.run(command, cwd=self._node, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout.splitlines()[-1])
-        assert set(told["found"]) == set(told["fetched"])
-        return list(told["found"])
+        report = json.loads(done.stdout.splitlines()[-1])
+        assert set(report["found"]) == set(report["fetched"])
+        return list(report["found"])
 
     async def ohif(self, uid: str) -> list[str]:
         async with browser() as page:
@@ -85,11 +85,11 @@ class Readers:
 
     async def all(self, uid: str, *, viewer: bool = False) -> dict[str, list[str]]:
         """What each of them shows, and with `viewer` OHIF, too, which takes its time."""
-        told = {
+        names = {
             read.__name__: await asyncio.to_thread(read, uid)
             for read in (self.dcmtk, self.dcmtk_get, self.orthanc, self.orthanc_web, self.dcmjs)
         }
-        return {**told, "ohif": await self.ohif(uid)} if viewer else told
+        return {**names, "ohif": await self.ohif(uid)} if viewer else names
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def readers(
 
 
 def _store(archive: RunningArchive, *data_sets: Dataset) -> None:
-    assert post(archive, files([file_bytes(one) for one in data_sets])).status == 200
+    assert post(archive, files([file_bytes(dataset) for dataset in data_sets])).status == 200
 
 
 @pytest.mark.timeout(400)  # OHIF is opened anew each time
@@ -136,16 +136,16 @@ async def test_every_reader_sees_each_change_at_once(readers: tuple[RunningArchi
     image, other = data_set(name="First^Name", patient="SEEN1", size=64), data_set(name="Other^Name", patient="SEEN2")
     uid = str(image.StudyInstanceUID)
     await asyncio.to_thread(_store, archive, image, other)
-    for one in (image, other):
-        await asyncio.to_thread(wait_searchable, archive.peer, one.StudyInstanceUID, 1)
+    for dataset in (image, other):
+        await asyncio.to_thread(wait_searchable, archive.peer, dataset.StudyInstanceUID, 1)
 
     async def change(method: str, path: str, body: object = None) -> None:
         status, answer = await asyncio.to_thread(ask, archive, method, f"{path}?reason=test", body)
         assert status in (200, 204), answer
 
     async def shows(name: str, *, viewer: bool = True) -> None:
-        told = {who: set(names) for who, names in (await read.all(uid, viewer=viewer)).items()}
-        assert told == dict.fromkeys(told, {name} if name else set())
+        answers = {reader: set(names) for reader, names in (await read.all(uid, viewer=viewer)).items()}
+        assert answers == dict.fromkeys(answers, {name} if name else set())
 
     await shows("First^Name", viewer=False)
     await change(
@@ -153,8 +153,8 @@ async def test_every_reader_sees_each_change_at_once(readers: tuple[RunningArchi
     )
     await shows("New^Name")
     await change("POST", "patients/merges", {"patient": identity("SEEN1"), "into": identity("SEEN2")})
-    told = await read.all(uid)
-    assert len({tuple(names) for names in told.values()}) == 1, told
+    answers = await read.all(uid)
+    assert len({tuple(names) for names in answers.values()}) == 1, answers
     await change("POST", "patients/withdrawals", {"patient": identity("SEEN1")})
     await shows("New^Name", viewer=False)
     await asyncio.to_thread(_store, archive, rejection_note([image]))

@@ -101,10 +101,10 @@ class OtherArchive(Scp):
             yield 0xFF00, ds
 
     def _action(self, event: evt.Event) -> tuple[int, None]:
-        asked = event.action_information
+        request = event.action_information
         report = Dataset()
-        report.TransactionUID = asked.TransactionUID
-        good, bad = asked.ReferencedSOPSequence[:-1], asked.ReferencedSOPSequence[-1]
+        report.TransactionUID = request.TransactionUID
+        good, bad = request.ReferencedSOPSequence[:-1], request.ReferencedSOPSequence[-1]
         bad.FailureReason = 0x0112
         report.ReferencedSOPSequence, report.FailedSOPSequence = good, [bad]
 

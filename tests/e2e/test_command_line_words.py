@@ -140,10 +140,10 @@ def test_keys_that_the_archive_ignored_are_named(archive: RunningArchive) -> Non
 
 def test_error_comment_of_a_warning_is_shown() -> None:
     def answer(event: evt.Event) -> Iterator[tuple[Dataset, Dataset]]:
-        status, found = Dataset(), Dataset()
+        status, match = Dataset(), Dataset()
         status.Status, status.ErrorComment = 0xFF01, "modality is not indexed here"
-        found.StudyInstanceUID = "1.2.3"
-        yield status, found
+        match.StudyInstanceUID = "1.2.3"
+        yield status, match
 
     with Scp("OTHER", handlers=[(evt.EVT_C_FIND, answer)], contexts=[STUDY_ROOT_FIND]) as other:
         done = gantry("find", other.address, "-k", "Modality=ZZ")
@@ -180,12 +180,12 @@ def test_upkeep_of_a_folder_that_is_not_there_fails(tmp_path: Path, verb: str) -
 
 
 def test_seeding_from_nowhere_fails(tmp_path: Path) -> None:
-    with InProcessGantry() as one:
+    with InProcessGantry() as server:
         with pytest.raises(FileNotFoundError, match="typo"):
-            one.seed(tmp_path / "typo")
+            server.seed(tmp_path / "typo")
         with pytest.raises(ValueError, match="no DICOM file"):
-            one.seed(tmp_path)
-        assert len(one.seed(*[f.path for f in study(tmp_path / "sent", 1, size=8)])) == 1
+            server.seed(tmp_path)
+        assert len(server.seed(*[f.path for f in study(tmp_path / "sent", 1, size=8)])) == 1
 
 
 # ---- the wrong port
@@ -258,10 +258,10 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     archive.folder = tmp_path / "file"  # data in a folder of a file
     archive.start(ready=False)
     assert archive.wait_dead(30) == 1
-    said = archive.log.read_text()
-    assert f"{tmp_path}/file/data" in said
-    assert "cannot be made" in said
-    assert "Gantry:" not in said  # no welcome
+    log = archive.log.read_text()
+    assert f"{tmp_path}/file/data" in log
+    assert "cannot be made" in log
+    assert "Gantry:" not in log  # no welcome
 
 
 def test_welcome_comes_when_the_ports_are_taken(archive: RunningArchive, tmp_path: Path) -> None:
@@ -293,10 +293,10 @@ def test_check_config_reads_urls(setting: str, url: str, words: str) -> None:
 
 def test_lists_in_the_environment_need_no_brackets() -> None:
     env = {"GANTRY_DIMSE__PROXY_FROM": "192.0.2.1,192.0.2.64/26", "GANTRY_HTTP__CORS_ORIGINS": "https://a.example"}
-    said = gantry("serve", "--print-config", env=env).stdout
-    assert "192.0.2.1/32" in said
-    assert "192.0.2.64/26" in said
-    assert "https://a.example" in said
+    output = gantry("serve", "--print-config", env=env).stdout
+    assert "192.0.2.1/32" in output
+    assert "192.0.2.64/26" in output
+    assert "https://a.example" in output
     bracketed = gantry("serve", "--print-config", env={"GANTRY_DIMSE__PRIVATE_SOP_CLASSES": "[1.2.3, 1.2.4]"}).stdout
     assert "1.2.4" in bracketed
 

@@ -57,9 +57,9 @@ async def committed(archive: RunningArchive) -> dict[str, Any]:
         while True:
             result = await asyncio.to_thread(gantry, archive, "routes", "list", "--all", "--json")
             states = [json.loads(line) for line in result.stdout.splitlines()]
-            for one in states:
-                if one["kind"] == "commitment" and one["state"] in ("delivered", "failed"):
-                    return dict(one)
+            for state in states:
+                if state["kind"] == "commitment" and state["state"] in ("delivered", "failed"):
+                    return dict(state)
             await asyncio.sleep(0.5)
 
 

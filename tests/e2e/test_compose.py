@@ -46,7 +46,7 @@ def test_a_cluster_stores_finds_gives_back_commits_scales_and_stops(cluster: Com
     (tmp_path / "got").mkdir()
     ok("getscu", "+B", *keys, "-od", tmp_path / "got", *address)
     got = received(tmp_path / "got")
-    assert {one: content(path) for one, path in got.items()} == {one: content(path) for one, path in sent.items()}
+    assert {uid: content(path) for uid, path in got.items()} == {uid: content(path) for uid, path in sent.items()}
     assert asking.commit(cluster.peer, files) == (6, 0)
 
     cluster.up(ingest=2, query=2)
@@ -68,6 +68,10 @@ def test_a_cluster_stores_finds_gives_back_commits_scales_and_stops(cluster: Com
     assert (status, len(json.loads(answer))) == (200, 6)
 
     cluster("stop")
-    ended = {(one["Service"], one["ExitCode"]) for one in cluster.containers() if one["Service"] in (*ROLES, "door")}
+    ended = {
+        (container["Service"], container["ExitCode"])
+        for container in cluster.containers()
+        if container["Service"] in (*ROLES, "door")
+    }
     assert ended == {(name, 0) for name in (*ROLES, "door")}
     assert "Traceback" not in cluster("logs", *ROLES, "door")

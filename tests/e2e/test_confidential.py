@@ -50,29 +50,35 @@ class Clinic:
     sink: Scp
 
     def ask(
-        self, who: str, path: str, method: str = "GET", body: Any = None, kind: str = "application/json", **headers: str
+        self,
+        user: str,
+        path: str,
+        method: str = "GET",
+        body: Any = None,
+        kind: str = "application/json",
+        **headers: str,
     ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.archive.http_port, timeout=20)
         sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        said = {
-            "Authorization": f"Bearer 0123456789abcdef-{who}",
+        fields = {
+            "Authorization": f"Bearer 0123456789abcdef-{user}",
             **({"Content-Type": kind} if sent else {}),
             **headers,
         }
         try:
-            connection.request(method, path, sent, said)
+            connection.request(method, path, sent, fields)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
 
-    def found(self, who: str, search: str = "studies", **headers: str) -> set[str]:
-        status, body = self.ask(who, f"/dicom-web/{search}", Accept="application/dicom+json", **headers)
+    def found(self, user: str, search: str = "studies", **headers: str) -> set[str]:
+        status, body = self.ask(user, f"/dicom-web/{search}", Accept="application/dicom+json", **headers)
         assert status == 200, body
-        return {one["0020000D"]["Value"][0] for one in json.loads(body)}
+        return {match["0020000D"]["Value"][0] for match in json.loads(body)}
 
-    def count(self, who: str, **headers: str) -> int:
-        number: int = json.loads(self.ask(who, "/dicom-web/studies/count", **headers)[1])["count"]
+    def count(self, user: str, **headers: str) -> int:
+        number: int = json.loads(self.ask(user, "/dicom-web/studies/count", **headers)[1])["count"]
         return number
 
     def change(self, path: str, body: object) -> str:
@@ -80,18 +86,18 @@ class Clinic:
         assert status in (200, 202), answer
         return str(json.loads(answer)["id"]) if b'"id"' in answer else ""
 
-    def mark(self, patient: str, said: str) -> None:
-        value = {"vr": "LO", "Value": [said]} if said else {"vr": "LO"}
+    def mark(self, patient: str, code: str) -> None:
+        value = {"vr": "LO", "Value": [code]} if code else {"vr": "LO"}
         self.change("corrections", {"patient": identity(patient), "values": {MARK: value}})
 
-    def store(self, who: str, study: str, patient: str) -> int:
+    def store(self, user: str, study: str, patient: str) -> int:
         image = data_set(study=study, series=f"{study}.1", instance=f"{study}.1.1", patient=patient)
-        return post(self.archive, files([file_bytes(image)]), Authorization=f"Bearer 0123456789abcdef-{who}").status
+        return post(self.archive, files([file_bytes(image)]), Authorization=f"Bearer 0123456789abcdef-{user}").status
 
-    def reject(self, who: str, study: str) -> int:
+    def reject(self, user: str, study: str) -> int:
         image = data_set(study=study, series=f"{study}.1", instance=f"{study}.1.1", patient=STUDIES[study])
         note = file_bytes(rejection_note([image]))
-        return post(self.archive, files([note]), Authorization=f"Bearer 0123456789abcdef-{who}").status
+        return post(self.archive, files([note]), Authorization=f"Bearer 0123456789abcdef-{user}").status
 
     def peer(self, title: str) -> Peer:
         return Peer("127.0.0.1", self.archive.port, "GANTRY", title)
@@ -112,7 +118,7 @@ def until(holds: Callable[[], bool]) -> None:
 def clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Clinic]:
     stores = environment(request.param, tmp_path)
     archive = RunningArchive(tmp_path, lab=False, environment=stores)
-    one = Clinic(archive, Scp("SINK", free_port()))
+    fixture = Clinic(archive, Scp("SINK", free_port()))
     lines = [f"{name}:0123456789abcdef-{name}" + f" roles={role}" * bool(role) for name, role in ROLES.items()]
     (tmp_path / "tokens").write_text("\n".join(lines))
     (tmp_path / "overrides").write_text("1" * 44)
@@ -122,16 +128,16 @@ def clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Clinic]:
     peers = [
         f"{{ae_title: ANYBODY, host: 127.0.0.1, {may}, user_identity: allowed}}",
         f"{{ae_title: HALLWAY, host: 127.0.0.1, {may}, confidential: false}}",
-        f"{{ae_title: SINK, host: 127.0.0.1, port: {one.sink.configured_port}, move_destination: true}}",
+        f"{{ae_title: SINK, host: 127.0.0.1, port: {fixture.sink.configured_port}, move_destination: true}}",
     ]
     archive.write_policy(peers, SETTINGS.format(folder=tmp_path))
     archive.start()
     try:
         for study, patient in STUDIES.items():
-            assert one.store("machine", study, patient) == 200
-        until(lambda: one.found("machine") == set(STUDIES))
-        with one.sink:
-            yield one
+            assert fixture.store("machine", study, patient) == 200
+        until(lambda: fixture.found("machine") == set(STUDIES))
+        with fixture.sink:
+            yield fixture
         assert archive.alive, archive.log.read_text()
     finally:
         archive.stop()

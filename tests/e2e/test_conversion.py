@@ -44,14 +44,14 @@ def stored(site: Site, folder: Path, name: str) -> DicomFile:
 
 def fetched(site: Site, file: DicomFile, syntaxes: Sequence[str]) -> tuple[str, bytes]:
     """By C-GET, with a context for each transfer syntax."""
-    kept = Kept()
+    receiver = Kept()
     contexts = [(file.sop_class_uid, [syntax]) for syntax in syntaxes]
     with associated(
-        site.modality, [*contexts, (STUDY_ROOT_GET, [EXPLICIT])], kept=kept, as_scp=[file.sop_class_uid]
+        site.modality, [*contexts, (STUDY_ROOT_GET, [EXPLICIT])], kept=receiver, as_scp=[file.sop_class_uid]
     ) as association:
         *_, (final, _) = association.send_c_get(study_query(file), STUDY_ROOT_GET)
     assert final.Status == 0x0000, final
-    return kept.data[file.sop_instance_uid]
+    return receiver.data[file.sop_instance_uid]
 
 
 def moved(site: Site, file: DicomFile, syntaxes: Sequence[str]) -> tuple[Any, Kept]:
@@ -138,18 +138,18 @@ def test_a_peer_that_takes_the_stored_syntax_too_gets_the_bytes_untouched(
 
 def test_a_destination_that_takes_only_implicit_vr_gets_it_by_c_move(site: Site, tmp_path: Path) -> None:
     file = stored(site, tmp_path, "MR_small_RLE.dcm")
-    final, kept = moved(site, file, [IMPLICIT])
+    final, receiver = moved(site, file, [IMPLICIT])
     assert final.Status == 0x0000
-    syntax, data = kept.data[file.sop_instance_uid]
+    syntax, data = receiver.data[file.sop_instance_uid]
     assert syntax == IMPLICIT
     assert (as_file(syntax, data).pixel_array == pydicom.dcmread(file.path).pixel_array).all()
 
 
 def test_a_destination_that_takes_the_stored_syntax_too_gets_the_bytes_untouched(site: Site, tmp_path: Path) -> None:
     file = stored(site, tmp_path, "SC_rgb_jpeg_dcmtk.dcm")
-    final, kept = moved(site, file, [IMPLICIT, EXPLICIT, JPEG_BASELINE])
+    final, receiver = moved(site, file, [IMPLICIT, EXPLICIT, JPEG_BASELINE])
     assert final.Status == 0x0000
-    assert kept.data[file.sop_instance_uid] == content(file.path)
+    assert receiver.data[file.sop_instance_uid] == content(file.path)
 
 
 def test_a_destination_that_takes_nothing_we_can_make_is_counted_as_failed(site: Site, tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_an_object_that_cannot_be_decoded_fails_alone_and_goes_untouched_to_who_
     asking.store(site.modality, [good, bad])
     for file in (good, bad):
         asking.wait_found(site.modality, file)
-    final, kept = moved(site, good, [IMPLICIT])
+    final, receiver = moved(site, good, [IMPLICIT])
     assert (final.Status, final.NumberOfCompletedSuboperations, final.NumberOfFailedSuboperations) == (0xB000, 1, 1)
-    assert set(kept.data) == {good.sop_instance_uid}
-    final, kept = moved(site, good, [IMPLICIT, bad.transfer_syntax_uid])
+    assert set(receiver.data) == {good.sop_instance_uid}
+    final, receiver = moved(site, good, [IMPLICIT, bad.transfer_syntax_uid])
     assert final.Status == 0x0000
-    assert kept.data[bad.sop_instance_uid] == content(bad.path)
+    assert receiver.data[bad.sop_instance_uid] == content(bad.path)

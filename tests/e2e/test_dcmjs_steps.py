@@ -31,9 +31,9 @@ def test_a_modality_of_dcmjs_performs_what_was_ordered(dcmjs: DcmjsModality, tmp
     try:
         orders = OrdersClient(archive)
         orders.place(ordered(1, scheduled("S1"), scheduled("S2", Modality="MR"), PatientName="Müller^Jörg"))
-        said = dcmjs.perform(archive.port, "A1", generate_uid())
+        report = dcmjs.perform(archive.port, "A1", generate_uid())
         # PS3.7 10.1.5.1.6: a duplicate; PS3.4 F.7.2.2.2: what is over is not updated.
-        assert said == {"found": 1, "statuses": [0x0000, 0x0111, 0x0000, 0x0110]}
+        assert report == {"found": 1, "statuses": [0x0000, 0x0111, 0x0000, 0x0110]}
         assert orders.states("A1") == {"S1": "COMPLETED", "S2": "SCHEDULED"}
         status, performed = orders.ask("GET", "/A1/performed")
         assert status == 200

@@ -188,7 +188,7 @@ def test_findscu_gets_every_entity_of_a_level(
     values = {"PATIENT": "DCMTK1", "STUDY": study_of(searched[0]), "SERIES": series_of(searched[0])}
     levels = [*keys, "IMAGE"]
     above = levels[("-S" == model) : levels.index(level)]
-    arguments = [a for one in above for a in ("-k", f"{keys[one]}={values[one]}")]
+    arguments = [a for level in above for a in ("-k", f"{keys[level]}={values[level]}")]
     own = {**keys, "IMAGE": "SOPInstanceUID"}[level]
     if not above:
         arguments += ["-k", "PatientID=DCMTK1"]
@@ -211,7 +211,7 @@ def test_findscu_gets_every_entity_of_a_level(
 
 
 @pytest.mark.parametrize(
-    ("key", "found"),
+    ("key", "is_found"),
     [
         ("PatientName=Searched^Sam", True),
         ("PatientName=searched^*", True),
@@ -234,10 +234,10 @@ def test_findscu_gets_every_entity_of_a_level(
     ],
 )
 def test_findscu_matches_as_ps3_4_says(
-    site: Site, searched: list[DicomFile], tmp_path: Path, key: str, found: bool
+    site: Site, searched: list[DicomFile], tmp_path: Path, key: str, is_found: bool
 ) -> None:
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_of(searched[0])}", "-k", key)
-    assert len(find(site.address, tmp_path / "rsp", "-S", *keys)) == found
+    assert len(find(site.address, tmp_path / "rsp", "-S", *keys)) == is_found
 
 
 def test_findscu_with_a_list_of_uids_gets_those(site: Site, searched: list[DicomFile], tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_findscu_is_told_which_key_is_missing(site: Site, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "character_set", "asked"),
+    ("name", "character_set", "key"),
     [
         ("Müller^Jörg", "ISO_IR 100", "muller^jorg"),
         ("Müller^Jörg", "ISO_IR 192", "MULLER*"),
@@ -279,14 +279,14 @@ def test_findscu_is_told_which_key_is_missing(site: Site, tmp_path: Path) -> Non
     ],
 )
 def test_findscu_finds_a_name_of_any_script_and_its_answer_decodes(
-    site: Site, tmp_path: Path, name: str, character_set: str, asked: str
+    site: Site, tmp_path: Path, name: str, character_set: str, key: str
 ) -> None:
     ds = data_set(name=name, patient=generate_uid()[-16:])
     ds.SpecificCharacterSet = character_set.split("\\") if "\\" in character_set else character_set
     file = write(tmp_path, ds)
     ok("storescu", "-R", *site.address, file.path)
     asking.wait_searchable(site.modality, ds.StudyInstanceUID, 1)
-    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "SpecificCharacterSet=ISO_IR 192", "-k", f"PatientName={asked}",
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "SpecificCharacterSet=ISO_IR 192", "-k", f"PatientName={key}",
             "-k", f"StudyInstanceUID={ds.StudyInstanceUID}")  # fmt: skip
     (answer,) = find(site.address, tmp_path / "rsp", "-S", *keys)
     assert str(answer.PatientName) == name

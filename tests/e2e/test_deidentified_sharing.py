@@ -44,8 +44,8 @@ MARKED_STUDY = mark(0x0020000D).decode().strip("\0")
 
 
 def someone(study: str, number: int, **more: object) -> bytes:
-    of = {"study": study, "series": f"{study}.{number % 2}", "instance": f"{study}.9.{number}"}
-    ds = data_set(number=number, patient="47110815", name="Brenner^Jo", **of, **more)  # type: ignore[arg-type]
+    uids = {"study": study, "series": f"{study}.{number % 2}", "instance": f"{study}.9.{number}"}
+    ds = data_set(number=number, patient="47110815", name="Brenner^Jo", **uids, **more)  # type: ignore[arg-type]
     ds.AccessionNumber, ds.InstitutionName, ds.StudyDescription = "ACC-SECRET", "WARD-NINE", "of Brenner"
     ds.private_block(0x0009, "BRENNER", create=True).add_new(0x01, "LO", "Brenner 47110815")
     return file_bytes(ds)
@@ -57,23 +57,23 @@ def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
     (folder / "key").write_bytes(KEY)
     try:
-        one = filled(archive, folder, SETTINGS.format(folder=folder))
+        fixture = filled(archive, folder, SETTINGS.format(folder=folder))
         made = [*(someone(STUDY, number) for number in range(3)), someone(STUDY, 9, BurnedInAnnotation="YES")]
         made += [someone(OTHER, number) for number in range(2)]
         made.append(file_meta(CT, mark(0x00080018).decode().strip("\0"), EXPLICIT_LITTLE_ENDIAN) + CONTENT)
         stored = post(archive, files(made), **MACHINE)
         assert stored.status in (200, 202), stored.body
-        until(lambda: {STUDY, OTHER, MARKED_STUDY} <= one.found(MACHINE))
-        yield one
+        until(lambda: {STUDY, OTHER, MARKED_STUDY} <= fixture.found(MACHINE))
+        yield fixture
         assert archive.alive, archive.log.read_text()
     finally:
         archive.stop()
         remove_stores(archive.environment)
 
 
-def opened(ward: Ward, *studies: str, **said: object) -> tuple[str, dict[str, str]]:
+def opened(ward: Ward, *studies: str, **fields: object) -> tuple[str, dict[str, str]]:
     """The name of a link that shows copies, and what a browser brings that it let in."""
-    share, path = ward.shared("doc", *studies, deidentify="teaching", **said)
+    share, path = ward.shared("doc", *studies, deidentify="teaching", **fields)
     until(lambda: ward.send(path).status == 200)
     answer = ward.enter(path)
     assert answer.status == 303, answer.body
@@ -83,12 +83,12 @@ def opened(ward: Ward, *studies: str, **said: object) -> tuple[str, dict[str, st
 
 def require_nobody(answer: Answer) -> Answer:
     """Nothing in an answer is known of the patient."""
-    said = answer.body + b"\n".join(f"{name}: {value}".encode() for name, value in answer.headers.items())
-    found = [secret for secret in SECRETS if secret in said]
+    whole = answer.body + b"\n".join(f"{name}: {value}".encode() for name, value in answer.headers.items())
+    leaks = [secret for secret in SECRETS if secret in whole]
     # Short values of the marks stand anywhere, by chance.
-    found += [value for value in searched(CONTENT).values() if len(value) > 8 and value in said]
-    assert found == [], (found, said[:2000])
-    assert b"MARK" not in said
+    leaks += [value for value in searched(CONTENT).values() if len(value) > 8 and value in whole]
+    assert leaks == [], (leaks, whole[:2000])
+    assert b"MARK" not in whole
     return answer
 
 
@@ -108,13 +108,13 @@ def test_nothing_that_a_visitor_is_answered_names_anybody(ward: Ward) -> None:
     instances = json.loads(asked(ward, brings, f"{root}/instances?includefield=all").body)
     assert len(instances) == 3
     metadata = json.loads(asked(ward, brings, f"{root}/metadata").body)
-    assert {one["00100020"]["Value"][0] for one in metadata} == {NAMES.patient("47110815")}
+    assert {instance["00100020"]["Value"][0] for instance in metadata} == {NAMES.patient("47110815")}
     assert json.loads(asked(ward, brings, f"/dicom-web/studies/{marked}/metadata").body)[0]["00120062"]["Value"] == [
         "YES"
     ]
     links = set(re.findall(r'"(?:BulkDataURI|00081190)":\s*(?:\{[^}]*"Value":\s*\[)?"([^"]+)"', json.dumps(metadata)))
-    for one in instances:
-        series, uid = one["0020000E"]["Value"][0], one["00080018"]["Value"][0]
+    for instance in instances:
+        series, uid = instance["0020000E"]["Value"][0], instance["00080018"]["Value"][0]
         at = f"{root}/series/{series}/instances/{uid}"
         for path, accept in (
             (f"{at}/metadata", "application/dicom+json"),
@@ -170,8 +170,8 @@ def test_what_the_archive_knows_is_not_there_by_such_a_link_however_it_is_asked_
     assert ward.found(others) == {NAMES.uid(OTHER)}
     # And nobody else finds copies.
     for query in ("", f"?StudyInstanceUID={NAMES.uid(STUDY)}"):
-        found = json.loads(ward.send(f"/dicom-web/studies{query}", headers=MACHINE).body or b"[]")
-        assert NAMES.uid(STUDY) not in {one["0020000D"]["Value"][0] for one in found}
+        matches = json.loads(ward.send(f"/dicom-web/studies{query}", headers=MACHINE).body or b"[]")
+        assert NAMES.uid(STUDY) not in {match["0020000D"]["Value"][0] for match in matches}
 
 
 def test_who_looks_after_links_sees_what_is_shown_and_what_is_withheld(ward: Ward) -> None:
@@ -221,24 +221,24 @@ DOWNLOAD = "/dicom-web/studies/{}/deidentified?profile={}&reason=autumn+course"
 
 def test_copies_are_downloaded_and_name_nobody(ward: Ward) -> None:
     made = [ward.ask("doc", DOWNLOAD.format(study, "teaching")) for study in (STUDY, MARKED_STUDY)]
-    for answer, kept in zip(made, (3, 1), strict=True):
+    for answer, count in zip(made, (3, 1), strict=True):
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip"), answer.body
         require_nobody(answer)
         with ZipFile(io.BytesIO(answer.body)) as archive:
             assert archive.testzip() is None
             names = archive.namelist()
-            assert (names[-1], len(names)) == ("README.TXT", kept + 1)
+            assert (names[-1], len(names)) == ("README.TXT", count + 1)
             read = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in names[:-1]]
-            told = archive.read("README.TXT").decode()
+            readme = archive.read("README.TXT").decode()
         assert [f"{ds.StudyInstanceUID}/{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}.dcm" for ds in read] == names[:-1]
         assert all(ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID for ds in read)
         assert {ds.PatientIdentityRemoved for ds in read} == {"YES"}
     # The one that says that somebody is named in its pixels was left out; the last of them by the first study.
     with ZipFile(io.BytesIO(made[0].body)) as archive:
-        told = archive.read("README.TXT").decode()
+        readme = archive.read("README.TXT").decode()
         read = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in archive.namelist()[:-1]]
-    assert "by the profile teaching (PS3.15 Annex E): 3 objects." in told
-    assert "1 withheld: " in told
+    assert "by the profile teaching (PS3.15 Annex E): 3 objects." in readme
+    assert "1 withheld: " in readme
     assert {ds.StudyInstanceUID for ds in read} == {NAMES.uid(STUDY)}
     assert {ds.PatientID for ds in read} == {NAMES.patient("47110815")}
     counted = 'gantry_deidentified_downloads_total{{result="{}"}}'
@@ -247,8 +247,8 @@ def test_copies_are_downloaded_and_name_nobody(ward: Ward) -> None:
 
     def recorded() -> bool:
         code, out, _ = gantry(ward, "list", "--by", "doc", "--json", command="audit")
-        one = [json.loads(line) for line in out.splitlines() if STUDY in line and "deidentified" in line]
-        return code == 0 and any("autumn course" in str(row) and "teaching" in str(row) for row in one)
+        records = [json.loads(line) for line in out.splitlines() if STUDY in line and "deidentified" in line]
+        return code == 0 and any("autumn course" in str(row) and "teaching" in str(row) for row in records)
 
     until(recorded)
 
@@ -258,7 +258,7 @@ def test_a_download_of_copies_is_refused_in_words(ward: Ward) -> None:
     made = [someone(burned, number, BurnedInAnnotation="YES") for number in range(2)]
     assert post(ward.archive, files(made), **MACHINE).status == 200
     until(lambda: burned in ward.found(MACHINE))
-    for who, path, status, words in (
+    for user, path, status, words in (
         ("doc", DOWNLOAD.format(burned, "teaching"), 409, "nothing of it can be de-identified: 2 withheld: "),
         ("doc", DOWNLOAD.format("1.2.77.404", "teaching"), 404, ""),
         ("doc", DOWNLOAD.format(STUDY, "no"), 400, "profile: one of same-uids, teaching"),
@@ -266,14 +266,16 @@ def test_a_download_of_copies_is_refused_in_words(ward: Ward) -> None:
         ("doc", f"/dicom-web/studies/{STUDY}/deidentified?profile=teaching&reason=%0a{'x' * 300}", 400, "one line"),
         ("tech", DOWNLOAD.format(STUDY, "teaching"), 403, ""),
     ):
-        answer = ward.ask(who, path)
+        answer = ward.ask(user, path)
         assert (answer.status, words in answer.body.decode()) == (status, True), (path, answer.body)
         assert b"Brenner" not in answer.body
     assert ward.ask("doc", DOWNLOAD.format(STUDY, "teaching"), "POST").status == 405
     # Whom a link let in has no other way to what it shows.
     _, brings = opened(ward, STUDY)
     assert ward.send(DOWNLOAD.format(NAMES.uid(STUDY), "teaching"), headers=brings).status in (403, 404)
-    offered = {who: json.loads(ward.ask(who, "/dicom-web/permissions").body)["deidentify"] for who in ("doc", "tech")}
+    offered = {
+        user: json.loads(ward.ask(user, "/dicom-web/permissions").body)["deidentify"] for user in ("doc", "tech")
+    }
     assert offered == {"doc": ["same-uids", "teaching"], "tech": []}
 
 

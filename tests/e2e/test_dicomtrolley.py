@@ -46,18 +46,18 @@ def test_it_searches_at_every_level(site: Site, trolley: Trolley, tmp_path: Path
         max_study_date=day,
         include_fields=["StudyDescription", "PatientName"],
     )
-    (found,) = trolley.find_studies(query)
-    assert (found.uid, str(found.data.PatientName)) == (uid, "Trolley^Search")
-    assert found.data.StudyDescription == "CT of something"
+    (match,) = trolley.find_studies(query)
+    assert (match.uid, str(match.data.PatientName)) == (uid, "Trolley^Search")
+    assert match.data.StudyDescription == "CT of something"
     series_uids = {str(ds.SeriesInstanceUID) for ds in sent}
     for series_query in (
         HierarchicalQuery(StudyInstanceUID=uid, query_level=QueryLevels.SERIES),
         RelationalQuery(PatientID="TROLLEY1", query_level=QueryLevels.SERIES),
     ):
-        (found,) = trolley.find_studies(series_query)
-        assert {one.uid for one in found.series} == series_uids
-    (found,) = trolley.find_studies(RelationalQuery(StudyInstanceUID=uid, query_level=QueryLevels.INSTANCE))
-    uids = {instance.uid for series in found.series for instance in series.instances}
+        (match,) = trolley.find_studies(series_query)
+        assert {series.uid for series in match.series} == series_uids
+    (match,) = trolley.find_studies(RelationalQuery(StudyInstanceUID=uid, query_level=QueryLevels.INSTANCE))
+    uids = {instance.uid for series in match.series for instance in series.instances}
     assert uids == {str(ds.SOPInstanceUID) for ds in sent}
     assert trolley.find_studies(Query(PatientID="NOBODY")) == []
 
@@ -68,16 +68,16 @@ def test_it_walks_through_pages(site: Site, trolley: Trolley, tmp_path: Path) ->
         trolley.find_studies(HierarchicalQuery(PatientID="TROLLEY2", limit=2, offset=offset)) for offset in (0, 2, 4, 6)
     ]
     assert [len(page) for page in pages] == [2, 2, 1, 0]
-    assert {one.uid for page in pages for one in page} == uids
+    assert {match.uid for page in pages for match in page} == uids
 
 
 def test_what_it_downloads_is_what_was_stored(site: Site, trolley: Trolley, tmp_path: Path) -> None:
     sent = kept(site, study(tmp_path, 6, series=2, patient="TROLLEY3"))
     # Of the study it knows no series: it asks for them before it downloads.
-    (found,) = trolley.find_studies(Query(PatientID="TROLLEY3"))
-    got = {str(ds.SOPInstanceUID): ds for ds in trolley.fetch_all_datasets([found])}
+    (match,) = trolley.find_studies(Query(PatientID="TROLLEY3"))
+    got = {str(ds.SOPInstanceUID): ds for ds in trolley.fetch_all_datasets([match])}
     assert got == {str(ds.SOPInstanceUID): ds for ds in sent}
-    trolley.download(found, tmp_path / "out")
+    trolley.download(match, tmp_path / "out")
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {str(pydicom.dcmread(path).SOPInstanceUID) for path in files} == set(got)
 

@@ -26,17 +26,19 @@ def test_study_is_found_and_fetched(site: Site, tmp_path: Path) -> None:
     asking.store(site.modality, files)
     uid = str(pydicom.dcmread(files[0].path).StudyInstanceUID)
     asking.wait_searchable(site.modality, uid, 5)
-    (found,) = [Dataset.from_json(one) for one in ask_json(site.archive, f"/dicom-web/studies?StudyInstanceUID={uid}")]
-    assert (found.PatientName, found.NumberOfStudyRelatedInstances) == ("Müller^Jörg", 5)
+    (match,) = [
+        Dataset.from_json(answer) for answer in ask_json(site.archive, f"/dicom-web/studies?StudyInstanceUID={uid}")
+    ]
+    assert (match.PatientName, match.NumberOfStudyRelatedInstances) == ("Müller^Jörg", 5)
     assert len(ask_json(site.archive, f"/dicom-web/studies/{uid}/series")) == 2
     instances = ask_json(site.archive, f"/dicom-web/studies/{uid}/instances?includefield=all")
-    assert {one["00080018"]["Value"][0] for one in instances} == {file.sop_instance_uid for file in files}
+    assert {instance["00080018"]["Value"][0] for instance in instances} == {file.sop_instance_uid for file in files}
     assert ask_json(site.archive, f"/dicom-web/studies/{uid}/instances/count") == {"count": 5}
     parts = ask_parts(site.archive, f"/dicom-web/studies/{uid}", STORED)
     data_sets = {body[body.index(b"DICM") :].partition(uid.encode())[2] for _, body in parts}
     assert data_sets == {file.path.read_bytes().partition(uid.encode())[2] for file in files}
     metadata = ask_json(site.archive, f"/dicom-web/studies/{uid}/metadata")
-    assert {one["00080018"]["Value"][0] for one in metadata} == {file.sop_instance_uid for file in files}
+    assert {instance["00080018"]["Value"][0] for instance in metadata} == {file.sop_instance_uid for file in files}
     first = pydicom.dcmread(files[0].path)
     uri = next(m for m in metadata if m["00080018"]["Value"][0] == first.SOPInstanceUID)["7FE00010"]["BulkDataURI"]
     path = uri[uri.index("/dicom-web") :]
@@ -52,10 +54,10 @@ def test_frames_and_pictures(site: Site, tmp_path: Path, name: str) -> None:
     ds = pydicom.dcmread(file.path)
     base = f"/dicom-web/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
     frames = list(generate_frames(ds.PixelData, number_of_frames=int(ds.get("NumberOfFrames", 1))))
-    asked = f"{base}/frames/{len(frames)}"
-    parts = ask_parts(site.archive, asked, "multipart/related; type=application/octet-stream; transfer-syntax=*")
+    url = f"{base}/frames/{len(frames)}"
+    parts = ask_parts(site.archive, url, "multipart/related; type=application/octet-stream; transfer-syntax=*")
     assert [body for _, body in parts] == [frames[-1]]
-    for path in (f"{asked}/rendered", f"{base}/thumbnail", f"/dicom-web/studies/{ds.StudyInstanceUID}/thumbnail"):
+    for path in (f"{url}/rendered", f"{base}/thumbnail", f"/dicom-web/studies/{ds.StudyInstanceUID}/thumbnail"):
         status, body, headers = ask(site.archive, path)
         assert (status, headers["content-type"], body[:4]) == (200, "image/jpeg", b"\xff\xd8\xff\xe0")
 
@@ -71,7 +73,7 @@ def test_cursor_walks_while_studies_arrive(site: Site, tmp_path: Path) -> None:
     while query:
         status, body, headers = ask(site.archive, query)
         assert status == 200
-        uids += [one.StudyInstanceUID for one in map(Dataset.from_json, json.loads(body))]
+        uids += [match.StudyInstanceUID for match in map(Dataset.from_json, json.loads(body))]
         link = headers.get("link", "")
         query = link[link.index("/dicom-web") : link.index(">")] if link else ""
         late = study(tmp_path, 1, patient="CW", name=name)

@@ -34,17 +34,17 @@ def test_what_it_stores_it_finds_and_gets_back_value_for_value(
     assert len(response.ReferencedSOPSequence) == 6
     assert "FailedSOPSequence" not in response
     asking.wait_searchable(site.modality, uid, 6)
-    (found,) = client.search_for_studies(search_filters={"PatientID": "WEBCLIENT", "PatientName": "foreign*"})
-    assert found["0020000D"]["Value"] == [uid]
-    assert found["00201208"]["Value"] == [6]
+    (match,) = client.search_for_studies(search_filters={"PatientID": "WEBCLIENT", "PatientName": "foreign*"})
+    assert match["0020000D"]["Value"] == [uid]
+    assert match["00201208"]["Value"] == [6]
     series = client.search_for_series(uid)
-    assert {one["0020000E"]["Value"][0] for one in series} == {str(ds.SeriesInstanceUID) for ds in sent}
+    assert {match["0020000E"]["Value"][0] for match in series} == {str(ds.SeriesInstanceUID) for ds in sent}
     assert len(client.search_for_instances(uid)) == 6
     back = {str(ds.SOPInstanceUID): ds for ds in client.retrieve_study(uid)}
     assert back == {str(ds.SOPInstanceUID): ds for ds in sent}
-    one = sent[0]
-    names = uid, str(one.SeriesInstanceUID), str(one.SOPInstanceUID)
-    assert client.retrieve_instance(*names) == one
+    image = sent[0]
+    names = uid, str(image.SeriesInstanceUID), str(image.SOPInstanceUID)
+    assert client.retrieve_instance(*names) == image
     assert {ds["00080018"]["Value"][0] for ds in client.retrieve_study_metadata(uid)} == set(back)
 
 

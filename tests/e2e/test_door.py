@@ -75,10 +75,10 @@ def study_of(file: DicomFile) -> str:
     return str(pydicom.dcmread(file.path, stop_before_pixels=True).StudyInstanceUID)
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], bool], outcome: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not {what} after {seconds:g} s"
+        assert time.monotonic() < deadline, f"not {outcome} after {seconds:g} s"
         time.sleep(0.05)
 
 
@@ -92,8 +92,8 @@ def test_dcmtk_stores_finds_moves_gets_and_each_role_did_its_part(site: Site, do
     ok("echoscu", *site.address)
     ok("dcmsend", "-dn", "-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", door.port, "+sd", tmp_path / "sent")
     asking.wait_searchable(site.modality, uid, 12)
-    asked = ("-k", "QueryRetrieveLevel=SERIES", "-k", f"StudyInstanceUID={uid}", "-k", "SeriesInstanceUID")
-    assert len(find(site.address, tmp_path / "found", "-S", *asked)) == 2
+    arguments = ("-k", "QueryRetrieveLevel=SERIES", "-k", f"StudyInstanceUID={uid}", "-k", "SeriesInstanceUID")
+    assert len(find(site.address, tmp_path / "found", "-S", *arguments)) == 2
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
     with StoreScp(tmp_path / "moved", "DEST", port=site.ports["DEST"]) as destination:
         ok("movescu", "-S", "-aem", "DEST", *keys, *site.address)
@@ -102,7 +102,7 @@ def test_dcmtk_stores_finds_moves_gets_and_each_role_did_its_part(site: Site, do
     ok("getscu", "-S", "+B", "-od", tmp_path / "got", *keys, *site.address)
     got = received(tmp_path / "got")
     assert set(moved) == set(got) == {file.sop_instance_uid for file in files}
-    assert all(content(moved[one]) == content(got[one]) for one in moved)
+    assert all(content(moved[uid]) == content(got[uid]) for uid in moved)
     after = door.passed_on()
     for pool in ("ingest", "query", "retrieve"):
         assert after[pool] > before.get(pool, 0), after
@@ -112,14 +112,14 @@ def test_pynetdicom_gets_back_bit_for_bit_what_storescu_sent(site: Site, tmp_pat
     file = sample(tmp_path, "MR_small_jpeg_ls_lossless.dcm")
     asking.store(site.modality, [file])
     asking.wait_found(site.modality, file)
-    kept = Kept()
+    receiver = Kept()
     contexts = [(file.sop_class_uid, [file.transfer_syntax_uid]), (STUDY_ROOT_GET, BOTH)]
-    with associated(site.modality, contexts, kept=kept, as_scp=[file.sop_class_uid]) as association:
+    with associated(site.modality, contexts, kept=receiver, as_scp=[file.sop_class_uid]) as association:
         query = Dataset()
         query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
         *_, (status, _) = association.send_c_get(query, STUDY_ROOT_GET)
     assert status.Status == 0
-    assert kept.data == {file.sop_instance_uid: content(file.path)}
+    assert receiver.data == {file.sop_instance_uid: content(file.path)}
 
 
 def test_orthanc_sends_finds_retrieves_and_gets_commitment(site: Site, door: FrontDoor, tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_orthanc_sends_finds_retrieves_and_gets_commitment(site: Site, door: Fro
         asking.wait_searchable(site.modality, study_of(files[0]), 4)
         transaction = orthanc.post("/modalities/gantry/storage-commitment", {"Resources": ids})["ID"]
         eventually(lambda: orthanc.get(f"/storage-commitment/{transaction}")["Status"] == "Success", "committed", 40)
-        for one in ids:
-            orthanc.delete(f"/instances/{one}")
+        for key in ids:
+            orthanc.delete(f"/instances/{key}")
         query = orthanc.post("/modalities/gantry/query", {"Level": "Study", "Query": {"PatientID": "DOOR-ORTHANC"}})[
             "ID"
         ]
@@ -147,9 +147,9 @@ def test_orthanc_sends_finds_retrieves_and_gets_commitment(site: Site, door: Fro
 def test_a_modality_stores_and_gets_commitment_on_one_association(site: Site, door: FrontDoor, tmp_path: Path) -> None:
     before = door.passed_on().get("mixed", 0)
     files = study(tmp_path, 3, patient="DOOR-MIXED")
-    kept = Kept()
+    receiver = Kept()
     contexts = [(CT, [EXPLICIT]), (StorageCommitmentPushModel, BOTH)]
-    with associated(site.modality, contexts, kept=kept) as association:
+    with associated(site.modality, contexts, kept=receiver) as association:
         for file in files:
             assert association.send_c_store(pydicom.dcmread(file.path)).Status == 0
         transaction = generate_uid()
@@ -161,7 +161,7 @@ def test_a_modality_stores_and_gets_commitment_on_one_association(site: Site, do
         status, _ = association.send_n_action(ds, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
         assert status.Status == 0
         # The report comes on this very association: MODALITY listens nowhere.
-        kind, information = kept.report(transaction)
+        kind, information = receiver.report(transaction)
     assert kind == 1
     assert len(information.ReferencedSOPSequence) == 3
     assert door.passed_on()["mixed"] == before + 1
@@ -172,7 +172,7 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
 ) -> None:
     before = door.passed_on().get("mixed", 0)
     (file,) = study(tmp_path, 1, patient="DOOR-WS")
-    kept = Kept()
+    receiver = Kept()
     contexts = [
         (VERIFICATION, BOTH),
         (CT, [EXPLICIT]),
@@ -182,7 +182,7 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
         (StorageCommitmentPushModel, BOTH),
     ]
     with StoreScp(tmp_path / "moved", "DEST", port=site.ports["DEST"]) as destination:
-        with associated(site.modality, contexts, kept=kept) as association:
+        with associated(site.modality, contexts, kept=receiver) as association:
             assert association.send_c_echo().Status == 0
             assert association.send_c_store(pydicom.dcmread(file.path)).Status == 0
             asking.wait_found(site.modality, file)
@@ -200,16 +200,16 @@ def test_a_peer_that_is_scu_and_scp_of_one_class_stores_and_gets_on_one_associat
 ) -> None:
     before = door.passed_on().get("mixed", 0)
     (file,) = study(tmp_path, 1, patient="DOOR-BOTH")
-    kept = Kept()
+    receiver = Kept()
     contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
-    with associated(site.modality, contexts, kept=kept, as_both=[CT]) as association:
+    with associated(site.modality, contexts, kept=receiver, as_both=[CT]) as association:
         assert association.send_c_store(pydicom.dcmread(file.path)).Status == 0
         asking.wait_found(site.modality, file)
         query = Dataset()
         query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
         *_, (status, _) = association.send_c_get(query, STUDY_ROOT_GET)
     assert status.Status == 0
-    assert set(kept.data) == {file.sop_instance_uid}
+    assert set(receiver.data) == {file.sop_instance_uid}
     assert door.passed_on()["mixed"] == before + 1
 
 
@@ -346,7 +346,7 @@ def test_many_at_once_through_the_door_lose_nothing(site: Site, door: FrontDoor,
         thread.join()
     for files in studies:
         asking.wait_searchable(site.modality, study_of(files[0]), 10)
-    took = [one.metric("gantry_objects_received_total") for one in door.parts["ingest"]]
+    took = [process.metric("gantry_objects_received_total") for process in door.parts["ingest"]]
     assert min(took) > 0, took
     assert os.path.exists(f"/proc/{door.process.pid}")  # type: ignore[union-attr]
 
@@ -356,9 +356,9 @@ def test_dicomweb_goes_to_the_role_of_its_path(site: Site, door: FrontDoor, tmp_
     asking.store(site.modality, files)
     uid = study_of(files[0])
     asking.wait_searchable(site.modality, uid, 3)
-    (found,) = ask_json(door, f"/dicom-web/studies?StudyInstanceUID={uid}")
+    (match,) = ask_json(door, f"/dicom-web/studies?StudyInstanceUID={uid}")
     # Clients are told the door's address, not that of the process behind it.
-    assert found["00081190"]["Value"] == [f"http://127.0.0.1:{door.http_port}/dicom-web/studies/{uid}"]
+    assert match["00081190"]["Value"] == [f"http://127.0.0.1:{door.http_port}/dicom-web/studies/{uid}"]
     accept = "multipart/related; type=application/dicom; transfer-syntax=*"
     assert len(ask_parts(door, f"/dicom-web/studies/{uid}", accept)) == 3
     assert len(ask_json(door, f"/dicom-web/studies/{uid}/metadata")) == 3
@@ -366,8 +366,10 @@ def test_dicomweb_goes_to_the_role_of_its_path(site: Site, door: FrontDoor, tmp_
     assert status == 403, body
     status, body, _ = ask(door, "/dicom-web/studies/1.2.3.4.5")
     assert (status, body) == (404, b"not found\n")
-    asked = [one.metric("gantry_http_requests_total") for name in ("query", "retrieve") for one in door.parts[name]]
-    assert all(asked)
+    counts = [
+        process.metric("gantry_http_requests_total") for name in ("query", "retrieve") for process in door.parts[name]
+    ]
+    assert all(counts)
 
 
 def test_whoever_is_near_the_services_and_has_no_key_names_nobody(site: Site, door: FrontDoor) -> None:
@@ -386,8 +388,8 @@ def test_whoever_is_near_the_services_and_has_no_key_names_nobody(site: Site, do
     assert service.metric("gantry_origins_refused_total") == 2
     assert 'gantry_connections_failed_total{reason="unproven"} 1.0' in service.http("/metrics")[1]
     secret = door.key.read_text().strip()
-    everyone = [door, *(one for processes in door.parts.values() for one in processes)]
-    assert not [one.log for one in everyone if secret in one.log.read_text()]
+    everyone = [door, *(process for processes in door.parts.values() for process in processes)]
+    assert not [process.log for process in everyone if secret in process.log.read_text()]
 
 
 def _rest(sock: socket.socket) -> bytes:

@@ -152,8 +152,8 @@ def test_dcmtk_reads_what_is_exported(archive: RunningArchive, tmp_path: Path) -
         done = subprocess.run(["dcmdump", path], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Brenner" not in done.stdout
-    found = subprocess.run(["dcmdump", "+P", "0004,1500", paths[0]], capture_output=True, text=True, check=True)
-    assert found.stdout.count("IM00000") == 4
+    result = subprocess.run(["dcmdump", "+P", "0004,1500", paths[0]], capture_output=True, text=True, check=True)
+    assert result.stdout.count("IM00000") == 4
 
 
 def test_pseudonyms_of_a_list_and_patients_who_are_not_on_it(archive: RunningArchive, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def scheduled(client: WorkitemsClient, label: str, count: int) -> list[str]:
     deadline = time.monotonic() + 40
     while True:
         status, answer, _ = client.ask("GET", f"?WorklistLabel={label}&ProcedureStepState=SCHEDULED")
-        uids = [one["00080018"]["Value"][0] for one in answer or []] if status == 200 else []
+        uids = [match["00080018"]["Value"][0] for match in answer or []] if status == 200 else []
         if len(uids) == count:
             return uids
         assert time.monotonic() < deadline, answer
@@ -175,10 +175,10 @@ class OtherArchive(Scp):
                 yield 0xFF00, answer
         elif wanted.StudyInstanceUID == AWAY:
             yield 0xA700, None
-        elif found := self._held.get(wanted.StudyInstanceUID):
+        elif dataset := self._held.get(wanted.StudyInstanceUID):
             answer = Dataset()
             for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-                setattr(answer, keyword, found[keyword].value)
+                setattr(answer, keyword, dataset[keyword].value)
             answer.QueryRetrieveLevel = wanted.QueryRetrieveLevel
             yield 0xFF00, answer
 
@@ -188,10 +188,10 @@ class OtherArchive(Scp):
 
     def _set(self, event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
-        uid, said = str(request.RequestedSOPInstanceUID), event.modification_list
-        if said.TransactionUID != self._locks.get(uid):
+        uid, modification = str(request.RequestedSOPInstanceUID), event.modification_list
+        if modification.TransactionUID != self._locks.get(uid):
             return 0xC301, None
-        for item in said.ProcedureStepProgressInformationSequence:
+        for item in modification.ProcedureStepProgressInformationSequence:
             self.reasons[uid] = str(item.get("ReasonForCancellation", ""))
         if self.refuses.get((uid, "LOST")):
             event.assoc.abort()
@@ -199,11 +199,11 @@ class OtherArchive(Scp):
 
     def _action(self, event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
-        uid, said = str(request.RequestedSOPInstanceUID), event.action_information
-        state = str(said.ProcedureStepState)
+        uid, information = str(request.RequestedSOPInstanceUID), event.action_information
+        state = str(information.ProcedureStepState)
         if status := self.refuses.get((uid, state), 0):
             return status, None
-        if self._locks.setdefault(uid, said.TransactionUID) != said.TransactionUID:
+        if self._locks.setdefault(uid, information.TransactionUID) != information.TransactionUID:
             return 0xC301, None
         known, self.states[uid] = self.states[uid], state
         if self.loses.get(uid, 0):
@@ -247,10 +247,10 @@ def test_an_archive_that_breaks_while_it_is_asked_leaves_what_was_claimed_comple
     assert other.states == {"1.9.1": "COMPLETED", "1.9.2": "IN PROGRESS", "1.9.3": "SCHEDULED"}, done
 
 
-@pytest.mark.parametrize("what", ["SET", "COMPLETED", "LOST"])
-def test_a_workitem_that_cannot_be_completed_is_named(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("fault", ["SET", "COMPLETED", "LOST"])
+def test_a_workitem_that_cannot_be_completed_is_named(tmp_path: Path, fault: str) -> None:
     with OtherArchive({"1.9.1": [STUDIES[0]], "1.9.2": [STUDIES[1]]}) as other:
-        other.refuses["1.9.1", what] = 0x0110
+        other.refuses["1.9.1", fault] = 0x0110
         done = other.performed_by_us(tmp_path / "to")
     assert done.returncode == 1, done
     assert "workitem 1.9.1 stays IN PROGRESS: " in done.stderr

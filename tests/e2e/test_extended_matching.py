@@ -43,19 +43,19 @@ def files(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dic
         "C": {"name": "Smith^Anne", "AccessionNumber": "XC", "StudyTime": "120000"},
     }
     folder = tmp_path_factory.mktemp("files")
-    found = {}
+    objects = {}
     for label, more in made.items():
         items = [request(f"{label}1", "C1"), request(f"{label}2", "C2")]
         ds = data_set(patient=f"EXTENDED-{label}", size=8, RequestAttributesSequence=items, StudyID=label, **more)
-        found[label] = write(folder, ds)
+        objects[label] = write(folder, ds)
     # One study of two modalities.
-    second = pydicom.dcmread(found["A"].path)
+    second = pydicom.dcmread(objects["A"].path)
     second.Modality, second.SOPInstanceUID, second.SeriesInstanceUID = "SR", "1.2.3.77", "1.2.3.78"
-    found["A2"] = write(folder, second)
-    asking.store(site.modality, found.values())
-    for file in found.values():
+    objects["A2"] = write(folder, second)
+    asking.store(site.modality, objects.values())
+    for file in objects.values():
         asking.wait_found(site.modality, file)
-    return found
+    return objects
 
 
 def by_c_find(site: Site, agreed: bytes, *keys: str, level: str = "STUDY") -> list[Dataset]:
@@ -71,8 +71,8 @@ def labels(answers: list[Dataset]) -> list[str]:
 
 
 def by_qido(site: Site, resource: str, **parameters: str) -> list[str]:
-    asked = urlencode({"PatientID": "EXTENDED*", "includefield": "StudyID", **parameters})
-    return labels([Dataset.from_json(one) for one in ask_json(site.archive, f"/dicom-web/{resource}?{asked}")])
+    query = urlencode({"PatientID": "EXTENDED*", "includefield": "StudyID", **parameters})
+    return labels([Dataset.from_json(match) for match in ask_json(site.archive, f"/dicom-web/{resource}?{query}")])
 
 
 def test_what_we_can_is_answered_and_nothing_else(site: Site) -> None:
@@ -107,15 +107,15 @@ def test_items_of_sequences_are_matched_and_returned(site: Site) -> None:
         "RequestAttributesSequence.ScheduledProcedureStepID",
         ("RequestAttributesSequence.RequestedProcedureCodeSequence.CodeValue"),
     )
-    (found,) = by_c_find(site, RELATIONAL, f"{step}=B*", f"{code}=C2", level="SERIES")
-    (item,) = found.RequestAttributesSequence
+    (match,) = by_c_find(site, RELATIONAL, f"{step}=B*", f"{code}=C2", level="SERIES")
+    (item,) = match.RequestAttributesSequence
     assert item.ScheduledProcedureStepID == "B2"
     assert [str(e.keyword) for e in item.RequestedProcedureCodeSequence[0]] == ["CodeValue"]
     assert by_c_find(site, RELATIONAL, f"{step}=B1", f"{code}=C2", level="SERIES") == []
     assert by_qido(site, "series", **{step: "B*", code: "C2"}) == ["B"]
     assert by_qido(site, "series", **{"00400275.00400009": "B1", code: "C2"}) == []
-    one = ask_json(site.archive, f"/dicom-web/series?{urlencode({step: 'C1'})}")
-    (series,) = [Dataset.from_json(found) for found in one]
+    answer = ask_json(site.archive, f"/dicom-web/series?{urlencode({step: 'C1'})}")
+    (series,) = [Dataset.from_json(match) for match in answer]
     assert [i.ScheduledProcedureStepID for i in series.RequestAttributesSequence] == ["C1", "C2"]
 
 
@@ -133,10 +133,10 @@ def test_all_of_several_values_are_there(site: Site) -> None:
 
 def test_dates_are_those_of_the_zone_of_the_question(site: Site) -> None:
     """A is of 04:00 the next day in UTC, B of midnight; nobody knows where C was."""
-    asked = ("StudyDate=20240201", "StudyTime", "TimezoneOffsetFromUTC=+0000")
-    (found,) = by_c_find(site, ZONE, *asked)
-    assert (found.StudyID, found.StudyDate, found.StudyTime) == ("A", "20240201", "040000")
-    assert labels(by_c_find(site, b"", *asked)) == []
+    keys = ("StudyDate=20240201", "StudyTime", "TimezoneOffsetFromUTC=+0000")
+    (match,) = by_c_find(site, ZONE, *keys)
+    assert (match.StudyID, match.StudyDate, match.StudyTime) == ("A", "20240201", "040000")
+    assert labels(by_c_find(site, b"", *keys)) == []
     assert by_qido(site, "studies", StudyDate="20240201", TimezoneOffsetFromUTC="+0000") == ["A"]
     assert by_qido(site, "studies", StudyDate="20240131", TimezoneOffsetFromUTC="+0000") == ["B", "C"]
     both = {"StudyDate": "20240201-20240201", "StudyTime": "0300-0500", "TimezoneOffsetFromUTC": "+0000"}

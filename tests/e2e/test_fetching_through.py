@@ -36,8 +36,8 @@ def two_archives(
 ) -> Iterator[tuple[RunningArchive, RunningArchive]]:
     """Ours, and OLD: each fetches from the other one, and lets it fetch as workstations do."""
     folders = [folder / name for name in ("ours", "theirs")]
-    for one in folders:
-        one.mkdir()
+    for root in folders:
+        root.mkdir()
     stores = environment(topology, folders[0])
     ours = RunningArchive(folders[0], lab=False, environment=stores)
     old = RunningArchive(folders[1], lab=False)
@@ -84,7 +84,7 @@ async def test_what_only_orthanc_has_is_retrieved_from_us(topology: str, tmp_pat
     port, reader = free_port(), free_port()
     with two_archives(tmp_path, topology, port, reader) as (ours, old), Orthanc(tmp_path, port, ours.port) as orthanc:
         files = {year: prior(tmp_path / "files", year, instances=3) for year in (2019, 2021, 2022, 2023, 2024)}
-        uids = {year: str(dcmread(some[0].path).StudyInstanceUID) for year, some in files.items()}
+        uids = {year: str(dcmread(batch[0].path).StudyInstanceUID) for year, batch in files.items()}
         for file in (*files[2021], *files[2022], *files[2023]):
             orthanc.upload(file.path)
         theirs = replace(old.peer, called_ae_title="OLD")

@@ -48,10 +48,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     running.write_policy([], settings)
     running.start()
     try:
-        bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(one) for one in MADE)]
+        bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(dataset) for dataset in MADE)]
         assert post(running, files(bodies)).status in (200, 202)
-        for one in MADE:
-            wait_searchable(running.peer, one.StudyInstanceUID, 1)
+        for dataset in MADE:
+            wait_searchable(running.peer, dataset.StudyInstanceUID, 1)
         orders = OrdersClient(running)
         orders.place(*(ordered(number, scheduled("S1"), scheduled("S2")) for number in range(1, 8)))
         orders.place(
@@ -94,14 +94,14 @@ def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchi
     (tmp_path / "wrong.json").write_text(wrong)
     # What is right in R4 is not in R5.
     (tmp_path / "r5-wrong.json").write_text((tmp_path / "study.json").read_text())
-    said = validated(tmp_path)
+    lines = validated(tmp_path)
     every = [f"{prefix}{name}" for prefix in ("", "r5-") for name in (*names, "wrong")]
-    assert {line for line in said if line.endswith(" validated")} == {f"{name}.json validated" for name in every}
-    found = [line for line in said if not line.endswith(" validated")]
+    assert {line for line in lines if line.endswith(" validated")} == {f"{name}.json validated" for name in every}
+    messages = [line for line in lines if not line.endswith(" validated")]
     for name in ("wrong.json", "r5-wrong.json"):
-        assert any(line.startswith(f"{name} ERROR") for line in found), "it looks"
-    print("\n".join(found))
-    assert [line for line in found if " ERROR " in line and "wrong.json" not in line] == []
+        assert any(line.startswith(f"{name} ERROR") for line in messages), "it looks"
+    print("\n".join(messages))
+    assert [line for line in messages if " ERROR " in line and "wrong.json" not in line] == []
 
 
 def found(archive: RunningArchive, query: str) -> list[str]:

@@ -19,21 +19,21 @@ pytestmark = [
 
 
 def test_a_planted_fault_is_found(tmp_path: Path) -> None:
-    one = fuzz("planted", 60, tmp_path, seed=1)
-    assert [content[:3] for content in one.found] == [b"GAN"]
-    assert "IndexError: planted" in one.said
+    run = fuzz("planted", 60, tmp_path, seed=1)
+    assert [content[:3] for content in run.found] == [b"GAN"]
+    assert "IndexError: planted" in run.said
 
 
 def test_a_sound_reader_has_none_and_the_least_that_reaches_as_far_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = fuzz("command", 3, tmp_path, seed=1)
-    assert one.found == ()
-    assert one.runs > 1000
-    assert one.coverage > 20
-    few = least(command, one.corpus)
-    assert 0 < len(few) < len(one.corpus)
-    reached = [set().union(*(steps_of(command, content) for content in some)) for some in (few, one.corpus)]
+    run = fuzz("command", 3, tmp_path, seed=1)
+    assert run.found == ()
+    assert run.runs > 1000
+    assert run.coverage > 20
+    few = least(command, run.corpus)
+    assert 0 < len(few) < len(run.corpus)
+    reached = [set().union(*(steps_of(command, content) for content in corpus)) for corpus in (few, run.corpus)]
     assert reached[0] == reached[1]
     monkeypatch.setattr("tests.fuzz.seeds._SEEDS", tmp_path / "seeds")
     keep_seeds("command", few)

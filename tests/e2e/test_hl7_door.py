@@ -31,8 +31,8 @@ def opened(folder: Path, scale: Mapping[str, int], more: str = "") -> Iterator[F
     running = FrontDoor(folder, lab=True, scale=scale)
     running.write_policy([], SETTINGS + more)
     ports = [free_port() for _ in running.parts["orders"]]
-    for one, port in zip(running.parts["orders"], ports, strict=True):
-        one.environment |= {"GANTRY_HL7__PORT": str(port), "GANTRY_HL7__PROXY_FROM": "[127.0.0.1]"}
+    for process, port in zip(running.parts["orders"], ports, strict=True):
+        process.environment |= {"GANTRY_HL7__PORT": str(port), "GANTRY_HL7__PROXY_FROM": "[127.0.0.1]"}
     behind = ", ".join(f"127.0.0.1:{port}" for port in ports)
     running.environment |= {"GANTRY_DOOR__HL7": f"[{behind}]", "GANTRY_HL7__PORT": str(free_port())}
     running.start()
@@ -67,9 +67,9 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
 
 async def test_order_comes_by_the_door_and_a_process_that_is_killed_costs_a_connection_alone(door: FrontDoor) -> None:
     orders = OrdersClient(door)
-    async with client(door) as one, client(door) as two:
+    async with client(door) as first, client(door) as second:
         # Two connections, two processes.
-        for number, sender in enumerate((one, two), 1):
+        for number, sender in enumerate((first, second), 1):
             placed = order(
                 control_id=f"M{number}", obr={18: f"A10{number}"}, orc={2: f"P{number}^RIS", 3: f"F{number}^RIS"}
             )
@@ -80,7 +80,7 @@ async def test_order_comes_by_the_door_and_a_process_that_is_killed_costs_a_conn
         victim = door.parts["orders"][0]
         victim.kill()
         ended = 0
-        for number, sender in enumerate((one, two), 3):
+        for number, sender in enumerate((first, second), 3):
             try:
                 assert b"MSA|AA" in await sender.send(order(control_id=f"M{number}", orc={2: f"P{number}^RIS"}))
             except ConnectionFailed:
@@ -117,10 +117,12 @@ async def test_order_comes_in_and_its_result_goes_out_where_every_role_is_a_proc
             image = data_set(study="1.2.16.1", patient="4711", IssuerOfPatientID="HOSP", AccessionNumber="A100")
             assert (await asyncio.to_thread(post, door, files([file_bytes(image)]))).status == 200
             await asyncio.to_thread(until, lambda: bool(ris.came), 60.0)
-            (told,) = ris.messages
-            numbers = {name: told.first(name) for name in ("ORC", "OBR", "OBX", "PID")}
-            assert all(numbers.values()), told
-            assert [one.text(field) for name, field in WANTED if (one := numbers[name])] == list(WANTED.values())
+            (message,) = ris.messages
+            numbers = {name: message.first(name) for name in ("ORC", "OBR", "OBX", "PID")}
+            assert all(numbers.values()), message
+            assert [segment.text(field) for name, field in WANTED if (segment := numbers[name])] == list(
+                WANTED.values()
+            )
 
 
 WANTED = {("OBX", 5): "1.2.16.1", ("OBR", 18): "A100", ("ORC", 2): "P100", ("ORC", 3): "F100", ("PID", 3): "4711"}

@@ -79,12 +79,12 @@ async def test_what_goes_in_over_tls_comes_out_bit_for_bit(site: Site) -> None:
             assert answer.status == 200, await answer.text()
         for _ in range(200):
             async with session.get(f"{studies}?PatientID=TLS1", headers=TOKEN) as answer:
-                found = json.loads(await answer.text() or "[]")
-            if found:
+                matches = json.loads(await answer.text() or "[]")
+            if matches:
                 break
             await asyncio.sleep(0.05)
-        assert found[0]["0020000D"]["Value"] == [sent.StudyInstanceUID]
-        assert found[0]["00081190"]["Value"][0].startswith(site.base), "what it says of itself leads back here"
+        assert matches[0]["0020000D"]["Value"] == [sent.StudyInstanceUID]
+        assert matches[0]["00081190"]["Value"][0].startswith(site.base), "what it says of itself leads back here"
         path = f"{studies}/{sent.StudyInstanceUID}/series/{sent.SeriesInstanceUID}/instances/{sent.SOPInstanceUID}"
         async with session.get(path, headers={"Accept": "*/*", **TOKEN}) as answer:
             assert answer.status == 200

@@ -29,10 +29,10 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
+def eventually(condition: Callable[[], bool], outcome: str, seconds: float = 40.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not {what} after {seconds:g} s"
+        assert time.monotonic() < deadline, f"not {outcome} after {seconds:g} s"
         time.sleep(0.2)
 
 

@@ -75,8 +75,8 @@ def test_folders_are_brought_in_and_what_is_new_later(archive: RunningArchive, t
     asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
     more = write(source, data_set(study=pydicom.dcmread(files[0].path).StudyInstanceUID, number=9))
     again = run(archive, tmp_path, "--from", source, "--json")
-    told = [json.loads(line) for line in again.stdout.splitlines()]
-    assert [(one["source"], one["target"], one["stored"]) for one in told[:-1]] == [(4, 3, 1)]
+    lines = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [(line["source"], line["target"], line["stored"]) for line in lines[:-1]] == [(4, 3, 1)]
     asyncio.run(expect_exactly(archive, [*files, more], tmp_path / "got again"))
 
 
@@ -100,7 +100,7 @@ def test_orthanc_is_emptied_into_the_archive(way: str, archive: RunningArchive, 
         assert compared.returncode == 0, compared.stdout + compared.stderr
     for file in files:
         # Orthanc writes data sets anew: they are compared as pydicom reads them.
-        [got] = [one for one in fetched(archive, file) if one.SOPInstanceUID == file.sop_instance_uid]
+        [got] = [dataset for dataset in fetched(archive, file) if dataset.SOPInstanceUID == file.sop_instance_uid]
         sent = pydicom.dcmread(file.path)
         assert got.file_meta.TransferSyntaxUID == file.transfer_syntax_uid
         assert got.get("PixelData") == sent.get("PixelData")
@@ -173,7 +173,7 @@ def test_what_differs_is_reported_and_left_alone(archive: RunningArchive, old: R
     with (tmp_path / "report.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert sorted((row["kind"], row["instance"]) for row in rows) == sorted(
-        [("extra", extra.sop_instance_uid), ("different", ""), *(("missing", one.sop_instance_uid) for one in theirs)]
+        [("extra", extra.sop_instance_uid), ("different", ""), *(("missing", file.sop_instance_uid) for file in theirs)]
     )
     [different] = [row["detail"] for row in rows if row["kind"] == "different"]
     assert different == "PatientName: source 'Doe^Jane^^^', target 'Roe^Jane'"

@@ -30,7 +30,7 @@ _SETTINGS = """access:
 
 def post(url: str, client: str, **form: str) -> Any:
     """What the provider answers one of its clients."""
-    pair = ":".join(urllib.parse.quote_plus(one) for one in (client, SECRETS[client]))
+    pair = ":".join(urllib.parse.quote_plus(word) for word in (client, SECRETS[client]))
     headers = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
     request = urllib.request.Request(url, urllib.parse.urlencode(form).encode(), headers)
     with urllib.request.urlopen(request, timeout=60) as response:
@@ -58,8 +58,8 @@ def test_machine_comes_with_an_opaque_token_until_its_provider_takes_it_back(tmp
         archive.write_policy([], _SETTINGS.format(issuer=provider.url, secret=secret))
         archive.start()
         try:
-            asked = {"grant_type": "client_credentials", "resource": "urn:gantry:opaque"}
-            token = post(f"{provider.url}/token", "viewer", **asked)["access_token"]
+            fields = {"grant_type": "client_credentials", "resource": "urn:gantry:opaque"}
+            token = post(f"{provider.url}/token", "viewer", **fields)["access_token"]
             assert "." not in token
             assert status(archive, token) == 200
             assert status(archive, token, "DELETE") == 403  # a radiologist may not

@@ -72,7 +72,7 @@ def test_a_new_archive_is_compared_filled_and_compared_again(
     assert before.returncode == 1
     assert f"{len(files)} missing" in before.stdout
     rows = list(csv.DictReader(report.open()))
-    assert {row["instance"] for row in rows if row["kind"] == "missing"} == {one.sop_instance_uid for one in files}
+    assert {row["instance"] for row in rows if row["kind"] == "missing"} == {file.sop_instance_uid for file in files}
 
     done = gantry(tmp_path, "import", new.address, "--from", old.address, "--inventory", path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -93,7 +93,7 @@ def test_parts_files_and_what_is_extra(old: RunningArchive, tmp_path: Path) -> N
     [item] = pydicom.dcmread(tmp_path / "parts-0001.dcm").InventoriedStudiesSequence
     for instance in item.InventoriedSeriesSequence[0].InventoriedInstancesSequence:
         [access] = instance.FileAccessSequence
-        [stored] = [one for one in old.folder.rglob("*.dcm") if one.name == Path(access.FileAccessURI).name]
+        [stored] = [path for path in old.folder.rglob("*.dcm") if path.name == Path(access.FileAccessURI).name]
         assert stored.as_posix().endswith(access.FileAccessURI.removeprefix("./"))
         assert stored.stat().st_size == access.FileLengthInContainer
         assert pydicom.dcmread(stored).SOPInstanceUID == instance.SOPInstanceUID
@@ -102,9 +102,9 @@ def test_parts_files_and_what_is_extra(old: RunningArchive, tmp_path: Path) -> N
     [more] = study(cd, 1)
     assert gantry(tmp_path, "store", old.address, more.path).returncode == 0
     later = gantry(tmp_path, "inventory", "compare", old.address, path, "--json")
-    said = json.loads(later.stdout)
-    assert (later.returncode, said["findings"], said["instances"]) == (0, {"extra": 1}, 6)
-    assert said["listed"] == 3  # what only the archive has is not in the inventory
+    report = json.loads(later.stdout)
+    assert (later.returncode, report["findings"], report["instances"]) == (0, {"extra": 1}, 6)
+    assert report["listed"] == 3  # what only the archive has is not in the inventory
     (cd / "lost.dcm").symlink_to("nowhere")
     whole = gantry(tmp_path, "import", old.address, "--from", cd, "--inventory", path, "--job", tmp_path / "whole.db")
     assert whole.returncode == 0, whole.stderr  # nothing that the inventory lists is missing
@@ -131,9 +131,9 @@ def test_writing_one_is_on_record_and_files_that_nobody_else_can_read_are_not_na
 ) -> None:
     written(old, tmp_path, "all.dcm", "--where", "PatientID=P7")
     where = ("--config", old.config, "--data", old.folder / "data")
-    told = gantry(old.folder, "audit", "list", *where, "--json", env=old.environment)
-    records = [json.loads(line) for line in told.stdout.splitlines()]
-    (record,) = [one for one in records if one["operation"] == "gantry inventory write"]
+    result = gantry(old.folder, "audit", "list", *where, "--json", env=old.environment)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    (record,) = [record for record in records if record["operation"] == "gantry inventory write"]
     assert (record["kind"], record["requestor_is"], record["outcome"]) == ("query", "person", 0)
     for setting, words in (
         (f"tiers: {{stores: [{{name: cold, url: 'file://{tmp_path}/cold'}}]}}", "several stores"),

@@ -90,15 +90,15 @@ class KeycloakSite:
 
     def visitor(self, name: str) -> Visitor:
         """Somebody who signed in."""
-        who = Visitor(self.url)
-        status, address, text = self.keycloak.sign_in(who, name)
+        guest = Visitor(self.url)
+        status, address, text = self.keycloak.sign_in(guest, name)
         assert (status, address) == (200, f"{self.url}/"), text[:500]
-        return who
+        return guest
 
     def with_token(self, token: str, path: str = "/dicom-web/studies", method: str = "GET") -> int:
-        asked = urllib.request.Request(self.url + path, None, {"Authorization": f"Bearer {token}"}, method=method)
+        request = urllib.request.Request(self.url + path, None, {"Authorization": f"Bearer {token}"}, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -132,9 +132,9 @@ def until(holds: Callable[[], bool]) -> None:
 def test_people_sign_in_and_may_what_their_realm_roles_say(site: KeycloakSite) -> None:
     rita, adam = site.visitor("rita"), site.visitor("adam")
     assert json.loads(rita.ask("/login/session")[2])["name"] == "rita"
-    for who, status in ((rita, 403), (adam, 404)):
-        assert who.ask("/dicom-web/studies")[0] in (200, 204)
-        assert who.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.url)[0] == status
+    for visitor, status in ((rita, 403), (adam, 404)):
+        assert visitor.ask("/dicom-web/studies")[0] in (200, 204)
+        assert visitor.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.url)[0] == status
     status, _, text = site.keycloak.sign_in(Visitor(site.url), "nobody")
     assert (status, "the claim realm_access.roles of your access token" in text) == (403, True)
 
@@ -145,23 +145,23 @@ def test_machine_comes_with_its_own_token_and_not_with_one_for_others(site: Keyc
 
 
 def test_session_goes_on_by_its_refresh_token_until_the_person_is_closed_out(site: KeycloakSite) -> None:
-    who = site.visitor("sam")
-    who.cookies.clear(domain="127.0.0.1", path="/", name="gantry-session")
-    assert who.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 200
-    assert who.ask("/dicom-web/studies")[0] in (200, 204)
+    visitor = site.visitor("sam")
+    visitor.cookies.clear(domain="127.0.0.1", path="/", name="gantry-session")
+    assert visitor.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 200
+    assert visitor.ask("/dicom-web/studies")[0] in (200, 204)
     site.keycloak.change("sam", enabled=False)
-    who.cookies.clear(domain="127.0.0.1", path="/", name="gantry-session")
-    assert who.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 401
+    visitor.cookies.clear(domain="127.0.0.1", path="/", name="gantry-session")
+    assert visitor.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 401
     site.keycloak.change("sam", enabled=True)
 
 
 def test_who_is_signed_out_by_the_administrator_is_out_of_the_archive(site: KeycloakSite) -> None:
     """OpenID Connect Back-Channel Logout 1.0, as Keycloak sends it."""
-    here, there, other = site.visitor("rita"), site.visitor("rita"), site.visitor("adam")
+    first, second, other = site.visitor("rita"), site.visitor("rita"), site.visitor("adam")
     site.keycloak.sign_out("rita")
-    for who in (here, there):
-        until(lambda who=who: who.ask("/dicom-web/studies")[0] == 401)  # type: ignore[misc]
-        assert who.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 401
+    for visitor in (first, second):
+        until(lambda visitor=visitor: visitor.ask("/dicom-web/studies")[0] == 401)  # type: ignore[misc]
+        assert visitor.ask("/login/renew", "POST", b"", Origin=site.url)[0] == 401
     assert other.ask("/dicom-web/studies")[0] in (200, 204)
     assert site.archive.metric("gantry_provider_logouts_total") >= 2
     assert site.visitor("rita").ask("/dicom-web/studies")[0] in (200, 204), "and may sign in again"
@@ -169,15 +169,15 @@ def test_who_is_signed_out_by_the_administrator_is_out_of_the_archive(site: Keyc
 
 def test_who_signs_out_at_the_page_is_signed_out_at_keycloak(site: KeycloakSite) -> None:
     """RFC 7009, and OpenID Connect RP-Initiated Logout 1.0."""
-    who = site.visitor("rita")
-    status, _, text = who.ask("/login/logout", "POST", b"", Origin=site.url)
+    visitor = site.visitor("rita")
+    status, _, text = visitor.ask("/login/logout", "POST", b"", Origin=site.url)
     assert status == 200
     location = json.loads(text)["location"]
     assert location.startswith(site.keycloak.url), location
-    _, address, page = who.ask(location)
+    _, address, page = visitor.ask(location)
     assert (address, "You are signed out" in page) == (f"{site.url}/login/out", True)
-    assert who.ask("/dicom-web/studies")[0] == 401
-    _, address, page = who.ask("/")
+    assert visitor.ask("/dicom-web/studies")[0] == 401
+    _, address, page = visitor.ask("/")
     assert (address.startswith(site.keycloak.url), 'name="password"' in page) == (True, True), "he has to sign in anew"
 
 
@@ -197,8 +197,8 @@ def test_keycloak_is_asked_whether_a_token_still_counts(site: KeycloakSite) -> N
     site.configure("[signed]")
     site.archive.start(ready=False)
     site.archive.wait_ready()
-    who = site.visitor("adam")
-    assert who.ask("/dicom-web/studies")[0] in (200, 204)
+    visitor = site.visitor("adam")
+    assert visitor.ask("/dicom-web/studies")[0] in (200, 204)
     token = site.keycloak.machine_token("ris", SECRET)
     assert site.with_token(token) in (200, 204)
     (client,) = site.keycloak.admin("GET", "/hospital/clients?clientId=ris")

@@ -78,15 +78,15 @@ class Marked:
     def require_nothing_said(self) -> None:
         """In the log, the metrics and the spans there is neither mark."""
         time.sleep(1.5)  # spans are sent each second
-        said = {
+        texts = {
             "the log": self.archive.log.read_text(),
             "the metrics": self.archive.http("/metrics")[1],
             "the spans": b"\n".join(self.sink.posted).decode("utf-8", "replace"),
         }
         assert self.sink.posted
-        for where, text in said.items():
-            found = [line for line in text.splitlines() if EITHER.search(line)]
-            assert not found, f"{where}: {found[:3]}"
+        for where, text in texts.items():
+            lines = [line for line in text.splitlines() if EITHER.search(line)]
+            assert not lines, f"{where}: {lines[:3]}"
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
@@ -125,15 +125,15 @@ def marked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_no_answer_over_http_has_what_others_own_and_no_log_has_what_was_sent(marked: Marked) -> None:
     ward, failed = Ward(marked.archive, marked.folder), 0
-    for one in requests(SENT, STUDY):
-        answer = ward.send(one.path, one.method, one.body, one.headers)
-        said = [answer.body.decode("utf-8", "replace")] if answer.status >= 400 else []
-        failed += len(said)
-        said += [f"{name}: {value}" for name, value in answer.headers.items()]
-        whole = unquote("\n".join(said))
-        assert not KEPT.search(whole), (one, answer.status, whole)
-        assert not MINE.search(NAMED.sub("", whole)), (one, answer.status, whole)
-        assert answer.status not in (500, 502), (one, whole)
+    for request in requests(SENT, STUDY):
+        answer = ward.send(request.path, request.method, request.body, request.headers)
+        texts = [answer.body.decode("utf-8", "replace")] if answer.status >= 400 else []
+        failed += len(texts)
+        texts += [f"{name}: {value}" for name, value in answer.headers.items()]
+        whole = unquote("\n".join(texts))
+        assert not KEPT.search(whole), (request, answer.status, whole)
+        assert not MINE.search(NAMED.sub("", whole)), (request, answer.status, whole)
+        assert answer.status not in (500, 502), (request, whole)
     assert failed > 2000
     overheard.noted()  # it was looked at more closely here
     marked.require_nothing_said()
@@ -167,9 +167,9 @@ def test_no_error_comment_has_what_was_sent_or_what_others_own(marked: Marked, m
                 association.send_n_set(identifier, step, "1.2.96")
         for refused in refused_objects(SENT):
             assert association.send_c_store(refused).Status >= 0xA000
-    told = {comment for comment in comments if comment}
-    assert len(told) > 10
-    assert not [comment for comment in told if EITHER.search(comment)]
+    remarks = {comment for comment in comments if comment}
+    assert len(remarks) > 10
+    assert not [comment for comment in remarks if EITHER.search(comment)]
     marked.require_nothing_said()
 
 
@@ -195,11 +195,11 @@ async def test_no_acknowledgement_has_what_was_sent_or_what_others_own(marked: M
     messages += [f"MSH|{SENT}|{SENT}\rPID|||{SENT}\r".encode(), f"PID|||{SENT}\r".encode()]
     refused = 0
     async with MllpClient("127.0.0.1", marked.hl7) as client:
-        for one in messages:
-            said = (await client.send(one)).decode("utf-8", "replace")
-            told = "\n".join(line for line in said.split("\r") if line.startswith(("MSA", "ERR")))
-            refused += "MSA|AA" not in told
-            assert not EITHER.search(told), (one, told)
+        for content in messages:
+            answer = (await client.send(content)).decode("utf-8", "replace")
+            report = "\n".join(line for line in answer.split("\r") if line.startswith(("MSA", "ERR")))
+            refused += "MSA|AA" not in report
+            assert not EITHER.search(report), (content, report)
     assert refused > 50
     await asyncio.to_thread(marked.require_nothing_said)
 
@@ -222,9 +222,9 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_that_are_not_asked_for_patients_name_none(marked: Marked, name: str) -> None:
     archive = marked.archive
-    given = {"PYTHONPATH": IMPORTS, "GANTRY_DATA": str(archive.folder / "data"), **archive.environment}
+    variables = {"PYTHONPATH": IMPORTS, "GANTRY_DATA": str(archive.folder / "data"), **archive.environment}
     command = [*COMMANDS[name], "--config", str(archive.config)]
-    done = run_gantry(command, given, marked.folder, timeout=60)
+    done = run_gantry(command, variables, marked.folder, timeout=60)
     assert "Usage:" not in done.stderr, done.stderr
     assert not KEPT.search(done.stdout + done.stderr), done
 
@@ -233,11 +233,11 @@ def test_a_bundle_for_support_has_nothing_of_either(marked: Marked, tmp_path: Pa
     import zipfile
 
     archive = marked.archive
-    given = {"PYTHONPATH": IMPORTS, "GANTRY_DATA": str(archive.folder / "data"), **archive.environment}
+    variables = {"PYTHONPATH": IMPORTS, "GANTRY_DATA": str(archive.folder / "data"), **archive.environment}
     words = ["--port", archive.http_port, "--config", archive.config, "--log", archive.log]
-    done = run_gantry(["support", "--output", tmp_path / "bundle.zip", *words], given, marked.folder, timeout=110)
+    done = run_gantry(["support", "--output", tmp_path / "bundle.zip", *words], variables, marked.folder, timeout=110)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
-        said = {name: bundle.read(name).decode("utf-8", "replace") for name in bundle.namelist()}
-    assert len(said) > 5
-    assert not [name for name, text in said.items() if EITHER.search(text)]
+        texts = {name: bundle.read(name).decode("utf-8", "replace") for name in bundle.namelist()}
+    assert len(texts) > 5
+    assert not [name for name, text in texts.items() if EITHER.search(text)]

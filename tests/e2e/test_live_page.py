@@ -24,11 +24,11 @@ from tests.support.receiver import Receiver
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     ports = {"MODALITY": free_port(), "DEST": free_port()}
-    one = opened(tmp_path_factory.mktemp("door"), ports, scale={"query": 2, "retrieve": 2})
+    archive = opened(tmp_path_factory.mktemp("door"), ports, scale={"query": 2, "retrieve": 2})
     try:
-        yield Site(one, ports)
+        yield Site(archive, ports)
     finally:
-        one.stop()
+        archive.stop()
 
 
 def stored(site: Site, folder: Path, study: str, count: int, **more: object) -> None:
@@ -36,7 +36,7 @@ def stored(site: Site, folder: Path, study: str, count: int, **more: object) -> 
         data_set(study=study, series=f"{study}.1", instance=f"{study}.1.{n}", number=n, **more)  # type: ignore[arg-type]
         for n in range(count)
     ]
-    asking.store(site.modality, [write(folder / f"{study}.{n}", one) for n, one in enumerate(objects)])
+    asking.store(site.modality, [write(folder / f"{study}.{n}", dataset) for n, dataset in enumerate(objects)])
 
 
 @asynccontextmanager
@@ -80,15 +80,15 @@ async def scenario(site: Site, folder: Path) -> None:
             await told(stream, "1.77.2")
         query = "PatientName=page%20liv&fuzzymatching=true"
         async with client.get(f"/dicom-web/studies?{query}&orderby=-StudyDate,-StudyTime") as response:
-            found = [one["0020000D"]["Value"][0] for one in await response.json(content_type=None)]
-        assert found == ["1.77.2", "1.77.1"]
+            uids = [match["0020000D"]["Value"][0] for match in await response.json(content_type=None)]
+        assert uids == ["1.77.2", "1.77.1"]
         assert await count(client, query) == 2
         await sent(site, client)
 
 
 async def sent(site: Site, client: aiohttp.ClientSession) -> None:
     async with client.get("/dicom-web/destinations") as response:
-        assert "DEST" in [one["aeTitle"] for one in await response.json()]
+        assert "DEST" in [peer["aeTitle"] for peer in await response.json()]
     receiver = Receiver()
     await receiver.server.start("127.0.0.1", site.ports["DEST"])
     try:

@@ -50,16 +50,16 @@ class LoginSite:
         configure(self.archive, provider.url, self.keys)
         configure(self.stranger, provider.url, self.other_keys, self.url)
         configure(self.door, provider.url, self.keys)
-        for one in (self.archive, self.stranger):
-            one.start(ready=False)
-        for one in (self.archive, self.stranger):
-            one.wait_ready()
+        for archive in (self.archive, self.stranger):
+            archive.start(ready=False)
+        for archive in (self.archive, self.stranger):
+            archive.wait_ready()
 
     def fill(self) -> None:
         """Two studies, stored and found with the token of a machine."""
         token = {"Authorization": f"Bearer {TOKEN}"}
         for made in ward(date.today(), 2, size=32, first_size=32):
-            assert post(self.archive, files(file_bytes(one) for one in made), **token).status == 200
+            assert post(self.archive, files(file_bytes(dataset) for dataset in made), **token).status == 200
         until(lambda: len(json.loads(self.visitor().ask("/dicom-web/studies", **token)[2] or "[]")) == 2)
 
     def visitor(self) -> Visitor:
@@ -87,25 +87,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginSite]:
             yield made
             assert made.archive.alive, made.log()
         finally:
-            for one in (made.archive, made.stranger):
-                one.stop()
+            for archive in (made.archive, made.stranger):
+                archive.stop()
 
 
 def test_somebody_signs_in_and_no_process_with_other_secrets_knows_him(site: LoginSite) -> None:
-    who = site.visitor()
-    status, address, text = who.sign_in("rita", "/?q=doe")
+    visitor = site.visitor()
+    status, address, text = visitor.sign_in("rita", "/?q=doe")
     assert (status, address) == (200, f"{site.url}/?q=doe"), text
-    assert json.loads(who.ask("/login/session")[2])["name"] == "rita"
-    assert who.ask("/dicom-web/studies")[0] in (200, 204)
-    assert who.ask(f"http://127.0.0.1:{site.stranger.http_port}/dicom-web/studies")[0] == 401
-    assert who.ask("/dicom-web/studies", Authorization="Bearer wrong-token-of-nobody")[0] == 401
+    assert json.loads(visitor.ask("/login/session")[2])["name"] == "rita"
+    assert visitor.ask("/dicom-web/studies")[0] in (200, 204)
+    assert visitor.ask(f"http://127.0.0.1:{site.stranger.http_port}/dicom-web/studies")[0] == 401
+    assert visitor.ask("/dicom-web/studies", Authorization="Bearer wrong-token-of-nobody")[0] == 401
     assert "signed in" in site.log()
 
 
 def test_who_comes_from_another_system_signs_in_and_sees_what_it_asked_for(site: LoginSite) -> None:
     """IHE RAD-106, then OpenID Connect, then the page."""
-    asked = "/IHEInvokeImageDisplay?requestType=PATIENT&patientID=4711%5E%5E%5EHOSPITAL"
-    status, address, text = site.visitor().sign_in("rita", asked)
+    path = "/IHEInvokeImageDisplay?requestType=PATIENT&patientID=4711%5E%5E%5EHOSPITAL"
+    status, address, text = site.visitor().sign_in("rita", path)
     assert (status, address) == (200, f"{site.url}/?q=id%3A%224711%22+issuer%3A%22HOSPITAL%22"), text
     assert site.visitor().ask("/IHEInvokeImageDisplay?requestType=STUDY")[0] == 400
 
@@ -114,14 +114,14 @@ def test_every_process_behind_the_door_knows_who_signed_in(site: LoginSite) -> N
     """Whichever of two began the login, ended it, and is asked then; and a process of another role."""
     site.door.start()
     try:
-        who = Visitor(site.door_url)
-        status, address, text = who.sign_in("adam", "/operations")
+        visitor = Visitor(site.door_url)
+        status, address, text = visitor.sign_in("adam", "/operations")
         assert (status, address) == (200, f"{site.door_url}/operations"), text
-        assert {who.ask("/dicom-web/studies")[0] for _ in range(6)} <= {200, 204}
-        assert {who.ask("/login/renew", "POST", b"", Origin=site.door_url)[0] for _ in range(4)} == {200}
-        assert who.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.door_url)[0] == 404
-        assert who.ask("/dicom-web/studies/1.2.3", "DELETE", Origin="http://127.0.0.1:9")[0] == 403
-        answered = [one.metric("gantry_http_requests_total") for one in site.door.parts["query"]]
+        assert {visitor.ask("/dicom-web/studies")[0] for _ in range(6)} <= {200, 204}
+        assert {visitor.ask("/login/renew", "POST", b"", Origin=site.door_url)[0] for _ in range(4)} == {200}
+        assert visitor.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.door_url)[0] == 404
+        assert visitor.ask("/dicom-web/studies/1.2.3", "DELETE", Origin="http://127.0.0.1:9")[0] == 403
+        answered = [process.metric("gantry_http_requests_total") for process in site.door.parts["query"]]
         assert all(answered), "each process was asked"
     finally:
         site.door.stop()
@@ -133,100 +133,100 @@ def test_who_signs_out_at_the_provider_is_out_at_every_process_behind_the_door(s
     site.door.start()
     try:
         leaves, stays = Visitor(site.door_url), Visitor(site.door_url)
-        for who in (leaves, stays):
-            assert who.sign_in("adam")[0] == 200
-            assert {who.ask("/dicom-web/studies")[0] for _ in range(4)} <= {200, 204}
+        for visitor in (leaves, stays):
+            assert visitor.sign_in("adam")[0] == 200
+            assert {visitor.ask("/dicom-web/studies")[0] for _ in range(4)} <= {200, 204}
         leaves.sign_out_at(site.provider.url)
         until(lambda: {leaves.ask("/dicom-web/studies")[0] for _ in range(6)} == {401})
         assert leaves.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.door_url)[0] == 401  # of another role
         assert leaves.ask("/login/renew", "POST", b"", Origin=site.door_url)[0] == 401
         assert {stays.ask("/dicom-web/studies")[0] for _ in range(6)} <= {200, 204}, "his other browser"
-        assert sum(one.metric("gantry_provider_logouts_total") for one in site.door.parts["query"]) == 1
+        assert sum(process.metric("gantry_provider_logouts_total") for process in site.door.parts["query"]) == 1
     finally:
         site.door.stop()
 
 
 def test_nothing_of_the_tokens_is_in_an_address_or_a_log(site: LoginSite) -> None:
-    who = site.visitor()
-    _, back, _ = who.sign_in("rita", follow=False)
-    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)
-    assert set(asked) == {"code", "state", "iss"}
-    assert who.ask(back)[0] == 200
-    assert asked["code"][0] not in site.log()
+    visitor = site.visitor()
+    _, back, _ = visitor.sign_in("rita", follow=False)
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)
+    assert set(query) == {"code", "state", "iss"}
+    assert visitor.ask(back)[0] == 200
+    assert query["code"][0] not in site.log()
     assert "eyJ" not in site.log()  # how every JWT and JWE begins
-    for cookie in who.cookies:
+    for cookie in visitor.cookies:
         if cookie.name.startswith("gantry-"):
             assert cookie.has_nonstandard_attr("HttpOnly")
             assert cookie.get_nonstandard_attr("SameSite") == "Lax"
 
 
 def test_code_counts_once_and_only_where_its_login_began(site: LoginSite) -> None:
-    who, thief = site.visitor(), site.visitor()
-    _, back, _ = who.sign_in("rita", follow=False)
+    visitor, thief = site.visitor(), site.visitor()
+    _, back, _ = visitor.sign_in("rita", follow=False)
     status, _, text = thief.ask(back)
     assert (status, "not under way in this browser" in text) == (400, True)
     assert not thief.session()
-    flow = [cookie for cookie in who.cookies if cookie.name.startswith("gantry-flow-")]
-    assert who.ask(back)[0] == 200
-    assert who.ask(back)[0] == 400  # the browser has forgotten that login
+    flow = [cookie for cookie in visitor.cookies if cookie.name.startswith("gantry-flow-")]
+    assert visitor.ask(back)[0] == 200
+    assert visitor.ask(back)[0] == 400  # the browser has forgotten that login
     for cookie in flow:
-        who.cookies.set_cookie(cookie)
-    status, _, text = who.ask(back)
+        visitor.cookies.set_cookie(cookie)
+    status, _, text = visitor.ask(back)
     assert (status, "it was used before" in text) == (400, True)
 
 
 def test_answer_of_another_provider_is_none(site: LoginSite) -> None:
     """RFC 9207: mix-up."""
-    who = site.visitor()
-    _, back, _ = who.sign_in("rita", follow=False)
+    visitor = site.visitor()
+    _, back, _ = visitor.sign_in("rita", follow=False)
     assert site.provider is not None
     other = back.replace(
         urllib.parse.quote(site.provider.url, safe=""), urllib.parse.quote("https://evil.example", safe="")
     )
     assert other != back
-    status, _, text = who.ask(other)
+    status, _, text = visitor.ask(other)
     assert (status, "another identity provider" in text) == (400, True)
     without = back.partition("&iss=")[0]
-    assert who.ask(without)[0] == 400
-    assert not who.session()
+    assert visitor.ask(without)[0] == 400
+    assert not visitor.session()
 
 
 def test_who_has_no_role_is_told_which_claim_was_looked_at(site: LoginSite) -> None:
-    who = site.visitor()
-    status, _, text = who.sign_in("nobody")
+    visitor = site.visitor()
+    status, _, text = visitor.sign_in("nobody")
     assert status == 403
     assert "the claim roles of your access token" in text
     assert "cook" not in text
-    assert not who.session()
+    assert not visitor.session()
 
 
 def test_page_of_a_stranger_deletes_nothing(site: LoginSite) -> None:
     """The browser would send the cookie from another port of the same host, and from a neighbour's subdomain."""
-    who = site.visitor()
-    who.sign_in("adam")
+    visitor = site.visitor()
+    visitor.sign_in("adam")
     path = "/dicom-web/studies/1.2.3"
     same = {"Origin": site.url, "Sec_Fetch_Site": "same-origin"}
-    assert who.ask(path, "DELETE", **same)[0] == 404
-    for told in (
+    assert visitor.ask(path, "DELETE", **same)[0] == 404
+    for headers in (
         {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"},
         {"Origin": "http://127.0.0.1:9", "Sec_Fetch_Site": "same-site"},
         {"Origin": "null"},
         {},
     ):
-        assert who.ask(path, "DELETE", **told)[0] == 403, told
-        assert who.ask("/login/logout", "POST", b"", **told)[0] == 403, told
-    assert who.ask("/dicom-web/studies", Sec_Fetch_Site="same-site")[0] == 403
-    assert who.ask(path, "DELETE", Authorization=f"Bearer {TOKEN}")[0] == 404  # tokens go on as they did
+        assert visitor.ask(path, "DELETE", **headers)[0] == 403, headers
+        assert visitor.ask("/login/logout", "POST", b"", **headers)[0] == 403, headers
+    assert visitor.ask("/dicom-web/studies", Sec_Fetch_Site="same-site")[0] == 403
+    assert visitor.ask(path, "DELETE", Authorization=f"Bearer {TOKEN}")[0] == 404  # tokens go on as they did
 
 
 def test_logins_are_on_record(site: LoginSite) -> None:
-    who = site.visitor()
-    who.sign_in("adam")
+    visitor = site.visitor()
+    visitor.sign_in("adam")
     site.visitor().sign_in("nobody")
-    who.ask("/login/logout", "POST", b"", Origin=site.url)
+    visitor.ask("/login/logout", "POST", b"", Origin=site.url)
 
     def recorded() -> bool:
-        status, _, text = who.ask("/dicom-web/operations/audit?limit=1000", Authorization=f"Bearer {TOKEN}")
+        status, _, text = visitor.ask("/dicom-web/operations/audit?limit=1000", Authorization=f"Bearer {TOKEN}")
         assert status == 200, text
         kinds = {(row["kind"], row["requestor"], row["outcome"]) for row in json.loads(text)["records"]}
         return {("login", "sso:adam", 0), ("login", "", 8), ("logout", "sso:adam", 0)} <= kinds
@@ -255,7 +255,7 @@ async def test_browser_signs_in_works_by_role_and_signs_out(site: LoginSite) -> 
         assert "Delete …" not in await _selection(page)
         refused = "fetch('/dicom-web/studies/1.2.3', {method: 'DELETE'}).then(answer => answer.status)"
         assert await page.evaluate(refused) == 403
-        assert [one for one in page.errors if "403" not in one] == []
+        assert [error for error in page.errors if "403" not in error] == []
         # An expired session: the page renews it by its grant, and shows the list.
         page.errors.clear()
         await page.do("Network.deleteCookies", name="gantry-session", url=site.url)
@@ -273,9 +273,9 @@ async def test_browser_signs_in_works_by_role_and_signs_out(site: LoginSite) -> 
         await page.until(f"location.href.startsWith({json.dumps(site.provider.url)})", 60)
         await page.press_button("Yes, sign me out")
         await page.until("document.body?.innerText.includes('You are signed out')")
-        kept = (await page.do("Network.getCookies", urls=[site.url]))["cookies"]
+        cookies = (await page.do("Network.getCookies", urls=[site.url]))["cookies"]
         # A login that the page before began by itself, and that another one overtook, leaves its flow for some minutes.
-        assert [n for one in kept if (n := one["name"]).startswith("gantry-") and "-flow-" not in n] == []
+        assert [n for cookie in cookies if (n := cookie["name"]).startswith("gantry-") and "-flow-" not in n] == []
         await page.press_button("Sign in again", of="a")
         await _sign_in(page, "adam")
         await page.until(f"{ROWS}.length === 2")

@@ -68,7 +68,7 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_objects_of_other_vrs_fail_no_question(archive: RunningArchive) -> None:
     objects = list(odd_objects())
-    bodies = [file_meta(CT, one.instance, EXPLICIT) + one.data for one in objects]
+    bodies = [file_meta(CT, sample.instance, EXPLICIT) + sample.data for sample in objects]
     stored = [post(archive, files(bodies[first : first + 60])) for first in range(0, len(bodies), 60)]
     assert {answer.status for answer in stored} == {200}
     deadline = time.monotonic() + 120
@@ -84,19 +84,22 @@ def test_objects_of_other_vrs_fail_no_question(archive: RunningArchive) -> None:
     for tag in ATTRIBUTES:
         for question in (f"{tag:08X}=X*", f"orderby={tag:08X}", f"{tag:08X}=20240101-20240202"):
             assert ask(archive, f"/dicom-web/studies?limit=5&{question}")[0] < 500, question
-    for one in objects[:: max(1, len(objects) // 60)]:
-        for path in (f"/fhir/r4/ImagingStudy/{one.study}", f"/dicom-web/studies/{one.study}/history"):
+    for sample in objects[:: max(1, len(objects) // 60)]:
+        for path in (f"/fhir/r4/ImagingStudy/{sample.study}", f"/dicom-web/studies/{sample.study}/history"):
             assert ask(archive, path)[0] < 500, path
     with associated(archive.peer, [(FIND, BOTH)]) as association:
         for level in ("STUDY", "SERIES", "IMAGE"):
-            asked = Dataset()
-            asked.QueryRetrieveLevel, asked.StudyInstanceUID = level, ""
+            identifier = Dataset()
+            identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = level, ""
             for tag in ATTRIBUTES:
-                asked.add_new(tag, vr_of(tag).decode(), [] if vr_of(tag) == b"SQ" else "")
-            for one in objects[:: max(1, len(objects) // 100)] if level != "STUDY" else [None]:
-                if one is not None:
-                    asked.StudyInstanceUID, asked.SeriesInstanceUID = one.study, one.series if level == "IMAGE" else ""
-                final = [status.Status for status, _ in association.send_c_find(asked, FIND)][-1]
+                identifier.add_new(tag, vr_of(tag).decode(), [] if vr_of(tag) == b"SQ" else "")
+            for sample in objects[:: max(1, len(objects) // 100)] if level != "STUDY" else [None]:
+                if sample is not None:
+                    identifier.StudyInstanceUID, identifier.SeriesInstanceUID = (
+                        sample.study,
+                        sample.series if level == "IMAGE" else "",
+                    )
+                final = [status.Status for status, _ in association.send_c_find(identifier, FIND)][-1]
                 assert final == 0x0000, (level, hex(final))
     unreadable = [line for line in archive.log.read_text().splitlines() if '"where"' in line or "dead letter" in line]
     assert not unreadable, unreadable[:3]

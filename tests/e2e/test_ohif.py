@@ -32,10 +32,10 @@ DRAWN = (
 
 @pytest.fixture(scope="module")
 def ohif() -> str:
-    found = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
-    if not found.stdout.strip():
+    result = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
+    if not result.stdout.strip():
         pytest.skip("OHIF is not installed (deploy/ohif.sh fetches it)")
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ async def test_ohif_draws_it_without_an_error(name: str, with_ohif: RunningArchi
         await page.until(
             "[...document.querySelectorAll('[data-cy=study-browser-thumbnail] img')].some(i => i.naturalWidth)"
         )
-        assert any("/thumbnail?" in one for one in page.asked)
-        assert [one for one in page.asked if not one.startswith((url(with_ohif), "data:", "blob:"))] == []
+        assert any("/thumbnail?" in address for address in page.asked)
+        assert [address for address in page.asked if not address.startswith((url(with_ohif), "data:", "blob:"))] == []
         assert page.errors == []
 
 
@@ -88,7 +88,7 @@ COLOURED = """(() => {
 async def test_ohif_draws_a_segmentation_over_its_slices(with_ohif: RunningArchive) -> None:
     made = slices(6, 128, patient="OHIF-SEG")
     study_uid = made[0].StudyInstanceUID
-    assert post(with_ohif, files([file_bytes(one) for one in (*made, segmentation(made))])).status == 200
+    assert post(with_ohif, files([file_bytes(dataset) for dataset in (*made, segmentation(made))])).status == 200
     await asyncio.to_thread(wait_searchable, with_ohif.peer, study_uid, 7)
     async with browser() as page:
         await page.open(f"{url(with_ohif)}/ohif/viewer?StudyInstanceUIDs={study_uid}")

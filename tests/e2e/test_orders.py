@@ -38,7 +38,7 @@ def orders(archive: RunningArchive) -> OrdersClient:
 
 
 def keys(answer: list[dict[str, dict[str, list[str]]]]) -> list[str]:
-    return [one["00080050"]["Value"][0] for one in answer]
+    return [match["00080050"]["Value"][0] for match in answer]
 
 
 def test_an_order_is_placed_seen_changed_and_cancelled(orders: OrdersClient) -> None:
@@ -66,8 +66,8 @@ def test_orders_are_found_by_what_they_and_their_steps_say(orders: OrdersClient)
     days = ["20260201", "20260202", "20260203"]
     orders.place(*(ordered(10 + n, scheduled(ScheduledProcedureStepStartDate=day)) for n, day in enumerate(days)))
     orders.place(ordered(13, scheduled(Modality="MR", ScheduledProcedureStepStartDate="20260202"), PatientID="X"))
-    found = orders.ask("GET", "?ScheduledProcedureStepStartDate=20260201-20260202&Modality=CT")[1]
-    assert keys(found) == ["A10", "A11"]
+    answer = orders.ask("GET", "?ScheduledProcedureStepStartDate=20260201-20260202&Modality=CT")[1]
+    assert keys(answer) == ["A10", "A11"]
     assert keys(orders.ask("GET", "?PatientID=X")[1]) == ["A13"]
     every = "?ScheduledProcedureStepStartDate=20260201-20260203&state=SCHEDULED"
     assert keys(orders.ask("GET", every)[1]) == ["A10", "A11", "A13", "A12"]

@@ -71,7 +71,7 @@ def test_two_processes_that_are_asked_at_once_agree(door: FrontDoor) -> None:
     with ThreadPoolExecutor(8) as senders:
         statuses = sorted(senders.map(create, range(8)))
     assert statuses == [0x0000] + [0x0111] * 7
-    counted = [one.metric("gantry_step_requests_total") for one in door.parts["orders"]]
+    counted = [process.metric("gantry_step_requests_total") for process in door.parts["orders"]]
     assert all(counted), "each process was asked"
     for _ in range(10):  # whichever of the two answers
         until(lambda: OrdersClient(door).states(order.AccessionNumber) == {"S1": "STARTED"})

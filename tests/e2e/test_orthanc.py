@@ -48,10 +48,10 @@ def differences(ours: bytes, theirs: bytes) -> list[str]:
     DCMTK leaves trailing padding out, and calls compressed pixel data OB where the file says OW.
     """
     came, original = pydicom.dcmread(BytesIO(ours)), pydicom.dcmread(BytesIO(theirs))
-    found = [str(e) for e in came if e.tag not in original or original[e.tag].value != e.value]
-    found += [f"missing {e}" for e in original if e.tag not in came and e.tag != 0xFFFCFFFC]
+    deviations = [str(e) for e in came if e.tag not in original or original[e.tag].value != e.value]
+    deviations += [f"missing {e}" for e in original if e.tag not in came and e.tag != 0xFFFCFFFC]
     syntaxes = [ds.file_meta.TransferSyntaxUID for ds in (came, original)]
-    return found + [f"transfer syntax {syntaxes}"] * (syntaxes[0] != syntaxes[1])
+    return deviations + [f"transfer syntax {syntaxes}"] * (syntaxes[0] != syntaxes[1])
 
 
 def commitment(orthanc: Orthanc, request: dict[str, Any], seconds: float = 40.0) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def test_what_orthanc_sends_it_finds_and_gets_back(site: Site, orthanc: Orthanc,
     ids = send(orthanc, files)
     for file in files:
         asking.wait_found(site.modality, file)
-    for one in ids:
-        orthanc.delete(f"/instances/{one}")
+    for key in ids:
+        orthanc.delete(f"/instances/{key}")
     query = orthanc.post("/modalities/gantry/query", {"Level": "Study", "Query": {"PatientID": "ORTHANC-KINDS"}})["ID"]
     answers = orthanc.get(f"/queries/{query}/answers?expand&simplify")
     assert {answer["StudyInstanceUID"] for answer in answers} == {header(f).StudyInstanceUID for f in files}
@@ -106,7 +106,7 @@ def test_orthanc_retrieves_at_every_level(site: Site, orthanc: Orthanc, tmp_path
     orthanc.post(f"/queries/{query}/retrieve", {"TargetAet": "ORTHANC", "Synchronous": True})
     expected = {"Patient": files, "Study": files, "Series": files[::2], "Instance": files[:1]}[level]
     came = orthanc.post("/tools/find", {"Level": "Instance", "Query": {"PatientID": ds.PatientID}, "Expand": True})
-    assert {one["MainDicomTags"]["SOPInstanceUID"] for one in came} == {f.sop_instance_uid for f in expected}
+    assert {instance["MainDicomTags"]["SOPInstanceUID"] for instance in came} == {f.sop_instance_uid for f in expected}
     for file in expected:
         assert not differences(orthanc.file_of(file.sop_instance_uid), file.path.read_bytes())
 
@@ -115,8 +115,8 @@ def test_orthanc_finds_a_name_in_another_script(site: Site, orthanc: Orthanc, tm
     (file,) = study(tmp_path, 1, patient="O-SCRIPT", name="Müller^Jörg", SpecificCharacterSet="ISO_IR 100")
     asking.store(site.modality, [file])
     asking.wait_found(site.modality, file)
-    asked = {"PatientName": "muller*", "PatientID": "O-SCRIPT"}
-    query = orthanc.post("/modalities/gantry/query", {"Level": "Study", "Query": asked})["ID"]
+    keys = {"PatientName": "muller*", "PatientID": "O-SCRIPT"}
+    query = orthanc.post("/modalities/gantry/query", {"Level": "Study", "Query": keys})["ID"]
     (answer,) = orthanc.get(f"/queries/{query}/answers?expand&simplify")
     assert answer["PatientName"] == "Müller^Jörg"
 
@@ -127,7 +127,7 @@ def test_orthanc_gets_commitment_for_what_it_sent(site: Site, orthanc: Orthanc, 
     report = commitment(orthanc, {"Resources": ids})
     assert report["Status"] == "Success"
     assert report["RemoteAET"] == "GANTRY"
-    assert {one["SOPInstanceUID"] for one in report["Success"]} == {f.sop_instance_uid for f in files}
+    assert {reference["SOPInstanceUID"] for reference in report["Success"]} == {f.sop_instance_uid for f in files}
     assert not report["Failures"]
 
 
@@ -135,9 +135,9 @@ def test_orthanc_is_told_what_is_not_there(site: Site, orthanc: Orthanc, tmp_pat
     files = study(tmp_path, 1, size=16, patient="O-COMMIT2")
     send(orthanc, files)
     missing = generate_uid()
-    asked = [{"SOPClassUID": CT, "SOPInstanceUID": uid} for uid in (files[0].sop_instance_uid, missing)]
-    report = commitment(orthanc, {"DicomInstances": asked})
+    references = [{"SOPClassUID": CT, "SOPInstanceUID": uid} for uid in (files[0].sop_instance_uid, missing)]
+    report = commitment(orthanc, {"DicomInstances": references})
     assert report["Status"] == "Failure"
-    assert [one["SOPInstanceUID"] for one in report["Success"]] == [files[0].sop_instance_uid]
-    assert [one["SOPInstanceUID"] for one in report["Failures"]] == [missing]
+    assert [reference["SOPInstanceUID"] for reference in report["Success"]] == [files[0].sop_instance_uid]
+    assert [reference["SOPInstanceUID"] for reference in report["Failures"]] == [missing]
     assert report["Failures"][0]["FailureReason"] == 0x0112

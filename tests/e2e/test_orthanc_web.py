@@ -26,12 +26,12 @@ def orthanc(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Or
 
 def search(orthanc: Orthanc, uri: str, **arguments: str) -> list[dict[str, Any]]:
     """What Orthanc found, by tag in its own writing."""
-    found: list[dict[str, Any]] = orthanc.post(f"{SERVER}/qido", {"Uri": uri, "Arguments": arguments})
-    return found
+    matches: list[dict[str, Any]] = orthanc.post(f"{SERVER}/qido", {"Uri": uri, "Arguments": arguments})
+    return matches
 
 
-def values(found: list[dict[str, Any]], tag: str) -> list[Any]:
-    return [one[tag]["Value"] for one in found]
+def values(matches: list[dict[str, Any]], tag: str) -> list[Any]:
+    return [match[tag]["Value"] for match in matches]
 
 
 def test_it_searches_at_every_level(site: Site, orthanc: Orthanc, tmp_path: Path) -> None:
@@ -39,9 +39,9 @@ def test_it_searches_at_every_level(site: Site, orthanc: Orthanc, tmp_path: Path
     ds = header(files[0])
     asking.store(site.modality, files)
     asking.wait_searchable(site.modality, ds.StudyInstanceUID, 4)
-    found = search(orthanc, "/studies", PatientID="WEB-ORTH*", PatientName="muller*")
-    assert values(found, "0020000D") == [ds.StudyInstanceUID]
-    assert values(found, "00100010") == ["Müller^Jörg"]
+    matches = search(orthanc, "/studies", PatientID="WEB-ORTH*", PatientName="muller*")
+    assert values(matches, "0020000D") == [ds.StudyInstanceUID]
+    assert values(matches, "00100010") == ["Müller^Jörg"]
     series = search(orthanc, f"/studies/{ds.StudyInstanceUID}/series")
     assert sorted(values(series, "0020000E")) == sorted({header(file).SeriesInstanceUID for file in files})
     instances = search(orthanc, f"/studies/{ds.StudyInstanceUID}/instances")
@@ -67,11 +67,13 @@ def test_it_retrieves_at_every_level(site: Site, orthanc: Orthanc, tmp_path: Pat
     asking.store(site.modality, files)
     asking.wait_searchable(site.modality, ds.StudyInstanceUID, 4)
     names = {"Study": ds.StudyInstanceUID, "Series": ds.SeriesInstanceUID, "Instance": ds.SOPInstanceUID}
-    asked = dict(list(names.items())[: list(names).index(level) + 1])
-    orthanc.post(f"{SERVER}/retrieve", {"Resources": [asked], "Synchronous": True})
+    resource = dict(list(names.items())[: list(names).index(level) + 1])
+    orthanc.post(f"{SERVER}/retrieve", {"Resources": [resource], "Synchronous": True})
     came = orthanc.post("/tools/find", {"Level": "Instance", "Query": {"PatientID": ds.PatientID}, "Expand": True})
     expected = {"Study": files, "Series": files[::2], "Instance": files[:1]}[level]
-    assert {one["MainDicomTags"]["SOPInstanceUID"] for one in came} == {file.sop_instance_uid for file in expected}
+    assert {instance["MainDicomTags"]["SOPInstanceUID"] for instance in came} == {
+        file.sop_instance_uid for file in expected
+    }
     for file in expected:
         assert not differences(orthanc.file_of(file.sop_instance_uid), file.path.read_bytes())
 

@@ -55,12 +55,12 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     north, south = (Partition(folder, name, apart(stores, name)) for name in ("north", "south"))
     north.sections["http"]["url"] = "https://pacs.example/north"
     ports = {name: free_port() for name in ("north", "tls", "north-hl7", "south-hl7")}
-    for one in (north, south):
+    for archive in (north, south):
         behind = free_port()
         # South's senders speak TLS to the door.
-        one.sections["hl7"] = {"port": behind, "proxy_from": ["127.0.0.1"], "tls": one is south}
-        one.sections["door"]["hl7"] = [f"127.0.0.1:{behind}"]
-        one.write()
+        archive.sections["hl7"] = {"port": behind, "proxy_from": ["127.0.0.1"], "tls": archive is south}
+        archive.sections["door"]["hl7"] = [f"127.0.0.1:{behind}"]
+        archive.write()
     authority = Authority(folder / "authority", "network")
     ours = authority.sign("door")
     tls = {"certificate": str(ours.certificate), "key": str(ours.key), "ca": str(authority.ca)}
@@ -81,13 +81,13 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     running = (north, south, door)
     try:
-        for one in running:
-            one.start()
+        for archive in running:
+            archive.start()
         yield House(door, north, south, ports, authority)
-        assert all(one.alive for one in running), [one.log.read_text()[-2000:] for one in running]
+        assert all(process.alive for process in running), [process.log.read_text()[-2000:] for process in running]
     finally:
-        for one in running[::-1]:
-            one.stop()
+        for archive in running[::-1]:
+            archive.stop()
         for name in ("north", "south"):
             remove_stores(apart(stores, name))
 
@@ -108,7 +108,7 @@ def ask(house: House, path: str, host: str = "", token: str = "", method: str = 
 def studies_of(answer: tuple[int, Any]) -> set[str]:
     status, body = answer
     assert status in (200, 204), answer
-    return {one["0020000D"]["Value"][0] for one in body or ()}
+    return {match["0020000D"]["Value"][0] for match in body or ()}
 
 
 async def rejected(peer: Peer) -> tuple[int, int, int]:
@@ -121,9 +121,9 @@ async def rejected(peer: Peer) -> tuple[int, int, int]:
 async def stored(house: House, tmp_path: Path) -> tuple[str, str]:
     """A study in each; the patients have one ID, and the AE title that sends is the same."""
     uids = []
-    for one in (house.north, house.south):
-        files = study(tmp_path / one.name, 2, patient="P1", name=f"{one.name}^patient")
-        peer = house.door.peer_of(one)
+    for archive in (house.north, house.south):
+        files = study(tmp_path / archive.name, 2, patient="P1", name=f"{archive.name}^patient")
+        peer = house.door.peer_of(archive)
         await Modality(peer, files).send_all()
         async with asyncio.timeout(60):
             while not [ds for ds in await found(peer, "STUDY") if ds.StudyInstanceUID == uids_of(files[0])[0]]:
@@ -174,13 +174,13 @@ async def test_messages_come_to_whose_port_they_are_sent_to(house: House) -> Non
 
     assert b"MSA|AA" in await told("north")
     status, orders = ask(house, "/north/dicom-web/orders", token=house.north.token)
-    assert (status, [one["00080050"]["Value"] for one in orders]) == (200, [["A100"]])
+    assert (status, [entry["00080050"]["Value"] for entry in orders]) == (200, [["A100"]])
     assert ask(house, "/dicom-web/orders", "south.example", house.south.token) == (200, [])
     assert b"MSA|AA" in await told("south", "engine.south")
     assert len(ask(house, "/dicom-web/orders", "south.example", house.south.token)[1]) == 1
-    for one, certificate in (("south", ""), ("south", "mr.north")):
+    for partition, certificate in (("south", ""), ("south", "mr.north")):
         with pytest.raises((ConnectionFailed, PeerTimeout)):
-            await told(one, certificate)
+            await told(partition, certificate)
     assert "its signs name different partitions" in house.door.log.read_text()
 
 
@@ -280,9 +280,9 @@ async def test_what_came_through_the_door_lies_bit_for_bit_in_its_own_archive(ho
     peer = house.door.peer_of(house.south)
     async with asyncio.timeout(60):
         while not [
-            one
-            for one in await found(peer, "STUDY", f"StudyInstanceUID={uid}")
-            if one.NumberOfStudyRelatedInstances == 3
+            match
+            for match in await found(peer, "STUDY", f"StudyInstanceUID={uid}")
+            if match.NumberOfStudyRelatedInstances == 3
         ]:
             await asyncio.sleep(0.1)
     assert not await found(house.door.peer_of(house.north), "SERIES", f"StudyInstanceUID={uid}")

@@ -27,12 +27,12 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDoor]:
     """Both have links, and the patients of both have one ID."""
     folder = tmp_path_factory.mktemp("people")
     both = [Partition(folder, name, environment("embedded", folder)) for name in HOSTS]
-    for one in both:
-        (one.folder / "shares").write_text(f"{token_hex(32)}\n")
-        one.sections["http"]["url"] = f"https://{HOSTS[one.name]}"
-        one.sections["sharing"] = {"key_file": str(one.folder / "shares")}
-        one.write()
-    shared = SharedDoor(folder, {one: {"hosts": [HOSTS[one.name]]} for one in both})
+    for archive in both:
+        (archive.folder / "shares").write_text(f"{token_hex(32)}\n")
+        archive.sections["http"]["url"] = f"https://{HOSTS[archive.name]}"
+        archive.sections["sharing"] = {"key_file": str(archive.folder / "shares")}
+        archive.write()
+    shared = SharedDoor(folder, {archive: {"hosts": [HOSTS[archive.name]]} for archive in both})
     try:
         for running in (*both, shared):
             running.start()
@@ -48,7 +48,7 @@ async def stored(door: SharedDoor, name: str, folder: Path) -> str:
     peer, (uid, _) = door.peer_of(door.partitions[name]), uids_of(files[0])
     await Modality(peer, files).send_all()
     async with asyncio.timeout(60):
-        while not [one for one in await found(peer, "STUDY") if one.StudyInstanceUID == uid]:
+        while not [match for match in await found(peer, "STUDY") if match.StudyInstanceUID == uid]:
             await asyncio.sleep(0.1)
     return uid
 
@@ -71,9 +71,9 @@ async def test_a_link_and_the_cookie_that_it_is_exchanged_for_open_nothing_of_th
 ) -> None:
     uids = {name: await stored(door, name, tmp_path) for name in HOSTS}
     end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    asked = json.dumps({"studies": [uids["south"]], "expires": end, "reason": "second opinion"}).encode()
+    request = json.dumps({"studies": [uids["south"]], "expires": end, "reason": "second opinion"}).encode()
     bearer = f"Bearer {door.partitions['south'].token}"
-    status, body, _ = send(door, "/dicom-web/shares", "south.example", asked, Authorization=bearer)
+    status, body, _ = send(door, "/dicom-web/shares", "south.example", request, Authorization=bearer)
     assert status == 201, body
     link = urlsplit(json.loads(body)["link"])
     assert link.netloc == "south.example"
@@ -87,10 +87,10 @@ async def test_a_link_and_the_cookie_that_it_is_exchanged_for_open_nothing_of_th
         search = f"/dicom-web/studies?StudyInstanceUID={uid}"
         assert send(door, search, "north.example", Cookie=cookie)[0] == 401
     status, body, _ = send(door, "/dicom-web/studies", "south.example", Cookie=cookie)
-    assert (status, [one["0020000D"]["Value"] for one in json.loads(body)]) == (200, [[uids["south"]]])
+    assert (status, [match["0020000D"]["Value"] for match in json.loads(body)]) == (200, [[uids["south"]]])
 
 
 def test_the_token_of_one_makes_no_link_at_the_other(door: SharedDoor) -> None:
-    asked = json.dumps({"studies": ["1.2.3"], "expires": "2031-01-01", "reason": "second opinion"}).encode()
+    request = json.dumps({"studies": ["1.2.3"], "expires": "2031-01-01", "reason": "second opinion"}).encode()
     bearer = f"Bearer {door.partitions['north'].token}"
-    assert send(door, "/dicom-web/shares", "south.example", asked, Authorization=bearer)[0] == 401
+    assert send(door, "/dicom-web/shares", "south.example", request, Authorization=bearer)[0] == 401

@@ -60,8 +60,8 @@ def asked(
     """Status, the answer (JSON or text) and its ETag."""
     url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/{path}"
     data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    said = {"Authorization": f"Bearer the-token-of-{token}", "Content-Type": "application/json", **(headers or {})}
-    request = urllib.request.Request(url, data, said, method=method)
+    fields = {"Authorization": f"Bearer the-token-of-{token}", "Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, fields, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, json.loads(response.read()), response.headers.get("ETag", "")
@@ -142,32 +142,32 @@ async def test_the_api_adds_changes_and_removes_with_conditions_that_keep_admini
     assert asked(archive, "GET", "peers/CT9")[1:] == (made, etag)
 
     # Two administrators have seen the same; the second learns that he is late, and nothing of his is taken.
-    one = asked(archive, "PUT", "peers/CT9", {**body, "may": ["echo", "store"]}, {"If-Match": etag})
+    first = asked(archive, "PUT", "peers/CT9", {**body, "may": ["echo", "store"]}, {"If-Match": etag})
     other = asked(archive, "PUT", "peers/CT9", {**body, "may": ["find"]}, {"If-Match": etag})
-    assert (one[0], other[0]) == (200, 412)
+    assert (first[0], other[0]) == (200, 412)
     assert asked(archive, "GET", "peers/CT9")[1]["entry"]["may"] == ["echo", "store"]
     assert asked(archive, "DELETE", "peers/CT9", None, {"If-Match": etag})[0] == 412
     assert asked(archive, "DELETE", "peers/CT9")[0] == 428
 
     # What says nothing new is no change.
-    again = asked(archive, "PUT", "peers/CT9", {**body, "may": ["store", "echo"]}, {"If-Match": one[2]})
-    assert (again[0], again[2]) == (200, one[2])
+    again = asked(archive, "PUT", "peers/CT9", {**body, "may": ["store", "echo"]}, {"If-Match": first[2]})
+    assert (again[0], again[2]) == (200, first[2])
 
-    status, gone, _ = asked(archive, "DELETE", "peers/CT9", None, {"If-Match": one[2]})
+    status, gone, _ = asked(archive, "DELETE", "peers/CT9", None, {"If-Match": first[2]})
     assert (status, gone) == (200, {"ae_title": "CT9", "removed": True, "in_file": False})
     assert asked(archive, "GET", "peers/CT9")[0] == 404
     assert asked(archive, "DELETE", "peers/CT9", None, {"If-Match": "*"})[0] == 404
-    assert asked(archive, "PUT", "peers/CT9", body, {"If-Match": one[2]})[0] == 412
+    assert asked(archive, "PUT", "peers/CT9", body, {"If-Match": first[2]})[0] == 412
     assert asked(archive, "PUT", "peers/CT9", body, new)[0] == 201
 
-    said: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
     async with asyncio.timeout(60):
-        while not {"add peer CT9", "change peer CT9", "remove peer CT9"} <= set(said):
+        while not {"add peer CT9", "change peer CT9", "remove peer CT9"} <= set(operations):
             records = asked(archive, "GET", "audit?kind=policy")[1]["records"]
-            said = {one["operation"]: one for one in records if one["requestor"] == "ops"}
+            operations = {record["operation"]: record for record in records if record["requestor"] == "ops"}
             await asyncio.sleep(0.5)
-    assert said["add peer CT9"]["outcome"] == 0
-    assert json.loads(said["change peer CT9"]["query"]) == {"may": [None, ["echo", "store"]]}
+    assert operations["add peer CT9"]["outcome"] == 0
+    assert json.loads(operations["change peer CT9"]["query"]) == {"may": [None, ["echo", "store"]]}
     log = archive.log.read_text()
     assert "peer set by the api" in log
     assert "the-token-of" not in log
@@ -239,8 +239,8 @@ BAD: list[tuple[str, str, object, str, int, str]] = [
 async def test_what_is_wrong_with_a_request_is_said_and_nothing_changes(archive: RunningArchive) -> None:
     before = asked(archive, "GET", "policy")[1]
     for name, path, body, media, status, words in BAD:
-        found = asked(archive, "PUT", path, body, {"If-None-Match": "*", "Content-Type": media})
-        assert (found[0], words in found[1]) == (status, True), (name, found)
+        answer = asked(archive, "PUT", path, body, {"If-None-Match": "*", "Content-Type": media})
+        assert (answer[0], words in answer[1]) == (status, True), (name, answer)
     long_reason = asked(archive, "PUT", f"peers/CT9?reason={'x' * 201}", {"host": "192.0.2.9"}, {"If-None-Match": "*"})
     assert long_reason[0] == 400
     assert asked(archive, "GET", "policy")[1] == before
@@ -254,7 +254,7 @@ async def test_gantry_ae_lists_changes_and_tests_what_a_running_archive_has(arch
     again = await gantry_ae(archive, *itself)
     assert (again.exit_code, "already" in again.output) == (1, True), again.output
     listed = [json.loads(line) for line in (await gantry_ae(archive, "list", "--json")).output.splitlines()]
-    assert [(one["ae_title"], one["source"]) for one in listed] == [
+    assert [(peer["ae_title"], peer["source"]) for peer in listed] == [
         ("FILED", "file"),
         ("TEST_SCU", "file"),
         ("GANTRY", "api"),

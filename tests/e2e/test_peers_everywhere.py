@@ -55,14 +55,16 @@ def operate(archive: RunningArchive, method: str, title: str, token: str = "") -
     if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/peers/{title}"
-    with urllib.request.urlopen(urllib.request.Request(url, condition[1], headers, method=method), timeout=30) as told:
-        return json.load(told)
+    with urllib.request.urlopen(
+        urllib.request.Request(url, condition[1], headers, method=method), timeout=30
+    ) as response:
+        return json.load(response)
 
 
 async def admits(peer: Peer, abstract_syntax: str) -> bool:
     try:
         async with connect(peer, [(abstract_syntax, BOTH), (VERIFICATION, BOTH)]) as association:
-            accepted = {one.abstract_syntax for one in association.contexts.values()}
+            accepted = {context.abstract_syntax for context in association.contexts.values()}
             return abstract_syntax in accepted and await scu.echo(association) == 0
     except AssociationRejected:
         return False
@@ -87,8 +89,8 @@ def door(tmp_path: Path) -> Iterator[FrontDoor]:
     finally:
         running.kill()
         for processes in running.parts.values():
-            for one in processes:
-                one.kill()
+            for process in processes:
+                process.kill()
 
 
 async def test_a_peer_that_is_added_through_the_door_gets_in_at_every_role_behind_it(door: FrontDoor) -> None:
@@ -97,9 +99,9 @@ async def test_a_peer_that_is_added_through_the_door_gets_in_at_every_role_behin
     await asyncio.to_thread(operate, door, "PUT", "CT9", "the-token-of-operators")
     await become(through, True)
     for processes in door.parts.values():
-        for one in processes:
-            known = 0 if one is door.parts["indexer"][0] else 1
-            assert one.metric("gantry_peers_added") == known, one.log
+        for process in processes:
+            known = 0 if process is door.parts["indexer"][0] else 1
+            assert process.metric("gantry_peers_added") == known, process.log
     await asyncio.to_thread(operate, door, "DELETE", "CT9", "the-token-of-operators")
     await become(through, False)
 
@@ -137,7 +139,7 @@ async def test_a_peer_that_is_added_to_one_process_is_known_to_every_role_on_kaf
 
     await asyncio.to_thread(operate, roles.processes["ingest"], "DELETE", "CT9")
     await become(peers, False)
-    assert all("Traceback" not in one.log.read_text() for one in roles.processes.values())
+    assert all("Traceback" not in process.log.read_text() for process in roles.processes.values())
 
 
 def _as_ct9(peer: Peer) -> Peer:
@@ -151,9 +153,9 @@ async def test_a_peer_of_one_partition_is_none_of_another_behind_the_same_door(t
     door = SharedDoor(tmp_path, {north: {"hosts": ["north.example"]}, south: {"hosts": ["south.example"]}})
     running = [north, south, door]
     try:
-        for one in running:
-            await asyncio.to_thread(one.start)
-        at = {one.name: Peer("127.0.0.1", door.port, one.ae_title, "CT9") for one in (north, south)}
+        for archive in running:
+            await asyncio.to_thread(archive.start)
+        at = {archive.name: Peer("127.0.0.1", door.port, archive.ae_title, "CT9") for archive in (north, south)}
         await asyncio.to_thread(operate, north, "PUT", "CT9", north.token)
         async with asyncio.timeout(WITHIN):
             while not await admits(at["north"], STUDY_ROOT_FIND):
@@ -161,7 +163,7 @@ async def test_a_peer_of_one_partition_is_none_of_another_behind_the_same_door(t
         assert not await admits(at["south"], STUDY_ROOT_FIND)
         assert (north.metric("gantry_peers_added"), south.metric("gantry_peers_added")) == (1, 0)
     finally:
-        for one in running:
-            one.kill()
-        for one in (north, south):
-            remove_stores(apart(stores, one.name))
+        for archive in running:
+            archive.kill()
+        for archive in (north, south):
+            remove_stores(apart(stores, archive.name))

@@ -47,8 +47,8 @@ def orders(archive: RunningArchive) -> OrdersClient:
 
 @pytest.fixture
 def modality(archive: RunningArchive) -> Iterator[Modality]:
-    with Modality(archive.port) as one:
-        yield one
+    with Modality(archive.port) as fixture:
+        yield fixture
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def order(orders: OrdersClient) -> Dataset:
 
 
 def listed(modality: Modality, order: Dataset) -> set[str]:
-    found = modality.worklist(AccessionNumber=order.AccessionNumber)
-    return {one.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID for one in found}
+    worklist = modality.worklist(AccessionNumber=order.AccessionNumber)
+    return {entry.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID for entry in worklist}
 
 
 @pytest.mark.parametrize("state", ["COMPLETED", "DISCONTINUED"])
@@ -194,10 +194,10 @@ async def completions(archive: RunningArchive, study_uid: str, count: int) -> li
     """Return when so many were said of a study."""
     async with asyncio.timeout(30):
         while True:
-            told = [one for one in await events(archive, "instances") if isinstance(one, StudyCompleted)]
-            told = [one for one in told if one.study_instance_uid == study_uid]
-            if len(told) >= count:
-                return told
+            study_events = [event for event in await events(archive, "instances") if isinstance(event, StudyCompleted)]
+            study_events = [event for event in study_events if event.study_instance_uid == study_uid]
+            if len(study_events) >= count:
+                return study_events
             await asyncio.sleep(0.2)
 
 
@@ -211,7 +211,12 @@ async def test_a_study_is_complete_when_all_that_a_step_made_is_here(
     # The step is over before its last image is here.
     assert modality.set(uid, made(files)).Status == 0
     await asyncio.sleep(2)
-    assert not [one for one in await events(archive, "instances") if isinstance(one, StudyCompleted)]
+    assert not [event for event in await events(archive, "instances") if isinstance(event, StudyCompleted)]
     await Sender(archive.peer, files[2:]).send_all()
-    (told,) = await completions(archive, order.StudyInstanceUID, 1)
-    assert (told.reason, told.added, told.instances, told.senders) == ("procedure step", 3, 3, ("TEST_SCU",))
+    (completion,) = await completions(archive, order.StudyInstanceUID, 1)
+    assert (completion.reason, completion.added, completion.instances, completion.senders) == (
+        "procedure step",
+        3,
+        3,
+        ("TEST_SCU",),
+    )

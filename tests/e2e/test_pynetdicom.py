@@ -67,8 +67,8 @@ def header(file: DicomFile) -> Any:
     return pydicom.dcmread(file.path, stop_before_pixels=True)
 
 
-def responses(found: Any) -> list[tuple[Any, Any]]:
-    return list(found)
+def responses(answers: Any) -> list[tuple[Any, Any]]:
+    return list(answers)
 
 
 # ---- C-ECHO, C-STORE
@@ -87,14 +87,14 @@ def test_every_kind_of_object_goes_in_and_comes_back_by_c_get_byte_for_byte(site
             assert association.send_c_store(file.path).Status == 0x0000
     for file in sent:
         asking.wait_found(site.modality, file)
-    kept = Kept()
+    receiver = Kept()
     contexts = list({(f.sop_class_uid, (f.transfer_syntax_uid,)) for f in sent})
     classes = sorted({f.sop_class_uid for f in sent})
-    with associated(site.modality, [*contexts, (PATIENT_ROOT_GET, BOTH)], kept=kept, as_scp=classes) as association:
+    with associated(site.modality, [*contexts, (PATIENT_ROOT_GET, BOTH)], kept=receiver, as_scp=classes) as association:
         query = identifier("PATIENT", ["PatientID=PYNET-KINDS"])
         *_, (final, _) = responses(association.send_c_get(query, PATIENT_ROOT_GET))
     assert (final.Status, final.NumberOfCompletedSuboperations) == (0x0000, len(sent))
-    assert kept.data == {f.sop_instance_uid: content(f.path) for f in sent}
+    assert receiver.data == {f.sop_instance_uid: content(f.path) for f in sent}
 
 
 @pytest.mark.usefixtures("_as_it_is_in_the_file")
@@ -121,11 +121,13 @@ def test_the_same_uid_with_other_bytes_is_acknowledged_and_the_first_stays(site:
         assert association.send_c_store(first.path).Status == 0x0000
         assert association.send_c_store(tmp_path / "changed.dcm").Status == 0x0000
     asking.wait_found(site.modality, first)
-    kept = Kept()
-    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]) as association:
+    receiver = Kept()
+    with associated(
+        site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=receiver, as_scp=[CT]
+    ) as association:
         query = identifier("STUDY", [f"StudyInstanceUID={changed.StudyInstanceUID}"])
         responses(association.send_c_get(query, STUDY_ROOT_GET))
-    assert kept.data == {first.sop_instance_uid: content(first.path)}
+    assert receiver.data == {first.sop_instance_uid: content(first.path)}
 
 
 # ---- C-FIND
@@ -181,26 +183,28 @@ def test_a_level_that_the_model_has_not_is_refused_with_the_offending_element(si
 
 
 def test_c_get_tells_what_was_done_and_what_remains(site: Site, files: list[DicomFile]) -> None:
-    kept = Kept()
+    receiver = Kept()
     contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
     query = identifier("STUDY", [f"StudyInstanceUID={header(files[0]).StudyInstanceUID}"])
-    with associated(site.modality, contexts, kept=kept, as_scp=[CT]) as association:
+    with associated(site.modality, contexts, kept=receiver, as_scp=[CT]) as association:
         *pending, (final, _) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert pending
     assert all(counts(status) in [(6 - n, n, 0, 0) for n in range(1, 6)] for status, _ in pending)
     assert (final.Status, *counts(final)) == (0x0000, None, 6, 0, 0)
-    assert kept.data == {f.sop_instance_uid: content(f.path) for f in files}
+    assert receiver.data == {f.sop_instance_uid: content(f.path) for f in files}
 
 
 def test_a_patient_is_given_back_in_the_study_root_model_as_orthanc_asks_for_it(
     site: Site, files: list[DicomFile]
 ) -> None:
-    kept = Kept()
-    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]) as association:
+    receiver = Kept()
+    with associated(
+        site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=receiver, as_scp=[CT]
+    ) as association:
         query = identifier("PATIENT", ["PatientID=PYNET1"])
         *_, (final, _) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert final.Status == 0x0000
-    assert set(kept.data) == {f.sop_instance_uid for f in files}
+    assert set(receiver.data) == {f.sop_instance_uid for f in files}
 
 
 def test_c_get_of_what_is_not_there_succeeds_with_nothing(site: Site) -> None:
@@ -306,10 +310,10 @@ def request(association: Any, files: list[DicomFile], transaction: str, *more: t
 
 
 def test_commitment_is_reported_on_the_association_that_stays_open(site: Site, files: list[DicomFile]) -> None:
-    kept, transaction = Kept(), generate_uid()
-    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    receiver, transaction = Kept(), generate_uid()
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=receiver) as association:
         assert request(association, files, transaction) == 0x0000
-        kind, report = kept.report(transaction)
+        kind, report = receiver.report(transaction)
     assert kind == 1
     assert {i.ReferencedSOPInstanceUID for i in report.ReferencedSOPSequence} == {f.sop_instance_uid for f in files}
     assert "FailedSOPSequence" not in report
@@ -337,21 +341,21 @@ def test_commitment_waits_for_a_requester_that_is_away(site: Site, files: list[D
 
 
 def test_commitment_tells_which_object_is_not_there(site: Site, files: list[DicomFile]) -> None:
-    kept, transaction, missing = Kept(), generate_uid(), generate_uid()
-    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    receiver, transaction, missing = Kept(), generate_uid(), generate_uid()
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=receiver) as association:
         assert request(association, files[:1], transaction, (CT, missing)) == 0x0000
-        kind, report = kept.report(transaction)
+        kind, report = receiver.report(transaction)
     assert kind == 2
     assert [i.ReferencedSOPInstanceUID for i in report.ReferencedSOPSequence] == [files[0].sop_instance_uid]
     assert [(i.ReferencedSOPInstanceUID, i.FailureReason) for i in report.FailedSOPSequence] == [(missing, 0x0112)]
 
 
 def test_a_transaction_uid_that_was_used_is_refused(site: Site, files: list[DicomFile]) -> None:
-    kept, transaction = Kept(), generate_uid()
-    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    receiver, transaction = Kept(), generate_uid()
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=receiver) as association:
         assert request(association, files, transaction) == 0x0000
         assert request(association, files, transaction) == 0x0131
-        kept.report(transaction)
+        receiver.report(transaction)
 
 
 def test_a_peer_without_permission_gets_no_commitment_context(site: Site) -> None:

@@ -75,10 +75,10 @@ async def test_a_peer_that_is_too_fast_waits_and_loses_nothing(
 
 
 def test_a_caller_with_too_many_requests_is_told_when_to_ask_again(archive: RunningArchive) -> None:
-    found = [asked(archive, "robot") for _ in range(60)]
-    refused = [one for one in found if one[0] == 429]
-    assert {one[0] for one in found} <= {200, 204, 429}
-    assert len(found) - len(refused) >= 20
+    answers = [asked(archive, "robot") for _ in range(60)]
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert {answer[0] for answer in answers} <= {200, 204, 429}
+    assert len(answers) - len(refused) >= 20
     assert refused
     assert refused[0] == (429, "1", "too many requests: this caller may send 2 a second; ask again in 1 s\n")
     # Neither another caller, nor probes, nor the page.

@@ -67,10 +67,10 @@ def test_its_sbom_names_gantry_and_each_package_that_it_needs_by_version(
         for name, version in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.MULTILINE)
     }
     assert len(wanted) > 50
-    found = {(part["name"], part["version"]) for part in bill["components"]}
-    ours = {entry for entry in found if entry[0] == "gantry-dicom"}
+    components = {(part["name"], part["version"]) for part in bill["components"]}
+    ours = {entry for entry in components if entry[0] == "gantry-dicom"}
     assert ours
-    assert found - ours == wanted
+    assert components - ours == wanted
     assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "gantry")
     assert all(part["purl"].startswith("pkg:pypi/") for part in bill["components"])
 

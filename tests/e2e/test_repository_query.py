@@ -43,16 +43,16 @@ def asked(archive: RunningArchive, level: str = "STUDY", **keys: object) -> tupl
     association = client.associate("127.0.0.1", archive.port, ae_title="GANTRY")
     assert association.is_established
     try:
-        found = []
+        answers = []
         for status, record in association.send_c_find(identifier, RepositoryQuery):
-            found.append((status, record))
+            answers.append((status, record))
             if status.Status == LIMIT_REACHED:
                 break  # pynetdicom would wait for one more response, although this is the last (PS3.7 9.3.2.2)
     finally:
         association.release()
-    records = [record for status, record in found if status.Status in (0xFF00, 0xFF01)]
-    assert {status.Status for status, _ in found[:-1]} <= {0xFF00}
-    return found[-1][0].Status, records
+    records = [record for status, record in answers if status.Status in (0xFF00, 0xFF01)]
+    assert {status.Status for status, _ in answers[:-1]} <= {0xFF00}
+    return answers[-1][0].Status, records
 
 
 def whole(archive: RunningArchive, at_a_time: int, level: str = "STUDY", **keys: object) -> list[Dataset]:
@@ -60,18 +60,18 @@ def whole(archive: RunningArchive, at_a_time: int, level: str = "STUDY", **keys:
     records: list[Dataset] = []
     for _ in range(100):
         after = {"PriorRecordKey": records[-1].RecordKey} if records else {}
-        status, some = asked(archive, level, MaximumNumberOfRecords=at_a_time, **keys, **after)
-        records += some
+        status, batch = asked(archive, level, MaximumNumberOfRecords=at_a_time, **keys, **after)
+        records += batch
         if status == 0x0000:
             return records
         assert status == LIMIT_REACHED
-        assert len(some) == at_a_time
+        assert len(batch) == at_a_time
     raise AssertionError("it never ends")
 
 
 async def test_an_inventory_is_taken_a_piece_at_a_time(archive: RunningArchive, tmp_path: Path) -> None:
     studies = [study(tmp_path / f"s{n}", 3, series=2, patient=f"P{n % 2}") for n in range(9)]
-    await Modality(archive.peer, [file for one in studies for file in one]).send_all()
+    await Modality(archive.peer, [file for batch in studies for file in batch]).send_all()
     await wait_for(archive, 27)
     status, all_at_once = asked(archive)
     assert (status, len(all_at_once)) == (0x0000, 9)
@@ -87,9 +87,9 @@ async def test_an_inventory_is_taken_a_piece_at_a_time(archive: RunningArchive, 
     _, rest = asked(archive, PriorRecordKey=all_at_once[3].RecordKey)
     assert [record.StudyInstanceUID for record in rest] == uids[4:]
     # What matches is a part; other levels are listed likewise.
-    some = [record.StudyInstanceUID for record in whole(archive, 2, PatientID="P1")]
-    assert some == [uid for uid in uids if uid in some]
-    assert len(some) == 4
+    results = [record.StudyInstanceUID for record in whole(archive, 2, PatientID="P1")]
+    assert results == [uid for uid in uids if uid in results]
+    assert len(results) == 4
     series = whole(archive, 2, "SERIES", StudyInstanceUID=uids[0], SeriesInstanceUID="")
     assert len({record.SeriesInstanceUID for record in series}) == len(series) == 2
     assert archive.stop() == 0
@@ -113,7 +113,7 @@ async def test_a_key_that_is_none_is_a710_and_no_key_is_no_key(archive: RunningA
     identifier = Dataset()
     identifier.QueryRetrieveLevel = "STUDY"
     identifier.RecordKey = b""
-    found = list(association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind))
+    answers = list(association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind))
     association.release()
-    assert [status.Status for status, _ in found] == [0xFF01, 0x0000]
+    assert [status.Status for status, _ in answers] == [0xFF01, 0x0000]
     assert archive.stop() == 0

@@ -51,7 +51,7 @@ def by_c_find(archive: RunningArchive, creator: str) -> list[Dataset]:
 
 
 def by_qido(archive: RunningArchive, resource: str, **parameters: str) -> list[Dataset]:
-    return [Dataset.from_json(one) for one in ask_json(archive, f"/dicom-web/{resource}?{urlencode(parameters)}")]
+    return [Dataset.from_json(match) for match in ask_json(archive, f"/dicom-web/{resource}?{urlencode(parameters)}")]
 
 
 def reindex(archive: RunningArchive) -> dict[str, int]:
@@ -66,8 +66,8 @@ def reindex(archive: RunningArchive) -> dict[str, int]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, int] = json.loads(done.stdout)
-    return told
+    report: dict[str, int] = json.loads(done.stdout)
+    return report
 
 
 @pytest.mark.timeout(300)
@@ -89,22 +89,22 @@ async def test_attributes_become_searchable_while_the_archive_goes_on(topology: 
         assert len(by_qido(archive, "studies", PregnancyStatus="2")) == 2
         late = [marked(tmp_path / "late", 12), *study(tmp_path / "more", 30, size=8)]
         sending = asyncio.create_task(Modality(archive.peer, late).send_all())
-        told = await asyncio.to_thread(reindex, archive)
+        report = await asyncio.to_thread(reindex, archive)
         await sending
-        assert told["refused"] == 0
+        assert report["refused"] == 0
         await wait_for(archive, 33)
         for _ in range(100):  # each process hears of the new index within seconds
             if len(by_qido(archive, "studies", PregnancyStatus="2")) == 1:
                 break
             await asyncio.sleep(0.1)
-        (found,) = by_qido(archive, "studies", PregnancyStatus="2")
-        assert (found.PatientID, found.PregnancyStatus) == ("MARK2", 2)
+        (match,) = by_qido(archive, "studies", PregnancyStatus="2")
+        assert (match.PatientID, match.PregnancyStatus) == ("MARK2", 2)
         series = by_c_find(archive, "MAKER 1")
-        assert sorted(str(one.PatientID) for one in series) == ["MARK12", "MARK2"]
-        assert {one.private_block(0x0019, "MAKER 1")[0x0A].value for one in series} == {"thing 2", "thing 12"}
+        assert sorted(str(dataset.PatientID) for dataset in series) == ["MARK12", "MARK2"]
+        assert {dataset.private_block(0x0019, "MAKER 1")[0x0A].value for dataset in series} == {"thing 2", "thing 12"}
         assert len(by_c_find(archive, "ANOTHER MAKER")) == 4  # not ours to know: as if it had not been asked for
-        (found,) = by_qido(archive, "series", **{"0019100A": "thing 12"})
-        assert found.private_block(0x0019, "MAKER 1")[0x0A].value == "thing 12"
+        (match,) = by_qido(archive, "series", **{"0019100A": "thing 12"})
+        assert match.private_block(0x0019, "MAKER 1")[0x0A].value == "thing 12"
         assert (await asyncio.to_thread(reindex, archive))["instances"] == 33
     finally:
         archive.stop()

@@ -54,11 +54,11 @@ def is_admitted(archive: RunningArchive, ae_title: str) -> bool:
     return True
 
 
-def wait(condition: object, what: str, seconds: float = 20.0) -> None:
+def wait(condition: object, outcome: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     assert callable(condition)
     while not condition():
-        assert time.monotonic() < deadline, f"not {what} after {seconds:g} s"
+        assert time.monotonic() < deadline, f"not {outcome} after {seconds:g} s"
         time.sleep(0.1)
 
 
@@ -256,23 +256,23 @@ def test_every_role_works_as_a_process_of_its_own(tmp_path: Path) -> None:
     with ExitStack() as stack:
         peers = {}
         for role in EVERY:
-            one = RunningArchive(tmp_path, "--role", role.value)
-            one.port, one.http_port = dimse, http
-            one.log = tmp_path / f"{role}.txt"
-            stack.callback(one.stop)
-            one.start(ready=False)
-            one.http_port = http_port(frozenset({role}), http)
-            peers[role] = replace(one.peer, port=dimse_port(frozenset({role}), dimse))
-            one.wait_ready()
+            process = RunningArchive(tmp_path, "--role", role.value)
+            process.port, process.http_port = dimse, http
+            process.log = tmp_path / f"{role}.txt"
+            stack.callback(process.stop)
+            process.start(ready=False)
+            process.http_port = http_port(frozenset({role}), http)
+            peers[role] = replace(process.peer, port=dimse_port(frozenset({role}), dimse))
+            process.wait_ready()
         files = study(tmp_path / "sent", 4, size=16)
         asking.store(peers[Role.INGEST], files)
         asking.wait_searchable(peers[Role.QUERY], study_of(files[0]), 4)
-        kept = Kept()
+        receiver = Kept()
         contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
-        with associated(peers[Role.RETRIEVE], contexts, kept=kept, as_scp=[CT]) as association:
+        with associated(peers[Role.RETRIEVE], contexts, kept=receiver, as_scp=[CT]) as association:
             query = identifier("STUDY", [f"StudyInstanceUID={study_of(files[0])}"])
             list(association.send_c_get(query, STUDY_ROOT_GET))
-        assert kept.data == {f.sop_instance_uid: content(f.path) for f in files}
+        assert receiver.data == {f.sop_instance_uid: content(f.path) for f in files}
         assert asking.commit(peers[Role.COMMITMENT], files) == (4, 0)
         with pytest.raises(AssertionError, match="no association"):
             with associated(peers[Role.QUERY], [(CT, [EXPLICIT])]):

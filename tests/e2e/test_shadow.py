@@ -22,9 +22,9 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
 def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    given = environment(request.param, tmp_path_factory.mktemp("stores"))
-    yield given
-    remove_stores(given)
+    variables = environment(request.param, tmp_path_factory.mktemp("stores"))
+    yield variables
+    remove_stores(variables)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def send(site: Shadowed, folder: Path) -> None:
 
 
 def ask(site: Shadowed, folder: Path, uid: str, *keys: str) -> int:
-    asked = (
+    arguments = (
         "-k",
         "QueryRetrieveLevel=STUDY",
         "-k",
         f"StudyInstanceUID={uid}",
         *(x for key in keys for x in ("-k", key)),
     )
-    return len(find(address(site), folder, "-S", *asked))
+    return len(find(address(site), folder, "-S", *arguments))
 
 
 def test_what_is_stored_is_stored_in_both_and_answered_alike(site: Shadowed, tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_what_one_of_them_lacks_is_told_by_its_uid(site: Shadowed, tmp_path: Pat
     before = site.count("shadow_compared_total", operation="C-STORE")
     send(site, tmp_path / "sent")
     site.wait(lambda: site.count("shadow_compared_total", operation="C-STORE") > before, "compared")
-    (found,) = site.orthanc.post("/tools/lookup", files[0].sop_instance_uid.encode())
-    site.orthanc.delete(f"/instances/{found['ID']}")
+    (instance,) = site.orthanc.post("/tools/lookup", files[0].sop_instance_uid.encode())
+    site.orthanc.delete(f"/instances/{instance['ID']}")
     site.wait(lambda: ask(site, tmp_path / f"found{len(list(tmp_path.iterdir()))}", uid_of(files)) == 1, "found")
     site.wait(lambda: site.count("shadow_differences_total", kind="only_gantry") >= 1, "different")
     (line,) = [
-        one for one in site.door.log.read_text().splitlines() if "answers differ" in one and "only_gantry" in one
+        line for line in site.door.log.read_text().splitlines() if "answers differ" in line and "only_gantry" in line
     ]
     assert uid_of(files) in line
     assert "Shadow" not in line
@@ -119,7 +119,7 @@ def test_what_is_read_over_http_is_read_from_both(site: Shadowed, tmp_path: Path
         status, _ = site.door.http(f"/dicom-web/{path}")
         assert status == 200
         counted = partial(site.count, "shadow_compared_total", operation=operation)
-        site.wait(lambda was=before, now=counted: now() > was, f"{operation} compared")  # type: ignore[misc]
+        site.wait(lambda base=before, now=counted: now() > base, f"{operation} compared")  # type: ignore[misc]
         different = site.count("shadow_compared_total", operation=operation, outcome="different")
         assert different == 0, site.door.log.read_text()[-2000:]
 
@@ -164,9 +164,9 @@ def test_the_report_survives_the_door_and_says_what_differs(site: Shadowed, tmp_
     site.door.start()
     assert then["operations"]["C-ECHO"]["same"] == first["operations"]["C-ECHO"]["same"] + 1
     assert then["operations"]["C-ECHO"]["seconds"]["other"]["p95"] > 0
-    said = site.command()
-    assert "Peers hear Gantry." in said
-    assert "In 1 day" in said
+    output = site.command()
+    assert "Peers hear Gantry." in output
+    assert "In 1 day" in output
     for example in then["examples"]:
         assert example["calling"] in ("MODALITY", "STRANGER")
 
@@ -183,6 +183,6 @@ def test_before_the_switch_the_other_archive_answers_and_gantry_is_compared(tmp_
         assert run("echoscu", *address(site, "STRANGER")).returncode == 0
         site.wait(lambda: site.count("shadow_differences_total", kind="rejected") == 1, "told")
         site.door.stop()
-        said = site.command()
+        output = site.command()
         site.door.start()
-        assert "Peers hear the other archive." in said
+        assert "Peers hear the other archive." in output

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.timeout(240)
 def admit(site: Shadowed) -> None:
     """Tell an Orthanc that was started anew who its peers are."""
     for caller in CALLERS:
-        one = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
-        site.orthanc.raw(f"/modalities/{caller}", json.dumps(one).encode(), "PUT")
+        modality = {"AET": caller, "Host": "127.0.0.1", "Port": 104}
+        site.orthanc.raw(f"/modalities/{caller}", json.dumps(modality).encode(), "PUT")
 
 
 def test_processes_of_a_door_share_a_spool_and_the_next_ones_take_it_over(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_what_both_would_move_is_compared_and_moved_once(tmp_path: Path) -> None
         keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
         run("movescu", "-S", "-aem", "MODALITY", *keys, *address)  # nobody listens there
         site.wait(lambda: site.count("shadow_compared_total", operation="C-MOVE", outcome="same") == 1, "the same")
-        (found,) = site.orthanc.post("/tools/lookup", sent[0].sop_instance_uid.encode())
-        site.orthanc.delete(f"/instances/{found['ID']}")
+        (instance,) = site.orthanc.post("/tools/lookup", sent[0].sop_instance_uid.encode())
+        site.orthanc.delete(f"/instances/{instance['ID']}")
         run("movescu", "-S", "-aem", "MODALITY", *keys, *address)
         site.wait(lambda: site.count("shadow_differences_total", operation="C-MOVE") == 1, "different")
-        (line,) = [one for one in site.door.log.read_text().splitlines() if "only_gantry" in one]
+        (line,) = [line for line in site.door.log.read_text().splitlines() if "only_gantry" in line]
         assert sent[0].sop_instance_uid in line
 
 

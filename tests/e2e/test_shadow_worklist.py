@@ -40,7 +40,7 @@ def test_two_worklists_are_compared_step_by_step(tmp_path: Path) -> None:
                     assert same >= 1, site.door.log.read_text()[-2000:]
                     orders.place(ordered(3))
             site.wait(lambda: site.count("shadow_differences_total", kind="only_gantry") >= 1, "different")
-            (line, *_) = [one for one in site.door.log.read_text().splitlines() if "only_gantry" in one]
+            (line, *_) = [line for line in site.door.log.read_text().splitlines() if "only_gantry" in line]
             assert "1.2.840.99.3" in line
             assert "Patient" not in line.replace("PatientName", "")
             assert site.count("shadow_differences_total", kind="only_other") == 0

@@ -54,9 +54,9 @@ def test_link_leads_to_its_study_and_leaves_the_address(ward: Ward) -> None:
     assert (page.status, b"<form method" in page.body, b"<script" in page.body) == (200, True, False)
     for word in (b"P1", b"1.2.9", REASON.encode()):
         assert word not in page.body
-    for one in (page, ward.enter(path)):
-        assert one.headers["Referrer-Policy"] == "no-referrer"
-        assert one.headers["Cache-Control"] == "no-store"
+    for answer in (page, ward.enter(path)):
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-store"
     entered = ward.enter(path)
     assert (entered.status, entered.headers["Location"]) == (303, "/?study=1.2.9.1")
     cookie = entered.headers["Set-Cookie"]
@@ -87,7 +87,7 @@ def test_visitor_changes_nothing_and_has_no_other_route(ward: Ward) -> None:
     _, path = ward.shared("doc", download=True)
     brings = ward.let_in(path) | {"Sec-Fetch-Site": "same-origin"}
     study = "/dicom-web/studies/1.2.9.1"
-    asked = [
+    requests = [
         *(("DELETE", study), ("POST", f"{study}/restore"), ("POST", "/dicom-web/studies"), ("POST", f"{study}/send")),
         *(("POST", f"{study}/corrections"), ("POST", f"{study}/holds"), ("GET", f"{study}/history")),
         *(("GET", "/dicom-web/changes"), ("GET", "/dicom-web/changes/studies"), ("GET", "/dicom-web/orders")),
@@ -95,7 +95,7 @@ def test_visitor_changes_nothing_and_has_no_other_route(ward: Ward) -> None:
         *(("GET", "/fhir/r4/Patient"), ("GET", "/dicom-web"), ("POST", "/dicom-web/overrides")),
         ("DELETE", "/dicom-web/shares/0123456789abcdef"),
     ]
-    for method, target in asked:
+    for method, target in requests:
         answer = ward.send(target, method, b"{}" if method == "POST" else None, {**brings, **JSON})
         assert (answer.status, b"a link gives access" in answer.body) == (404, True), (method, target, answer.body)
     assert ward.found(brings) == {"1.2.9.1"}
@@ -200,8 +200,8 @@ def test_redirection_is_to_our_page_whatever_is_asked(ward: Ward) -> None:
         assert ward.enter(path + more).headers["Location"] == "/"
     for uid in ("1.2\r\nLocation: https://evil.example", "//evil.example"):
         end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        asked = {"studies": [uid], "expires": end, "reason": REASON}
-        assert ward.ask("doc", "/dicom-web/shares", "POST", asked).status == 400
+        request = {"studies": [uid], "expires": end, "reason": REASON}
+        assert ward.ask("doc", "/dicom-web/shares", "POST", request).status == 400
     answer = ward.enter(path, "x", Host="evil.example")
     assert answer.headers["Location"] == "/"
 
@@ -209,13 +209,13 @@ def test_redirection_is_to_our_page_whatever_is_asked(ward: Ward) -> None:
 def test_who_may_not_shares_nothing_and_sees_no_links(ward: Ward) -> None:
     share, _ = ward.shared()
     end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    asked = {"studies": ["1.2.9.1"], "expires": end, "reason": REASON}
-    for who in ("tech", "machine"):
-        assert ward.ask(who, "/dicom-web/shares", "POST", asked).status == 403
-        assert ward.ask(who, "/dicom-web/shares").status == 403
-        assert ward.ask(who, f"/dicom-web/shares/{share}", "DELETE").status == 403
-    assert ward.ask("doc", "/dicom-web/shares", "POST", {**asked, "studies": ["1.2.9.9"]}).status == 404
-    assert ward.ask("doc", "/dicom-web/shares", "POST", {**asked, "expires": "2090-01-01T00:00:00Z"}).status == 400
+    request = {"studies": ["1.2.9.1"], "expires": end, "reason": REASON}
+    for user in ("tech", "machine"):
+        assert ward.ask(user, "/dicom-web/shares", "POST", request).status == 403
+        assert ward.ask(user, "/dicom-web/shares").status == 403
+        assert ward.ask(user, f"/dicom-web/shares/{share}", "DELETE").status == 403
+    assert ward.ask("doc", "/dicom-web/shares", "POST", {**request, "studies": ["1.2.9.9"]}).status == 404
+    assert ward.ask("doc", "/dicom-web/shares", "POST", {**request, "expires": "2090-01-01T00:00:00Z"}).status == 400
     assert ward.listed("doc", share) is not None
     assert ward.listed("other", share) is None
     assert ward.listed("all", share) is not None
@@ -253,22 +253,22 @@ def test_link_is_on_record_from_its_making_to_its_end_and_its_token_nowhere(ward
     def records(kind: str) -> list[str]:
         answer = ward.ask("all", f"/dicom-web/operations/audit?kind={kind}&limit=1000")
         assert answer.status == 200, answer.body
-        return [json.dumps(one) for one in json.loads(answer.body)["records"]]
+        return [json.dumps(record) for record in json.loads(answer.body)["records"]]
 
-    until(lambda: any(f"revoke share link {share}" in one for one in records("protection")))
-    assert any(f"make share link {share}" in one and REASON in one for one in records("protection"))
-    until(lambda: any(f"share link {share}" in one for one in records("accessed")))
-    logins = [one for one in records("login") if f"share link {share}" in one]
-    assert any("wrong-password" in one and "127.0.0.1" in one for one in logins)
-    assert any("wrong-password" not in one and "1.2.9.1" in one for one in logins)
-    assert any(one.startswith("{") and f"share link {share}" in one for one in records("accessed"))
+    until(lambda: any(f"revoke share link {share}" in record for record in records("protection")))
+    assert any(f"make share link {share}" in record and REASON in record for record in records("protection"))
+    until(lambda: any(f"share link {share}" in record for record in records("accessed")))
+    logins = [record for record in records("login") if f"share link {share}" in record]
+    assert any("wrong-password" in login and "127.0.0.1" in login for login in logins)
+    assert any("wrong-password" not in login and "1.2.9.1" in login for login in logins)
+    assert any(record.startswith("{") and f"share link {share}" in record for record in records("accessed"))
     everything = ward.archive.log.read_bytes()
     assert share.encode() in everything
     log = ward.folder / "data" / "log.db"
     if log.exists():
         with closing(sqlite3.connect(log)) as database:
             everything += "\n".join(database.iterdump()).encode()
-    for file in (one for one in ward.folder.rglob("*") if one.is_file()):
+    for file in (path for path in ward.folder.rglob("*") if path.is_file()):
         everything += file.read_bytes()
     for secret in (token, PASSWORD, brings["Cookie"].partition("=")[2]):
         assert secret.encode() not in everything
@@ -280,14 +280,14 @@ def test_link_is_on_record_from_its_making_to_its_end_and_its_token_nowhere(ward
 
 
 def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) -> None:
-    code, link, said = gantry(ward, "create", "1.2.9.2", "--openings", "2", "--reason", REASON)
-    assert (code, link.count("\n")) == (0, 1), said
+    code, link, output = gantry(ward, "create", "1.2.9.2", "--openings", "2", "--reason", REASON)
+    assert (code, link.count("\n")) == (0, 1), output
     path = urlsplit(link.strip()).path
     brings = ward.let_in(path)
     assert ward.found(brings) == {"1.2.9.2"}
     rows = [json.loads(line) for line in gantry(ward, "list", "--json")[1].splitlines()]
     share = next(row["share"] for row in rows if row["studies"] == ["1.2.9.2"] and row["openings"] == 2)
-    assert share in said
+    assert share in output
     assert "1 of 2" in gantry(ward, "list")[1]
     assert path.rpartition("/")[2] not in gantry(ward, "list")[1]
     assert gantry(ward, "revoke", share, "--reason", "wrong address")[0] == 0
@@ -301,8 +301,8 @@ def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) 
     assert {row["requestor"] for row in rows} == {f"share link {share}"}
     assert {"login", "query"} <= {row["kind"] for row in rows}
     for wrong in (("create", "1.2.9.99"), ("create", "1.2.9.1", "--days", "300"), ("revoke", "nothing")):
-        code, out, said = gantry(ward, *wrong, "--reason", REASON)
-        assert (code, out, "Traceback" in said) == (1, "", False), said
+        code, out, output = gantry(ward, *wrong, "--reason", REASON)
+        assert (code, out, "Traceback" in output) == (1, "", False), output
 
 
 def test_link_stands_and_falls_in_every_process_behind_the_door(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ async def test_somebody_outside_sees_the_study_and_a_picture_on_a_phone(ward: Wa
         for hidden in ("form.search", "[role=tab]#for-history", ".study-actions a[download]", ".below button"):
             assert await page.evaluate(f"document.querySelector('{hidden}').offsetParent") is None, hidden
         # What a visitor may not is not asked for again and again.
-        missing = [one for one in page.errors if " 404 " not in one]
+        missing = [error for error in page.errors if " 404 " not in error]
         assert not missing, missing
         assert "P1" in await page.evaluate("document.querySelector('.study-head').innerText")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390

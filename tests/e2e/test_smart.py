@@ -67,7 +67,7 @@ class Portal:
     def studies(self, token: str, query: str) -> list[dict[str, Any]]:
         status, body = self.ask(token, f"/fhir/r4/ImagingStudy?{query}")
         assert status == 200, body
-        return [one["resource"] for one in json.loads(body).get("entry", ())]
+        return [entry["resource"] for entry in json.loads(body).get("entry", ())]
 
 
 def _file(study: str, patient: str, issuer: str) -> bytes:
@@ -92,9 +92,9 @@ def portal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         try:
             made = [_file(study, *patient) for study, patient in STUDIES.items()]
             assert post(archive, files(made), Authorization=f"Bearer {MACHINE}").status == 200
-            one = Portal(archive, issuer)
-            until(lambda: len(one.studies(MACHINE, "")) == len(STUDIES))
-            yield one
+            fixture = Portal(archive, issuer)
+            until(lambda: len(fixture.studies(MACHINE, "")) == len(STUDIES))
+            yield fixture
             assert archive.alive, archive.log.read_text()
         finally:
             archive.stop()
@@ -107,17 +107,17 @@ def test_app_finds_the_studies_of_its_patient_as_the_health_record_names_him(
     portal: Portal, name: str, form: str
 ) -> None:
     token = portal.app()
-    found = portal.studies(token, f"{name}={form.format(portal.issuer.fhir_url)}")
-    assert {one["id"] for one in found} == HIS
-    assert {one["subject"]["reference"] for one in found} == {f"{portal.issuer.fhir_url}/Patient/e1"}
+    studies = portal.studies(token, f"{name}={form.format(portal.issuer.fhir_url)}")
+    assert {study["id"] for study in studies} == HIS
+    assert {study["subject"]["reference"] for study in studies} == {f"{portal.issuer.fhir_url}/Patient/e1"}
 
 
 def test_app_fetches_what_it_found_with_the_same_token_and_nothing_else(portal: Portal) -> None:
     token = portal.app()
-    for one in portal.studies(token, "patient=e1"):
-        (endpoint,) = [held for held in one["contained"] if held["resourceType"] == "Endpoint"]
+    for match in portal.studies(token, "patient=e1"):
+        (endpoint,) = [held for held in match["contained"] if held["resourceType"] == "Endpoint"]
         assert endpoint["connectionType"]["code"] == "dicom-wado-rs"
-        status, body = portal.ask(token, f"{endpoint['address']}/studies/{one['id']}")
+        status, body = portal.ask(token, f"{endpoint['address']}/studies/{match['id']}")
         assert status == 200
         assert b"DICM" in body
     read = json.loads(portal.ask(token, "/fhir/r4/ImagingStudy/1.2.6.1")[1])
@@ -125,7 +125,7 @@ def test_app_fetches_what_it_found_with_the_same_token_and_nothing_else(portal: 
     for study in STUDIES.keys() - HIS:
         assert portal.ask(token, f"/dicom-web/studies/{study}")[0] == 404
         assert portal.ask(token, f"/fhir/r4/ImagingStudy/{study}")[0] == 404
-    assert {one["id"] for one in portal.studies(token, "")} == HIS
+    assert {study["id"] for study in portal.studies(token, "")} == HIS
     assert portal.studies(token, "patient=e2") == []
     assert portal.studies(token, "patient=5.HOSPITAL") == []
     assert portal.ask(token, "/dicom-web/changes")[0] == 403
@@ -134,11 +134,11 @@ def test_app_fetches_what_it_found_with_the_same_token_and_nothing_else(portal: 
 def test_somebody_who_sees_everything_asks_for_the_patient_in_whose_record_he_is(portal: Portal) -> None:
     token = portal.app("launch user/ImagingStudy.rs")
     assert len(portal.studies(token, "")) == len(STUDIES)
-    assert {one["id"] for one in portal.studies(token, "patient=e1")} == HIS
-    assert {one["id"] for one in portal.studies(token, "patient=e1&_sort=started&_count=1")} < HIS
+    assert {study["id"] for study in portal.studies(token, "patient=e1")} == HIS
+    assert {study["id"] for study in portal.studies(token, "patient=e1&_sort=started&_count=1")} < HIS
     status, body = portal.ask(token, "/fhir/r4/ImagingStudy?patient=e1&_summary=count")
     assert (status, json.loads(body)["total"]) == (200, 2)
-    assert {one["id"] for one in portal.studies(token, "patient=5.HOSPITAL")} == {"1.2.6.5"}
+    assert {study["id"] for study in portal.studies(token, "patient=5.HOSPITAL")} == {"1.2.6.5"}
 
 
 def test_patient_who_is_not_known_here_has_no_studies_and_an_app_without_the_scope_nothing(portal: Portal) -> None:

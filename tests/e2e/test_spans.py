@@ -32,21 +32,21 @@ class Traced:
     def wait(self, trace: str, *names: str) -> list[TracedSpan]:
         """The spans of a trace, once all of these are among them ("" for any trace)."""
         deadline = time.monotonic() + 30
-        found = self.collector.spans(trace)
-        while not set(names) <= {span.name for span in found}:
-            assert time.monotonic() < deadline, [span.name for span in found]
+        spans = self.collector.spans(trace)
+        while not set(names) <= {span.name for span in spans}:
+            assert time.monotonic() < deadline, [span.name for span in spans]
             time.sleep(0.2)
-            found = self.collector.spans(trace)
-        return found
+            spans = self.collector.spans(trace)
+        return spans
 
     def wait_searchable(self, trace: str, count: int) -> list[TracedSpan]:
         """The spans of a trace, once they say that so many instances can be found."""
         deadline = time.monotonic() + 30
         while True:
-            found = self.wait(trace, "make searchable")
-            if sum(int(s.attributes["instances"]) for s in found if s.name == "make searchable") == count:
-                return found
-            assert time.monotonic() < deadline, found
+            spans = self.wait(trace, "make searchable")
+            if sum(int(s.attributes["instances"]) for s in spans if s.name == "make searchable") == count:
+                return spans
+            assert time.monotonic() < deadline, spans
             time.sleep(0.2)
 
 
@@ -64,8 +64,8 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def one(spans: list[TracedSpan], name: str) -> TracedSpan:
-    [found] = [span for span in spans if span.name == name]
-    return found
+    [match] = [span for span in spans if span.name == name]
+    return match
 
 
 def test_an_object_is_followed_from_its_association_to_being_searchable(traced: Traced, tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_a_viewers_request_is_followed_to_the_object_store(traced: Traced, tmp_p
     assert ask(traced.archive, f"/dicom-web/studies/{uid}", traceparent=PARENT)[0] == 200
     trace = PARENT[3:35]
     spans = traced.wait(trace, "GET objects")
-    asked = one(spans, "GET objects")
-    assert (asked.parent, asked.attributes["status"]) == (PARENT[36:52], "200")
+    request = one(spans, "GET objects")
+    assert (request.parent, request.attributes["status"]) == (PARENT[36:52], "200")
     if traced.topology == "cluster":
-        assert [span.parent for span in spans if span.name == "S3 GET"] == [asked.id]
-        assert asked.id in {span.parent for span in spans if span.name == "OpenSearch"}
+        assert [span.parent for span in spans if span.name == "S3 GET"] == [request.id]
+        assert request.id in {span.parent for span in spans if span.name == "OpenSearch"}
     # W3C Trace Context: the caller does not want this one recorded.
     assert ask(traced.archive, f"/dicom-web/studies/{uid}", traceparent=UNSAMPLED)[0] == 200
     assert ask(traced.archive, "/dicom-web/studies?limit=1", traceparent=PARENT)[0] == 200
@@ -108,9 +108,9 @@ def test_a_viewers_request_is_followed_to_the_object_store(traced: Traced, tmp_p
 
 
 def test_what_a_caller_asks_wrongly_is_no_error_of_ours(traced: Traced) -> None:
-    asked = PARENT.replace("0af7", "2af7")
-    assert ask(traced.archive, "/dicom-web/studies/1.2.3", traceparent=asked)[0] == 404
-    span = one(traced.wait(asked[3:35], "GET objects"), "GET objects")
+    parent = PARENT.replace("0af7", "2af7")
+    assert ask(traced.archive, "/dicom-web/studies/1.2.3", traceparent=parent)[0] == 404
+    span = one(traced.wait(parent[3:35], "GET objects"), "GET objects")
     assert (span.attributes["status"], span.failed) == ("404", False)
 
 

@@ -64,10 +64,10 @@ def test_the_same_object_by_c_store_and_by_stow_is_one_instance(site: Site, tmp_
         assert post(site.archive, files(contents(made))).status == 200
     uid = _parents(made[0])["StudyInstanceUID"]
     wait_searchable(site.modality, uid, 3)
-    found = asyncio.run(
+    matches = asyncio.run(
         asking.found(site.modality, "STUDY", f"StudyInstanceUID={uid}", "NumberOfStudyRelatedInstances")
     )
-    assert [int(one.NumberOfStudyRelatedInstances) for one in found] == [3]
+    assert [int(match.NumberOfStudyRelatedInstances) for match in matches] == [3]
 
 
 def test_who_asks_is_told_what_is_in_conflict_and_nobody_else(site: Site, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_who_stored_is_told_by_the_event_and_counted_like_c_store(site: Site, tm
 def test_metadata_with_a_jpeg_and_a_pdf_makes_instances_that_come_back_by_c_get(site: Site, tmp_path: Path) -> None:
     jpeg, _ = frame("SC_rgb_jpeg_dcmtk.dcm")
     image, document = data_set(SOPClassUID=SECONDARY_CAPTURE), data_set(SOPClassUID=ENCAPSULATED_PDF)
-    models = [json.loads(one.to_json()) for one in (image, document)]
+    models = [json.loads(dataset.to_json()) for dataset in (image, document)]
     for tag in ("00280010", "00280011", "00280002", "00280004", "00280100", "00280101", "00280102", "00280103"):
         del models[0][tag]
     models[0]["7FE00010"] = {"vr": "OB", "BulkDataURI": "image"}
@@ -159,7 +159,7 @@ def test_metadata_with_a_jpeg_and_a_pdf_makes_instances_that_come_back_by_c_get(
 def test_frames_in_one_part_come_back_one_by_one_and_a_wrong_number_is_refused_alone(site: Site) -> None:
     jpeg, theirs = frame("SC_rgb_jpeg_dcmtk.dcm")
     good, bad = (data_set(SOPClassUID=SECONDARY_CAPTURE, NumberOfFrames=count) for count in (3, 4))
-    models = [json.loads(one.to_json()) for one in (good, bad)]
+    models = [json.loads(dataset.to_json()) for dataset in (good, bad)]
     for model in models:
         for tag in ("00280010", "00280011", "00280002", "00280004", "00280100", "00280101", "00280102", "00280103"):
             del model[tag]

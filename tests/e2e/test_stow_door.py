@@ -89,8 +89,8 @@ def test_what_was_stored_is_committed_over_http_through_the_door(site: Site, tmp
     ]
     url = f"http://127.0.0.1:{site.archive.http_port}/dicom-web/commitment-requests/{generate_uid()}"
     body = json.dumps({"00081199": {"vr": "SQ", "Value": items}}).encode()
-    asked = urllib.request.Request(url, body, {"Content-Type": "application/dicom+json"}, method="POST")
-    with urllib.request.urlopen(asked, timeout=30) as response:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/dicom+json"}, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
         answer = json.load(response)
     committed = [item["00081155"]["Value"][0] for item in answer["00081199"]["Value"]]
     assert (committed, "00081198" in answer) == ([file.sop_instance_uid for file in made], False)

@@ -76,8 +76,8 @@ class Site:
             assert self.ask("DELETE", f"Subscription/{name}", token=token)[0] == 204
 
     def store(self, study: str, number: int = 1, **fields: Any) -> None:
-        one = data_set(study=study, instance=f"{study}.{number}", **fields)
-        assert post(self.archive, files([file_bytes(one)]), Authorization=f"Bearer {EHR}").status == 200
+        image = data_set(study=study, instance=f"{study}.{number}", **fields)
+        assert post(self.archive, files([file_bytes(image)]), Authorization=f"Bearer {EHR}").status == 200
 
     def delete(self, study: str) -> None:
         url = f"{self.base}/dicom-web/studies/{study}?reason={quote('sent in error')}"
@@ -87,9 +87,9 @@ class Site:
 
     def where(self, study: str) -> str:
         """What `gantry where` says."""
-        there = {**os.environ, **self.archive.environment, "PYTHONPATH": IMPORTS}
+        variables = {**os.environ, **self.archive.environment, "PYTHONPATH": IMPORTS}
         words = ["where", study, "--config", str(self.archive.config), "--data", str(self.archive.folder / "data")]
-        return run_gantry(words, there, self.archive.folder, timeout=110).stdout
+        return run_gantry(words, variables, self.archive.folder, timeout=110).stdout
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
@@ -130,8 +130,8 @@ def test_subscriber_hears_that_a_study_is_complete_changed_and_gone(site: Site) 
     until(lambda: len(site.subscriber.events(name)) == 3)
     assert site.subscriber.events(name) == [(1, "PUT", "1.2.1"), (2, "PUT", "1.2.1"), (3, "DELETE", "1.2.1")]
     assert {head["Authorization"] for head in site.subscriber.heads[-3:]} == {"Bearer of the subscriber"}
-    said = until(lambda: "FHIR deleted: accepted" in (told := site.where("1.2.1")) and told)
-    assert [word in said for word in ("FHIR created: accepted at ", "FHIR updated: accepted at ")] == [True, True]
+    output = until(lambda: "FHIR deleted: accepted" in (text := site.where("1.2.1")) and text)
+    assert [word in output for word in ("FHIR created: accepted at ", "FHIR updated: accepted at ")] == [True, True]
     site.remove(name)
 
 
@@ -139,13 +139,13 @@ def without_guide(body: Any) -> Any:
     """A resource that does not say that it is of a profile of the guide: the validator has R4's own definitions alone,
     and the guide's are on no registry that is asked here."""
     if isinstance(body, list):
-        return [without_guide(one) for one in body]
+        return [without_guide(entry) for entry in body]
     if not isinstance(body, dict):
         return body
     return {
-        name: without_guide(one)
-        for name, one in body.items()
-        if not (name == "meta" and str(one.get("profile")).startswith(f"['{GUIDE}"))
+        name: without_guide(value)
+        for name, value in body.items()
+        if not (name == "meta" and str(value.get("profile")).startswith(f"['{GUIDE}"))
     }
 
 
@@ -164,11 +164,15 @@ def test_everything_that_is_said_of_subscriptions_is_valid_by_the_definitions_of
     until(lambda: site.subscriber.events(whole) and site.subscriber.events(empty))
     site.delete("1.2.2")
     until(lambda: len(site.subscriber.events(whole)) == 2)
-    said: dict[str, Any] = {kind: site.subscriber.of_type(kind)[-1] for kind in ("handshake", "event-notification")}
-    told = [one for one in site.subscriber.of_type("event-notification") if "resource" in one["entry"][-1]]
-    said["full"] = next(one for one in told if one["entry"][-1]["resource"]["resourceType"] == "ImagingStudy")
-    said["empty"] = next(one for one in site.subscriber.of_type("event-notification") if len(one["entry"]) == 1)
-    said["heartbeat"] = until(lambda: site.subscriber.of_type("heartbeat"))[-1]
+    examples: dict[str, Any] = {kind: site.subscriber.of_type(kind)[-1] for kind in ("handshake", "event-notification")}
+    notices = [notice for notice in site.subscriber.of_type("event-notification") if "resource" in notice["entry"][-1]]
+    examples["full"] = next(
+        notice for notice in notices if notice["entry"][-1]["resource"]["resourceType"] == "ImagingStudy"
+    )
+    examples["empty"] = next(
+        notice for notice in site.subscriber.of_type("event-notification") if len(notice["entry"]) == 1
+    )
+    examples["heartbeat"] = until(lambda: site.subscriber.of_type("heartbeat"))[-1]
     for name, path in {
         "subscription": f"Subscription/{whole}",
         "subscriptions": "Subscription?status=active",
@@ -177,13 +181,15 @@ def test_everything_that_is_said_of_subscriptions_is_valid_by_the_definitions_of
         "events": f"Subscription/{whole}/$events?eventsSinceNumber=1",
         "capabilities": "metadata",
     }.items():
-        status, said[name] = site.ask("GET", path)
+        status, examples[name] = site.ask("GET", path)
         assert status == 200, path
-    for name, body in said.items():
+    for name, body in examples.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(without_guide(body)))
     (tmp_path / "wrong.json").write_text('{"resourceType": "Subscription", "status": "here"}')
     lines = validated(tmp_path)
-    assert {line for line in lines if line.endswith(" validated")} == {f"{n}.json validated" for n in (*said, "wrong")}
+    assert {line for line in lines if line.endswith(" validated")} == {
+        f"{n}.json validated" for n in (*examples, "wrong")
+    }
     print("\n".join(lines))
     assert any(line.startswith("wrong.json ERROR") for line in lines), "it looks"
     assert [line for line in lines if " ERROR " in line and not line.startswith("wrong.json")] == []
@@ -210,19 +216,19 @@ def test_subscriber_of_r5_is_told_in_r5_and_all_of_it_is_valid(site: Site, tmp_p
     site.store("1.2.55.2", patient="other")
 
     def named(*words: str) -> list[Any]:
-        every = [one for one in site.subscriber.bundles if one["type"] == "subscription-notification"]
-        return [one for one in every if all(word in json.dumps(one) for word in words)]
+        every = [bundle for bundle in site.subscriber.bundles if bundle["type"] == "subscription-notification"]
+        return [bundle for bundle in every if all(word in json.dumps(bundle) for word in words)]
 
-    told = until(lambda: named("1.2.55.1"))[0]
+    notice = until(lambda: named("1.2.55.1"))[0]
     site.delete("1.2.55.1")
     gone = until(lambda: named("1.2.55.1", '"method": "DELETE"'))
-    assert (told["type"], told["entry"][1]["resource"]["modality"]) == (
+    assert (notice["type"], notice["entry"][1]["resource"]["modality"]) == (
         "subscription-notification",
         [{"coding": [{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "CT"}]}],
     )
     handshake = named('"type": "handshake"')[0]
-    said = {
-        "told": told,
+    bodies = {
+        "told": notice,
         "gone": gone[-1],
         "handshake": handshake,
         "subscription": asked("GET", f"Subscription/{name}"),
@@ -233,15 +239,18 @@ def test_subscriber_of_r5_is_told_in_r5_and_all_of_it_is_valid(site: Site, tmp_p
         "topics": asked("GET", "SubscriptionTopic"),
         "capabilities": asked("GET", "metadata"),
     }
-    assert [one["eventNumber"] for one in said["events"]["entry"][0]["resource"]["notificationEvent"]] == ["1", "2"]
+    assert [event["eventNumber"] for event in bodies["events"]["entry"][0]["resource"]["notificationEvent"]] == [
+        "1",
+        "2",
+    ]
     assert "1.2.55.2" not in json.dumps(site.subscriber.bundles)
     asked("DELETE", f"Subscription/{name}")
-    for which, body in said.items():
-        (tmp_path / f"r5-{which}.json").write_text(json.dumps(body))
-    (tmp_path / "r5-wrong.json").write_text(json.dumps(said["subscription"] | {"channelType": "rest-hook"}))
+    for kind, body in bodies.items():
+        (tmp_path / f"r5-{kind}.json").write_text(json.dumps(body))
+    (tmp_path / "r5-wrong.json").write_text(json.dumps(bodies["subscription"] | {"channelType": "rest-hook"}))
     lines = validated(tmp_path)
     assert {line for line in lines if line.endswith(" validated")} == {
-        f"r5-{n}.json validated" for n in (*said, "wrong")
+        f"r5-{n}.json validated" for n in (*bodies, "wrong")
     }
     print("\n".join(lines))
     assert any(line.startswith("r5-wrong.json ERROR") for line in lines), "it looks"
@@ -249,19 +258,19 @@ def test_subscriber_of_r5_is_told_in_r5_and_all_of_it_is_valid(site: Site, tmp_p
 
 
 def test_only_studies_that_the_filters_name_are_told(site: Site) -> None:
-    one = site.subscribed("id-only", "ImagingStudy?patient=Patient/G1")
+    patients = site.subscribed("id-only", "ImagingStudy?patient=Patient/G1")
     magnets = site.subscribed("id-only", "ImagingStudy?modality=MR")
     site.store("1.2.3.1", patient="G1", Modality="CT")
     site.store("1.2.3.2", patient="G2", Modality="MR")
     site.store("1.2.3.3", patient="G1", Modality="MR")
-    until(lambda: len(site.subscriber.events(one)) == 2 and len(site.subscriber.events(magnets)) == 2)
+    until(lambda: len(site.subscriber.events(patients)) == 2 and len(site.subscriber.events(magnets)) == 2)
     site.store("1.2.3.4", patient="G3", Modality="US")
     every = site.subscribed()
     site.store("1.2.3.5", patient="G3", Modality="US")
     until(lambda: site.subscriber.events(every))
-    assert {study for *_, study in site.subscriber.events(one)} == {"1.2.3.1", "1.2.3.3"}
+    assert {study for *_, study in site.subscriber.events(patients)} == {"1.2.3.1", "1.2.3.3"}
     assert {study for *_, study in site.subscriber.events(magnets)} == {"1.2.3.2", "1.2.3.3"}
-    site.remove(one, magnets, every)
+    site.remove(patients, magnets, every)
 
 
 def test_subscriber_is_told_of_no_study_that_he_does_not_see(site: Site) -> None:
@@ -272,9 +281,9 @@ def test_subscriber_is_told_of_no_study_that_he_does_not_see(site: Site) -> None
     site.store("1.2.4.3", patient="H3")
     until(lambda: {study for *_, study in site.subscriber.events(system)} >= {"1.2.4.1", "1.2.4.3"})
     site.delete("1.2.4.1")
-    until(lambda: ("DELETE", "1.2.4.1") in {one[1:] for one in site.subscriber.events(system)})
-    said = json.dumps([one for one in site.subscriber.bundles if f"/{system}" in json.dumps(one)])
-    assert "1.2.4.2" not in said
+    until(lambda: ("DELETE", "1.2.4.1") in {event[1:] for event in site.subscriber.events(system)})
+    notices = json.dumps([bundle for bundle in site.subscriber.bundles if f"/{system}" in json.dumps(bundle)])
+    assert "1.2.4.2" not in notices
     assert site.subscriber.events(portal) == []
     assert site.ask("GET", f"Subscription/{portal}/$events", token=PORTAL)[1]["entry"][1:] == []
     site.remove(system)
@@ -285,8 +294,8 @@ def test_of_what_became_confidential_meanwhile_the_number_is_all_that_is_said(si
     name = site.subscribed("full-resource", "ImagingStudy?patient=I1")
     site.subscriber.status = 503
     site.store("1.2.5", patient="I1")
-    said = until(lambda: site.ask("GET", f"Subscription/{name}/$events")[1]["entry"][1:])
-    assert said[0]["resource"]["id"] == "1.2.5"
+    entries = until(lambda: site.ask("GET", f"Subscription/{name}/$events")[1]["entry"][1:])
+    assert entries[0]["resource"]["id"] == "1.2.5"
     patient, mark = ({"vr": "LO", "Value": [value]} for value in ("I1", "VIP"))
     body = json.dumps({"patient": {"00100020": patient}, "values": {"00403001": mark}}).encode()
     url = f"{site.base}/dicom-web/patients/corrections?reason=test"
@@ -346,7 +355,7 @@ def test_what_a_receiver_missed_comes_when_it_is_back_in_order_also_after_a_rest
         until(lambda: site.ask("GET", f"Subscription/{name}/$events")[1]["entry"][number:])
     until(lambda: site.status(name) == "error")
     stood = site.ask("GET", f"Subscription/{name}/$status")[1]["entry"][0]["resource"]
-    assert {one["name"] for one in stood["parameter"]} >= {"error"}
+    assert {parameter["name"] for parameter in stood["parameter"]} >= {"error"}
     assert site.archive.stop() == 0
     site.archive.start()
     assert site.status(name) == "error"
@@ -382,8 +391,8 @@ def test_subscription_that_is_off_or_removed_tells_nothing(site: Site) -> None:
 
 def test_capability_statement_says_the_topic(site: Site) -> None:
     rest = site.ask("GET", "metadata")[1]["rest"][0]["resource"]
-    said = next(one for one in rest if one["type"] == "Subscription")
-    assert said["extension"][0]["valueCanonical"] == site.topic
+    capability = next(resource for resource in rest if resource["type"] == "Subscription")
+    assert capability["extension"][0]["valueCanonical"] == site.topic
 
 
 def test_nothing_that_is_secret_is_in_the_log_or_in_metrics(site: Site) -> None:
@@ -403,5 +412,10 @@ def test_command_lists_who_is_told(site: Site) -> None:
     until(lambda: site.ask("GET", f"Subscription/{name}/$status")[0] == 200)
     result = gantry(site.archive, "subscriptions", "--json")
     assert result.returncode == 0, result.stderr
-    (said,) = (one for one in map(json.loads, result.stdout.splitlines()) if one["subscription"] == name)
-    assert (said["by"], said["host"], said["status"], said["events"]) == ("ehr", "127.0.0.1", "active", 1)
+    (line,) = (row for row in map(json.loads, result.stdout.splitlines()) if row["subscription"] == name)
+    assert (line["by"], line["host"], line["status"], line["events"]) == (
+        "ehr",
+        "127.0.0.1",
+        "active",
+        1,
+    )

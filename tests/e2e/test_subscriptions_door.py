@@ -28,9 +28,9 @@ def behind(door: FrontDoor) -> Iterator[Site]:
         try:
             yield Site(door, subscriber)
         finally:
-            for one in door.parts["indexer"]:
-                if one.process is not None:
-                    one.process.send_signal(signal.SIGCONT)  # what stands still would not stop
+            for process in door.parts["indexer"]:
+                if process.process is not None:
+                    process.process.send_signal(signal.SIGCONT)  # what stands still would not stop
             door.stop()
 
 
@@ -76,17 +76,19 @@ def two(tmp_path: Path) -> Iterator[Site]:
 
 def teller_of(site: Site) -> int:
     """Which of the two processes tells subscribers now: the one that counts the open subscription."""
-    found: list[int] = []
+    numbers: list[int] = []
 
     def told() -> bool:
         parts = site.archive.parts["indexer"]  # type: ignore[attr-defined]
-        found[:] = [
-            number for number, one in enumerate(parts) if one.metric('gantry_subscriptions_open{status="active"}') == 1
+        numbers[:] = [
+            number
+            for number, process in enumerate(parts)
+            if process.metric('gantry_subscriptions_open{status="active"}') == 1
         ]
-        return len(found) == 1
+        return len(numbers) == 1
 
     until(told, 60)
-    return found[0]
+    return numbers[0]
 
 
 def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_over(two: Site) -> None:
@@ -96,7 +98,7 @@ def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_o
     assert isinstance(two.archive, FrontDoor)
     parts = two.archive.parts["indexer"]
     first = parts[teller_of(two)]
-    (second,) = [one for one in parts if one is not first]
+    (second,) = [process for process in parts if process is not first]
     assert first.process is not None
 
     first.process.send_signal(signal.SIGSTOP)  # as a machine that is frozen: Kafka gives its work to the other
@@ -113,7 +115,7 @@ def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_o
     until(lambda: first.metric('gantry_subscriptions_open{status="active"}') == 1, 60)
     until(lambda: len(two.subscriber.events(name)) == 4, 60)
     second.start()
-    told = [(number, "PUT", f"1.2.{number}") for number in (1, 2, 3, 4)]
-    assert two.subscriber.events(name) == told
+    deliveries = [(number, "PUT", f"1.2.{number}") for number in (1, 2, 3, 4)]
+    assert two.subscriber.events(name) == deliveries
     # Nobody stood still in the middle of a post: each was told once.
     assert len(two.subscriber.of_type("event-notification")) == 4

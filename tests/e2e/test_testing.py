@@ -60,11 +60,11 @@ async def test_it_can_be_used_where_an_event_loop_runs(gantry: InProcessGantry, 
 
 
 def test_two_archives_know_nothing_of_each_other_and_leave_nothing(tmp_path: Path) -> None:
-    with InProcessGantry(ae_title="ONE") as one, InProcessGantry(ae_title="TWO") as two:
-        one.seed(write(tmp_path, data_set()).path)
-        assert len(one.find("STUDY", "StudyInstanceUID")) == 1
-        assert two.find("STUDY", "StudyInstanceUID") == []
-        folder = one._folder
+    with InProcessGantry(ae_title="ONE") as first, InProcessGantry(ae_title="TWO") as second:
+        first.seed(write(tmp_path, data_set()).path)
+        assert len(first.find("STUDY", "StudyInstanceUID")) == 1
+        assert second.find("STUDY", "StudyInstanceUID") == []
+        folder = first._folder
         assert folder is not None
     assert not Path(folder.name).exists()
 

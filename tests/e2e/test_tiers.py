@@ -54,14 +54,14 @@ def test_dcmtk_is_told_that_studies_are_nearline_and_gets_them_bit_for_bit(
     for file in files:
         wait_found(running.peer, file)
     keys = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID", "-k", "InstanceAvailability")
-    assert [one.InstanceAvailability for one in find(address, tmp_path / "a", *keys)] == ["ONLINE", "ONLINE"]
+    assert [match.InstanceAvailability for match in find(address, tmp_path / "a", *keys)] == ["ONLINE", "ONLINE"]
     before = fetched(tmp_path / "before", port, files, *address)
     assert len(before) == 4
     moved = gantry(running, "tiers")
     assert moved.returncode == 0, moved.stderr
     assert not list((running.folder / "data" / "objects" / "objects").rglob("*.dcm"))
     assert len(list((running.folder / "cold" / "objects").rglob("*.dcm"))) == 4
-    assert [one.InstanceAvailability for one in find(address, tmp_path / "b", *keys)] == ["NEARLINE", "NEARLINE"]
+    assert [match.InstanceAvailability for match in find(address, tmp_path / "b", *keys)] == ["NEARLINE", "NEARLINE"]
     assert fetched(tmp_path / "after", port, files, *address) == before
     (tmp_path / "got").mkdir()
     ok("getscu", "+B", "-od", tmp_path / "got", "-S", "-k", "QueryRetrieveLevel=STUDY",

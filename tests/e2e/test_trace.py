@@ -26,24 +26,24 @@ from tests.support.waiting import commit, store, wait_found, wait_searchable
 
 def lines(site: Site, event: str, trace: str = "") -> list[dict[str, Any]]:
     """The log lines that say `event`, of one trace (by its 32 digits) where one is named."""
-    said = [json.loads(line) for line in site.archive.log.read_text().splitlines() if line.startswith("{")]
-    return [one for one in said if one["event"] == event and trace in ("", trace_id(one.get("trace", "")))]
+    entries = [json.loads(line) for line in site.archive.log.read_text().splitlines() if line.startswith("{")]
+    return [entry for entry in entries if entry["event"] == event and trace in ("", trace_id(entry.get("trace", "")))]
 
 
 def said(site: Site, event: str, trace: str, count: int = 1) -> list[dict[str, Any]]:
     """The same, once there are so many."""
     deadline = time.monotonic() + 20
-    while len(found := lines(site, event, trace)) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} lines say {event!r}"
+    while len(entries := lines(site, event, trace)) < count:
+        assert time.monotonic() < deadline, f"{len(entries)} of {count} lines say {event!r}"
         time.sleep(0.05)
-    return found
+    return entries
 
 
 def stored(site: Site, sent: list[DicomFile]) -> list[InstanceStored]:
     """The events of these objects, in the order of the log."""
     uids = {file.sop_instance_uid for file in sent}
-    found = asyncio.run(events(site.archive, "instances"))
-    return [event for event in found if isinstance(event, InstanceStored) and event.sop_instance_uid in uids]
+    history = asyncio.run(events(site.archive, "instances"))
+    return [event for event in history if isinstance(event, InstanceStored) and event.sop_instance_uid in uids]
 
 
 def headers(site: Site, topic: str) -> set[tuple[str, str]]:
@@ -52,16 +52,16 @@ def headers(site: Site, topic: str) -> set[tuple[str, str]]:
 
     async def read() -> set[tuple[str, str]]:
         cluster = KafkaCluster((url.netloc,), url.path.strip("/"), replication=1, min_insync=1)
-        found = [dict(record.headers) async for record in everything(cluster, topic)]
-        return {(one["event"].decode(), one["traceparent"].decode()) for one in found}
+        records = [dict(record.headers) async for record in everything(cluster, topic)]
+        return {(record["event"].decode(), record["traceparent"].decode()) for record in records}
 
     return asyncio.run(read()) if url.scheme == "kafka" else set()
 
 
 def in_kafka(site: Site, topic: str, event: str, trace: str) -> bool:
     """Whether the header tells what the event does; nothing to see on embedded stores."""
-    found = headers(site, topic)
-    return not found or (event, trace) in found
+    pairs = headers(site, topic)
+    return not pairs or (event, trace) in pairs
 
 
 def test_an_object_is_followed_from_its_association_to_the_index(site: Site, tmp_path: Path) -> None:
@@ -82,19 +82,19 @@ def test_an_object_is_followed_from_its_association_to_the_index(site: Site, tmp
 
 def test_a_conflict_is_told_under_the_trace_of_who_sent_it(site: Site, tmp_path: Path) -> None:
     first = data_set(PatientID="TRACE-CONFLICT")
-    kept = write(tmp_path / "kept.dcm", first)
+    file = write(tmp_path / "kept.dcm", first)
     first.PatientComments = "other bytes"
     aside = write(tmp_path / "aside.dcm", first)
-    store(site.modality, [kept])
-    wait_found(site.modality, kept)
+    store(site.modality, [file])
+    wait_found(site.modality, file)
     store(site.modality, [aside])
-    early, late = sorted(stored(site, [kept]), key=lambda event: event.receipt)
+    early, late = sorted(stored(site, [file]), key=lambda event: event.receipt)
     assert trace_id(early.trace) != trace_id(late.trace)
     message = "other bytes of an instance that is known; the first stays current, this receipt is kept aside"
     (line,) = said(site, message, trace_id(late.trace))
-    assert line["sop_instance_uid"] == kept.sop_instance_uid
-    found = asyncio.run(events(site.archive, "conflicts"))
-    assert late.trace in {event.trace for event in found if isinstance(event, InstanceConflictFound)}
+    assert line["sop_instance_uid"] == file.sop_instance_uid
+    history = asyncio.run(events(site.archive, "conflicts"))
+    assert late.trace in {event.trace for event in history if isinstance(event, InstanceConflictFound)}
     assert in_kafka(site, "conflicts", "InstanceConflictFound", late.trace)
 
 
@@ -121,17 +121,17 @@ def test_a_commitment_is_followed_from_its_request_to_its_report(site: Site, tmp
     uid = sent[0].sop_instance_uid
     deadline = time.monotonic() + 20
     while True:
-        found = asyncio.run(events(site.archive, "commitment"))
-        (asked,) = [
+        history = asyncio.run(events(site.archive, "commitment"))
+        (request,) = [
             event
-            for event in found
+            for event in history
             if isinstance(event, CommitmentRequested) and uid in {r.sop_instance_uid for r in event.references}
         ]
         # The report is an event once its requester has taken it.
-        if asked.trace in {event.trace for event in found if isinstance(event, CommitmentReported)}:
+        if request.trace in {event.trace for event in history if isinstance(event, CommitmentReported)}:
             break
         assert time.monotonic() < deadline, "no report under the trace of its request"
         time.sleep(0.1)
-    assert is_trace(asked.trace)
-    assert said(site, "association ended", trace_id(asked.trace))
-    assert in_kafka(site, "commitment", "CommitmentReported", asked.trace)
+    assert is_trace(request.trace)
+    assert said(site, "association ended", trace_id(request.trace))
+    assert in_kafka(site, "commitment", "CommitmentReported", request.trace)

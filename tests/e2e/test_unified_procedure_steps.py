@@ -53,9 +53,9 @@ def test_a_step_is_pushed_found_claimed_performed_and_completed(
     archive: RunningArchive, worker: Worker, uid: str
 ) -> None:
     assert worker.create(uid, step()).Status == 0
-    status, found = worker.find(ProcedureStepState="SCHEDULED", PatientName="M*", SOPInstanceUID=uid)
+    status, matches = worker.find(ProcedureStepState="SCHEDULED", PatientName="M*", SOPInstanceUID=uid)
     assert status == 0
-    assert [(one.SOPInstanceUID, str(one.PatientName)) for one in found] == [(uid, "Müller^Eva")]
+    assert [(match.SOPInstanceUID, str(match.PatientName)) for match in matches] == [(uid, "Müller^Eva")]
     assert worker.change_state(uid, "IN PROGRESS", MINE) == 0
     assert worker.change_state(uid, "COMPLETED", MINE) == 0xC304
     assert worker.set(uid, performed(MINE)).Status == 0
@@ -144,8 +144,8 @@ def test_of_workers_that_claim_one_step_at_once_one_gets_it(archive: RunningArch
     assert worker.create(uid, step()).Status == 0
 
     def claim(transaction: str) -> int:
-        with Worker(archive.port) as one:
-            return one.change_state(uid, "IN PROGRESS", transaction)
+        with Worker(archive.port) as performer:
+            return performer.change_state(uid, "IN PROGRESS", transaction)
 
     with ThreadPoolExecutor(8) as workers:
         statuses = sorted(workers.map(claim, [generate_uid() for _ in range(8)]))
@@ -158,9 +158,9 @@ def test_who_may_not_gets_no_context_and_who_sees_some_studies_no_workitem(
     assert worker.create(uid, step()).Status == 0
     with Worker(archive.port, "MODALITY") as modality:
         assert modality.accepted == set()
-    with Worker(archive.port, "SOME") as some:
-        assert some.get(uid)[0].Status == 0x0124
-        assert some.find(SOPInstanceUID=uid) == (0x0124, [])
+    with Worker(archive.port, "SOME") as reader:
+        assert reader.get(uid)[0].Status == 0x0124
+        assert reader.find(SOPInstanceUID=uid) == (0x0124, [])
 
 
 def test_what_was_done_and_looked_at_is_on_record(archive: RunningArchive, uid: str) -> None:
@@ -187,8 +187,12 @@ def test_what_was_done_and_looked_at_is_on_record(archive: RunningArchive, uid: 
     while True:
         with urllib.request.urlopen(url, timeout=20) as answer:
             records = json.loads(answer.read())["records"]
-        there = {(one["kind"], one["operation"], one["requestor"]) for one in records if uid in json.dumps(one)}
-        if wanted <= there:
+        operations = {
+            (record["kind"], record["operation"], record["requestor"])
+            for record in records
+            if uid in json.dumps(record)
+        }
+        if wanted <= operations:
             return
-        assert time.monotonic() < deadline, wanted - there
+        assert time.monotonic() < deadline, wanted - operations
         time.sleep(0.3)

@@ -34,19 +34,19 @@ def filled(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
         for n in range(148)
     ]
     made.append(data_set(name="Rossi^Anna", patient="WEB1", StudyDescription=HOSTILE, size=64, Modality="MR"))
-    assert post(site.archive, files([file_bytes(one) for one in made])).status == 200
+    assert post(site.archive, files([file_bytes(dataset) for dataset in made])).status == 200
     two = study(tmp_path_factory.mktemp("two"), 6, series=2, name="Berg^Lena", patient="WEB2", size=64)
     assert post(site.archive, files([file.path.read_bytes() for file in two])).status == 200
-    for one in made:
-        wait_searchable(site.modality, one.StudyInstanceUID, 1)
+    for dataset in made:
+        wait_searchable(site.modality, dataset.StudyInstanceUID, 1)
     wait_searchable(site.modality, pydicom.dcmread(two[0].path).StudyInstanceUID, 6)
     return site
 
 
 @pytest.fixture
 async def page(filled: Site) -> AsyncIterator[Page]:
-    async with opened(filled.archive) as found:
-        yield found
+    async with opened(filled.archive) as tab:
+        yield tab
 
 
 # ---- from another system (IHE RAD-106)
@@ -64,7 +64,7 @@ def launched(filled: Site) -> Site:
 
 
 @pytest.mark.parametrize(
-    ("asked", "opened_as"),
+    ("query", "opened_as"),
     [
         ("requestType=STUDY&accessionNumber=INVOKED7", "study"),
         ("requestType=PATIENT&patientID=INVOKED&mostRecentResults=1", "study"),
@@ -72,8 +72,8 @@ def launched(filled: Site) -> Site:
         ("requestType=PATIENT&patientID=INVOKE", "nothing"),  # the beginning of an ID is another patient's
     ],
 )
-async def test_another_system_opens_a_study_or_a_patient(launched: Site, asked: str, opened_as: str) -> None:
-    async with opened(launched.archive, f"/IHEInvokeImageDisplay?{asked}", ready="document.body.dataset.ready") as page:
+async def test_another_system_opens_a_study_or_a_patient(launched: Site, query: str, opened_as: str) -> None:
+    async with opened(launched.archive, f"/IHEInvokeImageDisplay?{query}", ready="document.body.dataset.ready") as page:
         if opened_as == "study":
             await page.until(f"location.search.includes('study={LAUNCHED}.7')")
             assert "open=" not in await page.evaluate("location.search")
@@ -106,14 +106,14 @@ async def test_the_files_of_the_page_are_fetched_once(page: Page) -> None:
 
 
 async def test_letters_that_come_all_at_once_are_one_question(page: Page) -> None:
-    asked = len(page.asked)
+    count = len(page.asked)
     await page.evaluate(
         "(box => { for (const text of ['b', 'be', 'ber', 'berg']) {"
         " box.value = text; box.dispatchEvent(new Event('input')); } })(document.querySelector('#search'))"
     )
     await names(page, ["BERG, Lena"])
-    questions = [one for one in page.asked[asked:] if "/studies?" in one]
-    assert [one.partition("PatientName=")[2].partition("&")[0] for one in questions] == ["b*", "berg*"]
+    questions = [address for address in page.asked[count:] if "/studies?" in address]
+    assert [question.partition("PatientName=")[2].partition("&")[0] for question in questions] == ["b*", "berg*"]
 
 
 async def test_names_are_found_in_any_order_of_their_words(page: Page) -> None:
@@ -125,8 +125,8 @@ async def test_what_was_understood_stands_as_chips_that_can_be_removed(page: Pag
     await search(page, "rossi mr 2024 id:WEB1")
     await names(page, ["ROSSI, Anna"])
     words = "[...e.querySelectorAll('span')].map(s => s.textContent).join(' ')"
-    said = f"[...document.querySelectorAll('.term')].map(e => {words})"
-    assert await page.evaluate(said) == ["Name rossi", "Modality MR", "Date 2024-01-01 to 2024-12-31", "ID WEB1"]
+    script = f"[...document.querySelectorAll('.term')].map(e => {words})"
+    assert await page.evaluate(script) == ["Name rossi", "Modality MR", "Date 2024-01-01 to 2024-12-31", "ID WEB1"]
     await page.click("[aria-label='Remove Name rossi']")
     await page.until("document.querySelector('#search').value === 'mr 2024 id:WEB1'")
     # Presets take the place of a date, and the modality that was used last is one of them.
@@ -289,7 +289,7 @@ async def test_files_are_uploaded_and_what_became_of_each_is_named(page: Page, f
     assert len(lines) == 1
     assert lines[0].startswith("broken.dcm")
     assert "not a DICOM object" in lines[0]
-    page.errors[:] = [one for one in page.errors if "409" not in one]
+    page.errors[:] = [error for error in page.errors if "409" not in error]
 
 
 async def test_a_file_with_other_content_of_a_known_uid_is_a_conflict_by_name(
@@ -334,13 +334,13 @@ async def test_a_token_is_asked_for_and_an_empty_archive_says_how_to_send_to_it(
             await page.type("#token-value", "0123456789abcdef")
             await page.press("Enter")
             await page.until("document.body.dataset.ready && document.querySelector('#empty')?.isConnected")
-            said = await page.evaluate("document.querySelector('#empty').textContent")
-            assert f"gantry store GANTRY@127.0.0.1:{archive.port} FOLDER" in said
-            assert f"storescu -aec GANTRY +sd +r 127.0.0.1 {archive.port} FOLDER" in said
+            text = await page.evaluate("document.querySelector('#empty').textContent")
+            assert f"gantry store GANTRY@127.0.0.1:{archive.port} FOLDER" in text
+            assert f"storescu -aec GANTRY +sd +r 127.0.0.1 {archive.port} FOLDER" in text
             assert "Sign out" in await page.evaluate("document.querySelector('.who').innerText")
             await search(page, "x")
             await page.until("document.querySelector('.message')?.textContent.includes('No study matches')")
-            page.errors[:] = [one for one in page.errors if "401" not in one]
+            page.errors[:] = [error for error in page.errors if "401" not in error]
     finally:
         archive.stop()
 

@@ -67,13 +67,13 @@ async def _fill(file: Path) -> None:
 def _study(number: int, chance: random.Random) -> Any:
     name, sex, birth = PATIENTS[number % len(PATIENTS)]
     modality, description = EXAMS[number % len(EXAMS)][:2]
-    family, _, given = name.partition("^")
+    family, _, given_name = name.partition("^")
     return entry(
         number + 1,
         f"1.2.840.99.{number}.1.1",
         f"1.2.840.99.{number}",
         f"1.2.840.99.{number}.1",
-        PatientName={"Alphabetic": f"{family}{_letters(number % 997)}^{given.partition('=')[0]}"},
+        PatientName={"Alphabetic": f"{family}{_letters(number % 997)}^{given_name.partition('=')[0]}"},
         PatientID=f"{number:07}",
         PatientSex=sex,
         PatientBirthDate=birth,
@@ -102,10 +102,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     running.stop()
 
 
-def told(what: str, values: list[float], limit: float, unit: str) -> None:
+def told(name: str, values: list[float], limit: float, unit: str) -> None:
     """Print a figure for docs/page.md (`pytest -s`), and hold the best of its values to the budget, with room."""
     middle = sorted(values)[len(values) // 2]
-    print(f"\n{what}: best {min(values):.1f}, median {middle:.1f} {unit}, limit {limit:g}")
+    print(f"\n{name}: best {min(values):.1f}, median {middle:.1f} {unit}, limit {limit:g}")
     assert min(values) <= limit * BUSY
 
 
@@ -128,8 +128,8 @@ async def test_typing_is_answered_at_once_and_nothing_shifts(archive: RunningArc
         await page.until(f"{TOTAL} === '100,000 studies'")
         await page.evaluate(OBSERVE)
         await page.evaluate("document.querySelector('#search').focus()")
-        for what, texts in SEARCHES.items():
-            told(f"last letter to its answer, {what}", [await _answer(page, text) for text in texts], 100, "ms")
+        for kind, texts in SEARCHES.items():
+            told(f"last letter to its answer, {kind}", [await _answer(page, text) for text in texts], 100, "ms")
         assert await page.evaluate("window.shifts.reduce((sum, one) => sum + one, 0)") == 0
 
 
@@ -191,8 +191,8 @@ async def test_a_jump_deep_into_the_list_shows_rows_soon(archive: RunningArchive
 
 
 async def _thread_seconds(page: Page) -> float:
-    found = (await page.do("Performance.getMetrics"))["metrics"]
-    return float(next(one["value"] for one in found if one["name"] == "TaskDuration"))
+    metrics = (await page.do("Performance.getMetrics"))["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
 
 async def test_scripts_are_light_on_the_wire(archive: RunningArchive) -> None:

@@ -35,8 +35,8 @@ async def shown(page: Page, *expected: str) -> None:
 
 async def permitted(page: Page) -> None:
     """Return when the page knows what its reader may do."""
-    asked = "performance.getEntriesByType('resource').some(e => e.name.includes('/permissions') && e.responseEnd)"
-    await page.until(asked)
+    script = "performance.getEntriesByType('resource').some(e => e.name.includes('/permissions') && e.responseEnd)"
+    await page.until(script)
 
 
 async def replace(page: Page, field: str, value: str) -> None:

@@ -85,7 +85,7 @@ async def test_several_are_deleted_by_the_bar_and_what_is_refused_says_why(archi
         (line,) = await page.evaluate(lines)
         assert "hold stands on this study" in line
         await page.until("document.querySelectorAll('study-table .body .row[data-study]').length === 1")
-        page.errors[:] = [one for one in page.errors if "409" not in one]
+        page.errors[:] = [error for error in page.errors if "409" not in error]
 
 
 @pytest.fixture

@@ -60,10 +60,10 @@ def study(archive: RunningArchive) -> str:
 
 @pytest.fixture
 async def page(archive: RunningArchive, study: str) -> AsyncIterator[Page]:
-    async with opened(archive, f"/?study={study}", ready="Boolean(document.querySelector('.papers'))") as found:
-        yield found
+    async with opened(archive, f"/?study={study}", ready="Boolean(document.querySelector('.papers'))") as tab:
+        yield tab
         # A video has no small picture, and the browser notes that; what cannot have one by its modality is not asked.
-        found.errors[:] = [one for one in found.errors if not one.endswith(f"/{VIDEO}/thumbnail")]
+        tab.errors[:] = [error for error in tab.errors if not error.endswith(f"/{VIDEO}/thumbnail")]
 
 
 async def test_a_report_is_read_where_pictures_are(page: Page) -> None:

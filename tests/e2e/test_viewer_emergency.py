@@ -67,7 +67,7 @@ async def jane(archive: RunningArchive, address: str = "/", ready: str = NOBODY)
         await page.until("document.body.dataset.ready")
         yield page
         # Of what is not hers the page asks nevertheless, and the console notes the answers.
-        page.errors[:] = [one for one in page.errors if not one.endswith(("/studies/count", *OPTIONAL))]
+        page.errors[:] = [error for error in page.errors if not error.endswith(("/studies/count", *OPTIONAL))]
 
 
 async def give(page: Page, reason: str = "found unconscious, no consent", **values: str) -> None:
@@ -150,7 +150,7 @@ async def test_who_sees_everything_is_offered_none(archive: RunningArchive) -> N
         await page.until(f"{NAMES}.length === 3")
         await page.until("document.body.dataset.ready")
         assert await page.evaluate("document.querySelector('[aria-label^=Emergency]').hidden")
-        assert not [one for one in page.asked if "dicom-web/overrides" in one]
+        assert not [address for address in page.asked if "dicom-web/overrides" in address]
 
 
 async def test_axe_finds_nothing_in_the_form_and_the_banner(archive: RunningArchive, axe: str) -> None:  # noqa: F811
@@ -173,6 +173,6 @@ def until(holds: Callable[[], bool]) -> None:
 def archived(archive: RunningArchive) -> str:
     """What is on record of overrides."""
     address = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/audit?kind=override"
-    asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {MACHINE}"})
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {MACHINE}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
         return json.dumps(json.load(answer))

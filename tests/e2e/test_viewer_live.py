@@ -40,7 +40,7 @@ async def test_a_study_sent_by_storescu_appears_within_two_seconds(archive: Runn
         pytest.skip("storescu is not installed (deploy/peers.sh does it as root on Debian)")
     async with opened(archive) as page:
         await page.until("document.body.isConnected && performance.now() > 1000")
-        if any("/changes/studies" in one for one in page.errors):
+        if any("/changes/studies" in error for error in page.errors):
             pytest.skip("this archive has no feed of changes yet")
         await search(page, "id:LIVE")
         name = f"Arrival^{generate_uid()[-4:]}"
@@ -73,8 +73,8 @@ async def test_a_study_that_does_not_match_is_not_announced_and_one_that_does_is
         await page.until(f"{ROWS}.length > 0")
         await search(page, "id:LIVE")
         await page.until("location.search === '?q=id%3ALIVE'")
-        for one in (new, other):
-            await asyncio.to_thread(put, archive, [one])
+        for dataset in (new, other):
+            await asyncio.to_thread(put, archive, [dataset])
         before = await page.evaluate(NAMES)
         stored.set()
         await page.until(f"!{PILL}.hidden && {PILL}.textContent === '1 new'")
@@ -82,7 +82,7 @@ async def test_a_study_that_does_not_match_is_not_announced_and_one_that_does_is
         assert await page.evaluate(NAMES) == before
         await page.click(".pill")
         await page.until(f"{NAMES}.includes('NEW, Nina') && {PILL}.hidden")
-        page.errors[:] = [one for one in page.errors if "503" not in one]
+        page.errors[:] = [error for error in page.errors if "503" not in error]
 
 
 class Moves:

@@ -89,7 +89,7 @@ async def test_who_may_not_operate_has_no_such_place(tmp_path: Path) -> None:
         async with section(archive, "where?term=X") as page:
             await says(page, "This is not open to you")
             await says(page, "http.may_operate")
-            page.errors[:] = [one for one in page.errors if "403" not in one]
+            page.errors[:] = [error for error in page.errors if "403" not in error]
     finally:
         archive.stop()
 
@@ -133,7 +133,7 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
         await page.type("#op-reason", "the second is right")
         await page.press("Enter")
         await says(page, "It is not in conflict")
-        page.errors[:] = [one for one in page.errors if "404" not in one]
+        page.errors[:] = [error for error in page.errors if "404" not in error]
         assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "Second^Come"
         await page.press_button("Undo")
         await says(page, "2 attributes differ")
@@ -220,14 +220,14 @@ async def test_the_times_of_a_study_say_what_became_of_it_in_this_archive(
         # Series that come move the tabs down: a click before that may miss.
         await page.until("document.querySelectorAll('quick-look .series').length > 0")
         times = "document.querySelector('quick-look #tab-times').innerText"
-        assert not any("/operations/where" in one for one in page.asked)
+        assert not any("/operations/where" in address for address in page.asked)
         await page.click("quick-look #for-times")
         await page.until(f"{times}.includes('In this archive')")
-        said = await page.evaluate(times)
-        assert "1 object received from " in said
-        assert "1 instance indexed" in said
-        assert "In the images" in said
-        assert "Study began" in said
+        text = await page.evaluate(times)
+        assert "1 object received from " in text
+        assert "1 instance indexed" in text
+        assert "In the images" in text
+        assert "Study began" in text
         await page.press_button("Who looked at it", of="quick-look #tab-times a")
         await page.until("document.body.innerText.includes('Stored: C-STORE')")
         assert await page.evaluate("location.pathname + location.search") == f"/audit/records?about={uid}&days=90"
@@ -276,7 +276,7 @@ async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
         await says(page, "Why")
         await page.press("Escape")
         await says(page, "1 open dead letter")
-        (left,) = [one for one, file in zip(events, files, strict=True) if file.sop_instance_uid not in shown]
+        (left,) = [event for event, file in zip(events, files, strict=True) if file.sop_instance_uid not in shown]
         await put_back(archive, left, next(f for f in files if f.sop_instance_uid == left.sop_instance_uid))
         await page.press_button("Replay", of="other-place button")
         await page.until("document.querySelector('job-tray').innerText.includes('Handled by indexer')")

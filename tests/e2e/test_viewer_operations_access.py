@@ -49,22 +49,22 @@ async def test_axe_finds_nothing_in_operations(
     operated: tuple[RunningArchive, Operated],
     axe: str,  # noqa: F811
 ) -> None:
-    archive, what = operated
-    address = address.replace("ACCESSION", what.accession).replace("CONFLICT", what.conflict)
+    archive, subject = operated
+    address = address.replace("ACCESSION", subject.accession).replace("CONFLICT", subject.conflict)
     async with section(archive, address) as page:
-        if what.conflict in address:
+        if subject.conflict in address:
             await says(page, "differ")
         await expect_accessible(page, axe)
         assert await page.evaluate(f"{SECTION}.scrollWidth <= {SECTION}.clientWidth")
-        page.errors[:] = [one for one in page.errors if "404" not in one]
+        page.errors[:] = [error for error in page.errors if "404" not in error]
 
 
 async def test_axe_finds_nothing_where_a_reason_is_asked_for_and_a_study_is_held(
     operated: tuple[RunningArchive, Operated],
     axe: str,  # noqa: F811
 ) -> None:
-    archive, what = operated
-    address = f"/?study={what.study}"
+    archive, subject = operated
+    address = f"/?study={subject.study}"
     async with opened(archive, address, ready="Boolean(document.querySelector('.held'))") as page:
         await page.click(".held")
         await page.evaluate(f"(() => {{ {axe} }})()")
@@ -86,7 +86,7 @@ async def focused(page: Page, words: str, *, tabs: int = 60) -> None:
 
 
 async def test_all_of_operations_is_reached_by_keyboard_alone(operated: tuple[RunningArchive, Operated]) -> None:
-    archive, what = operated
+    archive, subject = operated
     async with opened(archive) as page:
         await page.until("!document.querySelector('gantry-rail a[href=\"/operations\"]').hidden")
         await focused(page, "Operations")
@@ -101,7 +101,7 @@ async def test_all_of_operations_is_reached_by_keyboard_alone(operated: tuple[Ru
         await says(page, "1 open dead letter")
         await focused(page, "Holds")
         await page.press("Enter")
-        await says(page, what.study)
+        await says(page, subject.study)
         await focused(page, "Release")
         await page.press("Enter")
         await page.until("document.querySelector('#op-why')?.open && document.activeElement.id === 'op-reason'")
@@ -111,4 +111,4 @@ async def test_all_of_operations_is_reached_by_keyboard_alone(operated: tuple[Ru
         await page.until("document.querySelectorAll('study-table .body .row[data-study]').length > 0")
         # Back and forth in the browser's own history.
         await page.evaluate("history.back()")
-        await says(page, what.study)
+        await says(page, subject.study)

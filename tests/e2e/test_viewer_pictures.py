@@ -60,8 +60,8 @@ def _has(program: str) -> bool:
 @pytest.fixture(scope="module")
 def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
     chromium()
-    there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
-    environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
+    result = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
+    environment = {"GANTRY_HTTP__OHIF": result.stdout.strip()} if result.stdout.strip() else {}
     environment |= {f"GANTRY_HTTP__MAY_{word}": "loopback" for word in ("DELETE", "CORRECT", "HOLD", "SHARE")}
     at = tmp_path_factory.mktemp("ward")
     (at / "secret").write_text("1" * 44)
@@ -81,8 +81,8 @@ def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _decide(archive: RunningArchive, studies: list[Dataset]) -> None:
     """One study is held, and of another an image is rejected."""
     held, rejected = studies[3].StudyInstanceUID, studies[8]
-    asked = f"{url(archive)}/dicom-web/studies/{held}/holds?reason=A+trial"
-    urllib.request.urlopen(urllib.request.Request(asked, method="POST"), timeout=30).close()
+    target = f"{url(archive)}/dicom-web/studies/{held}/holds?reason=A+trial"
+    urllib.request.urlopen(urllib.request.Request(target, method="POST"), timeout=30).close()
     assert post(archive, files([file_bytes(rejection_note([rejected]))])).status == 200
 
 
@@ -257,8 +257,8 @@ def operated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 async def test_a_section_of_operations(
     operated: tuple[RunningArchive, Operated], folder: Path, name: str, address: str, theme: str, until: str
 ) -> None:
-    archive, what = operated
-    address = address.replace("ACCESSION", what.accession).replace("CONFLICT", what.conflict)
+    archive, subject = operated
+    address = address.replace("ACCESSION", subject.accession).replace("CONFLICT", subject.conflict)
     async with section(archive, address) as page:
         await page.theme(theme)
         await says(page, until)
@@ -270,9 +270,9 @@ async def test_a_section_of_operations(
 
 
 async def test_operations_on_a_phone(operated: tuple[RunningArchive, Operated], folder: Path) -> None:
-    archive, what = operated
+    archive, subject = operated
     shots = []
-    for address, theme in (("health", "light"), (f"where?term={what.accession}", "light"), ("holds", "dark")):
+    for address, theme in (("health", "light"), (f"where?term={subject.accession}", "light"), ("holds", "dark")):
         async with section(archive, address) as page:
             await page.theme(theme)
             await page.size(*PHONE, phone=True)
@@ -325,7 +325,7 @@ async def test_the_worklist(folder: Path, tmp_path: Path, name: str, theme: str)
     archive.start()
     try:
         orders = OrdersClient(archive)
-        for number, (at, who, sex, modality, station, procedure, becomes) in enumerate(DAY, 4711):
+        for number, (at, patient, sex, modality, station, procedure, becomes) in enumerate(DAY, 4711):
             step = scheduled(
                 Modality=modality,
                 ScheduledStationAETitle=station,
@@ -335,7 +335,7 @@ async def test_the_worklist(folder: Path, tmp_path: Path, name: str, theme: str)
                 ScheduledProcedureStepStatus=becomes if becomes in ("ARRIVED", "STARTED") else "SCHEDULED",
             )
             orders.place(
-                ordered(number, step, PatientName=who, PatientSex=sex, RequestedProcedureDescription=procedure)
+                ordered(number, step, PatientName=patient, PatientSex=sex, RequestedProcedureDescription=procedure)
             )
             if becomes == "CANCELLED":
                 orders.ask("DELETE", f"/A{number}?reason=Patient+did+not+come")
@@ -366,35 +366,35 @@ async def test_workitems(folder: Path, tmp_path: Path, name: str, theme: str) ->
     archive.start()
     try:
         client = WorkitemsClient(archive.http_port)
-        for number, (at, who, label, worklist, priority, becomes) in enumerate(WORK, 1):
+        for number, (at, patient, label, worklist, priority, becomes) in enumerate(WORK, 1):
             uid, start = f"1.2.840.99.{number}", date.today().strftime("%Y%m%d") + at.replace(":", "") + "00"
             made = workitem(
-                PatientName=who, PatientID=f"P{number}", ProcedureStepLabel=label, WorklistLabel=worklist,
+                PatientName=patient, PatientID=f"P{number}", ProcedureStepLabel=label, WorklistLabel=worklist,
                 ScheduledProcedureStepPriority=priority, ScheduledProcedureStepStartDateTime=start,
             )  # fmt: skip
-            given = attributes(TypeOfInstances="DICOM", StudyInstanceUID=f"{uid}.1", SeriesInstanceUID=f"{uid}.1.2")
-            given[TAGS["ReferencedSOPSequence"]] = [
+            reference = attributes(TypeOfInstances="DICOM", StudyInstanceUID=f"{uid}.1", SeriesInstanceUID=f"{uid}.1.2")
+            reference[TAGS["ReferencedSOPSequence"]] = [
                 attributes(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=f"{uid}.1.2.{n}")
                 for n in range(200)
             ]
-            made[TAGS["InputInformationSequence"]] = [given]
+            made[TAGS["InputInformationSequence"]] = [reference]
             made[TAGS["ScheduledStationNameCodeSequence"]] = [code("GPU1", "Reading room, GPU 1")]
             assert client.ask("POST", f"?{uid}", as_json(made))[0] == 201
             if becomes == "CANCELED":
                 client.ask("POST", f"/{uid}/cancelrequest")
             elif becomes != "SCHEDULED":
-                told = done() | {
+                changes = done() | {
                     TAGS["ProcedureStepProgressInformationSequence"]: [
                         attributes(ProcedureStepProgress="65", ProcedureStepProgressDescription="slice 130 of 200")
                     ]
                 }
-                item = told[TAGS["UnifiedProcedureStepPerformedProcedureSequence"]][0]
-                item[TAGS["OutputInformationSequence"]] = [given]
+                item = changes[TAGS["UnifiedProcedureStepPerformedProcedureSequence"]][0]
+                item[TAGS["OutputInformationSequence"]] = [reference]
                 item[TAGS["PerformedProcedureStepStartDateTime"]] = [start]
                 item[TAGS["PerformedProcedureStepEndDateTime"]] = [start] if becomes == "COMPLETED" else []
                 assert client.ask("PUT", f"/{uid}/state", claim())[0] == 200
-                status, said, _ = client.ask("POST", f"/{uid}?{MINE}", as_json(told))
-                assert status == 200, said
+                status, answer, _ = client.ask("POST", f"/{uid}?{MINE}", as_json(changes))
+                assert status == 200, answer
                 if becomes == "COMPLETED":
                     assert client.ask("PUT", f"/{uid}/state", claim(wanted=becomes))[0] == 200
         address = "/worklist/workitems?state=" if name == "workitems" else "/worklist/workitems/1.2.840.99.3"
@@ -413,8 +413,8 @@ async def test_the_audit_trail(folder: Path, tmp_path: Path) -> None:
     archive.start()
     try:
         uid = str((await asyncio.to_thread(fill, archive, 6))[0].StudyInstanceUID)
-        for what in ("metadata", "series", "instances"):
-            await asyncio.to_thread(ask, archive, f"/dicom-web/studies/{uid}/{what}")
+        for resource in ("metadata", "series", "instances"):
+            await asyncio.to_thread(ask, archive, f"/dicom-web/studies/{uid}/{resource}")
         await asyncio.to_thread(ask, archive, f"/dicom-web/studies/{uid}/rendered")
         await asyncio.to_thread(ask, archive, "/dicom-web/studies?PatientName=Novak*")
         async with opened(archive, "/audit", ready=SETTLED) as page:

@@ -35,8 +35,15 @@ def fill(archive: RunningArchive) -> None:
         put(
             archive,
             [
-                data_set(study=study, series=one, instance=f"{one}.{n}", name=name, patient=f"P{number}", size=16)
-                for n, one in enumerate(series)
+                data_set(
+                    study=study,
+                    series=series_uid,
+                    instance=f"{series_uid}.{n}",
+                    name=name,
+                    patient=f"P{number}",
+                    size=16,
+                )
+                for n, series_uid in enumerate(series)
             ],
         )
 
@@ -101,7 +108,7 @@ async def test_a_study_is_rejected_and_undone(archive: RunningArchive) -> None:
         await page.press_button("Undo")
         await job(page, "1 study restored")
         await shown(page, PATIENTS)
-        classes = [one["00080016"]["Value"][0] for one in found(archive, "studies/1.2.3.1/instances")]
+        classes = [match["00080016"]["Value"][0] for match in found(archive, "studies/1.2.3.1/instances")]
         assert (len(classes), classes.count(NOTE)) == (4, 0), "four images, and no note any more that is about them"
 
 
@@ -124,7 +131,7 @@ async def test_the_note_is_a_key_object_selection_that_others_read(archive: Runn
     )
     (evidence,) = note.CurrentRequestedProcedureEvidenceSequence
     series = evidence.ReferencedSeriesSequence
-    named = {one.ReferencedSOPInstanceUID for some in series for one in some.ReferencedSOPSequence}
+    named = {item.ReferencedSOPInstanceUID for reference in series for item in reference.ReferencedSOPSequence}
     assert named == {f"1.2.3.2.{n // 2 + 1}.{n}" for n in range(4)}
     dumped = subprocess.run(
         [tool("dsrdump"), "-v", str(tmp_path / "note.dcm")], check=True, capture_output=True, text=True, timeout=60
@@ -147,7 +154,7 @@ async def test_what_cannot_be_rejected_says_why(archive: RunningArchive) -> None
         )
         assert "a hold or a retention rule keeps it" in line
         await shown(page, PATIENTS)
-        page.errors[:] = [one for one in page.errors if "409" not in one]
+        page.errors[:] = [error for error in page.errors if "409" not in error]
 
 
 @pytest.fixture
@@ -180,9 +187,9 @@ async def parts(page: Page) -> None:
 
 def counted(archive: RunningArchive, study: str) -> tuple[str, int, int]:
     """Series and instances of a study, as QIDO-RS says and as it lists them."""
-    (one,) = found(archive, f"studies?StudyInstanceUID={study}&includefield=all")
-    said = "/".join(str(one[tag]["Value"][0]) for tag in ("00201206", "00201208"))
-    return said, len(found(archive, f"studies/{study}/series")), len(found(archive, f"studies/{study}/instances"))
+    (match,) = found(archive, f"studies?StudyInstanceUID={study}&includefield=all")
+    counts = "/".join(str(match[tag]["Value"][0]) for tag in ("00201206", "00201208"))
+    return counts, len(found(archive, f"studies/{study}/series")), len(found(archive, f"studies/{study}/instances"))
 
 
 SERIES = "document.querySelectorAll('study-view .series').length"
@@ -190,9 +197,9 @@ SERIES = "document.querySelectorAll('study-view .series').length"
 
 async def test_single_images_are_rejected_and_undone_and_counts_are_right(archive: RunningArchive) -> None:
     study = "1.2.3.7"
-    of = {"study": study, "name": "Parts^Pia", "patient": "P7", "size": 16}
+    fields = {"study": study, "name": "Parts^Pia", "patient": "P7", "size": 16}
     at = [(f"{study}.{series}", number) for series in (1, 2) for number in (1, 2, 3, 4)]
-    made = [data_set(series=series, instance=f"{series}.{number}", number=number, **of) for series, number in at]
+    made = [data_set(series=series, instance=f"{series}.{number}", number=number, **fields) for series, number in at]
     await asyncio.to_thread(put, archive, made)
     before = counted(archive, study)
     assert before == ("2/8", 2, 8)
@@ -210,7 +217,9 @@ async def test_single_images_are_rejected_and_undone_and_counts_are_right(archiv
         await job(page, "2 images rejected")
         assert counted(archive, study) == ("2/6", 2, 6)
         await page.until("document.querySelector('image-stack').frames.length === 2")
-        left = {one["00080018"]["Value"][0] for one in found(archive, f"studies/{study}/series/{study}.1/instances")}
+        left = {
+            match["00080018"]["Value"][0] for match in found(archive, f"studies/{study}/series/{study}.1/instances")
+        }
         assert left == {f"{study}.1.1", f"{study}.1.3"}
         # A whole series, which is another note: its undo does not bring back what the first one rejected.
         await parts(page)
@@ -234,7 +243,7 @@ async def test_single_images_are_rejected_and_undone_and_counts_are_right(archiv
         await page.until("!location.search.includes('study=')")
         await shown(page, PATIENTS)
         # An image that was on its way when it was rejected is 404, and the browser notes that.
-        page.errors[:] = [one for one in page.errors if not one.endswith("/rendered")]
+        page.errors[:] = [error for error in page.errors if not error.endswith("/rendered")]
 
 
 async def test_what_is_no_image_is_said_and_nothing_is_rejected(archive: RunningArchive) -> None:

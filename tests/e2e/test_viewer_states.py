@@ -45,8 +45,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     note = rejection_note(instances[:1])
     assert post(running, files([file_bytes(note)])).status == 200
     held = put(running, [data_set(size=16, name="He^Ld", patient="S3")])
-    asked = f"{url(running)}/dicom-web/studies/{held}/holds?reason=A+trial"
-    urllib.request.urlopen(urllib.request.Request(asked, method="POST"), timeout=30).close()
+    target = f"{url(running)}/dicom-web/studies/{held}/holds?reason=A+trial"
+    urllib.request.urlopen(urllib.request.Request(target, method="POST"), timeout=30).close()
     put(running, [data_set(size=16, name="Plain^One", patient="S4")])
     yield running
     running.stop()

@@ -65,8 +65,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
 
 @pytest.fixture
 async def page(archive: RunningArchive) -> AsyncIterator[Page]:
-    async with opened(archive) as found:
-        yield found
+    async with opened(archive) as tab:
+        yield tab
 
 
 async def look(page: Page) -> None:
@@ -106,7 +106,7 @@ async def test_a_stack_scrolls_with_wheel_keys_and_slider(page: Page) -> None:
     before = len(page.asked)
     await page.press("End")
     await page.until(f"{SHOWN} === '9 / 9' && {DRAWN} > 16")
-    assert [one for one in page.asked[before:] if "/rendered" in one] == []
+    assert [address for address in page.asked[before:] if "/rendered" in address] == []
 
 
 async def test_a_drag_changes_the_window_and_a_key_gives_it_back(page: Page) -> None:
@@ -115,7 +115,7 @@ async def test_a_drag_changes_the_window_and_a_key_gives_it_back(page: Page) -> 
     shown = "document.querySelector('.windowing').textContent"
     assert await page.until(shown)
     await page.until(f"{DRAWN} > 8")
-    assert any("rendered?window=" in one for one in page.asked)
+    assert any("rendered?window=" in address for address in page.asked)
     await page.press("0")
     await page.until(f"{shown} === ''")
 
@@ -137,9 +137,9 @@ async def test_tags_are_filtered_and_have_their_names(page: Page) -> None:
     rows = "[...document.querySelectorAll('.tags tbody tr')].map(r => r.innerText.replaceAll('\\n', ' '))"
     await page.until(f"{rows}.length > 20")
     await page.type(".filter", "sop class")
-    found = await page.until(f"{rows}.length === 1 && {rows}")
-    assert "1.2.840.10008.5.1.4.1.1.2" in found[0]
-    assert "CT Image Storage" in found[0]
+    texts = await page.until(f"{rows}.length === 1 && {rows}")
+    assert "1.2.840.10008.5.1.4.1.1.2" in texts[0]
+    assert "CT Image Storage" in texts[0]
 
 
 async def test_other_studies_of_the_patient_are_one_click_away(page: Page) -> None:
@@ -174,8 +174,8 @@ async def test_a_study_has_an_address_of_its_own(archive: RunningArchive, page: 
 
 
 async def test_a_study_that_is_not_there_is_said_so(archive: RunningArchive) -> None:
-    said = "document.querySelector('.stack-message')?.textContent"
-    async with opened(archive, "/?study=1.2.3.4.5", ready=f"{said}?.includes('there is no such study')") as page:
+    script = "document.querySelector('.stack-message')?.textContent"
+    async with opened(archive, "/?study=1.2.3.4.5", ready=f"{script}?.includes('there is no such study')") as page:
         await page.press_button("Studies", of=".study-actions .button")
         await page.until(f"{ROWS}.length === 3")
 
@@ -257,8 +257,8 @@ async def test_on_a_phone_find_look_open_download(archive: RunningArchive, tmp_p
 async def downloaded(folder: Path) -> zipfile.ZipFile:
     """The ZIP file that came, when it is whole."""
     for _ in range(200):
-        found = list(folder.glob("*.zip"))
-        if found and not list(folder.glob("*.crdownload")):
-            return zipfile.ZipFile(found[0])
+        archives = list(folder.glob("*.zip"))
+        if archives and not list(folder.glob("*.crdownload")):
+            return zipfile.ZipFile(archives[0])
         await asyncio.sleep(0.05)
     raise AssertionError(f"nothing was downloaded: {list(folder.iterdir())}")

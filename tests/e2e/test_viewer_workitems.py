@@ -39,33 +39,33 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
 def client(archive: RunningArchive) -> WorkitemsClient:
     """Of the archive, in which nothing is to be done."""
     client = WorkitemsClient(archive.http_port)
-    for one in client.ask("GET", "?limit=1000")[1] or []:
-        uid = one["00080018"]["Value"][0]
+    for match in client.ask("GET", "?limit=1000")[1] or []:
+        uid = match["00080018"]["Value"][0]
         assert client.ask("DELETE", f"/{uid}?reason=test&even_in_progress=true")[0] == 204
     return client
 
 
 def created(client: WorkitemsClient, **values: Any) -> str:
     uid = f"1.2.840.78.{next(NUMBERS)}"
-    status, said, _ = client.ask("POST", f"?{uid}", as_json(workitem(**values)))
-    assert status == 201, said
+    status, answer, _ = client.ask("POST", f"?{uid}", as_json(workitem(**values)))
+    assert status == 201, answer
     return uid
 
 
 def under_way(client: WorkitemsClient, uid: str, progress: str = "40") -> None:
     """Somebody claimed it, says how far it is, and what came of it until now."""
     assert client.ask("PUT", f"/{uid}/state", claim())[0] == 200
-    told = done()
-    told[TAGS["ProcedureStepProgressInformationSequence"]] = [
+    changes = done()
+    changes[TAGS["ProcedureStepProgressInformationSequence"]] = [
         attributes(ProcedureStepProgress=progress, ProcedureStepProgressDescription="slice 12")
     ]
     output = attributes(TypeOfInstances="DICOM", StudyInstanceUID="1.2.3.4", SeriesInstanceUID="1.2.3.4.9")
     output[TAGS["ReferencedSOPSequence"]] = [
         attributes(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", ReferencedSOPInstanceUID="1.2.3.4.9.1")
     ]
-    told[TAGS["UnifiedProcedureStepPerformedProcedureSequence"]][0][TAGS["OutputInformationSequence"]] = [output]
-    status, said, _ = client.ask("POST", f"/{uid}?{MINE}", as_json(told))
-    assert status == 200, said
+    changes[TAGS["UnifiedProcedureStepPerformedProcedureSequence"]][0][TAGS["OutputInformationSequence"]] = [output]
+    status, answer, _ = client.ask("POST", f"/{uid}?{MINE}", as_json(changes))
+    assert status == 200, answer
 
 
 @asynccontextmanager
@@ -75,8 +75,8 @@ async def workitems(archive: RunningArchive, address: str = "") -> AsyncIterator
 
 
 async def rows(page: Page) -> list[str]:
-    found: list[str] = await page.evaluate(f"[...{SECTION}.querySelectorAll('tbody tr')].map(row => row.innerText)")
-    return found
+    texts: list[str] = await page.evaluate(f"[...{SECTION}.querySelectorAll('tbody tr')].map(row => row.innerText)")
+    return texts
 
 
 async def ask_why(page: Page, button: str, reason: str) -> None:
@@ -109,7 +109,7 @@ async def test_what_is_to_be_done_is_a_list_and_one_of_it_says_all(
         assert MINE not in await page.evaluate("document.documentElement.outerHTML")
         await page.press("Escape")
         await says(page, "2 workitems")
-    for asked, expected in (
+    for query, expected in (
         ("?state=SCHEDULED", 1),
         ("?list=LIVER", 1),
         ("?term=P2", 1),
@@ -117,8 +117,8 @@ async def test_what_is_to_be_done_is_a_list_and_one_of_it_says_all(
         ("?term=nobody", 0),
         ("?state=", 2),
     ):
-        async with workitems(archive, asked) as page:
-            assert len(await rows(page)) == expected, asked
+        async with workitems(archive, query) as page:
+            assert len(await rows(page)) == expected, query
 
 
 async def test_nothing_to_do_and_no_match_are_said(archive: RunningArchive, client: WorkitemsClient) -> None:
@@ -130,7 +130,7 @@ async def test_nothing_to_do_and_no_match_are_said(archive: RunningArchive, clie
         await says(page, "Asked for: Nobody.")
     async with workitems(archive, "/1.2.3.404") as page:
         await says(page, "There is no such workitem")
-        page.errors[:] = [one for one in page.errors if "404" not in one]
+        page.errors[:] = [error for error in page.errors if "404" not in error]
 
 
 async def test_one_is_cancelled_another_asked_to_be_and_erased(
@@ -155,7 +155,7 @@ async def test_one_is_cancelled_another_asked_to_be_and_erased(
     assert client.ask("GET", f"/{claimed}")[0] == 410
     async with workitems(archive, f"/{claimed}") as page:
         await says(page, "This workitem was erased")
-        page.errors[:] = [one for one in page.errors if "410" not in one]
+        page.errors[:] = [error for error in page.errors if "410" not in error]
 
 
 async def test_a_long_list_comes_in_pages(archive: RunningArchive, client: WorkitemsClient) -> None:

@@ -93,11 +93,11 @@ async def test_a_global_subscription_is_suspended_filtered_and_withdrawn(
     other = f"{title}F"
     assert client.ask("POST", f"/{EVERY}/subscribers/{title}")[0] == 201
     assert client.ask("POST", f"/{SOME}/subscribers/{other}?filter=WorklistLabel=BRAIN,PatientID=P1")[0] == 201
-    async with channel(archive.http_port, title) as every, channel(archive.http_port, other) as some:
+    async with channel(archive.http_port, title) as every, channel(archive.http_port, other) as limited:
         client.create(uid)
         client.create(f"{uid}.1", WorklistLabel="BRAIN")
         assert await next_of(every, 2) == [(uid, 1, "SCHEDULED"), (f"{uid}.1", 1, "SCHEDULED")]
-        assert await next_of(some, 1) == [(f"{uid}.1", 1, "SCHEDULED")]
+        assert await next_of(limited, 1) == [(f"{uid}.1", 1, "SCHEDULED")]
         assert client.ask("POST", f"/{EVERY}/subscribers/{title}/suspend")[0] == 200
         client.create(f"{uid}.2")
         perform(client, uid)
@@ -115,8 +115,8 @@ async def test_a_reader_goes_on_with_its_cursor_also_after_a_restart(tmp_path_fa
         assert client.ask("POST", f"/{EVERY}/subscribers/BOARD")[0] == 201
         async with channel(running.http_port, "BOARD", "?since=now") as opened:
             client.create("1.2.1")
-            found, cursor = await pages_until(opened, 1)
-            assert found == [("1.2.1", 1, "SCHEDULED")]
+            notices, cursor = await pages_until(opened, 1)
+            assert notices == [("1.2.1", 1, "SCHEDULED")]
         client.create("1.2.2")
         running.kill()
         running.start()
@@ -125,8 +125,8 @@ async def test_a_reader_goes_on_with_its_cursor_also_after_a_restart(tmp_path_fa
         async with channel(running.http_port, "BOARD", f"?since={cursor}") as opened:
             assert sorted((await pages_until(opened, 2))[0]) == missed
         async with channel(running.http_port, "BOARD", **{"Last-Event-ID": cursor}) as opened:
-            found, cursor = await pages_until(opened, 2)
-            assert sorted(found) == missed
+            notices, cursor = await pages_until(opened, 2)
+            assert sorted(notices) == missed
         async with channel(running.http_port, "BOARD", f"?since={cursor}") as opened:
             client.create("1.2.4")
             assert (await pages_until(opened, 1))[0] == [("1.2.4", 1, "SCHEDULED")]
@@ -202,10 +202,10 @@ async def test_the_channel_goes_through_the_door_whichever_process_was_asked(
     try:
         client = WorkitemsClient(door.http_port)
         assert client.ask("POST", f"/{EVERY}/subscribers/BOARD")[0] == 201
-        async with channel(door.http_port, "BOARD") as one, channel(door.http_port, "BOARD") as other:
+        async with channel(door.http_port, "BOARD") as first, channel(door.http_port, "BOARD") as other:
             for number in range(4):
                 client.create(f"1.2.{number}")
-            for opened in (one, other):
+            for opened in (first, other):
                 assert sorted(await next_of(opened, 4)) == [(f"1.2.{number}", 1, "SCHEDULED") for number in range(4)]
     finally:
         assert door.stop() == 0

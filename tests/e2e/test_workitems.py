@@ -99,16 +99,16 @@ def test_workitems_are_searched_in_parts(client: WorkitemsClient, uid: str) -> N
     for number in range(5):
         start = f"2026020{number + 1}"
         client.create(f"{uid}.{number}", WorklistLabel="PARTS", ScheduledProcedureStepStartDateTime=start)
-    status, found, headers = client.ask("GET", "?WorklistLabel=PARTS&limit=2&offset=1")
+    status, matches, headers = client.ask("GET", "?WorklistLabel=PARTS&limit=2&offset=1")
     assert status == 206
-    assert [one["00080018"]["Value"][0] for one in found] == [f"{uid}.1", f"{uid}.2"]
+    assert [match["00080018"]["Value"][0] for match in matches] == [f"{uid}.1", f"{uid}.2"]
     assert "There are additional results" in headers["Warning"]
     path = headers["Link"].split(">")[0].partition("/dicom-web/workitems")[2]
-    status, found, headers = client.ask("GET", path)
+    status, matches, headers = client.ask("GET", path)
     assert (status, headers["Link"]) == (200, None)
-    assert [one["00080018"]["Value"][0] for one in found] == [f"{uid}.3", f"{uid}.4"]
-    asked = "?WorklistLabel=PARTS&ScheduledWorkitemCodeSequence.CodeValue=SEG&00404005=20260202-20260203"
-    assert len(client.ask("GET", asked)[1]) == 2
+    assert [match["00080018"]["Value"][0] for match in matches] == [f"{uid}.3", f"{uid}.4"]
+    query = "?WorklistLabel=PARTS&ScheduledWorkitemCodeSequence.CodeValue=SEG&00404005=20260202-20260203"
+    assert len(client.ask("GET", query)[1]) == 2
     assert client.ask("GET", "?WorklistLabel=NOWHERE")[:2] == (204, None)
     assert "was ignored" in client.ask("GET", "?WorklistLabel=PARTS&_dc=1")[2]["Warning"]
 

@@ -59,6 +59,6 @@ def test_two_processes_that_are_asked_at_once_agree_who_has_it(door: FrontDoor) 
     ways = [by_dimse, by_http] * 4
     with ThreadPoolExecutor(8) as workers:
         claims = [workers.submit(way, generate_uid()) for way in ways]
-        assert sum(one.result() for one in claims) == 1
-    counted = [one.metric("gantry_workitem_requests_total") for one in door.parts["orders"]]
+        assert sum(future.result() for future in claims) == 1
+    counted = [process.metric("gantry_workitem_requests_total") for process in door.parts["orders"]]
     assert all(counted), "each process was asked"

@@ -78,10 +78,10 @@ RETURNED = (
 STEP = "ScheduledProcedureStepSequence[0]"
 
 
-def keys(*asked: str) -> list[str]:
+def keys(*terms: str) -> list[str]:
     """Arguments of findscu: what is asked for, and everything that is to be returned."""
-    named = {one.partition("=")[0] for one in asked}
-    every = ["SpecificCharacterSet=ISO_IR 192", *asked, *(one for one in RETURNED if one not in named)]
+    named = {term.partition("=")[0] for term in terms}
+    every = ["SpecificCharacterSet=ISO_IR 192", *terms, *(term for term in RETURNED if term not in named)]
     return [part for key in every for part in ("-k", key)]
 
 
@@ -108,29 +108,29 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=["+".join(one) or "everything" for one in ASKED])
+@pytest.mark.parametrize("terms", ASKED, ids=["+".join(terms) or "everything" for terms in ASKED])
 @pytest.mark.parametrize("syntax", ["-xe", "-xi"])
 def test_answers_are_those_of_wlmscpfs(
-    archive: RunningArchive, oracle: WlmScp, tmp_path: Path, asked: tuple[str, ...], syntax: str
+    archive: RunningArchive, oracle: WlmScp, tmp_path: Path, terms: tuple[str, ...], syntax: str
 ) -> None:
-    ours = find(address(archive.port), tmp_path / "ours", "-W", syntax, *keys(*asked))
-    theirs = find(address(oracle.port), tmp_path / "theirs", "-W", syntax, *keys(*asked))
+    ours = find(address(archive.port), tmp_path / "ours", "-W", syntax, *keys(*terms))
+    theirs = find(address(oracle.port), tmp_path / "theirs", "-W", syntax, *keys(*terms))
     assert plain(ours) == plain(theirs)
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=["+".join(one) or "everything" for one in ASKED])
+@pytest.mark.parametrize("terms", ASKED, ids=["+".join(terms) or "everything" for terms in ASKED])
 def test_answers_are_those_of_orthanc(
-    archive: RunningArchive, orthanc: OrthancWorklist, tmp_path: Path, asked: tuple[str, ...]
+    archive: RunningArchive, orthanc: OrthancWorklist, tmp_path: Path, terms: tuple[str, ...]
 ) -> None:
-    ours = find(address(archive.port), tmp_path / "ours", "-W", *keys(*asked))
+    ours = find(address(archive.port), tmp_path / "ours", "-W", *keys(*terms))
     theirs = find(
-        ("-aet", "CT1", "-aec", "ORTHANC", "127.0.0.1", orthanc.port), tmp_path / "theirs", "-W", *keys(*asked)
+        ("-aet", "CT1", "-aec", "ORTHANC", "127.0.0.1", orthanc.port), tmp_path / "theirs", "-W", *keys(*terms)
     )
     assert plain(ours) == plain(theirs)
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("key", "numbers"),
     [
         ("PatientName=muller*", ["A1", "A2"]),  # case and accents do not count (C.2.2.2.1)
         ("PatientID=P?", ["A1", "A2", "A3", "A4", "A5", "A6", "A7"]),
@@ -138,17 +138,17 @@ def test_answers_are_those_of_orthanc(
     ],
 )
 def test_more_is_matched_than_wlmscpfs_matches(
-    archive: RunningArchive, tmp_path: Path, asked: str, found: list[str]
+    archive: RunningArchive, tmp_path: Path, key: str, numbers: list[str]
 ) -> None:
-    answers = find(address(archive.port), tmp_path / "ours", "-W", *keys(asked))
-    assert sorted(one.AccessionNumber for one in answers) == found
+    answers = find(address(archive.port), tmp_path / "ours", "-W", *keys(key))
+    assert sorted(answer.AccessionNumber for answer in answers) == numbers
 
 
 def test_a_range_of_dates_and_times_is_one_range_of_moments(archive: RunningArchive, tmp_path: Path) -> None:
     """From noon of the 5th to nine o'clock of the 7th (PS3.4 K.6.1.2.1); wlmscpfs takes the two for two ranges."""
-    asked = f"{STEP}.ScheduledProcedureStepStartDate=20260105-20260107", f"{STEP}.ScheduledProcedureStepStartTime=12-09"
-    found = find(address(archive.port), tmp_path / "ours", "-W", *keys(*asked))
-    assert sorted(one.AccessionNumber for one in found) == ["A3", "A4", "A5"]
+    terms = f"{STEP}.ScheduledProcedureStepStartDate=20260105-20260107", f"{STEP}.ScheduledProcedureStepStartTime=12-09"
+    answers = find(address(archive.port), tmp_path / "ours", "-W", *keys(*terms))
+    assert sorted(answer.AccessionNumber for answer in answers) == ["A3", "A4", "A5"]
 
 
 def ask(archive: RunningArchive, title: str, identifier: Dataset, *syntaxes: str, cancel: int = 0) -> Any:
@@ -158,25 +158,25 @@ def ask(archive: RunningArchive, title: str, identifier: Dataset, *syntaxes: str
     association = ae.associate("127.0.0.1", archive.port, ae_title="GANTRY")
     if not association.is_established:
         return None  # pynetdicom aborts where none of its contexts is accepted
-    found = []
+    answers = []
     for status, answer in association.send_c_find(identifier, ModalityWorklistInformationFind):
-        found.append((status.Status, answer))
-        if cancel and len(found) == cancel:
+        answers.append((status.Status, answer))
+        if cancel and len(answers) == cancel:
             association.send_c_cancel(1, query_model=ModalityWorklistInformationFind)
     association.release()
-    return found
+    return answers
 
 
 def identifier(**values: Any) -> Dataset:
-    asked = Dataset()
-    asked.PatientName = ""
-    asked.AccessionNumber = ""
+    query = Dataset()
+    query.PatientName = ""
+    query.AccessionNumber = ""
     step = Dataset()
     step.ScheduledProcedureStepID = ""
     step.ScheduledProcedureStepStatus = ""
-    asked.ScheduledProcedureStepSequence = Items([step])
-    asked.update(values)
-    return asked
+    query.ScheduledProcedureStepSequence = Items([step])
+    query.update(values)
+    return query
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
@@ -186,26 +186,26 @@ def identifier(**values: Any) -> Dataset:
 def test_answers_are_in_the_character_set_of_the_caller(
     archive: RunningArchive, syntax: str, character_set: str | None, answered: str
 ) -> None:
-    asked = identifier(AccessionNumber="A1")
+    query = identifier(AccessionNumber="A1")
     if character_set is not None:
-        asked.SpecificCharacterSet = character_set
-    (status, answer), final = ask(archive, "CT1", asked, syntax)
+        query.SpecificCharacterSet = character_set
+    (status, answer), final = ask(archive, "CT1", query, syntax)
     assert (status, final[0]) == (0xFF00, 0x0000)
     assert answer.SpecificCharacterSet == answered
     assert str(answer.PatientName) == "Müller^Eva"
 
 
 def test_a_name_in_three_scripts_is_asked_for_in_one_of_them(archive: RunningArchive) -> None:
-    asked = identifier(SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName="=山田*")
-    (_, answer), _ = ask(archive, "CT1", asked)
+    query = identifier(SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName="=山田*")
+    (_, answer), _ = ask(archive, "CT1", query)
     assert str(answer.PatientName) == JAPANESE
     assert list(answer.SpecificCharacterSet) == ["", "ISO 2022 IR 87"]
 
 
 def test_a_key_that_nobody_knows_is_left_out_and_told(archive: RunningArchive) -> None:
-    asked = identifier(AccessionNumber="A1")
-    asked.add_new(0x00091001, "LO", "")
-    (status, answer), final = ask(archive, "CT1", asked)
+    query = identifier(AccessionNumber="A1")
+    query.add_new(0x00091001, "LO", "")
+    (status, answer), final = ask(archive, "CT1", query)
     assert (status, final[0]) == (0xFF01, 0x0000)
     assert 0x00091001 not in answer
     assert archive.metric('gantry_worklist_requests_total{status="0000"}') > 0
@@ -214,8 +214,8 @@ def test_a_key_that_nobody_knows_is_left_out_and_told(archive: RunningArchive) -
 
 
 def test_a_whole_sequence_is_returned_where_no_key_of_it_is_named(archive: RunningArchive) -> None:
-    asked = identifier(AccessionNumber="A1", ScheduledProcedureStepSequence=Items([]))
-    (_, answer), _ = ask(archive, "CT1", asked)
+    query = identifier(AccessionNumber="A1", ScheduledProcedureStepSequence=Items([]))
+    (_, answer), _ = ask(archive, "CT1", query)
     (step,) = answer.ScheduledProcedureStepSequence
     assert (step.Modality, step.ScheduledProcedureStepStatus) == ("CT", "SCHEDULED")
 
@@ -236,17 +236,17 @@ def test_each_peer_sees_its_own_view(archive: RunningArchive) -> None:
     assert orders.ask("DELETE", "/A20?reason=too+late&step=X1")[0] == 200
 
     def seen(title: str) -> set[str]:
-        found = ask(archive, title, identifier(AccessionNumber="A20"))
-        return {answer.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID for _, answer in found[:-1]}
+        answers = ask(archive, title, identifier(AccessionNumber="A20"))
+        return {answer.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID for _, answer in answers[:-1]}
 
     assert seen("CT1") == {"X2"}  # what is cancelled is hidden
     assert seen("BOARD") == {"X1", "X2"}
-    found = ask(archive, "CT2", identifier())
-    assert {answer.AccessionNumber for _, answer in found[:-1]} == {"A6", "A20"}
+    answers = ask(archive, "CT2", identifier())
+    assert {answer.AccessionNumber for _, answer in answers[:-1]} == {"A6", "A20"}
 
 
 def test_a_request_is_cancelled_between_answers(archive: RunningArchive) -> None:
     OrdersClient(archive).place(*(ordered(n, *(scheduled(f"S{i}") for i in range(40))) for n in range(100, 120)))
-    found = ask(archive, "CT1", identifier(PatientName="Patient^No1??"), cancel=1)
-    assert found[-1][0] in (0xFE00, 0x0000)
-    assert len(found) <= 801
+    answers = ask(archive, "CT1", identifier(PatientName="Patient^No1??"), cancel=1)
+    assert answers[-1][0] in (0xFE00, 0x0000)
+    assert len(answers) <= 801
