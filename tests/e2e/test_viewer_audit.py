@@ -39,11 +39,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
 def until_recorded(archive: RunningArchive, kinds: str, count: int) -> None:
     """Reads of five seconds are one record: it comes late."""
     for _ in range(120):
-        records = ask_json(archive, f"/dicom-web/operations/audit?kind={kinds}")["records"]
-        if len(records) == count:
+        found = ask_json(archive, f"/dicom-web/operations/audit?kind={kinds}")["records"]
+        if len(found) == count:
             return
         time.sleep(0.25)
-    raise AssertionError(f"{[record['kind'] for record in records]} are on record")
+    raise AssertionError(f"{[one['kind'] for one in found]} are on record")
 
 
 @asynccontextmanager
@@ -92,9 +92,10 @@ async def test_every_kind_of_record_has_its_words_at_the_page(archive: RunningAr
     async with audit(archive) as page:
         words = await page.evaluate(
             "import('/viewer/page/records.js').then(({ whatWasDone }) => "
-            f"{[kind.word for kind in AuditKind]!r}.map(kind => [kind, whatWasDone({{ kind, operation: '', times: 1 }})]))"
+            f"{[kind.word for kind in AuditKind]!r}"
+            ".map(kind => [kind, whatWasDone({ kind, operation: '', times: 1 })]))"
         )
-        assert [kind for kind, label in words if label == kind] == []
+        assert [kind for kind, said in words if said == kind] == []
         groups = await page.evaluate(
             "import('/viewer/page/records.js').then(({ GROUPS }) => GROUPS.flatMap(({ kinds }) => kinds))"
         )
