@@ -58,8 +58,8 @@ def test_an_access_keeps_a_study_near_and_brings_it_back() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(STORES), st.one_of(st.none(), st.integers(1, 9))), max_size=6), st.data())
-def test_the_order_of_rules_does_not_matter(found: list[tuple[str, int | None]], data: st.DataObject) -> None:
-    rules = [to(store, f"{store}{years}", years) for store, years in found]
+def test_the_order_of_rules_does_not_matter(periods: list[tuple[str, int | None]], data: st.DataObject) -> None:
+    rules = [to(store, f"{store}{years}", years) for store, years in periods]
     decided = tier(*rules)
     other = tier(*data.draw(st.permutations(rules)))
     assert (decided and decided.store) == (other and other.store)
