@@ -17,9 +17,9 @@ from gantry.common.dicom.query.matching import Query, Single, Wildcard
 from gantry.common.lifecycle import (
     NOTHING,
     Correction,
+    CorrectionEffect,
     Corrections,
     Deletion,
-    Effect,
     Fate,
     Withdrawal,
     corrected,
@@ -98,7 +98,7 @@ def expected(entries: Sequence[InstanceEntry], changes: Iterable[CorrectionChang
         keys = {*patients, *(patient_key(instance.attributes, uid) for instance in below)}
         known = {patient: patients.get(patient, NOTHING) for patient in keys}
         effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
-        while not isinstance(effect, Effect):
+        while not isinstance(effect, CorrectionEffect):
             known[effect.patient] = NOTHING
             effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
         for instance in below:
