@@ -39,7 +39,7 @@ _UNTIL = float(os.environ.get("GANTRY_TESTS_UNTIL", "inf"))
 _MAKING_SECONDS = 240.0
 _TELL_SECONDS = 300.0
 _controls = False
-_told = time.monotonic()
+_reported_at = time.monotonic()
 _closing_lines: list[str] = []
 
 
@@ -111,15 +111,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tell at once what failed, and the time now and then: a run that is broken off has said it."""
-    global _told
+    global _reported_at
     if not _controls:
         return
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         lines = str(getattr(crash, "message", "")).splitlines()
         print(f"\n{time.strftime('%H:%M:%S')} FAILED {report.nodeid} {''.join(lines[:1])}", flush=True)
-    elif time.monotonic() - _told > _TELL_SECONDS:
-        _told = time.monotonic()
+    elif time.monotonic() - _reported_at > _TELL_SECONDS:
+        _reported_at = time.monotonic()
         print(f"\n{time.strftime('%H:%M:%S')} at {report.nodeid}", flush=True)
 
 

@@ -22,10 +22,10 @@ _ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
 @pytest.mark.parametrize("path", [p for p in TEXTS if p.is_file() and p.name != "benchmarks.md"], ids=lambda p: p.name)
 def test_addresses_of_examples_are_those_for_documentation(path: Path) -> None:
-    for found in _ADDRESS.findall(path.read_text(encoding="utf-8")):
-        if path.name == "conformance.md" or found.startswith("1."):
+    for address in _ADDRESS.findall(path.read_text(encoding="utf-8")):
+        if path.name == "conformance.md" or address.startswith("1."):
             continue  # UIDs and clauses
-        assert any(ip_address(found) in network for network in ALLOWED), found
+        assert any(ip_address(address) in network for network in ALLOWED), address
 
 
 def test_example_of_peers_is_a_policy() -> None:
@@ -35,8 +35,8 @@ def test_example_of_peers_is_a_policy() -> None:
 @pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile"])
 def test_settings_of_the_proxy_examples_are_settings(name: str) -> None:
     (line,) = re.findall(r"^#\s+(http: \{.*\})$", (ROOT / "deploy" / name).read_text(), re.MULTILINE)
-    given = YAML(typ="safe").load(line)
-    settings = Settings.model_validate(given)
+    sections = YAML(typ="safe").load(line)
+    settings = Settings.model_validate(sections)
     assert settings.http.proxy_from
     assert settings.http.tokens_file is not None
 

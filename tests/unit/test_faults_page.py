@@ -34,7 +34,7 @@ def test_every_test_that_the_page_names_is_there() -> None:
 def test_every_row_names_a_test_and_says_what_was_seen() -> None:
     rows = [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(PAGE)]
     assert len(rows) > 50
-    for found, now, tests, seen in rows:
-        assert _TEST.search(tests), found
+    for fault, now, tests, seen in rows:
+        assert _TEST.search(tests), fault
         assert now
         assert seen

@@ -32,8 +32,8 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 def test_any_field_can_be_set_as_the_file_has_it_and_taken_away() -> None:
-    said = set_fields(["sees=[{institution: [North]}]", "view=quality", "federated=true", "port=104", "from="])
-    assert said == {
+    fields = set_fields(["sees=[{institution: [North]}]", "view=quality", "federated=true", "port=104", "from="])
+    assert fields == {
         "sees": [{"institution": ["North"]}],
         "view": "quality",
         "federated": True,

@@ -9,27 +9,27 @@ from gantry.common.allowance import Allowance, Allowances
 
 
 def test_some_seconds_worth_goes_through_at_once_and_then_as_much_as_the_rate() -> None:
-    one = Allowance(2.0, 5.0, now=100.0)
-    assert [one.ask(1.0, 100.0) for _ in range(10)] == [0.0] * 10
-    assert one.ask(1.0, 100.0) == 0.5
-    assert one.ask(1.0, 100.5) == 0.0
-    assert one.ask(1.0, 100.5) == 0.5
+    allowance = Allowance(2.0, 5.0, now=100.0)
+    assert [allowance.ask(1.0, 100.0) for _ in range(10)] == [0.0] * 10
+    assert allowance.ask(1.0, 100.0) == 0.5
+    assert allowance.ask(1.0, 100.5) == 0.0
+    assert allowance.ask(1.0, 100.5) == 0.5
     # What is not used is not kept for ever.
-    assert [one.ask(1.0, 900.0) for _ in range(11)] == [0.0] * 10 + [0.5]
+    assert [allowance.ask(1.0, 900.0) for _ in range(11)] == [0.0] * 10 + [0.5]
 
 
 def test_what_is_taken_beyond_it_is_owed() -> None:
-    one = Allowance(100.0, 1.0, now=0.0)
-    assert one.take(100.0, 0.0) == 0.0
-    assert one.take(50.0, 0.0) == 0.5
-    assert one.take(0.0, 0.25) == 0.25
-    assert one.take(0.0, 0.5) == 0.0
+    allowance = Allowance(100.0, 1.0, now=0.0)
+    assert allowance.take(100.0, 0.0) == 0.0
+    assert allowance.take(50.0, 0.0) == 0.5
+    assert allowance.take(0.0, 0.25) == 0.25
+    assert allowance.take(0.0, 0.5) == 0.0
 
 
 def test_a_rate_of_less_than_one_lets_one_through() -> None:
-    one = Allowance(0.1, 1.0, now=0.0)
-    assert one.ask(1.0, 0.0) == 0.0
-    assert round(one.ask(1.0, 0.0), 6) == 10.0
+    allowance = Allowance(0.1, 1.0, now=0.0)
+    assert allowance.ask(1.0, 0.0) == 0.0
+    assert round(allowance.ask(1.0, 0.0), 6) == 10.0
 
 
 @given(
@@ -40,13 +40,13 @@ def test_a_rate_of_less_than_one_lets_one_through() -> None:
 def test_whoever_waits_as_long_as_told_never_gets_more_than_the_average(
     rate: float, at_once: float, pauses: list[float]
 ) -> None:
-    one, now, got = Allowance(rate, at_once, 0.0), 0.0, 0
+    allowance, now, got = Allowance(rate, at_once, 0.0), 0.0, 0
     for pause in pauses:
         now += pause
-        wait = one.ask(1.0, now)
+        wait = allowance.ask(1.0, now)
         if wait:
             now += wait * 1.000001
-            assert one.ask(1.0, now) == 0.0
+            assert allowance.ask(1.0, now) == 0.0
         got += 1
         assert got <= max(1.0, rate * at_once) + rate * now * 1.0001 + 0.001
 

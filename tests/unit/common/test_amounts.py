@@ -17,7 +17,7 @@ def test_one_of_something_is_not_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("size", "text"),
     [
         (0, "0 bytes"),
         (1, "1 byte"),
@@ -34,8 +34,8 @@ def test_one_of_something_is_not_many() -> None:
         (1_234_567_890_123_456, "1235 TB"),
     ],
 )
-def test_a_size_has_three_digits_and_its_unit(size: int, said: str) -> None:
-    assert in_bytes(size) == said
+def test_a_size_has_three_digits_and_its_unit(size: int, text: str) -> None:
+    assert in_bytes(size) == text
 
 
 @given(st.integers(1000, 10**15 - 10**12))

@@ -26,16 +26,16 @@ from gantry.common.errors import (
 
 def _drawn() -> dict[str, str]:
     """Class and parent, as the drawing has them."""
-    found: dict[str, str] = {}
+    parents: dict[str, str] = {}
     above: list[str] = ["GantryError"]
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ((?:│   |    )*)[├└]── (\w+)", line)
         if match:
             depth = len(match.group(1)) // 4 + 1
             del above[depth:]
-            found[match.group(2)] = above[-1]
+            parents[match.group(2)] = above[-1]
             above.append(match.group(2))
-    return found
+    return parents
 
 
 def _defined() -> Iterator[type[GantryError]]:

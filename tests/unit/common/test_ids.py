@@ -93,9 +93,9 @@ def test_an_ae_title_is_of_the_default_repertoire_without_backslash_and_padding(
 
 
 @given(st.integers(0, LATEST_US), st.integers(0, LATEST_US))
-def test_receipts_sort_by_the_millisecond_of_their_arrival(one: int, other: int) -> None:
-    first, second = Receipt.at(one), Receipt.at(other)
-    assert first.milliseconds == one // 1000
+def test_receipts_sort_by_the_millisecond_of_their_arrival(moment: int, other: int) -> None:
+    first, second = Receipt.at(moment), Receipt.at(other)
+    assert first.milliseconds == moment // 1000
     if first.milliseconds != second.milliseconds:
         assert (first.id < second.id) is (first.milliseconds < second.milliseconds)
 

@@ -14,9 +14,9 @@ def _together(machine: Machine, *works: float) -> float:
 
 
 def test_a_core_more_shortens_what_many_do() -> None:
-    one, two = (_together(Machine(1, cores), *[0.01] * 200) for cores in (1, 2))
-    assert one == pytest.approx(2.0, rel=0.2)
-    assert two == pytest.approx(one / 2, rel=0.05)
+    single_core, two_cores = (_together(Machine(1, cores), *[0.01] * 200) for cores in (1, 2))
+    assert single_core == pytest.approx(2.0, rel=0.2)
+    assert two_cores == pytest.approx(single_core / 2, rel=0.05)
 
 
 def test_the_same_seed_gives_the_same_time_and_another_one_another() -> None:

@@ -39,7 +39,9 @@ def test_all_rows_of_the_page_are_within_a_fifth_and_most_are_predicted() -> Non
     rows = _ROW.findall(_between("comparison"))
     assert len(rows) >= 20
     far = [
-        what for what, measured, simulated, _, _ in rows if abs(_number(simulated) / _number(measured) - 1) > ALLOWED
+        row_name
+        for row_name, measured, simulated, _, _ in rows
+        if abs(_number(simulated) / _number(measured) - 1) > ALLOWED
     ]
     assert not far
     assert sum(used == "predicted" for *_, used in rows) > len(rows) / 2
@@ -48,13 +50,13 @@ def test_all_rows_of_the_page_are_within_a_fifth_and_most_are_predicted() -> Non
 def test_measured_figures_stand_in_the_benchmarks() -> None:
     benchmarks = (PAGE.parent / "benchmarks.md").read_text(encoding="utf-8")
     rows = _ROW.findall(_between("comparison"))
-    assert not [what for what, measured, *_ in rows if f"| {measured} " not in benchmarks]
+    assert not [row_name for row_name, measured, *_ in rows if f"| {measured} " not in benchmarks]
 
 
 def test_a_short_run_gives_the_figure_of_the_page() -> None:
-    rows = {what: _number(simulated) for what, _, simulated, _, _ in _ROW.findall(_between("comparison"))}
-    one = sorted(storing.embedded(storing.Embedded(1, StoreCosts().storescu), seed) for seed in (1, 2, 3))[1]
-    assert round(one) == rows["C-STORE of CT, embedded, 1 x storescu"]
+    rows = {title: _number(simulated) for title, _, simulated, _, _ in _ROW.findall(_between("comparison"))}
+    embedded_rate = sorted(storing.embedded(storing.Embedded(1, StoreCosts().storescu), seed) for seed in (1, 2, 3))[1]
+    assert round(embedded_rate) == rows["C-STORE of CT, embedded, 1 x storescu"]
     many = sorted(storing.cluster(16, 25, seed) for seed in (1, 2, 3))[1]
     assert round(many) == rows["C-STORE of CT, S3 and Kafka, 16 x storescu"]
 

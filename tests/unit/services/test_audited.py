@@ -40,10 +40,10 @@ def sent(trail: Any, over: str, requestor: str, trace: str = "t") -> list[AuditE
 
 def test_each_study_has_an_entry_and_what_did_not_arrive_another_one() -> None:
     entries = sent(Heard(t=PeerOf("WORKSTATION", "192.0.2.1", "GANTRY")), "C-MOVE", "WORKSTATION")
-    said = [
+    summary = [
         (e.outcome, e.why, [(r.study_instance_uid, r.sop_class_uid, r.instances) for r in e.objects]) for e in entries
     ]
-    assert said == [
+    assert summary == [
         (SUCCESS, "", [("1.1", CT, 1), ("1.1", MR, 1)]),
         (SERIOUS_FAILURE, "no answer", [("1.1", CT, 1)]),
         (SUCCESS, "", [("1.2", CT, 1)]),
@@ -82,7 +82,7 @@ def test_a_receiver_that_was_told_of_a_study_was_told_of_its_patient() -> None:
     assert (taken.peer, taken.peer_address, taken.trace) == ("RIS", "192.0.2.30", "t")
     (about,) = taken.objects
     assert (about.study_instance_uid, about.patient_id, about.issuer) == ("1.2.3", "P1", "HOSP")
-    assert [(one.outcome, one.why) for one in (taken, refused)] == [
+    assert [(record.outcome, record.why) for record in (taken, refused)] == [
         (SUCCESS, ""),
         (SERIOUS_FAILURE, "RIS answered AE"),
     ]

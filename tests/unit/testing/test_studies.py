@@ -23,12 +23,12 @@ def test_made_images_are_read_with_their_pixels_and_each_is_another_one(modality
 
 
 def test_a_seed_gives_the_same_study_and_none_gives_a_new_one() -> None:
-    one, again, other = (
+    first_pair, again, other = (
         (make_study("MR", 3, seed=7, study_date="20260102") for _ in range(2)),
         None,
         make_study("MR", 3),
     )
-    first, second = one
+    first, second = first_pair
     assert [part10(ds) for ds in first.data_sets] == [part10(ds) for ds in second.data_sets]
     assert other.study_instance_uid not in (first.study_instance_uid, again)
 

@@ -13,13 +13,13 @@ from gantry.common.ids import is_uid
 
 
 async def read(source: ImageSource, size: int) -> bytes:
-    found, buffer = bytearray(), bytearray(size)
+    content, buffer = bytearray(), bytearray(size)
     while count := await source.readinto([memoryview(buffer)[: size // 2], memoryview(buffer)[size // 2 :]]):
-        found += buffer[:count]
-    return bytes(found)
+        content += buffer[:count]
+    return bytes(content)
 
 
-@pytest.mark.parametrize("modality", MIX, ids=lambda one: one.name)
+@pytest.mark.parametrize("modality", MIX, ids=lambda modality: modality.name)
 async def test_every_image_is_a_data_set_that_can_be_read(modality: DayModality) -> None:
     small = DayModality(modality.name, 1, modality.sop_class, (1, 1), (1, 1), 8, 6, modality.pixel)
     planned = PlannedStudy(3661.5, small, (Series(2), Series(1)), 7, ())

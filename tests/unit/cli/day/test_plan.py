@@ -15,22 +15,22 @@ def test_the_same_seed_gives_the_same_day_and_another_one_another() -> None:
 def test_a_day_has_its_hours_its_mix_and_patients_who_come_again() -> None:
     planned = day(2000, 3)
     assert len(planned) == 2000
-    assert [one.at for one in planned] == sorted(one.at for one in planned)
-    busy = sum(9 * 3600 <= one.at < 10 * 3600 for one in planned)
-    night = sum(3 * 3600 <= one.at < 4 * 3600 for one in planned)
+    assert [study.at for study in planned] == sorted(study.at for study in planned)
+    busy = sum(9 * 3600 <= study.at < 10 * 3600 for study in planned)
+    night = sum(3 * 3600 <= study.at < 4 * 3600 for study in planned)
     assert busy > 10 * night > 0
-    shares = {modality.name: sum(one.modality is modality for one in planned) / 2000 for modality in MIX}
+    shares = {modality.name: sum(study.modality is modality for study in planned) / 2000 for modality in MIX}
     assert all(abs(shares[modality.name] - modality.share) < 0.05 for modality in MIX)
-    assert len({one.patient for one in planned}) < len(planned)
-    assert 0.8 < sum(len(one.looked_at_after) for one in planned) / 2000 < 1.2
+    assert len({study.patient for study in planned}) < len(planned)
+    assert 0.8 < sum(len(study.looked_at_after) for study in planned) / 2000 < 1.2
 
 
 def test_hours_bounds_and_looks_are_kept() -> None:
     morning = day(500, 1, hours=(8, 10), looks=0, most_images=5)
     assert morning
-    assert all(8 * 3600 <= one.at < 10 * 3600 for one in morning)
-    assert {len(one.looked_at_after) for one in morning} == {0}
-    assert max(one.images for one in morning) == 5
+    assert all(8 * 3600 <= study.at < 10 * 3600 for study in morning)
+    assert {len(study.looked_at_after) for study in morning} == {0}
+    assert max(study.images for study in morning) == 5
     assert sum(modality.share for modality in MIX) == pytest.approx(1)
 
 

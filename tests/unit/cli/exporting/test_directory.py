@@ -32,17 +32,17 @@ def directory(*instances: tuple[str, str, str, str]) -> pydicom.Dataset:
 def walked(read: pydicom.Dataset) -> list[tuple[str, int]]:
     """Type and depth of each record, by the offsets and not by the order."""
     by_offset = {item.seq_item_tell: item for item in read.DirectoryRecordSequence}
-    found: list[tuple[str, int]] = []
+    entries: list[tuple[str, int]] = []
 
     def walk(offset: int, depth: int) -> None:
         while offset:
             record = by_offset[offset]
-            found.append((record.DirectoryRecordType, depth))
+            entries.append((record.DirectoryRecordType, depth))
             walk(record.OffsetOfReferencedLowerLevelDirectoryEntity, depth + 1)
             offset = record.OffsetOfTheNextDirectoryRecord
 
     walk(read.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity, 0)
-    return found
+    return entries
 
 
 def test_records_hang_together_by_their_offsets() -> None:

@@ -12,9 +12,9 @@ from gantry.cli.exporting.names import Exported, MediaNames, ReadableNames
 
 
 def exported(
-    patient: str = "P1", study: str = "1.1", series: str = "1.1.1", instance: str = "1.1.1.1", **said: str
+    patient: str = "P1", study: str = "1.1", series: str = "1.1.1", instance: str = "1.1.1.1", **fields: str
 ) -> Exported:
-    return Exported(patient, study, series, instance, "1.2", "1.2.840.10008.1.2.1", said)
+    return Exported(patient, study, series, instance, "1.2", "1.2.840.10008.1.2.1", fields)
 
 
 def test_a_path_says_what_the_object_is() -> None:
@@ -55,7 +55,7 @@ def test_media_have_names_of_eight_characters_counted_on_each_level() -> None:
 def test_media_names_go_on_where_an_earlier_run_ended() -> None:
     first, second = MediaNames(), MediaNames()
     for number in range(3):
-        one = exported(instance=f"1.1.1.{number}")
-        second.learn(one, first.path(one))
+        instance = exported(instance=f"1.1.1.{number}")
+        second.learn(instance, first.path(instance))
     assert second.path(exported(instance="9")) == PurePosixPath("PT000001/ST000001/SE000001/IM000004")
     assert second.path(exported("P2")) == PurePosixPath("PT000002/ST000001/SE000001/IM000001")

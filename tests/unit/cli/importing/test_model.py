@@ -10,15 +10,15 @@ HERE = Study("1.2", {"PatientName": "Doe^Jane", "PatientID": "P1 ", "AccessionNu
 def test_missing_extra_and_moved_instances_are_told_apart() -> None:
     source = {"1": Instance("s1"), "2": Instance("s1"), "3": Instance("s2")}
     target = {"1": Instance("s1"), "3": Instance("s9"), "4": Instance("s1")}
-    found = compare(source, target, HERE, HERE)
-    assert (set(found.missing), set(found.extra)) == ({"2"}, {"4"})
-    assert found.different == [Finding("different", "s2", "3", "SeriesInstanceUID: target s9")]
-    assert [one.kind for one in found.findings()] == ["missing", "extra", "different"]
+    comparison = compare(source, target, HERE, HERE)
+    assert (set(comparison.missing), set(comparison.extra)) == ({"2"}, {"4"})
+    assert comparison.different == [Finding("different", "s2", "3", "SeriesInstanceUID: target s9")]
+    assert [finding.kind for finding in comparison.findings()] == ["missing", "extra", "different"]
 
 
 def test_attributes_are_compared_as_people_read_them() -> None:
     same = Study("1.2", {"PatientName": "Doe^Jane^^^", "PatientID": "P1", "AccessionNumber": "A1"})
-    details = [one.detail for one in compare({}, {}, HERE, same).different]
+    details = [difference.detail for difference in compare({}, {}, HERE, same).different]
     assert details == ["AccessionNumber: source '', target 'A1'"]
     assert compare({}, {}, HERE, None).different == []
 

@@ -22,13 +22,13 @@ class Few:
         self.most = most
 
     async def ask(self, dates: str, times: str) -> WindowAnswer:
-        found = [uid for uid, day, time in self.studies if within(day, dates) and within(time, times)]
-        return WindowAnswer([Study(uid, {}) for uid in found[: self.most]], len(found) >= self.most)
+        uids = [uid for uid, day, time in self.studies if within(day, dates) and within(time, times)]
+        return WindowAnswer([Study(uid, {}) for uid in uids[: self.most]], len(uids) >= self.most)
 
 
-def within(value: str, asked: str) -> bool:
-    since, dash, until = asked.partition("-")
-    return not asked or (bool(value) and (since <= value <= until if dash else value == since))
+def within(value: str, window: str) -> bool:
+    since, dash, until = window.partition("-")
+    return not window or (bool(value) and (since <= value <= until if dash else value == since))
 
 
 @given(st.lists(st.tuples(DATES, TIMES), max_size=40), st.integers(2, 12))
@@ -39,8 +39,8 @@ async def test_every_study_with_a_date_is_listed_once_or_it_is_said_that_some_ma
     first, last = date(1970, 1, 1), date(2020, 6, 1)
     listed = [study.uid async for study in all_studies(archive.ask, first, last, complete, dated=False)]
     assert len(listed) == len(set(listed))
-    lacking = [one for one in archive.studies if one[0] not in listed]
-    timed = [one for one in lacking if one[1] and one[2]]
+    lacking = [study for study in archive.studies if study[0] not in listed]
+    timed = [study for study in lacking if study[1] and study[2]]
     assert not timed or any("more than the source gives" in doubt for doubt in complete.doubts)
     assert not lacking or complete.doubts
 

@@ -15,14 +15,14 @@ ASKED = {"studies": ["1.2", "1.3"], "expires": "2023-11-20T00:00:00Z", "reason":
 
 
 def test_asking_says_studies_an_end_and_a_reason() -> None:
-    asked = asked_share({**ASKED, "studies": ["1.2", "1.3", "1.2"]}, NOW, 30 * DAY)
-    assert (asked.studies, asked.openings, asked.password, asked.download) == (("1.2", "1.3"), 0, "", False)
-    assert asked.expires_at == 1_700_438_400_000_000
+    order = asked_share({**ASKED, "studies": ["1.2", "1.3", "1.2"]}, NOW, 30 * DAY)
+    assert (order.studies, order.openings, order.password, order.download) == (("1.2", "1.3"), 0, "", False)
+    assert order.expires_at == 1_700_438_400_000_000
     whole = asked_share({**ASKED, "password": "long enough", "openings": 3, "download": True}, NOW, 30 * DAY)
     assert (whole.password, whole.openings, whole.download) == ("long enough", 3, True)
     assert "long enough" not in repr(whole)
     copies = asked_share({**ASKED, "deidentify": "teaching"}, NOW, 30 * DAY)
-    assert (asked.deidentify, copies.deidentify) == ("", "teaching")
+    assert (order.deidentify, copies.deidentify) == ("", "teaching")
 
 
 @pytest.mark.parametrize(

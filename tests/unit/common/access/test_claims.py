@@ -80,14 +80,14 @@ def test_identity_is_what_the_claims_say() -> None:
         "site": ["North", " ", "x" * 300],
         "unit": "Cardiology",
     }
-    one = identity_of(claims, RULES)
-    assert (one.subject, one.name, one.means, one.issuer) == ("u1", "sso:jdoe", Means.ISSUER, "sso")
-    assert one.roles == {CallerRole.RADIOLOGIST}
-    assert one.facts.referrers == ("Doe^Jane",)
-    assert one.facts.referrer_ids == ("4711", "4712")
-    assert one.facts.patients == (("P1", "HOSPITAL"),)
-    assert one.facts.institutions == ("North",)
-    assert one.facts.departments == ("Cardiology",)
+    identity = identity_of(claims, RULES)
+    assert (identity.subject, identity.name, identity.means, identity.issuer) == ("u1", "sso:jdoe", Means.ISSUER, "sso")
+    assert identity.roles == {CallerRole.RADIOLOGIST}
+    assert identity.facts.referrers == ("Doe^Jane",)
+    assert identity.facts.referrer_ids == ("4711", "4712")
+    assert identity.facts.patients == (("P1", "HOSPITAL"),)
+    assert identity.facts.institutions == ("North",)
+    assert identity.facts.departments == ("Cardiology",)
 
 
 @pytest.mark.parametrize(

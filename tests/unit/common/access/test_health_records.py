@@ -41,14 +41,14 @@ def test_systems_are_read_as_they_are_written() -> None:
 
 
 def test_identifiers_of_known_systems_are_patient_ids_here() -> None:
-    said = body(
+    content = body(
         {"system": "urn:oid:1.2", "value": " 4711 "},
         {"system": "urn:oid:1.2", "value": "4711"},
         {"system": "http://old.example/mrn", "value": "17"},
         {"system": "urn:oid:9", "value": "0"},
         {"value": "1"},
     )
-    assert patients_of(said, URL, SYSTEMS) == (("4711", "HOSPITAL"), ("17", ""))
+    assert patients_of(content, URL, SYSTEMS) == (("4711", "HOSPITAL"), ("17", ""))
     assert patients_of(body(), URL, SYSTEMS) == ()
 
 
@@ -63,10 +63,10 @@ def test_identifiers_that_are_none_are_passed_over(identifiers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [b"", b"<html>", b"[]", b"[" * 100_000, body(resourceType="Person"), body(id="124"), body(id=None)],
     ids=["nothing", "a page", "a list", "deep", "another resource", "another patient", "nobody"],
 )
-def test_what_is_not_that_patient_is_not_understood(said: bytes) -> None:
+def test_what_is_not_that_patient_is_not_understood(content: bytes) -> None:
     with pytest.raises(NotUnderstood):
-        patients_of(said, URL, SYSTEMS)
+        patients_of(content, URL, SYSTEMS)

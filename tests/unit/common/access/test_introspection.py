@@ -51,5 +51,5 @@ def test_what_is_left_out_is_the_client_s() -> None:
 
 
 def test_what_is_said_counts() -> None:
-    said = {"iss": "https://other", "aud": ["x"], "sub": "u", "exp": 5, "client_id": "viewer"}
-    assert {name: as_claims(said, URL)[name] for name in said} == said
+    answer = {"iss": "https://other", "aud": ["x"], "sub": "u", "exp": 5, "client_id": "viewer"}
+    assert {name: as_claims(answer, URL)[name] for name in answer} == answer

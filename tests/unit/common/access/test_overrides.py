@@ -39,7 +39,7 @@ def sees(sight: Sight, **attributes: str) -> bool:
     if sight.alternatives is None:
         return True
     document = Document(Level.STUDY, {TAGS[name]: [value] for name, value in attributes.items()})
-    return any(matches(Query("default", Level.STUDY, one), document) for one in sight.alternatives)
+    return any(matches(Query("default", Level.STUDY, conditions), document) for conditions in sight.alternatives)
 
 
 def carried(overrides: tuple[Override, ...], by: Identity, to: Identity = JANE, now: float = NOW) -> Any:
@@ -48,11 +48,11 @@ def carried(overrides: tuple[Override, ...], by: Identity, to: Identity = JANE, 
 
 
 @pytest.mark.parametrize(("opened", "over"), list(product((STUDY, PATIENT, ANY_ISSUER), (False, True))))
-@pytest.mark.parametrize("who", ["jane", *OTHERS])
-def test_override_is_for_whom_it_was_sealed_until_its_time(who: str, opened: Override, over: bool) -> None:
+@pytest.mark.parametrize("user", ["jane", *OTHERS])
+def test_override_is_for_whom_it_was_sealed_until_its_time(user: str, opened: Override, over: bool) -> None:
     override = replace(opened, until=NOW if over else NOW + 0.001)
-    found = carried((override,), OTHERS.get(who, JANE))
-    assert found == (None if who in OTHERS else () if over else (override,))
+    overrides = carried((override,), OTHERS.get(user, JANE))
+    assert overrides == (None if user in OTHERS else () if over else (override,))
 
 
 def test_name_or_roles_that_change_do_not_end_it() -> None:
@@ -103,10 +103,10 @@ def test_few_are_in_force_at_once_and_the_latest_are() -> None:
     standing: tuple[Override, ...] = ()
     for number in range(20):
         standing = with_further(standing, Override(f"1.{number}", until=number))
-    assert [one.study for one in standing] == [f"1.{number}" for number in range(19, 11, -1)]
+    assert [override.study for override in standing] == [f"1.{number}" for number in range(19, 11, -1)]
     again = with_further(standing, Override("1.15", until=99.0))
     assert (len(again), again[0].until) == (MOST_AT_ONCE, 99.0)
-    assert [one.study for one in again].count("1.15") == 1
+    assert [override.study for override in again].count("1.15") == 1
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ CODE = {TAGS["PersonIdentificationCodeSequence"]: [{TAGS["CodeValue"]: ["4711"]}
 CT_OF_NORTH: dict[str, list[Any]] = {"InstitutionName": ["North"], "ModalitiesInStudy": ["CT", "SR"]}
 
 
-def entries(*given: dict[str, list[str]]) -> Sight:
-    return sight_of_peer([SeenStudies.model_validate(one) for one in given])
+def entries(*studies: dict[str, list[str]]) -> Sight:
+    return sight_of_peer([SeenStudies.model_validate(entry) for entry in studies])
 
 
 def sees(sight: Sight, **attributes: list[Any]) -> bool:
     if sight.alternatives is None:
         return True
     document = Document(Level.STUDY, {TAGS[name]: values for name, values in attributes.items()})
-    return any(matches(Query("default", Level.STUDY, one), document) for one in sight.alternatives)
+    return any(matches(Query("default", Level.STUDY, conditions), document) for conditions in sight.alternatives)
 
 
 def test_peer_without_entries_sees_everything_and_one_with_none_nothing() -> None:

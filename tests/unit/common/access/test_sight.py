@@ -36,7 +36,7 @@ def sees(identity: Identity, rules: SightRules = SightRules(), **attributes: Any
         return True
     values = {TAGS[name]: [value] for name, value in attributes.items()}
     document = Document(Level.STUDY, values)
-    return any(matches(Query("default", Level.STUDY, one), document) for one in sight.alternatives)
+    return any(matches(Query("default", Level.STUDY, conditions), document) for conditions in sight.alternatives)
 
 
 @pytest.mark.parametrize("role", ["technologist", "radiologist", "administrator", "service"])
@@ -154,7 +154,7 @@ def test_confidential_is_taken_from_any_sight() -> None:
     assert without_confidential(NOTHING) == NOTHING
     assert not without_confidential(NOTHING).all_ordinary
     record = sight_of(of("patient"), SightRules())
-    assert all(one.keys() >= ORDINARY.keys() for one in without_confidential(record).alternatives or ())
+    assert all(conditions.keys() >= ORDINARY.keys() for conditions in without_confidential(record).alternatives or ())
 
 
 def test_role_that_is_none_is_refused() -> None:

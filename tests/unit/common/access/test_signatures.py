@@ -32,10 +32,10 @@ def part(value: Any) -> str:
 
 
 def check(token: str, allowed: tuple[str, ...] = ALLOWED) -> Any:
-    given = presented(token)
-    key = key_for(given, KEYS, allowed)
+    header = presented(token)
+    key = key_for(header, KEYS, allowed)
     assert key is not None
-    return verified(given, key, allowed)
+    return verified(header, key, allowed)
 
 
 def kind_of(token: str, allowed: tuple[str, ...] = ALLOWED) -> str:

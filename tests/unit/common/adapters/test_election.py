@@ -13,44 +13,46 @@ from tests.support.entries import entry
 
 
 def receipts() -> st.SearchStrategy[list[InstanceEntry]]:
-    one = st.builds(lambda number, digest: entry(number, digest=f"blake3:{digest}"), st.integers(0, 9), st.just("a"))
+    repeated = st.builds(
+        lambda number, digest: entry(number, digest=f"blake3:{digest}"), st.integers(0, 9), st.just("a")
+    )
     other = st.builds(
         lambda number, digest: entry(100 + number, digest=f"blake3:{digest}"), st.integers(0, 9), st.sampled_from("abc")
     )
-    return st.lists(st.one_of(one, other), min_size=1, max_size=8).map(consistent)
+    return st.lists(st.one_of(repeated, other), min_size=1, max_size=8).map(consistent)
 
 
 def consistent(entries: list[InstanceEntry]) -> list[InstanceEntry]:
     """One receipt is one object, however often it is told."""
     first: dict[str, InstanceEntry] = {}
-    return [first.setdefault(one.receipt, one) for one in entries]
+    return [first.setdefault(instance.receipt, instance) for instance in entries]
 
 
 @given(receipts(), st.randoms())
 def test_any_order_and_any_repetition_elect_the_same(entries: list[InstanceEntry], dice: object) -> None:
     shuffled = [*entries, *entries[:3]]
     dice.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = Election([]), Election([])
+    first, other = Election([]), Election([])
     for entry_ in entries:
-        one.take(entry_)
+        first.take(entry_)
     for entry_ in shuffled:
         other.take(entry_)
-    assert sorted(one.sides) == sorted(other.sides)
-    assert (one.kept, one.aside) == (other.kept, other.aside)
-    assert one.kept.receipt == min(e.receipt for e in entries)
+    assert sorted(first.sides) == sorted(other.sides)
+    assert (first.kept, first.aside) == (other.kept, other.aside)
+    assert first.kept.receipt == min(e.receipt for e in entries)
     assert other.current is not None
-    assert other.current.receipt == one.kept.receipt
+    assert other.current.receipt == first.kept.receipt
 
 
 @given(receipts())
 def test_what_is_known_may_be_split_between_batches(entries: list[InstanceEntry]) -> None:
     whole = Election([])
-    outcomes = [whole.take(one) for one in entries]
+    outcomes = [whole.take(instance) for instance in entries]
     for cut in range(len(entries) + 1):
         first = Election([])
-        told = [first.take(one) for one in entries[:cut]]
+        first_outcomes = [first.take(instance) for instance in entries[:cut]]
         second = Election(list(first.sides))
-        assert told + [second.take(one) for one in entries[cut:]] == outcomes
+        assert first_outcomes + [second.take(instance) for instance in entries[cut:]] == outcomes
         assert sorted(second.sides) == sorted(whole.sides)
 
 
@@ -60,21 +62,21 @@ def test_two_receipts_decide(entries: list[InstanceEntry], dice: object) -> None
     order = [*entries, *entries[:3]]
     dice.shuffle(order)  # type: ignore[attr-defined]
     whole = Election([])
-    for one in order:
+    for instance in order:
         before = sorted(whole.sides)
         other = next((s for s in before if not s.same_bytes(before[0])), None)
         deciding = [*before[:1], *([other] if other else [])]
-        asked = [s for s in before if s.receipt == one.receipt]
-        part = Election(deciding, asked)
-        displaced = bool(before) and not min([*before, side_of(one)]).same_bytes(before[0])
-        assert part.take(one) == whole.take(one)
+        sides = [s for s in before if s.receipt == instance.receipt]
+        part = Election(deciding, sides)
+        displaced = bool(before) and not min([*before, side_of(instance)]).same_bytes(before[0])
+        assert part.take(instance) == whole.take(instance)
         assert part.kept == whole.kept
         assert part.displaced == displaced
-        assert (part.current is one) == (not asked and part.kept == side_of(one))
+        assert (part.current is instance) == (not sides and part.kept == side_of(instance))
 
 
-def side_of(one: InstanceEntry) -> Candidate:
-    return Candidate(one.receipt, one.digest, one.transfer_syntax_uid)
+def side_of(instance: InstanceEntry) -> Candidate:
+    return Candidate(instance.receipt, instance.digest, instance.transfer_syntax_uid)
 
 
 def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:

@@ -9,21 +9,23 @@ from tests.support.entries import entry
 
 
 def receipt_of(number: int, *, digest: str = "blake3:00", offset: int = 300, lost: bool = False) -> KnownReceipt:
-    one = entry(number, digest=digest)
-    return KnownReceipt(one.receipt, digest, one.transfer_syntax_uid, one.object_key, offset, one.sender, lost)
+    instance = entry(number, digest=digest)
+    return KnownReceipt(
+        instance.receipt, digest, instance.transfer_syntax_uid, instance.object_key, offset, instance.sender, lost
+    )
 
 
 def test_an_entry_is_the_same_after_it_was_packed() -> None:
-    one = entry(1, PatientName="Müller^Jörg", sender="CT1")
-    assert unpack_entry(pack_entry(one)) == one
+    instance = entry(1, PatientName="Müller^Jörg", sender="CT1")
+    assert unpack_entry(pack_entry(instance)) == instance
 
 
 def test_the_same_fate_is_the_same_bytes_in_whatever_order_it_came() -> None:
     deletions = [Deletion("a", 1), Deletion("b", 2, final=True)]
-    one = Fate(frozenset(deletions), frozenset(["a"]), collected=True)
+    fate = Fate(frozenset(deletions), frozenset(["a"]), collected=True)
     other = Fate(frozenset(deletions[1:]), frozenset(["a"])) | Fate(frozenset(deletions[:1]), collected=True)
-    assert pack_fate(one) == pack_fate(other)
-    assert unpack_fate(pack_fate(one)) == one
+    assert pack_fate(fate) == pack_fate(other)
+    assert unpack_fate(pack_fate(fate)) == fate
 
 
 def test_a_receipt_has_the_attributes_of_its_bytes_and_a_place_of_its_own() -> None:
@@ -36,4 +38,4 @@ def test_a_receipt_has_the_attributes_of_its_bytes_and_a_place_of_its_own() -> N
 
 def test_a_receipt_whose_bytes_or_place_nothing_tells_of_is_left_out() -> None:
     receipts = [receipt_of(1, digest="blake3:ff"), receipt_of(2, offset=-1), receipt_of(3)]
-    assert [one.entry.receipt for one in with_entries(receipts, [entry(1)])] == [entry(3).receipt]
+    assert [known.entry.receipt for known in with_entries(receipts, [entry(1)])] == [entry(3).receipt]

@@ -61,11 +61,11 @@ def test_what_was_sent_to_somebody_else_has_three_participants(kind: AuditKind) 
     """PS3.15 A.5.3.7: the sender, the receiver, and who asked for it."""
     record = replace(audit_record(kind), peer="READING", peer_address="192.0.2.9")
     message = require_valid(audit_message(record))
-    said = [
+    values = [
         (p.get("UserID"), p.get("UserIsRequestor"), [role.get("csd-code") for role in p.iter("RoleIDCode")])
         for p in message.iter("ActiveParticipant")
     ]
-    assert said == [
+    assert values == [
         ("CT1", "true", []),
         ("archive1:4711", "false", ["110153"]),
         ("READING", "false", ["110152"]),
@@ -89,10 +89,12 @@ def test_a_study_says_its_instances_by_sop_class_and_the_patient_has_an_id_and_n
 def test_what_was_de_identified_says_so_and_by_which_profile() -> None:
     """PS3.15 A.5.1: Anonymized."""
     record = replace(audit_record(AuditKind.SENT), deidentified_by="research")
-    for outcome, said in ((0, ["true"]), (8, [])):
+    for outcome, texts in ((0, ["true"]), (8, [])):
         message = require_valid(audit_message(replace(record, outcome=outcome)))
-        assert [one.text for one in message.iter("Anonymized")] == said
-        details = {one.get("type"): b64decode(one.get("value", "")) for one in message.iter("ParticipantObjectDetail")}
+        assert [node.text for node in message.iter("Anonymized")] == texts
+        details = {
+            detail.get("type"): b64decode(detail.get("value", "")) for detail in message.iter("ParticipantObjectDetail")
+        }
         assert details["de-identification profile"] == b"research"
 
 

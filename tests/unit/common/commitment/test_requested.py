@@ -49,15 +49,18 @@ def test_what_is_packed_is_unpacked_the_same() -> None:
 
 
 def test_what_was_sent_de_identified_is_asked_for_as_it_was_sent_and_answered_under_our_uids() -> None:
-    asked = replace(ASKED, sent_as=("2.25.1", "2.25.2", "2.25.3"))
-    assert unpack_asked(pack_asked(asked)) == asked
-    assert [one.sop_instance_uid for one in asked.as_sent] == ["2.25.1", "2.25.2", "2.25.3"]
+    request = replace(ASKED, sent_as=("2.25.1", "2.25.2", "2.25.3"))
+    assert unpack_asked(pack_asked(request)) == request
+    assert [reference.sop_instance_uid for reference in request.as_sent] == ["2.25.1", "2.25.2", "2.25.3"]
     assert ASKED.as_sent == ASKED.references
-    sent = asked.as_sent
-    answered = answer_of(asked, report({sent[0], TWO}, CommitmentFailure(CT, "2.25.3", 0x0112)))
+    sent = request.as_sent
+    answered = answer_of(request, report({sent[0], TWO}, CommitmentFailure(CT, "2.25.3", 0x0112)))
     # Our own UID in a report is none that was asked for.
     assert (answered.committed, answered.digests) == ((ONE,), ("blake3:1",))
-    assert [(one.sop_instance_uid, one.reason) for one in answered.failures] == [("1.5.2", 0x0110), ("1.5.3", 0x0112)]
+    assert [(failure.sop_instance_uid, failure.reason) for failure in answered.failures] == [
+        ("1.5.2", 0x0110),
+        ("1.5.3", 0x0112),
+    ]
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
@@ -84,7 +87,10 @@ def test_all_are_committed_with_the_digests_of_what_was_sent() -> None:
 def test_what_a_report_does_not_name_or_names_twice_is_not_committed() -> None:
     answered = answer_of(ASKED, report({ONE, TWO}, CommitmentFailure(CT, "1.5.2", 0x0112)))
     assert (answered.committed, answered.digests) == ((ONE,), ("blake3:1",))
-    assert [(one.sop_instance_uid, one.reason) for one in answered.failures] == [("1.5.2", 0x0112), ("1.5.3", 0x0110)]
+    assert [(failure.sop_instance_uid, failure.reason) for failure in answered.failures] == [
+        ("1.5.2", 0x0112),
+        ("1.5.3", 0x0110),
+    ]
     assert "DEEP did not commit 2 of 3 instances" in answered.why("DEEP")
     assert "no such object instance" in answered.why("DEEP")
 
@@ -102,11 +108,11 @@ def test_what_we_did_not_ask_for_is_passed_over() -> None:
 
 @given(st.sets(st.sampled_from([ONE, TWO, THREE])), st.sets(st.sampled_from([ONE, TWO, THREE])))
 def test_each_instance_is_committed_or_failed_and_never_both(
-    said: set[CommitmentReference], failed: set[CommitmentReference]
+    reported: set[CommitmentReference], failed: set[CommitmentReference]
 ) -> None:
-    failures = [CommitmentFailure(one.sop_class_uid, one.sop_instance_uid, 0x0110) for one in failed]
-    answered = answer_of(ASKED, report(said, *failures))
-    committed = {one.sop_instance_uid for one in answered.committed}
-    assert committed == {one.sop_instance_uid for one in said - failed}
-    assert committed | {one.sop_instance_uid for one in answered.failures} == {"1.5.1", "1.5.2", "1.5.3"}
+    failures = [CommitmentFailure(reference.sop_class_uid, reference.sop_instance_uid, 0x0110) for reference in failed]
+    answered = answer_of(ASKED, report(reported, *failures))
+    committed = {reference.sop_instance_uid for reference in answered.committed}
+    assert committed == {reference.sop_instance_uid for reference in reported - failed}
+    assert committed | {failure.sop_instance_uid for failure in answered.failures} == {"1.5.1", "1.5.2", "1.5.3"}
     assert len(answered.committed) + len(answered.failures) == 3

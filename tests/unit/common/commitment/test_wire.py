@@ -50,8 +50,8 @@ def encoded(ds: Dataset, syntax: str, undefined: bool = False) -> bytes:
     for element in ds:
         if element.VR == "SQ":
             element.is_undefined_length = undefined
-            for one in element.value:
-                one.is_undefined_length_sequence_item = undefined
+            for sequence_item in element.value:
+                sequence_item.is_undefined_length_sequence_item = undefined
     write_dataset(out, ds)
     return out.getvalue()
 
@@ -175,8 +175,8 @@ def reported(uid: str, committed: list[CommitmentReference], failed: list[Commit
         ds.ReferencedSOPSequence = references_of(committed)
     if failed:
         ds.FailedSOPSequence = references_of([CommitmentReference(f.sop_class_uid, f.sop_instance_uid) for f in failed])
-        for one, failure in zip(ds.FailedSOPSequence, failed, strict=True):
-            one.FailureReason = failure.reason
+        for row, failure in zip(ds.FailedSOPSequence, failed, strict=True):
+            row.FailureReason = failure.reason
     return ds
 
 
@@ -184,7 +184,7 @@ def reported(uid: str, committed: list[CommitmentReference], failed: list[Commit
 def test_a_report_is_read_as_pydicom_writes_it(
     uid: str, committed: list[CommitmentReference], failed: list[CommitmentReference], syntax: str, undefined: bool
 ) -> None:
-    failures = [CommitmentFailure(one.sop_class_uid, one.sop_instance_uid, 0x0112) for one in failed]
+    failures = [CommitmentFailure(reference.sop_class_uid, reference.sop_instance_uid, 0x0112) for reference in failed]
     read = decode_event_information(encoded(reported(uid, committed, failures), syntax, undefined), syntax, 8)
     assert (read.transaction_uid, read.committed, list(read.failed)) == (uid, frozenset(committed), failures)
 

@@ -27,8 +27,8 @@ def test_a_profile_has_the_options_of_an_export() -> None:
 
 
 def test_destinations_know_their_profiles() -> None:
-    found = settings(routing={"rules": [RULE, {"name": "all", "to": ["READING"]}]})
-    assert found.routing.deidentifies == {"TRIAL": "trial"}
+    loaded = settings(routing={"rules": [RULE, {"name": "all", "to": ["READING"]}]})
+    assert loaded.routing.deidentifies == {"TRIAL": "trial"}
 
 
 @pytest.mark.parametrize(

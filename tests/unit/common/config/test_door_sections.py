@@ -29,7 +29,7 @@ def test_partitions_with_signs_of_their_own_are_taken() -> None:
             {"port": 105, "networks": ["192.0.2.128/25", "2001:db8::/32"], "certificates": ["mr.south"]},
         )
     )
-    assert [one.name for one in door.partitions] == ["north", "south"]
+    assert [partition.name for partition in door.partitions] == ["north", "south"]
     assert door.partitions[0].networks == (ip_network("192.0.2.0/25"),)
     assert door.partitions[0].settings == Path("n")
 

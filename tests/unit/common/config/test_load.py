@@ -79,7 +79,7 @@ def test_an_error_in_the_file_is_not_blamed_on_the_environment(tmp_path: Path) -
 
 def test_plain_values_are_pythons_own() -> None:
     tree = YAML(typ="rt", pure=True).load("a: {b: [1, {c: d}]}\n")
-    found = plain(tree)
-    assert found == {"a": {"b": [1, {"c": "d"}]}}
-    assert type(found) is type(found["a"]) is dict
-    assert type(found["a"]["b"]) is list
+    values = plain(tree)
+    assert values == {"a": {"b": [1, {"c": "d"}]}}
+    assert type(values) is type(values["a"]) is dict
+    assert type(values["a"]["b"]) is list

@@ -59,9 +59,9 @@ def test_a_peer_is_read_back_as_it_was_written() -> None:
 
 
 def test_equal_peers_have_equal_texts_whatever_the_order_of_their_permissions() -> None:
-    one, other = peer_from(CT9), peer_from({**CT9, "may": ["echo", "store"]})
-    assert text_of(one) == text_of(other)
-    assert fields_of(one)["may"] == ["echo", "store"]
+    first, other = peer_from(CT9), peer_from({**CT9, "may": ["echo", "store"]})
+    assert text_of(first) == text_of(other)
+    assert fields_of(first)["may"] == ["echo", "store"]
 
 
 def test_what_has_its_default_is_left_out() -> None:

@@ -224,7 +224,7 @@ def test_peer_sees_what_its_entries_say_and_one_without_all(file: Path) -> None:
     file.write_text(SEES.format(may="find", sees="[{institution: [North], modality: [CT]}, {patient: [P1]}]"))
     entries = read_policy(file, "GANTRY").sees("WARD ")
     assert entries is not None
-    assert [(one.institution, one.modality, one.patient) for one in entries] == [
+    assert [(entry.institution, entry.modality, entry.patient) for entry in entries] == [
         (("North",), ("CT",), ()),
         ((), (), ("P1",)),
     ]

@@ -106,9 +106,9 @@ def _whole_elements(data: bytes) -> Iterator[tuple[int, int, int]]:
 def test_an_option_keeps_what_its_column_says_and_nothing_else(option: Option) -> None:
     marked = Marked(encoding_of(EXPLICIT))
     cleaned = done(marked.data, EXPLICIT, option)
-    kept = {tag for tag in searched(marked.data) if TABLE[tag].options.get(option) == "K"}
-    assert kept
-    assert left_marks(cleaned) == kept
+    tags = {tag for tag in searched(marked.data) if TABLE[tag].options.get(option) == "K"}
+    assert tags
+    assert left_marks(cleaned) == tags
     sequences = {tag for tag in marked_tags() if vr_for(tag) == b"SQ" and TABLE[tag].options.get(option) == "K"}
     with_meaning = {tag for tag in sequences if TABLE[tag].basic != "X/Z/U*"}
     assert all(f"MARK{tag:08X}".encode() in cleaned for tag in with_meaning)
@@ -307,21 +307,21 @@ def test_references_within_a_study_still_lead_to_its_instances(study: int, insta
 
 def test_memory_does_not_hold_pixel_data() -> None:
     """Pieces of it leave as they come: the source is never more than a piece ahead."""
-    asked = 0
+    count = 0
 
     def source() -> Iterator[bytes]:
-        nonlocal asked
+        nonlocal count
         yield Made().data + element(PIXEL_DATA, b"OW", b"", 100 * 65536)
         for _ in range(100):
-            asked += 1
+            count += 1
             yield bytes(65536)
 
     result = deidentifier().deidentified(source(), EXPLICIT)
-    assert asked <= 1
+    assert count <= 1
     seen = 0
     for piece in result.pieces:
         seen += len(piece)
-        assert asked * 65536 - seen < 3 * 65536
+        assert count * 65536 - seen < 3 * 65536
 
 
 def test_a_data_set_that_is_cut_off_is_refused() -> None:

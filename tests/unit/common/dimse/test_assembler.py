@@ -13,7 +13,7 @@ def fragment(context_id: int, data: bytes, *, command: bool = False, end: bool =
 
 def test_command_then_data_then_the_next_message() -> None:
     assembler = Assembler({1, 3})
-    found = assembler.feed(
+    indications = assembler.feed(
         [
             fragment(1, store_command()[:20], command=True, end=False),
             fragment(1, store_command()[20:], command=True),
@@ -22,9 +22,9 @@ def test_command_then_data_then_the_next_message() -> None:
             fragment(3, echo_command(2), command=True),
         ]
     )
-    assert [type(f) for f in found] == [CommandReceived, DataReceived, CommandReceived]
-    assert b"".join(bytes(v) for v in found[1].views) == b"abcd"
-    assert found[1].is_end
+    assert [type(f) for f in indications] == [CommandReceived, DataReceived, CommandReceived]
+    assert b"".join(bytes(v) for v in indications[1].views) == b"abcd"
+    assert indications[1].is_end
     assert assembler.between_messages
 
 

@@ -23,10 +23,10 @@ def pdu_lengths(stream: bytes) -> list[int]:
 
 def received(stream: bytes) -> tuple[bytes, bytes]:
     ul = acceptor(limits=PduLimits(max_pdu_length=1 << 20))
-    found = ul.feed(stream)
-    messages = Assembler({1}).feed(found)
+    indications = ul.feed(stream)
+    messages = Assembler({1}).feed(indications)
     assert [isinstance(m, DataReceived) for m in messages][:1] == [False]
-    return body(found, command=True), body(found, command=False)
+    return body(indications, command=True), body(indications, command=False)
 
 
 @given(st.binary(max_size=3000), maxima)

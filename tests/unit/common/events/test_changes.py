@@ -47,9 +47,9 @@ def test_other_events_have_other_ids() -> None:
     assert ids[0] == ids[2] != ids[1]
 
 
-@pytest.mark.parametrize(("kept", "type_"), [(False, "deleted"), (True, "rejected")])
-def test_what_only_hides_is_a_rejection(kept: bool, type_: str) -> None:
-    event = replace(DELETED, kept=kept)
+@pytest.mark.parametrize(("is_kept", "type_"), [(False, "deleted"), (True, "rejected")])
+def test_what_only_hides_is_a_rejection(is_kept: bool, type_: str) -> None:
+    event = replace(DELETED, kept=is_kept)
     change = change_of(event, encode(event))
     assert change is not None
     assert change["type"] == type_

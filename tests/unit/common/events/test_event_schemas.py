@@ -19,7 +19,7 @@ _TYPES = {"string": (str, bytes), "integer": (int,), "boolean": (bool,), "null":
 
 def fits(value: object, schema: dict[str, Any]) -> bool:
     if "anyOf" in schema:
-        return any(fits(value, one) for one in schema["anyOf"])
+        return any(fits(value, branch) for branch in schema["anyOf"])
     if type(value) not in _TYPES[schema["type"]]:
         return False
     if isinstance(value, bytes):

@@ -131,8 +131,8 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == unsealed
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]
-    kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)
-    assert all(TOPICS[cls].retention_ms is None for cls in kept)
+    lasting_events = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)
+    assert all(TOPICS[cls].retention_ms is None for cls in lasting_events)
 
 
 def test_the_documented_topics_are_those_of_the_table() -> None:

@@ -25,8 +25,8 @@ def test_statement_is_read_as_it_was_signed() -> None:
     # By the public key alone, and by any tool that knows JWS.
     (public,) = keys_in(KEY.as_pem(private=False).decode(), "key.pem")
     assert read(content, [public]) == signed
-    said = jws.deserialize_compact(json.loads(content)["statement"], public, algorithms=["Ed25519"])
-    assert json.loads(said.payload)["root"] == STATEMENT.root
+    token = jws.deserialize_compact(json.loads(content)["statement"], public, algorithms=["Ed25519"])
+    assert json.loads(token.payload)["root"] == STATEMENT.root
 
 
 def test_statement_of_somebody_else_does_not_count() -> None:
@@ -40,7 +40,7 @@ def _changed(**values: Any) -> bytes:
     return json.dumps(whole | values).encode()
 
 
-ROWS = [[one.key, one.size, one.sha256] for one in STATEMENT.segments]
+ROWS = [[segment.key, segment.size, segment.sha256] for segment in STATEMENT.segments]
 UNSIGNED = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=") + ".e30."
 
 

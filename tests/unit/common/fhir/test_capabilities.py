@@ -17,10 +17,10 @@ def test_every_parameter_that_is_named_is_understood() -> None:
     assert made["fhirVersion"] == "4.0.1"
     for resource in made["rest"][0]["resource"]:
         for parameter in resource["searchParam"]:
-            asked = [(parameter["name"], VALUES[parameter["type"]])]
+            parameters = [(parameter["name"], VALUES[parameter["type"]])]
             orders = resource["type"] == "ServiceRequest"
             read = order_search_of if orders else partial(search_of, resource["type"])
-            assert read(asked, Systems(), strict=True).used == asked
+            assert read(parameters, Systems(), strict=True).used == parameters
 
 
 def test_topic_is_said_where_there_are_subscriptions_and_nothing_of_them_elsewhere() -> None:
@@ -28,6 +28,6 @@ def test_topic_is_said_where_there_are_subscriptions_and_nothing_of_them_elsewhe
     without = capability_statement("1", "2026-01-02", url)
     assert "Subscription" not in str(without)
     made = capability_statement("1", "2026-01-02", url, "urn:topic")
-    said = made["rest"][0]["resource"][-1]
-    assert (said["type"], said["extension"][0]["valueCanonical"]) == ("Subscription", "urn:topic")
-    assert [one["name"] for one in said["operation"]] == ["status", "events"]
+    resource = made["rest"][0]["resource"][-1]
+    assert (resource["type"], resource["extension"][0]["valueCanonical"]) == ("Subscription", "urn:topic")
+    assert [operation["name"] for operation in resource["operation"]] == ["status", "events"]

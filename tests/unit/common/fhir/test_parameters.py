@@ -50,16 +50,16 @@ def test_a_patient_is_named_with_issuer_without_or_with_any() -> None:
         ("|4711", whose("4711", Empty())),
         ("4711", {PATIENT_ID: Single(("4711",))}),
     ):
-        asked = Asked()
-        patient_identifier(asked, value, SYSTEMS)
-        assert asked.conditions == wanted
-    asked = Asked()
-    patient(asked, "Patient/4711.NORTH", SYSTEMS)
-    assert asked.conditions == whose("4711", Single(("NORTH",)))
+        search = Asked()
+        patient_identifier(search, value, SYSTEMS)
+        assert search.conditions == wanted
+    search = Asked()
+    patient(search, "Patient/4711.NORTH", SYSTEMS)
+    assert search.conditions == whose("4711", Single(("NORTH",)))
 
 
 def test_who_cannot_be_is_nobody() -> None:
     for read, value in ((patient, "Organization/1"), (patient_identifier, "urn:unknown|1")):
-        asked = Asked()
-        read(asked, value, SYSTEMS)
-        assert asked.nothing
+        search = Asked()
+        read(search, value, SYSTEMS)
+        assert search.nothing

@@ -76,7 +76,7 @@ def test_an_order_has_references_where_it_had_concepts() -> None:
 def test_all_that_is_in_a_bundle_is_r5() -> None:
     entries = [{"fullUrl": "a", "resource": STUDY, "search": {"mode": "match"}}, {"fullUrl": "b", "resource": ORDER}]
     made = as_r5({"resourceType": "Bundle", "type": "searchset", "entry": entries})
-    assert [one["resource"] for one in made["entry"]] == [as_r5(STUDY), as_r5(ORDER)]
+    assert [entry["resource"] for entry in made["entry"]] == [as_r5(STUDY), as_r5(ORDER)]
     assert made["entry"][0]["search"] == {"mode": "match"}
     assert as_r5({"resourceType": "Bundle", "type": "searchset"}) == {"resourceType": "Bundle", "type": "searchset"}
 
@@ -92,5 +92,5 @@ def test_capabilities_name_r5_and_the_topic_of_subscriptions_as_a_resource() -> 
     made = as_r5(capability_statement("1", "2026-01-02", "https://archive.example/fhir/r5", "urn:topic"))
     assert made["fhirVersion"] == "5.0.0"
     assert "instantiates" not in made
-    types = [one["type"] for one in made["rest"][0]["resource"]]
+    types = [resource["type"] for resource in made["rest"][0]["resource"]]
     assert types == ["ImagingStudy", "Patient", "ServiceRequest", "Subscription", "SubscriptionTopic"]

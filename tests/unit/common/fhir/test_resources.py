@@ -40,8 +40,8 @@ STUDY = document(
 def test_study_has_its_names_numbers_and_place() -> None:
     made = imaging_study(STUDY, SYSTEMS, BASE)
     assert (made["id"], made["status"], made["description"]) == ("1.2.3", "available", "CT of the neck")
-    assert [one["value"] for one in made["identifier"]] == ["urn:oid:1.2.3", "A100"]
-    assert [one["code"] for one in made["modality"]] == ["CT", "SR"]
+    assert [identifier["value"] for identifier in made["identifier"]] == ["urn:oid:1.2.3", "A100"]
+    assert [coding["code"] for coding in made["modality"]] == ["CT", "SR"]
     assert made["subject"]["reference"] == "Patient/4711.NORTH"
     assert made["subject"]["display"] == "Dr. Jane Mary Doe PhD"
     assert (made["numberOfSeries"], made["numberOfInstances"]) == (2, 40)
@@ -51,7 +51,7 @@ def test_study_has_its_names_numbers_and_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "time", "said"),
+    ("zone", "time", "started"),
     [
         ("", "101500", "2024-01-31"),
         ("+0100", "101500.25", "2024-01-31T10:15:00.25+01:00"),
@@ -61,9 +61,9 @@ def test_study_has_its_names_numbers_and_place() -> None:
         ("nonsense", "101500", "2024-01-31"),
     ],
 )
-def test_time_is_said_with_its_offset_or_not_at_all(zone: str, time: str, said: str) -> None:
-    one = {**STUDY, **document(TimezoneOffsetFromUTC=zone, StudyTime=time)}
-    assert imaging_study(one, SYSTEMS, BASE)["started"] == said
+def test_time_is_said_with_its_offset_or_not_at_all(zone: str, time: str, started: str) -> None:
+    study = {**STUDY, **document(TimezoneOffsetFromUTC=zone, StudyTime=time)}
+    assert imaging_study(study, SYSTEMS, BASE)["started"] == started
 
 
 def test_what_fhir_cannot_hold_is_left_out() -> None:
@@ -77,9 +77,11 @@ def test_what_fhir_cannot_hold_is_left_out() -> None:
 
 
 def test_series_has_instances() -> None:
-    of = document(SeriesInstanceUID="1.2.3.1", SeriesNumber="4", Modality="CT", Laterality="L", BodyPartExamined="HAND")
+    series = document(
+        SeriesInstanceUID="1.2.3.1", SeriesNumber="4", Modality="CT", Laterality="L", BodyPartExamined="HAND"
+    )
     instance = document(SOPInstanceUID="1.2.3.1.1", SOPClassUID="1.2.840.10008.5.1.4.1.1.2", InstanceNumber="7")
-    made = series_of(of, "", [instance])
+    made = series_of(series, "", [instance])
     assert (made["number"], made["bodySite"], made["laterality"]["code"]) == (4, {"display": "HAND"}, "7771000")
     assert made["instance"] == [
         {

@@ -117,7 +117,11 @@ def test_what_is_not_known_is_ignored_or_refused_if_that_is_wanted() -> None:
 
 def test_how_much_is_wanted() -> None:
     assert (asked(_count="7").count, asked(_count="9999").count) == (7, MOST)
-    assert [asked(**one).only_total for one in ({"_count": "0"}, {"_summary": "count"}, {})] == [True, True, False]
+    assert [asked(**parameters).only_total for parameters in ({"_count": "0"}, {"_summary": "count"}, {})] == [
+        True,
+        True,
+        False,
+    ]
     assert asked("Patient", _id="4711").level is Level.PATIENT
 
 

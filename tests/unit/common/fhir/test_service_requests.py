@@ -42,7 +42,7 @@ def test_an_order_has_its_numbers_its_patient_and_what_is_asked_for() -> None:
     made = service_request(ORDER, "A1", "active", SYSTEMS)
     assert made is not None
     assert (made["id"], made["status"], made["intent"], made["priority"]) == ("A1", "active", "order", "urgent")
-    numbers = [(one["type"]["coding"][0]["code"], one["value"]) for one in made["identifier"][:-1]]
+    numbers = [(identifier["type"]["coding"][0]["code"], identifier["value"]) for identifier in made["identifier"][:-1]]
     assert numbers == [("ACSN", "A1"), ("PLAC", "P-7")]
     assert made["identifier"][-1] == {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}
     assert made["code"] == {"coding": [{"code": "CTH", "display": "CT head"}], "text": "CT of the head"}
@@ -66,7 +66,7 @@ def test_a_key_is_an_id_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "said"),
+    ("states", "status"),
     [
         ((), "active"),
         (("SCHEDULED",), "active"),
@@ -77,8 +77,8 @@ def test_a_key_is_an_id_and_back() -> None:
         (("CANCELLED", "DISCONTINUED"), "revoked"),
     ],
 )
-def test_the_status_follows_the_steps(states: tuple[str, ...], said: str) -> None:
-    assert status_of(states) == said
+def test_the_status_follows_the_steps(states: tuple[str, ...], status: str) -> None:
+    assert status_of(states) == status
     assert set(states) <= set(StepState)
 
 

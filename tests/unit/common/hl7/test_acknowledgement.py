@@ -86,8 +86,8 @@ def test_enhanced_mode_sends_what_its_conditions_ask_for(
     accept: str, application: str, answer: MessageAnswer, codes: list[str]
 ) -> None:
     sent = acknowledgements(received(accept=accept, application=application), answer, "OURS", "2026")
-    assert [parse(one.decode()).all("MSA")[0].text(1) for one in sent] == codes
-    assert len({parse(one.decode()).control_id for one in sent}) == len(sent)
+    assert [parse(message.decode()).all("MSA")[0].text(1) for message in sent] == codes
+    assert len({parse(message.decode()).control_id for message in sent}) == len(sent)
 
 
 def test_what_is_no_message_is_rejected_with_an_empty_msa_2() -> None:

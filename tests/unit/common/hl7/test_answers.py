@@ -18,15 +18,15 @@ BAD = MessageAnswer(
 @pytest.mark.parametrize(("version", "place"), [("2.5", "PID-3.4"), ("2.3", "PID-3")])
 def test_our_own_answers_are_understood(version: str, place: str) -> None:
     message = parse(f"MSH|^~\\&|RIS||GANTRY||2026||ADT^A08|MSG1|P|{version}")
-    said = answer_in(b"".join(map(framed, acknowledgements(message, BAD, "1", "2026"))))
-    assert (said.code, said.control_id, said.accepted) == ("AE", "MSG1", False)
-    assert said.words == ["AE not applied: mend it", f"{place}: not a date (102)"]
+    answer = answer_in(b"".join(map(framed, acknowledgements(message, BAD, "1", "2026"))))
+    assert (answer.code, answer.control_id, answer.accepted) == ("AE", "MSG1", False)
+    assert answer.words == ["AE not applied: mend it", f"{place}: not a date (102)"]
 
 
 def test_an_accepted_message_has_its_words() -> None:
-    said = acknowledged(parse("MSH|^~\\&|X\rMSA|AA|MSG1|order placed"))
-    assert said.accepted
-    assert said.words == ["AA accepted: it is applied: order placed"]
+    answer = acknowledged(parse("MSH|^~\\&|X\rMSA|AA|MSG1|order placed"))
+    assert answer.accepted
+    assert answer.words == ["AA accepted: it is applied: order placed"]
 
 
 def test_of_several_frames_the_last_one_counts() -> None:

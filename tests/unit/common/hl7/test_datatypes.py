@@ -22,7 +22,7 @@ from gantry.common.hl7.message import Delimiters, Field
 
 
 def fields(text: str) -> list[Field]:
-    return [Field(one, Delimiters()) for one in text.split("~")]
+    return [Field(repetition, Delimiters()) for repetition in text.split("~")]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def fields(text: str) -> list[Field]:
     ],
 )
 def test_a_name_is_turned_into_the_order_of_dicom(text: str, name: dict[str, str]) -> None:
-    assert person_name([one for one in fields(text) if one]) == name
+    assert person_name([field for field in fields(text) if field]) == name
 
 
 @pytest.mark.parametrize("text", ["A\\S\\B", "A=B", "A\\E\\B", "A\\.br\\B"])
@@ -79,7 +79,7 @@ def test_sexes_are_those_of_dicom(text: str, value: str | None) -> None:
 
 
 def test_priorities_are_those_of_dicom() -> None:
-    assert [priority(one) for one in ("S", "a", "R", "Z", "")] == ["STAT", "HIGH", "ROUTINE", "", ""]
+    assert [priority(code) for code in ("S", "a", "R", "Z", "")] == ["STAT", "HIGH", "ROUTINE", "", ""]
 
 
 def test_a_code_is_an_item_where_it_fits() -> None:

@@ -32,14 +32,14 @@ def test_what_is_no_path_does_not_look_like_one(text: str) -> None:
 
 
 def test_the_first_path_with_a_text_wins_and_says_where_it_stands() -> None:
-    found = find(MESSAGE.segments, [FieldPath.of("OBR-3"), FieldPath.of("OBR-2")])
-    assert (found.text, found.spot) == ("F2", Spot("OBR", 2, 3))
-    found = find(MESSAGE.segments, [FieldPath.of("OBR-2.2.2")])
-    assert (found.text, found.spot) == ("Y", Spot("OBR", 2, 2, 2))
+    match = find(MESSAGE.segments, [FieldPath.of("OBR-3"), FieldPath.of("OBR-2")])
+    assert (match.text, match.spot) == ("F2", Spot("OBR", 2, 3))
+    match = find(MESSAGE.segments, [FieldPath.of("OBR-2.2.2")])
+    assert (match.text, match.spot) == ("Y", Spot("OBR", 2, 2, 2))
 
 
 def test_nothing_found_names_the_first_place_that_was_looked_at() -> None:
-    found = find(MESSAGE.segments, [FieldPath.of("OBR-9"), FieldPath.of("OBR-8")])
-    assert not found
-    assert found.spot == Spot("OBR", 1, 9)
+    match = find(MESSAGE.segments, [FieldPath.of("OBR-9"), FieldPath.of("OBR-8")])
+    assert not match
+    assert match.spot == Spot("OBR", 1, 9)
     assert not find(MESSAGE.segments, [])

@@ -24,7 +24,11 @@ def test_the_header_is_counted_from_its_separator() -> None:
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\r\r", "\n\r"])
 def test_segments_end_with_any_line_end(end: str) -> None:
     message = parse(end.join((HEADER, "PID|1", "OBX|1", "OBX|2", "")))
-    assert [(one.name, one.occurrence) for one in message.segments[1:]] == [("PID", 1), ("OBX", 1), ("OBX", 2)]
+    assert [(segment.name, segment.occurrence) for segment in message.segments[1:]] == [
+        ("PID", 1),
+        ("OBX", 1),
+        ("OBX", 2),
+    ]
     assert message.first("ZZZ") is None
     assert len(message.all("OBX")) == 2
 
@@ -40,7 +44,7 @@ def test_components_subcomponents_and_repetitions_are_told_apart() -> None:
 def test_other_delimiters_are_those_of_the_header() -> None:
     message = parse("MSH#*+!%#RIS#\rPID###1***A%1.2+2\r")
     pid = message.segments[1]
-    assert [one.text(1) for one in pid.repetitions(3)] == ["1", "2"]
+    assert [repetition.text(1) for repetition in pid.repetitions(3)] == ["1", "2"]
     assert pid.text(3, 4, 2) == "1.2"
 
 
@@ -117,13 +121,13 @@ def test_any_text_is_a_message_or_refused(text: str) -> None:
             message = parse(candidate)
         except MessageRefused:
             continue
-        for one in message.segments:
-            assert all(field.text(1).strip() == field.text(1) for field in one.repetitions(1))
+        for segment in message.segments:
+            assert all(field.text(1).strip() == field.text(1) for field in segment.repetitions(1))
 
 
 def test_groups_begin_with_the_first_of_the_names_that_is_there() -> None:
     message = parse(HEADER + "\rPID|1\rORC|1\rOBR|1\rORC|2\rOBR|2\rZDS|1")
-    assert [[one.name for one in group] for group in message.groups("XXX", "ORC")] == [
+    assert [[segment.name for segment in group] for group in message.groups("XXX", "ORC")] == [
         ["ORC", "OBR"],
         ["ORC", "OBR", "ZDS"],
     ]

@@ -13,10 +13,10 @@ LINE_ENDS = st.sampled_from([b"", b"\r", b"\r\n", b"\n\n"])
 
 
 def frames(decoder: MllpDecoder) -> list[bytes]:
-    found = []
+    messages = []
     while isinstance(frame := decoder.next(), Frame):
-        found.append(frame.message)
-    return found
+        messages.append(frame.message)
+    return messages
 
 
 @given(MESSAGES, LINE_ENDS)
@@ -25,11 +25,11 @@ def test_messages_come_out_as_they_went_in_fed_whole_and_byte_by_byte(messages: 
     whole, bytewise = MllpDecoder(60), MllpDecoder(60)
     whole.receive(stream)
     assert frames(whole) == messages
-    found = []
+    contents = []
     for number in range(len(stream)):
         bytewise.receive(stream[number : number + 1])
-        found += frames(bytewise)
-    assert found == messages
+        contents += frames(bytewise)
+    assert contents == messages
 
 
 @given(MESSAGES, st.binary(max_size=8).filter(lambda b: b"\x0b" not in b))

@@ -25,12 +25,12 @@ def test_pregnancy_transport_allergies_and_reason_have_their_places() -> None:
         segment("AL1", {3: "70618^Penicillin"}),
         segment("OBR", {13: "fell", 30: "WALK", 31: "I10^Trauma"}),
     )
-    said = {name: element["Value"] for name, element in made.values.items()}
-    assert said["001021C0"] == [3]
-    assert said["00102110"] == ["Penicillin"]
-    assert said["00380500"] == ["fell"]
-    assert said["00401004"] == ["WALK"]
-    assert said["00401002"] == ["Trauma"]
+    values = {name: element["Value"] for name, element in made.values.items()}
+    assert values["001021C0"] == [3]
+    assert values["00102110"] == ["Penicillin"]
+    assert values["00380500"] == ["fell"]
+    assert values["00401004"] == ["WALK"]
+    assert values["00401002"] == ["Trauma"]
     assert made.problems == []
 
 

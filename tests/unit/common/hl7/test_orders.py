@@ -37,7 +37,7 @@ def test_a_new_order_has_all_that_its_message_says() -> None:
     action = placed(order())
     assert (action.order, action.source, action.message) == ("A100", "hl7 RIS^HOSPITAL", "MSG1")
     assert (action.change, action.trace) == ("c-1", "t")
-    said = {
+    expected = {
         "AccessionNumber": "A100",
         "RequestedProcedureID": "RP100",
         "PlacerOrderNumberImagingServiceRequest": "P100",
@@ -54,16 +54,16 @@ def test_a_new_order_has_all_that_its_message_says() -> None:
         "AdmissionID": "V1",
         "CurrentPatientLocation": "RAD",
     }
-    assert {keyword: value(action.attributes, keyword) for keyword in said} == said
+    assert {keyword: value(action.attributes, keyword) for keyword in expected} == expected
     (step,) = items(action.attributes, STEPS)
-    said = {
+    expected = {
         "ScheduledProcedureStepID": "S100",
         "ScheduledProcedureStepStartDate": "20261128",
         "ScheduledProcedureStepStartTime": "1030",
         "ScheduledProcedureStepDescription": "Head plain",
         "Modality": "CT",
     }
-    assert {keyword: value(step, keyword) for keyword in said} == said
+    assert {keyword: value(step, keyword) for keyword in expected} == expected
     (code,) = items(step, TAGS["ScheduledProtocolCodeSequence"])
     assert value(code, "CodeValue") == "CTH"
 
@@ -105,7 +105,7 @@ def test_an_imaging_order_has_its_identifiers_in_ipc() -> None:
     ]
     assert value(step, "ScheduledProcedureStepStartDate") == "20261130"
     protocols = items(step, TAGS["ScheduledProtocolCodeSequence"])
-    assert [value(one, "CodeValue") for one in protocols] == ["MRK", "MRC"]
+    assert [value(protocol, "CodeValue") for protocol in protocols] == ["MRK", "MRC"]
 
 
 def test_groups_of_one_order_are_its_steps_and_others_are_orders_of_their_own() -> None:
@@ -196,7 +196,7 @@ def test_fields_are_those_of_the_profile() -> None:
 def test_what_is_wrong_is_named_with_its_place_and_without_its_value(raw: bytes, spot: str, code: ErrorCode) -> None:
     with pytest.raises(MessageRefused) as refused:
         actions(raw)
-    (problem,) = [one for one in refused.value.problems if str(one.spot) == spot]
+    (problem,) = [listed_problem for listed_problem in refused.value.problems if str(listed_problem.spot) == spot]
     assert problem.code is code
     assert not refused.value.rejected
     assert not {"tomorrow", "31.1.70", "not.a.uid"} & set(problem.text.split())

@@ -46,21 +46,21 @@ def test_what_we_send_is_what_we_would_take(event: PatientEvent, kind: str, stru
     message = sent(event, prior)
     assert (message.kind, message.header.text(9, 3), message.header.text(7)) == (kind, structure, "20260105080000+0000")
     (action,) = patient_actions(message, profile_of(Hl7ProfileSettings(sender="*", authorities=("HOSP",))))
-    who, was = PatientIdentity("P2", "HOSP"), PatientIdentity("P1", "HOSP")
+    new_identity, former_identity = PatientIdentity("P2", "HOSP"), PatientIdentity("P1", "HOSP")
     if isinstance(action, CorrectPatient):
-        assert (action.patient, prior) == (who, None)
+        assert (action.patient, prior) == (new_identity, None)
         assert action.values["00100010"]["Value"] == [{"Alphabetic": "Müller^Eva"}]
         assert action.values["00100030"]["Value"] == ["19700131"]
     else:
         assert isinstance(action, MergePatients | ChangePatientId)
-        assert (action.into, action.prior) == (who, was)
+        assert (action.into, action.prior) == (new_identity, former_identity)
         assert isinstance(action, MergePatients) is (event is PatientEvent.MERGED)
 
 
 def test_same_news_is_the_same_message_to_the_byte_and_other_news_another_one() -> None:
     news = PatientNews(PatientEvent.UPDATED, PATIENT, "route 1", AT)
     charset = MessageCharset("ASCII")
-    one, again = (patient_message(news, BETWEEN, charset) for _ in range(2))
-    assert one == again
+    first, again = (patient_message(news, BETWEEN, charset) for _ in range(2))
+    assert first == again
     other = PatientNews(PatientEvent.UPDATED, {**PATIENT, TAGS["PatientSex"]: ["M"]}, "route 1", AT)
-    assert patient_message(other, BETWEEN, charset).control_id != one.control_id
+    assert patient_message(other, BETWEEN, charset).control_id != first.control_id

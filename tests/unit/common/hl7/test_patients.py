@@ -102,7 +102,7 @@ KEEPING = profile_of(Hl7ProfileSettings(sender="*", authorities=("HOSP",), confi
 def test_an_update_says_whether_a_patient_is_confidential_where_the_profile_says_so(
     said: list[str], expected: dict[str, Any] | None
 ) -> None:
-    raw = patient("A08") + "".join(f"{one}\r" for one in said).encode()
+    raw = patient("A08") + "".join(f"{line}\r" for line in said).encode()
     (action,) = actions(raw, KEEPING)
     assert isinstance(action, CorrectPatient)
     assert action.values.get(MARK) == expected
@@ -131,8 +131,10 @@ def test_a_message_may_merge_several_patients() -> None:
     pairs = []
     for number in ("1", "2"):
         pairs += [segment("PID", {**PATIENT, 3: f"{number}^^^HOSP"}), segment("MRG", {1: f"{number}9^^^HOSP"})]
-    found = actions(message("ADT^A40", segment("EVN", {1: "A40"}), *pairs))
-    assert [(one.prior.patient_id, one.into.patient_id) for one in found if isinstance(one, MergePatients)] == [
+    merge_actions = actions(message("ADT^A40", segment("EVN", {1: "A40"}), *pairs))
+    assert [
+        (merge.prior.patient_id, merge.into.patient_id) for merge in merge_actions if isinstance(merge, MergePatients)
+    ] == [
         ("19", "1"),
         ("29", "2"),
     ]

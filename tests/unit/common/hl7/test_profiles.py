@@ -17,7 +17,7 @@ def profile(**settings: object) -> SenderProfile:
 
 
 def ids(text: str) -> list[Field]:
-    return [Field(one, Delimiters()) for one in text.split("~") if one]
+    return [Field(repetition, Delimiters()) for repetition in text.split("~") if repetition]
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,20 @@ def text_of(raw: bytes) -> str:
 def refusal(raw: bytes) -> tuple[list[ErrorCode], str]:
     with pytest.raises(MessageRefused) as refused:
         actions(raw)
-    return [one.code for one in refused.value.problems], str(refused.value)
+    return [problem.code for problem in refused.value.problems], str(refused.value)
 
 
 def test_report_says_order_patient_who_and_when() -> None:
     action = only(report())
     assert (action.patient, action.documents) == (PatientIdentity("4711", "HOSP"), 0)
-    said = action.report
-    assert (said.order, said.status, said.message, said.change) == ("A100", ReportStatus.FINAL, "REP1", "c-1")
-    assert said.attributes == {
+    order_report = action.report
+    assert (order_report.order, order_report.status, order_report.message, order_report.change) == (
+        "A100",
+        ReportStatus.FINAL,
+        "REP1",
+        "c-1",
+    )
+    assert order_report.attributes == {
         TAGS["TextValue"]: ["Impression:\nNo fracture."],
         TAGS["VerifyingObserverName"]: [{"Alphabetic": "MEYER^EVA^^Dr."}],
         TAGS["ObservationDateTime"]: ["202611281215"],
@@ -126,6 +131,6 @@ def test_parts_of_one_order_are_one_report_that_is_as_final_as_the_least_of_them
     ids=["no status", "unknown status", "no order", "long", "no patient", "name", "no OBR", "no PID", "many"],
 )
 def test_what_is_wrong_is_said_with_its_place(raw: bytes, code: ErrorCode, words: str) -> None:
-    codes, said = refusal(raw)
+    codes, explanation = refusal(raw)
     assert code in codes
-    assert words in said
+    assert words in explanation

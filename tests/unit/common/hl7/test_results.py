@@ -65,8 +65,8 @@ def test_the_message_is_an_oru_after_notify_of_imaging_results() -> None:
     message = told()
     assert (message.kind, message.version, message.source) == ("ORU^R01", "2.5.1", "GANTRY^HOSPITAL")
     assert (message.header.text(5), message.header.text(6), message.header.text(9, 3)) == ("RIS", "CLINIC", "ORU_R01")
-    assert [one.name for one in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX"]
-    raw = {one.name: one.raw for one in message.segments}
+    assert [segment.name for segment in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX"]
+    raw = {segment.name: segment.raw for segment in message.segments}
     assert raw["PID"].startswith("PID|1||4711^^^HOSP^MR||Yamada^Tarou^^Jr.^Dr.^^L^A~山田^太郎^^^^^L^I~")
     assert raw["PID"].endswith("||19700102|M")
     assert raw["OBR"] == (
@@ -174,7 +174,7 @@ def test_names_without_groups_say_nothing() -> None:
 
 def test_a_study_that_says_nothing_can_be_told() -> None:
     message = told({})
-    assert [one.name for one in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX"]
+    assert [segment.name for segment in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX"]
     assert told({"PatientID": ['""'], "PatientSex": ["X"]}).segments[1].raw == "PID|1|||||||U"
 
 
@@ -185,15 +185,15 @@ NAME = st.lists(PART, min_size=1, max_size=5).map("^".join)
 
 
 def read(value: str) -> str:
-    said = plain(value)
-    return "" if said == '""' else said
+    text = plain(value)
+    return "" if text == '""' else text
 
 
 @given(ANY, ANY, ANY)
 def test_whatever_objects_say_our_own_reader_reads_it_back(number: str, accession: str, words: str) -> None:
     values = {"PatientID": [number], "AccessionNumber": [accession], "StudyDescription": [words or "x"]}
     message = told(values | {"IssuerOfPatientID": [words]}, link=f"https://x/{accession}")
-    assert [one.name for one in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX", "OBX"]
+    assert [segment.name for segment in message.segments] == ["MSH", "PID", "PV1", "ORC", "OBR", "OBX", "OBX"]
     patient, order, link = message.segments[1], message.segments[4], message.segments[6]
     assert patient.text(3) == read(number)
     assert patient.text(3, 4, 1) == (read(words) if read(number) else "")
@@ -205,11 +205,11 @@ def test_whatever_objects_say_our_own_reader_reads_it_back(number: str, accessio
 
 @given(NAME, NAME, NAME)
 def test_whatever_names_say_our_own_reader_reads_it_back(alphabetic: str, ideographic: str, phonetic: str) -> None:
-    said = {"Alphabetic": alphabetic, "Ideographic": ideographic, "Phonetic": phonetic}
-    patient = told({"PatientName": [said]}).first("PID")
+    patient_name = {"Alphabetic": alphabetic, "Ideographic": ideographic, "Phonetic": phonetic}
+    patient = told({"PatientName": [patient_name]}).first("PID")
     assert patient is not None
     expected = {
-        kind: name.rstrip("^") for kind, name in said.items() if name.strip("^") and '""' not in name.split("^")
+        kind: name.rstrip("^") for kind, name in patient_name.items() if name.strip("^") and '""' not in name.split("^")
     }
-    found = person_name(patient.repetitions(5)) or {}
-    assert {kind: name for kind, name in found.items() if kind in expected} == expected
+    name = person_name(patient.repetitions(5)) or {}
+    assert {kind: name for kind, name in name.items() if kind in expected} == expected

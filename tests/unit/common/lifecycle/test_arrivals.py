@@ -76,11 +76,11 @@ STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 80)), max_size
 def test_whoever_goes_on_after_a_crash_misses_no_completion(steps: list[tuple[str, int]], crash: int) -> None:
     """A study's last word is about everything that came, whatever was read before the crash."""
     arrivals, now, log = Arrivals(QUIET, 10**9), 0, list[tuple[tuple[str, int], int, Arrival]]()
-    committed, said = {P: -1, Q: -1}, dict[str, str]()
+    committed, last_receipts = {P: -1, Q: -1}, dict[str, str]()
 
     def publish() -> None:
         for study, _ in arrivals.due(now):
-            said[study.study_instance_uid] = study.last_receipt
+            last_receipts[study.study_instance_uid] = study.last_receipt
             arrivals.close(study)
 
     for number, (study, wait) in enumerate(steps):
@@ -97,7 +97,7 @@ def test_whoever_goes_on_after_a_crash_misses_no_completion(steps: list[tuple[st
                     arrivals.take(where, offset, again)
     now += QUIET
     publish()
-    assert said == {one.study_instance_uid: one.receipt for _, _, one in log}
+    assert last_receipts == {event.study_instance_uid: event.receipt for _, _, event in log}
     assert len(arrivals) == 0
 
 

@@ -13,24 +13,24 @@ from gantry.common.lifecycle.from_orders import OrderAnswer, OrderOutcome
 PATIENT = {"Alphabetic": "DOE^JANE"}
 
 
-def rules(*said: dict[str, Any], calling: str = "CT1", called: str = "GANTRY") -> SenderRules | None:
-    named = [CoercionRuleSettings.model_validate({"name": f"r{n}", **one}) for n, one in enumerate(said)]
+def rules(*settings: dict[str, Any], calling: str = "CT1", called: str = "GANTRY") -> SenderRules | None:
+    named = [CoercionRuleSettings.model_validate({"name": f"r{n}", **rule}) for n, rule in enumerate(settings)]
     made = coercion_rules(named)
     assert made is not None
     return made.of(calling, called)
 
 
-def changed(own: dict[str, list[Any]], *said: dict[str, Any]) -> dict[str, list[Any]]:
+def changed(own: dict[str, list[Any]], *settings: dict[str, Any]) -> dict[str, list[Any]]:
     """The values that rules put into an object, by keyword; an emptied one has none."""
-    changes = all_changes(own, *said)
+    changes = all_changes(own, *settings)
     by_tag = {f"{tag:08X}": keyword for keyword, tag in TAGS.items()}
     return {by_tag[tag]: list(element.get("Value", [])) for tag, element in changes.values.items()}
 
 
-def all_changes(own: dict[str, list[Any]], *said: dict[str, Any]) -> CoercionResult:
-    found = rules(*said)
-    assert found is not None
-    return found.changes({TAGS[keyword]: values for keyword, values in own.items()})
+def all_changes(own: dict[str, list[Any]], *settings: dict[str, Any]) -> CoercionResult:
+    sender_rules = rules(*settings)
+    assert sender_rules is not None
+    return sender_rules.changes({TAGS[keyword]: values for keyword, values in own.items()})
 
 
 def test_set_puts_the_same_values_into_every_object() -> None:
@@ -66,20 +66,20 @@ def test_map_looks_each_value_up_and_has_a_default_for_others() -> None:
 
 
 def test_map_may_look_up_another_attribute() -> None:
-    said = {"map": {"InstitutionalDepartmentName": {"values": {"CT1": "Radiology"}, "from": "StationName"}}}
-    assert changed({"StationName": ["CT1"]}, said) == {"InstitutionalDepartmentName": ["Radiology"]}
+    rule = {"map": {"InstitutionalDepartmentName": {"values": {"CT1": "Radiology"}, "from": "StationName"}}}
+    assert changed({"StationName": ["CT1"]}, rule) == {"InstitutionalDepartmentName": ["Radiology"]}
 
 
 def test_copy_takes_the_values_of_another_attribute_and_nothing_where_there_are_none() -> None:
-    said = {"copy": {"AccessionNumber": "StudyID"}}
-    assert changed({"StudyID": ["S1"]}, said) == {"AccessionNumber": ["S1"]}
-    assert changed({"AccessionNumber": ["A1"]}, said) == {}
+    rule = {"copy": {"AccessionNumber": "StudyID"}}
+    assert changed({"StudyID": ["S1"]}, rule) == {"AccessionNumber": ["S1"]}
+    assert changed({"AccessionNumber": ["A1"]}, rule) == {}
     assert changed({"SeriesNumber": [7]}, {"copy": {"StudyID": "SeriesNumber"}}) == {"StudyID": ["7"]}
 
 
 def test_the_actions_of_one_rule_read_what_was_there_before_it() -> None:
-    said = {"copy": {"AccessionNumber": "StudyID", "StudyID": "AccessionNumber"}}
-    assert changed({"StudyID": ["S1"], "AccessionNumber": ["A1"]}, said) == {
+    rule = {"copy": {"AccessionNumber": "StudyID", "StudyID": "AccessionNumber"}}
+    assert changed({"StudyID": ["S1"], "AccessionNumber": ["A1"]}, rule) == {
         "AccessionNumber": ["S1"],
         "StudyID": ["A1"],
     }
@@ -104,7 +104,7 @@ def test_nullify_empties_and_an_issuer_is_added_where_there_is_an_id_without_one
 
 
 def test_conditions_ask_the_object_as_a_search_would() -> None:
-    said = {"set": {"StudyID": "N"}}
+    rule = {"set": {"StudyID": "N"}}
     own = {"Modality": ["CT"], "PatientName": [PATIENT], "Rows": [512], "StudyDate": ["20240131"]}
     for where in (
         ["Modality=CT"],
@@ -115,36 +115,38 @@ def test_conditions_ask_the_object_as_a_search_would() -> None:
         ['AccessionNumber=""'],
         ["00080060=CT", "Rows=512"],
     ):
-        assert changed(own, {**said, "where": where}) == {"StudyID": ["N"]}, where
+        assert changed(own, {**rule, "where": where}) == {"StudyID": ["N"]}, where
     for where in (["Modality=MR"], ["Modality=CT", "Rows=256"], ["StudyDate=-20201231"], ['Modality=""']):
-        assert changed(own, {**said, "where": where}) == {}, where
+        assert changed(own, {**rule, "where": where}) == {}, where
 
 
 def test_rules_are_about_the_senders_that_they_name() -> None:
-    said = {"set": {"StudyID": "N"}, "calling": ["NORTH*", "CT?"], "called": ["GANTRY"]}
-    assert rules(said, calling="CT1") is not None
-    assert rules(said, calling="NORTH") is not None
+    rule = {"set": {"StudyID": "N"}, "calling": ["NORTH*", "CT?"], "called": ["GANTRY"]}
+    assert rules(rule, calling="CT1") is not None
+    assert rules(rule, calling="NORTH") is not None
     for calling, called in (("CT10", "GANTRY"), ("ct1", "GANTRY"), ("XNORTH", "GANTRY"), ("CT1", "OTHER"), ("CT1", "")):
-        assert rules(said, calling=calling, called=called) is None
+        assert rules(rule, calling=calling, called=called) is None
     assert rules({"set": {"StudyID": "N"}}, calling="anybody", called="") is not None
-    assert rules({**said, "calling": ["A.C"]}, calling="ABC") is None
+    assert rules({**rule, "calling": ["A.C"]}, calling="ABC") is None
 
 
 def test_a_value_that_does_not_fit_is_left_out_and_said() -> None:
     changes = all_changes(
         {"StudyDescription": ["x" * 64]}, {"copy": {"StudyID": "StudyDescription"}, "set": {"InstitutionName": "N"}}
     )
-    unfit = [one for one in changes.made if one.unfit]
-    assert [(one.tag, "not a value of SH" in one.unfit) for one in unfit] == [(TAGS["StudyID"], True)]
+    unfit = [change for change in changes.made if change.unfit]
+    assert [(change.tag, "not a value of SH" in change.unfit) for change in unfit] == [(TAGS["StudyID"], True)]
     assert list(changes.values) == [f"{TAGS['InstitutionName']:08X}"]
 
 
 def test_more_than_there_is_room_for_is_left_out_and_said() -> None:
     own = {"PatientComments": ["x" * 9000]}
-    said = {"copy": {"AdditionalPatientHistory": "PatientComments", "StudyComments": "PatientComments"}}
-    changes = all_changes(own, said)
+    rule = {"copy": {"AdditionalPatientHistory": "PatientComments", "StudyComments": "PatientComments"}}
+    changes = all_changes(own, rule)
     assert len(changes.values) == 1
-    assert [one.unfit for one in changes.made if one.unfit] == ["more than 10000 characters are put into one object"]
+    assert [change.unfit for change in changes.made if change.unfit] == [
+        "more than 10000 characters are put into one object"
+    ]
 
 
 def test_rules_that_changed_something_are_named_in_their_order() -> None:
@@ -153,7 +155,10 @@ def test_rules_that_changed_something_are_named_in_their_order() -> None:
     coercion, changes = made.coercion({}, 5)
     assert coercion is not None
     assert (coercion.at, coercion.rules) == (5, ("r0", "r2"))
-    assert [(one.rule, one.before, one.after) for one in changes.made] == [("r0", (), ("N",)), ("r2", (), ("N",))]
+    assert [(change.rule, change.before, change.after) for change in changes.made] == [
+        ("r0", (), ("N",)),
+        ("r2", (), ("N",)),
+    ]
     assert made.coercion({TAGS["StudyID"]: ["N"], TAGS["InstitutionName"]: ["N"]}, 5)[0] is None
 
 
@@ -161,9 +166,9 @@ ORDER = {"order": {"by": ["AccessionNumber"], "copy": ["PatientID", "PatientName
 REQUEST = TAGS["RequestAttributesSequence"]
 
 
-def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *said: dict[str, Any]) -> CoercionResult:
+def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *settings: dict[str, Any]) -> CoercionResult:
     """What rules do once they are told of an order."""
-    made = rules(*said)
+    made = rules(*settings)
     assert made is not None
     assert made.asks_orders
     attributes = {TAGS[keyword]: values for keyword, values in own.items()}
@@ -180,9 +185,9 @@ def test_a_rule_that_takes_values_from_an_order_asks_first_and_does_nothing_befo
 
 
 def test_what_earlier_rules_made_leads_to_the_order() -> None:
-    asked = all_changes({"StudyID": ["A7"]}, {"copy": {"AccessionNumber": "StudyID"}}, ORDER).unanswered
-    assert asked is not None
-    assert asked.accession == "A7"
+    question = all_changes({"StudyID": ["A7"]}, {"copy": {"AccessionNumber": "StudyID"}}, ORDER).unanswered
+    assert question is not None
+    assert question.accession == "A7"
 
 
 def test_values_of_an_order_are_put_into_the_object_and_items_compared_by_what_they_say() -> None:

@@ -34,9 +34,9 @@ def test_what_was_coerced_is_taken_back_exactly() -> None:
 
 
 def test_what_is_unpacked_is_what_was_packed_with_or_without_a_byte_of_padding() -> None:
-    for one in (COERCION, COERCION.indexed(OWN)):
-        assert unpack_coercion(one.pack()) == one
-        assert unpack_coercion(one.pack() + b"\0") == one
+    for coercion in (COERCION, COERCION.indexed(OWN)):
+        assert unpack_coercion(coercion.pack()) == coercion
+        assert unpack_coercion(coercion.pack() + b"\0") == coercion
     assert unpack_coercion(b"") is None
 
 

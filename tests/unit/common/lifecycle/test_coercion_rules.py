@@ -56,9 +56,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("said", "words"), REFUSED, ids=[words for _, words in REFUSED])
 def test_a_rule_that_would_be_ignored_or_may_not_be_is_refused_by_its_name(said: dict[str, Any], words: str) -> None:
-    one = CoercionRuleSettings.model_validate({"name": "north", **said})
+    rule = CoercionRuleSettings.model_validate({"name": "north", **said})
     with pytest.raises(ConfigError) as refused:
-        coercion_rules([one])
+        coercion_rules([rule])
     assert "coercion.rules" in str(refused.value)
     assert "rule north: " in str(refused.value)
     assert words in str(refused.value)
@@ -82,9 +82,9 @@ def test_what_is_no_rule_is_refused_with_the_settings(said: dict[str, Any], word
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
-    one = CoercionRuleSettings.model_validate({"name": "north", "issuer": "N"})
+    rule = CoercionRuleSettings.model_validate({"name": "north", "issuer": "N"})
     with pytest.raises(ConfigError, match="two rules are called north"):
-        coercion_rules([one, one])
+        coercion_rules([rule, rule])
 
 
 def test_without_rules_there_is_nothing_to_ask_for_any_object() -> None:
@@ -92,8 +92,8 @@ def test_without_rules_there_is_nothing_to_ask_for_any_object() -> None:
 
 
 def test_a_tag_stands_for_a_keyword_and_a_sequence_can_be_emptied() -> None:
-    said = {"name": "north", "set": {"00080050": "A1"}, "nullify": ["RequestAttributesSequence"]}
-    made = coercion_rules([CoercionRuleSettings.model_validate(said)])
+    settings = {"name": "north", "set": {"00080050": "A1"}, "nullify": ["RequestAttributesSequence"]}
+    made = coercion_rules([CoercionRuleSettings.model_validate(settings)])
     assert made is not None
     sender = made.of("X", "")
     assert sender is not None

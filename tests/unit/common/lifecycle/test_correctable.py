@@ -33,7 +33,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 def test_spaces_around_values_mean_nothing_where_the_standard_says_so() -> None:
     """PS3.5 6.2."""
-    given = {
+    values = {
         "00100020": value("LO", " 4711 "),
         "00100010": value("PN", {"Alphabetic": "DOE^JANE ", "Ideographic": 7}),
         "00080060": value("CS", "CT "),
@@ -43,7 +43,7 @@ def test_spaces_around_values_mean_nothing_where_the_standard_says_so() -> None:
         "00100040": {"vr": "CS"},
         "00100030": None,
     }
-    assert unpadded(given) == {
+    assert unpadded(values) == {
         "00100020": value("LO", "4711"),
         "00100010": value("PN", {"Alphabetic": "DOE^JANE", "Ideographic": 7}),
         "00080060": value("CS", "CT"),

@@ -17,11 +17,11 @@ FATES = st.builds(Fate, st.frozensets(_DELETIONS), st.frozensets(st.sampled_from
 
 
 @given(FATES, FATES, FATES)
-def test_joining_is_the_same_in_any_order_and_any_number(one: Fate, two: Fate, three: Fate) -> None:
-    assert (one | two) | three == one | (two | three)
-    assert one | two == two | one
-    assert one | one == one
-    assert one | ALIVE == one
+def test_joining_is_the_same_in_any_order_and_any_number(first: Fate, second: Fate, third: Fate) -> None:
+    assert (first | second) | third == first | (second | third)
+    assert first | second == second | first
+    assert first | first == first
+    assert first | ALIVE == first
 
 
 @given(FATES)
@@ -30,16 +30,16 @@ def test_a_fate_is_read_as_it_was_packed(fate: Fate) -> None:
 
 
 @given(FATES, FATES)
-def test_nothing_brings_back_what_is_collected_or_finally_deleted(one: Fate, two: Fate) -> None:
-    if one.collected or any(deletion.final for deletion in one.deletions):
-        assert (one | two).hidden
-        assert not (one | two).restorable
+def test_nothing_brings_back_what_is_collected_or_finally_deleted(first: Fate, second: Fate) -> None:
+    if first.collected or any(deletion.final for deletion in first.deletions):
+        assert (first | second).hidden
+        assert not (first | second).restorable
 
 
 @given(FATES)
 def test_what_can_be_restored_is_alive_when_all_that_stands_is_withdrawn(fate: Fate) -> None:
-    withdrawn = fate | Fate(withdrawn=frozenset(one.id for one in fate.standing))
-    was_moved = any(one.moved for one in fate.standing)
+    withdrawn = fate | Fate(withdrawn=frozenset(deletion.id for deletion in fate.standing))
+    was_moved = any(deletion.moved for deletion in fate.standing)
     assert fate.restorable == (fate.hidden and not withdrawn.hidden and not was_moved)
 
 

@@ -69,8 +69,8 @@ def test_an_issuer_that_both_say_has_to_be_the_same() -> None:
 def test_what_the_order_does_not_say_stays_unless_it_is_of_another_patient() -> None:
     rule = taking("PatientID", "PatientName", "PatientSex", "ReferringPhysicianName")
     own = attributes(PatientID="P1", PatientSex="F", ReferringPhysicianName="Cuddy^Lisa")
-    said = order(ReferringPhysicianName=None)
-    assert dict(rule.values(own, said)) == attributes(PatientID="P1", PatientName="Doe^Jane")
+    order_values = order(ReferringPhysicianName=None)
+    assert dict(rule.values(own, order_values)) == attributes(PatientID="P1", PatientName="Doe^Jane")
     other = dict(rule.values(own, order(PatientID="P2", ReferringPhysicianName=None)))
     assert other == {**attributes(PatientID="P2", PatientName="Doe^Jane"), TAGS["PatientSex"]: ()}
     # Of a rule that leaves the patient alone, what he is stays, too.

@@ -20,8 +20,8 @@ def test_nothing_that_is_held_is_forgotten_and_all_before_it_is(
     for offset, (place, holder) in enumerate(records):
         held.take((place, 0), offset, holder)
     forgotten: dict[str, int] = {}
-    for one in [None, *done]:
-        finished.update([one] if one else [])
+    for finished_holder in [None, *done]:
+        finished.update([finished_holder] if finished_holder else [])
         for (place, _), offset in held.forget():
             assert offset > forgotten.get(place, -1)
             forgotten[place] = offset

@@ -18,7 +18,7 @@ def test_receipts_keep_their_order_and_time_through_any_number_of_moves(times: l
     for number in range(moves):
         now = [successor(receipt, f"{number:032x}") for receipt in now]
     assert sorted(now) == [after for _, after in sorted(zip(receipts, now, strict=True))]
-    assert [Receipt(one).milliseconds for one in now] == [Receipt(one).milliseconds for one in receipts]
+    assert [Receipt(name).milliseconds for name in now] == [Receipt(name).milliseconds for name in receipts]
     assert not set(now) & set(receipts)
 
 

@@ -51,10 +51,10 @@ def test_what_comes_where_nothing_else_is_there_falls_under_the_rejection() -> N
     again = {receipt(9)}
     assert subsequent(*AT, again, fated, IGNORES, arrived=again, rejected=False) == {receipt(9): rejection(5)}
     # One more copy of what is there is that.
-    there = {receipt(7), receipt(9)}
-    assert subsequent(*AT, there, fated, IGNORES, arrived=again, rejected=False) == {}
+    receipts = {receipt(7), receipt(9)}
+    assert subsequent(*AT, receipts, fated, IGNORES, arrived=again, rejected=False) == {}
     # And when it was there before the rejection is known, that tells.
-    assert subsequent(*AT, there, fated, IGNORES, arrived=(), rejected=True).keys() == there
+    assert subsequent(*AT, receipts, fated, IGNORES, arrived=(), rejected=True).keys() == receipts
 
 
 def test_a_deletion_that_spares_other_copies_takes_none_of_them() -> None:
@@ -72,17 +72,17 @@ def test_the_strictest_rule_counts_and_what_is_withdrawn_does_not() -> None:
 
 
 def test_a_rejection_of_an_earlier_release_is_accepted_again() -> None:
-    said = repeats(*AT, {receipt(1): hidden(rejection(5, ""))}, IGNORES)
-    assert said is not None
-    assert said[0] is SentAgain.ACCEPT
+    repeat = repeats(*AT, {receipt(1): hidden(rejection(5, ""))}, IGNORES)
+    assert repeat is not None
+    assert repeat[0] is SentAgain.ACCEPT
 
 
 @pytest.mark.parametrize("final", [False, True])
 def test_what_was_moved_away_or_back_is_accepted_again_and_never_overwritten(final: bool) -> None:
     moved = hidden(Deletion(receipt(5, "f"), 5, final, kept=True, moved=True))
-    said = repeats(*AT, {receipt(1): moved}, IGNORES)
-    assert said is not None
-    assert said[0] is SentAgain.ACCEPT
+    repeat = repeats(*AT, {receipt(1): moved}, IGNORES)
+    assert repeat is not None
+    assert repeat[0] is SentAgain.ACCEPT
     assert not RejectionPolicy(overwrites={("113037", "")}).may_overwrite("113037", moved)
 
 
@@ -90,10 +90,10 @@ def test_what_was_moved_away_or_back_is_accepted_again_and_never_overwritten(fin
 def test_what_comes_within_the_time_after_a_note_is_rejected_by_it(ms: int, falls: bool) -> None:
     note = rejection(5)
     fated = {waiting_receipt(note.id, *AT): hidden(note)}
-    there = {receipt(ms, "b")}
-    for arrived, rejected in ((there, False), ((), True)):
-        found = subsequent(*AT, there, fated, WAITS, arrived=arrived, rejected=rejected)
-        assert found == ({receipt(ms, "b"): note} if falls else {})
+    receipts = {receipt(ms, "b")}
+    for arrived, rejected in ((receipts, False), ((), True)):
+        notes = subsequent(*AT, receipts, fated, WAITS, arrived=arrived, rejected=rejected)
+        assert notes == ({receipt(ms, "b"): note} if falls else {})
     # That nothing came is no rejection that stands.
     assert repeats(*AT, fated, IGNORES) is None
 
@@ -125,31 +125,31 @@ _REJECTIONS = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(["113001", 
 
 @given(_RECEIPTS, _RECEIPTS, _REJECTIONS)
 def test_asked_at_both_it_ends_the_same_whichever_came_first(
-    there: frozenset[str], gone: frozenset[str], rejections: list[tuple[int, str]]
+    receipts: frozenset[str], gone: frozenset[str], rejections: list[tuple[int, str]]
 ) -> None:
     """Receipts that came while a rejection did are hidden when they are asked about, or when it is."""
     policy = RejectionPolicy({"113001": SentAgain.IGNORE, "113037": SentAgain.IGNORE})
-    there = there - gone
+    receipts = receipts - gone
     fate = hidden(*(rejection(ms, code) for ms, code in rejections if code))
     fated = dict.fromkeys(gone, fate)
-    first = subsequent(*AT, there, fated, policy, arrived=there, rejected=False)
-    assert first == subsequent(*AT, there, fated, policy, arrived=(), rejected=True)
-    assert first.keys() == (there if gone and fate.hidden else set())
+    first = subsequent(*AT, receipts, fated, policy, arrived=receipts, rejected=False)
+    assert first == subsequent(*AT, receipts, fated, policy, arrived=(), rejected=True)
+    assert first.keys() == (receipts if gone and fate.hidden else set())
 
 
 def test_what_was_brought_back_from_a_rejection_does_not_fall_under_it_again() -> None:
     """The rejection still stands on a receipt that it reached while it was revoked."""
-    one = rejection(5)
-    back = Fate(frozenset((one,)), frozenset((one.id,)))
-    fated = {receipt(1): hidden(one), receipt(2): back}
+    deletion = rejection(5)
+    back = Fate(frozenset((deletion,)), frozenset((deletion.id,)))
+    fated = {receipt(1): hidden(deletion), receipt(2): back}
     assert subsequent(*AT, {receipt(2)}, fated, IGNORES, arrived=(), rejected=True) == {}
     assert subsequent(*AT, {receipt(2), receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {}
     # Nor under a note that waited for it.
-    waits = {waiting_receipt(one.id, *AT): hidden(one), receipt(2): back}
+    waits = {waiting_receipt(deletion.id, *AT): hidden(deletion), receipt(2): back}
     assert subsequent(*AT, {receipt(2)}, waits, WAITS, arrived=(), rejected=True) == {}
     # What nothing takes back is in force, whatever was said of another one.
     final = Deletion(receipt(6, "f"), 6000, True)
-    fated = {receipt(1): hidden(final), receipt(2): Fate(frozenset((one,)), frozenset((final.id, one.id)))}
+    fated = {receipt(1): hidden(final), receipt(2): Fate(frozenset((deletion,)), frozenset((final.id, deletion.id)))}
     assert subsequent(*AT, {receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {receipt(9): final}
 
 
@@ -158,18 +158,18 @@ def test_what_it_says_once_it_does_not_say_again(data: st.DataObject) -> None:
     """What follows is read, and asked about again: it has to end."""
     policy = RejectionPolicy({"113001": SentAgain.IGNORE, "113037": SentAgain.REFUSE}, note_first=1000)
     decided = [rejection(ms, code) for ms, code in ((5, "113001"), (6, "113037"), (7, "113001"))]
-    some = st.frozensets(st.sampled_from(decided))
-    known = [receipt(1), receipt(2), receipt(9), *(waiting_receipt(one.id, *AT) for one in decided)]
+    subsets = st.frozensets(st.sampled_from(decided))
+    known = [receipt(1), receipt(2), receipt(9), *(waiting_receipt(decision.id, *AT) for decision in decided)]
     fated = {
-        one: Fate(data.draw(some), frozenset(gone.id for gone in data.draw(some)))
-        for one in data.draw(st.lists(st.sampled_from(known), unique=True))
+        name: Fate(data.draw(subsets), frozenset(gone.id for gone in data.draw(subsets)))
+        for name in data.draw(st.lists(st.sampled_from(known), unique=True))
     }
-    there = {receipt(1), receipt(2), receipt(9)}
-    for _ in range(len(there) * len(decided) + 1):
-        seen = {one for one in there if not fated.get(one, Fate()).hidden}
+    receipts = {receipt(1), receipt(2), receipt(9)}
+    for _ in range(len(receipts) * len(decided) + 1):
+        seen = {name for name in receipts if not fated.get(name, Fate()).hidden}
         falls = subsequent(*AT, seen, fated, policy, arrived=(), rejected=True)
         if not falls:
             return
-        for one, deletion in falls.items():
-            fated[one] = fated.get(one, Fate()) | hidden(deletion)
+        for name, deletion in falls.items():
+            fated[name] = fated.get(name, Fate()) | hidden(deletion)
     raise AssertionError("it goes on for ever")

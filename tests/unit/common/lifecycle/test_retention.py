@@ -69,31 +69,31 @@ def test_a_rule_for_minors_counts_from_their_coming_of_age() -> None:
 
 
 def test_sources_are_any_of_those_that_sent_something() -> None:
-    one = rule(sources=frozenset(["CT1", "CT2"]))
-    assert one.matches(study(senders=frozenset(["CT2", "MR1"])))
-    assert not one.matches(study(senders=frozenset(["MR1"])))
-    assert not one.matches(study())
+    retention_rule = rule(sources=frozenset(["CT1", "CT2"]))
+    assert retention_rule.matches(study(senders=frozenset(["CT2", "MR1"])))
+    assert not retention_rule.matches(study(senders=frozenset(["MR1"])))
+    assert not retention_rule.matches(study())
 
 
 def test_the_longest_rule_that_matches_decides_and_for_ever_is_longest() -> None:
     rules = [rule("short", 5, deletes=True), rule("long", 20), rule("of MR", None, "ModalitiesInStudy=MR")]
-    found = retention_of(study(), rules)
-    assert found is not None
-    assert (found.rule, found.until, found.deletes) == ("long", date(2040, 3, 1), False)
-    assert not found.is_over(date(2040, 2, 29))
-    assert found.is_over(date(2040, 3, 1))
-    found = retention_of(study(attributes={MODALITIES: ["CT", "MR"]}), rules)
-    assert found is not None
-    assert (found.rule, found.until) == ("of MR", None)
-    assert not found.is_over(date.max)
+    retention = retention_of(study(), rules)
+    assert retention is not None
+    assert (retention.rule, retention.until, retention.deletes) == ("long", date(2040, 3, 1), False)
+    assert not retention.is_over(date(2040, 2, 29))
+    assert retention.is_over(date(2040, 3, 1))
+    retention = retention_of(study(attributes={MODALITIES: ["CT", "MR"]}), rules)
+    assert retention is not None
+    assert (retention.rule, retention.until) == ("of MR", None)
+    assert not retention.is_over(date.max)
     assert retention_of(study(), rules[2:]) is None
 
 
 def test_of_two_that_are_equally_long_the_one_that_deletes_nothing_decides() -> None:
     for rules in ([rule("a", deletes=True), rule("b")], [rule("b"), rule("a", deletes=True)]):
-        found = retention_of(study(), rules)
-        assert found is not None
-        assert (found.rule, found.deletes) == ("b", False)
+        retention = retention_of(study(), rules)
+        assert retention is not None
+        assert (retention.rule, retention.deletes) == ("b", False)
 
 
 @given(st.lists(st.integers(1, 60) | st.none(), min_size=1, max_size=6), st.integers(1, 60) | st.none())

@@ -13,12 +13,17 @@ from gantry.common.lifecycle.retention_rules import period_of
 
 
 def test_a_rule_is_what_the_settings_say() -> None:
-    (one,) = retention_rules(
+    (rule,) = retention_rules(
         [RetentionSettings(name="a", sources=("CT1",), keep="6m", since="access", younger_than=18, then="delete")],
         STANDARD,
     )
-    assert (one.name, one.period, one.since, one.sources) == ("a", Period(months=6), Since.ACCESS, frozenset(["CT1"]))
-    assert (one.younger_than, one.deletes) == (18, True)
+    assert (rule.name, rule.period, rule.since, rule.sources) == (
+        "a",
+        Period(months=6),
+        Since.ACCESS,
+        frozenset(["CT1"]),
+    )
+    assert (rule.younger_than, rule.deletes) == (18, True)
 
 
 def test_periods_are_years_months_days_or_for_ever() -> None:
@@ -37,8 +42,8 @@ def test_other_periods_are_refused(keep: str) -> None:
 
 
 def test_names_are_there_once_and_conditions_can_be_asked() -> None:
-    one = RetentionSettings(name="a", keep="1y")
+    settings = RetentionSettings(name="a", keep="1y")
     with pytest.raises(ConfigError, match="two rules are called a"):
-        retention_rules([one, one], STANDARD)
+        retention_rules([settings, settings], STANDARD)
     with pytest.raises(ConfigError, match="rule b: Modality"):
         retention_rules([RetentionSettings(name="b", keep="1y", where=("Modality=CT",))], STANDARD)

@@ -42,7 +42,7 @@ def board(*events: Event) -> RouteBoard:
 
 
 def names(states: Sequence[RouteState]) -> list[str]:
-    return [one.requested.route for one in states]
+    return [state.requested.route for state in states]
 
 
 def test_what_waits_is_listed_from_the_oldest_and_what_ended_from_the_latest() -> None:
@@ -55,7 +55,7 @@ def test_what_waits_is_listed_from_the_oldest_and_what_ended_from_the_latest() -
     assert names(made.ended()) == ["5", "4"]
     assert names(made.failed()) == ["4"]
     assert made.ended("RIS") == []
-    assert [may_be_retried(one) for one in made.ended()] == [True, True]
+    assert [may_be_retried(state) for state in made.ended()] == [True, True]
     assert made.destinations(10) == [
         DestinationState("PACS", 2, 1, "it does not answer", 1),
         DestinationState("RIS", 1, 1),
@@ -114,5 +114,5 @@ def test_board_says_what_the_ledger_says_of_all_that_is_open_or_failed(events: l
     for event in events:
         ledger.take(event)
     assert made.waiting() == ledger.open()
-    failed = {one.requested.route for one in ledger.routes.values() if one.outcome == FAILED}
+    failed = {route.requested.route for route in ledger.routes.values() if route.outcome == FAILED}
     assert set(names(made.failed())) == failed

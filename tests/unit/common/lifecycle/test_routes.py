@@ -58,27 +58,29 @@ def rule(name: str, *to: str, sources: tuple[str, ...] = ()) -> RouteRule:
 
 def test_each_destination_gets_a_study_once_whatever_the_rules() -> None:
     routes = requests(COMPLETED, [rule("one", "A", "B"), rule("two", "B", "C")], 7)
-    assert [(one.destination, one.rule) for one in routes] == [("A", "one"), ("B", "one"), ("C", "two")]
-    assert all((one.first_receipt, one.last_receipt, one.at) == ("a", "b", 7) for one in routes)
-    assert len({one.route for one in routes}) == 3
+    assert [(route.destination, route.rule) for route in routes] == [("A", "one"), ("B", "one"), ("C", "two")]
+    assert all((route.first_receipt, route.last_receipt, route.at) == ("a", "b", 7) for route in routes)
+    assert len({route.route for route in routes}) == 3
 
 
 def test_nothing_is_sent_back_to_who_sent_it_but_it_may_be_told() -> None:
     assert requests(COMPLETED, [rule("loop", "CT1")], 7) == []
-    (told,) = requests(COMPLETED, [RouteRule("told", Query("default", Level.STUDY), frozenset(), notify=("CT1",))], 7)
-    assert (told.destination, told.kind) == ("CT1", AVAILABILITY)
+    (route,) = requests(COMPLETED, [RouteRule("told", Query("default", Level.STUDY), frozenset(), notify=("CT1",))], 7)
+    assert (route.destination, route.kind) == ("CT1", AVAILABILITY)
 
 
 def test_a_destination_may_get_objects_and_be_told_of_them() -> None:
     both = RouteRule("both", Query("default", Level.STUDY), frozenset(), to=("A",), notify=("A",))
     routes = requests(COMPLETED, [both, both], 7)
-    assert [(one.destination, one.kind) for one in routes] == [("A", ""), ("A", AVAILABILITY)]
-    assert len({one.route for one in routes}) == 2
+    assert [(route.destination, route.kind) for route in routes] == [("A", ""), ("A", AVAILABILITY)]
+    assert len({route.route for route in routes}) == 2
 
 
 def test_a_completion_that_is_read_twice_asks_for_the_same_routes() -> None:
     rules = [rule("one", "A", "B")]
-    assert [one.route for one in requests(COMPLETED, rules, 7)] == [one.route for one in requests(COMPLETED, rules, 9)]
+    assert [route.route for route in requests(COMPLETED, rules, 7)] == [
+        route.route for route in requests(COMPLETED, rules, 9)
+    ]
 
 
 def test_a_rule_with_sources_is_for_what_they_sent() -> None:
@@ -90,7 +92,7 @@ def test_a_rule_with_sources_is_for_what_they_sent() -> None:
 def test_who_gets_a_study_by_a_rule_that_commits_is_asked_whichever_rule_comes_first() -> None:
     commits = replace(rule("deep", "A"), commits=True, notify=("A",))
     routes = requests(COMPLETED, [rule("one", "A", "B"), commits], 7)
-    assert [(one.destination, one.kind, one.commits) for one in routes] == [
+    assert [(route.destination, route.kind, route.commits) for route in routes] == [
         ("A", "", True),
         ("B", "", False),
         ("A", AVAILABILITY, False),
@@ -151,15 +153,18 @@ def test_of_what_was_taken_away_each_is_told_once_and_nobody_is_sent_anything() 
     gone = InstancesDeleted("default", "t", "1.2", "d1", names[:1], "why", "anna", 5)
     instance = ChangedInstance("1.2.1", "1.2.840.1", "1.2.1.1")
     routes = change_requests(gone, [instance], rules, 7)
-    assert [(one.destination, one.rule, one.kind) for one in routes] == [("RIS", "one", CHANGE), ("HIS", "one", CHANGE)]
-    named = {(one.series_instance_uids, one.sop_class_uids, one.sop_instance_uids) for one in routes}
+    assert [(route.destination, route.rule, route.kind) for route in routes] == [
+        ("RIS", "one", CHANGE),
+        ("HIS", "one", CHANGE),
+    ]
+    named = {(route.series_instance_uids, route.sop_class_uids, route.sop_instance_uids) for route in routes}
     assert named == {(("1.2.1",), ("1.2.840.1",), ("1.2.1.1",))}
     again = change_requests(gone, [instance], rules, 9)
-    assert [one.route for one in again] == [one.route for one in routes]
+    assert [route.route for route in again] == [route.route for route in routes]
     # The second event of the same deletion, and what is brought back in the same moment.
     others = replace(gone, receipts=names[1:]), InstancesRestored("default", "t", "1.2", ("d1",), names[:1], "", "", 5)
-    more = [one.route for other in others for one in change_requests(other, [instance], rules, 7)]
-    assert len({*more, *(one.route for one in routes)}) == 6
+    more = [route.route for other in others for route in change_requests(other, [instance], rules, 7)]
+    assert len({*more, *(route.route for route in routes)}) == 6
 
 
 def requested(route: str, at: int = 1) -> RouteRequested:
@@ -198,10 +203,13 @@ def ledger(events: list[Event]) -> RouteLedger:
 
 def test_a_route_is_open_until_it_ends() -> None:
     made = ledger([requested("x", 2), requested("y", 1), delayed("x", 1)])
-    assert [(one.requested.route, one.attempts, one.why) for one in made.open()] == [("y", 0, ""), ("x", 1, "away")]
+    assert [(state.requested.route, state.attempts, state.why) for state in made.open()] == [
+        ("y", 0, ""),
+        ("x", 1, "away"),
+    ]
     made.take(ended("x", CANCELLED))
-    assert [one.requested.route for one in made.open()] == ["y"]
-    assert [(one.outcome, one.by) for one in made.all()] == [("", ""), (CANCELLED, "anna")]
+    assert [state.requested.route for state in made.open()] == ["y"]
+    assert [(state.outcome, state.by) for state in made.all()] == [("", ""), (CANCELLED, "anna")]
 
 
 @given(EVENTS)
@@ -221,8 +229,8 @@ def test_events_that_come_twice_in_a_row_change_nothing(events: list[Event]) -> 
 
 
 def test_what_was_taken_is_known_until_a_route_is_delivered() -> None:
-    asked = replace(requested("x"), kind="move", asked=3)
-    made = ledger([asked, progressed("x", "1", "2"), progressed("x", "2"), progressed("y", "1")])
+    request = replace(requested("x"), kind="move", asked=3)
+    made = ledger([request, progressed("x", "1", "2"), progressed("x", "2"), progressed("y", "1")])
     (state,) = made.open()
     assert (sorted(state.taken), state.left) == (["1", "2"], 1)
     made.take(replace(ended("x", FAILED), failed=1))
@@ -251,19 +259,19 @@ def test_what_was_said_of_a_step_waits_for_what_was_said_of_it_before_and_for_no
 
 def test_those_that_rules_tell_of_corrections_are_told_once_and_by_name() -> None:
     made = StudyCorrected("default", "t1", "1.2.3", "c1", "", "why", "anna", 5)
-    one = RouteRule("one", Query("default", Level.STUDY), frozenset(), notify=("RIS", "HIS"), corrected=("RIS",))
-    rules = [one, replace(one, name="two", corrected=("HIS", "RIS")), replace(one, corrected=())]
-    told = correction_requests(made, rules, 7)
-    assert [(route.destination, route.rule, route.kind) for route in told] == [
+    first_rule = RouteRule("one", Query("default", Level.STUDY), frozenset(), notify=("RIS", "HIS"), corrected=("RIS",))
+    rules = [first_rule, replace(first_rule, name="two", corrected=("HIS", "RIS")), replace(first_rule, corrected=())]
+    routes = correction_requests(made, rules, 7)
+    assert [(route.destination, route.rule, route.kind) for route in routes] == [
         ("RIS", "one", CORRECTION),
         ("HIS", "two", CORRECTION),
     ]
     # A release that does not know the kind finds nothing to send.
-    assert {(route.first_receipt, route.last_receipt, receipts_of(route)) for route in told} == {("", "", ("", ""))}
-    assert [route.route for route in correction_requests(made, rules, 8)] == [route.route for route in told]
+    assert {(route.first_receipt, route.last_receipt, receipts_of(route)) for route in routes} == {("", "", ("", ""))}
+    assert [route.route for route in correction_requests(made, rules, 8)] == [route.route for route in routes]
     withdrawn = StudyCorrectionWithdrawn("default", "t1", "1.2.3", "c1", "why", "anna", 6)
     others = correction_requests(withdrawn, rules, 7)
-    assert not {route.route for route in others} & {route.route for route in told}
+    assert not {route.route for route in others} & {route.route for route in routes}
 
 
 def test_patients_are_told_of_in_order_each_by_itself_and_a_replayed_event_is_one_route() -> None:
@@ -271,11 +279,11 @@ def test_patients_are_told_of_in_order_each_by_itself_and_a_replayed_event_is_on
     merged = PatientMerged("default", "t", "patient-a", f"{2:012x}{'0' * 20}", "patient-b", False, "", "ehr", 6)
     renamed = replace(merged, correction=f"{3:012x}{'0' * 20}", patient="patient-c", renamed=True)
     withdrawn = PatientCorrectionWithdrawn("default", "t", "patient-a", first.correction, "", "ehr", 7)
-    routes = [one for change in (first, merged, renamed, withdrawn) for one in patient_requests(change, ["RIS"], 9)]
-    assert [one.kind for one in routes] == [
+    routes = [route for change in (first, merged, renamed, withdrawn) for route in patient_requests(change, ["RIS"], 9)]
+    assert [route.kind for route in routes] == [
         *("patient correction", "patient merge", "patient identifier", "patient correction")
     ]
-    assert len({one.route for one in routes}) == 4
+    assert len({route.route for route in routes}) == 4
     assert patient_requests(first, ["RIS"], 10)[0].route == routes[0].route
     assert routes[0].values_key == routes[3].values_key == Receipt(first.correction).values_key("default")
     assert may_be_next(routes) == [0, 2]

@@ -37,25 +37,25 @@ def reference(event: InstanceStored) -> ReceiptReference:
     return ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
 
 
-def deletion(name: str, *of: InstanceStored, at: int = 0, final: bool = False) -> InstancesDeleted:
-    return InstancesDeleted("default", "", STUDY, name, tuple(map(reference, of)), "why", "who", at, final)
+def deletion(name: str, *events: InstanceStored, at: int = 0, final: bool = False) -> InstancesDeleted:
+    return InstancesDeleted("default", "", STUDY, name, tuple(map(reference, events)), "why", "who", at, final)
 
 
-def restoration(names: Sequence[str], *of: InstanceStored) -> InstancesRestored:
-    return InstancesRestored("default", "", STUDY, tuple(names), tuple(map(reference, of)), "why", "who", 0)
+def restoration(names: Sequence[str], *events: InstanceStored) -> InstancesRestored:
+    return InstancesRestored("default", "", STUDY, tuple(names), tuple(map(reference, events)), "why", "who", 0)
 
 
-def collection(*of: InstanceStored) -> ObjectsCollected:
-    return ObjectsCollected("default", "", STUDY, tuple(map(reference, of)), tuple(e.digest for e in of), 0)
+def collection(*events: InstanceStored) -> ObjectsCollected:
+    return ObjectsCollected("default", "", STUDY, tuple(map(reference, events)), tuple(e.digest for e in events), 0)
 
 
-def relocation(store: str, *of: InstanceStored, at: int = 0) -> ObjectsRelocated:
-    return ObjectsRelocated("default", "", STUDY, tuple(map(reference, of)), store, at)
+def relocation(store: str, *events: InstanceStored, at: int = 0) -> ObjectsRelocated:
+    return ObjectsRelocated("default", "", STUDY, tuple(map(reference, events)), store, at)
 
 
-def loss(of: InstanceStored) -> ObjectLost:
-    uids = of.study_instance_uid, of.series_instance_uid, of.sop_instance_uid
-    return ObjectLost("default", "", *uids, of.receipt, of.object_key, "missing", "verify", 0)
+def loss(event: InstanceStored) -> ObjectLost:
+    uids = event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid
+    return ObjectLost("default", "", *uids, event.receipt, event.object_key, "missing", "verify", 0)
 
 
 def placed(name: str) -> HoldPlaced:
@@ -84,51 +84,51 @@ class Operator:
         self.there[event.receipt] = event
         self.log.append(event)
 
-    def deletes(self, which: int) -> None:
-        some = {key: one for n, (key, one) in enumerate(self.there.items()) if which >> n & 1}
-        if some and not self.holds:
+    def deletes(self, choice: int) -> None:
+        events = {key: event for n, (key, event) in enumerate(self.there.items()) if choice >> n & 1}
+        if events and not self.holds:
             self.number += 1
-            self.deleted[f"d{self.number}"] = some
-            self.there = {key: one for key, one in self.there.items() if key not in some}
-            self.log.append(deletion(f"d{self.number}", *some.values(), at=self.number))
+            self.deleted[f"d{self.number}"] = events
+            self.there = {key: event for key, event in self.there.items() if key not in events}
+            self.log.append(deletion(f"d{self.number}", *events.values(), at=self.number))
 
-    def restores(self, which: int) -> None:
+    def restores(self, choice: int) -> None:
         names = sorted(self.deleted)
         if names:
-            name = names[which % len(names)]
-            back = {key: one for key, one in self.deleted.pop(name).items() if key not in self.gone}
+            name = names[choice % len(names)]
+            back = {key: event for key, event in self.deleted.pop(name).items() if key not in self.gone}
             self.there |= back
             if back:
                 self.log.append(restoration([name], *back.values()))
 
-    def collects(self, which: int) -> None:
+    def collects(self, choice: int) -> None:
         names = sorted(self.deleted)
         if names and not self.holds:
-            some = self.deleted.pop(names[which % len(names)])
-            self.gone |= some.keys()
-            self.log.append(collection(*some.values()))
+            events = self.deleted.pop(names[choice % len(names)])
+            self.gone |= events.keys()
+            self.log.append(collection(*events.values()))
 
-    def holds_or_releases(self, which: int) -> None:
-        if self.holds and which % 2:
+    def holds_or_releases(self, choice: int) -> None:
+        if self.holds and choice % 2:
             self.log.append(released(self.holds.pop()))
-        elif which < 3:
+        elif choice < 3:
             self.number += 1
             self.holds.add(f"h{self.number}")
             self.log.append(placed(f"h{self.number}"))
 
-    def relocates(self, which: int) -> None:
-        some = {key: one for n, (key, one) in enumerate(self.there.items()) if which >> n & 1}
-        if some:
+    def relocates(self, choice: int) -> None:
+        events = {key: event for n, (key, event) in enumerate(self.there.items()) if choice >> n & 1}
+        if events:
             self.number += 1
-            store = (HOT, "cold", "glacier")[which % 3]
-            self.stores |= dict.fromkeys(some, store)
-            self.log.append(relocation(store, *some.values(), at=self.number))
+            store = (HOT, "cold", "glacier")[choice % 3]
+            self.stores |= dict.fromkeys(events, store)
+            self.log.append(relocation(store, *events.values(), at=self.number))
 
-    def loses(self, which: int) -> None:
+    def loses(self, choice: int) -> None:
         keys = list(self.there)
         if keys:
-            self.log.append(loss(self.there[keys[which % len(keys)]]))
-            self.log.append(conflict(which, STUDY))
+            self.log.append(loss(self.there[keys[choice % len(keys)]]))
+            self.log.append(conflict(choice, STUDY))
 
 
 _STEPS = st.lists(
@@ -138,13 +138,13 @@ _STEPS = st.lists(
 
 def history(steps: list[tuple[str, int, int]]) -> Operator:
     operator = Operator()
-    for step, which, digest in steps:
+    for step, number, digest in steps:
         if step == "a":
-            operator.arrives(which % 2, digest)
+            operator.arrives(number % 2, digest)
         else:
             does = {"d": "deletes", "r": "restores", "c": "collects", "h": "holds_or_releases", "l": "loses"}
             does["m"] = "relocates"
-            getattr(operator, does[step])(which)
+            getattr(operator, does[step])(number)
     return operator
 
 
@@ -152,14 +152,14 @@ def history(steps: list[tuple[str, int, int]]) -> Operator:
 def test_the_fold_in_order_says_what_a_person_at_the_log_would_say(steps: list[tuple[str, int, int]]) -> None:
     operator = history(steps)
     state = fold(operator.log)
-    assert {key for key, one in state.receipts.items() if one.there} == operator.there.keys()
+    assert {key for key, receipt in state.receipts.items() if receipt.there} == operator.there.keys()
     assert state.holds == operator.holds
-    moved = {key: one.place.store for key, one in state.receipts.items() if one.place != NEVER_MOVED}
+    moved = {key: receipt.place.store for key, receipt in state.receipts.items() if receipt.place != NEVER_MOVED}
     assert moved == operator.stores
     for uid in _INSTANCES:
-        of = sorted(key for key, one in operator.there.items() if one.sop_instance_uid == uid)
-        assert state.current(("1.2.3.1", uid)) == (of[0] if of else None)
-        asides = [key for key in of if operator.there[key].digest != operator.there[of[0]].digest]
+        keys = sorted(key for key, event in operator.there.items() if event.sop_instance_uid == uid)
+        assert state.current(("1.2.3.1", uid)) == (keys[0] if keys else None)
+        asides = [key for key in keys if operator.there[key].digest != operator.there[keys[0]].digest]
         assert state.aside(("1.2.3.1", uid)) == asides
 
 
@@ -220,7 +220,7 @@ def test_neither_what_is_collected_nor_what_was_deleted_for_good_comes_back() ->
     events = [first, second, deletion("d", first), collection(first), deletion("f", second, final=True)]
     state = fold([*events, restoration(["d", "f"], first, second)])
     assert state.instances == set()
-    assert not any(one.fate.restorable for one in state.receipts.values())
+    assert not any(receipt.fate.restorable for receipt in state.receipts.values())
 
 
 def test_objects_are_due_after_the_grace_time_at_once_when_final_and_never_under_a_hold() -> None:
@@ -237,12 +237,12 @@ def test_objects_are_due_after_the_grace_time_at_once_when_final_and_never_under
 
 def test_an_object_lies_where_it_was_put_last_whatever_is_heard_first_and_whatever_becomes_of_it() -> None:
     first = arrival(1)
-    there, back = relocation("cold", first, at=5), relocation(HOT, first, at=9)
-    assert fold([back, first, there]).receipts[first.receipt].place.store == HOT
-    assert fold([there, there, first]).receipts[first.receipt].place.store == "cold"
+    departure, back = relocation("cold", first, at=5), relocation(HOT, first, at=9)
+    assert fold([back, first, departure]).receipts[first.receipt].place.store == HOT
+    assert fold([departure, departure, first]).receipts[first.receipt].place.store == "cold"
     # Neither hides it nor brings it back.
-    assert fold([there]).instances == set()
-    gone = fold([first, deletion("d", first), there])
+    assert fold([departure]).instances == set()
+    gone = fold([first, deletion("d", first), departure])
     assert (gone.instances, gone.receipts[first.receipt].place.at) == (set(), 5)
 
 
@@ -259,9 +259,9 @@ def test_a_lost_object_is_read_from_another_receipt_of_its_bytes_until_that_is_d
 
 @given(_STEPS)
 def test_a_fate_is_stored_and_read_back(steps: list[tuple[str, int, int]]) -> None:
-    for one in fold(history(steps).log).receipts.values():
-        assert Fate.unpacked(one.fate.packed()) == one.fate
-        assert one.fate | one.fate == one.fate
+    for receipt in fold(history(steps).log).receipts.values():
+        assert Fate.unpacked(receipt.fate.packed()) == receipt.fate
+        assert receipt.fate | receipt.fate == receipt.fate
 
 
 def test_a_study_of_which_nothing_is_known_has_nothing() -> None:

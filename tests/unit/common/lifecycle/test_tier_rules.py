@@ -16,15 +16,15 @@ COLD = {"name": "cold", "url": "file:///cold"}
 
 
 def test_a_rule_is_what_the_settings_say() -> None:
-    (one, never) = tier_rules(
+    (rule, never) = tier_rules(
         [
             TierRuleSettings(name="a", sources=("CT1",), after="6m", since="access", to="cold"),
             TierRuleSettings(name="b", where=("InstitutionName=North*",), after="never", to="cold"),
         ],
         STANDARD,
     )
-    assert (one.to, one.rule.name, one.rule.period, one.rule.since) == ("cold", "a", Period(months=6), Since.ACCESS)
-    assert (one.rule.sources, one.rule.deletes) == (frozenset(["CT1"]), False)
+    assert (rule.to, rule.rule.name, rule.rule.period, rule.rule.since) == ("cold", "a", Period(months=6), Since.ACCESS)
+    assert (rule.rule.sources, rule.rule.deletes) == (frozenset(["CT1"]), False)
     assert (never.rule.period, bool(never.rule.studies.conditions)) == (None, True)
 
 

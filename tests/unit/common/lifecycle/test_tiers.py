@@ -24,9 +24,9 @@ def tier(*rules: TierRule, today: date = TODAY, **fields: Any) -> Tier | None:
 
 
 def test_a_study_moves_on_the_day_its_time_is_over_and_not_before() -> None:
-    one = to("cold", "old", 2)
-    assert tier(one, today=date(2022, 3, 1)) == Tier("cold", "old")
-    assert tier(one, today=date(2022, 2, 28)) == Tier(HOT, "old")
+    tier_rule = to("cold", "old", 2)
+    assert tier(tier_rule, today=date(2022, 3, 1)) == Tier("cold", "old")
+    assert tier(tier_rule, today=date(2022, 2, 28)) == Tier(HOT, "old")
 
 
 def test_the_farthest_store_whose_time_has_come_has_it() -> None:
@@ -52,14 +52,14 @@ def test_what_no_rule_matches_stays_where_it_is() -> None:
 
 
 def test_an_access_keeps_a_study_near_and_brings_it_back() -> None:
-    one = to("cold", "unread", 1, since=Since.ACCESS)
-    assert tier(one) == Tier("cold", "unread")
-    assert tier(one, accessed=date(2026, 5, 1)) == Tier(HOT, "unread")
+    tier_rule = to("cold", "unread", 1, since=Since.ACCESS)
+    assert tier(tier_rule) == Tier("cold", "unread")
+    assert tier(tier_rule, accessed=date(2026, 5, 1)) == Tier(HOT, "unread")
 
 
 @given(st.lists(st.tuples(st.sampled_from(STORES), st.one_of(st.none(), st.integers(1, 9))), max_size=6), st.data())
-def test_the_order_of_rules_does_not_matter(found: list[tuple[str, int | None]], data: st.DataObject) -> None:
-    rules = [to(store, f"{store}{years}", years) for store, years in found]
+def test_the_order_of_rules_does_not_matter(periods: list[tuple[str, int | None]], data: st.DataObject) -> None:
+    rules = [to(store, f"{store}{years}", years) for store, years in periods]
     decided = tier(*rules)
     other = tier(*data.draw(st.permutations(rules)))
     assert (decided and decided.store) == (other and other.store)

@@ -193,7 +193,7 @@ def test_what_is_decoded_has_a_proof_or_none(tlvs: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("address", "other", "same"),
     [
         ("192.0.2.1", "::ffff:192.0.2.1", True),
         ("fe80::1%eth0", "fe80::1", True),
@@ -201,5 +201,5 @@ def test_what_is_decoded_has_a_proof_or_none(tlvs: bytes) -> None:
         ("192.0.2.1", "2001:db8::1", False),
     ],
 )
-def test_addresses_are_compared_as_addresses(one: str, other: str, same: bool) -> None:
-    assert same_address(one, other) is same
+def test_addresses_are_compared_as_addresses(address: str, other: str, same: bool) -> None:
+    assert same_address(address, other) is same

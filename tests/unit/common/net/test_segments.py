@@ -155,11 +155,11 @@ async def test_whatever_comes_behind_in_the_same_segment(
 
 
 def test_acceptor_survives_any_pdus_in_any_segments(capfd: pytest.CaptureFixture[str]) -> None:
-    @given(names=pdus, cut=cuts, turns=st.integers(0, 3), asked=st.booleans())
-    @example(names=RELEASE_THEN_DATA, cut=[], turns=0, asked=True)
-    @example(names=["C-ECHO", "A-RELEASE-RQ", "A-RELEASE-RQ"], cut=[], turns=0, asked=True)
-    def survives(names: list[str], cut: list[int], turns: int, asked: bool) -> None:
-        if asked:
+    @given(names=pdus, cut=cuts, turns=st.integers(0, 3), is_asked=st.booleans())
+    @example(names=RELEASE_THEN_DATA, cut=[], turns=0, is_asked=True)
+    @example(names=["C-ECHO", "A-RELEASE-RQ", "A-RELEASE-RQ"], cut=[], turns=0, is_asked=True)
+    def survives(names: list[str], cut: list[int], turns: int, is_asked: bool) -> None:
+        if is_asked:
             asyncio.run(run_acceptor([ESTABLISHED, *names], ASKED + cut, turns=turns))
         else:
             asyncio.run(run_acceptor(names, cut, turns=turns))
@@ -217,9 +217,9 @@ def test_requestor_survives_any_pdus_in_any_segments(capfd: pytest.CaptureFixtur
 async def test_peer_that_speaks_before_it_is_asked_is_given_up() -> None:
     for name in sorted(PDUS):
         ul = UpperLayer(requestor=True)
-        found = ul.feed(PDUS[name])
+        indications = ul.feed(PDUS[name])
         assert ul.closing, name
-        assert len(found) == 1, name
+        assert len(indications) == 1, name
         assert ul.state is State.STA1
 
 
@@ -230,11 +230,11 @@ def test_indications_do_not_depend_on_segments(names: list[str], cut: list[int])
     def run(pieces: Sequence[bytes]) -> list[str]:
         ul = UpperLayer(requestor=False)
         ul.connected()
-        found: list[str] = []
+        kinds: list[str] = []
         for piece in pieces:
             for indication in ul.feed(piece):
-                found.append(type(indication).__name__)
-        return [name for name in found if name != "Fragment"]
+                kinds.append(type(indication).__name__)
+        return [name for name in kinds if name != "Fragment"]
 
     stream = b"".join(PDUS[name] for name in names)
     assert run(segments(names, cut)) == run([stream[i : i + 1] for i in range(len(stream))])

@@ -91,7 +91,7 @@ def test_what_is_cancelled_is_neither_changed_nor_cancelled_again() -> None:
 
 def test_one_step_is_cancelled_and_the_other_is_not() -> None:
     after = standing(placed(order(step("S1"), step("S2"))), cancelled("S2"))
-    assert [one.cancelled for one in after.steps.values()] == [False, True]
+    assert [planned_step.cancelled for planned_step in after.steps.values()] == [False, True]
     assert not after.cancelled
     assert standing(placed(), cancelled()).reason == "patient did not come"
 
@@ -120,8 +120,8 @@ def test_whatever_comes_an_order_stays_one(events: list[OrderEvent]) -> None:
         assert verdict.accepted == (verdict.reason == "")
         assert verdict.accepted or verdict.state == order_before
         if verdict.state is not None:
-            assert all(one.id == id_ for id_, one in verdict.state.steps.items())
-            assert all(one.attributes[STEP_ID] == [id_] for id_, one in verdict.state.steps.items())
+            assert all(planned_step.id == id_ for id_, planned_step in verdict.state.steps.items())
+            assert all(planned_step.attributes[STEP_ID] == [id_] for id_, planned_step in verdict.state.steps.items())
         if order_before is not None and order_before.cancelled and verdict.accepted:
             assert verdict.state is not None
             assert not verdict.state.cancelled  # only by placing it again

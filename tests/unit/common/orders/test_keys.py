@@ -46,7 +46,9 @@ def test_two_different_orders_never_have_one_key(accession: str, issuer: str, nu
     issued = attributes(
         AccessionNumber=accession, IssuerOfAccessionNumberSequence=[attributes(LocalNamespaceEntityID=issuer)]
     )
-    keys = [order_key(one) for one in (issued, attributes(AccessionNumber=accession), attributes(**{_FILLER: number}))]
+    keys = [
+        order_key(order) for order in (issued, attributes(AccessionNumber=accession), attributes(**{_FILLER: number}))
+    ]
     assert len(set(keys)) == 3
 
 

@@ -20,11 +20,11 @@ def standing(*steps: dict[int, list[Any]], **values: Any) -> Order:
 
 
 def test_patient_and_request_are_copied_and_the_uid_of_the_study_is_not() -> None:
-    said = study_values(standing(ReferringPhysicianName="Cuddy^Lisa"))
-    assert said[TAGS["PatientID"]] == ["P1"]
-    assert said[TAGS["AccessionNumber"]] == ["A1"]
-    assert said[TAGS["ReferringPhysicianName"]] == [{"Alphabetic": "Cuddy^Lisa"}]
-    assert TAGS["StudyInstanceUID"] not in said
+    values = study_values(standing(ReferringPhysicianName="Cuddy^Lisa"))
+    assert values[TAGS["PatientID"]] == ["P1"]
+    assert values[TAGS["AccessionNumber"]] == ["A1"]
+    assert values[TAGS["ReferringPhysicianName"]] == [{"Alphabetic": "Cuddy^Lisa"}]
+    assert TAGS["StudyInstanceUID"] not in values
 
 
 def test_the_procedure_that_was_asked_for_is_the_one_that_was_performed() -> None:

@@ -35,15 +35,15 @@ def test_what_was_not_packed_is_not_understood(junk: bytes) -> None:
 
 
 def test_an_order_is_whole_with_its_steps_in_their_order() -> None:
-    given = order(step("B"), step("A"))
-    verdict = fold_order(None, placed(given))
+    order_values = order(step("B"), step("A"))
+    verdict = fold_order(None, placed(order_values))
     assert verdict.state is not None
-    assert verdict.state.whole == given
+    assert verdict.state.whole == order_values
     assert list(verdict.state.steps) == ["B", "A"]
 
 
 def test_values_are_read_as_text() -> None:
-    some = order(PatientName="Doe^Jane")
-    assert first(some, TAGS["PatientName"]) == "Doe^Jane"
-    assert first(some, TAGS["PatientSex"]) == ""
+    order_values = order(PatientName="Doe^Jane")
+    assert first(order_values, TAGS["PatientName"]) == "Doe^Jane"
+    assert first(order_values, TAGS["PatientSex"]) == ""
     assert items({1: ["no item", {2: []}]}, 1) == [{2: []}]

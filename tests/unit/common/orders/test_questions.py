@@ -15,20 +15,20 @@ from tests.support.orders import attributes, order, step
 
 def query(of_step: dict[str, str] | None = None, **keys: str) -> StepQuery:
     tags = {TAGS[keyword]: [value] for keyword, value in keys.items()}
-    of = {TAGS[keyword]: [value] for keyword, value in (of_step or {}).items()}
-    return StepQuery("default", worklist_conditions(with_step_keys(tags, of)))
+    step_keys = {TAGS[keyword]: [value] for keyword, value in (of_step or {}).items()}
+    return StepQuery("default", worklist_conditions(with_step_keys(tags, step_keys)))
 
 
-def listed(one: dict[int, list[Any]] | None = None, **values: Any) -> ListedStep:
-    made = {tag: some for tag, some in order(**values).items() if tag != TAGS["ScheduledProcedureStepSequence"]}
-    return ListedStep("A1", made, step() if one is None else one, StepState.STARTED)
+def listed(step_values: dict[int, list[Any]] | None = None, **values: Any) -> ListedStep:
+    made = {tag: value for tag, value in order(**values).items() if tag != TAGS["ScheduledProcedureStepSequence"]}
+    return ListedStep("A1", made, step() if step_values is None else step_values, StepState.STARTED)
 
 
 def test_a_worklist_item_is_the_order_with_one_step_in_its_state() -> None:
     document = listed().document
-    (one,) = document[TAGS["ScheduledProcedureStepSequence"]]
-    assert isinstance(one, dict)
-    assert one[TAGS["ScheduledProcedureStepStatus"]] == ["STARTED"]
+    (item,) = document[TAGS["ScheduledProcedureStepSequence"]]
+    assert isinstance(item, dict)
+    assert item[TAGS["ScheduledProcedureStepStatus"]] == ["STARTED"]
     assert document[TAGS["PatientID"]] == ["P1"]
     assert listed({}).document[TAGS["ScheduledProcedureStepSequence"]] == []
 
@@ -57,16 +57,16 @@ def test_an_index_may_look_for_less_than_everything(asked: StepQuery, narrowing:
 
 
 def test_the_own_station_counts_for_more_than_the_asked_one() -> None:
-    asked = StepQuery("default", query({"ScheduledStationAETitle": "CT2"}).conditions, station="CT1")
-    assert narrowing_of(asked).stations == ("CT1",)
+    question = StepQuery("default", query({"ScheduledStationAETitle": "CT2"}).conditions, station="CT1")
+    assert narrowing_of(question).stations == ("CT1",)
 
 
 def test_idle_steps_that_should_have_begun_long_ago_are_stale() -> None:
-    asked = StepQuery("default", idle_since="20260105")
-    assert asked.is_stale(StepState.SCHEDULED, "20260104093000000000")
-    assert not asked.is_stale(StepState.SCHEDULED, "20260105")
-    assert not asked.is_stale(StepState.STARTED, "20260104")
-    assert not asked.is_stale(StepState.SCHEDULED, "")
+    question = StepQuery("default", idle_since="20260105")
+    assert question.is_stale(StepState.SCHEDULED, "20260104093000000000")
+    assert not question.is_stale(StepState.SCHEDULED, "20260105")
+    assert not question.is_stale(StepState.STARTED, "20260104")
+    assert not question.is_stale(StepState.SCHEDULED, "")
     assert not StepQuery("default").is_stale(StepState.SCHEDULED, "19990101")
 
 

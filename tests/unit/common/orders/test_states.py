@@ -36,8 +36,8 @@ def doing(state: str, *references: dict[int, list[Any]], **values: Any) -> Perfo
     return PerformedStep("default", "1.2.840.5", PerformedState(state), performed(*references, **values))
 
 
-def states(of: Order, *some: PerformedStep) -> list[StepState]:
-    return [state_of(of, one, some) for one in of.steps.values()]
+def states(standing_order: Order, *performed_steps: PerformedStep) -> list[StepState]:
+    return [state_of(standing_order, planned_step, performed_steps) for planned_step in standing_order.steps.values()]
 
 
 @pytest.mark.parametrize("state", ["SCHEDULED", "ARRIVED", "READY", "STARTED", "DEPARTED"])
@@ -54,9 +54,9 @@ def test_a_status_that_nobody_knows_is_scheduled() -> None:
     ("performing", "state"), [("IN PROGRESS", "STARTED"), ("COMPLETED", "COMPLETED"), ("DISCONTINUED", "DISCONTINUED")]
 )
 def test_all_steps_that_are_referred_to_change_their_state(performing: str, state: str) -> None:
-    of = standing(step("S1"), step("S2"), step("S3"))
-    one = doing(performing, reference(), reference(ScheduledProcedureStepID="S2"))
-    assert states(of, one) == [StepState(state), StepState(state), StepState.SCHEDULED]
+    standing_order = standing(step("S1"), step("S2"), step("S3"))
+    performed_step = doing(performing, reference(), reference(ScheduledProcedureStepID="S2"))
+    assert states(standing_order, performed_step) == [StepState(state), StepState(state), StepState.SCHEDULED]
 
 
 def test_a_step_of_several_orders_changes_each_of_them() -> None:
@@ -66,34 +66,36 @@ def test_a_step_of_several_orders_changes_each_of_them() -> None:
     studies = [attributes(ReferencedSOPInstanceUID="1.2.4")]
     by_study = reference(StudyInstanceUID="1.2.9", AccessionNumber=[], ReferencedStudySequence=studies)
     for second in (by_accession, by_study):
-        one = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.9"), second)
-        assert states(standing(), one) == states(other, one) == [StepState.STARTED]
+        performed_step = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.9"), second)
+        assert states(standing(), performed_step) == states(other, performed_step) == [StepState.STARTED]
 
 
 def test_a_step_of_another_order_with_the_same_id_is_not_meant() -> None:
-    one = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.4", AccessionNumber="A2"))
-    assert states(standing(), one) == [StepState.SCHEDULED]
+    performed_step = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.4", AccessionNumber="A2"))
+    assert states(standing(), performed_step) == [StepState.SCHEDULED]
     nowhere = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.4", AccessionNumber=[]))
     assert states(standing(AccessionNumber=None), nowhere) == [StepState.SCHEDULED]
 
 
 def test_the_study_alone_means_its_steps_of_the_same_modality() -> None:
-    of = standing(step("S1"), step("S2", Modality="MR"), step("S3", Modality=None))
+    standing_order = standing(step("S1"), step("S2", Modality="MR"), step("S3", Modality=None))
     unscheduled = doing("IN PROGRESS", reference(AccessionNumber=[], ScheduledProcedureStepID=[]))
-    assert states(of, unscheduled) == [StepState.STARTED, StepState.SCHEDULED, StepState.STARTED]
+    assert states(standing_order, unscheduled) == [StepState.STARTED, StepState.SCHEDULED, StepState.STARTED]
 
 
 def test_an_unscheduled_step_of_a_study_that_nobody_ordered_means_nothing() -> None:
-    one = doing("IN PROGRESS", reference(StudyInstanceUID="1.9", AccessionNumber=[], ScheduledProcedureStepID=[]))
-    assert states(standing(), one) == [StepState.SCHEDULED]
-    assert not any(refers_to(one, standing(StudyInstanceUID=None), s) for s in standing().steps.values())
+    performed_step = doing(
+        "IN PROGRESS", reference(StudyInstanceUID="1.9", AccessionNumber=[], ScheduledProcedureStepID=[])
+    )
+    assert states(standing(), performed_step) == [StepState.SCHEDULED]
+    assert not any(refers_to(performed_step, standing(StudyInstanceUID=None), s) for s in standing().steps.values())
 
 
 def test_what_is_cancelled_is_so_unless_it_was_performed() -> None:
-    of = fold_order(standing(step("S1"), step("S2")), cancelled("S2")).state
-    assert of is not None
-    assert states(of) == [StepState.SCHEDULED, StepState.CANCELLED]
-    whole = fold_order(of, cancelled()).state
+    standing_order = fold_order(standing(step("S1"), step("S2")), cancelled("S2")).state
+    assert standing_order is not None
+    assert states(standing_order) == [StepState.SCHEDULED, StepState.CANCELLED]
+    whole = fold_order(standing_order, cancelled()).state
     assert whole is not None
     assert states(whole) == [StepState.CANCELLED, StepState.CANCELLED]
     assert states(whole, doing("COMPLETED")) == [StepState.COMPLETED, StepState.CANCELLED]
@@ -109,28 +111,28 @@ def test_what_is_cancelled_is_so_unless_it_was_performed() -> None:
     ],
 )
 def test_several_performed_steps_of_one_scheduled_step_count_together(several: list[str], state: str) -> None:
-    for some in itertools.permutations(several):
-        assert states(standing(), *map(doing, some)) == [StepState(state)]
+    for states_in_turn in itertools.permutations(several):
+        assert states(standing(), *map(doing, states_in_turn)) == [StepState(state)]
 
 
 @given(st.lists(st.sampled_from(list(PerformedState)), max_size=4), st.randoms())
 def test_the_order_in_which_performed_steps_are_known_does_not_matter(
     several: list[PerformedState], random: Any
 ) -> None:
-    some = [doing(state.value) for state in several]
-    before = states(standing(), *some)
-    random.shuffle(some)
-    assert states(standing(), *some) == before
+    performed_steps = [doing(state.value) for state in several]
+    before = states(standing(), *performed_steps)
+    random.shuffle(performed_steps)
+    assert states(standing(), *performed_steps) == before
 
 
 def test_references_are_read_with_what_they_lack() -> None:
-    (one,) = references_of(doing("IN PROGRESS", reference(AccessionNumber=None)))
-    assert (one.studies, one.accession, one.step) == (frozenset({"1.2.3"}), "", "S1")
+    (step_reference,) = references_of(doing("IN PROGRESS", reference(AccessionNumber=None)))
+    assert (step_reference.studies, step_reference.accession, step_reference.step) == (frozenset({"1.2.3"}), "", "S1")
     assert TAGS["StudyInstanceUID"] in reference()
 
 
-def linked_to_it(of: Order, study: str = "1.2.9") -> Order:
-    order = fold_order(of, linked(study)).state
+def linked_to_it(original: Order, study: str = "1.2.9") -> Order:
+    order = fold_order(original, linked(study)).state
     assert order is not None
     return order
 
@@ -149,7 +151,7 @@ def test_what_was_performed_for_a_study_that_is_linked_elsewhere_counts_there() 
     assert meant is not None
     links = {"1.2.3": "A2"}
     assert state_of(chosen, chosen.steps["S1"], [wrong], links) is StepState.SCHEDULED
-    after = [state_of(meant, one, [wrong], links) for one in meant.steps.values()]
+    after = [state_of(meant, planned_step, [wrong], links) for planned_step in meant.steps.values()]
     assert after == [StepState.STARTED, StepState.SCHEDULED]
     assert state_of(chosen, chosen.steps["S1"], [wrong]) is StepState.STARTED  # and back, when that is undone
 

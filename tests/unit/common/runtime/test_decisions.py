@@ -13,26 +13,28 @@ RECEIPTS = tuple(ReceiptReference("1.2.3.1", f"1.2.3.1.{n}", f"{n:032x}") for n 
 
 def test_a_deletion_decides_about_each_receipt_that_it_names() -> None:
     deletion = InstancesDeleted("default", "", "1.2.3", "d" * 32, RECEIPTS, "twice", "who", 5)
-    found = decisions_of([stored(1), deletion])
-    assert [(one.instance, one.receipt) for one in found] == [
+    decisions = decisions_of([stored(1), deletion])
+    assert [(decision.instance, decision.receipt) for decision in decisions] == [
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1"), f"{1:032x}"),
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.2"), f"{2:032x}"),
     ]
-    assert all(one.fate.hidden and one.fate.restorable for one in found)
+    assert all(decision.fate.hidden and decision.fate.restorable for decision in decisions)
 
 
 def test_a_move_that_is_taken_back_hides_for_good_what_followed_from_it() -> None:
     back = InstancesMovedBack("default", "", "1.2.3", "m" * 32, RECEIPTS[:1], "4.5", "4.5.1", "no", "who", 6)
-    own, there = decisions_of([back])
+    own, other = decisions_of([back])
     assert (own.receipt, own.fate.hidden) == (f"{1:032x}", False)
-    assert there.instance == InstanceKey("4.5", "4.5.1", "1.2.3.1.1")
-    assert there.receipt == successor(f"{1:032x}", "m" * 32)
-    assert (there.fate.hidden, there.fate.restorable) == (True, False)
+    assert other.instance == InstanceKey("4.5", "4.5.1", "1.2.3.1.1")
+    assert other.receipt == successor(f"{1:032x}", "m" * 32)
+    assert (other.fate.hidden, other.fate.restorable) == (True, False)
 
 
 def test_a_relocation_says_of_each_receipt_where_its_object_lies_and_decides_nothing() -> None:
     moved = ObjectsRelocated("default", "", "1.2.3", RECEIPTS, "cold", 7)
-    assert [(one.instance, one.receipt, one.place) for one in relocations_of([stored(1), moved])] == [
+    assert [
+        (relocation.instance, relocation.receipt, relocation.place) for relocation in relocations_of([stored(1), moved])
+    ] == [
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1"), f"{1:032x}", Place(7, "cold")),
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.2"), f"{2:032x}", Place(7, "cold")),
     ]

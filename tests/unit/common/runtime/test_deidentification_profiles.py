@@ -26,9 +26,9 @@ def profile(folder: Path, key: bytes = KEY, patients: str | None = None) -> Deid
 
 def test_a_profile_has_its_key_options_and_patients(tmp_path: Path) -> None:
     profiles = read_profiles([profile(tmp_path, patients="4711,S-1\n")], {"TRIAL": "trial"})
-    found = profiles.of("TRIAL")
-    assert found is not None
-    name, deidentifier = found
+    deidentification_profile = profiles.of("TRIAL")
+    assert deidentification_profile is not None
+    name, deidentifier = deidentification_profile
     assert (name, deidentifier.pseudonyms.key, deidentifier.pseudonyms.patients) == ("trial", KEY, {"4711": "S-1"})
     assert deidentifier.profile.options == {Option.MODIFIED_DATES, Option.DESCRIPTORS}
 

@@ -17,8 +17,8 @@ FIRST, SECOND = ("a secret of thirty-two characters, the first", "a secret of th
 
 def sealed_by(folder: Path, *secrets: str, url: str = "https://archive.example") -> SubscriptionSeal:
     (folder / "key").write_text("\n".join(secrets))
-    given = {"endpoints": ["https://ehr.example/"], "key_file": folder / "key"}
-    return SubscriptionSeal(Settings.model_validate({"subscriptions": given, "http": {"url": url}}))
+    section = {"endpoints": ["https://ehr.example/"], "key_file": folder / "key"}
+    return SubscriptionSeal(Settings.model_validate({"subscriptions": section, "http": {"url": url}}))
 
 
 def test_what_is_sealed_says_nothing_and_is_opened_again(tmp_path: Path) -> None:

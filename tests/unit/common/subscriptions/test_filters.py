@@ -43,9 +43,9 @@ def test_all_filters_hold_and_the_study_is_the_one_that_is_asked_about() -> None
     ],
 )
 def test_patient_is_named_as_in_searches_or_by_his_url_here(text: str) -> None:
-    found = asked(text)
-    assert isinstance(found, dict)
-    assert (found[PATIENT_ID], found[ISSUER_OF_PATIENT_ID]) == (Single(("P1",)), Empty())
+    fields = asked(text)
+    assert isinstance(fields, dict)
+    assert (fields[PATIENT_ID], fields[ISSUER_OF_PATIENT_ID]) == (Single(("P1",)), Empty())
 
 
 def test_two_patients_are_nobody() -> None:

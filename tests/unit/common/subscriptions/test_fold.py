@@ -39,54 +39,59 @@ def counted(event: int, number: int) -> SubscriptionEventsCounted:
 
 
 def folded(*events: Event) -> Subscriptions:
-    found = Subscriptions()
+    subscriptions = Subscriptions()
     for event in events:
-        found.apply(event)
-    return found
+        subscriptions.apply(event)
+    return subscriptions
 
 
 def one_of(*events: Event) -> Subscription:
-    found = folded(CREATED, *events).named("s1")
-    assert found is not None
-    return found
+    subscription = folded(CREATED, *events).named("s1")
+    assert subscription is not None
+    return subscription
 
 
-def numbers(one: Subscription) -> list[tuple[int, str]]:
-    return [(noted_.number, noted_.event) for noted_ in one.waiting(MOST_KEPT)]
+def numbers(subscription: Subscription) -> list[tuple[int, str]]:
+    return [(noted_.number, noted_.event) for noted_ in subscription.waiting(MOST_KEPT)]
 
 
 def test_events_have_numbers_without_gaps_and_the_same_one_is_one() -> None:
-    one = one_of(noted(1), noted(2), noted(1), noted(3), noted(3))
-    assert numbers(one) == [(1, "e1"), (2, "e2"), (3, "e3")]
-    assert one.number == 3
+    subscription = one_of(noted(1), noted(2), noted(1), noted(3), noted(3))
+    assert numbers(subscription) == [(1, "e1"), (2, "e2"), (3, "e3")]
+    assert subscription.number == 3
 
 
 def test_what_was_accepted_waits_no_longer_and_earlier_news_changes_nothing() -> None:
-    one = one_of(noted(1), noted(2), noted(3), told(2), told(1), told(9))
-    assert numbers(one) == [(3, "e3")]
-    assert [each.number for each in one.between(1, 2, 100)] == [1, 2]
-    assert [each.number for each in one.between(1, 99, 2)] == [1, 2]
+    subscription = one_of(noted(1), noted(2), noted(3), told(2), told(1), told(9))
+    assert numbers(subscription) == [(3, "e3")]
+    assert [each.number for each in subscription.between(1, 2, 100)] == [1, 2]
+    assert [each.number for each in subscription.between(1, 99, 2)] == [1, 2]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_topics_may_be_read_in_any_order(order: tuple[int, ...]) -> None:
     topics = [[CREATED, became(Status.ACTIVE)], [noted(1), told(1)], [NotifierBegan("default", "", "*", "n1", 1)]]
-    found = folded(*(event for number in order for event in topics[number]))
-    one = found.named("s1")
-    assert one is not None
-    assert (one.status, one.number, one.told, found.notifier) == (Status.ACTIVE, 1, 1, "n1")
+    subscriptions = folded(*(event for number in order for event in topics[number]))
+    subscription = subscriptions.named("s1")
+    assert subscription is not None
+    assert (subscription.status, subscription.number, subscription.told, subscriptions.notifier) == (
+        Status.ACTIVE,
+        1,
+        1,
+        "n1",
+    )
 
 
 def test_subscription_that_was_removed_stays_removed() -> None:
     gone = SubscriptionDeleted("default", "", "s1", "ehr", 3_000)
-    found = folded(CREATED, gone, noted(1), became(Status.ACTIVE), CREATED)
-    assert found.named("s1") is None
-    assert list(found.all()) == []
+    subscriptions = folded(CREATED, gone, noted(1), became(Status.ACTIVE), CREATED)
+    assert subscriptions.named("s1") is None
+    assert list(subscriptions.all()) == []
 
 
 def test_what_is_told_of_a_subscription_that_nobody_made_is_none() -> None:
-    found = folded(noted(1))
-    assert (found.named("s1"), list(found.all())) == (None, [])
+    subscriptions = folded(noted(1))
+    assert (subscriptions.named("s1"), list(subscriptions.all())) == (None, [])
 
 
 def test_subscriptions_of_an_owner_are_his() -> None:
@@ -95,17 +100,17 @@ def test_subscriptions_of_an_owner_are_his() -> None:
 
 
 def test_last_event_of_a_study_is_found() -> None:
-    one = one_of(noted(1, "1.2"), noted(2, "1.3"), noted(3, "1.2", "deleted"))
-    last = one.last_of("1.2")
+    subscription = one_of(noted(1, "1.2"), noted(2, "1.3"), noted(3, "1.2", "deleted"))
+    last = subscription.last_of("1.2")
     assert last is not None
     assert (last.number, last.kind) == (3, "deleted")
-    assert one.last_of("1.4") is None
+    assert subscription.last_of("1.4") is None
 
 
 def test_only_so_many_events_are_remembered_and_numbers_go_on() -> None:
-    one = one_of(*(noted(number) for number in range(1, MOST_KEPT + 3)))
-    assert len(one.kept) == MOST_KEPT
-    assert (one.waiting(1)[0].number, one.number) == (3, MOST_KEPT + 2)
+    subscription = one_of(*(noted(number) for number in range(1, MOST_KEPT + 3)))
+    assert len(subscription.kept) == MOST_KEPT
+    assert (subscription.waiting(1)[0].number, subscription.number) == (3, MOST_KEPT + 2)
 
 
 def test_handshake_counts_until_it_is_requested_again() -> None:
@@ -143,7 +148,7 @@ def test_numbers_go_on_when_the_log_has_forgotten_what_was_counted(forgotten: in
 def test_after_a_restore_numbers_go_on_where_the_restore_says_and_nothing_waits_twice() -> None:
     """The log has lost what was noted; how far the numbers were is not known, and told again changes nothing."""
     begun = SubscriptionEventsCounted("default", "", "s1", "restored", 86_400_000, 5_000)
-    one = one_of(
+    subscription = one_of(
         begun, noted(1), SubscriptionEventsCounted("default", "", "s1", "restored", 86_500_000, 6_000), told(1)
     )
-    assert (one.number, one.told, numbers(one)) == (86_400_001, 86_400_001, [])
+    assert (subscription.number, subscription.told, numbers(subscription)) == (86_400_001, 86_400_001, [])

@@ -39,7 +39,7 @@ def test_owner_is_the_same_for_somebody_and_another_one_for_everybody_else() -> 
         Identity("s1", "", Means.TOKEN, issuer="sso"),
         Identity("s1", "", Means.ISSUER, issuer="other"),
     )
-    assert len({owner_of(one) for one in (WHO, *others)}) == 4
+    assert len({owner_of(caller) for caller in (WHO, *others)}) == 4
 
 
 def test_headers_are_in_no_text_of_it() -> None:

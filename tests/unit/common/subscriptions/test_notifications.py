@@ -27,8 +27,12 @@ def made(content: Content, *events: NotifiedEvent) -> dict[str, Any]:
 
 
 def parts(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    said = bundle["entry"][0]["resource"]["parameter"]
-    return [{part["name"]: part for part in one["part"]} for one in said if one["name"] == "notification-event"]
+    fields = bundle["entry"][0]["resource"]["parameter"]
+    return [
+        {part["name"]: part for part in parameter["part"]}
+        for parameter in fields
+        if parameter["name"] == "notification-event"
+    ]
 
 
 def test_first_entry_says_how_the_subscription_stands() -> None:
@@ -36,10 +40,10 @@ def test_first_entry_says_how_the_subscription_stands() -> None:
     assert (bundle["type"], bundle["timestamp"]) == ("history", "2023-11-14T22:13:21Z")
     first = bundle["entry"][0]
     assert first["request"] == {"method": "GET", "url": "https://a.example/fhir/r4/Subscription/s1/$status"}
-    said = {one["name"]: one for one in first["resource"]["parameter"]}
-    assert said["topic"]["valueCanonical"] == "https://a.example/fhir/r4/SubscriptionTopic/imaging-study"
-    assert (said["status"]["valueCode"], said["type"]["valueCode"]) == ("active", "event-notification")
-    assert said["events-since-subscription-start"]["valueString"] == "7"
+    fields = {parameter["name"]: parameter for parameter in first["resource"]["parameter"]}
+    assert fields["topic"]["valueCanonical"] == "https://a.example/fhir/r4/SubscriptionTopic/imaging-study"
+    assert (fields["status"]["valueCode"], fields["type"]["valueCode"]) == ("active", "event-notification")
+    assert fields["events-since-subscription-start"]["valueString"] == "7"
 
 
 @pytest.mark.parametrize("content", Content)
@@ -79,7 +83,7 @@ def test_study_of_several_events_is_there_once_as_it_is_now() -> None:
     )
     bundle = made(Content.FULL, *events)
     assert len(parts(bundle)) == 3
-    assert [(one["request"]["method"], one["fullUrl"][-3:]) for one in bundle["entry"][1:]] == [
+    assert [(entry["request"]["method"], entry["fullUrl"][-3:]) for entry in bundle["entry"][1:]] == [
         ("DELETE", "1.2"),
         ("PUT", "1.3"),
     ]

@@ -50,13 +50,13 @@ def test_what_is_wanted_is_kept_and_said_again_without_headers() -> None:
         ("Authorization: Bearer x",),
         *(60, 5, 3, "images", Release.R5),
     )
-    said = subscription_r5("s1", KNOWN, wanted, URLS)
-    assert said["filterBy"] == [
+    resource = subscription_r5("s1", KNOWN, wanted, URLS)
+    assert resource["filterBy"] == [
         {"resourceType": "ImagingStudy", "filterParameter": "patient", "value": "Patient/G 1&2"},
         {"resourceType": "ImagingStudy", "filterParameter": "modality", "value": "CT,MR"},
     ]
-    assert "parameter" not in said
-    again = asked_subscription_r5(said, TOPIC, ALLOWED)
+    assert "parameter" not in resource
+    again = asked_subscription_r5(resource, TOPIC, ALLOWED)
     assert (again.wanted, again.status) == (asked(parameter=None), Status.REQUESTED)
     least = asked(**dict.fromkeys(("filterBy", "parameter", "heartbeatPeriod", "timeout", "maxCount", "reason", "end")))
     assert (least.filters, least.most, least.reason) == ((), 1, "")
@@ -107,11 +107,11 @@ def test_notification_has_its_status_first_and_an_entry_for_each_study() -> None
     bundle = notification_r5("s1", KNOWN, Content.ID_ONLY, kind, URLS, events, 5_000_000, "u")
     assert (bundle["type"], bundle["timestamp"]) == ("subscription-notification", "1970-01-01T00:00:05Z")
     status, *studies = bundle["entry"]
-    said = status["resource"]
-    assert (said["resourceType"], said["topic"]) == ("SubscriptionStatus", TOPIC)
-    assert [one["eventNumber"] for one in said["notificationEvent"]] == ["4", "5", "6", "7"]
-    assert ["focus" in one for one in said["notificationEvent"]] == [True, False, True, True]
-    assert [(one["fullUrl"].rpartition("/")[2], one["request"]["method"]) for one in studies] == [
+    resource = status["resource"]
+    assert (resource["resourceType"], resource["topic"]) == ("SubscriptionStatus", TOPIC)
+    assert [notification["eventNumber"] for notification in resource["notificationEvent"]] == ["4", "5", "6", "7"]
+    assert ["focus" in notification for notification in resource["notificationEvent"]] == [True, False, True, True]
+    assert [(entry["fullUrl"].rpartition("/")[2], entry["request"]["method"]) for entry in studies] == [
         ("1.2", "PUT"),
         ("1.4", "DELETE"),
     ]
@@ -133,9 +133,11 @@ def test_topic_and_capabilities_say_what_can_be_subscribed_to() -> None:
     topic = topic_r5(URLS)
     assert (topic["url"], topic["id"]) == (TOPIC, "imaging-study")
     statement = as_r5(capability_statement("1", "2026-01-01", "https://a.example/fhir/r5", TOPIC))
-    types = {one["type"]: one for one in statement["rest"][0]["resource"]}
+    types = {resource["type"]: resource for resource in statement["rest"][0]["resource"]}
     assert {"Subscription", "SubscriptionTopic"} <= types.keys()
     assert "extension" not in types["Subscription"]
     assert "instantiates" not in statement
     without = as_r5(capability_statement("1", "2026-01-01", "https://a.example/fhir/r5"))
-    assert {"Subscription", "SubscriptionTopic"}.isdisjoint(one["type"] for one in without["rest"][0]["resource"])
+    assert {"Subscription", "SubscriptionTopic"}.isdisjoint(
+        resource["type"] for resource in without["rest"][0]["resource"]
+    )

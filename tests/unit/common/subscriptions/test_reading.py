@@ -72,9 +72,9 @@ def test_everything_that_it_says_is_read() -> None:
 def test_what_may_be_left_out_has_a_meaning() -> None:
     bare = changed("end")
     del bare["_criteria"], bare["channel"]["extension"], bare["channel"]["header"]
-    asked = read(bare)
-    assert (asked.ends_at, asked.wanted.filters, asked.wanted.headers) == (0, (), ())
-    assert (asked.wanted.heartbeat, asked.wanted.timeout, asked.wanted.most) == (0, 0, 1)
+    request = read(bare)
+    assert (request.ends_at, request.wanted.filters, request.wanted.headers) == (0, (), ())
+    assert (request.wanted.heartbeat, request.wanted.timeout, request.wanted.most) == (0, 0, 1)
 
 
 EXTENSIONS = ("channel", "extension")
@@ -120,8 +120,8 @@ WRONG: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_refused_and_nothing_of_it_repeated(what: str) -> None:
+@pytest.mark.parametrize("fault", WRONG)
+def test_what_is_wrong_is_refused_and_nothing_of_it_repeated(fault: str) -> None:
     with pytest.raises(NotUnderstood) as refused:
-        read(WRONG[what])
+        read(WRONG[fault])
     assert not any(word in str(refused.value) for word in ("s3cret", "evil", "Christmas"))

@@ -35,6 +35,8 @@ def test_bare_subscription_has_no_empty_extensions() -> None:
 def test_why_it_is_in_error_is_said_to_who_asks_for_its_status_alone() -> None:
     known = Subscription(CREATED, Status.ERROR, "the answer was 503")
     assert subscription_resource("s1", known, WANTED, URLS)["error"] == "the answer was 503"
-    asked = status_parameters("s1", known, NotificationType.QUERY_STATUS, URLS)
-    told = status_parameters("s1", known, NotificationType.HEARTBEAT, URLS)
-    assert ["error" in {one["name"] for one in said["parameter"]} for said in (asked, told)] == [True, False]
+    query_status = status_parameters("s1", known, NotificationType.QUERY_STATUS, URLS)
+    heartbeat = status_parameters("s1", known, NotificationType.HEARTBEAT, URLS)
+    assert [
+        "error" in {parameter["name"] for parameter in status["parameter"]} for status in (query_status, heartbeat)
+    ] == [True, False]

@@ -24,8 +24,8 @@ def stream() -> Iterator[io.StringIO]:
 
 def line(stream: io.StringIO) -> dict[str, object]:
     (only,) = stream.getvalue().splitlines()
-    found: dict[str, object] = json.loads(only)
-    return found
+    entry: dict[str, object] = json.loads(only)
+    return entry
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_bytes_are_withheld_whatever_they_hold(stream: io.StringIO, value: objec
 
 def test_a_name_from_outside_begins_no_line_of_its_own_and_fills_no_disk(stream: io.StringIO) -> None:
     get_logger("x").info("a fact", ae_title="A\n{}", path="x" * 10_000)
-    found = line(stream)
-    assert found["ae_title"] == "A\\n{}"
-    assert len(str(found["path"])) == 500
+    entry = line(stream)
+    assert entry["ae_title"] == "A\\n{}"
+    assert len(str(entry["path"])) == 500
 
 
 def test_an_error_of_ours_says_its_reason_and_one_of_others_says_where(stream: io.StringIO) -> None:
@@ -59,9 +59,9 @@ def test_an_error_of_ours_says_its_reason_and_one_of_others_says_where(stream: i
         raise KeyError("Doe^Jane")
     except KeyError as error:
         get_logger("x").warning("failed", error=error)
-    found = line(stream)
-    assert found["error"] == "KeyError"
-    assert str(found["at"]).startswith("test_an_error_of_ours")
+    entry = line(stream)
+    assert entry["error"] == "KeyError"
+    assert str(entry["at"]).startswith("test_an_error_of_ours")
     assert "Doe" not in stream.getvalue()
 
 
@@ -80,15 +80,15 @@ def test_a_fault_of_ours_says_where_it_came_from_and_no_value(form: Format) -> N
             get_logger("web").exception("request failed", resource="move_back")
     finally:
         structlog.reset_defaults()
-    said = stream.getvalue()
-    assert said.count("\n") == 1
-    assert "Doe" not in said
-    assert "ValueError" in said
-    assert "telemetry/test_logs.py:" in said
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert "Doe" not in text
+    assert "ValueError" in text
+    assert "telemetry/test_logs.py:" in text
     if form == "json":
-        found = json.loads(said)
-        assert (found["error"], found["resource"], "exc_info" in found) == ("ValueError", "move_back", False)
-        assert [place.rpartition(" ")[2] for place in found["where"]] == [
+        entry = json.loads(text)
+        assert (entry["error"], entry["resource"], "exc_info" in entry) == ("ValueError", "move_back", False)
+        assert [place.rpartition(" ")[2] for place in entry["where"]] == [
             "test_a_fault_of_ours_says_where_it_came_from_and_no_value",
             "_fails",
         ]
@@ -99,8 +99,8 @@ def test_what_libraries_say_is_one_line_without_a_stack_trace(stream: io.StringI
         raise ValueError("x")
     except ValueError:
         logging.getLogger("aiokafka.consumer").exception("first\nsecond")
-    found = line(stream)
-    assert (found["component"], found["event"], found["error"]) == ("aiokafka", "first", "ValueError")
+    entry = line(stream)
+    assert (entry["component"], entry["event"], entry["error"]) == ("aiokafka", "first", "ValueError")
     logging.getLogger("aiokafka").info("not told")
     assert stream.getvalue().count("\n") == 1
 

@@ -20,8 +20,8 @@ def _lines(text: bytes) -> set[str]:
 
 
 def test_samples_of_the_same_name_and_labels_are_added() -> None:
-    told = generate_latest(_registry(3, 5, 1.5)).decode()
-    assert _lines(merged(_registry(4, 2, 0.5), [told])) >= {
+    text = generate_latest(_registry(3, 5, 1.5)).decode()
+    assert _lines(merged(_registry(4, 2, 0.5), [text])) >= {
         'received_total{status="0000"} 7.0',
         'lag{topic="instances"} 7.0',
         'took_seconds_bucket{le="1.0"} 1.0',

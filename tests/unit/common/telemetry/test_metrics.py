@@ -59,9 +59,9 @@ def test_a_counter_ends_with_total_in_the_exposition_as_in_the_document() -> Non
 
 
 def test_two_processes_in_one_do_not_meet() -> None:
-    one, other = Metrics(), Metrics()
-    one.find_responses.inc()
-    assert one.registry.get_sample_value("gantry_find_responses_total") == 1
+    first, other = Metrics(), Metrics()
+    first.find_responses.inc()
+    assert first.registry.get_sample_value("gantry_find_responses_total") == 1
     assert other.registry.get_sample_value("gantry_find_responses_total") == 0
 
 

@@ -21,8 +21,8 @@ def test_first_is_said_at_once_and_the_next_with_how_many_came_meanwhile() -> No
 @given(st.lists(st.floats(0, 1000), max_size=50).map(sorted))
 def test_every_one_is_counted_once(moments: list[float]) -> None:
     seldom = RateLimited(every=60)
-    said = sum(seldom.times(KIND, now) for now in moments)
-    assert said + sum(times for _, times in seldom.unsaid("CT1", 2000)) == len(moments)
+    count = sum(seldom.times(KIND, now) for now in moments)
+    assert count + sum(times for _, times in seldom.unsaid("CT1", 2000)) == len(moments)
 
 
 def test_kinds_are_bounded() -> None:

@@ -17,9 +17,9 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def test_steps_stand_below_what_is_under_way_and_tell_how_long_it_took() -> None:
-    told: list[Span] = []
+    spans: list[Span] = []
     clock = ManualClock()
-    tracer = Tracer(clock, told.append)
+    tracer = Tracer(clock, spans.append)
     trace = tracer.child_of(PARENT)
     with tracer.span("C-STORE", trace, PARENT, calling="CT1") as attributes:
         clock.advance(1)
@@ -28,10 +28,10 @@ def test_steps_stand_below_what_is_under_way_and_tell_how_long_it_took() -> None
             with step("S3 PUT"):
                 assert structlog.contextvars.get_contextvars()["trace"] == trace
         attributes["status"] = "0000"
-    inner, middle, outer = told
-    assert [span.name for span in told] == ["S3 PUT", "object store", "C-STORE"]
+    inner, middle, outer = spans
+    assert [span.name for span in spans] == ["S3 PUT", "object store", "C-STORE"]
     assert (inner.parent, middle.parent, outer.parent) == (middle.trace, outer.trace, PARENT)
-    assert {trace_id(span.trace) for span in told} == {trace_id(PARENT)}
+    assert {trace_id(span.trace) for span in spans} == {trace_id(PARENT)}
     assert (middle.ended - middle.begun, outer.ended - outer.begun) == (2_000_000, 3_000_000)
     assert outer.attributes == {"calling": "CT1", "status": "0000"}
     assert (outer.served, inner.served) == (True, False)
@@ -39,16 +39,16 @@ def test_steps_stand_below_what_is_under_way_and_tell_how_long_it_took() -> None
 
 
 def test_what_raises_is_told_with_the_kind_of_error_and_raised() -> None:
-    told: list[Span] = []
-    tracer = Tracer(ManualClock(), told.append)
+    spans: list[Span] = []
+    tracer = Tracer(ManualClock(), spans.append)
     with pytest.raises(KeyError), tracer.span("GET study", PARENT), step("OpenSearch"):
         raise KeyError("a name that is nobody's business")
-    assert [(span.name, span.error) for span in told] == [("OpenSearch", "KeyError"), ("GET study", "KeyError")]
+    assert [(span.name, span.error) for span in spans] == [("OpenSearch", "KeyError"), ("GET study", "KeyError")]
 
 
 async def test_two_tasks_do_not_get_each_others_steps() -> None:
-    told: list[Span] = []
-    tracer = Tracer(ManualClock(), told.append)
+    spans: list[Span] = []
+    tracer = Tracer(ManualClock(), spans.append)
 
     async def one(name: str) -> None:
         with tracer.span(name, tracer.new_trace()):
@@ -57,22 +57,22 @@ async def test_two_tasks_do_not_get_each_others_steps() -> None:
                 await asyncio.sleep(0)
 
     await asyncio.gather(one("a"), one("b"))
-    by_name = {span.name: span for span in told}
+    by_name = {span.name: span for span in spans}
     assert by_name["below a"].parent == by_name["a"].trace
     assert by_name["below b"].parent == by_name["b"].trace
 
 
 def test_nothing_is_told_without_a_sink_or_for_a_trace_that_is_not_sampled() -> None:
-    told: list[Span] = []
+    spans: list[Span] = []
     with Tracer(ManualClock()).span("a", PARENT), step("b"):
         pass
-    tracer = Tracer(ManualClock(), told.append)
+    tracer = Tracer(ManualClock(), spans.append)
     with tracer.span("a", PARENT[:-2] + "00"), step("b"):
         pass
     with step("outside of anything"):
         pass
     tracer.tell(Span("a", "", "", 0, 0, {}))
-    assert told == []
+    assert spans == []
     assert (tracer.tells, Tracer(ManualClock()).tells) == (True, False)
 
 

@@ -113,6 +113,11 @@ def test_what_a_library_says_is_a_line_like_ours(lines: io.StringIO) -> None:
         logging.getLogger("asyncio.something").error("task %s\nwas never retrieved", 7, exc_info=True)
     logging.getLogger("aiokafka").info("chatter")
     (line,) = lines.getvalue().splitlines()
-    told = json.loads(line)
-    assert (told["component"], told["event"], told["level"], told["error"]) == ("asyncio", "task 7", "error", "OSError")
+    entry = json.loads(line)
+    assert (entry["component"], entry["event"], entry["level"], entry["error"]) == (
+        "asyncio",
+        "task 7",
+        "error",
+        "OSError",
+    )
     assert "concern" not in line

@@ -69,8 +69,8 @@ def requestor(*, established: bool = True) -> UpperLayer:
 def test_acceptor_is_asked_and_accepts(cut: object) -> None:
     ul = acceptor(established=False)
     assert ul.artim
-    (asked,) = feed(ul, rq_bytes(), cut)
-    assert asked == Requested(associate_rq())
+    (request,) = feed(ul, rq_bytes(), cut)
+    assert request == Requested(associate_rq())
     assert not ul.artim
     ul.accept(ACCEPT)
     assert ul.take_output() == encode_accept(ACCEPT)
@@ -117,10 +117,10 @@ def test_data_arrives_in_order_whatever_its_fragments(shape: str, cut: object) -
     if shape == "fragments of one byte" and cut is byte_by_byte:
         data = data[:3100]
     ul = acceptor()
-    found = feed(ul, STREAM[shape](command, data), cut)
-    assert body(found, command=True) == command
-    assert body(found, command=False) == data
-    assert [f.is_command for f in found if f.is_end] == [True, False]
+    indications = feed(ul, STREAM[shape](command, data), cut)
+    assert body(indications, command=True) == command
+    assert body(indications, command=False) == data
+    assert [f.is_command for f in indications if f.is_end] == [True, False]
     assert not ul.mid_pdu
 
 
@@ -148,8 +148,8 @@ ATTACKS = {
 def test_peer_is_aborted_when_it_sends(name: str, cut: object) -> None:
     attack, reason = ATTACKS[name]
     ul = acceptor()
-    found = feed(ul, attack + b"garbage behind it", cut)
-    assert [type(f) for f in found] == [Aborted]
+    indications = feed(ul, attack + b"garbage behind it", cut)
+    assert [type(f) for f in indications] == [Aborted]
     assert ul.take_output().startswith(provider_abort(reason))
     assert ul.state is State.STA13
     assert ul.artim
@@ -231,10 +231,10 @@ def test_requestor_is_rejected() -> None:
 
 def test_abort_of_the_peer_is_told_and_not_answered() -> None:
     ul = acceptor()
-    (told,) = ul.feed(provider_abort(6))
-    assert isinstance(told, Aborted)
-    assert told.by_peer
-    assert told.reason == 6
+    (indication,) = ul.feed(provider_abort(6))
+    assert isinstance(indication, Aborted)
+    assert indication.by_peer
+    assert indication.reason == 6
     assert ul.take_output() == b""
     assert ul.closing
 
@@ -286,8 +286,8 @@ def test_mutated_streams_never_raise(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 5))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
     ul = acceptor()
-    for found in feed(ul, bytes(stream), random_cuts(data.draw(st.integers(0, 99)))):
-        if isinstance(found, ReleaseRequested):
+    for indication in feed(ul, bytes(stream), random_cuts(data.draw(st.integers(0, 99)))):
+        if isinstance(indication, ReleaseRequested):
             ul.answer_release()
     ul.connection_lost()
 

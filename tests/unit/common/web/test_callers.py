@@ -18,7 +18,7 @@ SOME = Sight((ORDINARY,))
 
 
 @pytest.mark.parametrize(
-    ("who", "codes"),
+    ("client", "codes"),
     [
         pytest.param(Caller(None, "quality"), {"113001"}, id="a token, with its codes"),
         pytest.param(Caller(None, "other"), set(), id="a token that is not named"),
@@ -42,8 +42,8 @@ SOME = Sight((ORDINARY,))
     ],
 )
 def test_who_may_reject_is_said_by_role_or_name_and_never_for_who_sees_some_studies_only(
-    who: Caller, codes: set[str]
+    client: Caller, codes: set[str]
 ) -> None:
     request = make_mocked_request("POST", "/")
-    request[CALLER] = who
+    request[CALLER] = client
     assert set(rejecting_codes(request, NAMED)) == set(codes)

@@ -12,9 +12,9 @@ SPACE = "{http://wadl.dev.java.net/2009/02}"
 
 
 def test_every_shape_of_the_routing_table_is_a_path_with_its_methods() -> None:
-    found = list(paths())
-    assert len({path for path, _ in found}) == len(SHAPES) == len(found)
-    for (_, methods), resources in zip(found, SHAPES.values(), strict=True):
+    routes = list(paths())
+    assert len({path for path, _ in routes}) == len(SHAPES) == len(routes)
+    for (_, methods), resources in zip(routes, SHAPES.values(), strict=True):
         assert [method for method, _, _ in methods] == [resource.method for resource in resources]
 
 

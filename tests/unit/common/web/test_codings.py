@@ -23,8 +23,8 @@ def test_a_client_reads_the_body_that_was_sent(coding: str, body: bytes) -> None
 @pytest.mark.parametrize("coding", CODINGS)
 @given(pieces=st.lists(st.binary(max_size=500)))
 def test_a_body_can_come_in_pieces(coding: str, pieces: list[bytes]) -> None:
-    one = compressor(coding)
-    sent = b"".join([*map(one.compress, pieces), one.flush()])
+    encoder = compressor(coding)
+    sent = b"".join([*map(encoder.compress, pieces), encoder.flush()])
     assert DECODERS[coding](sent) == b"".join(pieces)
 
 

@@ -97,9 +97,9 @@ def test_items_are_stripped_and_empty_ones_left_out() -> None:
 
 def test_of_a_list_that_is_too_long_the_end_counts() -> None:
     """What was added nearer to us."""
-    found = items({"X-Forwarded-For": "client," * LONGEST + "proxy"}, "X-Forwarded-For")
-    assert found[-1] == "proxy"
-    assert len(",".join(found)) <= LONGEST
+    addresses = items({"X-Forwarded-For": "client," * LONGEST + "proxy"}, "X-Forwarded-For")
+    assert addresses[-1] == "proxy"
+    assert len(",".join(addresses)) <= LONGEST
 
 
 def test_hostile_fields_take_linear_time() -> None:

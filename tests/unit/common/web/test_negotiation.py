@@ -59,8 +59,8 @@ def test_client_that_takes_nothing_of_ours_is_told_what_there_is(accept: str) ->
     ],
 )
 def test_transfer_syntax_is_read(accept: str, offer: Offer, syntax: str | None) -> None:
-    found, wanted = choose(parse_accept(accept), [PARTS, SINGLE])
-    assert found == offer
+    choice, wanted = choose(parse_accept(accept), [PARTS, SINGLE])
+    assert choice == offer
     assert wanted.transfer_syntax == ("1.2.840.10008.1.2.4.50" if syntax is None else syntax)
 
 

@@ -38,32 +38,32 @@ def keys(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("url", [URL, ""])
 def test_header_and_cookie_of_one_process_count_at_another(keys: Path, url: str) -> None:
     begun = Process(keys, url).overrides.begun(STUDY, (), JANE)
-    there = Process(keys, url)
+    second = Process(keys, url)
     cookie = begun.cookie.partition(";")[0]
     assert cookie.startswith("__Host-gantry-override=" if url else "gantry-override=")
     for attribute in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=60"):
         assert attribute in begun.cookie
     for headers in ({HEADER: begun.token}, {"Cookie": cookie}):
-        assert there.overrides.of(headers, JANE) == (begun.override,)
-        assert there.overrides.of(headers, replace(JANE, subject="s2")) == ()
-    assert there.overrides.of({}, JANE) == ()
-    there.clock.advance(61)
-    assert there.overrides.of({HEADER: begun.token}, JANE) == ()
+        assert second.overrides.of(headers, JANE) == (begun.override,)
+        assert second.overrides.of(headers, replace(JANE, subject="s2")) == ()
+    assert second.overrides.of({}, JANE) == ()
+    second.clock.advance(61)
+    assert second.overrides.of({HEADER: begun.token}, JANE) == ()
 
 
 def test_header_counts_before_a_cookie(keys: Path) -> None:
     process = Process(keys)
-    one, other = (process.overrides.begun(Override(uid), (), JANE) for uid in ("1.2.3", "1.2.4"))
-    headers = {HEADER: one.token, "Cookie": other.cookie.partition(";")[0]}
-    assert process.overrides.of(headers, JANE) == (one.override,)
+    first, other = (process.overrides.begun(Override(uid), (), JANE) for uid in ("1.2.3", "1.2.4"))
+    headers = {HEADER: first.token, "Cookie": other.cookie.partition(";")[0]}
+    assert process.overrides.of(headers, JANE) == (first.override,)
 
 
 def test_other_secrets_or_another_place_open_nothing(keys: Path, tmp_path: Path) -> None:
     token = Process(keys).overrides.begun(STUDY, (), JANE).token
     other = tmp_path / "other"
     other.write_text("2" * 32)
-    for there in (Process(other), Process(keys, "https://other.example"), Process(keys, "")):
-        assert there.overrides.of({HEADER: token}, JANE) == ()
+    for second in (Process(other), Process(keys, "https://other.example"), Process(keys, "")):
+        assert second.overrides.of({HEADER: token}, JANE) == ()
     process = Process(keys)
     for changed in (token[:-1], token + "A", "x", "a.b.c.d.e", "x" * 100_000):
         assert process.overrides.of({HEADER: changed}, JANE) == ()
@@ -77,9 +77,9 @@ def test_those_that_stand_go_on_until_their_own_time(keys: Path) -> None:
     process.clock.advance(30)
     standing = process.overrides.of({HEADER: first.token}, JANE)
     both = process.overrides.begun(Override("", "P1", "H"), standing, JANE)
-    assert [one.kind for one in process.overrides.of({HEADER: both.token}, JANE)] == ["patient", "study"]
+    assert [override.kind for override in process.overrides.of({HEADER: both.token}, JANE)] == ["patient", "study"]
     process.clock.advance(31)
-    assert [one.kind for one in process.overrides.of({HEADER: both.token}, JANE)] == ["patient"]
+    assert [override.kind for override in process.overrides.of({HEADER: both.token}, JANE)] == ["patient"]
 
 
 def test_the_oldest_go_where_a_cookie_has_no_room(keys: Path) -> None:
@@ -117,7 +117,7 @@ def test_role_that_may_not_override_is_not_helped_by_a_token(keys: Path, tmp_pat
 
     assert asking().sight == NOTHING
     assert (asking(**{HEADER: token}).sight != NOTHING) is ROLES[role]
-    assert [one.study for one in asking(**{HEADER: token}).overrides] == ["1.2.3"] * ROLES[role]
+    assert [override.study for override in asking(**{HEADER: token}).overrides] == ["1.2.3"] * ROLES[role]
     assert (
         not AccessControl(Tokens(file), table=table)
         .admit("192.0.2.1", {"Authorization": "Bearer 0123456789abcdef"})

@@ -19,15 +19,15 @@ def caller(role: str, sight: Sight = EVERYTHING) -> Caller:
     return Caller(None, "sso:s", False, identity, RoleTable().verbs_of(identity), sight)
 
 
-def status_of(who: Caller, resource: Resource) -> int:
+def status_of(client: Caller, resource: Resource) -> int:
     try:
-        require(who, resource)
+        require(client, resource)
     except HttpProblem as problem:
         return problem.status if 'error="insufficient_scope"' in problem.headers["WWW-Authenticate"] else 0
     return 200
 
 
-@pytest.mark.parametrize("resource", [one for one in Resource if VERBS[one] is not Verb.OVERRIDE])
+@pytest.mark.parametrize("resource", [resource for resource in Resource if VERBS[resource] is not Verb.OVERRIDE])
 def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(resource: Resource) -> None:
     assert status_of(Caller(None, "ris", verbs=FORMER_VERBS), resource) == 200
 
@@ -70,7 +70,7 @@ def test_role_may_use_what_its_verbs_are_for(role: str, resource: Resource, stat
 @pytest.mark.parametrize("resource", Resource)
 def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resource) -> None:
     """Whatever the role: the page, searches, and what is below one study."""
-    some = status_of(caller("administrator", NOTHING), resource)
+    restricted_status = status_of(caller("administrator", NOTHING), resource)
     passing = {
         *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "CAPABILITIES", "PERMISSIONS", "WADO_URI", "PAGE"),
         "STATES",
@@ -79,15 +79,15 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
         *("SUBSCRIPTIONS", "SUBSCRIBE", "CHANGE_SUBSCRIPTION", "UNSUBSCRIBE"),
     }
-    assert some == (200 if resource.name in passing else 403)
+    assert restricted_status == (200 if resource.name in passing else 403)
 
 
 @pytest.mark.parametrize("resource", Resource)
 def test_who_sees_all_but_what_is_confidential_may_store_and_send_besides(resource: Resource) -> None:
     more = {"STORE", "DESTINATIONS", "SEND", "TRANSFER", "CANCEL_TRANSFER"}
     ordinary = status_of(caller("administrator", Sight((ORDINARY, {STUDY_INSTANCE_UID: Single(("1.2",))}))), resource)
-    some = status_of(caller("administrator", NOTHING), resource)
-    assert ordinary == (200 if resource.name in more else some)
+    restricted_status = status_of(caller("administrator", NOTHING), resource)
+    assert ordinary == (200 if resource.name in more else restricted_status)
 
 
 def test_page_that_everybody_gets_is_all_that_nobody_gets() -> None:
@@ -105,11 +105,11 @@ VISITED = {
 @pytest.mark.parametrize("resource", Resource)
 def test_who_came_by_a_link_sees_images_and_does_nothing_else(resource: Resource, downloads: bool) -> None:
     verbs = frozenset((Verb.READ,))
-    who = Caller(None, "share link s1", False, visitor("s1"), verbs, NOTHING, by_cookie=True, downloads=downloads)
+    guest = Caller(None, "share link s1", False, visitor("s1"), verbs, NOTHING, by_cookie=True, downloads=downloads)
     allowed = resource.name in VISITED or (downloads and resource in (Resource.OBJECTS, Resource.WADO_URI))
     if allowed:
-        require(who, resource)
+        require(guest, resource)
         return
     with pytest.raises(HttpProblem) as refused:
-        require(who, resource)
+        require(guest, resource)
     assert refused.value.status == (403 if resource in (Resource.OBJECTS, Resource.WADO_URI) else 404)

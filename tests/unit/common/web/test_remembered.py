@@ -40,49 +40,49 @@ class Asked:
 async def test_an_answer_counts_for_a_while_and_for_its_secret_alone() -> None:
     clock = ManualClock()
     answers: RememberedAnswers[int] = RememberedAnswers(clock, 30.0, 5.0)
-    asked = Asked(answers)
-    assert [await answers.answer("a", asked) for _ in range(3)] == [1, 1, 1]
-    assert await answers.answer("b", asked) == 2
+    question = Asked(answers)
+    assert [await answers.answer("a", question) for _ in range(3)] == [1, 1, 1]
+    assert await answers.answer("b", question) == 2
     clock.advance(30.0)
-    assert await answers.answer("a", asked) == 3
+    assert await answers.answer("a", question) == 3
 
 
 async def test_who_goes_away_does_not_end_the_question_for_others() -> None:
     answers: RememberedAnswers[int] = RememberedAnswers(ManualClock(), 30.0, 5.0)
-    asked = Asked(answers, at_once=False)
-    first, second = (asyncio.create_task(answers.answer("a", asked)) for _ in range(2))
-    while not asked.times:
+    question = Asked(answers, at_once=False)
+    first, second = (asyncio.create_task(answers.answer("a", question)) for _ in range(2))
+    while not question.times:
         await asyncio.sleep(0)
     first.cancel()
     await asyncio.sleep(0)
-    asked.may.set()
-    assert (await second, asked.times) == (1, 1)
+    question.may.set()
+    assert (await second, question.times) == (1, 1)
 
 
 async def test_what_failed_is_asked_again() -> None:
     answers: RememberedAnswers[int] = RememberedAnswers(ManualClock(), 30.0, 5.0)
-    asked = Asked(answers)
-    asked.fault = OSError("away")
+    question = Asked(answers)
+    question.fault = OSError("away")
     for _ in range(2):
         with pytest.raises(OSError, match="away"):
-            await answers.answer("a", asked)
-    asked.fault = None
-    assert await answers.answer("a", asked) == 3
+            await answers.answer("a", question)
+    question.fault = None
+    assert await answers.answer("a", question) == 3
 
 
 async def test_few_are_asked_at_once_and_nobody_waits_for_longer_than_the_deadline() -> None:
     answers: RememberedAnswers[int] = RememberedAnswers(ManualClock(), 30.0, 0.1)
-    asked = Asked(answers, at_once=False)
-    waiting = [asyncio.create_task(answers.answer(str(number), asked)) for number in range(20)]
-    assert {type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)} == {TimeoutError}
-    assert asked.most_at_once == 8
+    question = Asked(answers, at_once=False)
+    waiting = [asyncio.create_task(answers.answer(str(number), question)) for number in range(20)]
+    assert {type(result) for result in await asyncio.gather(*waiting, return_exceptions=True)} == {TimeoutError}
+    assert question.most_at_once == 8
 
 
 async def test_a_flood_of_secrets_fills_no_memory() -> None:
     answers: RememberedAnswers[int] = RememberedAnswers(ManualClock(), 30.0, 5.0)
-    asked = Asked(answers)
+    question = Asked(answers)
     for number in range(5000):
-        await answers.answer(str(number), asked)
+        await answers.answer(str(number), question)
     assert len(answers._known) == 4096
-    await answers.answer("4999", asked)
-    assert asked.times == 5000
+    await answers.answer("4999", question)
+    assert question.times == 5000

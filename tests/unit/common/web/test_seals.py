@@ -13,8 +13,8 @@ from gantry.common.web.seals import WatchedSeals
 def test_what_one_process_sealed_for_a_use_another_opens_for_that_use(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("1" * 32)
-    one, other = WatchedSeals(file, ("a", "b"), "p"), WatchedSeals(file, ("a", "b"), "p")
-    sealed = one.of("a").seal({"x": 1})
+    first, other = WatchedSeals(file, ("a", "b"), "p"), WatchedSeals(file, ("a", "b"), "p")
+    sealed = first.of("a").seal({"x": 1})
     assert other.of("a").open(sealed) == {"x": 1}
     assert other.of("b").open(sealed) is None
     assert WatchedSeals(file, ("a",), "elsewhere").of("a").open(sealed) is None

@@ -32,8 +32,8 @@ class Process:
     def cookie(self, identity: Identity = JANE, refresh: str = "r") -> dict[str, str]:
         now = self.sessions.now()
         grant = Grant(identity.subject, "n1", now, now + 1800, now + 300, refresh)
-        kept = self.sessions.sealed(Session(identity, "n1", now + 300), grant)
-        return {"Cookie": "; ".join(one.partition(";")[0] for one in kept)}
+        cookies = self.sessions.sealed(Session(identity, "n1", now + 300), grant)
+        return {"Cookie": "; ".join(part.partition(";")[0] for part in cookies)}
 
 
 @pytest.fixture
@@ -92,14 +92,14 @@ def test_secrets_are_changed_while_people_work(keys: Path) -> None:
 def test_login_under_way_counts_ten_minutes_and_few_are_remembered(keys: Path) -> None:
     process = Process(keys)
     flow = Flow("state-of-this-login", "n", "v", "/", process.sessions.now())
-    (kept,) = process.sessions.sealed_flow(flow, {})
-    headers = {"Cookie": kept.partition(";")[0]}
+    (cookie,) = process.sessions.sealed_flow(flow, {})
+    headers = {"Cookie": cookie.partition(";")[0]}
     assert process.sessions.flow(headers, flow.state) == flow
     assert process.sessions.flow(headers, "another") is None
     process.clock.advance(601)
     assert process.sessions.flow(headers, flow.state) is None
     many = {"Cookie": "; ".join(f"__Host-gantry-flow-{n}=x" for n in range(4))}
-    assert sum("Max-Age=0" in one for one in process.sessions.sealed_flow(flow, many)) == 4
+    assert sum("Max-Age=0" in header for header in process.sessions.sealed_flow(flow, many)) == 4
 
 
 def test_what_does_not_fit_is_left_out_or_refused(keys: Path) -> None:

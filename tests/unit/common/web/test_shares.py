@@ -60,29 +60,29 @@ def test_pass_of_another_installation_is_none(keys: Path, tmp_path: Path) -> Non
 
 def test_pass_shows_what_the_log_says_and_nothing_once_it_is_over(keys: Path) -> None:
     clock = ManualClock()
-    one = shares(keys, clock=clock)
+    sealed_shares = shares(keys, clock=clock)
     # The front door does not know.
-    assert asyncio.run(one.shown(ONE)) == SharedView(NOTHING, download=True)
+    assert asyncio.run(sealed_shares.shown(ONE)) == SharedView(NOTHING, download=True)
     known = SharedView(sight_of_share(("1.2",)), download=False)
 
-    async def standing(asked: SharePass) -> SharedView | None:
-        return known if asked == ONE else None
+    async def standing(share_pass: SharePass) -> SharedView | None:
+        return known if share_pass == ONE else None
 
-    one.standing = standing
-    assert asyncio.run(one.shown(ONE)) == known
+    sealed_shares.standing = standing
+    assert asyncio.run(sealed_shares.shown(ONE)) == known
     with pytest.raises(HttpProblem) as revoked:
-        asyncio.run(one.shown(replace(ONE, opening="o2")))
+        asyncio.run(sealed_shares.shown(replace(ONE, opening="o2")))
     assert revoked.value.status == 403
     clock.advance(100)
     with pytest.raises(HttpProblem):
-        asyncio.run(one.shown(ONE))
+        asyncio.run(sealed_shares.shown(ONE))
 
 
 def test_pass_speaks_for_requests_of_our_page_alone(keys: Path) -> None:
-    one = shares(keys)
-    assert one.is_from_our_page("GET", {"Sec-Fetch-Site": "same-origin"})
-    assert not one.is_from_our_page("GET", {"Sec-Fetch-Site": "cross-site"})
-    assert not one.is_from_our_page("GET", {"Origin": "https://evil.example"})
+    sealed_shares = shares(keys)
+    assert sealed_shares.is_from_our_page("GET", {"Sec-Fetch-Site": "same-origin"})
+    assert not sealed_shares.is_from_our_page("GET", {"Sec-Fetch-Site": "cross-site"})
+    assert not sealed_shares.is_from_our_page("GET", {"Origin": "https://evil.example"})
 
 
 def test_link_is_of_the_url_that_is_configured(keys: Path) -> None:
@@ -99,14 +99,14 @@ def test_link_is_of_the_url_that_is_configured(keys: Path) -> None:
     ],
 )
 def test_links_need_a_safe_address_and_a_record(keys: Path, change: dict[str, object], field: str) -> None:
-    given = {"http": {"url": URL}, "sharing": {"key_file": keys}, **change}
+    sections = {"http": {"url": URL}, "sharing": {"key_file": keys}, **change}
     with pytest.raises(ConfigError, match=field):
-        sealed_shares_of(Settings.model_validate(given), ManualClock())
+        sealed_shares_of(Settings.model_validate(sections), ManualClock())
 
 
 def test_without_a_key_there_are_no_links(keys: Path) -> None:
     assert sealed_shares_of(Settings(), ManualClock()) is None
-    given = {"http": {"url": f"{URL}/"}, "sharing": {"key_file": keys}}
-    made = sealed_shares_of(Settings.model_validate(given), ManualClock())
+    sections = {"http": {"url": f"{URL}/"}, "sharing": {"key_file": keys}}
+    made = sealed_shares_of(Settings.model_validate(sections), ManualClock())
     assert made is not None
     assert made.url == URL

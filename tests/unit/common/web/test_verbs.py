@@ -15,12 +15,14 @@ def test_every_resource_has_a_verb() -> None:
 _OWN = (Resource.SESSION, Resource.ENTER_SHARE)
 
 
-@pytest.mark.parametrize("resource", [one for one in Resource if one.method != "GET" and one not in _OWN])
+@pytest.mark.parametrize(
+    "resource", [resource for resource in Resource if resource.method != "GET" and resource not in _OWN]
+)
 def test_what_is_no_get_is_no_reading(resource: Resource) -> None:
     assert VERBS[resource] not in (Verb.READ, Verb.HISTORY, Verb.CHANGES, Verb.WORKLIST)
 
 
-@pytest.mark.parametrize("resource", sorted(OF_A_STUDY, key=lambda one: one.name))
+@pytest.mark.parametrize("resource", sorted(OF_A_STUDY, key=lambda resource: resource.name))
 def test_resource_of_a_study_has_it_in_each_of_its_paths(resource: Resource) -> None:
     assert all(shape.startswith("studies/{}") for shape, resources in SHAPES.items() if resource in resources)
 

@@ -20,23 +20,23 @@ def query(items: dict[str, Identifier] | None = None, **keys: str) -> WorkitemQu
     return WorkitemQuery("default", workitem_conditions(Identifier(tags, items=given_items)))
 
 
-def matches(asked: WorkitemQuery, **values: object) -> bool:
+def matches(question: WorkitemQuery, **values: object) -> bool:
     made = Workitem("default", "1.2", WorkitemState.SCHEDULED, workitem(**values))
-    return asked.predicate()(made.document)
+    return question.predicate()(made.document)
 
 
 def test_state_patient_label_and_uid_narrow() -> None:
-    asked = query(
+    question = query(
         ProcedureStepState="SCHEDULED\\IN PROGRESS", PatientID="P1", WorklistLabel="LIVER", SOPInstanceUID="1.2"
     )
-    assert narrowing_of(asked).columns == {
+    assert narrowing_of(question).columns == {
         "state": ("SCHEDULED", "IN PROGRESS"),
         "patient": ("P1",),
         "label": ("LIVER",),
         "uid": ("1.2",),
     }
-    assert matches(asked)
-    assert not matches(asked, PatientID="P2")
+    assert matches(question)
+    assert not matches(question, PatientID="P2")
 
 
 def test_nobody_finds_out_a_transaction_uid_by_asking() -> None:
@@ -45,9 +45,9 @@ def test_nobody_finds_out_a_transaction_uid_by_asking() -> None:
 
 def test_sequences_are_matched_by_their_items() -> None:
     item = Identifier({TAGS["CodeValue"]: ["SEG"]})
-    asked = query({"ScheduledWorkitemCodeSequence": item})
-    assert matches(asked)
-    assert not matches(asked, ScheduledWorkitemCodeSequence=[code("QA", "Check")])
+    question = query({"ScheduledWorkitemCodeSequence": item})
+    assert matches(question)
+    assert not matches(question, ScheduledWorkitemCodeSequence=[code("QA", "Check")])
 
 
 DAYS = some.dates(date(1900, 1, 2), date(2100, 1, 1)).map(lambda day: f"{day:%Y%m%d}")
@@ -60,10 +60,10 @@ MOMENTS = some.builds(
 
 
 @given(some.one_of(MOMENTS, some.just("202601")), DAYS, DAYS)
-def test_what_a_range_of_days_matches_is_not_narrowed_away(start: str, one: str, other: str) -> None:
-    low, high = sorted((one, other))
-    asked = query(ScheduledProcedureStepStartDateTime=f"{low}-{high}")
-    narrowing = narrowing_of(asked)
+def test_what_a_range_of_days_matches_is_not_narrowed_away(start: str, day: str, other: str) -> None:
+    low, high = sorted((day, other))
+    question = query(ScheduledProcedureStepStartDateTime=f"{low}-{high}")
+    narrowing = narrowing_of(question)
     column = start_of({START: [start]})
-    if matches(asked, ScheduledProcedureStepStartDateTime=start):
+    if matches(question, ScheduledProcedureStepStartDateTime=start):
         assert column == "" or narrowing.earliest <= column <= narrowing.latest

@@ -98,5 +98,5 @@ def test_what_cancelling_needs() -> None:
 
 
 def test_uids_and_the_transaction_uid_are_not_kept() -> None:
-    given = attributes(SOPClassUID="1.2", SOPInstanceUID="1.3", TransactionUID="1.4", ProcedureStepLabel="x")
-    assert without(given) == attributes(ProcedureStepLabel="x")
+    values = attributes(SOPClassUID="1.2", SOPInstanceUID="1.3", TransactionUID="1.4", ProcedureStepLabel="x")
+    assert without(values) == attributes(ProcedureStepLabel="x")

@@ -34,17 +34,17 @@ BRAIN = replace(MADE, uid="1.2.8", attributes=workitem(WorklistLabel="BRAIN"))
 def said(events: Iterable[SubscriptionEvent], known: Workitem = MADE) -> list[WorkitemSubscription]:
     standing: dict[tuple[str, str], WorkitemSubscription] = {}
     for event in events:
-        of = event.subscriber, event.sop_instance_uid
+        key = event.subscriber, event.sop_instance_uid
         target = known if event.sop_instance_uid == known.uid else None
-        verdict = fold_subscription(standing.get(of), event, target)
+        verdict = fold_subscription(standing.get(key), event, target)
         assert verdict.accepted, verdict.reason
         if verdict.state is not None:
-            standing[of] = verdict.state
+            standing[key] = verdict.state
     return list(standing.values())
 
 
-def who(one: Workitem, *events: SubscriptionEvent) -> list[str]:
-    return [told.subscriber for told in told_of(one, said(events))]
+def who(target: Workitem, *events: SubscriptionEvent) -> list[str]:
+    return [notice.subscriber for notice in told_of(target, said(events))]
 
 
 def test_of_one_workitem() -> None:

@@ -17,7 +17,7 @@ def test_rules_are_conditions_that_all_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "words"),
     [
         ("StudyDate", "KEY=VALUE"),
         ("StudyDate=", "KEY=VALUE"),
@@ -33,9 +33,9 @@ def test_rules_are_conditions_that_all_hold() -> None:
         ("StudyDate=2014-12-31", "StudyDate"),
     ],
 )
-def test_a_rule_that_is_none_is_refused_in_words(rule: str, said: str) -> None:
+def test_a_rule_that_is_none_is_refused_in_words(rule: str, words: str) -> None:
     for rules in ([rule], ["ModalitiesInStudy=US", rule]):
-        with pytest.raises(click.UsageError, match=said):
+        with pytest.raises(click.UsageError, match=words):
             query_of(rules, STANDARD)
 
 

@@ -20,8 +20,8 @@ def request(*uids: str, wrapped: bool = False) -> bytes:
 
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_references_are_read_in_order_and_each_once(wrapped: bool) -> None:
-    found = references_of(request("1.3", "1.2", "1.3", wrapped=wrapped), xml=False, most=10)
-    assert found == (CommitmentReference("1.9", "1.3"), CommitmentReference("1.9", "1.2"))
+    references = references_of(request("1.3", "1.2", "1.3", wrapped=wrapped), xml=False, most=10)
+    assert references == (CommitmentReference("1.9", "1.3"), CommitmentReference("1.9", "1.2"))
 
 
 def test_more_than_the_limit_is_too_large() -> None:

@@ -61,11 +61,11 @@ def test_snapshot_and_what_came_after_it_are_everything() -> None:
         first, second = TransactionLedger(), TransactionLedger()
         for event in events[:cut]:
             first.apply(event)
-        kept = first.snapshot(77)
-        assert kept.since_us == 77
+        snapshot = first.snapshot(77)
+        assert snapshot.since_us == 77
         for event in events[max(0, cut - 2) :]:
             second.apply(event)
-        second.take_up(kept)
+        second.take_up(snapshot)
         assert second.snapshot(0) == whole.snapshot(0)
         for uid in ("1.1", "1.2", "1.3", "1.4"):
             assert (second.is_known(uid), second.is_reported(uid)) == (whole.is_known(uid), whole.is_reported(uid))

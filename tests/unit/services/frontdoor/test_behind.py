@@ -29,15 +29,15 @@ async def test_look_at_a_thousand_processes_lets_associations_have_their_turn(mo
             await asyncio.sleep(0)
 
     names = tuple(f"192.0.2.1:{port}" for port in range(20_000, 21_000))
-    one = Behind(Settings.model_validate({"door": {"retrieve": names}}), SystemClock(), Metrics())
+    backends = Behind(Settings.model_validate({"door": {"retrieve": names}}), SystemClock(), Metrics())
 
     async def addresses(host: str, port: int) -> list[tuple[str, int]]:
         return [(host, port)]
 
     monkeypatch.setattr(behind, "connected", refused)
-    monkeypatch.setattr(one, "_addresses", addresses)
+    monkeypatch.setattr(backends, "_addresses", addresses)
     turns = asyncio.create_task(others())
-    await one.look()
+    await backends.look()
     turns.cancel()
     assert begun == len(names)
     assert max(after - before for before, after in pairwise(seen)) <= 100

@@ -86,11 +86,11 @@ def test_no_bytes_raise(chunks: list[bytes]) -> None:
 
 def test_openings_do_not_disturb_each_other() -> None:
     """They share a workspace."""
-    one, other = FirstPdu(PduLimits()), FirstPdu(PduLimits())
+    first, other = FirstPdu(PduLimits()), FirstPdu(PduLimits())
     for at in range(0, len(RQ), 7):
-        one.feed(RQ[at : at + 7])
+        first.feed(RQ[at : at + 7])
         other.feed(RQ[at : at + 7])
-    assert one.request == other.request == associate_rq()
+    assert first.request == other.request == associate_rq()
 
 
 def test_a_request_is_passed_on_with_another_called_title_and_is_the_same_else() -> None:

@@ -87,13 +87,13 @@ def test_no_sign_of_another_partition_is_ever_passed_over(
     assert type(named) is type(of_association(ALL, called))
     if isinstance(named, Astray):
         return
-    theirs = next(one for one in ALL if one.name == named)
-    others = [one for one in ALL if one is not theirs]
-    assert not any(certificate in one.certificates for one in others)
+    theirs = next(partition for partition in ALL if partition.name == named)
+    others = [partition for partition in ALL if partition is not theirs]
+    assert not any(certificate in other.certificates for other in others)
     assert port in ("", named)
     assert not (address == "192.0.2.7" and named != "north")
     assert not (address == "2001:db8::7" and named != "south")
-    assert theirs.ae_title == title or all(one.ae_title != title for one in others)
+    assert theirs.ae_title == title or all(other.ae_title != title for other in others)
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,11 @@ def stores(objects: str, log: str, index: str) -> str:
 
 def test_each_partition_has_the_settings_of_its_file_and_the_proxies_of_the_door(tmp_path: Path) -> None:
     north = "dimse: {ae_title: NORTH}\nhttp: {proxy_from: [127.0.0.1]}\nlab: true\npeers: []\n"
-    found = shared(tmp_path, north, "dimse: {ae_title: SOUTH}\n")
-    assert [one.signs.ae_title for one in found] == ["NORTH", "SOUTH"]
-    assert [one.most for one in found] == [None, 7]
-    assert [str(network) for network in found[0].settings.http.proxy_from] == ["192.0.2.1/32"]
-    assert not found[0].settings.lab
+    partitions = shared(tmp_path, north, "dimse: {ae_title: SOUTH}\n")
+    assert [partition.signs.ae_title for partition in partitions] == ["NORTH", "SOUTH"]
+    assert [partition.most for partition in partitions] == [None, 7]
+    assert [str(network) for network in partitions[0].settings.http.proxy_from] == ["192.0.2.1/32"]
+    assert not partitions[0].settings.lab
 
 
 def test_a_door_of_one_archive_has_no_partitions() -> None:
@@ -47,7 +47,7 @@ CLUSTER = "s3://archive/north", "kafka://a:9092,b:9092/north", "opensearch://a:9
 
 
 @pytest.mark.parametrize(
-    ("south", "what"),
+    ("south", "setting"),
     [
         (("s3://archive/north", *CLUSTER[1:]), "storage.objects"),
         (("s3://archive", "kafka://c/s", "opensearch://c/s"), "storage.objects"),
@@ -56,8 +56,8 @@ CLUSTER = "s3://archive/north", "kafka://a:9092,b:9092/north", "opensearch://a:9
         (("s3://archive/south", "kafka://b:9092/south", "opensearch://a:9200/north/"), "storage.index"),
     ],
 )
-def test_stores_that_overlap_are_refused(tmp_path: Path, south: tuple[str, str, str], what: str) -> None:
-    with pytest.raises(ConfigError, match=f"{what} of partitions north and south overlap"):
+def test_stores_that_overlap_are_refused(tmp_path: Path, south: tuple[str, str, str], setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"{setting} of partitions north and south overlap"):
         shared(tmp_path, stores(*CLUSTER), stores(*south))
 
 
@@ -75,14 +75,14 @@ def test_a_tier_of_one_is_no_store_of_another(tmp_path: Path) -> None:
 
 def test_buckets_of_one_name_at_two_servers_are_apart(tmp_path: Path) -> None:
     south = stores("s3://archive/north", "kafka://a:9092/south", "opensearch://a:9200/south")
-    there = "s3: {endpoint: 'http://192.0.2.9:7070'}\n"
-    assert len(shared(tmp_path, stores(*CLUSTER), south + there)) == 2
+    server = "s3: {endpoint: 'http://192.0.2.9:7070'}\n"
+    assert len(shared(tmp_path, stores(*CLUSTER), south + server)) == 2
 
 
 def test_names_that_are_not_given_are_the_same(tmp_path: Path) -> None:
-    one = stores("s3://a/n", "kafka://a:9092", "opensearch://a:9200/n")
+    north = stores("s3://a/n", "kafka://a:9092", "opensearch://a:9200/n")
     with pytest.raises(ConfigError, match=r"storage\.log"):
-        shared(tmp_path, one, stores("s3://a/s", "kafka://a:9092/gantry", "opensearch://a:9200/s"))
+        shared(tmp_path, north, stores("s3://a/s", "kafka://a:9092/gantry", "opensearch://a:9200/s"))
 
 
 def test_folders_of_embedded_archives_are_apart(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_secret_is_of_one_partition_whether_its_file_is_named_twice_or_copied(
 
 
 @pytest.mark.parametrize(
-    ("name", "one", "other", "is_shared"),
+    ("name", "first", "other", "is_shared"),
     [
         ("login: {session_key_file", "# new\nnew key\nold key\n", "old key\n", True),
         ("login: {session_key_file", "# ours\nnew key\n", "# ours\nother key\n", False),
@@ -140,9 +140,9 @@ def test_a_secret_is_of_one_partition_whether_its_file_is_named_twice_or_copied(
     ids=["a key in turn", "comments", "one token", "its digest", "names of tokens", "names of users"],
 )
 def test_one_secret_in_common_is_enough_and_names_are_none(
-    tmp_path: Path, name: str, one: str, other: str, is_shared: bool
+    tmp_path: Path, name: str, first: str, other: str, is_shared: bool
 ) -> None:
-    for file, text in (("one", one), ("other", other)):
+    for file, text in (("one", first), ("other", other)):
         (tmp_path / file).write_text(text)
     texts = [f"{name}: {tmp_path}/{file}}}\n" for file in ("one", "other")]
     if not is_shared:

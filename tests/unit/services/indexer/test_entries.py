@@ -76,11 +76,11 @@ def test_a_claim_check_gives_the_same_entry(data_set: Dataset, syntax: str) -> N
     referred = event_of(data, syntax, ScanLimits(max_header=0))
     assert carried.header is not None
     assert referred.header is None
-    found = entry_of(referred, read(referred, data))
+    entry = entry_of(referred, read(referred, data))
     # What was too much for the event is too much for the layout.
-    assert replace(found, layout=b"") == replace(entry_of(carried), layout=b"")
+    assert replace(entry, layout=b"") == replace(entry_of(carried), layout=b"")
     assert unpack_layout(entry_of(carried).layout) == Layout(carried.header_length, carried.bulk, carried.pixel_data)
-    assert found.attributes[NAME] == [{"Alphabetic": "Müller"}]
+    assert entry.attributes[NAME] == [{"Alphabetic": "Müller"}]
 
 
 def test_a_large_header_is_read_up_to_a_limit() -> None:
@@ -108,10 +108,15 @@ def test_a_hostile_header_raises_only_our_errors(junk: bytes, syntax: str) -> No
 
 def test_a_conflict_is_told_with_both_sides() -> None:
     assert conflict_of(stored(1), Applied(Outcome.ADDED), 5) is None
-    found = conflict_of(stored(1), Applied(Outcome.CONFLICT, "r1", "d1", "r2", "d2"), 5)
-    assert found is not None
-    assert (found.kept_receipt, found.kept_digest, found.aside_receipt, found.aside_digest) == ("r1", "d1", "r2", "d2")
-    assert (found.study_instance_uid, found.found_at) == ("1.2.3", 5)
+    conflict = conflict_of(stored(1), Applied(Outcome.CONFLICT, "r1", "d1", "r2", "d2"), 5)
+    assert conflict is not None
+    assert (conflict.kept_receipt, conflict.kept_digest, conflict.aside_receipt, conflict.aside_digest) == (
+        "r1",
+        "d1",
+        "r2",
+        "d2",
+    )
+    assert (conflict.study_instance_uid, conflict.found_at) == ("1.2.3", 5)
 
 
 @pytest.mark.parametrize(

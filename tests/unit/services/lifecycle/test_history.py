@@ -31,11 +31,11 @@ STUDY = CorrectedStudy(
 
 
 def test_a_history_says_who_changed_what_when_and_why_and_what_that_comes_to() -> None:
-    found = history_of("1.2", STUDY).as_json()
-    assert found["received"]["00100010"]["Value"] == [{"Alphabetic": "DOE^JANE"}]
-    assert found["shown"]["00100010"]["Value"] == [{"Alphabetic": "ROE"}]
-    assert found["shown"]["00100020"]["Value"] == ["P2"]
-    first, second, third = found["corrections"]
+    history = history_of("1.2", STUDY).as_json()
+    assert history["received"]["00100010"]["Value"] == [{"Alphabetic": "DOE^JANE"}]
+    assert history["shown"]["00100010"]["Value"] == [{"Alphabetic": "ROE"}]
+    assert history["shown"]["00100020"]["Value"] == ["P2"]
+    first, second, third = history["corrections"]
     assert (first["of"], first["by"], first["at"], first["reason"]) == ("study", "jane", 10, "misspelt")
     assert first["withdrawn"] == {"at": 30, "by": "joe", "reason": "no"}
     assert (second["of"], second["withdrawn"], second["values"]["00100020"]["Value"]) == ("merge", None, ["P2"])
@@ -49,12 +49,12 @@ def test_a_history_as_of_a_time_knows_what_was_made_by_then() -> None:
         (25, 2, "ROE", None),
         (35, 2, "ROE", 30),
     ):
-        found = history_of("1.2", STUDY, until).as_json()
-        assert len(found["corrections"]) == count
-        assert found["shown"]["00100010"]["Value"] == [{"Alphabetic": shown}]
-        assert not count or (found["corrections"][0]["withdrawn"] or {}).get("at") == withdrawn
+        history = history_of("1.2", STUDY, until).as_json()
+        assert len(history["corrections"]) == count
+        assert history["shown"]["00100010"]["Value"] == [{"Alphabetic": shown}]
+        assert not count or (history["corrections"][0]["withdrawn"] or {}).get("at") == withdrawn
 
 
 def test_a_study_that_nobody_corrected_has_none() -> None:
-    found = history_of("1.2", CorrectedStudy(OWN, NOTHING, {ONE: NOTHING}))
-    assert (found.entries, found.shown) == ((), found.received)
+    history = history_of("1.2", CorrectedStudy(OWN, NOTHING, {ONE: NOTHING}))
+    assert (history.entries, history.shown) == ((), history.received)

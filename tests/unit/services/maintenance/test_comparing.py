@@ -42,10 +42,12 @@ def test_objects_that_are_the_same_do_not_differ(tmp_path: Path) -> None:
 
 
 def test_attributes_that_differ_are_named_at_any_depth_and_so_are_those_that_one_lacks(tmp_path: Path) -> None:
-    one = item(ScheduledProcedureStepID="1", CodeValue="A")
+    request = item(ScheduledProcedureStepID="1", CodeValue="A")
     other = item(ScheduledProcedureStepID="2", CodeValue="A")
     compared = compare(
-        file_of(tmp_path / "a", name="Doe^Jane", RequestAttributesSequence=[one], ImageType=["ORIGINAL", "PRIMARY"]),
+        file_of(
+            tmp_path / "a", name="Doe^Jane", RequestAttributesSequence=[request], ImageType=["ORIGINAL", "PRIMARY"]
+        ),
         file_of(tmp_path / "b", name="Doe^John", RequestAttributesSequence=[other], ImageComments="late"),
     )
     assert compared.differences == [
@@ -73,11 +75,11 @@ def test_more_items_and_private_values_are_said_without_their_content(tmp_path: 
 
 
 def test_the_same_picture_in_another_transfer_syntax_has_the_same_pixels(tmp_path: Path) -> None:
-    one, other = file_of(tmp_path / "a"), file_of(tmp_path / "b")
+    first, other = file_of(tmp_path / "a"), file_of(tmp_path / "b")
     read = pydicom.dcmread(other)
     read.compress(RLELossless, generate_instance_uid=False)
     read.save_as(other)
-    compared = compare(one, other)
+    compared = compare(first, other)
     assert compared.differences == [AttributeDifference("TransferSyntaxUID", "1.2.840.10008.1.2.1", str(RLELossless))]
     assert (compared.same_pixels, compared.pixels) == (True, "other bytes, the same samples")
 

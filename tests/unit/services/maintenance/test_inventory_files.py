@@ -38,7 +38,7 @@ def test_a_large_one_is_a_root_and_parts(tmp_path: Path) -> None:
     assert (root, [part.name for part in parts]) == (path, ["all-0001.dcm", "all-0002.dcm", "all-0003.dcm"])
     ds = pydicom.dcmread(root)
     assert (ds.NumberOfStudyRecordsInInstance, ds.TotalNumberOfStudyRecords) == (0, 5)
-    named = [one.ReferencedSOPInstanceUID for one in ds.IncorporatedInventoryInstanceSequence]
+    named = [part.ReferencedSOPInstanceUID for part in ds.IncorporatedInventoryInstanceSequence]
     assert named == [pydicom.dcmread(part).SOPInstanceUID for part in parts]
     assert sum(len(pydicom.dcmread(part).InventoriedStudiesSequence) for part in parts) == 5
 

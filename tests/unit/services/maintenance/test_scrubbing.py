@@ -10,8 +10,8 @@ UID = "1.2.826.0.1.3680043.8.498.1234567890"
 
 
 def test_a_uid_has_one_name_within_a_bundle_and_another_in_the_next() -> None:
-    one, other = Scrubber(b"a"), Scrubber(b"b")
-    text = one.text(f"study {UID}, again ({UID}); series {UID}.7 end")
+    first_scrubber, other = Scrubber(b"a"), Scrubber(b"b")
+    text = first_scrubber.text(f"study {UID}, again ({UID}); series {UID}.7 end")
     first, again, series = (word.strip("(),;") for word in text.split() if "uid-" in word)
     assert first == again != series
     assert UID not in text

@@ -16,7 +16,7 @@ def listed(*reports: ProcessReported, now: int = 110 * SECOND) -> list[tuple[str
     fleet = Fleet()
     for report in reports:
         fleet.take(report)
-    return [(one["process"], one["state"]) for one in fleet.listed(now, 30.0)]
+    return [(process["process"], process["state"]) for process in fleet.listed(now, 30.0)]
 
 
 def test_the_newest_report_of_each_process_counts_whatever_comes_first() -> None:

@@ -16,7 +16,7 @@ NOW = WaitingTimes(RouteTimes({}, None), 1_700_000_000_000_000)
 
 
 @pytest.mark.parametrize(
-    ("route", "what", "why"),
+    ("route", "subject", "why"),
     [
         (ROUTE, "objects", "night"),
         (replace(ROUTE, deidentify="research"), "objects, de-identified by research", "night"),
@@ -24,8 +24,8 @@ NOW = WaitingTimes(RouteTimes({}, None), 1_700_000_000_000_000)
         (replace(ROUTE, kind=PREFETCH, requestor="A1"), "prefetch", "night, order A1"),
     ],
 )
-def test_what_goes_and_why(route: RouteRequested, what: str, why: str) -> None:
-    assert (what_goes(route), because_of(route)) == (what, why)
+def test_what_goes_and_why(route: RouteRequested, subject: str, why: str) -> None:
+    assert (what_goes(route), because_of(route)) == (subject, why)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_an_open_route_does(state: RouteState, opens: int, expected: str) -
 
 def test_all_that_is_said_of_a_route() -> None:
     waits = RouteState(replace(ROUTE, asked=3), 2, "away", 1_700_000_060_000_000, taken=frozenset(("1.2.3",)))
-    said = as_json(waits, NOW)
-    assert {name: said[name] for name in ("route", "study", "step", "state", "left", "attempts", "why", "next")} == {
+    values = as_json(waits, NOW)
+    assert {name: values[name] for name in ("route", "study", "step", "state", "left", "attempts", "why", "next")} == {
         "route": "r1",
         "study": "1.2",
         "step": None,

@@ -31,7 +31,7 @@ def test_refusals_of_one_kind_are_one_with_their_number() -> None:
     seen = Seen()
     for event in (REFUSED, replace(REFUSED, at=NOW - 10, times=2), replace(REFUSED, why="called AE title is not ours")):
         seen.take(event)
-    assert {(one.why, one.times, one.at) for one in seen.refused.values()} == {
+    assert {(refusal.why, refusal.times, refusal.at) for refusal in seen.refused.values()} == {
         ("not known", 5, NOW - 10),
         ("called AE title is not ours", 3, NOW - 500),
     }

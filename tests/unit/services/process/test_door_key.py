@@ -42,10 +42,10 @@ class Sides:
     def connects(self) -> str:
         return self.kind_of(self.prover.header(PEER, HERE))
 
-    def kind_of(self, header: bytes, here: tuple[str, int] = HERE) -> str:
+    def kind_of(self, header: bytes, address: tuple[str, int] = HERE) -> str:
         """The kind of a refusal; "" if the header is believed."""
         try:
-            self.proven.check_header(header, here)
+            self.proven.check_header(header, address)
         except OriginRefused as refused:
             return refused.kind if self.refused[-1] == ("dimse", refused.kind) else "not counted"
         return ""
@@ -106,8 +106,8 @@ def test_a_changed_file_is_taken_and_a_wrong_one_is_not(file: Path, capsys: pyte
     assert key.accepted == (NEW.encode(), OLD.encode())
     file.unlink()
     assert key.accepted == (NEW.encode(), OLD.encode())
-    said = capsys.readouterr()
-    assert not any(secret in said.out + said.err for secret in (OLD, NEW, "short-and-secret"))
+    output = capsys.readouterr()
+    assert not any(secret in output.out + output.err for secret in (OLD, NEW, "short-and-secret"))
 
 
 def test_a_header_of_the_door_is_believed_and_names_the_peer(sides: Sides) -> None:

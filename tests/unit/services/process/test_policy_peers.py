@@ -83,15 +83,15 @@ def test_user_may_no_more_than_his_role(peers: Peers, role: CallerRole, may: boo
 
 def test_destinations_are_those_of_the_policy_that_is_in_force(peers: Peers) -> None:
     assert peers.destinations() == ["PACS"]
-    found = peers.destination("PACS", "GANTRY")
-    assert found is not None
-    assert (found.host, found.port, found.called_ae_title, found.calling_ae_title) == (
+    peer = peers.destination("PACS", "GANTRY")
+    assert peer is not None
+    assert (peer.host, peer.port, peer.called_ae_title, peer.calling_ae_title) == (
         "192.0.2.2",
         104,
         "PACS",
         "GANTRY",
     )
-    assert (found.connect_timeout, found.tls) == (3.0, None)
+    assert (peer.connect_timeout, peer.tls) == (3.0, None)
     assert peers.destination("HALL", "GANTRY") is None
     contact = peers.contact("HALL", "GANTRY")
     assert contact is not None
@@ -112,7 +112,7 @@ def test_what_is_seen_is_what_both_the_peer_and_its_user_see(peers: Peers) -> No
 
 def test_peers_are_told_with_those_that_were_added_and_whether_these_are_read(tmp_path: Path) -> None:
     peers = Peers(tmp_path)
-    assert [one.ae_title for one in peers.known()] == ["CT1", "PACS", "HALL"] == list(peers.in_file())
+    assert [peer.ae_title for peer in peers.known()] == ["CT1", "PACS", "HALL"] == list(peers.in_file())
     assert peers.are_whole()
     added = {"CT9": next(iter(peers.known()))}
     peers.policy.stand_beside(added, False)

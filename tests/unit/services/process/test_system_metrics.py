@@ -25,10 +25,10 @@ def looked(data: Path, **more: object) -> tuple[SystemMetrics, Metrics]:
 def test_an_embedded_store_says_how_much_is_free(tmp_path: Path, store: str) -> None:
     (tmp_path / "objects").mkdir()
     _, metrics = looked(tmp_path)
-    there = os.statvfs(tmp_path)
+    disk = os.statvfs(tmp_path)
     size = metrics.registry.get_sample_value("gantry_disk_size_bytes", {"store": store})
     free = metrics.registry.get_sample_value("gantry_disk_free_bytes", {"store": store})
-    assert size == there.f_blocks * there.f_frsize
+    assert size == disk.f_blocks * disk.f_frsize
     assert free is not None
     assert 0 <= free <= size
 

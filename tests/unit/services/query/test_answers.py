@@ -23,8 +23,8 @@ DOCUMENT = Document(
 )
 
 
-def answers(*asked: int, level: Level = Level.STUDY, syntax: str = EXPLICIT, terms: tuple[str, ...] = ()) -> Answers:
-    identifier = Identifier({tag: [] for tag in (0x00080052, *asked)}, character_set(terms))
+def answers(*tags: int, level: Level = Level.STUDY, syntax: str = EXPLICIT, terms: tuple[str, ...] = ()) -> Answers:
+    identifier = Identifier({tag: [] for tag in (0x00080052, *tags)}, character_set(terms))
     return Answers(identifier, Query("default", level), syntax, "GANTRY")
 
 
@@ -69,12 +69,12 @@ def test_of_a_sequence_the_items_that_match_are_returned_with_what_was_asked_for
     ]
     document = Document(Level.SERIES, {0x0020000E: ["1.2"], request: items})
     item = Identifier({step: ["S1"], code: []}, items={code: Identifier({0x00080100: []})})
-    asked = Identifier({0x00080052: ["SERIES"], request: []}, items={request: item})
+    identifier = Identifier({0x00080052: ["SERIES"], request: []}, items={request: item})
     query = Query("default", Level.SERIES, {request: Item({step: Single(("S1",))})})
-    read = from_bytes(Answers(asked, query, EXPLICIT, "GANTRY").encode(document), EXPLICIT)
-    (found,) = read.RequestAttributesSequence
-    assert sorted(e.keyword for e in found) == ["RequestedProcedureCodeSequence", "ScheduledProcedureStepID"]
-    assert [e.keyword for e in found.RequestedProcedureCodeSequence[0]] == ["CodeValue"]
+    read = from_bytes(Answers(identifier, query, EXPLICIT, "GANTRY").encode(document), EXPLICIT)
+    (request_item,) = read.RequestAttributesSequence
+    assert sorted(e.keyword for e in request_item) == ["RequestedProcedureCodeSequence", "ScheduledProcedureStepID"]
+    assert [e.keyword for e in request_item.RequestedProcedureCodeSequence[0]] == ["CodeValue"]
     everything = Identifier({0x00080052: ["SERIES"], request: []}, items={request: Identifier({})})
     whole = Answers(everything, Query("default", Level.SERIES), EXPLICIT, "GANTRY").encode(document)
     assert [i.ScheduledProcedureStepDescription for i in from_bytes(whole, EXPLICIT).RequestAttributesSequence] == [
@@ -86,7 +86,7 @@ def test_of_a_sequence_the_items_that_match_are_returned_with_what_was_asked_for
 def test_dates_are_answered_in_the_zone_of_the_question() -> None:
     stored = {0x00080020: ["20240131"], 0x00080030: ["233000.5"], 0x00080201: ["-0500"], 0x00100030: ["19700101"]}
     query = Query("default", Level.STUDY, zone="+0100")
-    asked = Identifier({tag: [] for tag in (0x00080052, *stored)})
-    read = from_bytes(Answers(asked, query, EXPLICIT, "GANTRY").encode(Document(Level.STUDY, stored)), EXPLICIT)
+    identifier = Identifier({tag: [] for tag in (0x00080052, *stored)})
+    read = from_bytes(Answers(identifier, query, EXPLICIT, "GANTRY").encode(Document(Level.STUDY, stored)), EXPLICIT)
     assert (read.StudyDate, read.StudyTime, read.TimezoneOffsetFromUTC) == ("20240201", "053000.5", "+0100")
     assert read.PatientBirthDate == "19700101"

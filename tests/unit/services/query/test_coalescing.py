@@ -13,35 +13,35 @@ from gantry.services.query.coalescing import Coalescing, cursor_of, cursor_text
 
 
 def test_a_study_that_arrives_image_by_image_is_told_at_once_and_then_once_a_second() -> None:
-    one = Coalescing({0: 0})
-    told: list[tuple[float, str]] = []
+    coalescer = Coalescing({0: 0})
+    notices: list[tuple[float, str]] = []
     for tick in range(300):  # three seconds, a hundred images in each
         now = tick / 100
-        one.add(["1.2"], {0: tick + 1}, now)
-        told += [(now, change.study) for change in one.due(now)]
-    assert [round(at, 1) for at, _ in told] == [0.0, 1.0, 2.0]
-    assert one.wait(3.0) == 0.0
-    assert [change.cursor for change in one.due(3.0)] == [{0: 300}]
-    assert one.wait(3.0) is None
+        coalescer.add(["1.2"], {0: tick + 1}, now)
+        notices += [(now, change.study) for change in coalescer.due(now)]
+    assert [round(at, 1) for at, _ in notices] == [0.0, 1.0, 2.0]
+    assert coalescer.wait(3.0) == 0.0
+    assert [change.cursor for change in coalescer.due(3.0)] == [{0: 300}]
+    assert coalescer.wait(3.0) is None
 
 
 def test_other_studies_do_not_wait_for_one() -> None:
-    one = Coalescing({0: 0})
-    one.add(["1.1"], {0: 1}, 0.0)
-    assert [change.study for change in one.due(0.0)] == ["1.1"]
-    one.add(["1.1", "1.2"], {0: 3}, 0.1)
-    assert [change.study for change in one.due(0.1)] == ["1.2"]
-    assert [change.study for change in one.due(1.1)] == ["1.1"]
+    coalescer = Coalescing({0: 0})
+    coalescer.add(["1.1"], {0: 1}, 0.0)
+    assert [change.study for change in coalescer.due(0.0)] == ["1.1"]
+    coalescer.add(["1.1", "1.2"], {0: 3}, 0.1)
+    assert [change.study for change in coalescer.due(0.1)] == ["1.2"]
+    assert [change.study for change in coalescer.due(1.1)] == ["1.1"]
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coalescing, "MOST_PENDING", 100)
-    one = Coalescing({0: 0})
+    coalescer = Coalescing({0: 0})
     studies = [f"1.{n}" for n in range(300)]
-    one.add(studies, {0: 300}, 0.0)
-    assert len(one.due(0.0)) == 300
-    one.add(studies, {0: 600}, 0.1)
-    assert [change.study for change in one.due(0.1)] == studies[:200]
+    coalescer.add(studies, {0: 300}, 0.0)
+    assert len(coalescer.due(0.0)) == 300
+    coalescer.add(studies, {0: 600}, 0.1)
+    assert [change.study for change in coalescer.due(0.1)] == studies[:200]
 
 
 _steps = st.lists(st.tuples(st.lists(st.sampled_from("abc"), max_size=3), st.floats(0, 0.7)), max_size=30)
@@ -49,22 +49,22 @@ _steps = st.lists(st.tuples(st.lists(st.sampled_from("abc"), max_size=3), st.flo
 
 @given(_steps, st.integers(0, 60))
 def test_whoever_goes_on_behind_any_change_misses_none(steps: list[tuple[list[str], float]], heard: int) -> None:
-    one, records, now = Coalescing({0: 0}), list[str](), 0.0
-    told: list[tuple[coalescing.StudyChange, int]] = []
+    coalescer, records, now = Coalescing({0: 0}), list[str](), 0.0
+    notices: list[tuple[coalescing.StudyChange, int]] = []
     for studies, seconds in steps:
         records += studies
-        one.add(dict.fromkeys(studies), {0: len(records)}, now)
-        told += [(change, len(records)) for change in one.due(now)]
+        coalescer.add(dict.fromkeys(studies), {0: len(records)}, now)
+        notices += [(change, len(records)) for change in coalescer.due(now)]
         now += seconds
-    told += [(change, len(records)) for change in one.due(now + 10)]
-    known = told[:heard]
+    notices += [(change, len(records)) for change in coalescer.due(now + 10)]
+    known = notices[:heard]
     cursor = known[-1][0].cursor[0] if known else 0
     # Records behind the cursor are read again. Of each before it, a change of its study was told after it was read.
     for place, study in enumerate(records[:cursor]):
         assert any(change.study == study and read > place for change, read in known)
-    assert [change.cursor[0] for change, _ in told] == sorted(change.cursor[0] for change, _ in told)
-    if told:
-        assert told[-1][0].cursor == {0: len(records)}
+    assert [change.cursor[0] for change, _ in notices] == sorted(change.cursor[0] for change, _ in notices)
+    if notices:
+        assert notices[-1][0].cursor == {0: len(records)}
 
 
 @given(st.dictionaries(st.integers(0, 100), st.integers(0, 1 << 61), min_size=1))
@@ -74,8 +74,8 @@ def test_a_cursor_comes_back_as_it_was(offsets: dict[int, int]) -> None:
 
 @given(st.text())
 def test_whatever_else_is_no_cursor(text: str) -> None:
-    found = cursor_of(text)
-    assert found is None or all(type(n) is int for n in (*found, *found.values()))
+    cursor = cursor_of(text)
+    assert cursor is None or all(type(n) is int for n in (*cursor, *cursor.values()))
 
 
 @given(st.binary(max_size=64))

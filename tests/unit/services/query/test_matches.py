@@ -41,20 +41,20 @@ def numbers(documents: list[Document]) -> list[Any]:
 @pytest.mark.parametrize("knows", [True, False])
 async def test_a_page_far_into_a_listing_is_the_same_either_way(knows: bool) -> None:
     index = Listing(knows)
-    found, more = await page_of(cast(ReadIndex, index), Query("p", Level.STUDY), 10, FAR + 20)
-    assert numbers(found) == list(range(FAR + 21, FAR + 31))
+    page, more = await page_of(cast(ReadIndex, index), Query("p", Level.STUDY), 10, FAR + 20)
+    assert numbers(page) == list(range(FAR + 21, FAR + 31))
     assert more
     assert index.read == (11 if knows else FAR + 31)
 
 
 @pytest.mark.parametrize("knows", [True, False])
 async def test_the_last_page_says_that_nothing_follows_it(knows: bool) -> None:
-    found, more = await page_of(cast(ReadIndex, Listing(knows)), Query("p", Level.STUDY), 100, FAR + 20)
-    assert numbers(found) == list(range(FAR + 21, COUNT + 1))
+    page, more = await page_of(cast(ReadIndex, Listing(knows)), Query("p", Level.STUDY), 100, FAR + 20)
+    assert numbers(page) == list(range(FAR + 21, COUNT + 1))
     assert not more
     assert await page_of(cast(ReadIndex, Listing(knows)), Query("p", Level.STUDY), 100, COUNT + 7) == ([], False)
 
 
 async def test_a_cursor_goes_on_from_its_own_place() -> None:
-    found, _ = await page_of(cast(ReadIndex, Listing(True)), Query("p", Level.STUDY), 3, FAR, after=(5,))
-    assert numbers(found) == [FAR + 6, FAR + 7, FAR + 8]
+    page, _ = await page_of(cast(ReadIndex, Listing(True)), Query("p", Level.STUDY), 3, FAR, after=(5,))
+    assert numbers(page) == [FAR + 6, FAR + 7, FAR + 8]

@@ -41,13 +41,13 @@ def test_values_are_those_of_an_identifier(parameter: tuple[str, str], condition
 
 
 def test_key_that_is_there_twice_has_both_values() -> None:
-    found = conditions(("ModalitiesInStudy", "CT"), ("ModalitiesInStudy", "MR"))
-    assert found == {0x00080061: Single(("CT", "MR"))}
+    by_tag = conditions(("ModalitiesInStudy", "CT"), ("ModalitiesInStudy", "MR"))
+    assert by_tag == {0x00080061: Single(("CT", "MR"))}
 
 
 def test_dates_and_times_make_one_range() -> None:
-    asked = conditions(("StudyDate", "20240101-20240102"), ("StudyTime", "1200-1300"))
-    assert asked == {0x00080020: Range("20240101", "20240102", 0x00080030, "1200", "1300")}
+    by_tag = conditions(("StudyDate", "20240101-20240102"), ("StudyTime", "1200-1300"))
+    assert by_tag == {0x00080020: Range("20240101", "20240102", 0x00080030, "1200", "1300")}
 
 
 def test_path_holds() -> None:
@@ -76,8 +76,8 @@ def test_what_is_returned() -> None:
 def test_what_is_not_done_is_said() -> None:
     assert search_of(STUDIES, [("fuzzymatching", "false")]).warnings == ()
     assert search_of(STUDIES, [("fuzzymatching", "true")]).warnings == ()
-    asked = [("RequestAttributesSequence.ScheduledProcedureStepID", "1"), ("Modality", "CT"), ("00091001", "x")]
-    assert len(search_of(STUDIES, asked).warnings) == 3
+    parameters = [("RequestAttributesSequence.ScheduledProcedureStepID", "1"), ("Modality", "CT"), ("00091001", "x")]
+    assert len(search_of(STUDIES, parameters).warnings) == 3
 
 
 def test_limit_is_bounded() -> None:
@@ -129,12 +129,12 @@ def test_cursor_holds_any_place(place: tuple[str | int, ...]) -> None:
 
 def test_a_dotted_path_asks_of_one_item() -> None:
     """PS3.18 8.3.4.1; two paths into one sequence are two keys of its item (PS3.4 C.2.2.2.6)."""
-    asked = [
+    parameters = [
         ("RequestAttributesSequence.ScheduledProcedureStepID", "S*"),
         ("00400275.00321064.CodeValue", "C1"),
         ("ProcedureCodeSequence", ""),
     ]
-    conditions = search_of(Match(Resource.SEARCH_SERIES), asked).query.conditions
+    conditions = search_of(Match(Resource.SEARCH_SERIES), parameters).query.conditions
     code = Item({0x00080100: Single(("C1",))})
     assert conditions == {0x00400275: Item({0x00400009: Wildcard(("S*",)), 0x00321064: code})}
 
@@ -148,8 +148,8 @@ def test_a_path_that_leads_nowhere_is_400(name: str) -> None:
 
 def test_flags_change_what_values_mean() -> None:
     def condition(name: str, value: str, *flags: str) -> object:
-        asked = [(name, value), *((flag, "true") for flag in flags)]
-        return next(iter(search_of(STUDIES, asked).query.conditions.values()), None)
+        parameters = [(name, value), *((flag, "true") for flag in flags)]
+        return next(iter(search_of(STUDIES, parameters).query.conditions.values()), None)
 
     assert condition("PatientName", "doe john", "fuzzymatching") == Fuzzy(("doe john",))
     assert condition("PatientName", "*", "fuzzymatching") is None

@@ -62,19 +62,19 @@ def test_what_is_copied_is_the_same_but_for_its_header_and_tail(data_set: Datase
 def test_pydicom_reads_the_same_from_what_comes_out(data_set: Dataset, stored: str, wanted: str) -> None:
     data = to_bytes(data_set, stored)
     layout, pieces, gap, tail = looked_at(data, stored)
-    found = from_bytes(carried_out(recoding(stored, wanted, layout, pieces, gap, tail), data), wanted)
+    ds = from_bytes(carried_out(recoding(stored, wanted, layout, pieces, gap, tail), data), wanted)
     expected = from_bytes(to_bytes(from_bytes(data, stored), wanted), wanted)
-    assert sorted(found.keys()) == sorted(expected.keys())
+    assert sorted(ds.keys()) == sorted(expected.keys())
     for tag in expected.keys():
         if stored != BIG_ENDIAN or tag != 0x7FE00010:  # pydicom does not reverse OW
-            assert found[tag].value == expected[tag].value
+            assert ds[tag].value == expected[tag].value
 
 
 def test_pixels_of_a_big_endian_file_are_those_of_its_little_endian_twin() -> None:
     data = to_bytes(pydicom.dcmread(bundled_file("MR_small_bigendian.dcm")), BIG_ENDIAN)
     layout, pieces, gap, tail = looked_at(data, BIG_ENDIAN)
-    found = from_bytes(carried_out(recoding(BIG_ENDIAN, EXPLICIT, layout, pieces, gap, tail), data), EXPLICIT)
-    assert found.PixelData == pydicom.dcmread(bundled_file("MR_small.dcm")).PixelData
+    ds = from_bytes(carried_out(recoding(BIG_ENDIAN, EXPLICIT, layout, pieces, gap, tail), data), EXPLICIT)
+    assert ds.PixelData == pydicom.dcmread(bundled_file("MR_small.dcm")).PixelData
 
 
 @pytest.mark.parametrize("length", [8, 9])
@@ -90,11 +90,11 @@ def test_decoded_frames_take_the_place_of_compressed_ones(length: int, allocated
     data = Made(*more.items()).data
     layout, pieces, gap, tail = looked_at(data, JPEG)
     made = decoding(JPEG, EXPLICIT, layout, pieces, gap, tail, length, "RGB")
-    found = from_bytes(carried_out(made, data, b"123456789"[:length]), EXPLICIT)
-    assert found.PixelData == b"123456789"[:length] + b"\0" * (length % 2)
-    assert found["PixelData"].VR == vr
-    assert found.PhotometricInterpretation == "RGB"
-    assert 0xFFFCFFFC in found
+    ds = from_bytes(carried_out(made, data, b"123456789"[:length]), EXPLICIT)
+    assert ds.PixelData == b"123456789"[:length] + b"\0" * (length % 2)
+    assert ds["PixelData"].VR == vr
+    assert ds.PhotometricInterpretation == "RGB"
+    assert 0xFFFCFFFC in ds
 
 
 def test_what_is_longer_than_an_element_can_be_is_refused() -> None:

@@ -26,7 +26,7 @@ def subscription(*kinds: str) -> Subscription:
 
 
 @pytest.mark.parametrize(
-    ("before", "kind", "found", "all_seen", "told"),
+    ("before", "kind", "is_found", "all_seen", "expected"),
     [
         ((), "created", True, True, "created"),
         ((), "updated", True, True, "updated"),
@@ -45,24 +45,24 @@ def subscription(*kinds: str) -> Subscription:
     ],
 )
 def test_kind_of_an_event_is_what_it_is_to_its_subscriber(
-    before: tuple[str, ...], kind: str, found: bool, all_seen: bool, told: str
+    before: tuple[str, ...], kind: str, is_found: bool, all_seen: bool, expected: str
 ) -> None:
     happened = StudyNotice("e9", "1.2", kind, 5, "")
-    assert kind_for(subscription(*before), happened, {} if found else None, all_seen=all_seen) == told
+    assert kind_for(subscription(*before), happened, {} if is_found else None, all_seen=all_seen) == expected
 
 
 def test_study_is_new_when_all_of_it_came_since_it_was_complete_last() -> None:
     first = StudyCompleted("default", "t", "1.2", "quiet", 3, 3, "r1", "r3", 5, ())
     more = StudyCompleted("default", "t", "1.2", "quiet", 1, 4, "r4", "r4", 6, ())
-    kinds = [one.kind for event in (first, more) for one in happened_in(event, encode(event), 7)]
+    kinds = [happening.kind for event in (first, more) for happening in happened_in(event, encode(event), 7)]
     assert kinds == ["created", "updated"]
 
 
 def test_move_happens_to_both_studies_and_each_has_a_name_of_its_own() -> None:
     moved = InstancesMoved("default", "t", "1.2", "m1", (), "1.3", "1.3.1", "why", "ris", 5)
-    found = list(happened_in(moved, encode(moved), 7))
-    assert [one.study for one in found] == ["1.2", "1.3"]
-    assert len({one.event for one in found}) == 2
+    happenings = list(happened_in(moved, encode(moved), 7))
+    assert [happening.study for happening in happenings] == ["1.2", "1.3"]
+    assert len({happening.event for happening in happenings}) == 2
 
 
 def test_same_event_has_the_same_name_and_another_one_another() -> None:

@@ -14,5 +14,5 @@ def test_a_signature_is_an_hmac_over_time_and_body() -> None:
 
 
 def test_another_secret_time_or_body_is_another_signature() -> None:
-    given = [(b"s", 1, b"b"), (b"t", 1, b"b"), (b"s", 2, b"b"), (b"s", 1, b"c")]
-    assert len({signature(*one) for one in given}) == len(given)
+    arguments = [(b"s", 1, b"b"), (b"t", 1, b"b"), (b"s", 2, b"b"), (b"s", 1, b"c")]
+    assert len({signature(*argument) for argument in arguments}) == len(arguments)

@@ -24,9 +24,9 @@ DOCTOR = Identity("d", "sso:d", Means.ISSUER, frozenset((CallerRole.REFERRER,)),
 def subscribers(folder: Path, tokens: str = "", **access: Any) -> Subscribers:
     (folder / "key").write_text("a secret of thirty-two characters or more")
     (folder / "tokens").write_text(tokens)
-    given = {"endpoints": ["https://ehr.example/"], "key_file": folder / "key"}
+    section = {"endpoints": ["https://ehr.example/"], "key_file": folder / "key"}
     http = {"url": "https://a.example", "tokens_file": folder / "tokens", "may_subscribe": ["ris", "loopback"]}
-    settings = Settings.model_validate({"subscriptions": given, "http": http, "access": access})
+    settings = Settings.model_validate({"subscriptions": section, "http": http, "access": access})
     return Subscribers(settings, SubscriptionSeal(settings))
 
 

@@ -33,35 +33,35 @@ def ended(outcome: str, route: str = "r1", why: str = "") -> RouteEnded:
 
 
 def onward(*events: Event, study: str = "1.2.3") -> tuple[Onward, ...]:
-    found = OnwardOf([study])
+    collector = OnwardOf([study])
     for event in events:
-        found.route(event)
-        found.subscription(event)
-    return found.of(study)
+        collector.route(event)
+        collector.subscription(event)
+    return collector.of(study)
 
 
 def test_what_waits_says_since_when_why_and_when_it_is_tried_again() -> None:
-    (one,) = onward(ROUTE, DELAYED)
-    assert (one.destination, one.kind, one.state, one.at) == ("READING", "objects", "waits", AT)
-    assert (one.attempts, one.why, one.again, one.rule) == (2, "it is away", AT + 60 * SECOND, "chest")
-    assert not one.tells
+    (way,) = onward(ROUTE, DELAYED)
+    assert (way.destination, way.kind, way.state, way.at) == ("READING", "objects", "waits", AT)
+    assert (way.attempts, way.why, way.again, way.rule) == (2, "it is away", AT + 60 * SECOND, "chest")
+    assert not way.tells
 
 
 def test_objects_that_were_delivered_are_in_the_deliveries_and_what_was_told_is_not() -> None:
     notified = replace(ROUTE, route="r2", destination="RIS", kind="availability")
-    (one,) = onward(ROUTE, notified, ended("delivered"), ended("delivered", "r2"))
-    assert (one.destination, one.state, one.at, one.tells) == ("RIS", "delivered", AT + 2 * SECOND, True)
+    (way,) = onward(ROUTE, notified, ended("delivered"), ended("delivered", "r2"))
+    assert (way.destination, way.state, way.at, way.tells) == ("RIS", "delivered", AT + 2 * SECOND, True)
 
 
 def test_what_failed_and_was_asked_for_again_is_told_by_what_came_of_it() -> None:
     again = replace(ROUTE, route="r3", at=AT + 9 * SECOND, by="anna")
     assert onward(ROUTE, ended("failed"), again, ended("delivered", "r3")) == ()
-    (one,) = onward(ROUTE, ended("failed"), again)
-    assert (one.route, one.state) == ("r3", "waits")
+    (way,) = onward(ROUTE, ended("failed"), again)
+    assert (way.route, way.state) == ("r3", "waits")
     # What came later is something else: that the first did not get there is still so.
     later = replace(ROUTE, route="r4", first_receipt="c", last_receipt="d")
-    (one,) = onward(ROUTE, ended("failed"), later, ended("delivered", "r4"))
-    assert (one.route, one.state) == ("r1", "failed")
+    (way,) = onward(ROUTE, ended("failed"), later, ended("delivered", "r4"))
+    assert (way.route, way.state) == ("r1", "failed")
 
 
 def test_priors_for_an_order_of_the_study_are_not_sent_on() -> None:
@@ -70,10 +70,10 @@ def test_priors_for_an_order_of_the_study_are_not_sent_on() -> None:
 
 def test_what_failed_is_shown_however_much_was_told() -> None:
     told_often = [replace(ROUTE, route=f"t{n}", destination=f"RIS{n}", kind="availability") for n in range(30)]
-    outcomes = [ended("delivered", one.route) for one in told_often]
+    outcomes = [ended("delivered", route.route) for route in told_often]
     lines = told(Account("1.2.3", onward=onward(ROUTE, ended("failed", why="no room"), *told_often, *outcomes)))
-    assert len([fact for of, fact in lines if of in ("told", "sent on")]) == 20
-    assert any("failed at" in fact for of, fact in lines if of == "sent on")
+    assert len([fact for kind, fact in lines if kind in ("told", "sent on")]) == 20
+    assert any("failed at" in fact for kind, fact in lines if kind == "sent on")
 
 
 def test_nothing_of_another_study_is_told() -> None:
@@ -83,10 +83,10 @@ def test_nothing_of_another_study_is_told() -> None:
 @pytest.mark.parametrize("is_accepted", [False, True])
 def test_a_subscriber_is_told_when_he_accepted_it(is_accepted: bool) -> None:
     accepted = SubscriberNotified("default", "", "s1", "e1", AT + 3 * SECOND)
-    (one,) = onward(SUBSCRIBED, NOTED, *([accepted] if is_accepted else []))
-    assert (one.destination, one.kind) == ("ehr.example (ehr)", "FHIR created")
-    assert one.state == ("accepted" if is_accepted else "waits")
-    assert one.tells
+    (way,) = onward(SUBSCRIBED, NOTED, *([accepted] if is_accepted else []))
+    assert (way.destination, way.kind) == ("ehr.example (ehr)", "FHIR created")
+    assert way.state == ("accepted" if is_accepted else "waits")
+    assert way.tells
 
 
 def test_a_subscription_that_is_gone_is_not_named() -> None:

@@ -37,4 +37,4 @@ def test_draft_after_the_order_was_placed_anew_or_erased_is_none_that_was_refuse
         reports = ReportsOf({"1.2"})
         for event in (reported("final", 1, "a"), between, reported("preliminary", 4, "b")):
             reports.take(event)
-        assert [one.at for one in reports.of("1.2")] == [1, 4]
+        assert [report.at for report in reports.of("1.2")] == [1, 4]

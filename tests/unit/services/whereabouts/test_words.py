@@ -66,7 +66,7 @@ def test_a_study_that_is_well_needs_nothing() -> None:
 )
 def test_what_is_wrong_is_said_with_what_to_do(account: Account, line: str, step: str) -> None:
     assert any(line in fact for _, fact in told(account))
-    assert any(step in one for one in advice(account))
+    assert any(step in advice_line for advice_line in advice(account))
 
 
 def test_what_was_deleted_for_good_cannot_be_brought_back() -> None:

@@ -91,29 +91,29 @@ def test_ids_of_different_entities_are_different() -> None:
 
 
 def test_documents_of_every_level_fit_their_mappings() -> None:
-    one = entry(1, PatientName={"Alphabetic": "Doe^Jane"}, PatientID="P1", Modality="CT", StudyDate="20240101")
+    stored = entry(1, PatientName={"Alphabetic": "Doe^Jane"}, PatientID="P1", Modality="CT", StudyDate="20240101")
     election = Election([])
-    election.take(one)
-    instance = {**instance_source(one, STANDARD), **receipts_source(election, 0, None)}
+    election.take(stored)
+    instance = {**instance_source(stored, STANDARD), **receipts_source(election, 0, None)}
     strict("instances", instance)
-    series = SeriesSummary("1.2.3", "1.2.3.1", one.receipt, 1, [one.sop_class_uid], unpack(instance["above"]))
+    series = SeriesSummary("1.2.3", "1.2.3.1", stored.receipt, 1, [stored.sop_class_uid], unpack(instance["above"]))
     strict("series", series_source("default", series, STANDARD))
     study = study_source("default", "1.2.3", [series], CorrectionEffect((), ("k",)), STANDARD)
     strict("studies", study)
-    said = [(one.receipt, unpack(study["demographics"]))]
-    strict("patients", patient_source("default", study["patient"], said, (1, 1, 1), STANDARD))
+    demographics = [(stored.receipt, unpack(study["demographics"]))]
+    strict("patients", patient_source("default", study["patient"], demographics, (1, 1, 1), STANDARD))
     strict("receipts", receipt_source("default:1.2.3:1.2.3.1:1.2.3.1.1", instance["receipts"]["near"][0]))
 
 
 def test_an_instance_says_where_it_is() -> None:
-    one = entry(7)
+    instance = entry(7)
     election = Election([])
-    election.take(one)
-    found = location_of({**instance_source(one, STANDARD), **receipts_source(election, 0, None)})
-    assert found.object_key == one.object_key
-    assert (found.data_set_offset, found.data_set_length) == (one.data_set_offset, one.data_set_length)
-    assert (found.digest, found.layout) == (one.digest, one.layout)
-    assert found.transfer_syntax_uid == one.transfer_syntax_uid
+    election.take(instance)
+    location = location_of({**instance_source(instance, STANDARD), **receipts_source(election, 0, None)})
+    assert location.object_key == instance.object_key
+    assert (location.data_set_offset, location.data_set_length) == (instance.data_set_offset, instance.data_set_length)
+    assert (location.digest, location.layout) == (instance.digest, instance.layout)
+    assert location.transfer_syntax_uid == instance.transfer_syntax_uid
 
 
 def test_a_study_counts_and_collects_what_is_below() -> None:
@@ -147,9 +147,9 @@ def test_a_patient_is_found_by_what_any_study_says() -> None:
 
 
 def test_a_receipt_in_a_document_of_its_own_is_the_same_receipt() -> None:
-    one = row(3, lost=True)
-    assert receipt_row(receipt_source("i", one)) == one
-    assert known_receipt(one).receipt == one[0]
+    receipt = row(3, lost=True)
+    assert receipt_row(receipt_source("i", receipt)) == receipt
+    assert known_receipt(receipt).receipt == receipt[0]
 
 
 def test_a_lost_receipt_stays_lost_and_others_are_not_touched() -> None:

@@ -31,11 +31,11 @@ class Stored:
     moved: dict[str, Hit] = field(default_factory=dict)
     graves: dict[str, Grave] = field(default_factory=dict)
 
-    def hear(self, one: InstanceEntry) -> None:
+    def hear(self, instance: InstanceEntry) -> None:
         """As if it had been hidden when it came, and were settled now."""
-        known = self.graves.get(one.receipt, NOTHING)
+        known = self.graves.get(instance.receipt, NOTHING)
         if not known.fate.collected:
-            self.graves[one.receipt] = replace(known, found=SearchResult({}), kept=True, entry=one)
+            self.graves[instance.receipt] = replace(known, found=SearchResult({}), kept=True, entry=instance)
 
     def settle(self) -> Settled:
         settled = settle("default", KEY, self.source, list(self.moved.values()), self.graves, STANDARD)
@@ -67,9 +67,13 @@ def folded(heard: set[int], fates: dict[int, Fate]) -> StudyState:
     """The same by the fold."""
     receipts = {}
     for number in heard | set(fates):
-        one = ENTRIES[number]
-        stored = StoredObject(one.digest, one.transfer_syntax_uid, one.object_key) if number in heard else None
-        receipts[one.receipt] = ReceiptState(INSTANCE, stored, fate=fates.get(number, Fate()))
+        instance = ENTRIES[number]
+        stored = (
+            StoredObject(instance.digest, instance.transfer_syntax_uid, instance.object_key)
+            if number in heard
+            else None
+        )
+        receipts[instance.receipt] = ReceiptState(INSTANCE, stored, fate=fates.get(number, Fate()))
     return StudyState(receipts)
 
 
@@ -107,9 +111,9 @@ def check(stored: Stored, state: StudyState) -> None:
     receipts = source["receipts"]
     assert len(receipts["near"]) + receipts["moved"] == len(state.of(INSTANCE))
     if current is not None:
-        one = next(e for e in ENTRIES if e.receipt == current)
-        assert location_of(source).object_key == one.object_key
-        assert current_entry(source).attributes[0x00100020] == one.attributes[0x00100020]
+        instance = next(e for e in ENTRIES if e.receipt == current)
+        assert location_of(source).object_key == instance.object_key
+        assert current_entry(source).attributes[0x00100020] == instance.attributes[0x00100020]
     else:
         assert "attributes" not in source
     assert not any(grave.entry for grave in stored.graves.values() if grave.fate.collected)

@@ -75,12 +75,12 @@ def coded() -> st.SearchStrategy[Condition]:
 
 
 def conditions(tag: int) -> st.SearchStrategy[Condition]:
-    some = st.lists(TEXT.filter(bool), min_size=1, max_size=3).map(tuple)
+    value_lists = st.lists(TEXT.filter(bool), min_size=1, max_size=3).map(tuple)
     if tag == REQUEST:
         below = st.fixed_dictionaries({}, optional={STEP: conditions(ID), DAY: conditions(DATE), CODES: coded()})
         return below.filter(bool).map(Item)
     if tag in (NAME, ID):
-        plain = st.one_of(some.map(Single), some.map(Wildcard), st.just(Empty()))
+        plain = st.one_of(value_lists.map(Single), value_lists.map(Wildcard), st.just(Empty()))
         every = st.lists(plain, min_size=1, max_size=2).map(tuple).map(MultipleValues)
         words = st.lists(TEXT.filter(words_of), min_size=1, max_size=2).map(tuple)
         return st.one_of(plain, every, words.map(Fuzzy)) if tag == NAME else st.one_of(plain, every)
@@ -102,11 +102,11 @@ def finds(clause: Any, terms: dict[str, list[str]]) -> bool:
     if kind == "match_all":
         return True
     if kind == "bool":
-        some, every, none = (body.get(of, []) for of in ("should", "filter", "must_not"))
+        should, every, none = (body.get(occurrence, []) for occurrence in ("should", "filter", "must_not"))
         return (
-            (not some or any(finds(one, terms) for one in some))
-            and all(finds(one, terms) for one in every)
-            and not any(finds(one, terms) for one in none)
+            (not should or any(finds(branch, terms) for branch in should))
+            and all(finds(branch, terms) for branch in every)
+            and not any(finds(branch, terms) for branch in none)
         )
     if kind == "exists":
         return bool(terms.get(body["field"].split(".")[1]))
@@ -131,8 +131,8 @@ def finds(clause: Any, terms: dict[str, list[str]]) -> bool:
 )
 @example({NAME: [{"Alphabetic": "^"}]}, (NAME, Single(("^^",))))
 @example({ID: ["a\\b"]}, (ID, Wildcard(("a\\*",))))
-def test_what_matches_is_found(values: dict[int, list[Any]], asked: tuple[int, Condition]) -> None:
-    tag, condition = asked
+def test_what_matches_is_found(values: dict[int, list[Any]], question: tuple[int, Condition]) -> None:
+    tag, condition = question
     level = ATTRIBUTES[tag].level
     document = Document(level, values)
     if not matches(Query("default", level, {tag: condition}), document):

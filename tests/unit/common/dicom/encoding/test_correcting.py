@@ -30,7 +30,9 @@ def person(name: str) -> dict[str, Any]:
 
 
 def modified(**attributes: dict[str, Any]) -> Modification:
-    return Modification({name[1:]: one for name, one in attributes.items()}, "20261127120000.000000+0000", "GANTRY")
+    return Modification(
+        {name[1:]: element_json for name, element_json in attributes.items()}, "20261127120000.000000+0000", "GANTRY"
+    )
 
 
 def cut(data: bytes, syntax: str) -> tuple[list[bytes], list[bytes], bytes]:
@@ -40,11 +42,11 @@ def cut(data: bytes, syntax: str) -> tuple[list[bytes], list[bytes], bytes]:
     scan = scanner.finish()
     layout = Layout(scan.header_length, scan.bulk, scan.pixel_data)
     pieces, values, at = [], [], 0
-    for one in layout.bulk:
-        if one.offset < layout.header_length:
-            pieces.append(data[at : one.offset])
-            values.append(data[one.offset : one.offset + one.length])
-            at = one.offset + one.length
+    for bulk in layout.bulk:
+        if bulk.offset < layout.header_length:
+            pieces.append(data[at : bulk.offset])
+            values.append(data[bulk.offset : bulk.offset + bulk.length])
+            at = bulk.offset + bulk.length
     return [*pieces, data[at : layout.header_length]], values, data[layout.header_length :]
 
 
@@ -61,30 +63,30 @@ def test_what_is_corrected_says_so_and_all_else_is_as_it_was(data_set: Dataset, 
     data = to_bytes(data_set, syntax)
     before = from_bytes(data, syntax)
     codes = {"00080100": value("SH", "X1"), "00080104": value("LO", "Skull")}
-    found = corrected(
+    ds = corrected(
         data,
         syntax,
         modified(_00100010=person("POE^JANE"), _00080050=value("SH", "A1"), _00081032=value("SQ", codes)),
         modified(_00100010=person("ROE^JANE"), _00101030=value("DS", "70.5"), _00100030=value("DA")),
     )
-    assert (found.PatientName, found.AccessionNumber, found.PatientWeight) == ("ROE^JANE", "A1", 70.5)
-    assert found.ProcedureCodeSequence[0].CodeMeaning == "Skull"
-    assert not found.get("PatientBirthDate")
-    first, second = found.OriginalAttributesSequence[-2:]
-    (said,) = first.ModifiedAttributesSequence
+    assert (ds.PatientName, ds.AccessionNumber, ds.PatientWeight) == ("ROE^JANE", "A1", 70.5)
+    assert ds.ProcedureCodeSequence[0].CodeMeaning == "Skull"
+    assert not ds.get("PatientBirthDate")
+    first, second = ds.OriginalAttributesSequence[-2:]
+    (originals,) = first.ModifiedAttributesSequence
     for tag in (0x00100010, 0x00080050, 0x00081032):
-        assert (tag in said) == (tag in before)
-        assert tag not in before or said[tag].value == before[tag].value
+        assert (tag in originals) == (tag in before)
+        assert tag not in before or originals[tag].value == before[tag].value
     assert second.ModifiedAttributesSequence[0].PatientName == "POE^JANE"
     assert (first.ReasonForTheAttributeModification, first.ModifyingSystem) == ("CORRECT", "GANTRY")
     assert first.AttributeModificationDateTime == "20261127120000.000000+0000"
     assert first["SourceOfPreviousValues"].is_empty
-    tags = [element.tag for element in found]
+    tags = [element.tag for element in ds]
     assert tags == sorted(set(tags))
     of_modification = {0x00100010, 0x00080050, 0x00081032, 0x00101030, 0x00100030, 0x04000561}
     for element in before:
         if element.tag not in of_modification and element.tag.element:
-            assert found[element.tag].value == element.value
+            assert ds[element.tag].value == element.value
 
 
 def test_what_others_modified_before_stays_said() -> None:
@@ -93,16 +95,16 @@ def test_what_others_modified_before_stays_said() -> None:
     item.ModifyingSystem = "OTHER"
     data_set.OriginalAttributesSequence = Sequence([item])
     for syntax in SYNTAXES:
-        found = corrected(to_bytes(data_set, syntax), syntax, modified(_00100010=person("POE^JANE")))
-        assert [one.ModifyingSystem for one in found.OriginalAttributesSequence] == ["OTHER", "GANTRY"]
+        ds = corrected(to_bytes(data_set, syntax), syntax, modified(_00100010=person("POE^JANE")))
+        assert [original.ModifyingSystem for original in ds.OriginalAttributesSequence] == ["OTHER", "GANTRY"]
 
 
 def test_a_value_that_is_said_already_is_no_modification() -> None:
     data = to_bytes(_patient("DOE^JANE"), EXPLICIT)
-    found = corrected(data, EXPLICIT, modified(_00100010=person("DOE^JANE"), _00100021=value("LO")))
-    assert "OriginalAttributesSequence" not in found
-    assert "IssuerOfPatientID" not in found
-    assert to_bytes(found, EXPLICIT) == data
+    ds = corrected(data, EXPLICIT, modified(_00100010=person("DOE^JANE"), _00100021=value("LO")))
+    assert "OriginalAttributesSequence" not in ds
+    assert "IssuerOfPatientID" not in ds
+    assert to_bytes(ds, EXPLICIT) == data
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -114,12 +116,12 @@ def test_a_text_that_the_character_set_has_not_brings_the_whole_header_into_utf_
     request.RequestedProcedureDescription = "Sch\u00e4del nativ"
     data_set.RequestAttributesSequence = Sequence([request])
     data_set.ImageComments = "plain"
-    found = corrected(to_bytes(data_set, syntax), syntax, modified(_00080090=person("\u5c71\u7530^\u592a\u90ce")))
-    assert found.SpecificCharacterSet == "ISO_IR 192"
-    assert found.ReferringPhysicianName == "\u5c71\u7530^\u592a\u90ce"
-    assert (found.PatientName, found.StudyDescription) == ("M\u00fcller^J\u00f6rg", "Sch\u00e4del")
-    assert found.RequestAttributesSequence[0].RequestedProcedureDescription == "Sch\u00e4del nativ"
-    assert found.ImageComments == "plain"
+    ds = corrected(to_bytes(data_set, syntax), syntax, modified(_00080090=person("\u5c71\u7530^\u592a\u90ce")))
+    assert ds.SpecificCharacterSet == "ISO_IR 192"
+    assert ds.ReferringPhysicianName == "\u5c71\u7530^\u592a\u90ce"
+    assert (ds.PatientName, ds.StudyDescription) == ("M\u00fcller^J\u00f6rg", "Sch\u00e4del")
+    assert ds.RequestAttributesSequence[0].RequestedProcedureDescription == "Sch\u00e4del nativ"
+    assert ds.ImageComments == "plain"
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -127,25 +129,23 @@ def test_a_text_that_the_character_set_has_is_written_in_it(syntax: str) -> None
     data_set = _patient("M\u00fcller^J\u00f6rg")
     data_set.SpecificCharacterSet = "ISO_IR 100"
     data = to_bytes(data_set, syntax)
-    found = corrected(data, syntax, modified(_00100010=person("Mei\u00dfner^J\u00f6rg")))
-    assert found.SpecificCharacterSet == "ISO_IR 100"
-    assert found.PatientName == "Mei\u00dfner^J\u00f6rg"
-    assert found.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientName == "M\u00fcller^J\u00f6rg"
+    ds = corrected(data, syntax, modified(_00100010=person("Mei\u00dfner^J\u00f6rg")))
+    assert ds.SpecificCharacterSet == "ISO_IR 100"
+    assert ds.PatientName == "Mei\u00dfner^J\u00f6rg"
+    assert ds.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientName == "M\u00fcller^J\u00f6rg"
     # Without any, what is not ASCII needs UTF-8.
     del data_set.SpecificCharacterSet
     data_set.PatientName = "PLAIN"
-    found = corrected(to_bytes(data_set, syntax), syntax, modified(_00100010=person("Mei\u00dfner")))
-    assert (found.SpecificCharacterSet, found.PatientName) == ("ISO_IR 192", "Mei\u00dfner")
+    ds = corrected(to_bytes(data_set, syntax), syntax, modified(_00100010=person("Mei\u00dfner")))
+    assert (ds.SpecificCharacterSet, ds.PatientName) == ("ISO_IR 192", "Mei\u00dfner")
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_a_value_that_cannot_be_written_is_left_out_and_the_others_are_not(syntax: str) -> None:
     data = to_bytes(_patient("DOE^JANE"), syntax)
-    found = corrected(
-        data, syntax, modified(_00100040=value("CS", "Ì"), _00100010=person("POE"), _00420011=value("OB"))
-    )
-    assert (found.PatientName, found.get("PatientSex")) == ("POE", None)
-    assert found.PatientID == "P1"
+    ds = corrected(data, syntax, modified(_00100040=value("CS", "Ì"), _00100010=person("POE"), _00420011=value("OB")))
+    assert (ds.PatientName, ds.get("PatientSex")) == ("POE", None)
+    assert ds.PatientID == "P1"
 
 
 def test_an_element_out_of_order_is_not_there_twice() -> None:

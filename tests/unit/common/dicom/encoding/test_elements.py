@@ -26,10 +26,10 @@ ENC = encoding_of(EXPLICIT)
 def test_the_elements_are_those_that_pydicom_reads(data_set: Dataset, syntax: str, explicit_lengths: bool) -> None:
     data = to_bytes(data_set, syntax, explicit_lengths)
     expected = from_bytes(data, syntax)
-    found = list(elements(data, encoding_of(syntax)))
-    assert [tag for tag, *_ in found] == sorted(expected.keys())
-    assert found[-1][3] == len(data)
-    for tag, vr, start, end in found:
+    rows = list(elements(data, encoding_of(syntax)))
+    assert [tag for tag, *_ in rows] == sorted(expected.keys())
+    assert rows[-1][3] == len(data)
+    for tag, vr, start, end in rows:
         raw = expected.get_item(tag)
         if syntax != IMPLICIT:
             assert vr.decode() == raw.VR
@@ -44,9 +44,9 @@ def test_the_fast_way_and_the_slow_way_find_the_same(
 ) -> None:
     encoded, encoding = to_bytes(data_set, syntax, explicit_lengths), encoding_of(syntax)
     everything = list(elements(encoded, encoding))
-    there = [tag for tag, *_ in everything]
-    tags = frozenset(data.draw(st.lists(st.sampled_from([*there, 0x00100030, 0x00720010]))))
-    expected = [one for one in everything if one[0] in tags]
+    tags_present = [tag for tag, *_ in everything]
+    tags = frozenset(data.draw(st.lists(st.sampled_from([*tags_present, 0x00100030, 0x00720010]))))
+    expected = [row for row in everything if row[0] in tags]
     assert list(elements(encoded, encoding, wanted=tags)) == expected
     assert list(elements_of(encoded, encoding, Tags(tags))) == expected
 
@@ -56,7 +56,7 @@ def test_reading_stops_behind_the_last_tag(data_set: Dataset, syntax: str) -> No
     """What lies behind it may be anything."""
     data = to_bytes(data_set, syntax)
     encoding = encoding_of(syntax)
-    before = [one for one in elements(data, encoding) if one[0] <= 0x0020000D]
+    before = [row for row in elements(data, encoding) if row[0] <= 0x0020000D]
     start_of_series = next(start for tag, _, start, _ in elements(data, encoding) if tag > 0x0020000D)
     assert list(elements(data[:start_of_series], encoding, 0x0020000D)) == before
 

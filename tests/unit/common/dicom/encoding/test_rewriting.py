@@ -30,12 +30,12 @@ def test_pydicom_reads_the_same_in_the_other_encoding(
     data = to_bytes(data_set, source, explicit_lengths)
     target = EXPLICIT if explicit else IMPLICIT
     expected = from_bytes(to_bytes(from_bytes(data, source), target), target)
-    found = from_bytes(rewritten(data, source, explicit), target)
-    assert sorted(found.keys()) == sorted(expected.keys())
+    ds = from_bytes(rewritten(data, source, explicit), target)
+    assert sorted(ds.keys()) == sorted(expected.keys())
     for tag in expected.keys():
         if source == BIG_ENDIAN and tag == 0x7FE00010:
             continue  # pydicom does not reverse OW
-        assert found[tag].value == expected[tag].value
+        assert ds[tag].value == expected[tag].value
 
 
 def test_there_and_back_again_gives_the_same_bytes() -> None:

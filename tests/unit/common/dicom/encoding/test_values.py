@@ -73,11 +73,11 @@ def test_values_agree_with_pydicom(data_set: Dataset, syntax: str) -> None:
 
 def _values_of(attribute: dict[str, Any]) -> list[Any]:
     """An attribute of the JSON model in our words: items by number, with what the dictionary knows, and has a value."""
-    found = attribute.get("Value", [])
+    values = attribute.get("Value", [])
     if attribute.get("vr") == "SQ":
-        items = [{int(t, 16): _values_of(e) for t, e in item.items() if vr_of(int(t, 16)) != b"UN"} for item in found]
+        items = [{int(t, 16): _values_of(e) for t, e in item.items() if vr_of(int(t, 16)) != b"UN"} for item in values]
         return [{tag: values for tag, values in item.items() if values} for item in items]
-    stripped = _stripped(found)
+    stripped = _stripped(values)
     return stripped if any(value is not None for value in stripped) else []
 
 
@@ -141,12 +141,12 @@ def test_any_bytes_become_valid_json(vr: bytes, value: bytes, terms: str, big: b
 
 def until_it_complains(walk: Iterator[Any]) -> tuple[list[Any], bool]:
     """What it gives, and whether it raises `NotUnderstood` then."""
-    given: list[Any] = []
+    results: list[Any] = []
     try:
-        given.extend(walk)
+        results.extend(walk)
     except NotUnderstood:
-        return given, True
-    return given, False
+        return results, True
+    return results, False
 
 
 @given(data_sets(), st.sampled_from(SYNTAXES), st.data())
@@ -158,12 +158,12 @@ def test_the_fast_way_to_some_elements_finds_what_a_walk_of_all_finds(
     encoded = inflated(to_bytes(data_set, syntax), encoding, 1 << 20)
     every = list(elements(encoded, encoding))
     tags = [tag for tag, *_ in every]
-    some = data.draw(st.frozensets(st.sampled_from(tags)) if tags else st.just(frozenset())) | {0x00100010}
-    assert list(elements_of(encoded, encoding, Tags(some))) == [element for element in every if element[0] in some]
+    subset = data.draw(st.frozensets(st.sampled_from(tags)) if tags else st.just(frozenset())) | {0x00100010}
+    assert list(elements_of(encoded, encoding, Tags(subset))) == [element for element in every if element[0] in subset]
     cut = encoded[: data.draw(st.integers(0, len(encoded)))]
-    fast, complained = until_it_complains(elements_of(cut, encoding, Tags(some)))
+    fast, complained = until_it_complains(elements_of(cut, encoding, Tags(subset)))
     slow, complained_too = until_it_complains(elements(cut, encoding))
-    assert fast == [element for element in slow if element[0] in some]
+    assert fast == [element for element in slow if element[0] in subset]
     assert complained_too or not complained  # it may have ended before the cut, never complain of more
 
 
@@ -223,8 +223,8 @@ def test_private_elements_are_found_in_whatever_block_they_are(syntax: str) -> N
     encoded = to_bytes(data_set, syntax)
     if syntax == "1.2.840.10008.1.2.1.99":
         encoded = inflated(encoded, encoding_of(syntax), 1 << 20)
-    found = header_values(encoded, syntax, table.stored, private=table.private)
-    assert found == {0x00100020: ["P1"], 0x0019100A: ["this one"]}
+    values = header_values(encoded, syntax, table.stored, private=table.private)
+    assert values == {0x00100020: ["P1"], 0x0019100A: ["this one"]}
 
 
 WRONG = {

@@ -38,15 +38,15 @@ def test_pydicom_reads_what_was_written(syntax: str) -> None:
         "00189073": value("FD", 1.5),
         "0020000D": value("UI", "1.2.3"),
     })  # fmt: skip
-    found = from_bytes(written, syntax)
-    assert found.PatientName == "Müller^Jörg"
-    assert (found.PatientWeight, found.InstanceNumber, found.AcquisitionDuration) == (70.5, 7, 1.5)
-    assert (found.AcquisitionDeviceProcessingCode, found.Rows) == (["a", "b"], [512, 3])
-    assert (found.FrameIncrementPointer, found.StudyInstanceUID) == (0x00181063, "1.2.3")
-    assert found["PatientBirthDate"].is_empty
-    first, second = found.ProcedureCodeSequence
+    ds = from_bytes(written, syntax)
+    assert ds.PatientName == "Müller^Jörg"
+    assert (ds.PatientWeight, ds.InstanceNumber, ds.AcquisitionDuration) == (70.5, 7, 1.5)
+    assert (ds.AcquisitionDeviceProcessingCode, ds.Rows) == (["a", "b"], [512, 3])
+    assert (ds.FrameIncrementPointer, ds.StudyInstanceUID) == (0x00181063, "1.2.3")
+    assert ds["PatientBirthDate"].is_empty
+    first, second = ds.ProcedureCodeSequence
     assert (first.CodeValue, first[0x0040A168].value[0].CodeMeaning, len(second)) == ("X1", "Kopf", 0)
-    assert len(found.DeidentificationMethodCodeSequence) == 0
+    assert len(ds.DeidentificationMethodCodeSequence) == 0
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

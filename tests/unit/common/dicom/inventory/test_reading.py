@@ -51,7 +51,7 @@ studies = some.builds(
 
 def data_set(*given_studies: InventoriedStudy, scope: Scope | None = None, parts: tuple[str, ...] = ()) -> bytes:
     writer = InventoryWriter("1.2.9", scope or Scope(InventoryLevel.INSTANCE, BEGAN), parts)
-    data = writer.begin() + b"".join([writer.study(one) for one in given_studies]) + writer.end()
+    data = writer.begin() + b"".join([writer.study(study) for study in given_studies]) + writer.end()
     return data[parse_meta(data).data_set_offset :]
 
 
@@ -108,7 +108,7 @@ def test_optional_attributes_may_be_absent() -> None:
         delattr(ds, name)
     del ds.InventoriedStudiesSequence[0].ItemInventoryDateTime
     reader = InventoryReader(iter([by_another(ds, LITTLE)]), LITTLE, WANTED)
-    assert [(one.uid, one.moment) for one in reader.studies()] == [("1.2.1", "")]
+    assert [(study.uid, study.moment) for study in reader.studies()] == [("1.2.1", "")]
     assert reader.completion == ""
 
 

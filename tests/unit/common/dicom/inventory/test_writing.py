@@ -89,7 +89,7 @@ def test_conditions_are_in_the_scope_by_their_kind() -> None:
 
 def test_a_root_names_its_parts_and_counts_their_studies() -> None:
     ds = written(InventoryWriter("1.2.9", Scope(InventoryLevel.INSTANCE, BEGAN), ["1.2.7", "1.2.8"], 12))
-    assert [one.ReferencedSOPInstanceUID for one in ds.IncorporatedInventoryInstanceSequence] == ["1.2.7", "1.2.8"]
+    assert [item.ReferencedSOPInstanceUID for item in ds.IncorporatedInventoryInstanceSequence] == ["1.2.7", "1.2.8"]
     assert (ds.NumberOfStudyRecordsInInstance, ds.TotalNumberOfStudyRecords) == (0, 12)
     assert "InventoriedStudiesSequence" not in ds
     assert in_order(ds)

@@ -39,27 +39,27 @@ def test_document_has_every_element_with_its_value(data_set: Dataset, syntax: st
 def expect(data_set: Dataset, document: dict[str, Any], path: str) -> None:
     assert set(document) == {f"{element.tag:08X}" for element in data_set}
     for element in data_set:
-        said = document[f"{element.tag:08X}"]
+        attribute = document[f"{element.tag:08X}"]
         place = f"{path}{element.tag:08X}"
         if element.VR == "SQ":
-            assert len(said.get("Value", [])) == len(element.value)
-            for number, (item, one) in enumerate(zip(element.value, said.get("Value", []), strict=True), 1):
-                expect(item, one, f"{place}/{number}/")
-        elif said["vr"] in ("OB", "OW", "UN"):
+            assert len(attribute.get("Value", [])) == len(element.value)
+            for number, (item, json_item) in enumerate(zip(element.value, attribute.get("Value", []), strict=True), 1):
+                expect(item, json_item, f"{place}/{number}/")
+        elif attribute["vr"] in ("OB", "OW", "UN"):
             value = element.value or b""
             if len(value) > INLINE:
-                assert said["BulkDataURI"] == f"bulk:{place}"
+                assert attribute["BulkDataURI"] == f"bulk:{place}"
             else:
-                assert len(base64.b64decode(said.get("InlineBinary", ""))) == len(value)
+                assert len(base64.b64decode(attribute.get("InlineBinary", ""))) == len(value)
         else:
             if element.VR == "DS":  # a number is a number, however it is written
-                assert [float(v) for v in said.get("Value", [])] == (
+                assert [float(v) for v in attribute.get("Value", [])] == (
                     [] if element.value in ("", None) else [element.value]
                 )
                 continue
             values = [] if element.value in ("", None) else [element.value]
-            given_ = [str(v).strip() for v in said.get("Value", [])]
-            assert given_ == [str(v).strip() for v in values if str(v).strip()]
+            texts = [str(v).strip() for v in attribute.get("Value", [])]
+            assert texts == [str(v).strip() for v in values if str(v).strip()]
 
 
 @given(data_sets(), st.sampled_from(NATIVE))
@@ -74,12 +74,14 @@ def test_xml_says_the_same(data_set: Dataset, text: str) -> None:
     document = read(data_set, EXPLICIT)
     document["00104000"] = {"vr": "LT", "Value": [text]} if text else {"vr": "LT"}
     root = ElementTree.fromstring(to_xml(document))
-    assert [one.get("tag") for one in root] == list(document)
-    for one in root:
-        said = document[one.get("tag") or ""]
-        kinds = {child.tag.removeprefix(SPACE) for child in one}
+    assert [child.get("tag") for child in root] == list(document)
+    for node in root:
+        attribute = document[node.get("tag") or ""]
+        kinds = {child.tag.removeprefix(SPACE) for child in node}
         assert kinds <= {"Item", "Value", "PersonName", "BulkData", "InlineBinary"}
-        assert len(one) == len(said.get("Value", ())) + ("BulkDataURI" in said) + ("InlineBinary" in said)
+        assert len(node) == len(attribute.get("Value", ())) + ("BulkDataURI" in attribute) + (
+            "InlineBinary" in attribute
+        )
 
 
 def test_names_are_told_by_their_parts() -> None:

@@ -15,8 +15,8 @@ IMAGES = [data_set(study="1.1", series=f"1.1.{s}", instance=f"1.1.{s}.{n}", size
 
 
 def attributes(code: str = "113001", scheme: str = "DCM") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(rejection_note(IMAGES, code, scheme=scheme).to_json())
-    return found
+    note: dict[str, Any] = json.loads(rejection_note(IMAGES, code, scheme=scheme).to_json())
+    return note
 
 
 @pytest.mark.parametrize("code", MEANINGS)

@@ -24,8 +24,8 @@ def expect_same(texts: Texts, data: bytes, syntax: str, number: int) -> None:
     def uri(path: str) -> str:
         return f"{number}:{path}"
 
-    said = texts.attributes(data, encoding, uri)
-    assert b"{%b}" % b",".join(said[tag] for tag in sorted(said)) == to_json(
+    fragments = texts.attributes(data, encoding, uri)
+    assert b"{%b}" % b",".join(fragments[tag] for tag in sorted(fragments)) == to_json(
         dict(sorted(attributes_of(data, encoding, uri).items()))
     )
 
@@ -40,11 +40,11 @@ def test_text_that_remembers_says_the_same_of_each(many: list[tuple[Dataset, str
 
 def test_text_that_remembers_keeps_character_sets_apart() -> None:
     texts, name = Texts(), b"\x10\x00\x10\x00PN\x04\x00A\xc4^B"
-    said = [
+    fragments = [
         texts.attributes(b"\x08\x00\x05\x00CS\x0a\x00" + terms + name, encoding_of(EXPLICIT), str)[0x00100010]
         for terms in (b"ISO_IR 100", b"ISO_IR 144", b"ISO_IR 100")
     ]
-    assert [one.decode() for one in said] == [
+    assert [fragment.decode() for fragment in fragments] == [
         f'"00100010":{{"vr":"PN","Value":[{{"Alphabetic":"A{letter}^B"}}]}}' for letter in "ÄФÄ"
     ]
 
@@ -57,14 +57,14 @@ def test_slices_of_a_series_say_each_its_own() -> None:
     ]
     for number in range(60):
         # Values change, elements go and come: what was the same for long may be another at any time.
-        one = Dataset()
-        one.update(ds)
-        one.SOPInstanceUID, one.InstanceNumber = generate_uid(), number
+        variant = Dataset()
+        variant.update(ds)
+        variant.SOPInstanceUID, variant.InstanceNumber = generate_uid(), number
         for tag in dice.sample(plain, dice.choice((0, 1, 3, 30))):
             if dice.random() < 0.4:
-                del one[tag]
+                del variant[tag]
             else:
-                one.add_new(tag, "LO", f"{number}" * dice.choice((1, 2, 3)))
+                variant.add_new(tag, "LO", f"{number}" * dice.choice((1, 2, 3)))
         if dice.random() < 0.3:
-            one.add_new(0x00091099, "OB", bytes(2000))  # bulk in the middle
-        expect_same(texts, to_bytes(one, EXPLICIT), EXPLICIT, number)
+            variant.add_new(0x00091099, "OB", bytes(2000))  # bulk in the middle
+        expect_same(texts, to_bytes(variant, EXPLICIT), EXPLICIT, number)

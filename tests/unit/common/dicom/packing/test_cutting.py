@@ -49,14 +49,14 @@ def test_a_frame_is_a_block_of_its_own() -> None:
 
 
 def test_a_large_frame_is_cut_into_even_strips_of_whole_lines() -> None:
-    found = strips(cuts_of(image_file(rows=1500, columns=1000)))
-    assert [length for length, _ in found] == [1_000_000] * 3
+    parts = strips(cuts_of(image_file(rows=1500, columns=1000)))
+    assert [length for length, _ in parts] == [1_000_000] * 3
     assert max(length for length, _ in strips(cuts_of(image_file(rows=1501, columns=1000)))) <= BLOCK
 
 
 def test_small_frames_share_a_block() -> None:
-    found = strips(cuts_of(image_file(rows=64, columns=64, frames=20)))
-    assert [length for length, _ in found] == [8 * 8192, 8 * 8192, 4 * 8192]
+    parts = strips(cuts_of(image_file(rows=64, columns=64, frames=20)))
+    assert [length for length, _ in parts] == [8 * 8192, 8 * 8192, 4 * 8192]
 
 
 def test_colours_by_pixel_and_by_plane_are_lines_of_what_follows_each_other() -> None:

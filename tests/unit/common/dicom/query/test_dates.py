@@ -62,11 +62,11 @@ def test_what_is_no_time_is_none(value: str) -> None:
 
 
 @given(st.times(), st.times())
-def test_times_compare_as_the_moments_do(one: object, other: object) -> None:
-    first, second = (dates.time(f"{moment:%H%M%S.%f}") for moment in (one, other))
+def test_times_compare_as_the_moments_do(time_of_day: object, other: object) -> None:
+    first, second = (dates.time(f"{moment:%H%M%S.%f}") for moment in (time_of_day, other))
     assert first is not None
     assert second is not None
-    assert (first < second) is (one < other)  # type: ignore[operator]
+    assert (first < second) is (time_of_day < other)  # type: ignore[operator]
 
 
 @given(

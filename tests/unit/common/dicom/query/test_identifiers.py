@@ -17,17 +17,17 @@ from tests.support.elements import ITEM, element, implicit
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_an_identifier_is_read_in_every_syntax(syntax: str) -> None:
-    asked = Dataset()
-    asked.SpecificCharacterSet = "ISO_IR 100"
-    asked.QueryRetrieveLevel = "STUDY"
-    asked.PatientName = "Jérôme*"
-    asked.StudyDate = "20240101-"
-    asked.StudyInstanceUID = ["1.2", "1.3"]
-    asked.PatientID = ""
-    asked.Rows = 512
-    asked.InstanceNumber = 3
-    asked.add_new(0x00400275, "SQ", Sequence([Dataset()]))
-    identifier = decode_identifier(to_bytes(asked, syntax), syntax)
+    query = Dataset()
+    query.SpecificCharacterSet = "ISO_IR 100"
+    query.QueryRetrieveLevel = "STUDY"
+    query.PatientName = "Jérôme*"
+    query.StudyDate = "20240101-"
+    query.StudyInstanceUID = ["1.2", "1.3"]
+    query.PatientID = ""
+    query.Rows = 512
+    query.InstanceNumber = 3
+    query.add_new(0x00400275, "SQ", Sequence([Dataset()]))
+    identifier = decode_identifier(to_bytes(query, syntax), syntax)
     assert identifier.character_set is character_set(["ISO_IR 100"])
     assert identifier.keys == {
         0x00080020: ["20240101-"],
@@ -43,14 +43,14 @@ def test_an_identifier_is_read_in_every_syntax(syntax: str) -> None:
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_what_is_asked_of_items_is_read(syntax: str) -> None:
-    code, request, asked = Dataset(), Dataset(), Dataset()
+    code, request, query = Dataset(), Dataset(), Dataset()
     code.CodeValue = "C?"
     request.ScheduledProcedureStepID = "Ä1"
     request.RequestedProcedureCodeSequence = [code]
-    asked.SpecificCharacterSet = "ISO_IR 192"
-    asked.RequestAttributesSequence = [request]
-    asked.ProcedureCodeSequence = []
-    identifier = decode_identifier(to_bytes(asked, syntax), syntax)
+    query.SpecificCharacterSet = "ISO_IR 192"
+    query.RequestAttributesSequence = [request]
+    query.ProcedureCodeSequence = []
+    identifier = decode_identifier(to_bytes(query, syntax), syntax)
     assert identifier.keys == {0x00400275: [], 0x00081032: []}
     assert set(identifier.items) == {0x00400275}
     item = identifier.items[0x00400275]
@@ -69,10 +69,10 @@ def test_items_of_what_is_no_sequence_are_refused_in_words() -> None:
 
 
 def test_an_identifier_with_two_items_or_too_deep_is_refused() -> None:
-    asked = Dataset()
-    asked.RequestAttributesSequence = [Dataset(), Dataset()]
+    identifier = Dataset()
+    identifier.RequestAttributesSequence = [Dataset(), Dataset()]
     with pytest.raises(NotUnderstood, match="more than one item"):
-        decode_identifier(to_bytes(asked, EXPLICIT), EXPLICIT)
+        decode_identifier(to_bytes(identifier, EXPLICIT), EXPLICIT)
     deep = Dataset()
     for _ in range(500):
         outer = Dataset()

@@ -14,8 +14,8 @@ ITEMS = [
 
 
 def test_items_that_match_are_returned_with_the_attributes_that_were_asked_for() -> None:
-    asked = Identifier({MODALITY: ["CT"]})
-    assert ItemAnswer(asked, Item({MODALITY: Single(("CT",))})).of(ITEMS) == [{MODALITY: ["CT"]}]
+    identifier = Identifier({MODALITY: ["CT"]})
+    assert ItemAnswer(identifier, Item({MODALITY: Single(("CT",))})).of(ITEMS) == [{MODALITY: ["CT"]}]
     assert ItemAnswer(Identifier({STATION: []}), None).of(ITEMS) == [{STATION: ["CT1"]}, {STATION: ["MR1"]}]
 
 
@@ -24,6 +24,6 @@ def test_items_are_whole_where_no_attribute_is_named() -> None:
 
 
 def test_sequences_in_items_are_chosen_from_likewise() -> None:
-    asked = Identifier({CODES: []}, items={CODES: Identifier({VALUE: ["B"]})})
+    identifier = Identifier({CODES: []}, items={CODES: Identifier({VALUE: ["B"]})})
     condition = Item({CODES: Item({VALUE: Single(("B",))})})
-    assert ItemAnswer(asked, condition).of(ITEMS) == [{CODES: [{VALUE: ["B"]}]}]
+    assert ItemAnswer(identifier, condition).of(ITEMS) == [{CODES: [{VALUE: ["B"]}]}]

@@ -222,7 +222,7 @@ def test_a_document_of_another_level_does_not_match() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "stored", "expected"),
+    ("key", "stored", "expected"),
     [
         ("Jörg Müller", "Müller^Jörg", True),  # the order of components does not count
         ("mueller", "Müller^Jörg", True),
@@ -236,10 +236,10 @@ def test_a_document_of_another_level_does_not_match() -> None:
         ("x", "", False),
     ],
 )
-def test_fuzzy_names_are_compared_word_by_word(asked: str, stored: str, expected: bool) -> None:
+def test_fuzzy_names_are_compared_word_by_word(key: str, stored: str, expected: bool) -> None:
     """C.2.2.2.1: fuzzy semantic matching; what that means is ours to say, and in docs/conformance.md."""
-    assert holds(Fuzzy((asked,)), NAME, name(stored) if stored else None) is expected
-    assert holds(Fuzzy(("nobody of this name", asked)), NAME, name(stored) if stored else None) is expected
+    assert holds(Fuzzy((key,)), NAME, name(stored) if stored else None) is expected
+    assert holds(Fuzzy(("nobody of this name", key)), NAME, name(stored) if stored else None) is expected
 
 
 def test_empty_value_matching_finds_what_has_no_value() -> None:
@@ -281,17 +281,17 @@ def test_a_name_is_found_by_the_beginnings_of_any_of_its_words_in_any_order(
     words: list[str], dice: random.Random, data: st.DataObject
 ) -> None:
     """PS3.4 C.2.2.2.1: fuzzy semantic matching."""
-    asked = [word[: data.draw(st.integers(1, len(word)))] for word in words]
-    dice.shuffle(asked)
-    asked = asked[: data.draw(st.integers(1, len(asked)))]
-    key = data.draw(st.sampled_from([" ", "^", ", "])).join(asked)
+    prefixes = [word[: data.draw(st.integers(1, len(word)))] for word in words]
+    dice.shuffle(prefixes)
+    prefixes = prefixes[: data.draw(st.integers(1, len(prefixes)))]
+    key = data.draw(st.sampled_from([" ", "^", ", "])).join(prefixes)
     name = {"Alphabetic": "^".join(words).upper()}
     query = Query("default", Level.STUDY, {0x00100010: Fuzzy((key,))})
     assert matcher(query)({0x00100010: [name]})
 
 
 @pytest.mark.parametrize(
-    ("key", "found"),
+    ("key", "is_match"),
     [
         ("jane doe", True),
         ("doe jane", True),
@@ -304,9 +304,9 @@ def test_a_name_is_found_by_the_beginnings_of_any_of_its_words_in_any_order(
         ("ane", False),
     ],
 )
-def test_words_of_a_name_are_found_in_any_order(key: str, found: bool) -> None:
+def test_words_of_a_name_are_found_in_any_order(key: str, is_match: bool) -> None:
     query = Query("default", Level.STUDY, {0x00100010: Fuzzy((key,))})
-    assert matcher(query)({0x00100010: [{"Alphabetic": "DOE^JANE"}]}) is found
+    assert matcher(query)({0x00100010: [{"Alphabetic": "DOE^JANE"}]}) is is_match
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_match_meets_one_of_several_mappings_whole_and_its_own_conditions_as_w
     patient: str, department: str, zone: str, expected: bool
 ) -> None:
     department_tag = 0x00081040
-    of = Document(Level.STUDY, {ID: [patient], department_tag: [department], MODALITIES: ["CT"]})
+    document = Document(Level.STUDY, {ID: [patient], department_tag: [department], MODALITIES: ["CT"]})
     one_of = ({ID: Single(("P1",))}, {ID: Single(("P2",)), department_tag: Single(("CARDIO",))})
     for modality, conditions in (
         ("CT", {}),
@@ -331,5 +331,5 @@ def test_a_match_meets_one_of_several_mappings_whole_and_its_own_conditions_as_w
         ("MR", {MODALITIES: Single(("MR",))}),
     ):
         query = Query("default", Level.STUDY, conditions, zone=zone, one_of=one_of)
-        assert matches(query, of) is (expected and modality == "CT")
-    assert matches(Query("default", Level.STUDY, {}, zone=zone, one_of=({},)), of)
+        assert matches(query, document) is (expected and modality == "CT")
+    assert matches(Query("default", Level.STUDY, {}, zone=zone, one_of=({},)), document)

@@ -100,10 +100,10 @@ def test_only_so_many_words_count() -> None:
     assert len(words_of("x " * 1000)) == MOST_WORDS
 
 
-@pytest.mark.parametrize(("one", "other"), [("maier", "mayer"), ("catherine", "katherine"), ("smith", "smyth")])
-def test_names_that_sound_alike_share_a_sound(one: str, other: str) -> None:
-    assert sounds_of(one) & sounds_of(other)
-    assert is_like(one, other)
+@pytest.mark.parametrize(("name", "other"), [("maier", "mayer"), ("catherine", "katherine"), ("smith", "smyth")])
+def test_names_that_sound_alike_share_a_sound(name: str, other: str) -> None:
+    assert sounds_of(name) & sounds_of(other)
+    assert is_like(name, other)
 
 
 @pytest.mark.parametrize("word", ["山田", "o", "", "müller", "a1"])
@@ -124,7 +124,7 @@ def test_soundex_and_metaphone_are_told_apart() -> None:
 
 
 def test_whatever_is_blank_stands_between_words() -> None:
-    blanks = [one for one in map(chr, range(0x110000)) if one.isspace()]
+    blanks = [blank for blank in map(chr, range(0x110000)) if blank.isspace()]
     assert len(blanks) > 20
-    for one in [*blanks, *"^=,.;'`\u2019-"]:
-        assert words_of(f"a{one}b") == ["a", "b"], hex(ord(one))
+    for blank in [*blanks, *"^=,.;'`\u2019-"]:
+        assert words_of(f"a{blank}b") == ["a", "b"], hex(ord(blank))

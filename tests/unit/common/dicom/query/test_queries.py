@@ -26,8 +26,8 @@ STUDY, SERIES, IMAGE = 0x0020000D, 0x0020000E, 0x00080018
 
 
 def conditions(model: Model, level: str, keys: dict[int, list[str]], **options: bool) -> dict[int, object]:
-    asked = Identifier({LEVEL: [level], **keys})
-    return dict(compile_query(asked, model, "default", Extended(**options)).conditions)
+    identifier = Identifier({LEVEL: [level], **keys})
+    return dict(compile_query(identifier, model, "default", Extended(**options)).conditions)
 
 
 def refused(model: Model, keys: dict[int, list[str]]) -> tuple[int, tuple[int, ...]]:
@@ -152,10 +152,10 @@ def test_a_hyphen_in_a_date_time_is_a_range_or_an_offset(value: str, expected: o
 
 
 def test_a_retrieve_takes_unique_keys_only() -> None:
-    found = compile_retrieve(
+    query = compile_retrieve(
         Identifier({LEVEL: ["SERIES"], STUDY: ["1.2"], SERIES: ["1.3", "1.4"], NAME: ["Doe"]}), Model.STUDY_ROOT, "p"
     )
-    assert found.conditions == {STUDY: Single(("1.2",)), SERIES: UidList(("1.3", "1.4"))}
+    assert query.conditions == {STUDY: Single(("1.2",)), SERIES: UidList(("1.3", "1.4"))}
     with pytest.raises(IdentifierError):
         compile_retrieve(Identifier({LEVEL: ["STUDY"]}), Model.STUDY_ROOT, "p")
     with pytest.raises(IdentifierError):
@@ -207,10 +207,10 @@ def test_what_was_agreed_on_is_read_field_by_field() -> None:
 
 
 def test_the_zone_is_no_key_and_means_something_only_where_it_was_agreed_on() -> None:
-    asked = Identifier({LEVEL: ["STUDY"], DATE: ["20240101"], 0x00080201: ["+0100"]})
-    without = compile_query(asked, Model.STUDY_ROOT, "default")
+    identifier = Identifier({LEVEL: ["STUDY"], DATE: ["20240101"], 0x00080201: ["+0100"]})
+    without = compile_query(identifier, Model.STUDY_ROOT, "default")
     assert (dict(without.conditions), without.zone) == ({DATE: Single(("20240101",))}, "")
-    assert compile_query(asked, Model.STUDY_ROOT, "default", Extended(timezone=True)).zone == "+0100"
+    assert compile_query(identifier, Model.STUDY_ROOT, "default", Extended(timezone=True)).zone == "+0100"
     junk = Identifier({LEVEL: ["STUDY"], 0x00080201: ["CET"]})
     with pytest.raises(IdentifierError):
         compile_query(junk, Model.STUDY_ROOT, "default", Extended(timezone=True))

@@ -32,9 +32,9 @@ def key_of(value: Any) -> str:
 
 def test_what_is_asked_of_the_model_is_without_the_keys_of_going_on() -> None:
     keys = {QUERY_RETRIEVE_LEVEL: ["STUDY"], PATIENT_ID: ["P*"], RECORD_KEY: [], MAXIMUM_NUMBER_OF_RECORDS: ["7"]}
-    asked = repository_query(Identifier(keys))
-    assert asked.identifier.keys == {QUERY_RETRIEVE_LEVEL: ["STUDY"], PATIENT_ID: ["P*"]}
-    assert (asked.keyed, asked.after, asked.most) == (True, (), 7)
+    query = repository_query(Identifier(keys))
+    assert query.identifier.keys == {QUERY_RETRIEVE_LEVEL: ["STUDY"], PATIENT_ID: ["P*"]}
+    assert (query.keyed, query.after, query.most) == (True, (), 7)
     assert repository_query(Identifier({})).keyed is False
     assert repository_query(Identifier({PRIOR_RECORD_KEY: []})).after == ()
 
@@ -45,8 +45,8 @@ def test_a_key_comes_back_over_the_wire_as_the_place_that_it_is_of(place: list[s
     assert len(key) % 2 == 0
     raw = key.encode()
     element = struct.pack("<HH2sHI", 0x0008, 0x041C, b"OB", 0, len(raw)) + raw
-    asked = repository_query(decode_identifier(element, EXPLICIT_LITTLE_ENDIAN))
-    assert asked.after == tuple(place)
+    query = repository_query(decode_identifier(element, EXPLICIT_LITTLE_ENDIAN))
+    assert query.after == tuple(place)
 
 
 def test_an_answer_has_its_key_as_it_is() -> None:
@@ -79,10 +79,10 @@ def test_what_is_no_key_of_ours_is_a710(key: str) -> None:
     assert (caught.value.dicom_status, caught.value.offending) == (0xA710, (PRIOR_RECORD_KEY,))
 
 
-@pytest.mark.parametrize("given_", ["0", "-1", "many", "1.5", "9" * 30])
-def test_a_number_that_is_none_is_a900(given_: str) -> None:
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5", "9" * 30])
+def test_a_number_that_is_none_is_a900(number: str) -> None:
     with pytest.raises(IdentifierError) as caught:
-        repository_query(Identifier({MAXIMUM_NUMBER_OF_RECORDS: [given_]}))
+        repository_query(Identifier({MAXIMUM_NUMBER_OF_RECORDS: [number]}))
     assert caught.value.dicom_status == 0xA900
 
 

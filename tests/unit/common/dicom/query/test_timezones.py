@@ -22,13 +22,13 @@ def offset(minutes: int) -> str:
     st.integers(-720, 840),
     st.integers(-720, 840),
 )
-def test_a_moment_is_the_same_in_both_zones(local: datetime, stored: int, asked: int) -> None:
+def test_a_moment_is_the_same_in_both_zones(local: datetime, stored: int, zone: int) -> None:
     attributes = {DATE: [f"{local:%Y%m%d}"], TIME: [f"{local:%H%M%S}"], ZONE: [offset(stored)]}
-    found = in_zone(attributes, offset(asked))
-    read = datetime.strptime(found[DATE][0] + found[TIME][0], "%Y%m%d%H%M%S")
-    zones = [timezone(timedelta(minutes=minutes)) for minutes in (stored, asked)]
+    values = in_zone(attributes, offset(zone))
+    read = datetime.strptime(values[DATE][0] + values[TIME][0], "%Y%m%d%H%M%S")
+    zones = [timezone(timedelta(minutes=minutes)) for minutes in (stored, zone)]
     assert read.replace(tzinfo=zones[1]) == local.replace(tzinfo=zones[0])
-    assert found[ZONE] == [offset(asked)]
+    assert values[ZONE] == [offset(zone)]
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_a_moment_is_the_same_in_both_zones(local: datetime, stored: int, asked:
     ],
 )
 def test_what_cannot_be_moved_stays(attributes: dict[int, list[str]]) -> None:
-    found = in_zone(attributes, "+0200")
-    assert {tag: found[tag] for tag in attributes if tag != ZONE} == {t: v for t, v in attributes.items() if t != ZONE}
+    values = in_zone(attributes, "+0200")
+    assert {tag: values[tag] for tag in attributes if tag != ZONE} == {t: v for t, v in attributes.items() if t != ZONE}
 
 
 def test_date_times_are_moved_unless_they_have_an_offset_of_their_own() -> None:
     moments = ["20240131233000.25", "2024013123", "20240131", "20240131233000-0500", "junk"]
-    found = in_zone({MOMENT: moments, ZONE: ["+0000"]}, "+0130")
-    assert found[MOMENT] == ["20240201010000.25", "20240201003000", "20240131", "20240131233000-0500", "junk"]
+    values = in_zone({MOMENT: moments, ZONE: ["+0000"]}, "+0130")
+    assert values[MOMENT] == ["20240201010000.25", "20240201003000", "20240131", "20240131233000-0500", "junk"]
 
 
 def test_offsets() -> None:

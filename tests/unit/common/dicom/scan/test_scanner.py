@@ -73,34 +73,34 @@ UIDS = to_bytes(instance(), EXPLICIT)
 END_OF_SEQUENCE = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
-def compare(found: Scan, data: bytes, syntax: str, limits: ScanLimits) -> None:
+def compare(result: Scan, data: bytes, syntax: str, limits: ScanLimits) -> None:
     """A scan against what pydicom makes of the same bytes."""
     expected = from_bytes(data, syntax)
-    assert found.study_instance_uid == expected.StudyInstanceUID
-    assert found.series_instance_uid == expected.SeriesInstanceUID
-    assert found.sop_class_uid == expected.SOPClassUID
-    assert found.sop_instance_uid == expected.SOPInstanceUID
+    assert result.study_instance_uid == expected.StudyInstanceUID
+    assert result.series_instance_uid == expected.SeriesInstanceUID
+    assert result.sop_class_uid == expected.SOPClassUID
+    assert result.sop_instance_uid == expected.SOPInstanceUID
     pixels = expected.get(0x7FE00010)
-    assert (found.pixel_data is None) == (pixels is None)
+    assert (result.pixel_data is None) == (pixels is None)
     plain = zlib.decompressobj(-15).decompress(data) if syntax == DEFLATED else data
-    if pixels is not None and found.pixel_data.length is not None:
-        start = found.pixel_data.offset
-        assert plain[start : start + found.pixel_data.length] == (pixels.value or b"")
-    for left_out in found.bulk:
+    if pixels is not None and result.pixel_data.length is not None:
+        start = result.pixel_data.offset
+        assert plain[start : start + result.pixel_data.length] == (pixels.value or b"")
+    for left_out in result.bulk:
         assert plain[left_out.offset : left_out.offset + left_out.length] == expected[left_out.tag].value
-    if found.header is None:
-        assert found.header_length > limits.max_header
+    if result.header is None:
+        assert result.header_length > limits.max_header
         return
-    header = from_bytes(found.header, EXPLICIT if syntax == DEFLATED else syntax)
-    kept = {e.tag for e in expected if e.tag < 0x7FE00001 or pixels is None}
-    assert {e.tag for e in header} == kept - {b.tag for b in found.bulk}
+    header = from_bytes(result.header, EXPLICIT if syntax == DEFLATED else syntax)
+    tags = {e.tag for e in expected if e.tag < 0x7FE00001 or pixels is None}
+    assert {e.tag for e in header} == tags - {b.tag for b in result.bulk}
     for e in header:
         assert e == expected[e.tag]
     if syntax in (EXPLICIT, DEFLATED):
         large = {
-            e.tag for e in expected if e.VR in BULK and len(e.value or b"") > limits.max_bulk_value and e.tag in kept
+            e.tag for e in expected if e.VR in BULK and len(e.value or b"") > limits.max_bulk_value and e.tag in tags
         }
-        assert {b.tag for b in found.bulk} == large
+        assert {b.tag for b in result.bulk} == large
 
 
 @given(st.data(), data_sets(), st.sampled_from(SYNTAXES), st.booleans())
@@ -139,15 +139,15 @@ def test_a_scan_of_a_bundled_file_agrees_with_pydicom(path: Path) -> None:
     meta = part10.parse_meta(content)
     assert meta.transfer_syntax_uid == syntax
     data = content[meta.data_set_offset :]
-    found = scan(data, syntax)
-    uids = [found.study_instance_uid, found.series_instance_uid, found.sop_class_uid, found.sop_instance_uid]
+    result = scan(data, syntax)
+    uids = [result.study_instance_uid, result.series_instance_uid, result.sop_class_uid, result.sop_instance_uid]
     assert uids == wanted
-    assert scan([data[i : i + 1000] for i in range(0, len(data), 1000)], syntax) == found
+    assert scan([data[i : i + 1000] for i in range(0, len(data), 1000)], syntax) == result
     pixels = expected.get(0x7FE00010)
-    assert (found.pixel_data is None) == (pixels is None)
+    assert (result.pixel_data is None) == (pixels is None)
     if pixels is not None:
         plain = zlib.decompressobj(-15).decompress(data) if syntax == DEFLATED else data
-        where = found.pixel_data
+        where = result.pixel_data
         if where.length is None:
             assert [len(f) for f in generate_fragments(pixels.value)] == list(where.fragments)
             assert plain[where.offset :].startswith(pixels.value)
@@ -165,17 +165,17 @@ def test_fragments_are_not_carried_where_there_are_too_many() -> None:
 
 def test_the_extended_offset_table_is_noted_and_ends_the_header() -> None:
     table = element(0x7FE00001, b"UN", bytes(16)).replace(b"UN", b"OV")
-    found = scan(UIDS + table + element(0x7FE00010, b"OB", item(b"") + END_OF_SEQUENCE, 0xFFFFFFFF))
-    assert found.header == UIDS
-    assert [(b.tag, b.vr, b.offset, b.length) for b in found.bulk] == [(0x7FE00001, "OV", len(UIDS) + 12, 16)]
+    result = scan(UIDS + table + element(0x7FE00010, b"OB", item(b"") + END_OF_SEQUENCE, 0xFFFFFFFF))
+    assert result.header == UIDS
+    assert [(b.tag, b.vr, b.offset, b.length) for b in result.bulk] == [(0x7FE00001, "OV", len(UIDS) + 12, 16)]
 
 
 def test_pixel_data_of_an_icon_is_part_of_the_header() -> None:
     icon = item(element(0x7FE00010, b"OB", item(b"") + item(b"ab") + END_OF_SEQUENCE, 0xFFFFFFFF), undefined=True)
     data = UIDS + element(0x00880200, b"SQ", icon + END_OF_SEQUENCE, 0xFFFFFFFF)
-    found = scan(data)
-    assert found.header == data
-    assert found.pixel_data is None
+    result = scan(data)
+    assert result.header == data
+    assert result.pixel_data is None
 
 
 def test_a_un_of_undefined_length_is_read_as_implicit_vr() -> None:
@@ -195,10 +195,10 @@ def test_memory_is_bounded_where_the_header_is_too_large() -> None:
     scanner.feed(to_bytes(instance(), EXPLICIT))
     for number in range(1000):
         scanner.feed(element(0x00291000 + number % 200, b"UT", b"x" * 1000))
-    found = scanner.finish()
-    assert found.header is None
-    assert found.bulk == ()
-    assert found.header_length == len(UIDS) + 1000 * 1012
+    result = scanner.finish()
+    assert result.header is None
+    assert result.bulk == ()
+    assert result.header_length == len(UIDS) + 1000 * 1012
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"])

@@ -37,9 +37,9 @@ async def test_all_bytes_come_in_order_into_buffers_of_any_size(size: int, buffe
     reader = JoinedReader(memoryview(b"head"), rest, 18)
     got = b""
     while True:
-        some = [bytearray(size) for _ in range(buffers)]
-        count = await reader.readinto([memoryview(one) for one in some])
-        got += b"".join(some)[:count]
+        targets = [bytearray(size) for _ in range(buffers)]
+        count = await reader.readinto([memoryview(buffer) for buffer in targets])
+        got += b"".join(targets)[:count]
         if not count:
             break
         assert count == min(size * buffers, 18 - len(got) + count), "all buffers are filled unless the object ends"

@@ -162,8 +162,8 @@ class World:
     newest: StoredCount | None = None
     processes: list[StoredSums] = field(default_factory=lambda: [StoredSums(), StoredSums()])
 
-    def store(self, which: int, size: int, took: int, lag: int) -> None:
-        received, sums = self.now - took, self.processes[which]
+    def store(self, process_number: int, size: int, took: int, lag: int) -> None:
+        received, sums = self.now - took, self.processes[process_number]
         sums.reserve(size)
         sums.store(size, folder_of(received))
         self.stored.append((received, self.now, self.now + lag, size))
@@ -171,13 +171,13 @@ class World:
     def end_count(self) -> None:
         if self.begun is not None:
             # The index was walked at some time since the count began: the earliest is the least it has seen.
-            seen = [one for one in self.stored if one[2] <= self.begun]
+            seen = [row for row in self.stored if row[2] <= self.begun]
             settled = sum(size for received, _, _, size in seen if folder_of(received) < covered_to(self.begun))
             self.newest = StoredCount(self.begun, self.now, settled)
             self.begun = None
 
-    def look(self, which: int) -> StoredSums:
-        sums = self.processes[which]
+    def look(self, process_number: int) -> StoredSums:
+        sums = self.processes[process_number]
         if self.newest is not None:
             sums.counted(self.newest)
         lying: dict[int, int] = {}
@@ -209,21 +209,21 @@ def test_what_is_used_is_never_less_than_what_lies_there(steps: list[tuple[objec
     world.end_count()
     for step in steps:
         match step:
-            case ("store", int(which), int(size), int(took), int(lag)):
-                world.store(which, size, min(took, FOLDER_US), lag)
+            case ("store", int(process_number), int(size), int(took), int(lag)):
+                world.store(process_number, size, min(took, FOLDER_US), lag)
             case ("wait", int(duration)):
                 world.now += duration
             case ("begin",):
                 world.begun = world.now if world.begun is None else world.begun
             case ("end",):
                 world.end_count()
-            case ("look", int(which)):
-                assert world.look(which).used >= sum(size for *_, size in world.stored)
-            case ("restart", int(which)):
-                world.processes[which] = StoredSums()
-    for which in (0, 1):
-        restarted = world.processes[which] = StoredSums()
-        assert world.look(which) is restarted
+            case ("look", int(process_number)):
+                assert world.look(process_number).used >= sum(size for *_, size in world.stored)
+            case ("restart", int(process_number)):
+                world.processes[process_number] = StoredSums()
+    for process_number in (0, 1):
+        restarted = world.processes[process_number] = StoredSums()
+        assert world.look(process_number) is restarted
         # Nothing here is deleted or sent twice: then it is what lies there, to the byte.
         assert restarted.used == sum(size for *_, size in world.stored)
 

@@ -83,11 +83,11 @@ def test_an_identifier_is_read_in_its_transfer_syntax(syntax: str) -> None:
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset
 
-    asked = Dataset()
-    asked.QueryRetrieveLevel, asked.PatientName = "study ", "Doe^Jane"
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel, identifier.PatientName = "study ", "Doe^Jane"
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, syntax == IMPLICIT
-    write_dataset(out, asked)
+    write_dataset(out, identifier)
     question = read(out.getvalue(), syntax)
     assert level_of(question) == "STUDY"
     assert normal(question)["00100010"] == ("doe^jane",)

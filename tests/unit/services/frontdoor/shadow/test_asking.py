@@ -10,7 +10,7 @@ from tests.support.wire import CT, EXPLICIT, IMPLICIT, associate_rq
 
 def likeness(count: int) -> Likeness:
     contexts = tuple((2 * number + 1, f"1.2.{number}", (EXPLICIT, IMPLICIT)) for number in range(count))
-    accepted = {one: AcceptedContext(one, name, EXPLICIT) for one, name, _ in contexts}
+    accepted = {context: AcceptedContext(context, name, EXPLICIT) for context, name, _ in contexts}
     return Likeness(associate_rq(contexts=contexts), accepted, Room(1 << 20))
 
 

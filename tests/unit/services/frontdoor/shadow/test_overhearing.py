@@ -98,10 +98,10 @@ class Line:
         self.answered(AC, 0.0)
 
     def asked(self, data: bytes, now: float = 1.0) -> list[Exchange]:
-        return [one for piece in self._cut(data) for one in self.heard.asked(piece, now)]
+        return [exchange for piece in self._cut(data) for exchange in self.heard.asked(piece, now)]
 
     def answered(self, data: bytes, now: float = 2.0) -> list[Exchange]:
-        return [one for piece in self._cut(data) for one in self.heard.answered(piece, now)]
+        return [exchange for piece in self._cut(data) for exchange in self.heard.answered(piece, now)]
 
     def _cut(self, data: bytes) -> list[memoryview]:
         return [memoryview(data)[start : start + self.piece] for start in range(0, len(data), self.piece)]
@@ -114,12 +114,16 @@ def store(message_id: int, data: bytes) -> bytes:
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 def test_an_object_and_its_answer_are_heard_whole_however_they_are_cut(piece: int) -> None:
     line = Line(piece=piece)
-    (asked,) = line.asked(store(7, b"ab" * 5000), 3.0)
-    assert (asked.operation, asked.context.transfer_syntax, bytes(asked.data)) == ("C-STORE", EXPLICIT, b"ab" * 5000)
-    (answered,) = line.answered(message_pdus(1, response_to(asked.command, 0xB000).encode(), None, 4096), 3.5)
-    assert answered is asked
-    assert (asked.status, asked.seconds) == (0xB000, 0.5)
-    line.heard.done_with(asked)
+    (exchange,) = line.asked(store(7, b"ab" * 5000), 3.0)
+    assert (exchange.operation, exchange.context.transfer_syntax, bytes(exchange.data)) == (
+        "C-STORE",
+        EXPLICIT,
+        b"ab" * 5000,
+    )
+    (answered,) = line.answered(message_pdus(1, response_to(exchange.command, 0xB000).encode(), None, 4096), 3.5)
+    assert answered is exchange
+    assert (exchange.status, exchange.seconds) == (0xB000, 0.5)
+    line.heard.done_with(exchange)
     assert line.room.used == 0
     assert not line.heard.broken
 
@@ -127,22 +131,22 @@ def test_an_object_and_its_answer_are_heard_whole_however_they_are_cut(piece: in
 def test_the_matches_of_a_question_are_heard_in_their_order() -> None:
     line = Line()
     command = find_command()
-    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    (exchange,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
     pending = response_to(command, 0xFF00).encode(data_set=True)
     for match in (b"first " * 1000, b"second"):
         assert line.answered(message_pdus(5, pending, match, 256)) == []
     line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096))
-    assert [bytes(one) for one in asked.answers] == [b"first " * 1000, b"second"]
+    assert [bytes(answer) for answer in exchange.answers] == [b"first " * 1000, b"second"]
 
 
 def test_messages_without_data_and_the_end_are_heard() -> None:
     line = Line()
-    (asked,) = line.asked(message_pdus(3, echo_command(), None, 4096))
-    assert asked.operation == "C-ECHO"
-    line.answered(message_pdus(3, response_to(asked.command, 0).encode(), None, 4096))
+    (exchange,) = line.asked(message_pdus(3, echo_command(), None, 4096))
+    assert exchange.operation == "C-ECHO"
+    line.answered(message_pdus(3, response_to(exchange.command, 0).encode(), None, 4096))
     line.asked(RELEASE_RQ)
     line.answered(RELEASE_RP)
-    assert (asked.status, line.heard.broken) == (0, "")
+    assert (exchange.status, line.heard.broken) == (0, "")
 
 
 def test_a_rejection_is_heard() -> None:
@@ -155,14 +159,14 @@ def test_a_rejection_is_heard() -> None:
 
 def test_what_is_not_mirrored_holds_nothing() -> None:
     line = Line(mirrored=False)
-    (asked,) = line.asked(store(1, b"ab" * 5000))
-    assert (asked.why_not, asked.data, line.room.used) == (NOT_MIRRORED, b"", 0)
+    (exchange,) = line.asked(store(1, b"ab" * 5000))
+    assert (exchange.why_not, exchange.data, line.room.used) == (NOT_MIRRORED, b"", 0)
 
 
 def test_an_object_that_is_too_long_is_passed_over_and_the_next_one_is_heard() -> None:
     line = Line(most=8192)
-    (asked,) = line.asked(store(1, b"ab" * 10000))
-    assert (asked.why_not, line.room.used, line.heard.fell_behind) == ("too_long", 0, False)
+    (exchange,) = line.asked(store(1, b"ab" * 10000))
+    assert (exchange.why_not, line.room.used, line.heard.fell_behind) == ("too_long", 0, False)
     (after,) = line.asked(store(2, b"ab"))
     assert (after.why_not, bytes(after.data)) == ("", b"ab")
 
@@ -177,30 +181,30 @@ def test_who_falls_behind_is_told_from_an_object_that_is_too_long() -> None:
 def test_more_matches_than_there_is_room_for_are_let_go() -> None:
     line = Line(most=8192)
     command = find_command()
-    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    (exchange,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
     pending = response_to(command, 0xFF00).encode(data_set=True)
     for _ in range(100):
         line.answered(message_pdus(5, pending, b"match " * 20, 4096))
-    assert (asked.why_not, asked.answers, line.room.used) == ("too_many", [], 0)
-    assert line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096)) == [asked]
+    assert (exchange.why_not, exchange.answers, line.room.used) == ("too_many", [], 0)
+    assert line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096)) == [exchange]
 
 
 def test_what_c_get_sends_is_heard_as_digests_and_nothing_of_it_is_held() -> None:
     line = Line(most=8192)
     command = find_command()
     command.elements[Element.COMMAND_FIELD] = int(CommandField.C_GET_RQ)
-    (asked,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
+    (exchange,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
     for number, data in enumerate((b"ab" * 50_000, b"cd", b"ab" * 50_000)):
         line.answered(message_pdus(1, store_command(number, sop_instance=f"1.2.{number}"), data, 4096))
         line.asked(message_pdus(1, response_to(Command.decode(store_command(number)), 0).encode(), None, 4096))
     line.answered(message_pdus(5, response_to(command, 0xFF00).encode(), None, 4096))
     (answered,) = line.answered(message_pdus(5, response_to(command, 0).encode(), None, 4096))
-    assert answered is asked
-    assert sorted(asked.objects) == ["1.2.0", "1.2.1", "1.2.2"]
-    assert asked.objects["1.2.0"] == asked.objects["1.2.2"] != asked.objects["1.2.1"]
-    assert {syntax for syntax, _ in asked.objects.values()} == {EXPLICIT}
+    assert answered is exchange
+    assert sorted(exchange.objects) == ["1.2.0", "1.2.1", "1.2.2"]
+    assert exchange.objects["1.2.0"] == exchange.objects["1.2.2"] != exchange.objects["1.2.1"]
+    assert {syntax for syntax, _ in exchange.objects.values()} == {EXPLICIT}
     assert line.room.used < 4096
-    line.heard.done_with(asked)
+    line.heard.done_with(exchange)
     assert line.room.used == 0
 
 
@@ -208,17 +212,17 @@ def test_what_c_get_sends_belongs_to_it_and_to_no_other_request_that_is_open() -
     line = Line()
     (finding,) = line.asked(message_pdus(5, find_command(8).encode(data_set=True), b"question", 4096))
     getting = Command({**find_command(9).elements, Element.COMMAND_FIELD: int(CommandField.C_GET_RQ)})
-    (asked,) = line.asked(message_pdus(5, getting.encode(data_set=True), b"question", 4096))
+    (exchange,) = line.asked(message_pdus(5, getting.encode(data_set=True), b"question", 4096))
     line.answered(message_pdus(1, store_command(1), b"object", 4096))
-    assert (len(finding.objects), len(asked.objects)) == (0, 1)
+    assert (len(finding.objects), len(exchange.objects)) == (0, 1)
 
 
 def test_a_question_that_is_withdrawn_is_not_compared() -> None:
     line = Line()
-    (asked,) = line.asked(message_pdus(5, find_command(9).encode(data_set=True), b"question", 4096))
+    (exchange,) = line.asked(message_pdus(5, find_command(9).encode(data_set=True), b"question", 4096))
     cancel = Command({Element.COMMAND_FIELD: 0x0FFF, Element.MESSAGE_ID_BEING_RESPONDED_TO: 9})
     line.asked(message_pdus(5, cancel.encode(), None, 4096))
-    assert (asked.why_not, line.room.used) == (CANCELLED, 0)
+    assert (exchange.why_not, line.room.used) == (CANCELLED, 0)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +239,13 @@ def test_what_cannot_be_followed_ends_the_listening_and_raises_nothing(rubbish: 
 
 def test_what_is_held_counts_for_all_together() -> None:
     everybody = Room(100)
-    one, other = Room(80, everybody), Room(80, everybody)
-    assert one.take(60)
+    first, other = Room(80, everybody), Room(80, everybody)
+    assert first.take(60)
     assert not other.take(60)
     assert other.take(40)
-    one.close()
-    one.give(60)
-    assert (everybody.used, one.take(1)) == (40, False)
+    first.close()
+    first.give(60)
+    assert (everybody.used, first.take(1)) == (40, False)
 
 
 # ---- a spool
@@ -285,16 +289,16 @@ def test_a_spool_that_is_full_gives_up_the_object_alone() -> None:
 def test_an_association_that_is_put_off_holds_no_data_sets() -> None:
     shelf = Shelf()
     line = Line(piece=500, spool=shelf)
-    one, two = stored("1.1"), stored("1.2", 2)
-    first = line.asked(message_pdus(1, one.encode(data_set=True), b"a" * 100, 16384), 1.0)
-    line.answered(message_pdus(1, response_to(one, 0).encode(), None, 16384), 1.5)
-    pdus = message_pdus(1, two.encode(data_set=True), b"b" * 3000, 16384)
+    first_command, second_command = stored("1.1"), stored("1.2", 2)
+    first = line.asked(message_pdus(1, first_command.encode(data_set=True), b"a" * 100, 16384), 1.0)
+    line.answered(message_pdus(1, response_to(first_command, 0).encode(), None, 16384), 1.5)
+    pdus = message_pdus(1, second_command.encode(data_set=True), b"b" * 3000, 16384)
     assert line.asked(pdus[:1500], 2.0) == []
     line.heard.put_off(first)
     assert (shelf.began[0].data, shelf.began[0].answered) == (b"a" * 100, 0)
     (second,) = line.asked(pdus[1500:], 3.0)
     assert (shelf.began[1].data, shelf.began[1].answered) == (b"b" * 3000, None)
-    line.answered(message_pdus(1, response_to(two, 0).encode(), None, 16384), 4.0)
+    line.answered(message_pdus(1, response_to(second_command, 0).encode(), None, 16384), 4.0)
     assert shelf.began[1].answered == 0
     for exchange in (*first, second):
         line.heard.done_with(exchange)

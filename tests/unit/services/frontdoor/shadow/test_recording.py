@@ -12,15 +12,15 @@ def test_every_comparison_is_counted_once_and_its_differences_by_kind() -> None:
     metrics, clock = Metrics(), ManualClock()
     recorder = Recorder(clock, metrics)
     recorder.compared("C-FIND", "WARD", [], {"gantry": 0.1, "other": 0.2})
-    found = [
+    differences = [
         AnswerDifference(DifferenceKind.ONLY_OTHER, 3, "", ("1.2",)),
         AnswerDifference(DifferenceKind.STATUS, 1, "words"),
     ]
-    recorder.compared("C-FIND", "WARD", found, {"gantry": 0.1, "other": 0.2})
+    recorder.compared("C-FIND", "WARD", differences, {"gantry": 0.1, "other": 0.2})
     (day,) = recorder.days.values()
     assert (day.same["C-FIND"], day.different["C-FIND"]) == (1, 1)
     assert day.differences == {("C-FIND", "only_other"): 1, ("C-FIND", "status"): 1}
-    assert [(one.kind, one.uids) for one in day.examples] == [("only_other", ("1.2",)), ("status", ())]
+    assert [(example.kind, example.uids) for example in day.examples] == [("only_other", ("1.2",)), ("status", ())]
     assert metrics.shadow_compared.labels("C-FIND", "different")._value.get() == 1
     assert metrics.shadow_differences.labels("C-FIND", "status")._value.get() == 1
     assert metrics.shadow_seconds.labels("C-FIND", "other")._sum.get() == 0.4
@@ -32,8 +32,8 @@ def test_what_was_not_compared_is_counted_by_its_reason() -> None:
     recorder.given_up("busy", "WARD")
     recorder.not_mirrored("C-MOVE")
     recorder.reached(False)
-    for one in (recorder, Recorder(ManualClock(), metrics, "south"), recorder):
-        one.opened()
+    for process_recorder in (recorder, Recorder(ManualClock(), metrics, "south"), recorder):
+        process_recorder.opened()
     recorder.closed()
     (day,) = recorder.days.values()
     assert (day.given_up["busy"], day.not_mirrored["C-MOVE"]) == (1, 1)

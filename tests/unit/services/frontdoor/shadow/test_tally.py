@@ -12,22 +12,22 @@ DAY_US = 24 * 3600 * 1_000_000
 
 
 def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> ComparisonTally:
-    found = ComparisonTally()
-    found.seen(day * DAY_US, f"2026-11-{day:02}")
-    found.same["C-FIND"] = same
+    counts = ComparisonTally()
+    counts.seen(day * DAY_US, f"2026-11-{day:02}")
+    counts.same["C-FIND"] = same
     if different:
-        found.different["C-FIND"] = different
-        found.differences["C-FIND", "only_other"] = different
-        found.example(Example(day, "C-FIND", "only_other", "WARD", "", ("1.2",)))
-    found.given_up.update(given_up)
-    found.took("C-FIND", "gantry", 0.02)
-    return found
+        counts.different["C-FIND"] = different
+        counts.differences["C-FIND", "only_other"] = different
+        counts.example(Example(day, "C-FIND", "only_other", "WARD", "", ("1.2",)))
+    counts.given_up.update(given_up)
+    counts.took("C-FIND", "gantry", 0.02)
+    return counts
 
 
 def test_counts_are_read_as_they_were_saved() -> None:
-    one = tally(2, 5, 1, busy=3)
-    one.not_mirrored["C-MOVE"] = 2
-    assert ComparisonTally.from_json(one.to_json()) == one
+    counts = tally(2, 5, 1, busy=3)
+    counts.not_mirrored["C-MOVE"] = 2
+    assert ComparisonTally.from_json(counts.to_json()) == counts
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": 2}', b"\xff"])
@@ -45,38 +45,38 @@ def test_doors_and_days_add_up() -> None:
 
 
 def test_examples_are_few_and_the_newest() -> None:
-    one = ComparisonTally()
+    counts = ComparisonTally()
     for number in range(MOST_EXAMPLES + 5):
-        one.example(Example(number, "C-FIND", "status", "WARD"))
-    assert len(one.examples) == MOST_EXAMPLES
+        counts.example(Example(number, "C-FIND", "status", "WARD"))
+    assert len(counts.examples) == MOST_EXAMPLES
     assert [each.at for each in added_up([tally(3, 0, 1), tally(4, 0, 1)]).examples] == [4, 3]
 
 
 def test_answer_times_are_told_by_the_end_of_their_class() -> None:
-    one = ComparisonTally()
+    counts = ComparisonTally()
     for seconds in (0.02, 0.02, 0.02, 3.0):
-        one.took("C-FIND", "other", seconds)
-    assert (one.quantile("C-FIND", "other", 0.5), one.quantile("C-FIND", "other", 0.95)) == (0.025, 5.0)
-    assert one.quantile("C-FIND", "gantry", 0.5) is None
-    one.took("C-ECHO", "other", 1000)
-    assert one.quantile("C-ECHO", "other", 0.5) == float("inf")
+        counts.took("C-FIND", "other", seconds)
+    assert (counts.quantile("C-FIND", "other", 0.5), counts.quantile("C-FIND", "other", 0.95)) == (0.025, 5.0)
+    assert counts.quantile("C-FIND", "gantry", 0.5) is None
+    counts.took("C-ECHO", "other", 1000)
+    assert counts.quantile("C-ECHO", "other", 0.5) == float("inf")
 
 
 def test_the_words_say_how_much_was_different_and_what_to_look_into() -> None:
-    said = " ".join(verdict(added_up([tally(1, 2000, 3), tally(2, 1)])))
-    assert "In 2 days 3 of 2,004 answers were different (0.15 %)" in said
-    assert "C-FIND: only other 3 times" in said
-    assert "there was traffic on 2 days, not on 14 yet" in said
+    words = " ".join(verdict(added_up([tally(1, 2000, 3), tally(2, 1)])))
+    assert "In 2 days 3 of 2,004 answers were different (0.15 %)" in words
+    assert "C-FIND: only other 3 times" in words
+    assert "there was traffic on 2 days, not on 14 yet" in words
 
 
 def test_two_weeks_without_a_difference_speak_for_the_switch() -> None:
-    said = verdict(added_up([tally(day, 10) for day in range(1, 15)]))
-    assert said[-1] == "Nothing that was compared speaks against the switch."
+    words = verdict(added_up([tally(day, 10) for day in range(1, 15)]))
+    assert words[-1] == "Nothing that was compared speaks against the switch."
 
 
 def test_much_that_was_given_up_speaks_against_it() -> None:
-    said = verdict(added_up([*(tally(day, 10) for day in range(1, 15)), tally(1, 0, 0, unreachable=5)]))
-    assert "5 were given up, most of them for: unreachable (5)" in said[-1]
+    words = verdict(added_up([*(tally(day, 10) for day in range(1, 15)), tally(1, 0, 0, unreachable=5)]))
+    assert "5 were given up, most of them for: unreachable (5)" in words[-1]
 
 
 def test_nothing_compared_is_no_success() -> None:
@@ -91,8 +91,8 @@ def test_what_waits_is_what_each_door_said_last_but_for_those_whose_spools_were_
     assert added_up([then, first]).waits == Waiting("", 20, 3, 300, 4)
     last = ComparisonTally(waiting={"c": Waiting("c", 30)}, taken_over={"a", "b"})
     assert added_up([first, then, last]).waits == Waiting("", 30)
-    for one in (first, last):
-        assert ComparisonTally.from_json(one.to_json()) == one
+    for counts in (first, last):
+        assert ComparisonTally.from_json(counts.to_json()) == counts
 
 
 def test_counts_of_a_release_before_the_spool_are_read() -> None:

@@ -42,11 +42,11 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def test_a_jpeg_of_pillow_is_baseline_of_its_size_and_colour(
     image: Image.Image, options: dict[str, object], photometric: str
 ) -> None:
-    found = of(saved(image, "JPEG", **options))
-    assert found.transfer_syntax_uid == "1.2.840.10008.1.2.4.50"
-    assert (found.columns, found.rows, found.bits) == (48, 32, 8)
-    assert (found.samples, found.photometric) == (len(image.getbands()), photometric)
-    assert found.lossy_method == "ISO_10918_1"
+    stream = of(saved(image, "JPEG", **options))
+    assert stream.transfer_syntax_uid == "1.2.840.10008.1.2.4.50"
+    assert (stream.columns, stream.rows, stream.bits) == (48, 32, 8)
+    assert (stream.samples, stream.photometric) == (len(image.getbands()), photometric)
+    assert stream.lossy_method == "ISO_10918_1"
 
 
 def test_a_progressive_jpeg_has_no_transfer_syntax_any_more() -> None:
@@ -61,33 +61,38 @@ def test_a_progressive_jpeg_has_no_transfer_syntax_any_more() -> None:
 def test_a_jpeg_2000_codestream_says_whether_it_can_be_reversed(
     image: Image.Image, irreversible: bool, syntax: str
 ) -> None:
-    found = of(saved(image, "JPEG2000", irreversible=irreversible, no_jp2=True))
-    assert found.transfer_syntax_uid == syntax
-    assert (found.columns, found.rows, found.bits, found.samples) == (48, 32, 8, len(image.getbands()))
-    assert found.lossy_method == ("ISO_15444_1" if irreversible else "")
+    stream = of(saved(image, "JPEG2000", irreversible=irreversible, no_jp2=True))
+    assert stream.transfer_syntax_uid == syntax
+    assert (stream.columns, stream.rows, stream.bits, stream.samples) == (48, 32, 8, len(image.getbands()))
+    assert stream.lossy_method == ("ISO_15444_1" if irreversible else "")
 
 
 def test_the_codestream_within_a_jp2_file_is_found() -> None:
     """PS3.5 8.2.4: a data set holds the codestream without the file around it."""
     file = saved(COLOUR, "JPEG2000")
-    found = of(file)
-    bare = file[found.offset : None if found.length is None else found.offset + found.length]
+    stream = of(file)
+    bare = file[stream.offset : None if stream.length is None else stream.offset + stream.length]
     assert bare[:4] == b"\xff\x4f\xff\x51"
     assert bare[-2:] == b"\xff\xd9"
-    assert of(bare).transfer_syntax_uid == found.transfer_syntax_uid
+    assert of(bare).transfer_syntax_uid == stream.transfer_syntax_uid
 
 
 def test_htj2k_is_told_from_jpeg_2000() -> None:
-    found = of(HTJ2K)
-    assert (found.transfer_syntax_uid, found.rows, found.columns, found.bits) == ("1.2.840.10008.1.2.4.201", 16, 16, 16)
+    stream = of(HTJ2K)
+    assert (stream.transfer_syntax_uid, stream.rows, stream.columns, stream.bits) == (
+        "1.2.840.10008.1.2.4.201",
+        16,
+        16,
+        16,
+    )
 
 
 @pytest.mark.parametrize(("lossy", "syntax"), [(0, "1.2.840.10008.1.2.4.80"), (3, "1.2.840.10008.1.2.4.81")])
 def test_jpeg_ls_says_whether_it_is_near_lossless(lossy: int, syntax: str) -> None:
     data = bytes(jpeg_ls.encode_array(np.asarray(GREY), lossy_error=lossy))
-    found = of(data)
-    assert found.transfer_syntax_uid == syntax
-    assert (found.columns, found.rows, found.bits, found.photometric) == (48, 32, 8, "MONOCHROME2")
+    stream = of(data)
+    assert stream.transfer_syntax_uid == syntax
+    assert (stream.columns, stream.rows, stream.bits, stream.photometric) == (48, 32, 8, "MONOCHROME2")
 
 
 def jpeg(marker: int, *, bits: int = 8, samples: int = 1, predictor: int = 1) -> bytes:

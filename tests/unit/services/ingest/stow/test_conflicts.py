@@ -47,7 +47,7 @@ def test_of_two_objects_in_one_request_the_later_one_is_in_conflict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preferences", "asked"),
+    ("preferences", "expected"),
     [
         (["report-conflicts"], True),
         (["respond-async, Report-Conflicts ; x=1"], True),
@@ -56,8 +56,8 @@ def test_of_two_objects_in_one_request_the_later_one_is_in_conflict() -> None:
         (["report-conflicts-not", ""], False),
     ],
 )
-def test_a_preference_is_one_of_several(preferences: list[str], asked: bool) -> None:
-    assert is_asked(preferences) is asked
+def test_a_preference_is_one_of_several(preferences: list[str], expected: bool) -> None:
+    assert is_asked(preferences) is expected
 
 
 class Stores:
@@ -85,9 +85,9 @@ def reports(stores: Stores) -> ConflictReports:
 async def test_nothing_is_told_while_a_store_is_away() -> None:
     outcomes = [stored("1.1", "a", "50"), stored("1.1", "b", "51")]
     assert await reports(Stores(away=True)).of(outcomes, sees_all=True) is None
-    told = await reports(Stores(away=False)).of(outcomes, sees_all=True)
-    assert told is not None
-    assert [one.warning for one in told] == [0, ANOTHER_OBJECT_OF_THIS_UID]
+    report = await reports(Stores(away=False)).of(outcomes, sees_all=True)
+    assert report is not None
+    assert [entry.warning for entry in report] == [0, ANOTHER_OBJECT_OF_THIS_UID]
 
 
 async def test_who_sees_some_studies_is_told_nothing_that_only_the_log_knows() -> None:

@@ -26,8 +26,8 @@ KINDS = {
 
 
 def places(data: bytes, count: int) -> list[bytes]:
-    _, found = frames_in(lambda at, length: data[at : at + length], count)
-    return [data[at : at + length] for at, length in found]
+    _, spans = frames_in(lambda at, length: data[at : at + length], count)
+    return [data[at : at + length] for at, length in spans]
 
 
 @settings(deadline=None)

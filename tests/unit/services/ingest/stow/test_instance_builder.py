@@ -103,8 +103,8 @@ def test_the_pixels_are_those_that_were_sent() -> None:
 def test_a_jp2_file_gives_its_codestream() -> None:
     content, _ = frame("MR_small_jp2klossless.dcm")
     plain, boxed = {"pixels": Held(content)}, {"pixels": Held(jp2(content), "image/jp2")}
-    asked = metadata()
-    assert read(make(asked, boxed), boxed).PixelData == read(make(asked, plain), plain).PixelData
+    attributes = metadata()
+    assert read(make(attributes, boxed), boxed).PixelData == read(make(attributes, plain), plain).PixelData
 
 
 def test_metadata_that_contradicts_the_image_gives_way_with_a_warning() -> None:
@@ -167,20 +167,20 @@ def frames_of(name: str) -> list[bytes]:
     assert isinstance(file, str)
     theirs = pydicom.dcmread(file)
     frames = list(generate_frames(theirs.PixelData, number_of_frames=int(theirs.NumberOfFrames)))[:10]
-    return [one[: one.rindex(b"\xff\xd9") + 2] for one in frames]
+    return [frame_bytes[: frame_bytes.rindex(b"\xff\xd9") + 2] for frame_bytes in frames]
 
 
 @pytest.mark.parametrize(("name", "syntax"), MULTI_FRAME)
 @pytest.mark.parametrize("padding", [b"", b"\0"])
 def test_several_frames_in_one_part_are_told_apart(name: str, syntax: str, padding: bytes) -> None:
     frames = frames_of(name)
-    bulk = {"pixels": Held(b"".join(one + padding for one in frames))}
+    bulk = {"pixels": Held(b"".join(frame_bytes + padding for frame_bytes in frames))}
     made = make(metadata(NumberOfFrames=len(frames)), bulk)
     instance = read(made, bulk)
     assert (instance.file_meta.TransferSyntaxUID, instance.NumberOfFrames, made.warning) == (syntax, len(frames), 0)
-    found = list(generate_frames(instance.PixelData, number_of_frames=len(frames)))
-    assert found == [one + b"\0" * (len(one) & 1) for one in frames]
-    starts = accumulate([len(one) + (len(one) & 1) + 8 for one in frames[:-1]], initial=0)
+    frames_read = list(generate_frames(instance.PixelData, number_of_frames=len(frames)))
+    assert frames_read == [frame_bytes + b"\0" * (len(frame_bytes) & 1) for frame_bytes in frames]
+    starts = accumulate([len(frame_bytes) + (len(frame_bytes) & 1) + 8 for frame_bytes in frames[:-1]], initial=0)
     assert parse_basic_offsets(instance.PixelData) == list(starts)
     assert instance.pixel_array.shape[0] == len(frames)
 
@@ -233,8 +233,8 @@ def test_any_other_bytes_are_an_image_or_refused(name: str, data: st.DataObject)
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(broken[: data.draw(st.integers(0, len(broken)))])
     try:
-        found = codestream(Held(cut).read)
+        stream = codestream(Held(cut).read)
     except NotUnderstood:
         return
-    assert found.rows > 0
-    assert found.columns > 0
+    assert stream.rows > 0
+    assert stream.columns > 0

@@ -32,9 +32,9 @@ def ledger(*events: MessageAnswered | MessageQuarantined | MessageDiscarded) -> 
 
 def test_the_answer_of_an_accepted_message_is_remembered_for_its_time() -> None:
     made = ledger(answered(at=HOUR))
-    found = made.answer("RIS^H", "1", 25 * HOUR)
-    assert found is not None
-    assert (found.reply, found.digest) == (b"reply 1", "d")
+    message = made.answer("RIS^H", "1", 25 * HOUR)
+    assert message is not None
+    assert (message.reply, message.digest) == (b"reply 1", "d")
     assert made.answer("RIS^H", "1", 25 * HOUR + 1) is None
     assert made.answer("RIS^OTHER", "1", 2 * HOUR) is None
     assert made.answer("RIS^H", "2", 2 * HOUR) is None
@@ -48,12 +48,12 @@ def test_answers_that_are_too_old_are_forgotten() -> None:
 
 def test_a_refused_message_is_open_until_it_or_its_control_id_is_accepted() -> None:
     made = ledger(refused(digest="d"), refused(digest="d", at=5), refused(digest="d", at=5), refused("2"))
-    assert [(one.control_id, one.times, one.at) for one in made.open()] == [("2", 1, 0), ("1", 2, 5)]
+    assert [(message.control_id, message.times, message.at) for message in made.open()] == [("2", 1, 0), ("1", 2, 5)]
     assert made.attempts("RIS^H", "1", "d") == 2
     assert made.attempts("RIS^H", "1", "other") == 0
     made.take(answered(digest="repaired"))
-    assert [one.control_id for one in made.open()] == ["2"]
-    assert {one.control_id: one.state for one in made.all()} == {"1": "applied", "2": "open"}
+    assert [message.control_id for message in made.open()] == ["2"]
+    assert {message.control_id: message.state for message in made.all()} == {"1": "applied", "2": "open"}
 
 
 def test_a_message_of_another_sender_is_another_message() -> None:
@@ -63,8 +63,8 @@ def test_a_message_of_another_sender_is_another_message() -> None:
 
 def test_a_person_discards_one_with_a_reason() -> None:
     made = ledger(refused(), discarded(), discarded("7"))
-    (one,) = made.all()
-    assert (one.state, one.reason, one.by) == ("discarded", "a test", "ann")
+    (message,) = made.all()
+    assert (message.state, message.reason, message.by) == ("discarded", "a test", "ann")
     made.take(refused(at=7))
     assert made.open()[0].state == "open"
 

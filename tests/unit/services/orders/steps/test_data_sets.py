@@ -45,8 +45,8 @@ def step() -> Dataset:
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_what_is_empty_is_there_and_what_is_missing_is_not(syntax: str) -> None:
-    found = decoded(written(step(), syntax), syntax)
-    assert found == attributes(
+    values = decoded(written(step(), syntax), syntax)
+    assert values == attributes(
         PatientName="Müller^Eva",
         PatientBirthDate=[],
         ScheduledStepAttributesSequence=[attributes(StudyInstanceUID="1.2.3", AccessionNumber=[])],
@@ -77,6 +77,6 @@ def test_what_is_no_data_set_is_not_understood() -> None:
 
 def test_a_name_that_was_sent_as_text_is_one_and_text_that_was_sent_as_a_name_is_text() -> None:
     sent = element(0x00080060, b"PN", b"C^T ") + element(0x00100010, b"LO", b"Doe^Jane")
-    found = decoded(sent, EXPLICIT_LITTLE_ENDIAN)
-    assert found == {TAGS["Modality"]: ["C^T"], TAGS["PatientName"]: [{"Alphabetic": "Doe^Jane"}]}
-    assert b"<Alphabetic>" in to_xml(keys_as_attributes(found))
+    values = decoded(sent, EXPLICIT_LITTLE_ENDIAN)
+    assert values == {TAGS["Modality"]: ["C^T"], TAGS["PatientName"]: [{"Alphabetic": "Doe^Jane"}]}
+    assert b"<Alphabetic>" in to_xml(keys_as_attributes(values))

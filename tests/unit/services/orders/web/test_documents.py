@@ -103,7 +103,7 @@ def test_a_change_sets_and_takes_away_by_step() -> None:
 
 @pytest.mark.parametrize("ids", [[None], ["S1", "S1"]])
 def test_each_step_to_change_is_named_once(ids: list[str | None]) -> None:
-    items = [{} if one is None else {"00400009": element("SH", one)} for one in ids]
+    items = [{} if step_id is None else {"00400009": element("SH", step_id)} for step_id in ids]
     with pytest.raises(NotUnderstood, match="of its own"):
         changed_attributes({STEPS: element("SQ", *items)})
 

@@ -12,8 +12,8 @@ from tests.support.workitems import as_json, done, workitem
 
 
 def test_attributes_come_back_as_they_were_the_empty_ones_too() -> None:
-    given = {**workitem(), **done(), TAGS["CommentsOnTheScheduledProcedureStep"]: []}
-    assert attributes_in(as_json(given)) == given
+    values = {**workitem(), **done(), TAGS["CommentsOnTheScheduledProcedureStep"]: []}
+    assert attributes_in(as_json(values)) == values
 
 
 def test_padding_is_no_part_of_a_value() -> None:

@@ -11,7 +11,7 @@ from gantry.services.orders.workitems.parameters import uid_in, workitem_search
 
 
 def test_attributes_are_named_by_keyword_tag_and_path() -> None:
-    asked = [
+    parameters = [
         ("ProcedureStepState", "SCHEDULED,IN PROGRESS"),
         ("00100020", "P1"),
         ("ScheduledWorkitemCodeSequence.CodeValue", "SEG"),
@@ -19,7 +19,7 @@ def test_attributes_are_named_by_keyword_tag_and_path() -> None:
         ("limit", "5000"),
         ("offset", "7"),
     ]
-    search = workitem_search(asked)
+    search = workitem_search(parameters)
     assert search.query.conditions == {
         TAGS["ProcedureStepState"]: Single(("SCHEDULED", "IN PROGRESS")),
         TAGS["PatientID"]: Single(("P1",)),

@@ -33,8 +33,8 @@ class Pages:
 
 async def found(workitems: Sequence[Workitem], **parameters: str) -> tuple[list[str], bool]:
     resource = WorkitemResource(cast("Any", None), cast("OrderIndex", Pages(workitems)), (), (), None)
-    some, more = await resource._found(workitem_search(parameters.items()))
-    return [one.uid for one in some], more
+    page, more = await resource._found(workitem_search(parameters.items()))
+    return [workitem.uid for workitem in page], more
 
 
 SMALL = [naming(str(number), 1) for number in range(8)]

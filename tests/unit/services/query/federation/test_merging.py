@@ -42,8 +42,8 @@ def query(extended: Extended = Extended(), **keys: list[str]) -> Query:
     return compile_query(Identifier(values), Model.STUDY_ROOT, "default", extended)
 
 
-def question_of(asked: Query, tags: list[int]) -> Question | None:
-    questions = questions_of(asked, tags)
+def question_of(search: Query, tags: list[int]) -> Question | None:
+    questions = questions_of(search, tags)
     if questions is None:
         return None
     (question,) = questions
@@ -125,8 +125,8 @@ def test_a_value_that_is_not_valid_for_its_vr_is_left_out(keyword: str, value: s
 
 
 def test_numbers_and_names_are_what_our_own_documents_have() -> None:
-    found = cleaned(answer(NumberOfStudyRelatedInstances=["12"], PatientWeight=["70.5"], PatientName=["Doe^J=道"]))
-    assert found == answer(
+    values = cleaned(answer(NumberOfStudyRelatedInstances=["12"], PatientWeight=["70.5"], PatientName=["Doe^J=道"]))
+    assert values == answer(
         NumberOfStudyRelatedInstances=[12],
         PatientWeight=[70.5],
         PatientName=[{"Alphabetic": "Doe^J", "Ideographic": "道"}],
@@ -143,11 +143,11 @@ TEXTS = st.lists(st.text(max_size=70), max_size=3)
 
 @given(st.dictionaries(st.sampled_from(sorted(asked(PatientName=[]).keys | answer(StudyDate=[]))), TEXTS))
 def test_no_foreign_value_breaks_our_encoder(values: dict[int, list[str]]) -> None:
-    found = cleaned({**values, STUDY_INSTANCE_UID: ["1.2"]})
-    assert found is not None
-    read = decode_identifier(encode_identifier(found, EXPLICIT), EXPLICIT).keys
+    cleaned_values = cleaned({**values, STUDY_INSTANCE_UID: ["1.2"]})
+    assert cleaned_values is not None
+    read = decode_identifier(encode_identifier(cleaned_values, EXPLICIT), EXPLICIT).keys
     assert read[STUDY_INSTANCE_UID] == ["1.2"]
-    assert set(read) - {0x00080005} == set(found)
+    assert set(read) - {0x00080005} == set(cleaned_values)
 
 
 ANSWERS = st.lists(
@@ -169,9 +169,11 @@ def test_order_and_duplicates_never_change_what_is_merged(answers: list[Any], ra
 @given(ANSWERS)
 def test_each_study_is_there_once_with_all_that_have_it(answers: list[Any]) -> None:
     foreign = merged(answers)
-    found = {one.attributes[STUDY_INSTANCE_UID][0]: one.attributes for one in foreign.elsewhere({"1.1"})}
-    assert set(found) == {values[STUDY_INSTANCE_UID][0] for _, values in answers} - {"1.1"}
-    for uid, attributes in found.items():
+    studies = {
+        document.attributes[STUDY_INSTANCE_UID][0]: document.attributes for document in foreign.elsewhere({"1.1"})
+    }
+    assert set(studies) == {values[STUDY_INSTANCE_UID][0] for _, values in answers} - {"1.1"}
+    for uid, attributes in studies.items():
         holders = {title for title, values in answers if values[STUDY_INSTANCE_UID] == [uid]}
         assert attributes[RETRIEVE_AE_TITLE] == sorted(holders)
         assert attributes[INSTANCE_AVAILABILITY] == ["NEARLINE"]
@@ -186,8 +188,8 @@ def test_ours_wins_and_we_are_the_first_of_those_that_have_it() -> None:
 
 
 def test_a_question_for_one_study_is_one_value() -> None:
-    one = Query("default", Level.STUDY, {STUDY_INSTANCE_UID: Single(("1.2",))})
-    question = question_of(one, [])
+    search = Query("default", Level.STUDY, {STUDY_INSTANCE_UID: Single(("1.2",))})
+    question = question_of(search, [])
     assert question is not None
     assert question.keys[STUDY_INSTANCE_UID] == ["1.2"]
     assert not question.fits(answer("1.3"))
@@ -245,9 +247,11 @@ def test_series_that_several_have_are_one_and_those_of_studies_that_are_here_are
     answers = [("OLD", series("1.2", "1.3")), ("B", series("1.2", "1.3")), ("B", series("1.2", "1.4"))]
     foreign = merged([*answers, ("B", series("1.1", "1.5"))], Level.SERIES)
     assert foreign.studies == ["1.1", "1.2"]
-    found = foreign.elsewhere({"1.1"})
-    assert [one.level for one in found] == [Level.SERIES] * 2
-    assert [(one.attributes[SERIES_INSTANCE_UID], one.attributes[RETRIEVE_AE_TITLE]) for one in found] == [
+    documents = foreign.elsewhere({"1.1"})
+    assert [document.level for document in documents] == [Level.SERIES] * 2
+    assert [
+        (document.attributes[SERIES_INSTANCE_UID], document.attributes[RETRIEVE_AE_TITLE]) for document in documents
+    ] == [
         (["1.3"], ["B", "OLD"]),
         (["1.4"], ["B"]),
     ]

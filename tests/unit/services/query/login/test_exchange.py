@@ -33,8 +33,8 @@ FLOW = Flow("st", "no", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "/", 0.0)
 
 def test_browser_is_sent_with_a_challenge_and_without_its_verifier() -> None:
     url = authorization_url(PROVIDER, CLIENT, FLOW)
-    asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    assert asked == {
+    fields = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    assert fields == {
         "tenant": "1",
         "response_type": "code",
         "client_id": "gantry",
@@ -91,9 +91,9 @@ def test_a_secret_that_was_replaced_is_shown_from_then_on(tmp_path: Path) -> Non
 
 
 def test_tokens_are_read() -> None:
-    given = tokens_of(json.dumps({"token_type": "Bearer", "access_token": "a", "id_token": "i"}).encode())
-    assert (given.access, given.identity, given.refresh) == ("a", "i", "")
-    assert "'a'" not in repr(given)
+    tokens = tokens_of(json.dumps({"token_type": "Bearer", "access_token": "a", "id_token": "i"}).encode())
+    assert (tokens.access, tokens.identity, tokens.refresh) == ("a", "i", "")
+    assert "'a'" not in repr(tokens)
 
 
 @pytest.mark.parametrize(

@@ -19,19 +19,19 @@ GOOD: dict[str, object] = {
 
 
 def test_endpoints_are_read() -> None:
-    found = metadata_of(json.dumps(GOOD).encode(), ISSUER)
-    assert (found.authorization, found.token, found.end_session) == (
+    metadata = metadata_of(json.dumps(GOOD).encode(), ISSUER)
+    assert (metadata.authorization, metadata.token, metadata.end_session) == (
         f"{ISSUER}/auth",
         f"{ISSUER}/token",
         f"{ISSUER}/out",
     )
-    assert (found.revocation, found.names_itself, found.basic) == ("", False, True)
+    assert (metadata.revocation, metadata.names_itself, metadata.basic) == ("", False, True)
     more = GOOD | {
         "authorization_response_iss_parameter_supported": True,
         "token_endpoint_auth_methods_supported": ["client_secret_post"],
     }
-    found = metadata_of(json.dumps(more).encode(), ISSUER)
-    assert (found.names_itself, found.basic) == (True, False)
+    metadata = metadata_of(json.dumps(more).encode(), ISSUER)
+    assert (metadata.names_itself, metadata.basic) == (True, False)
 
 
 @pytest.mark.parametrize(

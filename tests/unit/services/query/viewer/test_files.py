@@ -58,14 +58,14 @@ def test_the_page_asks_nothing_of_anybody_else_and_has_no_script_of_its_own() ->
     assert re.findall(r"<script(?![^>]* src=)[^>]*>| on[a-z]+=|style=", page.content.decode()) == []
 
 
-def needed(module: str, found: set[str]) -> set[str]:
+def needed(module: str, modules: set[str]) -> set[str]:
     """The modules that one imports, and those that they do."""
     text = (SCRIPTS[0].parent / module).read_text()
     for name in re.findall(r'^import (?:[^;]*? from )?"\./([^"]+)";', text, re.MULTILINE):
-        if name not in found:
-            found.add(name)
-            needed(name, found)
-    return found
+        if name not in modules:
+            modules.add(name)
+            needed(name, modules)
+    return modules
 
 
 def test_the_page_names_what_its_first_rows_need_so_that_it_comes_at_once() -> None:
@@ -128,27 +128,27 @@ def served_script(name: str) -> bytes:
 def test_scripts_come_without_comments_and_else_as_they_are_written() -> None:
     for file in SCRIPTS:
         source, content = file.read_text(), served_script(file.name).decode()
-        kept = []
+        code_lines = []
         for line in source.splitlines():
             code, _, comment = line.strip().partition(" // ")
             # A text that has a comment in it would be cut short.
             assert comment == "" or not set("\"'`") & set(comment), (file.name, line)
-            kept += [] if line.lstrip().startswith("//") else [code]
-        assert "".join(content.splitlines()) == "".join(kept)
+            code_lines += [] if line.lstrip().startswith("//") else [code]
+        assert "".join(content.splitlines()) == "".join(code_lines)
         assert not re.search(r"[;{,(\[]\n", content), file.name
         # A text that goes over several lines would lose what they begin with.
         assert not [text for text in re.findall(r"`[^`]*`", source) if "\n" in text], file.name
 
 
-def reached(module: str, found: set[str]) -> set[str]:
+def reached(module: str, modules: set[str]) -> set[str]:
     """One and the modules that it brings, at once or later, but for those of other places, and samples, which an empty
     archive is given once."""
-    found.add(module)
+    modules.add(module)
     text = (SCRIPTS[0].parent / module).read_text()
     for name in re.findall(r'(?:^import (?:[^;]*? from )?|import\()"\./([^"]+)"', text, re.MULTILINE):
-        if name not in found and module != "places.js" and name != "samples.js":
-            reached(name, found)
-    return found
+        if name not in modules and module != "places.js" and name != "samples.js":
+            reached(name, modules)
+    return modules
 
 
 def test_its_scripts_are_small() -> None:
@@ -182,13 +182,13 @@ def test_what_lies_beside_the_page_is_not_served() -> None:
 
 
 def test_the_page_is_told_whether_ohif_is_there(ohif: Path) -> None:
-    for folder, there in ((None, False), (ohif.parent, False), (ohif, True)):
+    for folder, is_present in ((None, False), (ohif.parent, False), (ohif, True)):
         served = page_file("viewer/config.json", folder, "ARCHIVE", 104)
         assert served is not None
         config = json.loads(served.content)
         assert (config["aeTitle"], config["port"]) == ("ARCHIVE", 104)
-        assert config["ohif"] is there
-        assert bool(config["reason"]) is not there
+        assert config["ohif"] is is_present
+        assert bool(config["reason"]) is not is_present
 
 
 def test_names_are_those_of_the_standard() -> None:

@@ -11,8 +11,8 @@ from gantry.common.web.routes import is_page
 from gantry.services.query.viewer.invoked import address_of
 
 
-def shown(**asked: str) -> dict[str, str]:
-    address = urlsplit(address_of(asked))
+def shown(**parameters: str) -> dict[str, str]:
+    address = urlsplit(address_of(parameters))
     assert (address.scheme, address.netloc, address.path) == ("", "", "/")
     return {name: values[0] for name, values in parse_qs(address.query).items()}
 
@@ -26,8 +26,8 @@ def test_a_study_is_opened_and_several_are_listed() -> None:
 
 def test_a_patient_is_the_one_with_that_id_and_issuer() -> None:
     assert shown(requestType="PATIENT", patientID="4711") == {"q": 'id:"4711"'}
-    found = shown(requestType="PATIENT", patientID="4711^^^HOSPITAL&1.2.3&ISO", mostRecentResults="1")
-    assert found == {"q": 'id:"4711" issuer:"HOSPITAL"', "open": "newest"}
+    fields = shown(requestType="PATIENT", patientID="4711^^^HOSPITAL&1.2.3&ISO", mostRecentResults="1")
+    assert fields == {"q": 'id:"4711" issuer:"HOSPITAL"', "open": "newest"}
     narrowed = shown(
         requestType="PATIENT",
         patientID="4711^^^&1.2.3&ISO",

@@ -30,9 +30,9 @@ def test_what_gets_de_identified_objects_is_no_destination_of_others() -> None:
     assert identified.destinations() == ["READING"]
     assert identified.destination("TRIAL", "GANTRY") is None
     assert identified.destination("NOBODY", "GANTRY") is None
-    found = identified.destination("READING", "GANTRY")
-    assert found is not None
-    assert (found.called_ae_title, found.calling_ae_title) == ("READING", "GANTRY")
+    peer = identified.destination("READING", "GANTRY")
+    assert peer is not None
+    assert (peer.called_ae_title, peer.calling_ae_title) == ("READING", "GANTRY")
 
 
 def test_a_destination_that_may_be_a_peer_not_read_yet_is_unavailable_and_not_unknown() -> None:

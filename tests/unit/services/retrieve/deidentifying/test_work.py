@@ -19,8 +19,8 @@ DEIDENTIFIER = Deidentifier(DeidentificationProfile(), Pseudonyms(b"a key of the
 
 def worked(folder: Path, data: bytes) -> tuple[tuple[str, str], bytes]:
     with (folder / "out").open("w+b") as out:
-        said = deidentify(Files(memoryview(data), out.fileno()), DEIDENTIFIER, EXPLICIT_LITTLE_ENDIAN)
-    return said, (folder / "out").read_bytes()
+        report = deidentify(Files(memoryview(data), out.fileno()), DEIDENTIFIER, EXPLICIT_LITTLE_ENDIAN)
+    return report, (folder / "out").read_bytes()
 
 
 def test_it_writes_the_object_and_says_under_which_uid(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def test_two_are_under_way_and_the_next_one_is_asked_to_come_later() -> No
         await downloads.of(request(), MATCH)
     assert (refused.value.status, "Retry-After" in refused.value.headers) == (503, True)
     going_on.set()
-    assert [type(one) for one in await asyncio.gather(*under_way, return_exceptions=True)] == [NotFound] * AT_ONCE
+    assert [type(result) for result in await asyncio.gather(*under_way, return_exceptions=True)] == [NotFound] * AT_ONCE
     # What ended makes room.
     with pytest.raises(NotFound):
         await downloads.of(request(), MATCH)

@@ -23,7 +23,7 @@ def test_a_compressed_frame_has_the_media_type_of_its_syntax(syntax: str, type_:
 
 
 @pytest.mark.parametrize(
-    ("stored", "asked", "expected"),
+    ("stored", "requested", "expected"),
     [
         (JPEG, "", EXPLICIT),  # 8.7.3.5.2: the default
         (MPEG, "", MPEG),  # nothing else can be made of it
@@ -38,9 +38,9 @@ def test_a_compressed_frame_has_the_media_type_of_its_syntax(syntax: str, type_:
     ],
 )
 def test_an_object_goes_out_in_the_syntax_that_is_asked_for_or_not_at_all(
-    stored: str, asked: str, expected: str | None
+    stored: str, requested: str, expected: str | None
 ) -> None:
-    assert object_syntax(stored, MediaRange("application/dicom", transfer_syntax=asked)) == expected
+    assert object_syntax(stored, MediaRange("application/dicom", transfer_syntax=requested)) == expected
 
 
 def form(stored: str, accept: str) -> tuple[str, str, bool]:

@@ -42,9 +42,9 @@ def test_the_default_transfer_syntax_is_always_proposed(syntax: str) -> None:
 def test_batches_keep_the_order_and_need_128_contexts_at_most(wanted: list[tuple[int, str]]) -> None:
     """PS3.8 9.3.2.2: odd numbers from 1 to 255."""
     locations = [located(f"1.2.{number}", syntax, n) for n, (number, syntax) in enumerate(wanted)]
-    found = list(batches(locations))
-    assert [location for _, batch in found for location in batch] == locations
-    for contexts, batch in found:
+    groups = list(batches(locations))
+    assert [location for _, batch in groups for location in batch] == locations
+    for contexts, batch in groups:
         assert batch
         assert len(contexts) == len(set(contexts)) <= 128
         for location in batch:

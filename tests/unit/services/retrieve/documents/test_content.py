@@ -58,9 +58,9 @@ VALUES = [
 
 @pytest.mark.parametrize(("content", "words"), VALUES, ids=[f"{n}-{i.ValueType}" for n, (i, _) in enumerate(VALUES)])
 def test_each_kind_of_value_is_said_in_words(content: Dataset, words: str) -> None:
-    found = content_of(content.to_json_dict())
-    assert found.value == words
-    assert not found.is_container
+    content_item = content_of(content.to_json_dict())
+    assert content_item.value == words
+    assert not content_item.is_container
 
 
 def test_a_text_that_is_too_long_is_said_to_be() -> None:
@@ -69,10 +69,10 @@ def test_a_text_that_is_too_long_is_said_to_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"), [("20240131", "2024-01-31"), ("2024.01.31", "2024.01.31"), ("", ""), ("today", "today")]
+    ("text", "shown"), [("20240131", "2024-01-31"), ("2024.01.31", "2024.01.31"), ("", ""), ("today", "today")]
 )
-def test_dates(said: str, shown: str) -> None:
-    assert date(said) == shown
+def test_dates(text: str, shown: str) -> None:
+    assert date(text) == shown
 
 
 def test_times_and_both() -> None:

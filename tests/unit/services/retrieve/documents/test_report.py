@@ -15,8 +15,8 @@ def report(*items: Dataset) -> dict[str, Any]:
     root = item("CONTAINER", "A report")
     del root.RelationshipType
     root.ContentSequence = list(items)
-    found: dict[str, Any] = root.to_json_dict()
-    return found
+    document: dict[str, Any] = root.to_json_dict()
+    return document
 
 
 def test_what_belongs_to_something_stands_below_it_and_is_indented() -> None:

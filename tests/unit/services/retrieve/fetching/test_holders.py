@@ -36,29 +36,29 @@ def test_a_count_that_is_none_is_not_told(count: list[str]) -> None:
 
 def test_who_has_the_most_is_asked_first_and_else_whom_the_settings_name_first() -> None:
     holders = [Holder("A", 3), Holder("B", 0), Holder("C", 5), Holder("D", 5)]
-    assert [one.ae_title for one in in_order(holders)] == ["C", "D", "A", "B"]
+    assert [holder.ae_title for holder in in_order(holders)] == ["C", "D", "A", "B"]
 
 
 @pytest.mark.parametrize(
-    ("here", "told", "moved", "whole", "lacking"),
+    ("count", "announced", "moved", "whole", "lacking"),
     [
         (5, 5, 5, True, 0), (5, 0, 5, True, 0), (4, 5, 4, True, 1), (3, 0, 5, True, 2), (6, 5, 5, True, 0),
         (2, 5, 2, False, 3), (5, 5, 0, False, 0), (5, 0, 0, False, 1), (0, 0, 0, False, 1), (0, 0, 0, True, 0),
     ],
 )  # fmt: skip
 def test_what_is_lacking_is_what_was_told_of_and_at_least_one_where_nobody_knows(
-    here: int, told: int, moved: int, whole: bool, lacking: int
+    count: int, announced: int, moved: int, whole: bool, lacking: int
 ) -> None:
-    assert lack_of(here, told, moved, whole) == lacking
+    assert lack_of(count, announced, moved, whole) == lacking
 
 
 @given(*[st.integers(0, 9)] * 3, st.booleans())
 def test_nothing_is_lacking_only_where_as_much_is_here_as_was_told(
-    here: int, told: int, moved: int, whole: bool
+    count: int, announced: int, moved: int, whole: bool
 ) -> None:
-    if lack_of(here, told, moved, whole) == 0:
-        assert here >= told
-        assert whole or told
+    if lack_of(count, announced, moved, whole) == 0:
+        assert count >= announced
+        assert whole or announced
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,10 @@ def test_no_video_is_decoded() -> None:
 
 @pytest.mark.parametrize("photometric", PHOTOMETRICS)
 def test_one_sample_stays_what_it_is(photometric: str) -> None:
-    one = image(samples=1, photometric=photometric)
-    assert frame_photometric(one) == object_photometric(one) == photometric or photometric.startswith("YBR_")
+    object_image = image(samples=1, photometric=photometric)
+    assert frame_photometric(object_image) == object_photometric(object_image) == photometric or photometric.startswith(
+        "YBR_"
+    )
 
 
 @pytest.mark.parametrize("photometric", ["YBR_RCT", "YBR_ICT", "YBR_PARTIAL_420"])

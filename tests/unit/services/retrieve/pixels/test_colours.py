@@ -22,9 +22,9 @@ def pixels(seed: int, rows: int = 8, columns: int = 8) -> Array:
 
 @given(st.integers(0, 1000))
 def test_full_range_agrees_with_pydicom(seed: int) -> None:
-    given_ = pixels(seed)
-    theirs = convert_color_space(given_, "YBR_FULL", "RGB")
-    assert int(np.abs(to_rgb(given_, "YBR_FULL", 8).astype(int) - theirs.astype(int)).max()) <= 1
+    samples = pixels(seed)
+    theirs = convert_color_space(samples, "YBR_FULL", "RGB")
+    assert int(np.abs(to_rgb(samples, "YBR_FULL", 8).astype(int) - theirs.astype(int)).max()) <= 1
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_full_range_agrees_with_pydicom(seed: int) -> None:
 def test_black_white_and_red_are_where_the_standard_has_them(
     photometric: str, ybr: tuple[int, ...], rgb: tuple[int, ...]
 ) -> None:
-    found = to_rgb(np.array([[ybr]], np.uint8), photometric, 8)
-    assert found.tolist() == [[list(rgb)]]
+    colour = to_rgb(np.array([[ybr]], np.uint8), photometric, 8)
+    assert colour.tolist() == [[list(rgb)]]
 
 
 def test_twelve_bits_are_brighter_eight_bits() -> None:
@@ -50,11 +50,11 @@ def test_twelve_bits_are_brighter_eight_bits() -> None:
 
 
 def test_rgb_is_not_touched_and_what_is_not_known_is_refused() -> None:
-    given_ = pixels(1)
-    assert to_rgb(given_, "RGB", 8) is given_
+    samples = pixels(1)
+    assert to_rgb(samples, "RGB", 8) is samples
     for photometric in ("YBR_RCT", "CMYK", "", "HSV"):
         with pytest.raises(CannotDo):
-            to_rgb(given_, photometric, 8)
+            to_rgb(samples, photometric, 8)
 
 
 @given(st.integers(0, 1000), st.integers(1, 6), st.integers(1, 6))

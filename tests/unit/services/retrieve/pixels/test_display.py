@@ -109,8 +109,8 @@ def test_pixels_may_be_higher_than_wide(values: dict[str, Any], aspect: float) -
 
 
 def test_a_table_of_0_entries_has_65536_and_one_that_is_missing_is_refused() -> None:
-    found = table(ds(LUTDescriptor=[0, 0, 16], LUTData=list(range(65536))), "LUTDescriptor", "LUTData", "<")
-    assert len(found.entries) == 65536
+    lut = table(ds(LUTDescriptor=[0, 0, 16], LUTData=list(range(65536))), "LUTDescriptor", "LUTData", "<")
+    assert len(lut.entries) == 65536
     with pytest.raises(CannotDo):
         table(ds(LUTDescriptor=[2, 0, 16]), "LUTDescriptor", "LUTData", "<")
     with pytest.raises(CannotDo):
@@ -120,9 +120,9 @@ def test_a_table_of_0_entries_has_65536_and_one_that_is_missing_is_refused() -> 
 def test_what_a_table_maps_may_be_negative() -> None:
     """C.11.2.1.1: whatever VR the descriptor was written in."""
     header = ds(PixelRepresentation=1, VOILUTSequence=[ds(LUTDescriptor=[2, 0xFFF0, 8], LUTData=[0, 255])])
-    found = Display(header, 1).voi(None)
-    assert isinstance(found, Lut)
-    assert found.first == -16
+    lut = Display(header, 1).voi(None)
+    assert isinstance(lut, Lut)
+    assert lut.first == -16
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG_ENDIAN])
@@ -134,5 +134,5 @@ def test_a_header_is_read_in_its_encoding(syntax: str) -> None:
 
 def test_a_table_of_one_entry_has_the_bits_that_its_descriptor_says() -> None:
     for bits, expected in ((16, 0x825F), (8, 0x5F)):
-        found = table(ds(LUTDescriptor=[1, 0, bits], LUTData=b"\x5f\x82"), "LUTDescriptor", "LUTData", "<")
-        assert list(found.entries) == [expected]
+        lut = table(ds(LUTDescriptor=[1, 0, bits], LUTData=b"\x5f\x82"), "LUTDescriptor", "LUTData", "<")
+        assert list(lut.entries) == [expected]

@@ -43,8 +43,8 @@ def test_the_table_that_pydicom_writes_is_read(frames: list[bytes], pieces: int)
     assert firsts is not None
     assert len(firsts) == len(parse_basic_offsets(made)) == len(frames)
     ends = [*firsts[1:], len(fragments)]
-    found = [b"".join(fragments[a:b]) for a, b in zip(firsts, ends, strict=True)]
-    assert found == list(generate_frames(made, number_of_frames=len(frames)))
+    frames_read = [b"".join(fragments[a:b]) for a, b in zip(firsts, ends, strict=True)]
+    assert frames_read == list(generate_frames(made, number_of_frames=len(frames)))
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,11 @@ def test_reduced_samples_are_means() -> None:
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 30), st.integers(1, 30), st.integers(0, 255))
 def test_one_colour_stays_that_colour_at_any_size(width: int, height: int, columns: int, rows: int, value: int) -> None:
     picture = np.full((rows, columns, 3), value, np.uint8)
-    found = fitted(picture, Viewport(width, height, enlarge=False), 1.0)
-    assert found.dtype == np.uint8
-    assert found.shape[0] <= height
-    assert found.shape[1] <= width
-    assert (found == value).all()
+    scaled = fitted(picture, Viewport(width, height, enlarge=False), 1.0)
+    assert scaled.dtype == np.uint8
+    assert scaled.shape[0] <= height
+    assert scaled.shape[1] <= width
+    assert (scaled == value).all()
 
 
 def test_pixels_that_are_higher_than_wide_make_a_higher_picture() -> None:

@@ -38,24 +38,30 @@ def test_a_frame_is_as_long_as_pydicom_expects(name: str) -> None:
     ds = pydicom.dcmread(bundled_file(name))
     pixels = PixelData(0x7FE00010, "OW", 0, len(ds.PixelData))
     syntax = ds.file_meta.TransferSyntaxUID
-    found = image_of(to_bytes(ds, syntax), syntax, Layout(0, (), pixels))
-    assert -(-found.frames * found.frame_bits // 8) == get_expected_length(ds)
-    assert (found.rows, found.columns, found.samples) == (ds.Rows, ds.Columns, ds.SamplesPerPixel)
+    picture = image_of(to_bytes(ds, syntax), syntax, Layout(0, (), pixels))
+    assert -(-picture.frames * picture.frame_bits // 8) == get_expected_length(ds)
+    assert (picture.rows, picture.columns, picture.samples) == (ds.Rows, ds.Columns, ds.SamplesPerPixel)
 
 
 def test_what_is_not_said_is_what_the_standard_takes_it_for() -> None:
-    found = image_of(header(), EXPLICIT, LAYOUT)
-    assert (found.samples, found.frames, found.planar, found.signed, found.photometric) == (1, 1, 0, 0, "MONOCHROME2")
-    assert (found.stored, found.high_bit) == (12, 11)
+    picture = image_of(header(), EXPLICIT, LAYOUT)
+    assert (picture.samples, picture.frames, picture.planar, picture.signed, picture.photometric) == (
+        1,
+        1,
+        0,
+        0,
+        "MONOCHROME2",
+    )
+    assert (picture.stored, picture.high_bit) == (12, 11)
     assert image_of(header(BitsStored=None), EXPLICIT, LAYOUT).stored == 16
     assert image_of(header(NumberOfFrames=0), EXPLICIT, LAYOUT).frames == 1
 
 
 def test_the_extended_offset_table_is_found_in_the_layout() -> None:
     layout = Layout(100, (BulkElement(0x7FE00001, "OV", 120, 16),), PixelData(0x7FE00010, "OB", 200, None))
-    found = image_of(header(), EXPLICIT, layout)
-    assert found.extended_offsets == (120, 16)
-    assert found.encapsulated
+    picture = image_of(header(), EXPLICIT, layout)
+    assert picture.extended_offsets == (120, 16)
+    assert picture.encapsulated
 
 
 @pytest.mark.parametrize(

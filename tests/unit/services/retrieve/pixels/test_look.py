@@ -126,12 +126,12 @@ def test_a_region_beside_the_image_shows_nothing(left: int, top: int) -> None:
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.integers(1, 2000), st.integers(1, 2000), st.floats(0.25, 4))
 def test_a_picture_is_as_large_as_fits(width: int, height: int, columns: int, rows: int, aspect: float) -> None:
-    found = picture_size(Viewport(width, height, enlarge=False), columns, rows, aspect)
-    assert 1 <= found[0] <= width
-    assert 1 <= found[1] <= height
+    size = picture_size(Viewport(width, height, enlarge=False), columns, rows, aspect)
+    assert 1 <= size[0] <= width
+    assert 1 <= size[1] <= height
     if min(width / columns, height / (rows * aspect)) <= MOST_TIMES:
-        assert found[0] == width or found[1] == height
-    assert found[0] <= columns * MOST_TIMES
+        assert size[0] == width or size[1] == height
+    assert size[0] <= columns * MOST_TIMES
 
 
 def test_an_image_is_not_enlarged_beyond_the_limit() -> None:

@@ -39,55 +39,55 @@ def over(ds: Dataset, rows: int = 6, columns: int = 5, number: int = 1, order: s
 def test_an_overlay_lies_where_pydicom_has_it(seed: int, group: int) -> None:
     bits = np.random.default_rng(seed).integers(0, 2, (6, 5)).astype(bool)
     ds = header(bits, group)
-    found = over(ds)
-    assert found is not None
-    assert np.array_equal(found, ds.overlay_array(group).astype(bool))
+    overlay = over(ds)
+    assert overlay is not None
+    assert np.array_equal(overlay, ds.overlay_array(group).astype(bool))
 
 
 @given(st.integers(-8, 10), st.integers(-8, 10), st.integers(1, 7), st.integers(1, 7))
 def test_an_overlay_covers_the_image_as_far_as_both_meet(top: int, left: int, rows: int, columns: int) -> None:
     """C.9.2.1.1: the origin is 1\\1 for the first pixel, and may lie outside."""
-    found = over(header(np.ones((rows, columns), bool), origin=(top, left)))
+    overlay = over(header(np.ones((rows, columns), bool), origin=(top, left)))
     expected = [[top <= y < top + rows and left <= x < left + columns for x in range(1, 6)] for y in range(1, 7)]
-    assert found is not None
-    assert found.tolist() == expected
+    assert overlay is not None
+    assert overlay.tolist() == expected
 
 
 def test_in_big_endian_words_are_turned() -> None:
     bits = np.random.default_rng(1).integers(0, 2, (6, 5)).astype(bool)
     ds = header(bits)
     ds[0x60003000].value = np.frombuffer(ds[0x60003000].value, "<u2").astype(">u2").tobytes()
-    found = over(ds, order=">")
-    assert found is not None
-    assert np.array_equal(found, bits)
+    overlay = over(ds, order=">")
+    assert overlay is not None
+    assert np.array_equal(overlay, bits)
 
 
 @pytest.mark.parametrize(("number", "plane"), [(1, None), (2, 0), (3, 1), (4, None)])
 def test_an_overlay_of_several_frames_begins_with_the_frame_that_it_names(number: int, plane: int | None) -> None:
     """C.9.2.1.4: Image Frame Origin."""
     planes = np.array([np.eye(6, 5, k=k, dtype=bool) for k in range(2)])
-    found = over(header(planes, x0015=2, x0051=2), number=number)
+    overlay = over(header(planes, x0015=2, x0051=2), number=number)
     if plane is None:
-        assert found is None
+        assert overlay is None
     else:
-        assert found is not None
-        assert np.array_equal(found, planes[plane])
+        assert overlay is not None
+        assert np.array_equal(overlay, planes[plane])
 
 
 def test_several_overlays_lie_over_each_other() -> None:
     ds = header(np.eye(6, 5, dtype=bool))
     ds.update(header(np.eye(6, 5, k=1, dtype=bool), 0x6004))
-    found = over(ds)
-    assert found is not None
-    assert np.array_equal(found, np.eye(6, 5, dtype=bool) | np.eye(6, 5, k=1, dtype=bool))
+    overlay = over(ds)
+    assert overlay is not None
+    assert np.array_equal(overlay, np.eye(6, 5, dtype=bool) | np.eye(6, 5, k=1, dtype=bool))
 
 
 def test_a_bit_beside_the_sample_can_be_an_overlay() -> None:
     """Retired: without overlay data, the bit position names it."""
     array = np.array([[0x1000, 0x0FFF], [0x9000, 0]], np.uint16)
-    found = overlay_of(header(None, x0102=12), array, 1, "<")
-    assert found is not None
-    assert found.tolist() == [[True, False], [True, False]]
+    overlay = overlay_of(header(None, x0102=12), array, 1, "<")
+    assert overlay is not None
+    assert overlay.tolist() == [[True, False], [True, False]]
     assert overlay_of(header(None, x0102=16), array, 1, "<") is None
 
 

@@ -42,8 +42,8 @@ def test_colours_agree_with_pydicom(count: int, first: int, seed: int) -> None:
 
 def test_entries_of_eight_bits_lie_two_in_a_word() -> None:
     ds = header(4, 0, 8, bytes((1, 2, 3, 255)))
-    found = coloured(palette_of(ds, "<"), np.array([[0, 1, 2, 3]]))
-    assert found[0, :, 0].tolist() == [1, 2, 3, 255]
+    colours = coloured(palette_of(ds, "<"), np.array([[0, 1, 2, 3]]))
+    assert colours[0, :, 0].tolist() == [1, 2, 3, 255]
 
 
 def test_0_entries_are_65536() -> None:

@@ -24,10 +24,12 @@ HERE = [ToldInstance(SERIES, CT, f"1.2.1.{number}", "ONLINE") for number in rang
 
 
 def step(uid: str, *made: str, studies: tuple[str, ...] = (STUDY,)) -> PerformedStep:
-    references = [{TAGS["ReferencedSOPClassUID"]: [CT], TAGS["ReferencedSOPInstanceUID"]: [one]} for one in made]
+    references = [
+        {TAGS["ReferencedSOPClassUID"]: [CT], TAGS["ReferencedSOPInstanceUID"]: [instance_uid]} for instance_uid in made
+    ]
     series = {TAGS["SeriesInstanceUID"]: [SERIES], TAGS["ReferencedImageSequence"]: references}
     attributes: dict[int, list[Any]] = {
-        TAGS["ScheduledStepAttributesSequence"]: [{TAGS["StudyInstanceUID"]: [one]} for one in studies],
+        TAGS["ScheduledStepAttributesSequence"]: [{TAGS["StudyInstanceUID"]: [study]} for study in studies],
         TAGS["PerformedSeriesSequence"]: [series],
     }
     return PerformedStep("default", uid, PerformedState.COMPLETED, attributes)
@@ -36,8 +38,11 @@ def step(uid: str, *made: str, studies: tuple[str, ...] = (STUDY,)) -> Performed
 def told(
     changed: list[ToldInstance], *steps: PerformedStep, whole: bool = True
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    made = notifications(STUDY, HERE, {one.key for one in changed}, steps, whole=whole)
-    return [(one.step, [(each.sop_instance_uid, each.availability) for each in one.instances]) for one in made]
+    made = notifications(STUDY, HERE, {instance.key for instance in changed}, steps, whole=whole)
+    return [
+        (notification.step, [(each.sop_instance_uid, each.availability) for each in notification.instances])
+        for notification in made
+    ]
 
 
 def online(*numbers: int) -> list[tuple[str, str]]:
@@ -73,24 +78,24 @@ def test_an_instance_that_two_steps_name_is_told_of_both() -> None:
 @given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)), st.booleans())
 def test_all_that_changed_is_told_once(changed: set[int], of_step: set[int], whole: bool) -> None:
     made = step("9.1", *(HERE[number].sop_instance_uid for number in sorted(of_step)))
-    said = [uid for _, words in told([HERE[number] for number in changed], made, whole=whole) for uid, _ in words]
-    assert len(said) == len(set(said))
-    assert {HERE[number].sop_instance_uid for number in changed} <= set(said)
+    uids = [uid for _, words in told([HERE[number] for number in changed], made, whole=whole) for uid, _ in words]
+    assert len(uids) == len(set(uids))
+    assert {HERE[number].sop_instance_uid for number in changed} <= set(uids)
 
 
 def test_attributes_are_those_of_the_table() -> None:
     """PS3.4 table R.3.2-1."""
     other = ToldInstance("1.2.2", CT, "1.2.2.1", UNAVAILABLE)
-    said = attributes_of(AvailabilityNotification(STUDY, "9.1", [*HERE[:2], other]), "GANTRY")
-    assert said[TAGS["StudyInstanceUID"]] == [STUDY]
-    assert said[TAGS["ReferencedPerformedProcedureStepSequence"]] == [
+    attributes = attributes_of(AvailabilityNotification(STUDY, "9.1", [*HERE[:2], other]), "GANTRY")
+    assert attributes[TAGS["StudyInstanceUID"]] == [STUDY]
+    assert attributes[TAGS["ReferencedPerformedProcedureStepSequence"]] == [
         {
             TAGS["ReferencedSOPClassUID"]: [MODALITY_PERFORMED_PROCEDURE_STEP],
             TAGS["ReferencedSOPInstanceUID"]: ["9.1"],
             TAGS["PerformedWorkitemCodeSequence"]: [],
         }
     ]
-    first, second = said[TAGS["ReferencedSeriesSequence"]]
+    first, second = attributes[TAGS["ReferencedSeriesSequence"]]
     assert len(first[TAGS["ReferencedSOPSequence"]]) == 2
     assert second[TAGS["SeriesInstanceUID"]] == ["1.2.2"]
     assert second[TAGS["ReferencedSOPSequence"]] == [

@@ -22,8 +22,8 @@ def test_rules_are_those_of_the_settings() -> None:
         name="chest", modalities=("CT",), codes=("C1",), ask=("OLD",), prior_modalities=("CR",), within="6m", most=2
     )
     (rule,) = prior_rules([settings, settings][:1])
-    of = frozenset(["CT"]), frozenset(["C1"]), frozenset(["CR"])
-    assert rule == PriorRule("chest", ("OLD",), *of, Period(months=6), 2, False)
+    sets = frozenset(["CT"]), frozenset(["C1"]), frozenset(["CR"])
+    assert rule == PriorRule("chest", ("OLD",), *sets, Period(months=6), 2, False)
     (rule,) = prior_rules([PrefetchRuleSettings(name="x", ask=("OLD",), by="get", body_parts=("chest", "from order"))])
     assert (rule.by, rule.body_parts) == ("get", {"CHEST", "from order"})
 
@@ -35,14 +35,14 @@ def test_each_archive_is_asked_once_by_the_first_rule_that_fits() -> None:
         PriorRule("two", ("PACS2", "PACS3")),
     ]
     routes = prefetch_requests(ORDER, WANTED, "t", rules, 7)
-    assert [(one.destination, one.rule, one.kind) for one in routes] == [
+    assert [(route.destination, route.rule, route.kind) for route in routes] == [
         ("OLD", "one", PREFETCH),
         ("PACS2", "one", PREFETCH),
         ("PACS3", "two", PREFETCH),
     ]
-    assert {(one.requestor, one.study_instance_uid, one.first_receipt, one.last_receipt) for one in routes} == {
-        ("A1", "1.9", "", "")
-    }
+    assert {
+        (route.requestor, route.study_instance_uid, route.first_receipt, route.last_receipt) for route in routes
+    } == {("A1", "1.9", "", "")}
 
 
 def test_an_order_that_comes_again_asks_for_the_same_and_one_of_another_patient_for_something_else() -> None:

@@ -87,9 +87,12 @@ async def test_where_we_cannot_store_the_archive_is_not_at_fault(error: GantryEr
 
 
 def asked(missing: Mapping[str, tuple[str, str]]) -> list[tuple[str, list[str], tuple[str, ...]]]:
-    found = list(requests_for("1.9", missing, STORED))
-    assert all(one.identifier[STUDY_INSTANCE_UID] == ["1.9"] for one in found)
-    return [(one.identifier[SERIES_INSTANCE_UID][0], one.identifier[SOP_INSTANCE_UID], one.classes) for one in found]
+    requests = list(requests_for("1.9", missing, STORED))
+    assert all(request.identifier[STUDY_INSTANCE_UID] == ["1.9"] for request in requests)
+    return [
+        (request.identifier[SERIES_INSTANCE_UID][0], request.identifier[SOP_INSTANCE_UID], request.classes)
+        for request in requests
+    ]
 
 
 def test_each_series_is_asked_for_by_itself_a_hundred_instances_at_a_time() -> None:
@@ -109,11 +112,11 @@ def test_what_says_no_class_or_one_that_is_not_stored_here_is_asked_for_with_all
 
 @given(st.dictionaries(st.integers(0, 400), st.tuples(st.sampled_from(["1.1", "1.2"]), st.sampled_from([*STORED, ""]))))
 def test_each_instance_is_asked_for_once_and_no_request_has_too_many_classes(
-    found: dict[int, tuple[str, str]],
+    places: dict[int, tuple[str, str]],
 ) -> None:
-    missing = {f"1.5.{number}": of for number, of in found.items()}
+    missing = {f"1.5.{number}": series_and_class for number, series_and_class in places.items()}
     requests = asked(missing)
     assert sorted(uid for _, uids, _ in requests for uid in uids) == sorted(missing)
     for series, uids, classes in requests:
         assert len(classes) <= 8
-        assert {missing[uid] for uid in uids} <= {(series, one) for one in classes or [""]}
+        assert {missing[uid] for uid in uids} <= {(series, sop_class) for sop_class in classes or [""]}

@@ -50,8 +50,8 @@ STATES = {"S1": StepState.SCHEDULED, "S2": StepState.SCHEDULED, "S3": StepState.
 
 
 def made(order: Order = ORDER, output: tuple[str, ...] = (), url: str = "https://pacs.example", **rule: Any) -> Values:
-    asked = PrefetchRuleSettings(name="chest", workitem=WorkitemRequestSettings(code=CODE, output=output), **rule)
-    (prior_rule,), work = prior_rules([asked]), works_of([asked])["chest"]
+    settings = PrefetchRuleSettings(name="chest", workitem=WorkitemRequestSettings(code=CODE, output=output), **rule)
+    (prior_rule,), work = prior_rules([settings]), works_of([settings])["chest"]
     wanted = wanted_of(order, STATES)
     assert wanted is not None
     return attributes_of(with_output(work, "GANTRY", url), prior_rule, order, STATES, wanted, AT)
@@ -74,7 +74,7 @@ def test_it_can_be_created_and_says_whose_priors_are_wanted_for_which_order() ->
     assert values[TAGS["InputInformationSequence"]] == []
     request = value(values, "ReferencedRequestSequence")
     assert [
-        value(request, one) for one in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureDescription")
+        value(request, keyword) for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureDescription")
     ] == [*("1.9", "A1", "CT of the chest")]
 
 

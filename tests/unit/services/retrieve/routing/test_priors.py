@@ -57,7 +57,7 @@ def answer(uid: str, **fields: Any) -> dict[int, list[str]]:
 
 
 def uids(rule: PriorRule, *answers: dict[int, list[str]]) -> list[str]:
-    return [one.study_instance_uid for one in priors_in(rule, WANTED, answers, TODAY)]
+    return [prior.study_instance_uid for prior in priors_in(rule, WANTED, answers, TODAY)]
 
 
 def order(*steps: ScheduledStep, **attributes: str) -> Order:
@@ -109,10 +109,10 @@ def test_a_rule_is_for_modalities_and_codes(rule: PriorRule, expected: bool) -> 
 def test_the_question_names_the_patient_id_and_asks_for_all_that_is_compared() -> None:
     keys = identifier(WANTED)
     assert keys[ID] == ["P1"]
-    asked = {BORN, ISSUER, STUDY, DAY, TIME, MODALITIES, COUNT}
-    assert {tag for tag, value in keys.items() if not value} == asked
+    tags = {BORN, ISSUER, STUDY, DAY, TIME, MODALITIES, COUNT}
+    assert {tag for tag, value in keys.items() if not value} == tags
     # What is only of use for the contexts of a C-GET is asked for that alone: an archive may refuse a key.
-    assert {tag for tag, value in identifier(WANTED, GET).items() if not value} == {*asked, CLASSES}
+    assert {tag for tag, value in identifier(WANTED, GET).items() if not value} == {*tags, CLASSES}
 
 
 @pytest.mark.parametrize(
@@ -253,4 +253,6 @@ def test_why_a_fetch_is_no_success_is_what_the_archive_answered(response: Comman
 )
 def test_whatever_is_answered_nothing_of_another_patient_is_a_prior(answers: list[dict[int, list[str]]]) -> None:
     for prior in priors_in(replace(RULE, within=Period(years=5)), WANTED, answers, TODAY):
-        assert any(prior.study_instance_uid == one[STUDY][0].strip() and one[ID][0].strip() == "P1" for one in answers)
+        assert any(
+            prior.study_instance_uid == match[STUDY][0].strip() and match[ID][0].strip() == "P1" for match in answers
+        )

@@ -48,19 +48,21 @@ def test_events_have_the_numbers_of_the_standard(message: StepMessage, number: i
 def test_each_destination_is_told_once_by_the_first_rule_that_names_it_and_the_sender_never() -> None:
     twice = StepRule("twice", frozenset(), to=("RIS", "CT1"), notify=("BOARD",))
     routes = list(step_requests(CREATED, StepEventType.IN_PROGRESS, [RIS, BOARD, twice], 9))
-    assert [(one.destination, one.kind, one.rule) for one in routes] == [
+    assert [(route.destination, route.kind, route.rule) for route in routes] == [
         ("RIS", STEP, "ris"),
         ("BOARD", STEP_EVENT, "board"),
     ]
-    assert {(one.study_instance_uid, one.requestor, one.step_event, one.at) for one in routes} == {("1.2", "CT1", 1, 9)}
+    assert {(route.study_instance_uid, route.requestor, route.step_event, route.at) for route in routes} == {
+        ("1.2", "CT1", 1, 9)
+    }
     # What it says goes with the message alone: an event says nothing of a patient.
-    assert [one.values_key for one in routes] == ["values", ""]
-    assert len({one.route for one in routes}) == 2
+    assert [route.values_key for route in routes] == ["values", ""]
+    assert len({route.route for route in routes}) == 2
 
 
 def test_a_message_that_is_read_twice_asks_for_the_same_routes_and_another_one_for_others() -> None:
     first, again, other = (
-        [one.route for one in step_requests(message, StepEventType.UPDATED, [RIS], at)]
+        [route.route for route in step_requests(message, StepEventType.UPDATED, [RIS], at)]
         for message, at in ((CREATED, 1), (CREATED, 2), (SET, 1))
     )
     assert first == again
@@ -69,18 +71,18 @@ def test_a_message_that_is_read_twice_asks_for_the_same_routes_and_another_one_f
 
 def test_rules_are_about_what_their_sources_said() -> None:
     other = replace(SET, source="ae MR1")
-    assert [one.destination for one in step_requests(other, StepEventType.UPDATED, [BOARD, RIS], 1)] == ["RIS"]
+    assert [route.destination for route in step_requests(other, StepEventType.UPDATED, [BOARD, RIS], 1)] == ["RIS"]
 
 
 def test_an_erasure_is_told_of_each_step_and_sent_on_to_nobody() -> None:
     of_order = OrderErased("default", "t", "A1", "c3", "anna", "", 7, "c2", ("1.2", "1.3"), "the law")
     routes = list(step_requests(of_order, StepEventType.DELETED, [BOARD, RIS], 1))
-    assert {(one.destination, one.study_instance_uid, one.step_event) for one in routes} == {
+    assert {(route.destination, route.study_instance_uid, route.step_event) for route in routes} == {
         *(("BOARD", uid, 5) for uid in ("1.2", "1.3")),
         *(("CT1", uid, 5) for uid in ("1.2", "1.3")),
     }
     alone = ProcedureStepErased("default", "t", "1.4", "c4", "archive", "", 7, "old")
-    assert {one.study_instance_uid for one in step_requests(alone, StepEventType.DELETED, [BOARD], 1)} == {"1.4"}
+    assert {route.study_instance_uid for route in step_requests(alone, StepEventType.DELETED, [BOARD], 1)} == {"1.4"}
 
 
 @pytest.mark.parametrize(

@@ -39,17 +39,17 @@ def under_way(locations: list[Location]) -> UnfinishedMove:
 
 
 def test_each_study_is_a_route_up_to_its_latest_receipt() -> None:
-    one, other = routes(LOCATIONS)
-    assert (one.study_instance_uid, one.route, one.kind, one.asked) == ("1.1", "a", MOVE, 2)
+    first, other = routes(LOCATIONS)
+    assert (first.study_instance_uid, first.route, first.kind, first.asked) == ("1.1", "a", MOVE, 2)
     assert (other.study_instance_uid, other.route, other.asked) == ("1.2", "b", 1)
-    assert (one.first_receipt, one.last_receipt) == ("", f"{3:032x}")
-    assert (one.requestor, one.message_id, one.destination, one.at, one.until) == ("WS1", 7, "READING", 5, 9)
+    assert (first.first_receipt, first.last_receipt) == ("", f"{3:032x}")
+    assert (first.requestor, first.message_id, first.destination, first.at, first.until) == ("WS1", 7, "READING", 5, 9)
     assert begun(ASKED, STUDY, [], iter("a"), 5, 9) == []
 
 
 def test_a_route_names_the_series_and_instances_that_were_asked_for_if_they_are_not_too_many() -> None:
-    (one, _) = routes(LOCATIONS, {SERIES_INSTANCE_UID: Single(("1.1.1",)), SOP_INSTANCE_UID: UidList(("1", "2"))})
-    assert (one.series_instance_uids, one.sop_instance_uids) == (("1.1.1",), ("1", "2"))
+    (route, _) = routes(LOCATIONS, {SERIES_INSTANCE_UID: Single(("1.1.1",)), SOP_INSTANCE_UID: UidList(("1", "2"))})
+    assert (route.series_instance_uids, route.sop_instance_uids) == (("1.1.1",), ("1", "2"))
     many: Mapping[int, Condition] = {SOP_INSTANCE_UID: UidList(tuple(str(n) for n in range(MOST_NAMED + 1)))}
     assert begun(ASKED, many, LOCATIONS, iter("ab"), 5, 9) is None
 
@@ -99,8 +99,8 @@ def test_that_one_of_two_instances_under_one_uid_was_taken_is_not_said() -> None
     """It would be said of the other one, too, which then nobody sends."""
     twice = [location("1.1", 1), location("1.1", 101, series="2"), location("1.1", 2)]
     move = under_way(twice)
-    for one in (twice[0], twice[2]):
-        move.counters.count(one, 0x0000)
+    for place in (twice[0], twice[2]):
+        move.counters.count(place, 0x0000)
     assert move.progress(6, 10) == [RouteProgressed("default", "t", "1.1", "a", ("1.1.2",), 6, 10)]
     assert isinstance(move.end(7, 20, withdrawn=False)[0], RouteDelayed)
 
@@ -117,14 +117,14 @@ def test_whatever_is_said_when_the_log_knows_what_was_taken_and_what_is_left(
     for route in move.routes:
         ledger.take(route)
     taken: set[str] = set()
-    for place, (status, said) in enumerate(results[:sent]):
+    for place, (status, is_told) in enumerate(results[:sent]):
         move.counters.count(locations[place], status)
         taken |= {locations[place].sop_instance_uid} if status in (0x0000, 0xB000) else set()
-        for event in move.progress(6, 10) if said else []:
+        for event in move.progress(6, 10) if is_told else []:
             ledger.take(event)
     for event in move.end(7, 20, withdrawn=False):
         ledger.take(event)
-    left = {one.sop_instance_uid for one in locations} - taken
+    left = {object_location.sop_instance_uid for object_location in locations} - taken
     assert sum(state.left or 0 for state in ledger.all()) == len(left) == move.left
     assert {uid for state in ledger.open() for uid in state.taken} <= taken
     assert all(state.left for state in ledger.open())

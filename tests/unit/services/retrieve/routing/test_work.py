@@ -30,8 +30,8 @@ def rule(name: str = "liver", **workitem: str) -> RouteRuleSettings:
     return RouteRuleSettings(name=name, workitem=WorkitemRequestSettings(**{"code": CODE, **workitem}))
 
 
-def made(asked: RouteRuleSettings, url: str = "https://pacs.example") -> Values:
-    work = works_of([asked])[asked.name]
+def made(settings: RouteRuleSettings, url: str = "https://pacs.example") -> Values:
+    work = works_of([settings])[settings.name]
     return attributes_of(work, STUDY, "1.2.3", PLACES, "GANTRY", url, COMPLETED.at)
 
 
@@ -45,7 +45,7 @@ def test_what_a_rule_asks_for_can_be_created_as_it_is() -> None:
     assert value(values, "ScheduledProcedureStepStartDateTime") == "20260105080000+0000"
     assert value(values, "InputReadinessState") == "READY"
     code = value(values, "ScheduledWorkitemCodeSequence")
-    assert [code[TAGS[one]] for one in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")] == [
+    assert [code[TAGS[keyword]] for keyword in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")] == [
         *(["SEG"], ["99LOCAL"], ["Segment the liver"]),
     ]
     assert (value(values, "PatientID"), value(values, "PatientName")) == ("P1", {"Alphabetic": "Doe^Jane"})
@@ -56,11 +56,11 @@ def test_what_a_rule_asks_for_can_be_created_as_it_is() -> None:
 def test_each_series_is_an_input_with_all_its_instances_and_where_to_fetch_it() -> None:
     first, second = made(rule())[TAGS["InputInformationSequence"]]
     references = first[TAGS["ReferencedSOPSequence"]]
-    assert [one[TAGS["ReferencedSOPInstanceUID"]] for one in references] == [["1.2.3.1.1"], ["1.2.3.1.2"]]
+    assert [reference[TAGS["ReferencedSOPInstanceUID"]] for reference in references] == [["1.2.3.1.1"], ["1.2.3.1.2"]]
     assert first[TAGS["TypeOfInstances"]] == ["DICOM"]
     assert value(value(first, "DICOMRetrievalSequence"), "RetrieveAETitle") == "GANTRY"
-    found = value(value(second, "WADORSRetrievalSequence"), "RetrieveURL")
-    assert found == "https://pacs.example/dicom-web/studies/1.2.3/series/1.2.3.2"
+    address = value(value(second, "WADORSRetrievalSequence"), "RetrieveURL")
+    assert address == "https://pacs.example/dicom-web/studies/1.2.3/series/1.2.3.2"
 
 
 def test_an_archive_that_does_not_know_its_url_names_its_ae_title_alone() -> None:
@@ -76,8 +76,8 @@ def test_labels_are_the_name_of_the_rule_where_it_gives_none() -> None:
 
 
 def test_who_is_to_do_it_and_how_soon_is_said() -> None:
-    asked = rule(station="BOT1^99LOCAL^Liver bot").model_copy(update={"priority": "high"})
-    values = made(asked)
+    settings = rule(station="BOT1^99LOCAL^Liver bot").model_copy(update={"priority": "high"})
+    values = made(settings)
     assert value(values, "ScheduledProcedureStepPriority") == "HIGH"
     assert value(value(values, "ScheduledStationNameCodeSequence"), "CodeValue") == "BOT1"
     assert made(rule())[TAGS["ScheduledStationNameCodeSequence"]] == []

@@ -43,8 +43,8 @@ def test_what_is_named_as_taken_and_as_failed_was_not_taken() -> None:
 @pytest.mark.parametrize("reason", [0, 0xB000, "words", -1, None])
 def test_a_failure_without_a_reason_is_a_failure(reason: object) -> None:
     item = {"00081155": {"vr": "UI", "Value": ["1.2.1"]}, "00081197": {"vr": "US", "Value": [reason]}}
-    said = json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
-    assert answer_of(409, said, SENT[:1]).statuses == {"1.2.1": 0x0110}
+    content = json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+    assert answer_of(409, content, SENT[:1]).statuses == {"1.2.1": 0x0110}
 
 
 def test_an_answer_about_other_instances_takes_none() -> None:
@@ -53,12 +53,12 @@ def test_an_answer_about_other_instances_takes_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [b"", b"<html>login</html>", b"{}", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"00100010":{}}'],
     ids=["nothing", "a page", "empty", "a list", "null", "words", "no text", "too deep", "another data set"],
 )
-def test_rubbish_takes_nothing_and_the_server_is_left_alone(said: bytes) -> None:
-    answer = answer_of(200, said, SENT)
+def test_rubbish_takes_nothing_and_the_server_is_left_alone(content: bytes) -> None:
+    answer = answer_of(200, content, SENT)
     assert (answer.statuses, answer.refused) == ({}, "")
     assert answer.away.startswith("answered 200, and what it says is no ")
 
@@ -100,7 +100,7 @@ _json = st.recursive(
 
 
 @given(st.sampled_from([200, 202, 409]), _json)
-def test_whatever_is_said_only_what_was_sent_has_a_status(status: int, said: object) -> None:
-    answer = answer_of(status, json.dumps(said).encode(), SENT)
+def test_whatever_is_said_only_what_was_sent_has_a_status(status: int, content: object) -> None:
+    answer = answer_of(status, json.dumps(content).encode(), SENT)
     assert answer.statuses.keys() <= set(SENT)
     assert bool(answer.statuses) + bool(answer.refused) + bool(answer.away) == 1

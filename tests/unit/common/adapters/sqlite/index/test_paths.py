@@ -72,8 +72,8 @@ PARTS = st.lists(
 
 
 @given(PARTS.map("".join), PARTS.map("".join))
-def test_every_row_that_matches_by_words_of_its_name_is_on_the_path(asked: str, value: str) -> None:
-    condition = Fuzzy((asked,))
+def test_every_row_that_matches_by_words_of_its_name_is_on_the_path(words: str, value: str) -> None:
+    condition = Fuzzy((words,))
     if matched(NAME, condition, value):
         name, sounds = fold_name(value), {sound for word in words_of(value) for sound in sounds_of(word)}
         assert liked(study_path({NAME: condition}), {"name": name, "sounds": f" {' '.join(sorted(sounds))} "})
@@ -137,7 +137,7 @@ def test_what_there_is_one_of_leads_along_a_column_if_all_of_it_does() -> None:
     assert ("P1", "P1") in path.intervals
     assert ("P2", "P2") in path.intervals
     # What the query itself asks for narrows as it did; and where one of several may be anywhere, nothing is narrowed.
-    asked = Query("default", Level.STUDY, {STUDY: Single(("1.2",))}, one_of=(mine, yours))
-    assert path_of_studies(asked).column == "uid"
+    query = Query("default", Level.STUDY, {STUDY: Single(("1.2",))}, one_of=(mine, yours))
+    assert path_of_studies(query).column == "uid"
     for others in ((mine, {}), (mine, {STUDY: Single(("1.2",))}), ()):
         assert path_of_studies(Query("default", Level.STUDY, one_of=others)).column == ""

@@ -87,8 +87,8 @@ async def test_an_object_is_read_back_in_pieces(tmp_path: Path, monkeypatch: pyt
     source, length = files.open_object(tmp_path / "line", 7)
     assert length == len(data)
     read, buffers = b"", [bytearray(300), bytearray(400)]
-    while count := await source.readinto([memoryview(one) for one in buffers]):
-        read += b"".join(bytes(one) for one in buffers)[:count]
+    while count := await source.readinto([memoryview(buffer) for buffer in buffers]):
+        read += b"".join(bytes(buffer) for buffer in buffers)[:count]
     assert read == data
     await source.close()
 
@@ -106,9 +106,11 @@ def test_what_lies_there_beside_is_not_believed(tmp_path: Path) -> None:
     assert files.take_over(tmp_path, "_.", "_.second") == files.SpoolContents()  # the first one lives
     os.close(fd)
     files.own_folder(tmp_path, "north.third")
-    found = files.take_over(tmp_path, "_.", "_.second")
-    assert (found.owners, found.broken) == (["first"], 3)
-    assert [(one.about, [number for number, _, _ in one.entries]) for one in found.lines] == [(ABOUT, [1])]
+    files_found = files.take_over(tmp_path, "_.", "_.second")
+    assert (files_found.owners, files_found.broken) == (["first"], 3)
+    assert [
+        (spooled_line.about, [number for number, _, _ in spooled_line.entries]) for spooled_line in files_found.lines
+    ] == [(ABOUT, [1])]
     assert (tmp_path / "north.third").exists()
     assert not (tmp_path / "_.first").exists()
     os.close(other)
