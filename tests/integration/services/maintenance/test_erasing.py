@@ -72,7 +72,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 async def test_values_that_no_event_names_go_after_a_day(room: Room) -> None:
-    unheard, heard = await room.values(is_published=False), await room.values(told=True)
+    unheard, heard = await room.values(is_published=False), await room.values(is_published=True)
     await room.index.apply([ONE])
     await room.eraser().erase()
     assert await room.there() == {unheard, heard}  # its event may be on its way
