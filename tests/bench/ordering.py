@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from gantry.common.ports.index import InstanceEntry, SearchIndex
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebServer
 from gantry.services.query.app import build_web
 from tests.bench.rows import Figure
@@ -82,7 +82,7 @@ def _dated(number: int) -> InstanceEntry:
 
 
 async def _asked(who: str, index: SearchIndex, count: int) -> list[Figure]:
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(build_web(index, None))
     await server.start()
     figures = []

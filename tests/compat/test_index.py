@@ -13,7 +13,7 @@ from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.schema import VERSION, create
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Document, Query, Wildcard
-from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.dicom.query.ordering import SortKey
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.lifecycle import Correction, Corrections, Deletion, Fate, Withdrawal, patient_key
@@ -71,7 +71,7 @@ async def test_an_index_of_before_answers_and_takes_more(version: int, tmp_path:
     name = Query("default", Level.STUDY, {0x00100010: Wildcard(("muller*",))})
     assert len([document async for page in index.find(name) for document in page]) == 1
     assert (await index.count("default"))["aside"] == 1
-    by_name = Query("default", Level.STUDY, order=(OrderKey(0x00100010, descending=True),))
+    by_name = Query("default", Level.STUDY, order=(SortKey(0x00100010, descending=True),))
     ordered = [document async for page in index.find(by_name) for document in page]
     assert [document.attributes[0x0020000D] for document in ordered] == [["1.1"], ["1.2"]]
     # What was applied is known; what was not is new; where things lie is known of the new alone.

@@ -17,9 +17,9 @@ from gantry.common.dicom.query.matching import Query, Single, Wildcard
 from gantry.common.lifecycle import (
     NOTHING,
     Correction,
+    CorrectionEffect,
     Corrections,
     Deletion,
-    Effect,
     Fate,
     Withdrawal,
     corrected,
@@ -98,7 +98,7 @@ def expected(entries: Sequence[InstanceEntry], changes: Iterable[CorrectionChang
         keys = {*patients, *(patient_key(one.attributes, uid) for one in below)}
         known = {one: patients.get(one, NOTHING) for one in keys}
         effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
-        while not isinstance(effect, Effect):
+        while not isinstance(effect, CorrectionEffect):
             known[effect.patient] = NOTHING
             effect = effect_of(own, uid, studies.get(uid, NOTHING), known)
         for one in below:

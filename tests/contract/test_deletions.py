@@ -17,7 +17,6 @@ from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.lifecycle import Deletion, Fate
 from gantry.common.ports.index import (
-    Access,
     Decision,
     HoldChange,
     InstanceEntry,
@@ -26,6 +25,7 @@ from gantry.common.ports.index import (
     Outcome,
     SearchIndex,
     StandingHolds,
+    StudyAccess,
 )
 from tests.contract.test_search_index import BATCH, EARLY, as_set, everything, found
 from tests.support.entries import documents, entry
@@ -201,8 +201,8 @@ async def test_the_latest_access_counts_whatever_comes_first(index: SearchIndex)
     """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
     assert await index.last_access("default", "1.1") == 0
     at = 1_700_000_000_000_000
-    await index.note_accesses([Access("default", "1.1", at + 5), Access("default", "1.1", at)])
-    await index.note_accesses([Access("default", "1.1", at + 2), Access("default", "1.2", at)])
+    await index.note_accesses([StudyAccess("default", "1.1", at + 5), StudyAccess("default", "1.1", at)])
+    await index.note_accesses([StudyAccess("default", "1.1", at + 2), StudyAccess("default", "1.2", at)])
     assert await index.last_access("default", "1.1") == at + 5
     assert await index.last_access("default", "1.2") == at
     assert await index.last_access("other", "1.1") == 0

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gantry.common.adapters.opensearch import OpenSearchIndex
-from gantry.common.adapters.opensearch.client import BulkOperation, BulkResult, OpenSearchClient
+from gantry.common.adapters.opensearch.client import BulkOperation, OpenSearchClient, OperationResult
 from gantry.common.adapters.opensearch.cluster import KINDS
 from gantry.common.adapters.opensearch.documents import MOST_NEAR
 from gantry.common.dicom.query.attributes import STANDARD, Level
@@ -139,7 +139,7 @@ class Cut:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         bulk = OpenSearchClient.bulk
 
-        async def cut(client: OpenSearchClient, operations: Any) -> list[BulkResult]:
+        async def cut(client: OpenSearchClient, operations: Any) -> list[OperationResult]:
             every: list[BulkOperation] = list(operations)
             self.left -= bool(every)
             if self.left == 0 and every and not self.after:
@@ -183,7 +183,7 @@ async def test_the_patient_that_a_study_left_is_told_although_who_wrote_the_stud
 ) -> None:
     bulk = OpenSearchClient.bulk
 
-    async def dying(client: OpenSearchClient, operations: Any) -> list[BulkResult]:
+    async def dying(client: OpenSearchClient, operations: Any) -> list[OperationResult]:
         every: list[BulkOperation] = list(operations)
         if any("-patients-" in one.index for one in every):
             raise DependencyUnavailable("index", "cut")

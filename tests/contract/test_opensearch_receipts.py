@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from gantry.common.adapters.opensearch import OpenSearchIndex
-from gantry.common.adapters.opensearch.client import BulkOperation, BulkResult, OpenSearchClient
+from gantry.common.adapters.opensearch.client import BulkOperation, OpenSearchClient, OperationResult
 from gantry.common.adapters.opensearch.documents import MOST_NEAR
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import Outcome
@@ -63,7 +63,7 @@ async def test_who_dies_while_receipts_move_miscounts_nothing(
     bulk = OpenSearchClient.bulk
     dying = True
 
-    async def cut_short(self: OpenSearchClient, operations: Any) -> list[BulkResult]:
+    async def cut_short(self: OpenSearchClient, operations: Any) -> list[OperationResult]:
         every: list[BulkOperation] = list(operations)
         moving = any(o.index.rsplit("-", 2)[0].endswith("-receipts") for o in every)
         if dying and moving and after == "the instance's document":
@@ -97,7 +97,7 @@ async def test_who_dies_while_receipts_move_miscounts_nothing(
 async def test_what_is_half_moved_counts_once(index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     bulk = OpenSearchClient.bulk
 
-    async def cut_short(self: OpenSearchClient, operations: Any) -> list[BulkResult]:
+    async def cut_short(self: OpenSearchClient, operations: Any) -> list[OperationResult]:
         every: list[BulkOperation] = list(operations)
         written = await bulk(self, every)
         if any("-receipts-" in o.index for o in every):

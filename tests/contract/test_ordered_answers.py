@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gantry.common.adapters.sqlite.index.index import SqliteIndex
 from gantry.common.dicom.query.attributes import ATTRIBUTES, Level
 from gantry.common.dicom.query.matching import Condition, Document, Fuzzy, Query, Range, Single, Wildcard
-from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order, OrderKey, ranking
+from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order, SortKey, ranking
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import NotUnderstood
 from gantry.common.ports.index import InstanceEntry, SearchIndex
@@ -78,7 +78,7 @@ async def _agrees(
     index = await open_index(folder)
     try:
         await index.apply([replace(e, partition=partition) for e in entries])
-        for conditions, zone, order, below in [({}, "", (OrderKey(DATE, True),), (OrderKey(NUMBER),)), *all_asked]:
+        for conditions, zone, order, below in [({}, "", (SortKey(DATE, True),), (SortKey(NUMBER),)), *all_asked]:
             await _asked(index, entries, partition, conditions, zone, order, below)
     finally:
         await index.close()
@@ -128,10 +128,10 @@ def _study(n: int, **more: Any) -> InstanceEntry:
     return entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", PatientName=name, StudyDate=day, PatientID=f"P{n}", **more)
 
 
-_NEWEST = (OrderKey(DATE, True), OrderKey(0x00080030, True))
+_NEWEST = (SortKey(DATE, True), SortKey(0x00080030, True))
 
 
-@pytest.mark.parametrize("order", [(OrderKey(DATE, True),), (OrderKey(NAME), OrderKey(DATE, True)), _NEWEST])
+@pytest.mark.parametrize("order", [(SortKey(DATE, True),), (SortKey(NAME), SortKey(DATE, True)), _NEWEST])
 async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an_order(
     index: SearchIndex, order: Order
 ) -> None:
@@ -153,7 +153,7 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an
     [{}, {NAME: Fuzzy(("pat*",))}, {DATE: Range("20240201", "20241231")}, {NAME: Wildcard(("pat*",))}],
     ids=["all", "words", "dates", "names"],
 )
-@pytest.mark.parametrize("order", [(), _NEWEST, (OrderKey(NAME), OrderKey(DATE, True))], ids=["none", "date", "name"])
+@pytest.mark.parametrize("order", [(), _NEWEST, (SortKey(NAME), SortKey(DATE, True))], ids=["none", "date", "name"])
 async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, conditions: dict[int, Condition], order: Order
 ) -> None:
@@ -204,7 +204,7 @@ async def test_conditions_and_orders_go_together_however_many_match(
         {0x00081030: Single(("d2",)), DATE: Range(None, "20240601")},
         {0x00081030: Wildcard(("*3",))},
     ]
-    for condition, order in itertools.product(conditions, [_NEWEST, (OrderKey(NAME), OrderKey(RECEIVED, True))]):
+    for condition, order in itertools.product(conditions, [_NEWEST, (SortKey(NAME), SortKey(RECEIVED, True))]):
         query = Query("default", Level.STUDY, condition, order=order)
         expected = in_order(many, query)
         assert uids(await walked(index, query, 60)) == expected
@@ -214,7 +214,7 @@ async def test_conditions_and_orders_go_together_however_many_match(
 async def test_the_instances_of_a_long_series_are_listed_by_their_number(index: SearchIndex) -> None:
     """the series or instances of one study, which the query names, by any attribute"""
     await index.apply([entry(n, f"1.9.{n}", InstanceNumber=3000 - n) for n in range(2500)])
-    query = Query("default", Level.IMAGE, {STUDY: Single(("1.2.3",))}, order=(OrderKey(NUMBER),))
+    query = Query("default", Level.IMAGE, {STUDY: Single(("1.2.3",))}, order=(SortKey(NUMBER),))
     found = [d async for page in index.find(query) for d in page]
     assert [d.attributes[NUMBER][0] for d in found] == sorted(3000 - n for n in range(2500))
     behind = [d async for page in index.find(replace(query, limit=3), found[1200].place) for d in page]
@@ -224,13 +224,13 @@ async def test_the_instances_of_a_long_series_are_listed_by_their_number(index: 
 @pytest.mark.parametrize(
     ("level", "order", "place"),
     [
-        (Level.STUDY, (OrderKey(0x00104000),), ()),  # not kept sorted
-        (Level.SERIES, (OrderKey(MODALITY),), ()),  # of no one study
-        (Level.PATIENT, (OrderKey(NAME),), ()),
-        (Level.STUDY, (OrderKey(DATE),), ("-00080020", "20240101", "1.2")),  # of the other direction
-        (Level.STUDY, (OrderKey(DATE),), ("00080020", "20240101")),
-        (Level.STUDY, (OrderKey(MODALITIES),), (1, 2, 3)),
-        (Level.STUDY, (OrderKey(0x00201208),), ("00201208", 1 << 70, "1.2")),
+        (Level.STUDY, (SortKey(0x00104000),), ()),  # not kept sorted
+        (Level.SERIES, (SortKey(MODALITY),), ()),  # of no one study
+        (Level.PATIENT, (SortKey(NAME),), ()),
+        (Level.STUDY, (SortKey(DATE),), ("-00080020", "20240101", "1.2")),  # of the other direction
+        (Level.STUDY, (SortKey(DATE),), ("00080020", "20240101")),
+        (Level.STUDY, (SortKey(MODALITIES),), (1, 2, 3)),
+        (Level.STUDY, (SortKey(0x00201208),), ("00201208", 1 << 70, "1.2")),
     ],
 )
 async def test_an_order_that_is_none_and_a_place_that_is_none_of_it_are_not_understood(
@@ -247,7 +247,7 @@ async def test_every_order_of_studies_is_answered(index: SearchIndex) -> None:
     many = [_study(n, AccessionNumber=f"A{n * 7 % 13}", Modality=("CT", "MR")[n % 2]) for n in range(1, 40)]
     await index.apply(many)
     for tag, down in itertools.product(STUDY_ORDERS, (False, True)):
-        query = Query("default", Level.STUDY, order=(OrderKey(tag, down),))
+        query = Query("default", Level.STUDY, order=(SortKey(tag, down),))
         assert uids(await walked(index, query, 10)) == in_order(many, query)
 
 
@@ -270,7 +270,7 @@ async def test_a_name_is_found_by_the_beginnings_of_its_words_in_any_order(index
         "tarou": {4},
         "jane muller": set(),
     }.items():
-        query = Query("default", Level.STUDY, {NAME: Fuzzy((key,))}, order=(OrderKey(NAME),))
+        query = Query("default", Level.STUDY, {NAME: Fuzzy((key,))}, order=(SortKey(NAME),))
         found = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
         assert expected <= found, key  # and what sounds so
         assert found == {int(uid[2:]) for (uid,) in in_order(many, query)}

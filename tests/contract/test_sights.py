@@ -12,7 +12,7 @@ import pytest
 from gantry.common.access import SIGHT, restricted
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.matching import Level
-from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.dicom.query.ordering import SortKey
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.ports.index import SearchIndex
 from gantry.common.runtime.restricted_index import RestrictedIndex
@@ -59,7 +59,7 @@ async def test_pages_in_an_order_are_those_of_the_smaller_archive(index: SearchI
     uids, after = [], ()
     with restricted(sight):
         while True:
-            asked = query(Level.STUDY, {}, 2, (OrderKey(TAGS["StudyDate"], True),))
+            asked = query(Level.STUDY, {}, 2, (SortKey(TAGS["StudyDate"], True),))
             page = [one async for some in whole.find(asked, after) for one in some]
             if not page:
                 break

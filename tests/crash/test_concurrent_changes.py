@@ -17,7 +17,7 @@ import pytest
 from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.events import Event, InstancesMoved, InstanceStored
-from gantry.common.lifecycle import Corrections, Effect, Fate, corrected, effect_of, successor
+from gantry.common.lifecycle import CorrectionEffect, Corrections, Fate, corrected, effect_of, successor
 from gantry.common.runtime.decisions import decisions_of
 from gantry.services.indexer.corrections import changes_of
 from tests.crash.conftest import MakeArchive
@@ -126,7 +126,7 @@ async def patients_of(
     for number, files in enumerate(studies):
         uid = uids_of(files[0])[0]
         own, known = {PATIENT_ID: [f"P{number % 3}"]}, dict(of_patients)
-        while not isinstance(effect := effect_of(own, uid, of_studies[uid], known), Effect):
+        while not isinstance(effect := effect_of(own, uid, of_studies[uid], known), CorrectionEffect):
             known[effect.patient] = Corrections()
         patients[uid] = corrected(own, effect.applied)[PATIENT_ID][0]
     counts = folded(happened)

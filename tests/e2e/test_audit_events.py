@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.audit.fhir import audit_event
 from tests.support.audits import audit_record
 from tests.support.hl7_validator import validated
@@ -24,13 +24,13 @@ DOORS: dict[str, dict[str, object]] = {
 
 
 def test_audit_events_of_every_kind_are_valid_by_the_definitions_of_hl7(tmp_path: Path) -> None:
-    for kind in Kind:
+    for kind in AuditKind:
         for door, more in DOORS.items():
             event = audit_event(audit_record(kind, **more))  # type: ignore[arg-type]
             (tmp_path / f"{kind.word}-{door}.json").write_text(json.dumps(event))
     (tmp_path / "wrong.json").write_text('{"resourceType": "AuditEvent", "action": "Z"}')
     lines = validated(tmp_path)
-    assert len([line for line in lines if line.endswith(" validated")]) == len(Kind) * len(DOORS) + 1
+    assert len([line for line in lines if line.endswith(" validated")]) == len(AuditKind) * len(DOORS) + 1
     assert any(line.startswith("wrong.json ERROR") for line in lines), "it looks"
     errors = [line for line in lines if " ERROR " in line and not line.startswith("wrong.json")]
     # The profiles of IHE are not of HL7, and not at hand: tests/unit/common/audit/test_fhir.py compares with them.

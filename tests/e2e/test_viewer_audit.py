@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from tests.e2e.test_viewer_access import axe, expect_accessible  # noqa: F401
 from tests.e2e.test_viewer_operations import SECTION, SETTLED, says
 from tests.support.archive import RunningArchive
@@ -92,13 +92,13 @@ async def test_every_kind_of_record_has_its_words_at_the_page(archive: RunningAr
     async with audit(archive) as page:
         words = await page.evaluate(
             "import('/viewer/page/records.js').then(({ whatWasDone }) => "
-            f"{[kind.word for kind in Kind]!r}.map(kind => [kind, whatWasDone({{ kind, operation: '', times: 1 }})]))"
+            f"{[kind.word for kind in AuditKind]!r}.map(kind => [kind, whatWasDone({{ kind, operation: '', times: 1 }})]))"
         )
         assert [kind for kind, label in words if label == kind] == []
         groups = await page.evaluate(
             "import('/viewer/page/records.js').then(({ GROUPS }) => GROUPS.flatMap(({ kinds }) => kinds))"
         )
-        assert {kind.word for kind in Kind} == set(groups)
+        assert {kind.word for kind in AuditKind} == set(groups)
 
 
 async def test_the_list_is_saved_as_a_file_for_somebody_who_asks_who_saw_him(archive: RunningArchive) -> None:

@@ -14,7 +14,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.dimse.command import Command, CommandField, Element
 from gantry.common.dimse.fragmenter import message_pdus
 from gantry.common.encryption.data_keys import WrappedKey
-from gantry.common.encryption.form import Head
+from gantry.common.encryption.form import EncryptionHead
 from gantry.common.errors import NotUnderstood
 from gantry.common.net.proxy import Origin
 from gantry.common.net.proxy import encode as encode_proxy
@@ -63,7 +63,7 @@ def real_inputs() -> dict[str, list[bytes]]:
         "compressed": [_pixels(file) for file in _files() if "JPEG" in file.name or "J2K" in file.name][:10],
         "event": [file.read_bytes() for file in sorted(GOLDEN.glob("*.msgpack"))],
         "lying": [
-            Head(bytes(16), bytes(32)).encoded() + bytes(100),
+            EncryptionHead(bytes(16), bytes(32)).encoded() + bytes(100),
             WrappedKey(bytes(16), 0, "a", b"wrapped").encoded(),
         ],
     }

@@ -11,8 +11,8 @@ from contextlib import suppress
 from urllib.parse import parse_qsl
 
 from gantry.common.config.hl7_sections import Hl7ProfileSettings
-from gantry.common.deidentify.cleaning import DataSetCleaner, Subject
-from gantry.common.deidentify.options import Option, Profile
+from gantry.common.deidentify.cleaning import CleaningSubject, DataSetCleaner
+from gantry.common.deidentify.options import DeidentificationProfile, Option
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.encoding.correcting import Modification, corrected_header
 from gantry.common.dicom.encoding.part10 import parse_meta
@@ -79,7 +79,9 @@ _PATIENT_NAME, _PATIENT_ID, _PIXEL_DATA, _SQ = 0x00100010, 0x00100020, 0x7FE0001
 _WANTED = frozenset((_PATIENT_NAME, _PATIENT_ID, 0x00080020, 0x00080030, 0x00080005, _SQ, 0x00400275, 0x00280010))
 _CHANGE = Modification({"00100010": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}}, "20261128", "GANTRY")
 _CLEANER = DataSetCleaner(
-    Profile(frozenset((Option.UIDS, Option.DEVICE))), Pseudonyms(bytes(32)), Subject("P", 3, frozenset(("A",)))
+    DeidentificationProfile(frozenset((Option.UIDS, Option.DEVICE))),
+    Pseudonyms(bytes(32)),
+    CleaningSubject("P", 3, frozenset(("A",))),
 )
 _PROFILES = [profile_of(Hl7ProfileSettings(sender="*"))]
 

@@ -25,7 +25,7 @@ from gantry.common.ul import AssociateAccept, ContextResult, Fragment, PduError,
 from gantry.common.ul.pdu import decode_request, encode_accept
 from gantry.common.web.conditions import require_condition
 from gantry.common.web.routes import Match, Resource
-from gantry.services.frontdoor.shadow.comparing import Answer
+from gantry.services.frontdoor.shadow.comparing import FindAnswer
 from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
 from gantry.services.frontdoor.shadow.stow_answers import read_stow
 from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
@@ -204,9 +204,9 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
 
 
 def _listed(n: int) -> object:
-    def side(first: int) -> Answer:
+    def side(first: int) -> FindAnswer:
         steps = [{"00400009": {"vr": "SH", "Value": [f"S{first + step}"]}} for step in range(n)]
-        return Answer(0, [{"00400100": {"vr": "SQ", "Value": [step]}} for step in steps])
+        return FindAnswer(0, [{"00400100": {"vr": "SQ", "Value": [step]}} for step in steps])
 
     question = {"00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}}
     return list(compare_worklists(question, side(0), side(n // 2), ()))

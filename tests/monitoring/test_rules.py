@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from gantry.cli.canary.command import Shown
+from gantry.cli.canary.command import CanaryMetrics
 from gantry.common.telemetry.metrics import METRICS
 from tests.monitoring.rules import CASES, Case, Series
 from tests.support.archive import ROOT
@@ -58,7 +58,7 @@ def test_prometheus_reads_the_rules_and_the_example() -> None:
 
 def test_every_metric_that_a_rule_names_is_one_of_ours() -> None:
     ours = {metric.name + ("_total" if metric.kind == "counter" else "") for metric in METRICS}
-    ours |= {metric.name for metric in Shown().registry.collect()}
+    ours |= {metric.name for metric in CanaryMetrics().registry.collect()}
     ours |= {f"{m.name}_{end}" for m in METRICS if m.kind == "histogram" for end in ("bucket", "count", "sum")}
     for group in RULES["groups"]:
         for rule in group["rules"]:

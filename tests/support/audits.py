@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 
-def audit_record(kind: Kind = Kind.SENT, **more: Any) -> AuditRecorded:
+def audit_record(kind: AuditKind = AuditKind.SENT, **more: Any) -> AuditRecorded:
     """A study that CT1 got with C-GET."""
     made: dict[str, Any] = {
         "partition": "default",

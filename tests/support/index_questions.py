@@ -18,7 +18,7 @@ from gantry.common.dicom.query.matching import (
     UidList,
     Wildcard,
 )
-from gantry.common.dicom.query.ordering import STUDY_ORDERS, Order, OrderKey
+from gantry.common.dicom.query.ordering import STUDY_ORDERS, Order, SortKey
 from gantry.common.ports.index import InstanceEntry
 from tests.support.entries import entry
 
@@ -105,7 +105,7 @@ def data_sets_of_entries(draw: st.DrawFn) -> list[InstanceEntry]:
 def orders(tags: Sequence[int] = STUDY_ORDERS) -> st.SearchStrategy[Order]:
     """One to three of these attributes, each in one of the two directions."""
     some = st.lists(st.sampled_from(list(tags)), min_size=1, max_size=3, unique=True)
-    return some.flatmap(lambda chosen: st.tuples(*(st.builds(OrderKey, st.just(tag), st.booleans()) for tag in chosen)))
+    return some.flatmap(lambda chosen: st.tuples(*(st.builds(SortKey, st.just(tag), st.booleans()) for tag in chosen)))
 
 
 def questions() -> st.SearchStrategy[dict[int, Condition]]:

@@ -23,7 +23,7 @@ from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.services.retrieve.pixels.display import header_of
 from gantry.services.retrieve.pixels.image import image_of, native_frame
-from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.look import RenderingParameters
 from gantry.services.retrieve.pixels.rendering import shown
 from tests.support.objects import file_bytes
 
@@ -42,7 +42,7 @@ def part10_of(path: str) -> bytes:
     return file_bytes(ds)
 
 
-def ours(part10: bytes, number: int = 1, look: Look | None = None) -> np.ndarray[Any, Any]:
+def ours(part10: bytes, number: int = 1, look: RenderingParameters | None = None) -> np.ndarray[Any, Any]:
     """The picture of a frame."""
     meta = parse_meta(part10)
     data, syntax = part10[meta.data_set_offset :], meta.transfer_syntax_uid
@@ -59,7 +59,7 @@ def ours(part10: bytes, number: int = 1, look: Look | None = None) -> np.ndarray
     else:
         place = native_frame(image, number)
         frame = swapped(data[place.offset : place.offset + place.length], place.swap)[place.skip :]
-    return shown(image, header_of(header, syntax), frame, look or Look(kind="image/png"), number)
+    return shown(image, header_of(header, syntax), frame, look or RenderingParameters(kind="image/png"), number)
 
 
 def by_dcmtk(part10: bytes, folder: Path, *options: str) -> np.ndarray[Any, Any] | None:

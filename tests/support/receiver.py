@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from gantry.common.net import Peer, Server, connect
-from gantry.services.retrieve.dimse.suboperations import Deidentifies, SubOperations, Transfer
+from gantry.services.retrieve.dimse.suboperations import Deidentifies, StoreSubOperations, SubOperations
 from tests.integration.common.net.conftest import Echo, Seen
 from tests.support.wire import CT
 
@@ -24,7 +24,7 @@ class Receiver:
     @asynccontextmanager
     async def called(
         self, operations: SubOperations, window: int = 1, through: Deidentifies | None = None
-    ) -> AsyncIterator[Transfer]:
+    ) -> AsyncIterator[StoreSubOperations]:
         peer = Peer("127.0.0.1", self.port, "DEST", "GANTRY")
         async with connect(peer, [(CT, [EXPLICIT])], window=window) as association:
             async with operations.over(association, through) as transfer:

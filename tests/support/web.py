@@ -20,7 +20,7 @@ from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebLimits, WebServer
 from gantry.services.indexer.entries import entry_of
 from gantry.services.query.app import build_web as build_query
@@ -89,7 +89,7 @@ async def web_site(folder: Path, cors: Sequence[str] = ()) -> AsyncIterator[WebS
     store, index = await open_file_store(folder / "objects"), await open_sqlite_index(folder / "index.db")
     converter = Converter(ConverterLimits(workers=1))
     pictures = PictureCache(folder / "thumbnails", 1 << 20)
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)), WebLimits(cors_origins=tuple(cors)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)), WebLimits(cors_origins=tuple(cors)))
     server.serve(
         {**build_query(index, None), **build_retrieve(store, index, converter, WebSettings(), pictures=pictures)}
     )

@@ -20,12 +20,12 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import read_values
-from gantry.services.asked import Asked
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.indexer.corrections import changes_of
+from gantry.services.requester import Requester
 from tests.support.entries import entry
 
-ASKED = Asked("hl7 RIS^H", "ADT^A40 M1", "t")
+ASKED = Requester("hl7 RIS^H", "ADT^A40 M1", "t")
 EMERGENCY, KNOWN, UNKNOWN = PatientIdentity("E1"), PatientIdentity("P1"), PatientIdentity("P9")
 NAME = keys_as_attributes({PATIENT_NAME: [{"Alphabetic": "Doe^Jane"}]})
 

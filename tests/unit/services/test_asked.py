@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.services.asked import Asked, this_user
+from gantry.services.requester import Requester, this_user
 
 
 def test_the_user_of_this_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ann")
     assert this_user() == "ann"
-    assert Asked("ann", "why").trace == ""
+    assert Requester("ann", "why").trace == ""
 
 
 def test_a_user_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

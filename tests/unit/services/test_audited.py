@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, AuditEntry, AuditKind
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import PeerOf
@@ -17,10 +17,10 @@ class Heard:
     """What a trail is told."""
 
     def __init__(self, **peers: PeerOf) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[AuditEntry] = []
         self.peers = peers
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: AuditEntry) -> None:
         self.entries.append(entry)
 
     def peer_of(self, session: str) -> PeerOf | None:
@@ -31,10 +31,10 @@ def location(study: str, number: int, sop_class: str = CT) -> Location:
     return Location(study, f"{study}.1", f"{study}.1.{number}", sop_class, "1.2", f"key{number}", 0, 1, "d")
 
 
-def sent(trail: Any, over: str, requestor: str, trace: str = "t") -> list[Entry]:
+def sent(trail: Any, over: str, requestor: str, trace: str = "t") -> list[AuditEntry]:
     wanted = [(location("1.1", 1), True), (location("1.1", 2, MR), True), (location("1.1", 3), False)]
     wanted += [(location("1.2", 4), True)]
-    audit_sending(trail, Kind.SENT, over, requestor, ("READING", "192.0.2.9"), wanted, trace, "no answer")
+    audit_sending(trail, AuditKind.SENT, over, requestor, ("READING", "192.0.2.9"), wanted, trace, "no answer")
     return list(trail.entries)
 
 
@@ -68,8 +68,8 @@ def test_what_another_archive_is_asked_is_a_query_of_ours_and_it_the_receiver() 
     audit_asking(trail, ("OLD", "192.0.2.7"), "t", b"keys", "")
     audit_asking(trail, ("OLD", "192.0.2.7"), "t", b"keys", "it refused", STUDY_ROOT_MOVE)
     assert [(e.kind, e.operation, e.peer, e.peer_address, e.query_class, e.why) for e in trail.entries] == [
-        (Kind.QUERY, "C-FIND", "OLD", "192.0.2.7", STUDY_ROOT_FIND, ""),
-        (Kind.QUERY, "C-MOVE", "OLD", "192.0.2.7", STUDY_ROOT_MOVE, "it refused"),
+        (AuditKind.QUERY, "C-FIND", "OLD", "192.0.2.7", STUDY_ROOT_FIND, ""),
+        (AuditKind.QUERY, "C-MOVE", "OLD", "192.0.2.7", STUDY_ROOT_MOVE, "it refused"),
     ]
 
 
@@ -78,7 +78,7 @@ def test_a_receiver_that_was_told_of_a_study_was_told_of_its_patient() -> None:
     audit_result(heard, "1.2.3", ("P1", "HOSP"), ("RIS", "192.0.2.30"), "t", "")  # type: ignore[arg-type]
     audit_result(heard, "1.2.3", ("P1", "HOSP"), ("RIS", "192.0.2.30"), "t", "RIS answered AE")  # type: ignore[arg-type]
     taken, refused = heard.entries
-    assert (taken.kind, taken.operation, taken.requestor_is) == (Kind.PROCEDURE_SENT, "HL7 ORU^R01", "archive")
+    assert (taken.kind, taken.operation, taken.requestor_is) == (AuditKind.PROCEDURE_SENT, "HL7 ORU^R01", "archive")
     assert (taken.peer, taken.peer_address, taken.trace) == ("RIS", "192.0.2.30", "t")
     (about,) = taken.objects
     assert (about.study_instance_uid, about.patient_id, about.issuer) == ("1.2.3", "P1", "HOSP")

@@ -12,12 +12,12 @@ import pytest
 
 from gantry.cli.files import DicomFile
 from gantry.cli.importing import engine
-from gantry.cli.importing.archive import Archive
-from gantry.cli.importing.engine import Import, Options, note_studies
-from gantry.cli.importing.job import Job, Outcome
+from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.engine import Import, ImportOptions, note_studies
+from gantry.cli.importing.job import ImportJob, StudyOutcome
 from gantry.cli.importing.model import Instance, Instances, Study, Withheld
-from gantry.cli.importing.pace import Pace
-from gantry.cli.store import Sent
+from gantry.cli.importing.pace import TransferPace
+from gantry.cli.store import StoreResult
 from gantry.common.errors import ConnectionFailed
 from gantry.common.statuses import OUT_OF_RESOURCES, SUCCESS
 from tests.support.objects import data_set, write
@@ -94,10 +94,10 @@ class Target:
 
     async def send(
         self, peer: object, files: Sequence[DicomFile], *, done: Callable[[DicomFile, int | None], None], **_: Any
-    ) -> Sent:
+    ) -> StoreResult:
         if self.away:
             raise ConnectionFailed("nobody there")
-        sent = Sent()
+        sent = StoreResult()
         for file in files:
             status = OUT_OF_RESOURCES if self.full else SUCCESS
             self.full -= 1 if self.full else 0
@@ -110,8 +110,8 @@ class Target:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    with closing(Job(tmp_path / "job.db", "here", "there")) as job:
+def job(tmp_path: Path) -> Iterator[ImportJob]:
+    with closing(ImportJob(tmp_path / "job.db", "here", "there")) as job:
         yield job
 
 
@@ -122,25 +122,29 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Target:
     return target
 
 
-async def run(job: Job, source: Source, target: Target, clock: Clock, patience: float = 600.0) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+async def run(
+    job: ImportJob, source: Source, target: Target, clock: Clock, patience: float = 600.0
+) -> list[StudyOutcome]:
+    outcomes: list[StudyOutcome] = []
     await note_studies(job, source, clock, patience)
-    options = Options(parallel=1, patience=patience)
-    pace = Pace(clock)
+    options = ImportOptions(parallel=1, patience=patience)
+    pace = TransferPace(clock)
     await Import(
-        job, source, cast("Archive", target), pace, clock, options, lambda _, outcome: outcomes.append(outcome)
+        job, source, cast("DimseSource", target), pace, clock, options, lambda _, outcome: outcomes.append(outcome)
     ).run()
     return outcomes
 
 
-async def test_a_source_that_goes_away_within_a_study_is_waited_for(job: Job, target: Target, tmp_path: Path) -> None:
+async def test_a_source_that_goes_away_within_a_study_is_waited_for(
+    job: ImportJob, target: Target, tmp_path: Path
+) -> None:
     source, clock = Source([write(tmp_path, data_set())]), Clock()
     source.away = 4
     [outcome] = await run(job, source, target, clock)
     assert (outcome.stored, outcome.whole, clock.slept) == (1, True, [1.0, 2.0, 4.0, 8.0])
 
 
-async def test_what_cannot_be_waited_for_fails_with_its_reason(job: Job, target: Target, tmp_path: Path) -> None:
+async def test_what_cannot_be_waited_for_fails_with_its_reason(job: ImportJob, target: Target, tmp_path: Path) -> None:
     source, clock = Source([write(tmp_path, data_set())]), Clock()
     source.away = 100
     outcome, *_ = await run(job, source, target, clock, patience=0.0)
@@ -148,7 +152,7 @@ async def test_what_cannot_be_waited_for_fails_with_its_reason(job: Job, target:
 
 
 async def test_a_source_that_goes_away_while_it_is_listed_is_listed_again(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     source, clock = Source([write(tmp_path, data_set()) for _ in range(3)]), Clock()
     source.away_listing = 2
@@ -157,7 +161,7 @@ async def test_a_source_that_goes_away_while_it_is_listed_is_listed_again(
 
 
 async def test_a_target_without_room_is_given_time_and_the_source_is_not_emptied_for_nothing(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     source, clock = Source([write(tmp_path, data_set()) for _ in range(8)]), Clock()
     target.full = 7
@@ -167,7 +171,7 @@ async def test_a_target_without_room_is_given_time_and_the_source_is_not_emptied
 
 
 async def test_what_the_target_took_and_does_not_show_is_not_counted_as_stored(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     target.shows = False
     outcomes = await run(job, Source([write(tmp_path, data_set())]), target, Clock())
@@ -177,7 +181,7 @@ async def test_what_the_target_took_and_does_not_show_is_not_counted_as_stored(
 
 
 async def test_a_source_that_lists_fewer_instances_than_it_counts_is_told(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     source = Source([write(tmp_path, data_set())])
     source.counted = 700
@@ -187,7 +191,7 @@ async def test_a_source_that_lists_fewer_instances_than_it_counts_is_told(
 
 
 async def test_a_study_of_which_the_source_lists_nothing_now_is_not_done(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     source, clock = Source([write(tmp_path, data_set())]), Clock()
     source.mounted = False
@@ -200,7 +204,7 @@ async def test_a_study_of_which_the_source_lists_nothing_now_is_not_done(
 
 
 async def test_patience_with_a_source_begins_when_it_goes_away_however_long_its_listing_took(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     source, clock = Source([write(tmp_path, data_set()) for _ in range(3)]), Clock()
     source.away_listing = 1
@@ -213,7 +217,7 @@ async def test_patience_with_a_source_begins_when_it_goes_away_however_long_its_
 
 
 async def test_a_target_that_is_full_for_weeks_is_waited_for_as_long_as_ever(
-    job: Job, target: Target, tmp_path: Path
+    job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     target.full = 1100
     clock = Clock()
@@ -222,7 +226,9 @@ async def test_a_target_that_is_full_for_weeks_is_waited_for_as_long_as_ever(
     assert sum(outcome.stored for outcome in outcomes) == 1
 
 
-async def test_a_target_that_goes_away_is_named_and_waited_for_once(job: Job, target: Target, tmp_path: Path) -> None:
+async def test_a_target_that_goes_away_is_named_and_waited_for_once(
+    job: ImportJob, target: Target, tmp_path: Path
+) -> None:
     target.away = True
     clock = Clock()
     first, *_ = await run(job, Source([write(tmp_path, data_set())]), target, clock, patience=20.0)

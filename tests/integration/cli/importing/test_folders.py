@@ -13,16 +13,16 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gantry.cli.files import DicomFile, Skipped, walk
 from gantry.cli.importing.command import _report_of
-from gantry.cli.importing.folders import Folders
-from gantry.cli.importing.job import Job
+from gantry.cli.importing.folders import FolderFiles
+from gantry.cli.importing.job import ImportJob
 from gantry.cli.importing.model import Finding, Instances, Study, Withheld
 from gantry.common.errors import ConfigError
 from tests.support.objects import data_set, file_bytes, write
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    with closing(Job(tmp_path / "job.db", "here", "there")) as job:
+def job(tmp_path: Path) -> Iterator[ImportJob]:
+    with closing(ImportJob(tmp_path / "job.db", "here", "there")) as job:
         yield job
 
 
@@ -32,16 +32,16 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-async def listed(folder: Path, job: Job) -> tuple[list[Study], list[Skipped]]:
+async def listed(folder: Path, job: ImportJob) -> tuple[list[Study], list[Skipped]]:
     skipped: list[Skipped] = []
-    return [study async for study in Folders([folder], job, skipped.append).studies()], skipped
+    return [study async for study in FolderFiles([folder], job, skipped.append).studies()], skipped
 
 
-async def instances(folder: Path, job: Job, study: str) -> Instances:
-    return await Folders([folder], job, lambda _: None).instances(study)
+async def instances(folder: Path, job: ImportJob, study: str) -> Instances:
+    return await FolderFiles([folder], job, lambda _: None).instances(study)
 
 
-async def test_a_file_whose_name_is_no_text_is_found_and_can_be_read(folder: Path, job: Job) -> None:
+async def test_a_file_whose_name_is_no_text_is_found_and_can_be_read(folder: Path, job: ImportJob) -> None:
     ds = data_set()
     path = os.fsencode(folder) + b"/M\xfcller.dcm"
     Path(os.fsdecode(path)).write_bytes(file_bytes(ds))
@@ -52,7 +52,7 @@ async def test_a_file_whose_name_is_no_text_is_found_and_can_be_read(folder: Pat
     assert os.fsencode(instance.file.path) == path
 
 
-async def test_what_nobody_can_look_into_is_told(folder: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_can_look_into_is_told(folder: Path, job: ImportJob, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(folder / "fifo")
     (folder / "empty").touch()
     (folder / "note.txt").write_text("of 1999")
@@ -91,7 +91,7 @@ def test_a_folder_that_may_be_listed_and_not_entered_stops_nobody(
     assert folder / "z.dcm" in list(walk([folder]))
 
 
-async def test_a_damaged_file_is_skipped_whatever_it_makes_a_reader_stumble_over(folder: Path, job: Job) -> None:
+async def test_a_damaged_file_is_skipped_whatever_it_makes_a_reader_stumble_over(folder: Path, job: ImportJob) -> None:
     ds = data_set()
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     file = write(folder, ds)
@@ -102,7 +102,7 @@ async def test_a_damaged_file_is_skipped_whatever_it_makes_a_reader_stumble_over
     assert (studies, skipped.path) == ([], file.path)
 
 
-async def test_of_two_files_with_one_uid_and_other_bytes_the_other_one_is_told(folder: Path, job: Job) -> None:
+async def test_of_two_files_with_one_uid_and_other_bytes_the_other_one_is_told(folder: Path, job: ImportJob) -> None:
     ds = data_set()
     for name in ("a.dcm", "b.dcm"):
         (folder / name).write_bytes(file_bytes(ds))
@@ -118,7 +118,7 @@ async def test_of_two_files_with_one_uid_and_other_bytes_the_other_one_is_told(f
     assert instance.file.path == folder / "a.dcm"
 
 
-async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Path, job: Job) -> None:
+async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Path, job: ImportJob) -> None:
     ds = data_set()
     file = write(folder, ds)
     await listed(folder, job)
@@ -126,7 +126,7 @@ async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Pat
     moved = Path(shutil.move(file.path, folder / "later"))
     await listed(folder, job)
     wanted = await instances(folder, job, ds.StudyInstanceUID)
-    source = Folders([folder], job, lambda _: None)
+    source = FolderFiles([folder], job, lambda _: None)
     [[copy]] = [batch async for batch in source.fetch(ds.StudyInstanceUID, wanted, folder)]
     assert isinstance(copy, DicomFile)
     assert copy.path == moved
@@ -136,20 +136,23 @@ async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Pat
 
 
 def test_a_job_file_is_of_one_import_at_a_time(tmp_path: Path) -> None:
-    with closing(Job(tmp_path / "job.db", "here", "there")), pytest.raises(ConfigError, match="another import is runn"):
-        Job(tmp_path / "job.db", "here", "there")
-    Job(tmp_path / "job.db", "here", "there").close()
+    with (
+        closing(ImportJob(tmp_path / "job.db", "here", "there")),
+        pytest.raises(ConfigError, match="another import is runn"),
+    ):
+        ImportJob(tmp_path / "job.db", "here", "there")
+    ImportJob(tmp_path / "job.db", "here", "there").close()
 
 
 def test_a_job_in_which_nothing_was_listed_yet_may_become_another_one(tmp_path: Path) -> None:
-    Job(tmp_path / "job.db", "mistyped", "there").close()
-    with closing(Job(tmp_path / "job.db", "here", "there")) as job:
+    ImportJob(tmp_path / "job.db", "mistyped", "there").close()
+    with closing(ImportJob(tmp_path / "job.db", "here", "there")) as job:
         job.see(Study("1.2", {}))
     with pytest.raises(ConfigError, match="import with the source here"):
-        Job(tmp_path / "job.db", "mistyped", "there")
+        ImportJob(tmp_path / "job.db", "mistyped", "there")
 
 
-def test_what_belongs_to_no_study_is_in_the_report_until_the_source_is_listed_anew(job: Job) -> None:
+def test_what_belongs_to_no_study_is_in_the_report_until_the_source_is_listed_anew(job: ImportJob) -> None:
     job.note(Finding("unreadable", "", "", "disk/x: Input/output error"))
     assert list(job.report()) == [("", "unreadable", "", "", "disk/x: Input/output error")]
     assert job.totals().kinds == {"unreadable": 1}
@@ -157,7 +160,7 @@ def test_what_belongs_to_no_study_is_in_the_report_until_the_source_is_listed_an
     assert list(job.report()) == []
 
 
-def test_a_job_file_that_cannot_be_read_any_more_leaves_the_report_of_before(job: Job) -> None:
+def test_a_job_file_that_cannot_be_read_any_more_leaves_the_report_of_before(job: ImportJob) -> None:
     assert _report_of(job) == []
     job.db.execute("DROP TABLE findings")
     assert _report_of(job) is None

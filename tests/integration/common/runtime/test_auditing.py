@@ -10,20 +10,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from gantry.common.adapters.sqlite import open_sqlite_log
-from gantry.common.audit import Entry, Kind
+from gantry.common.audit import AuditEntry, AuditKind
 from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import AuditedInstances, AuditRecorded, Event, decode
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing import trail as trails
 from gantry.common.runtime.auditing.audited_log import AuditedLog
-from gantry.common.runtime.auditing.spool import Spool, records_in
+from gantry.common.runtime.auditing.spool import AuditSpool, records_in
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.telemetry.metrics import Metrics
 from tests.support.audits import audit_record
 from tests.support.facts import stored
 
-READ = Entry(Kind.ACCESSED, "GET metadata", "viewer", "token", objects=(AuditedInstances("1.2.3"),))
+READ = AuditEntry(AuditKind.ACCESSED, "GET metadata", "viewer", "token", objects=(AuditedInstances("1.2.3"),))
 
 
 class Away:
@@ -51,7 +51,7 @@ def sheets(folder: Path) -> list[Path]:
 
 async def test_what_came_while_the_log_was_away_is_appended_when_it_is_back(tmp_path: Path, log: EventLog) -> None:
     metrics = Metrics()
-    trail = AuditTrail(ManualClock(), metrics, "retrieve", "host:1", Spool(tmp_path / "spool", 1 << 20))
+    trail = AuditTrail(ManualClock(), metrics, "retrieve", "host:1", AuditSpool(tmp_path / "spool", 1 << 20))
     for number in range(3):
         trail.add(replace(READ, requestor=f"viewer{number}"))
     await trail.flush(Away(), everything=True)  # type: ignore[arg-type]  # as far as it is asked
@@ -64,14 +64,16 @@ async def test_what_came_while_the_log_was_away_is_appended_when_it_is_back(tmp_
 
 
 async def test_another_process_appends_what_one_that_was_killed_left(tmp_path: Path, log: EventLog) -> None:
-    killed = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:1", spool := Spool(tmp_path / "spool", 1 << 20))
+    killed = AuditTrail(
+        ManualClock(), Metrics(), "retrieve", "host:1", spool := AuditSpool(tmp_path / "spool", 1 << 20)
+    )
     killed.add(READ)
-    living = Spool(tmp_path / "spool", 1 << 20)
+    living = AuditSpool(tmp_path / "spool", 1 << 20)
     living.adopt()
     assert not living.kept()  # its process lives
     spool.close()  # what the kernel does for a killed one
     metrics = Metrics()
-    heir = AuditTrail(ManualClock(), metrics, "retrieve", "host:2", Spool(tmp_path / "spool", 1 << 20))
+    heir = AuditTrail(ManualClock(), metrics, "retrieve", "host:2", AuditSpool(tmp_path / "spool", 1 << 20))
     await heir.flush(log)
     (record,) = await records(log)
     assert (record.requestor, record.process, record.times) == ("viewer", "host:1", 1)
@@ -84,7 +86,7 @@ async def test_what_memory_does_not_hold_is_on_disk_and_what_neither_holds_is_co
 ) -> None:
     monkeypatch.setattr(trails, "MOST_WAITING", 10)
     metrics = Metrics()
-    trail = AuditTrail(ManualClock(), metrics, "retrieve", "host:1", Spool(tmp_path / "spool", 8_000))
+    trail = AuditTrail(ManualClock(), metrics, "retrieve", "host:1", AuditSpool(tmp_path / "spool", 8_000))
     for number in range(100):
         trail.add(replace(READ, requestor=f"viewer{number}"))
     await trail.flush(Away(), everything=True)  # type: ignore[arg-type]  # as far as it is asked
@@ -98,24 +100,24 @@ async def test_what_memory_does_not_hold_is_on_disk_and_what_neither_holds_is_co
 
 
 async def test_an_end_in_order_leaves_what_the_log_did_not_take(tmp_path: Path, log: EventLog) -> None:
-    first = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:1", Spool(tmp_path / "spool", 1 << 20))
+    first = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:1", AuditSpool(tmp_path / "spool", 1 << 20))
     first.add(READ)
     await first.close(Away())  # type: ignore[arg-type]  # as far as it is asked
-    second = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:2", Spool(tmp_path / "spool", 1 << 20))
+    second = AuditTrail(ManualClock(), Metrics(), "retrieve", "host:2", AuditSpool(tmp_path / "spool", 1 << 20))
     await second.close(log)
     assert [record.requestor for record in await records(log)] == ["viewer"]
 
 
 def test_a_spool_whose_folder_cannot_be_made_refuses_its_records_and_says_so_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    spool = Spool(tmp_path / "file" / "audit", 1 << 20)
+    spool = AuditSpool(tmp_path / "file" / "audit", 1 << 20)
     with capture_logs() as lines:
         assert [spool.write(audit_record()), spool.write(audit_record(record="2"))] == [None, None]
     assert [(line["log_level"], line["folder"]) for line in lines] == [("warning", str(tmp_path / "file" / "audit"))]
 
 
 def test_a_record_that_was_not_written_whole_is_left_out(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1 << 20)
+    spool = AuditSpool(tmp_path, 1 << 20)
     sheet = spool.write(audit_record())
     assert sheet is not None
     assert spool.write(audit_record(record="2")) is sheet

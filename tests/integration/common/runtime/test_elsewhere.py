@@ -11,7 +11,7 @@ import pytest
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
 from gantry.common.clock import ManualClock
-from gantry.common.commitment.asked import Answered, Asked
+from gantry.common.commitment.requested import Answered, RequestedTransaction
 from gantry.common.commitment.wire import EventInformation
 from gantry.common.errors import DependencyUnavailable, PeerError
 from gantry.common.events import (
@@ -32,7 +32,7 @@ from gantry.common.telemetry.metrics import Metrics
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ONE, TWO = CommitmentReference(CT, "1.5.1"), CommitmentReference(CT, "1.5.2")
-ASKED = Asked(
+ASKED = RequestedTransaction(
     *("2.25.7", "default", "trace", "1.2.3", "a1", "DEEP"),
     number=4,
     failures_before=0,
@@ -74,7 +74,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
         await objects.close()
 
 
-async def reported(room: Room, request: Asked, report: EventInformation) -> list[Event]:
+async def reported(room: Room, request: RequestedTransaction, report: EventInformation) -> list[Event]:
     """What is on the log of the route afterwards."""
     await room.elsewhere.ask(request)
     await room.elsewhere.reported("DEEP", report)

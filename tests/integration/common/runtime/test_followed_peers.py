@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.common.access.added_peers import Verdict
+from gantry.common.access.added_peers import PeerChangeOutcome
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.config.policy import KnownPeer
@@ -66,7 +66,7 @@ async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
 async def test_a_change_at_one_process_reaches_another_within_seconds_and_one_that_begins_later(log: EventLog) -> None:
     first, other = Process(log), Process(log)
     try:
-        assert await first.followed.tell(added("CT9", "a")) is Verdict.TAKEN
+        assert await first.followed.tell(added("CT9", "a")) is PeerChangeOutcome.TAKEN
         async with asyncio.timeout(3):
             while (["CT9"], True) not in other.published:
                 await asyncio.sleep(0.02)
@@ -91,7 +91,7 @@ async def test_of_two_processes_that_change_the_same_at_once_one_is_overtaken(lo
         both = [await process.followed.latest() for process in (first, other)]
         assert both[0].peers == both[1].peers
         gone = PeerRemoved("default", "", "CT9", "d", both[0].version("CT9"), "", "", "ops", 2)
-        assert await other.followed.tell(gone) is Verdict.TAKEN
+        assert await other.followed.tell(gone) is PeerChangeOutcome.TAKEN
         assert not (await first.followed.latest()).peers
     finally:
         await first.end()

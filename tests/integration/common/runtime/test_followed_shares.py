@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gantry.common.access.share_passes import Pass
+from gantry.common.access.share_passes import SharePass
 from gantry.common.access.shares import digest_of
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
@@ -21,7 +21,7 @@ from gantry.common.runtime.followed_shares import NEWS_SECONDS, FollowedShares
 from gantry.common.tasks import end_tasks
 
 DAY_US = 24 * 3600 * 1_000_000
-PASS = Pass("s1", "o1", float("inf"))
+PASS = SharePass("s1", "o1", float("inf"))
 
 
 class Late:

@@ -13,7 +13,7 @@ import pytest
 from gantry.common.access import EVERYTHING, Sight, restricted
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.matching import Level, Single
-from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.dicom.query.ordering import SortKey
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import IdentifierError
 from gantry.common.ports.index import InstanceEntry, InstanceKey, SearchIndex
@@ -94,7 +94,7 @@ async def test_studies_of_a_patient_that_are_not_seen_are_not_counted(whole: Sea
 async def test_pages_and_orders_are_those_of_the_smaller_archive(
     whole: SearchIndex, seen: tuple[Sight, SearchIndex]
 ) -> None:
-    (sight, smaller), order = seen, (OrderKey(TAGS["StudyDate"], True),)
+    (sight, smaller), order = seen, (SortKey(TAGS["StudyDate"], True),)
     listings = []
     for index, how in ((RestrictedIndex(whole), sight), (RestrictedIndex(smaller), EVERYTHING)):
         with restricted(how):

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.connections import PROBE_RESERVE, Capacity, Connections, WebLimits
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import WebServer
@@ -40,7 +40,7 @@ async def start() -> AsyncIterator[Start]:
     servers: list[WebServer] = []
 
     async def started(limits: WebLimits) -> WebServer:
-        server = WebServer("127.0.0.1", 0, {"/healthz": alive}, Access(Tokens(None)), limits)
+        server = WebServer("127.0.0.1", 0, {"/healthz": alive}, AccessControl(Tokens(None)), limits)
         server.serve({Resource.SEARCH_STUDIES: echo_headers, Resource.METADATA: large})
         await server.start()
         servers.append(server)

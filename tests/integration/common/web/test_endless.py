@@ -18,11 +18,11 @@ from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.runtime.feed import Feed
 from gantry.common.web import endings
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebServer
 from gantry.common.web.sessions import Sessions
 from gantry.services.query.app import build_web
-from gantry.services.query.changes import Changes
+from gantry.services.query.changes import ChangeReader
 from gantry.services.query.feed_service import FeedService
 
 URL = "http://127.0.0.1"
@@ -49,8 +49,8 @@ class Site:
         log = await open_sqlite_log(self.folder / "log.db", clock)
         self.stack.push_async_callback(log.close)
         self.sessions = Sessions(self.keys, URL, "sso", SessionLimits(1800.0, 36_000.0), self.clock)
-        server = WebServer("127.0.0.1", 0, {}, Access(Tokens(self.tokens), sessions=self.sessions))
-        changes = Changes(log, clock)
+        server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(self.tokens), sessions=self.sessions))
+        changes = ChangeReader(log, clock)
         objects = await open_file_store(self.folder / "objects", low_water=0)
         self.stack.push_async_callback(objects.close)
         feed = FeedService(Feed(objects, log, clock), clock)

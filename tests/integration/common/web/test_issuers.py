@@ -18,7 +18,7 @@ from gantry.common.access import Means
 from gantry.common.clock import ManualClock
 from gantry.common.config.access_sections import AccessSettings
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Caller, Tokens
+from gantry.common.web.access import AccessControl, Caller, Tokens
 from gantry.common.web.issuer_keys import UNKNOWN_SECONDS
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.routes import Match, Resource
@@ -40,7 +40,7 @@ class Site:
         named = {"name": "sso", "url": self.issuer.url, "audience": ["gantry"], **changed}
         settings = AccessSettings.model_validate({"issuers": [named], "keys_deadline": 1.0})
         tokens = IssuerTokens(settings, self.clock, self.metrics)
-        server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None), signed=tokens), WebLimits())
+        server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None), signed=tokens), WebLimits())
         server.serve({Resource.SEARCH_STUDIES: self._search, Resource.STORE: self._search})
         await server.start()
         self.stack.push_async_callback(server.close)

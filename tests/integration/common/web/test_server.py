@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from gantry.common.errors import DependencyUnavailable, NotFound
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.bodies import BodyWriter, answer, body_of
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebLimits, WebServer
@@ -83,7 +83,7 @@ async def server(role: Role, seen: list[tuple[str, int]]) -> AsyncIterator[WebSe
     def observe(resource: str, status: int, seconds: float) -> None:
         seen.append((resource, status))
 
-    fixture = WebServer("127.0.0.1", 0, {"/healthz": alive}, Access(Tokens(None)), LIMITS, observe)
+    fixture = WebServer("127.0.0.1", 0, {"/healthz": alive}, AccessControl(Tokens(None)), LIMITS, observe)
     fixture.serve(
         {
             Resource.SEARCH_STUDIES: role.search,

@@ -22,7 +22,7 @@ from gantry.common.fhir.searches import search_of as fhir_search
 from gantry.common.subscriptions.endpoints import allowed_endpoint
 from gantry.common.subscriptions.filters import search_of_filters
 from gantry.common.subscriptions.reading import asked_subscription
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.codings import coding_of
 from gantry.common.web.headers import LONGEST, combined, split
 from gantry.common.web.multipart import MultipartParser
@@ -171,7 +171,7 @@ def test_the_work_of_joining_lines_is_linear_in_their_number() -> None:
 
 
 def test_the_work_for_a_list_of_proxies_is_linear() -> None:
-    access = Access(Tokens(None))
+    access = AccessControl(Tokens(None))
     hops = "192.0.2.1,"
 
     def of(n: int) -> Callable[[], object]:

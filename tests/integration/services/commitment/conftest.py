@@ -21,7 +21,7 @@ from gantry.common.events import INDEXED, CommitmentReported, decode
 from gantry.common.net import Peer, Server
 from gantry.common.ports.index import InstanceEntry, Location
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebLimits, WebServer
 from gantry.services.commitment.app import build_services
 from tests.support.following import indexed
@@ -97,7 +97,7 @@ class Archive:
         )
         server = Server(services, OpenDoor(), Silence())
         self.port = await server.start("127.0.0.1", 0)
-        web = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)), WebLimits())
+        web = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)), WebLimits())
         web.serve(handlers)
         await web.start()
         self.url = f"http://127.0.0.1:{web.port}"

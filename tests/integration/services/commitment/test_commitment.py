@@ -24,7 +24,7 @@ from gantry.common.events import CommitmentReference, CommitmentRequested, Objec
 from gantry.common.net import connect, scu
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.checks import CommitmentChecks
 from tests.integration.services.commitment.conftest import CT, PATIENT, QUICK, Archive, AwayIndex
 from tests.support.facts import stored
 
@@ -357,7 +357,7 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     await archive.log.append(request)
     clock = SystemClock()
     losses = Losses(archive.log, clock, Metrics(), "commitment")
-    checks = Checks(archive.index, archive.store, archive.log, clock, None, losses, QUICK)
+    checks = CommitmentChecks(archive.index, archive.store, archive.log, clock, None, losses, QUICK)
     failures = await checks.failures(request)
     report = await asyncio.to_thread(
         encode_event_information, action.transaction_uid, "GANTRY", [], failures, TRANSFER_SYNTAXES[0]

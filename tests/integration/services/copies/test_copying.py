@@ -18,7 +18,7 @@ from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock
 from gantry.common.deidentify.objects import Deidentifier
-from gantry.common.deidentify.options import Profile
+from gantry.common.deidentify.options import DeidentificationProfile
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Query
@@ -32,7 +32,7 @@ from gantry.common.runtime.deidentification_profiles import Profiles
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.tasks import end_tasks
 from gantry.services.copies import copying
-from gantry.services.copies.copying import Copier
+from gantry.services.copies.copying import LinkCopier
 from gantry.services.copies.index import CopiesIndex
 from gantry.services.copies.manifest import folder_of, manifest_key
 from gantry.services.indexer.decisions import tell
@@ -46,7 +46,7 @@ from tests.support.objects import data_set, file_bytes
 from tests.support.web import event_of
 
 NAMES = Pseudonyms(b"a key of the tests, long enough")
-PROFILES = Profiles({"teaching": Deidentifier(Profile(), NAMES)})
+PROFILES = Profiles({"teaching": Deidentifier(DeidentificationProfile(), NAMES)})
 STUDY = "1.2.5"
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -60,7 +60,7 @@ class Desk:
     log: EventLog
     index: SearchIndex
     followed: FollowedShares
-    copier: Copier
+    copier: LinkCopier
     copies: CopiesIndex
     stored: list[InstanceStored]
 
@@ -109,7 +109,7 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     copies = CopiesIndex(index, objects, followed, open_index, STANDARD, clock)
     reading = Objects(objects)
     openings = Openings(reading, converter, FrameFinder(reading))
-    copier = Copier(followed, copies, objects, openings, deidentification, PROFILES, clock)
+    copier = LinkCopier(followed, copies, objects, openings, deidentification, PROFILES, clock)
     following = asyncio.create_task(followed.run())
     stored = []
     try:

@@ -21,7 +21,7 @@ from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.client import Peer
 from gantry.common.net.proxy import LOCAL, Origin, encode
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.origins import PROOF
 from gantry.common.web.routes import Match, Resource
@@ -69,7 +69,7 @@ class Street:
         server = Server([self.echo], self.seen, self.seen, limits=limits, origins=origins)
         self.dimse_port = await server.start("127.0.0.1", 0)
         self.stack.push_async_callback(server.drain, 0.5)
-        service = WebServer("127.0.0.1", 0, {}, Access(Tokens(None), (NEAR,), origins=origins))
+        service = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None), (NEAR,), origins=origins))
         service.serve(dict.fromkeys(Resource, self._answer))
         await service.start()
         self.stack.push_async_callback(service.close)
@@ -115,7 +115,7 @@ class Street:
         prover = (prover or self.prover()) if proving else None
         forwarder = Forwarder(backends, SystemClock(), 1.0, 5.0, prover)
         self.stack.push_async_callback(forwarder.close)
-        door = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+        door = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
         door.serve(forwarder.handlers())
         await door.start()
         self.stack.push_async_callback(door.close)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from gantry.common.clock import SystemClock
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.bodies import BodyWriter, body_of
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebServer
@@ -105,7 +105,7 @@ class Street:
         return await self.stack.enter_async_context(session)
 
     async def _server(self, handlers: dict, trusted: list) -> WebServer:
-        server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None), trusted))
+        server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None), trusted))
         server.serve(handlers)
         await server.start()
         self.stack.push_async_callback(server.close)

@@ -26,7 +26,7 @@ from gantry.common.events import (
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import successor
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, write_values
 from gantry.services.indexer.rebuild import Rebuild
 from tests.contract.test_search_index import everything
 from tests.integration.services.lifecycle.test_retention import header
@@ -116,7 +116,7 @@ async def write_moves(objects: BlobStore, events: Sequence[Event]) -> None:
                 "0020000E": {"vr": "UI", "Value": [change.into_series]},
                 "00100020": {"vr": "LO", "Value": ["P2"]},
             }
-            await write_values(objects, "default", change.move, Subject(study=change.into_study), values)
+            await write_values(objects, "default", change.move, CorrectionSubject(study=change.into_study), values)
 
 
 @pytest.mark.parametrize("history", HISTORIES)

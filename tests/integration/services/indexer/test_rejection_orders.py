@@ -32,9 +32,9 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.rejections import RejectionAction, RejectionRules
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.asked import Asked
 from gantry.services.indexer.handlers import Indexer
-from gantry.services.lifecycle.deletions import Deletions, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget
+from gantry.services.requester import Requester
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.facts import stored
 from tests.support.long import examples
@@ -52,7 +52,7 @@ POLICY = RejectionPolicy(
 RULES = RejectionRules(
     dict.fromkeys((QUALITY, SAFETY, WORKLIST), RejectionAction.HIDE), frozenset({"R^99SITE"}), POLICY
 )
-ASKED = Asked("a person", "a test")
+ASKED = Requester("a person", "a test")
 
 _SOME = st.lists(st.sampled_from(IMAGES), min_size=1, unique=True)
 _STEPS = st.lists(
@@ -99,7 +99,7 @@ class Archive:
 
     async def by_hand(self, action: str, number: int) -> None:
         self.clock.advance(0.003)
-        target = Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.{number}")
+        target = DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.{number}")
         try:
             if action == "delete":
                 await self.deletions.delete(target, ASKED, settle=False)

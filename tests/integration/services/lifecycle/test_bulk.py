@@ -20,14 +20,14 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.asked import Asked
 from gantry.services.commands.deleting import query_of
 from gantry.services.indexer.app import build_consumer
 from gantry.services.lifecycle.bulk import BulkDeletion, matching_studies
 from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.requester import Requester
 from tests.support.facts import stored
 
-ASKED = Asked("somebody", "ten years")
+ASKED = Requester("somebody", "ten years")
 
 
 class Room:

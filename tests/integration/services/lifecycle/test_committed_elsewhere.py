@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from gantry.common.commitment.asked import Asked
+from gantry.common.commitment.requested import RequestedTransaction
 from gantry.common.commitment.wire import EventInformation
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
@@ -17,7 +17,7 @@ from gantry.common.lifecycle import Period, RetentionRule
 from gantry.common.runtime.elsewhere import CommittedElsewhere, Elsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.lifecycle.deletions import Deletions, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget
 from gantry.services.lifecycle.expiry import Expiry
 from tests.integration.services.lifecycle.test_deletions import ASKED, GRACE, Room, room
 from tests.integration.services.lifecycle.test_retention import Following, arrive, collector, correct, rule
@@ -39,7 +39,7 @@ async def commit(
 ) -> None:
     elsewhere = Elsewhere(room.objects, room.log, room.clock, Metrics())
     references = tuple(CommitmentReference(event.sop_class_uid, event.sop_instance_uid) for event in events)
-    request = Asked(
+    request = RequestedTransaction(
         *(transaction, "default", "", events[0].study_instance_uid, "r", by, 0, 0, 1, 1),
         asks_all=True,
         is_last=False,
@@ -55,13 +55,13 @@ async def test_nothing_of_a_study_goes_before_the_archive_has_committed_all_of_i
     first, second = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
     await room.follow()
     with pytest.raises(Held, match="DEEP has not committed 2 of 2 objects: rule 'deep first' waits for that"):
-        await deletions(room, deep()).delete(Target("1.2"), ASKED)
+        await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
     await commit(room, first, second, missing=(second.sop_instance_uid,))
     for final in (False, True):
         with pytest.raises(Held, match="DEEP has not committed 1 of 2 objects"):
-            await deletions(room, deep()).delete(Target("1.2"), ASKED, final=final)
+            await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED, final=final)
     await commit(room, second, transaction="2.25.2")
-    await deletions(room, deep()).delete(Target("1.2"), ASKED)
+    await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_each_archive_that_any_rule_names_must_have_committed(room: Room) -> None:
@@ -70,9 +70,9 @@ async def test_each_archive_that_any_rule_names_must_have_committed(room: Room) 
     rules = deep("DEEP"), deep("OTHER", name="twice")
     await commit(room, event)
     with pytest.raises(Held, match="OTHER has not committed 1 of 1 objects: rule 'twice'"):
-        await deletions(room, *rules).delete(Target("1.2"), ASKED)
+        await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
     await commit(room, event, by="OTHER", transaction="2.25.2")
-    await deletions(room, *rules).delete(Target("1.2"), ASKED)
+    await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_what_came_again_with_other_bytes_or_is_not_indexed_is_not_committed(room: Room) -> None:
@@ -80,11 +80,11 @@ async def test_what_came_again_with_other_bytes_or_is_not_indexed_is_not_committ
     await room.follow()
     await commit(room, replace(event, digest="blake3:" + "00" * 32))
     with pytest.raises(Held, match="1 of 1"):
-        await deletions(room, deep()).delete(Target("1.2"), ASKED)
+        await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
     await commit(room, event, transaction="2.25.2")
     await arrive(room, "1.2", 2)  # not followed
     with pytest.raises(Held, match="1 of 2"):
-        await deletions(room, deep()).delete(Target("1.2"), ASKED)
+        await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_correction_leads_no_study_out_of_a_rule(room: Room) -> None:
@@ -93,10 +93,10 @@ async def test_a_correction_leads_no_study_out_of_a_rule(room: Room) -> None:
     of_then = replace(deep(), studies=studies_where(["StudyDate=20200101"], "default", STANDARD))
     await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["19900101"]}})
     with pytest.raises(Held, match="DEEP has not committed 1 of 1 objects"):
-        await deletions(room, of_then).delete(Target("1.2"), ASKED)
+        await deletions(room, of_then).delete(DeletionTarget("1.2"), ASKED)
     of_now = replace(deep(), studies=studies_where(["StudyDate=19900101"], "default", STANDARD))
     with pytest.raises(Held, match="DEEP has not committed 1 of 1 objects"):
-        await deletions(room, of_now).delete(Target("1.2"), ASKED)
+        await deletions(room, of_now).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_schedule_leaves_out_what_is_not_committed_and_says_so(room: Room) -> None:
@@ -116,7 +116,7 @@ async def test_a_schedule_leaves_out_what_is_not_committed_and_says_so(room: Roo
 async def test_what_was_deleted_before_there_was_the_rule_is_collected_when_it_is_committed(room: Room) -> None:
     first, second = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
     await room.follow()
-    await deletions(room).delete(Target("1.2"), ASKED)
+    await deletions(room).delete(DeletionTarget("1.2"), ASKED)
     await room.follow()
     await commit(room, first)
     room.clock.advance(GRACE + 3600)
@@ -134,7 +134,7 @@ async def test_where_nobody_knows_what_is_committed_nothing_counts_as_committed(
     await commit(room, event)
     blind = Deletions(room.log, room.index, room.clock, GRACE, patience=0.0, rules=[deep()])
     with pytest.raises(Held):
-        await blind.delete(Target("1.2"), ASKED)
+        await blind.delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_report_of_somebody_who_was_not_asked_commits_nothing(room: Room) -> None:
@@ -155,4 +155,4 @@ async def test_damaged_records_commit_nothing(room: Room) -> None:
     (stat,) = [stat async for stat in room.objects.list("state/elsewhere/committed/")]
     await room.objects.put(stat.key, [b"nonsense"])
     with pytest.raises(Held):
-        await deletions(room, deep()).delete(Target("1.2"), ASKED)
+        await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)

@@ -28,17 +28,17 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import Record
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.asked import Asked
 from gantry.services.indexer.handlers import Indexer
-from gantry.services.lifecycle.deletions import Deletions, Target, target_of
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget, target_of
 from gantry.services.maintenance.collector import Collector
+from gantry.services.requester import Requester
 from tests.support.facts import stored
 from tests.support.following import indexed
 
 STUDY = "1.2.3"
 GRACE = 3600.0
-ASKED = Asked("somebody", "a reason")
-WHOLE = Target(STUDY)
+ASKED = Requester("somebody", "a reason")
+WHOLE = DeletionTarget(STUDY)
 
 
 @dataclass
@@ -152,7 +152,7 @@ async def test_what_was_deleted_is_restored_within_the_grace_time_alone(room: Ro
     await room.deletions.delete(WHOLE, ASKED)
     await room.follow()
     room.clock.advance(GRACE - 1)
-    target = Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.1")
+    target = DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.1")
     assert (await room.deletions.restore(target, ASKED)).receipts == 1
     await room.follow()
     assert await room.count() == 1
@@ -166,7 +166,7 @@ async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(roo
     rejected = await room.arrive(1)
     await room.arrive(2)
     await room.follow()
-    target = Target(STUDY, rejected.series_instance_uid, rejected.sop_instance_uid)
+    target = DeletionTarget(STUDY, rejected.series_instance_uid, rejected.sop_instance_uid)
     at = ReceiptReference(rejected.series_instance_uid, rejected.sop_instance_uid, rejected.receipt)
     reason = "113037", "CT1", room.clock.now_us()
     note = InstancesDeleted("default", "", STUDY, "n1", (at,), *reason, kept=True, code="113037")
@@ -224,7 +224,7 @@ async def test_what_a_note_rejected_does_not_come_back_when_what_was_deleted_no_
     await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *reason, kept=True, code="113037"))
     await room.deletions.delete_receipts(STUDY, at[1:], ASKED)
     await room.follow()
-    await room.deletions.delete(Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.2"), ASKED)
+    await room.deletions.delete(DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.2"), ASKED)
     await room.follow()
     room.clock.advance(GRACE + 1)
     with pytest.raises(Conflicting, match="can no longer be restored; 1 rejected object can come back"):
@@ -251,7 +251,7 @@ async def test_a_rejection_is_revoked_though_a_copy_was_given_up_and_collected(r
 async def test_objects_are_collected_after_the_grace_time_and_the_certificate_names_their_digests(room: Room) -> None:
     first, stays = await room.arrive(1), await room.arrive(2)
     await room.follow()
-    await room.deletions.delete(Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.1"), ASKED)
+    await room.deletions.delete(DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.1"), ASKED)
     await room.follow()
     for seconds in (0.0, GRACE, 299.0):  # restoring was refused before
         room.clock.advance(seconds)
@@ -329,9 +329,9 @@ async def test_a_uid_is_a_study_a_series_or_an_instance_there_or_deleted(room: R
     await room.arrive(1)
     await room.follow()
     expected = {
-        STUDY: Target(STUDY),
-        f"{STUDY}.1": Target(STUDY, f"{STUDY}.1"),
-        f"{STUDY}.1.1": Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.1"),
+        STUDY: DeletionTarget(STUDY),
+        f"{STUDY}.1": DeletionTarget(STUDY, f"{STUDY}.1"),
+        f"{STUDY}.1.1": DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.1"),
     }
     for _ in range(2):
         assert {uid: await target_of(room.index, uid) for uid in expected} == expected

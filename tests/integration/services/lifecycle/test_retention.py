@@ -16,16 +16,16 @@ from gantry.common.errors import Held, NotFound
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, StudyAccessed, StudyCorrected
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Period, RetentionRule, Since
-from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, write_values
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.asked import Asked
-from gantry.services.lifecycle.deletions import Deletions, Target
+from gantry.services.lifecycle.deletions import Deletions, DeletionTarget
 from gantry.services.lifecycle.expiry import Expiry
 from gantry.services.lifecycle.moves import MoveDesk
 from gantry.services.maintenance.collector import Collector
-from gantry.services.retrieve.accesses import Accesses
+from gantry.services.requester import Requester
+from gantry.services.retrieve.accesses import ProcessAccesses
 from tests.integration.services.lifecycle.test_deletions import ASKED, GRACE, Room, room
 from tests.support.facts import stored
 
@@ -100,19 +100,19 @@ async def test_what_a_rule_keeps_is_deleted_by_nobody_and_afterwards_by_anybody(
     service = deletions(room, rule(Period(years=10)))
     for final in (False, True):
         with pytest.raises(Held, match="rule 'r' keeps this study until 2030-01-01"):
-            await service.delete(Target("1.2"), ASKED, final=final)
+            await service.delete(DeletionTarget("1.2"), ASKED, final=final)
     with pytest.raises(Held, match="for ever"):
-        await deletions(room, rule(None)).delete(Target("1.2"), ASKED)
-    await deletions(room, rule(Period(years=3))).delete(Target("1.2"), ASKED)
+        await deletions(room, rule(None)).delete(DeletionTarget("1.2"), ASKED)
+    await deletions(room, rule(Period(years=3))).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_study_that_is_not_indexed_yet_is_kept_by_its_own_header(room: Room) -> None:
     await arrive(room, "1.2", day="20200101", patient="P7")
     with pytest.raises(Held, match="2030-01-01"):
-        await deletions(room, rule(Period(years=10))).delete(Target("1.2"), ASKED)
+        await deletions(room, rule(Period(years=10))).delete(DeletionTarget("1.2"), ASKED)
     await deletions(room).place_patient_hold("P7", "", ASKED)
     with pytest.raises(Held, match="holds"):
-        await deletions(room).delete(Target("1.2"), ASKED)
+        await deletions(room).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_hold_on_a_patient_is_on_all_his_studies_and_on_those_that_come_later(room: Room) -> None:
@@ -123,19 +123,19 @@ async def test_a_hold_on_a_patient_is_on_all_his_studies_and_on_those_that_come_
     # On the log, and not followed yet: it stands already.
     await deletions(room).place_patient_hold("P1", "A", ASKED)
     with pytest.raises(Held):
-        await deletions(room).delete(Target("1.2"), ASKED)
+        await deletions(room).delete(DeletionTarget("1.2"), ASKED)
     await room.follow()
     await arrive(room, "1.5", 4, patient="P1", issuer="A")
     await room.follow()
     for study in ("1.2", "1.5"):
         with pytest.raises(Held, match=r"holds? stands? on this study or its patient"):
-            await deletions(room).delete(Target(study), ASKED)
-    await deletions(room).delete(Target("1.3"), ASKED)
-    await deletions(room).delete(Target("1.4"), ASKED)
+            await deletions(room).delete(DeletionTarget(study), ASKED)
+    await deletions(room).delete(DeletionTarget("1.3"), ASKED)
+    await deletions(room).delete(DeletionTarget("1.4"), ASKED)
     with pytest.raises(NotFound):
         await deletions(room).release_patient_holds("P1", "", ASKED)
     await deletions(room).release_patient_holds("P1", "A", ASKED)
-    await deletions(room).delete(Target("1.5"), ASKED)
+    await deletions(room).delete(DeletionTarget("1.5"), ASKED)
 
 
 async def test_nothing_on_the_log_names_the_patient_of_a_hold(room: Room) -> None:
@@ -148,7 +148,7 @@ async def test_nothing_on_the_log_names_the_patient_of_a_hold(room: Room) -> Non
 async def test_what_was_deleted_before_is_not_collected_under_a_hold_or_a_rule_of_now(room: Room) -> None:
     event = await arrive(room, "1.2", day="20200101")
     await room.follow()
-    await deletions(room).delete(Target("1.2"), ASKED)
+    await deletions(room).delete(DeletionTarget("1.2"), ASKED)
     await room.follow()
     room.clock.advance(GRACE + 400)
     assert (await collector(room, rule(Period(years=10))).collect()).held == 1
@@ -156,7 +156,7 @@ async def test_what_was_deleted_before_is_not_collected_under_a_hold_or_a_rule_o
     await room.follow()
     assert (await collector(room).collect()).held == 1
     with pytest.raises(Held):
-        await deletions(room).delete(Target("1.2"), ASKED, final=True)
+        await deletions(room).delete(DeletionTarget("1.2"), ASKED, final=True)
     assert await room.keys() == [event.object_key]
     await deletions(room).release_patient_holds("P1", "", ASKED)
     await room.follow()
@@ -227,7 +227,7 @@ async def test_an_access_is_published_once_a_day_and_counts(room: Room) -> None:
     rules = [rule(Period(days=30), since=Since.ACCESS, deletes=True)]
     room.clock.advance(29 * DAY)
     for _ in range(2):  # a restart forgets what was noted
-        accesses = Accesses(room.log, room.index, room.clock)
+        accesses = ProcessAccesses(room.log, room.index, room.clock)
         for _ in range(3):
             accesses.note("1.2")
             await accesses.publish()
@@ -236,18 +236,18 @@ async def test_an_access_is_published_once_a_day_and_counts(room: Room) -> None:
     room.clock.advance(29 * DAY)
     assert [study.uid async for study in expiry(room, *rules).going(TODAY.replace(year=2024, month=1, day=11))] == []
     with pytest.raises(Held, match="until 2024-01-12"):
-        await deletions(room, *rules).delete(Target("1.2"), ASKED)
+        await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
     # Not followed yet, it counts already.
     accesses.note("1.2")
     await accesses.publish()
     with pytest.raises(Held, match="until 2024-02-10"):
-        await deletions(room, *rules).delete(Target("1.2"), Asked("x", "y"))
+        await deletions(room, *rules).delete(DeletionTarget("1.2"), Requester("x", "y"))
 
 
 async def correct(room: Room, study: str, values: dict[str, Any]) -> None:
     room.clock.advance(1.0)
     name = Receipt.at(room.clock.now_us()).id
-    await write_values(room.objects, "default", name, Subject(study=study), values)
+    await write_values(room.objects, "default", name, CorrectionSubject(study=study), values)
     await room.log.append(StudyCorrected("default", "", study, name, "", "why", "who", room.clock.now_us()))
     await room.follow()
 
@@ -257,12 +257,12 @@ async def test_a_correction_makes_no_retention_shorter(room: Room) -> None:
     await room.follow()
     await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["19900101"]}})
     with pytest.raises(Held, match="2025-01-01"):
-        await deletions(room, rule(Period(years=5))).delete(Target("1.2"), ASKED)
+        await deletions(room, rule(Period(years=5))).delete(DeletionTarget("1.2"), ASKED)
     # One that makes it longer counts.
     await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["20220101"]}})
     with pytest.raises(Held, match="2027-01-01"):
-        await deletions(room, rule(Period(years=5))).delete(Target("1.2"), ASKED)
-    await deletions(room, rule(Period(years=1))).delete(Target("1.2"), ASKED)
+        await deletions(room, rule(Period(years=5))).delete(DeletionTarget("1.2"), ASKED)
+    await deletions(room, rule(Period(years=1))).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_what_is_kept_is_not_moved_to_where_it_is_not(room: Room) -> None:
@@ -273,13 +273,13 @@ async def test_what_is_kept_is_not_moved_to_where_it_is_not(room: Room) -> None:
     rules = [rule(Period(years=5))]
     desk = MoveDesk(room.objects, room.log, room.index, room.clock, 0.0, rules)
     with pytest.raises(Held, match="its retention would be shorter there"):
-        await desk.move([Target("1.2")], "1.3", ASKED)
+        await desk.move([DeletionTarget("1.2")], "1.3", ASKED)
     earlier = {"00080020": {"vr": "DA", "Value": ["19900101"]}}
     with pytest.raises(Held, match="its retention would be shorter there"):
-        await desk.move([Target("1.2")], "new", ASKED, earlier)
-    assert (await desk.move([Target("1.2")], "1.4", ASKED)).into == "1.4"
+        await desk.move([DeletionTarget("1.2")], "new", ASKED, earlier)
+    assert (await desk.move([DeletionTarget("1.2")], "1.4", ASKED)).into == "1.4"
     await room.follow()
     with pytest.raises(Held):
-        await deletions(room, *rules).delete(Target("1.4"), ASKED)
+        await deletions(room, *rules).delete(DeletionTarget("1.4"), ASKED)
     # What is over is moved anywhere.
-    await desk.move([Target("1.3")], "new", ASKED, earlier)
+    await desk.move([DeletionTarget("1.3")], "new", ASKED, earlier)

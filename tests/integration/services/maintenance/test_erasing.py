@@ -25,7 +25,7 @@ from gantry.common.lifecycle import Corrections, Deletion, Fate, patient_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, write_values
 from gantry.services.indexer.corrections import changes_of
 from gantry.services.maintenance.erasing import Eraser
 from tests.support.entries import entry
@@ -49,7 +49,7 @@ class Room:
     async def values(self, *, is_published: bool) -> str:
         """Values of a correction of now, and its event where somebody is told."""
         name = Receipt.at(self.clock.now_us()).id
-        await write_values(self.objects, "default", name, Subject(study=ONE.study_instance_uid), VALUES)
+        await write_values(self.objects, "default", name, CorrectionSubject(study=ONE.study_instance_uid), VALUES)
         if is_published:
             event = StudyCorrected("default", "", ONE.study_instance_uid, name, "", "x", "me", self.clock.now_us())
             await self.index.correct(await changes_of(self.objects, [event]))
@@ -107,7 +107,7 @@ async def test_values_that_wait_for_a_first_study_go_when_none_has_come(room: Ro
     names = []
     for awaited in (True, False):
         names.append(Receipt.at(room.clock.now_us()).id)
-        subject = Subject(patient=patient, awaited=awaited)
+        subject = CorrectionSubject(patient=patient, awaited=awaited)
         await write_values(room.objects, "default", names[-1], subject, VALUES)
         event = PatientCorrected("default", "", patient, names[-1], "x", "me", room.clock.now_us())
         await room.index.correct(await changes_of(room.objects, [event]))
@@ -133,7 +133,7 @@ async def test_values_that_wait_for_a_first_study_go_when_none_has_come(room: Ro
 async def test_a_correction_that_has_had_its_study_waits_for_no_other(room: Room, restarted: bool) -> None:
     patient = patient_key({PATIENT_ID: ("P1",)}, "")
     name = Receipt.at(room.clock.now_us()).id
-    await write_values(room.objects, "default", name, Subject(patient=patient, awaited=True), VALUES)
+    await write_values(room.objects, "default", name, CorrectionSubject(patient=patient, awaited=True), VALUES)
     event = PatientCorrected("default", "", patient, name, "x", "me", room.clock.now_us())
     await room.index.correct(await changes_of(room.objects, [event]))
     eraser = room.eraser(awaited=90 * 86400.0)

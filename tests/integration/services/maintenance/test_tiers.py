@@ -24,10 +24,10 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.decisions import relocations_of
 from gantry.common.runtime.losses import Losses
 from gantry.common.runtime.tiered import Needed, TieredStore, marked
-from gantry.common.runtime.wanted import Wanted
+from gantry.common.runtime.wanted import RestoreRequests
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace
-from gantry.services.maintenance.tiers.copying import Copier
+from gantry.services.maintenance.tiers.copying import TierCopier
 from gantry.services.maintenance.tiers.leftovers import Leftovers
 from gantry.services.maintenance.tiers.planning import PlannedObject, Planner, StudyMove
 from gantry.services.maintenance.tiers.relocating import Relocator
@@ -51,12 +51,12 @@ class Room:
     metrics: Metrics = field(default_factory=Metrics)
 
     @property
-    def copier(self) -> Copier:
-        return Copier(self.tiers, Pace(self.clock, 0))
+    def copier(self) -> TierCopier:
+        return TierCopier(self.tiers, Pace(self.clock, 0))
 
     def relocator(self) -> Relocator:
         losses = Losses(self.log, self.clock, self.metrics, "tiers")
-        wanted = Wanted(self.tiers, self.clock, self.metrics, 1)
+        wanted = RestoreRequests(self.tiers, self.clock, self.metrics, 1)
         return Relocator(
             self.tiers, self.copier, self.log, self.index, losses, self.clock, self.metrics, "default", wanted
         )
@@ -212,6 +212,6 @@ async def test_what_is_deleted_while_it_is_read_leaves_no_copy(room: Room) -> No
                 await room.tiers.delete(stored.object_key)
 
     with pytest.raises(NotFound):
-        await Copier(room.tiers, Meanwhile(room.clock, 0)).bring(planned(stored), "cold")
+        await TierCopier(room.tiers, Meanwhile(room.clock, 0)).bring(planned(stored), "cold")
     assert deleted
     assert await room.lie(stored) == []

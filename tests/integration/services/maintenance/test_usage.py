@@ -20,7 +20,7 @@ from gantry.common.runtime.quota.counts import newest_count
 from gantry.common.runtime.quota.sums import StoredCount
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.maintenance.usage import OTHERS, Counter, Usage
+from gantry.services.maintenance.usage import OTHERS, Usage, UsageCounter
 from tests.support.entries import entry
 
 
@@ -30,8 +30,8 @@ class Room:
     index: SearchIndex
     metrics: Metrics
 
-    def counter(self) -> Counter:
-        return Counter(self.objects, self.index, SystemClock(), self.metrics, "default", rate=0)
+    def counter(self) -> UsageCounter:
+        return UsageCounter(self.objects, self.index, SystemClock(), self.metrics, "default", rate=0)
 
     async def keep(self, studies: int) -> None:
         entries = [entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", sender=f"S{n % 2}", Modality="CT") for n in range(studies)]
@@ -72,7 +72,7 @@ async def test_a_process_that_starts_shows_what_was_counted_before(room: Room) -
     await room.keep(3)
     await room.counter().count()
     metrics = Metrics()
-    counter = Counter(room.objects, room.index, SystemClock(), metrics, "default", rate=0)
+    counter = UsageCounter(room.objects, room.index, SystemClock(), metrics, "default", rate=0)
     running = asyncio.create_task(counter.run(3600.0))
     try:
         async with asyncio.timeout(20):
@@ -124,7 +124,7 @@ async def test_a_count_covers_what_came_an_hour_before_it_and_takes_room_here(ro
     await keep_at(room, 2, NOW - 10 * _HOUR, in_place=True)
     await keep_at(room, 3, NOW - _HOUR // 2)  # a listing has it
     await keep_at(room, 4, NOW - 2 * _HOUR)
-    counter = Counter(room.objects, room.index, Standing(NOW), room.metrics, "default", rate=0)
+    counter = UsageCounter(room.objects, room.index, Standing(NOW), room.metrics, "default", rate=0)
     assert (await counter.count()).bytes == 11_110
     assert await newest_count(room.objects) == StoredCount(NOW, NOW, 10_010)
 

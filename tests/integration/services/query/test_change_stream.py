@@ -19,12 +19,12 @@ from gantry.common.clock import SystemClock
 from gantry.common.events import INDEXED
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebServer
 from gantry.services.query import changes as changes_module
 from gantry.services.query.app import build_web
-from gantry.services.query.changes import Changes, Listener
-from gantry.services.query.coalescing import Change, cursor_text
+from gantry.services.query.changes import ChangeListener, ChangeReader
+from gantry.services.query.coalescing import StudyChange, cursor_text
 from tests.support.facts import stored
 from tests.support.following import indexed
 
@@ -68,7 +68,7 @@ class Stream:
 class Site:
     client: aiohttp.ClientSession
     log: EventLog
-    changes: Changes
+    changes: ChangeReader
     server: WebServer
 
     async def store(self, *studies: str) -> None:
@@ -101,8 +101,8 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     log, index = await open_sqlite_log(tmp_path / "log.db", SystemClock()), await open_sqlite_index(tmp_path / "i.db")
-    changes = Changes(log, most=3)
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    changes = ChangeReader(log, most=3)
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(build_web(index, None, changes))
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:
@@ -226,9 +226,9 @@ async def test_a_listener_that_is_too_slow_is_dropped_and_the_others_are_not(
     monkeypatch.setattr(changes_module, "MOST_WAITING", 2)
     dropped: list[bool] = []
     async with site.listening() as stream:
-        site.changes._listeners.add(Listener({0: 0}, lambda: dropped.append(True)))
+        site.changes._listeners.add(ChangeListener({0: 0}, lambda: dropped.append(True)))
         for number in range(4):
-            site.changes._publish([Change(f"1.{number}", {0: number})])
+            site.changes._publish([StudyChange(f"1.{number}", {0: number})])
             await stream.heard(number + 1)
         assert stream.studies == ["1.0", "1.1", "1.2", "1.3"]
     assert dropped == [True]

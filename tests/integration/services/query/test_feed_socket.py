@@ -18,7 +18,7 @@ from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.feed import Feed
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebLimits, WebServer
 from gantry.common.web.sockets import GOING_AWAY, INTERNAL_ERROR, TOO_SLOW, TRY_AGAIN_LATER
 from gantry.services.query import feed_service
@@ -63,7 +63,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     clock = SystemClock()
     objects = await open_file_store(tmp_path / "objects", low_water=0)
     log = await open_sqlite_log(tmp_path / "log.db", clock)
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)), WebLimits(cors_origins=(FRIEND,)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)), WebLimits(cors_origins=(FRIEND,)))
     server.serve(FeedService(Feed(objects, log, clock), clock, stall=_STALL).handlers())
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:

@@ -20,7 +20,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.overrides import HEADER, SealedOverrides
 from gantry.common.web.server import WebServer
 from gantry.services.indexer.entries import entry_of
@@ -91,7 +91,7 @@ async def serving(folder: Path, *, on: bool = True) -> AsyncIterator[Glass]:
         event = event_of(data, number)
         await index.apply([entry_of(event, data[event.data_set_offset :])])
     overrides = SealedOverrides(folder / "keys", "", 60.0, glass.clock) if on else None
-    access = Access(Tokens(folder / "tokens"), table=role_table(["referrer=read,override"]), overrides=overrides)
+    access = AccessControl(Tokens(folder / "tokens"), table=role_table(["referrer=read,override"]), overrides=overrides)
     server = WebServer("127.0.0.1", 0, {}, access, witness=RequestAudit(glass.trail, glass.clock))
     server.serve(build_web(RestrictedIndex(index), None))
     server.serve(OverrideService(overrides, glass.metrics).handlers())

@@ -23,7 +23,7 @@ from gantry.common.dicom.query.identifiers import decode_identifier
 from gantry.common.dicom.query.matching import Level
 from gantry.common.dicom.query.queries import Extended, Model, compile_query
 from gantry.common.ports.index import SearchIndex
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebServer
 from gantry.services.query.answers import Answers
 from gantry.services.query.app import build_web
@@ -55,7 +55,7 @@ ENTRIES = [
 async def serving(folder: Path) -> AsyncIterator[tuple[aiohttp.ClientSession, SearchIndex]]:
     index = await open_sqlite_index(folder / "index.db")
     await index.apply(ENTRIES)
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(build_web(index, None))
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:

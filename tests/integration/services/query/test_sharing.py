@@ -16,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from gantry.common.access import CallerRole, Facts, Identity, Means, Verb
 from gantry.common.access.sessions import Grant, Session, SessionLimits
-from gantry.common.access.share_passes import Pass, visitor
+from gantry.common.access.share_passes import SharePass, visitor
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable
@@ -25,7 +25,7 @@ from gantry.common.runtime.followed_shares import FRESH_SECONDS, FollowedShares
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Caller, Tokens
+from gantry.common.web.access import AccessControl, Caller, Tokens
 from gantry.common.web.callers import may
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import CALLER, WebServer
@@ -109,7 +109,7 @@ async def serving(folder: Path, *, login: bool = False) -> AsyncIterator[Desk]:
     sealed.standing = followed.standing
     if login:
         desk.sessions = Sessions(folder / "keys", URL, "sso", LIMITS, desk.clock)
-    access = Access(Tokens(None), shares=sealed, sessions=desk.sessions)
+    access = AccessControl(Tokens(None), shares=sealed, sessions=desk.sessions)
     server = WebServer("127.0.0.1", 0, {}, access)
     seen = RestrictedIndex(index)
     service = ShareService(
@@ -184,7 +184,7 @@ async def test_opening_that_nobody_was_let_in_by_shows_nothing(desk: Desk, tmp_p
     assert await desk.sees(await desk.let_in(path)) == 200
     sealed = SealedShares(tmp_path / "keys", URL, desk.clock)
     until = desk.clock.now_us() / 1e6 + 60
-    for ticket in (Pass(share, "never", until), Pass("nothing", "o", until)):
+    for ticket in (SharePass(share, "never", until), SharePass("nothing", "o", until)):
         assert await desk.sees({"Cookie": sealed.sealed(ticket).partition(";")[0]}) == 403
 
 
@@ -252,7 +252,7 @@ async def test_list_says_what_became_of_links_and_no_secret(desk: Desk) -> None:
 
 
 async def test_without_a_key_nothing_can_be_shared() -> None:
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(dict.fromkeys(OF_SHARES, no_shares))
     await server.start()
     try:

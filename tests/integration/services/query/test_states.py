@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.lifecycle import Deletion, Fate, holder_of, holders
 from gantry.common.ports.index import Decision, HoldChange, InstanceKey
 from gantry.common.runtime.restricted_index import SIGHT, RestrictedIndex
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebServer
 from gantry.services.query.app import build_web
@@ -42,7 +42,7 @@ async def client(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     await index.hold([HoldChange("default", holder, "h", True) for holder in ("1.1", patient)])
     fate = Fate(frozenset([Deletion("r", 5, kept=True, code="113001")]))
     await index.decide([Decision("default", InstanceKey("1.2", "1.2.1", "1.9.2"), STUDIES[2].receipt, fate)])
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     states_of = build_web(RestrictedIndex(index), None)[Resource.STATES]
 
     async def as_somebody(request: web.BaseRequest, match: Match) -> web.StreamResponse:

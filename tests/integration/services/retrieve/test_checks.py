@@ -9,7 +9,7 @@ import pytest
 
 from gantry.common.ports.index import Location
 from gantry.services.retrieve import checks
-from gantry.services.retrieve.checks import Checks
+from gantry.services.retrieve.checks import IntegrityChecks
 from gantry.services.retrieve.damage import WRONG_DIGEST, Damaged
 from tests.support.objects import data_set, file_bytes
 from tests.support.retrieval import Stored
@@ -42,7 +42,7 @@ def named(location: Location, key: str, length: int = 100) -> Location:
 
 async def test_an_object_is_read_once_for_all_who_ask_for_its_parts(location: Location) -> None:
     reader = Reader()
-    looked = Checks(reader, before=1000)
+    looked = IntegrityChecks(reader, before=1000)
     reader.go_on.clear()
     waiting = [asyncio.ensure_future(looked.require(named(location, "a"), suspect=False)) for _ in range(20)]
     await asyncio.sleep(0.05)
@@ -58,7 +58,7 @@ async def test_it_is_read_again_after_some_minutes_and_where_it_is_suspect(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader()
-    looked = Checks(reader, before=1000)
+    looked = IntegrityChecks(reader, before=1000)
     await looked.require(named(location, "a"), suspect=False)
     await looked.require(named(location, "a"), suspect=True)
     assert reader.read == ["a", "a"]
@@ -70,7 +70,7 @@ async def test_it_is_read_again_after_some_minutes_and_where_it_is_suspect(
 async def test_whoever_waits_for_a_damaged_one_hears_of_it(location: Location) -> None:
     reader = Reader()
     reader.damaged = {"a"}
-    looked = Checks(reader, before=1000)
+    looked = IntegrityChecks(reader, before=1000)
     waiting = [asyncio.ensure_future(looked.require(named(location, "a"), suspect=False)) for _ in range(3)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Damaged] * 3
@@ -80,7 +80,7 @@ async def test_whoever_waits_for_a_damaged_one_hears_of_it(location: Location) -
 async def test_parts_of_a_long_one_do_not_wait_until_damage_is_found(location: Location) -> None:
     reader = Reader()
     reader.go_on.clear()
-    looked = Checks(reader, before=1000)
+    looked = IntegrityChecks(reader, before=1000)
     long = [named(location, key, 1001) for key in "abc"]
     for place in long:
         await looked.require(place, suspect=False)
@@ -98,7 +98,7 @@ async def test_what_was_read_long_ago_is_forgotten_when_there_is_much(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "_REMEMBERED", 2)
-    looked = Checks(Reader(), before=1000)
+    looked = IntegrityChecks(Reader(), before=1000)
     for key in "abc":
         await looked.require(named(location, key), suspect=False)
     assert [looked.is_known(named(location, key)) for key in "abc"] == [False, True, True]

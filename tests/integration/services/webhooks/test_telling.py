@@ -29,7 +29,7 @@ from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.runtime.subscribed_studies import SubscribedStudies
 from gantry.common.runtime.subscription_seal import SubscriptionSeal
 from gantry.common.subscriptions.fold import Subscription
-from gantry.common.subscriptions.model import Content, Status, Wanted, owner_of
+from gantry.common.subscriptions.model import Content, Status, SubscriptionRequest, owner_of
 from gantry.common.subscriptions.resources import Urls
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
@@ -100,7 +100,7 @@ class Site:
 
     async def subscribe(self, name: str, identity: Identity = EHR, age_us: int = 0, **fields: Any) -> None:
         values = {"endpoint": self.subscriber.base, "content": Content.ID_ONLY, "reason": "why", **fields}
-        sealed = SubscriptionSeal(self.settings()).seal(Wanted(**values), identity)
+        sealed = SubscriptionSeal(self.settings()).seal(SubscriptionRequest(**values), identity)
         now = SystemClock().now_us()
         about = sealed, "127.0.0.1", owner_of(identity), identity.name, now + DAY_US, now - age_us
         await self.log.append(SubscriptionCreated("default", "", name, *about))

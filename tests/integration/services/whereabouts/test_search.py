@@ -14,7 +14,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.services.operations.where import as_json
-from gantry.services.whereabouts.search import Found, Whereabouts
+from gantry.services.whereabouts.search import FoundStudies, Whereabouts
 
 PAGE_SECONDS = 4.0
 
@@ -49,6 +49,6 @@ async def test_of_very_many_decisions_as_many_are_read_as_somebody_waits_for(
 
 
 def test_what_the_api_says_has_all_that_the_command_says() -> None:
-    answer = Found((), more=False, behind=1, dead=2, merged=("P2",), partly=True)
+    answer = FoundStudies((), more=False, behind=1, dead=2, merged=("P2",), partly=True)
     assert as_json(answer) == {"accounts": [], "more": False, "behind": 1, "dead": 2, "merged": ("P2",), "partly": True}
-    assert set(as_json(answer)) == {field.name for field in fields(Found)}
+    assert set(as_json(answer)) == {field.name for field in fields(FoundStudies)}

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from gantry.cli.day.images import ImageSource, images, patient_id
-from gantry.cli.day.plan import MIX, Modality, PlannedStudy, Series
+from gantry.cli.day.plan import MIX, DayModality, PlannedStudy, Series
 from gantry.common.ids import is_uid
 
 
@@ -20,8 +20,8 @@ async def read(source: ImageSource, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("modality", MIX, ids=lambda one: one.name)
-async def test_every_image_is_a_data_set_that_can_be_read(modality: Modality) -> None:
-    small = Modality(modality.name, 1, modality.sop_class, (1, 1), (1, 1), 8, 6, modality.pixel)
+async def test_every_image_is_a_data_set_that_can_be_read(modality: DayModality) -> None:
+    small = DayModality(modality.name, 1, modality.sop_class, (1, 1), (1, 1), 8, 6, modality.pixel)
     planned = PlannedStudy(3661.5, small, (Series(2), Series(1)), 7, ())
     made = list(images(planned, "1.2.3", "20260101"))
     assert len(made) == 3

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gantry.cli.importing.pace import Hours, Pace, hours, rate
+from gantry.cli.importing.pace import Hours, TransferPace, hours, rate
 from gantry.common.clock import ManualClock
 
 
@@ -45,7 +45,7 @@ def test_what_are_no_hours_is_refused(text: str) -> None:
 
 async def test_what_has_passed_is_waited_for() -> None:
     clock = ManualClock()
-    pace = Pace(clock, 100.0)
+    pace = TransferPace(clock, 100.0)
     pace.passed(250)
     waiting = asyncio.create_task(pace.begin())
     await asyncio.sleep(0)
@@ -57,5 +57,5 @@ async def test_what_has_passed_is_waited_for() -> None:
 
 
 def test_without_hours_nobody_waits_for_them() -> None:
-    assert Pace(ManualClock()).wait() == 0
+    assert TransferPace(ManualClock()).wait() == 0
     assert Hours(0, 0).left_out(5) == 0

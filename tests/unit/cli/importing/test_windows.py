@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.cli.importing.model import Study
-from gantry.cli.importing.windows import Answer, Completeness, all_studies
+from gantry.cli.importing.windows import ListingCompleteness, WindowAnswer, all_studies
 
 DATES = st.one_of(st.just(""), st.dates(date(2019, 12, 30), date(2020, 1, 3)).map("{:%Y%m%d}".format))
 TIMES = st.one_of(st.just(""), st.times().map("{:%H%M%S}".format))
@@ -21,9 +21,9 @@ class Few:
         self.studies = [(f"1.2.{number}", *when) for number, when in enumerate(studies)]
         self.most = most
 
-    async def ask(self, dates: str, times: str) -> Answer:
+    async def ask(self, dates: str, times: str) -> WindowAnswer:
         found = [uid for uid, day, time in self.studies if within(day, dates) and within(time, times)]
-        return Answer([Study(uid, {}) for uid in found[: self.most]], len(found) >= self.most)
+        return WindowAnswer([Study(uid, {}) for uid in found[: self.most]], len(found) >= self.most)
 
 
 def within(value: str, asked: str) -> bool:
@@ -35,7 +35,7 @@ def within(value: str, asked: str) -> bool:
 async def test_every_study_with_a_date_is_listed_once_or_it_is_said_that_some_may_lack(
     studies: list[tuple[str, str]], most: int
 ) -> None:
-    archive, complete = Few(studies, most), Completeness([])
+    archive, complete = Few(studies, most), ListingCompleteness([])
     first, last = date(1970, 1, 1), date(2020, 6, 1)
     listed = [study.uid async for study in all_studies(archive.ask, first, last, complete, dated=False)]
     assert len(listed) == len(set(listed))
@@ -48,5 +48,5 @@ async def test_every_study_with_a_date_is_listed_once_or_it_is_said_that_some_ma
 async def test_with_dates_given_no_study_beyond_them_is_asked_for() -> None:
     archive = Few([("20200101", "101500"), ("20210101", "101500"), ("", "")], 50)
     days = date(2020, 1, 1), date(2020, 12, 31)
-    listed = [study.uid async for study in all_studies(archive.ask, *days, Completeness([]), dated=True)]
+    listed = [study.uid async for study in all_studies(archive.ask, *days, ListingCompleteness([]), dated=True)]
     assert listed == ["1.2.0"]

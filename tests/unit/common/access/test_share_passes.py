@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.access import Means
-from gantry.common.access.share_passes import Pass, of_pass, pass_of, sight_of_share, visitor
+from gantry.common.access.share_passes import SharePass, of_pass, pass_of, sight_of_share, visitor
 from gantry.common.dicom.query.matching import UidList
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 
@@ -15,7 +15,7 @@ def test_visitor_sees_the_studies_of_the_link_and_has_a_name_that_no_token_has()
 
 
 def test_pass_is_read_back_as_it_was_written() -> None:
-    one = Pass("s1", "o1", 5.0)
+    one = SharePass("s1", "o1", 5.0)
     assert pass_of(of_pass(one)) == one
     for content in ({}, {"share": "s1"}, {"share": "s", "opening": "o", "until": "never"}):
         assert pass_of(content) is None

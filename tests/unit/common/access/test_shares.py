@@ -11,8 +11,8 @@ from gantry.common.access.shares import (
     MOST_TRIES,
     MOST_WRONG,
     TRIES_WITHIN,
-    Refusal,
     Share,
+    ShareRefusal,
     Shares,
     digest_of,
     token_of,
@@ -54,7 +54,7 @@ def test_link_is_found_by_its_token_alone() -> None:
 def test_the_first_openings_on_the_log_are_let_in_and_no_more() -> None:
     share = told(MADE, opened("a"), opened("b"), opened("c"))
     assert list(share.openings) == ["a", "b"]
-    assert share.refusal(NOW) is Refusal.USED_UP
+    assert share.refusal(NOW) is ShareRefusal.USED_UP
 
 
 def test_link_without_a_number_opens_often_but_not_for_ever() -> None:
@@ -64,27 +64,27 @@ def test_link_without_a_number_opens_often_but_not_for_ever() -> None:
 
 def test_link_that_was_revoked_or_is_over_lets_nobody_in() -> None:
     revoked = told(MADE, ShareRevoked("default", "", "s1", "", "ris", NOW + 1), opened("a", NOW + 2))
-    assert (revoked.refusal(NOW + 2), revoked.openings, revoked.is_over(NOW + 2)) == (Refusal.REVOKED, {}, True)
+    assert (revoked.refusal(NOW + 2), revoked.openings, revoked.is_over(NOW + 2)) == (ShareRefusal.REVOKED, {}, True)
     over = told(MADE, opened("a", NOW + DAY - 1), opened("b", NOW + DAY))
     assert list(over.openings) == ["a"]
     assert (over.is_over(NOW + DAY - 1), over.is_over(NOW + DAY)) == (False, True)
-    assert over.refusal(NOW + DAY) is Refusal.EXPIRED
+    assert over.refusal(NOW + DAY) is ShareRefusal.EXPIRED
 
 
 def test_link_to_copies_opens_once_they_are_there_and_what_was_tried_before_used_nothing_up() -> None:
     made = replace(MADE, openings=1, deidentified_by="teaching", copies_of=("1.9",))
     copied = ShareCopied("default", "", "s1", 3, 1, ("1 withheld: a document",), NOW + 1)
-    assert told(made, opened("a")).refusal(NOW) is Refusal.PREPARING
+    assert told(made, opened("a")).refusal(NOW) is ShareRefusal.PREPARING
     share = told(made, opened("a"), copied, opened("b"), replace(copied, instances=9))
     assert (list(share.openings), share.refused) == (["b"], {"a"})
     assert share.copied == copied
     over = told(made, ShareRevoked("default", "", "s1", "", "ris", NOW + 1))
-    assert over.refusal(NOW + 2) is Refusal.REVOKED
+    assert over.refusal(NOW + 2) is ShareRefusal.REVOKED
 
 
 def test_link_that_was_never_made_opens_for_nobody() -> None:
     share = told(opened("a"), tried("t"))
-    assert share.refusal(NOW) is Refusal.UNKNOWN
+    assert share.refusal(NOW) is ShareRefusal.UNKNOWN
     assert share.is_over(NOW)
     assert not share.openings
 
@@ -120,7 +120,7 @@ def test_link_is_closed_after_too_many_wrong_passwords_in_all() -> None:
     made = replace(LOCKED, expires_at=NOW + 30 * DAY)
     share = told(made, *(tried(str(number), at) for number, at in enumerate(times)))
     assert len(share.tries) == MOST_WRONG
-    assert share.refusal(NOW) is Refusal.CLOSED
+    assert share.refusal(NOW) is ShareRefusal.CLOSED
 
 
 @given(st.lists(st.sampled_from(["o1", "o2", "o3", "t1", "t2", "p1", "p2", "r"]), max_size=20), st.data())

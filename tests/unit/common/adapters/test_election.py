@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.election import Candidate, Election
 from gantry.common.ports.index import InstanceEntry, Outcome
 from tests.support.entries import entry
 
@@ -73,8 +73,8 @@ def test_two_receipts_decide(entries: list[InstanceEntry], dice: object) -> None
         assert (part.current is one) == (not asked and part.kept == side_of(one))
 
 
-def side_of(one: InstanceEntry) -> Side:
-    return Side(one.receipt, one.digest, one.transfer_syntax_uid)
+def side_of(one: InstanceEntry) -> Candidate:
+    return Candidate(one.receipt, one.digest, one.transfer_syntax_uid)
 
 
 def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:
@@ -89,4 +89,6 @@ def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:
 
 
 def test_the_same_data_set_in_another_transfer_syntax_is_another_object() -> None:
-    assert not Side("1", "blake3:aa", "1.2.840.10008.1.2").same_bytes(Side("2", "blake3:aa", "1.2.840.10008.1.2.1"))
+    assert not Candidate("1", "blake3:aa", "1.2.840.10008.1.2").same_bytes(
+        Candidate("2", "blake3:aa", "1.2.840.10008.1.2.1")
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Kind
+from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, AuditKind
 from gantry.common.audit.changes import CHANGES, entry_of, overtaken, patient_in, requestor_kind
 from gantry.common.audit.kinds import FAILURE
 from gantry.common.dicom.encoding.part10 import parse_meta
@@ -28,13 +28,13 @@ def test_what_a_modality_stored_is_of_its_association_and_what_a_token_stored_is
     event = replace(stored(1), calling_ae_title="CT1", called_ae_title="GANTRY", trace="t", peer_address="192.0.2.1")
     entry = entry_of(event)
     assert entry is not None
-    assert (entry.kind, entry.operation, entry.requestor_is, entry.session) == (Kind.STORED, "C-STORE", "ae", "t")
+    assert (entry.kind, entry.operation, entry.requestor_is, entry.session) == (AuditKind.STORED, "C-STORE", "ae", "t")
     over_http = entry_of(replace(event, calling_ae_title="viewer", called_ae_title=""))
     assert over_http is not None
     assert (over_http.operation, over_http.requestor_is, over_http.session) == ("STOW-RS", "token", "")
     in_place = entry_of(replace(event, object_key=Receipt(event.receipt).reference_key("default")))
     assert in_place is not None
-    assert (in_place.kind, in_place.operation) == (Kind.STORED, "import in place")
+    assert (in_place.kind, in_place.operation) == (AuditKind.STORED, "import in place")
 
 
 def test_a_header_says_whose_an_object_is() -> None:
@@ -55,7 +55,7 @@ def test_deleted_instances_are_counted_and_a_rejection_is_told_from_a_deletion()
     entry, rejected = entry_of(replace(event, kept=False, final=False)), entry_of(replace(event, kept=True))
     assert entry is not None
     assert rejected is not None
-    assert (entry.kind, entry.operation, rejected.operation) == (Kind.INSTANCES_DELETED, "delete", "reject")
+    assert (entry.kind, entry.operation, rejected.operation) == (AuditKind.INSTANCES_DELETED, "delete", "reject")
     assert entry.objects[0].instances == len({one.sop_instance_uid for one in event.receipts})
 
 
@@ -72,7 +72,7 @@ def test_link_is_named_where_it_is_made_and_revoked_and_its_visitor_is_no_token(
     first, last = entry_of(made), entry_of(revoked)
     assert first is not None
     assert last is not None
-    assert (first.kind, first.operation) == (Kind.PROTECTION, "make share link 0123456789abcdef")
+    assert (first.kind, first.operation) == (AuditKind.PROTECTION, "make share link 0123456789abcdef")
     assert [row.study_instance_uid for row in first.objects] == ["1.2.3", "1.2.4"]
     assert (last.operation, last.why) == ("revoke share link 0123456789abcdef", "sent to the wrong address")
     assert requestor_kind("share link 0123456789abcdef") == "share link"
@@ -106,7 +106,7 @@ def test_subscription_is_on_record_with_who_made_it_and_where_it_leads_to() -> N
     assert made is not None
     assert changed is not None
     assert removed is not None
-    assert (made.kind, made.operation) == (Kind.PROTECTION, "make subscription 0123456789abcdef")
+    assert (made.kind, made.operation) == (AuditKind.PROTECTION, "make subscription 0123456789abcdef")
     assert (made.requestor, made.peer_address) == ("ehr", "ehr.example")
     assert (changed.requestor, changed.operation) == ("archive", "change subscription 0123456789abcdef to error")
     assert "503" in changed.why
@@ -123,9 +123,9 @@ def test_a_change_of_a_peer_names_it_who_did_it_and_each_field_before_and_after(
     assert removed is not None
     said = [(one.kind, one.operation, one.requestor, one.requestor_is) for one in (changed, added, removed)]
     assert said == [
-        (Kind.POLICY, "change peer CT9", "ops", "token"),
-        (Kind.POLICY, "add peer CT9", "ops", "token"),
-        (Kind.POLICY, "remove peer CT9", "loopback", "this machine"),
+        (AuditKind.POLICY, "change peer CT9", "ops", "token"),
+        (AuditKind.POLICY, "add peer CT9", "ops", "token"),
+        (AuditKind.POLICY, "remove peer CT9", "loopback", "this machine"),
     ]
     assert (changed.why, changed.outcome) == ("new scanner in room 9", SUCCESS)
     assert json.loads(changed.query) == {"may": [["store"], ["echo", "store"]]}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gantry.common.audit import Coalescer, Entry, Kind
+from gantry.common.audit import AuditEntry, AuditKind, Coalescer
 from gantry.common.audit.coalescing import LONGEST_SESSION_US, LONGEST_US, QUIET_US
 from gantry.common.events import AuditedInstances
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-FRAME = Entry(Kind.SENT, "GET frames", "viewer", "token", objects=(AuditedInstances("1.2.3", instances=1),))
-STORED = Entry(
-    Kind.STORED,
+FRAME = AuditEntry(AuditKind.SENT, "GET frames", "viewer", "token", objects=(AuditedInstances("1.2.3", instances=1),))
+STORED = AuditEntry(
+    AuditKind.STORED,
     "C-STORE",
     "CT1",
     "ae",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.audit.fhir import audit_event
 from tests.support.audits import audit_record
 
@@ -18,13 +18,13 @@ def codes(event: dict[str, Any]) -> list[tuple[str, bool]]:
     return [(agent["type"]["coding"][0]["code"], agent["requestor"]) for agent in event["agent"]]
 
 
-@pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.word)
+@pytest.mark.parametrize("kind", AuditKind, ids=lambda kind: kind.word)
 @pytest.mark.parametrize(
     "more",
     [{}, OVER_HTTP, {"requestor_is": "archive"}, {"requestor_is": "ae", "user": "sso:jane"}],
     ids=["dimse", "http", "archive", "user"],
 )
-def test_every_event_has_what_r4_requires(kind: Kind, more: dict[str, object]) -> None:
+def test_every_event_has_what_r4_requires(kind: AuditKind, more: dict[str, object]) -> None:
     """AuditEvent: type, recorded, agent with requestor, source with observer."""
     event = audit_event(audit_record(kind, **more))
     assert event["resourceType"] == "AuditEvent"
@@ -55,7 +55,7 @@ def test_a_read_over_http_is_the_patient_read_of_balp() -> None:
 
 def test_a_search_over_http_is_the_query_of_balp_in_which_the_client_is_the_source() -> None:
     event = audit_event(
-        audit_record(Kind.QUERY, **{**OVER_HTTP, "query": b"PatientID=1", "objects": ()})  # type: ignore[arg-type]
+        audit_record(AuditKind.QUERY, **{**OVER_HTTP, "query": b"PatientID=1", "objects": ()})  # type: ignore[arg-type]
     )
     assert event["meta"]["profile"] == ["https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.Query"]
     assert codes(event)[:2] == [("110153", False), ("110152", False)]
@@ -75,14 +75,14 @@ def test_what_failed_claims_no_profile_of_success_and_dimse_has_the_codes_of_dic
 
 
 def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
-    event = audit_event(audit_record(Kind.QUERY, requestor_is="ae", user="sso:jane"))
+    event = audit_event(audit_record(AuditKind.QUERY, requestor_is="ae", user="sso:jane"))
     (user,) = [agent for agent in event["agent"] if agent["requestor"]]
     assert user["who"] == {"identifier": {"value": "sso:jane"}}
 
 
 def test_a_change_of_a_peer_says_which_fields_it_changed() -> None:
     event = audit_event(
-        audit_record(Kind.POLICY, operation="add peer CT9", query=b'{"port": [null, 104]}', query_class="peer")
+        audit_record(AuditKind.POLICY, operation="add peer CT9", query=b'{"port": [null, 104]}', query_class="peer")
     )
     (about,) = [entity for entity in event["entity"] if entity.get("name") == "add peer CT9"]
     assert about["detail"] == [{"type": "changed fields", "valueString": '{"port": [null, 104]}'}]

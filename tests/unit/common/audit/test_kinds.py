@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.common.audit.kinds import Kind, kind_of
+from gantry.common.audit.kinds import AuditKind, kind_of
 
 CID_400 = {
     "110100": "Application Activity",
@@ -25,11 +25,11 @@ CID_401 = range(110120, 110140)
 
 
 def test_every_code_is_one_of_the_standard() -> None:
-    assert {kind.event.value: kind.event.meaning for kind in Kind}.items() <= CID_400.items()
-    assert all(int(kind.type.value) in CID_401 for kind in Kind if kind.type is not None)
-    assert {kind.action for kind in Kind} <= set("CRUDE")
+    assert {kind.event.value: kind.event.meaning for kind in AuditKind}.items() <= CID_400.items()
+    assert all(int(kind.type.value) in CID_401 for kind in AuditKind if kind.type is not None)
+    assert {kind.action for kind in AuditKind} <= set("CRUDE")
 
 
 def test_a_name_on_the_log_means_one_kind_and_one_of_tomorrow_none() -> None:
-    assert [kind_of(kind.word) for kind in Kind] == list(Kind)
+    assert [kind_of(kind.word) for kind in AuditKind] == list(AuditKind)
     assert kind_of("of tomorrow") is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.audit.messages import audit_message
 from gantry.common.events import AuditedInstances
 from tests.support.audit_schema import require_valid
@@ -33,7 +33,7 @@ from tests.support.audits import audit_record
 )
 def test_a_message_of_every_kind_is_valid(more: dict[str, object]) -> None:
     wrong = dict[str, str]()
-    for kind in Kind:
+    for kind in AuditKind:
         try:
             require_valid(audit_message(replace(audit_record(kind), **more)))
         except AssertionError as error:
@@ -56,8 +56,8 @@ def test_the_schema_of_the_tests_refuses_what_is_wrong(wrong: bytes) -> None:
         require_valid(wrong)
 
 
-@pytest.mark.parametrize("kind", [Kind.SENT, Kind.BEGIN_SENDING, Kind.PROCEDURE_SENT])
-def test_what_was_sent_to_somebody_else_has_three_participants(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [AuditKind.SENT, AuditKind.BEGIN_SENDING, AuditKind.PROCEDURE_SENT])
+def test_what_was_sent_to_somebody_else_has_three_participants(kind: AuditKind) -> None:
     """PS3.15 A.5.3.7: the sender, the receiver, and who asked for it."""
     record = replace(audit_record(kind), peer="READING", peer_address="192.0.2.9")
     message = require_valid(audit_message(record))
@@ -88,7 +88,7 @@ def test_a_study_says_its_instances_by_sop_class_and_the_patient_has_an_id_and_n
 
 def test_what_was_de_identified_says_so_and_by_which_profile() -> None:
     """PS3.15 A.5.1: Anonymized."""
-    record = replace(audit_record(Kind.SENT), deidentified_by="research")
+    record = replace(audit_record(AuditKind.SENT), deidentified_by="research")
     for outcome, said in ((0, ["true"]), (8, [])):
         message = require_valid(audit_message(replace(record, outcome=outcome)))
         assert [one.text for one in message.iter("Anonymized")] == said
@@ -98,14 +98,18 @@ def test_what_was_de_identified_says_so_and_by_which_profile() -> None:
 
 def test_a_query_has_its_identifier_to_the_byte() -> None:
     identifier = bytes(range(256))
-    message = require_valid(audit_message(audit_record(Kind.QUERY, query=identifier, query_class="1.2.3", objects=())))
+    message = require_valid(
+        audit_message(audit_record(AuditKind.QUERY, query=identifier, query_class="1.2.3", objects=()))
+    )
     (about,) = message.iter("ParticipantObjectIdentification")
     assert about.get("ParticipantObjectID") == "1.2.3"
     assert b64decode(about.findtext("ParticipantObjectQuery") or "") == identifier
 
 
 def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
-    message = audit_message(replace(audit_record(Kind.QUERY), requestor="READING", requestor_is="ae", user="sso:jane"))
+    message = audit_message(
+        replace(audit_record(AuditKind.QUERY), requestor="READING", requestor_is="ae", user="sso:jane")
+    )
     assert b'UserID="sso:jane" UserIsRequestor="true"' in message
     assert b'UserID="READING" UserIsRequestor="false"' in message
 
@@ -113,7 +117,7 @@ def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
 def test_a_change_of_a_peer_says_which_fields_it_changed() -> None:
     fields = b'{"may": [null, ["store"]]}'
     record = replace(
-        audit_record(Kind.POLICY), operation="change peer CT9", query=fields, query_class="peer", objects=()
+        audit_record(AuditKind.POLICY), operation="change peer CT9", query=fields, query_class="peer", objects=()
     )
     message = require_valid(audit_message(record))
     (about,) = message.iter("ParticipantObjectIdentification")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.commitment.asked import (
+from gantry.common.commitment.requested import (
     Answered,
-    Asked,
+    RequestedTransaction,
     answer_of,
     pack_answered,
     pack_asked,
@@ -25,7 +25,7 @@ from gantry.common.ids import is_uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ONE, TWO, THREE = (CommitmentReference(CT, f"1.5.{number}") for number in (1, 2, 3))
-ASKED = Asked(
+ASKED = RequestedTransaction(
     *("2.25.7", "default", "trace", "1.2.3", "a1" * 16, "DEEP"),
     number=2,
     failures_before=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.common.deidentify.cleaning import DataSetCleaner, Subject
+from gantry.common.deidentify.cleaning import CleaningSubject, DataSetCleaner
 from gantry.common.deidentify.options import Option, profile_of
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding
@@ -15,7 +15,7 @@ PSEUDONYMS = Pseudonyms(b"k" * 32)
 
 
 def left(data: bytes, *options: str) -> bytes:
-    cleaner = DataSetCleaner(profile_of(options), PSEUDONYMS, Subject("SUBJECT", -1, frozenset(("hand",))))
+    cleaner = DataSetCleaner(profile_of(options), PSEUDONYMS, CleaningSubject("SUBJECT", -1, frozenset(("hand",))))
     return b"".join(written for _, written in cleaner.elements(data, Encoding()))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.encryption.form import HEAD, SEGMENT, TAG, Head, Segments, read_head
+from gantry.common.encryption.form import HEAD, SEGMENT, TAG, EncryptionHead, Segments, read_head
 from gantry.common.errors import Corrupt
 
 SIZES = st.one_of(
@@ -59,14 +59,14 @@ def test_the_segments_together_are_the_object(size: int) -> None:
 
 
 def test_a_head_is_read_as_it_was_written() -> None:
-    head = Head(bytes(range(16)), bytes(range(32)))
+    head = EncryptionHead(bytes(range(16)), bytes(range(32)))
     assert len(head.encoded()) == HEAD
     assert read_head(head.encoded() + b"more") == head
 
 
 @pytest.mark.parametrize(
     "begin",
-    [b"", bytes(HEAD), Head(bytes(16), bytes(32)).encoded()[:-1], bytes(128) + b"DICM" + bytes(4)],
+    [b"", bytes(HEAD), EncryptionHead(bytes(16), bytes(32)).encoded()[:-1], bytes(128) + b"DICM" + bytes(4)],
     ids=["nothing", "zeros", "cut off", "a Part 10 file"],
 )
 def test_what_lies_as_it_came_has_no_head(begin: bytes) -> None:
@@ -75,11 +75,11 @@ def test_what_lies_as_it_came_has_no_head(begin: bytes) -> None:
 
 def test_no_part_10_file_is_taken_for_an_encrypted_object_whatever_its_preamble() -> None:
     """PS3.10 7.1: 128 bytes of whatever an application likes, then DICM."""
-    preamble = Head(bytes(16), bytes(32)).encoded()[:128]
+    preamble = EncryptionHead(bytes(16), bytes(32)).encoded()[:128]
     assert read_head(preamble + b"DICM" + bytes(100)) is None
 
 
 def test_the_form_of_a_later_release_is_said_to_be_one() -> None:
-    later = Head(bytes(16), bytes(32)).encoded()[:132] + (2).to_bytes(4, "big")
+    later = EncryptionHead(bytes(16), bytes(32)).encoded()[:132] + (2).to_bytes(4, "big")
     with pytest.raises(Corrupt, match="form 2"):
         read_head(later)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.common.encryption.form import TAG, Head
+from gantry.common.encryption.form import TAG, EncryptionHead
 from gantry.common.encryption.segments import ObjectCipher
 from gantry.common.errors import Corrupt
 
-KEY, HEAD = bytes(range(32)), Head(bytes(16), bytes(range(32)))
+KEY, HEAD = bytes(range(32)), EncryptionHead(bytes(16), bytes(range(32)))
 PLACE = "objects/default/01a2222/x.dcm"
 KNOWN = "5baa0b0a65985e5e27851845861c8598a68fc1fff8c9"
 PLAIN = b"of a patient" * 50
@@ -37,7 +37,7 @@ def test_a_segment_opens_as_it_was_sealed() -> None:
         (ObjectCipher(KEY, HEAD, PLACE), 4, False),
         (ObjectCipher(KEY, HEAD, PLACE), 3, True),
         (ObjectCipher(KEY, HEAD, "objects/default/01a2222/y.dcm"), 3, False),
-        (ObjectCipher(KEY, Head(bytes(16), bytes(32)), PLACE), 3, False),
+        (ObjectCipher(KEY, EncryptionHead(bytes(16), bytes(32)), PLACE), 3, False),
         (ObjectCipher(bytes(32), HEAD, PLACE), 3, False),
     ],
     ids=["another number", "as the last one", "under another key", "of another object", "by another data key"],

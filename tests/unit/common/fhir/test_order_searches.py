@@ -13,7 +13,7 @@ from gantry.common.dicom.query.matching import Empty, Item, Range, Single
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 from gantry.common.fhir.identifiers import Systems
-from gantry.common.fhir.order_searches import MOST_OFFSET, PARAMETERS, OrderSearch, order_search_of
+from gantry.common.fhir.order_searches import MOST_OFFSET, PARAMETERS, FhirOrderSearch, order_search_of
 from gantry.common.fhir.searches import MOST
 
 SYSTEMS = Systems.read(["NORTH=urn:oid:1.2.36"])
@@ -24,7 +24,7 @@ NUMBERS = (
 )
 
 
-def asked(*parameters: tuple[str, str]) -> OrderSearch:
+def asked(*parameters: tuple[str, str]) -> FhirOrderSearch:
     return order_search_of(parameters, SYSTEMS)
 
 

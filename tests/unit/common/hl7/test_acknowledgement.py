@@ -6,12 +6,15 @@ import pytest
 
 from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer, acknowledgements, rejection
 from gantry.common.hl7.message import Hl7Message, parse
-from gantry.common.hl7.problems import Code, MessageProblem, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, Spot
 
 GOOD = MessageAnswer(AcknowledgementCode.ACCEPT, text="order placed")
 BAD = MessageAnswer(
     AcknowledgementCode.ERROR,
-    (MessageProblem(Code.DATA_TYPE, "not a date | at all", Spot("PID", 1, 7)), MessageProblem(Code.INTERNAL, "x")),
+    (
+        MessageProblem(ErrorCode.DATA_TYPE, "not a date | at all", Spot("PID", 1, 7)),
+        MessageProblem(ErrorCode.INTERNAL, "x"),
+    ),
 )
 
 
@@ -94,7 +97,7 @@ def test_what_is_no_message_is_rejected_with_an_empty_msa_2() -> None:
 
 
 def test_a_thousand_problems_are_the_first_twenty() -> None:
-    problems = tuple(MessageProblem(Code.DATA_TYPE, str(number)) for number in range(1000))
+    problems = tuple(MessageProblem(ErrorCode.DATA_TYPE, str(number)) for number in range(1000))
     assert len(answered(received(), MessageAnswer(AcknowledgementCode.ERROR, problems))) == 22
 
 

@@ -8,9 +8,11 @@ from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer
 from gantry.common.hl7.answers import acknowledged, answer_in
 from gantry.common.hl7.message import parse
 from gantry.common.hl7.mllp import framed
-from gantry.common.hl7.problems import Code, MessageProblem, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageProblem, Spot
 
-BAD = MessageAnswer(AcknowledgementCode.ERROR, (MessageProblem(Code.DATA_TYPE, "not a date", Spot("PID", 1, 3, 4)),))
+BAD = MessageAnswer(
+    AcknowledgementCode.ERROR, (MessageProblem(ErrorCode.DATA_TYPE, "not a date", Spot("PID", 1, 3, 4)),)
+)
 
 
 @pytest.mark.parametrize(("version", "place"), [("2.5", "PID-3.4"), ("2.3", "PID-3")])

@@ -6,7 +6,7 @@ import pytest
 
 from gantry.common.hl7.collecting import CollectedAttributes
 from gantry.common.hl7.fields import FoundText
-from gantry.common.hl7.problems import Code, MessageRefused, Spot
+from gantry.common.hl7.problems import ErrorCode, MessageRefused, Spot
 
 SPOT = Spot("OBR", 1, 18)
 
@@ -18,7 +18,7 @@ def test_what_fits_is_a_value_and_what_does_not_a_problem_at_its_place() -> None
     collected.put("PatientBirthDate", SPOT, "31.01.1970")
     assert collected.values == {"00080050": {"vr": "SH", "Value": ["A1"]}}
     (problem,) = collected.problems
-    assert (problem.code, problem.spot) == (Code.DATA_TYPE, SPOT)
+    assert (problem.code, problem.spot) == (ErrorCode.DATA_TYPE, SPOT)
     assert "31.01" not in problem.text
     with pytest.raises(MessageRefused, match="OBR-18: PatientBirthDate"):
         collected.require_sound()
@@ -45,4 +45,4 @@ def test_two_may_share_their_problems() -> None:
     first = CollectedAttributes()
     second = CollectedAttributes(first.problems)
     second.missing(SPOT, "needed")
-    assert [problem.code for problem in first.problems] == [Code.REQUIRED_FIELD_MISSING]
+    assert [problem.code for problem in first.problems] == [ErrorCode.REQUIRED_FIELD_MISSING]

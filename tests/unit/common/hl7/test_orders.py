@@ -9,20 +9,20 @@ from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.hl7.actions import Action, Nothing
 from gantry.common.hl7.message import parse
 from gantry.common.hl7.orders import MessageOrigin, changes_of, order_actions
-from gantry.common.hl7.problems import Code, MessageRefused
-from gantry.common.hl7.profiles import DEFAULT, Profile, profile_of
+from gantry.common.hl7.problems import ErrorCode, MessageRefused
+from gantry.common.hl7.profiles import DEFAULT, SenderProfile, profile_of
 from gantry.common.orders import Attributes, OrderCancellation, OrderChange, PlacedOrder, items
 from tests.support.messages import ORDER, PATIENT, PROCEDURE, message, order, segment
 
 STEPS = TAGS["ScheduledProcedureStepSequence"]
 
 
-def actions(raw: bytes, profile: Profile = DEFAULT) -> list[Action]:
+def actions(raw: bytes, profile: SenderProfile = DEFAULT) -> list[Action]:
     parsed = parse(raw.decode())
     return order_actions(parsed, profile, MessageOrigin.of(parsed, "c", "t"))
 
 
-def placed(raw: bytes, profile: Profile = DEFAULT) -> PlacedOrder:
+def placed(raw: bytes, profile: SenderProfile = DEFAULT) -> PlacedOrder:
     (action,) = actions(raw, profile)
     assert isinstance(action, PlacedOrder)
     return action
@@ -179,21 +179,21 @@ def test_fields_are_those_of_the_profile() -> None:
 @pytest.mark.parametrize(
     ("raw", "spot", "code"),
     [
-        (order(""), "ORC-1", Code.REQUIRED_FIELD_MISSING),
-        (order("HD"), "ORC-1", Code.TABLE_VALUE_NOT_FOUND),
-        (order(obr={18: "A" * 17}), "OBR-18", Code.DATA_TYPE),
-        (order(obr={20: "S" * 17}), "OBR-20", Code.DATA_TYPE),
-        (order(orc={7: "^^^tomorrow"}), "ORC-7.4", Code.DATA_TYPE),
-        (order(pid={3: ""}), "PID-3", Code.REQUIRED_FIELD_MISSING),
-        (order(pid={7: "31.1.70"}), "PID-7", Code.DATA_TYPE),
-        (order(pid={8: "Q"}), "PID-8", Code.TABLE_VALUE_NOT_FOUND),
-        (order(obr={16: "1^A\\S\\B"}), "OBR-16", Code.DATA_TYPE),
-        (order(more=("ZDS|not.a.uid",)), "ZDS-1", Code.DATA_TYPE),
-        (order(obr={18: "", 19: ""}, orc={3: ""}), "IPC-1", Code.REQUIRED_FIELD_MISSING),
-        (message("ORM^O01", segment("PID", PATIENT)), "ORC", Code.SEGMENT_SEQUENCE),
+        (order(""), "ORC-1", ErrorCode.REQUIRED_FIELD_MISSING),
+        (order("HD"), "ORC-1", ErrorCode.TABLE_VALUE_NOT_FOUND),
+        (order(obr={18: "A" * 17}), "OBR-18", ErrorCode.DATA_TYPE),
+        (order(obr={20: "S" * 17}), "OBR-20", ErrorCode.DATA_TYPE),
+        (order(orc={7: "^^^tomorrow"}), "ORC-7.4", ErrorCode.DATA_TYPE),
+        (order(pid={3: ""}), "PID-3", ErrorCode.REQUIRED_FIELD_MISSING),
+        (order(pid={7: "31.1.70"}), "PID-7", ErrorCode.DATA_TYPE),
+        (order(pid={8: "Q"}), "PID-8", ErrorCode.TABLE_VALUE_NOT_FOUND),
+        (order(obr={16: "1^A\\S\\B"}), "OBR-16", ErrorCode.DATA_TYPE),
+        (order(more=("ZDS|not.a.uid",)), "ZDS-1", ErrorCode.DATA_TYPE),
+        (order(obr={18: "", 19: ""}, orc={3: ""}), "IPC-1", ErrorCode.REQUIRED_FIELD_MISSING),
+        (message("ORM^O01", segment("PID", PATIENT)), "ORC", ErrorCode.SEGMENT_SEQUENCE),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place_and_without_its_value(raw: bytes, spot: str, code: Code) -> None:
+def test_what_is_wrong_is_named_with_its_place_and_without_its_value(raw: bytes, spot: str, code: ErrorCode) -> None:
     with pytest.raises(MessageRefused) as refused:
         actions(raw)
     (problem,) = [one for one in refused.value.problems if str(one.spot) == spot]

@@ -10,8 +10,8 @@ from gantry.common.config.hl7_sections import Hl7ProfileSettings
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, Nothing
 from gantry.common.hl7.message import parse
 from gantry.common.hl7.patients import ADMISSIONS, UNCHANGED, UPDATES, patient_actions
-from gantry.common.hl7.problems import Code, MessageRefused
-from gantry.common.hl7.profiles import DEFAULT, Profile, profile_of
+from gantry.common.hl7.problems import ErrorCode, MessageRefused
+from gantry.common.hl7.profiles import DEFAULT, SenderProfile, profile_of
 from gantry.common.lifecycle.identity import PatientIdentity
 from tests.support.messages import PATIENT, message, patient, segment
 
@@ -19,7 +19,7 @@ TRUSTING = profile_of(Hl7ProfileSettings(sender="*", authorities=("HOSP",)))
 NEW, OLD = PatientIdentity("4711", "HOSP"), PatientIdentity("4712", "HOSP")
 
 
-def actions(raw: bytes, profile: Profile = TRUSTING) -> list[Action]:
+def actions(raw: bytes, profile: SenderProfile = TRUSTING) -> list[Action]:
     return patient_actions(parse(raw.decode()), profile)
 
 
@@ -50,7 +50,7 @@ def test_a_change_of_the_external_id_needs_no_identifier_and_changes_nothing() -
     ids=["no authority", "no identifier", "another authority", "no date", "no name", "nothing said"],
 )
 def test_an_admission_of_which_nothing_can_be_taken_is_acknowledged(
-    event: str, raw: dict[int, str], profile: Profile
+    event: str, raw: dict[int, str], profile: SenderProfile
 ) -> None:
     (action,) = actions(patient(event, pid=raw), profile)
     assert isinstance(action, Nothing)
@@ -141,19 +141,19 @@ def test_a_message_may_merge_several_patients() -> None:
 @pytest.mark.parametrize(
     ("raw", "spot", "code"),
     [
-        (patient("A40"), "MRG", Code.SEGMENT_SEQUENCE),
-        (patient("A40", mrg={1: "4712^^^EVIL"}), "MRG-1.4", Code.UNKNOWN_KEY),
-        (patient("A40", mrg={1: "4712"}), "MRG-1.4", Code.UNKNOWN_KEY),
-        (patient("A40", mrg={1: ""}), "MRG-1", Code.REQUIRED_FIELD_MISSING),
-        (patient("A40", mrg={1: "4711^^^HOSP"}), "MRG-1", Code.DATA_TYPE),
-        (patient("A40", mrg={1: f"{'1' * 65}^^^HOSP"}), "MRG-1", Code.DATA_TYPE),
-        (patient("A08", pid={3: "4711^^^EVIL"}), "PID-3.4", Code.UNKNOWN_KEY),
-        (patient("A08", pid={3: ""}), "PID-3", Code.REQUIRED_FIELD_MISSING),
-        (message("ADT^A08"), "PID", Code.SEGMENT_SEQUENCE),
-        (message("ADT^A40"), "PID", Code.SEGMENT_SEQUENCE),
+        (patient("A40"), "MRG", ErrorCode.SEGMENT_SEQUENCE),
+        (patient("A40", mrg={1: "4712^^^EVIL"}), "MRG-1.4", ErrorCode.UNKNOWN_KEY),
+        (patient("A40", mrg={1: "4712"}), "MRG-1.4", ErrorCode.UNKNOWN_KEY),
+        (patient("A40", mrg={1: ""}), "MRG-1", ErrorCode.REQUIRED_FIELD_MISSING),
+        (patient("A40", mrg={1: "4711^^^HOSP"}), "MRG-1", ErrorCode.DATA_TYPE),
+        (patient("A40", mrg={1: f"{'1' * 65}^^^HOSP"}), "MRG-1", ErrorCode.DATA_TYPE),
+        (patient("A08", pid={3: "4711^^^EVIL"}), "PID-3.4", ErrorCode.UNKNOWN_KEY),
+        (patient("A08", pid={3: ""}), "PID-3", ErrorCode.REQUIRED_FIELD_MISSING),
+        (message("ADT^A08"), "PID", ErrorCode.SEGMENT_SEQUENCE),
+        (message("ADT^A40"), "PID", ErrorCode.SEGMENT_SEQUENCE),
     ],
 )
-def test_what_cannot_be_applied_is_refused_with_its_place(raw: bytes, spot: str, code: Code) -> None:
+def test_what_cannot_be_applied_is_refused_with_its_place(raw: bytes, spot: str, code: ErrorCode) -> None:
     with pytest.raises(MessageRefused) as refused:
         actions(raw)
     (problem,) = refused.value.problems

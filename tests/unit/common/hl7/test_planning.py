@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from gantry.common.config.hl7_sections import Hl7ProfileSettings
 from gantry.common.hl7.actions import Action, Nothing
 from gantry.common.hl7.planning import ReceivedMessage, header_of, is_first_attempt, is_same_but_for_attempt, plan, read
-from gantry.common.hl7.problems import Code, MessageRefused
-from gantry.common.hl7.profiles import Profile, profile_of
+from gantry.common.hl7.problems import ErrorCode, MessageRefused
+from gantry.common.hl7.profiles import SenderProfile, profile_of
 from gantry.common.orders import PlacedOrder
 from tests.support.messages import message, order, patient, segment
 
 
-def planned(raw: bytes, *profiles: Profile) -> list[Action]:
+def planned(raw: bytes, *profiles: SenderProfile) -> list[Action]:
     return plan(read(raw, profiles), profiles)
 
 
@@ -31,21 +31,21 @@ def test_each_kind_of_message_has_its_own_reader() -> None:
 @pytest.mark.parametrize(
     ("raw", "code"),
     [
-        (message("MFN^M02"), Code.UNSUPPORTED_MESSAGE_TYPE),
-        (message("ORM^O02"), Code.UNSUPPORTED_EVENT),
-        (message("ADT^A99"), Code.UNSUPPORTED_EVENT),
-        (message("ORU^R03"), Code.UNSUPPORTED_EVENT),
-        (message("MDM^T02"), Code.UNSUPPORTED_MESSAGE_TYPE),
-        (message("ADT"), Code.UNSUPPORTED_EVENT),
-        (order(extra={11: "T"}), Code.UNSUPPORTED_PROCESSING_ID),
-        (order(extra={11: ""}), Code.UNSUPPORTED_PROCESSING_ID),
-        (order(extra={12: "3.0"}), Code.UNSUPPORTED_VERSION),
-        (order(control_id=""), Code.REQUIRED_FIELD_MISSING),
-        (order(control_id="1" * 200), Code.DATA_TYPE),
-        (order(control_id="1\\.br\\2"), Code.DATA_TYPE),
+        (message("MFN^M02"), ErrorCode.UNSUPPORTED_MESSAGE_TYPE),
+        (message("ORM^O02"), ErrorCode.UNSUPPORTED_EVENT),
+        (message("ADT^A99"), ErrorCode.UNSUPPORTED_EVENT),
+        (message("ORU^R03"), ErrorCode.UNSUPPORTED_EVENT),
+        (message("MDM^T02"), ErrorCode.UNSUPPORTED_MESSAGE_TYPE),
+        (message("ADT"), ErrorCode.UNSUPPORTED_EVENT),
+        (order(extra={11: "T"}), ErrorCode.UNSUPPORTED_PROCESSING_ID),
+        (order(extra={11: ""}), ErrorCode.UNSUPPORTED_PROCESSING_ID),
+        (order(extra={12: "3.0"}), ErrorCode.UNSUPPORTED_VERSION),
+        (order(control_id=""), ErrorCode.REQUIRED_FIELD_MISSING),
+        (order(control_id="1" * 200), ErrorCode.DATA_TYPE),
+        (order(control_id="1\\.br\\2"), ErrorCode.DATA_TYPE),
     ],
 )
-def test_what_is_not_taken_is_rejected_by_its_header(raw: bytes, code: Code) -> None:
+def test_what_is_not_taken_is_rejected_by_its_header(raw: bytes, code: ErrorCode) -> None:
     with pytest.raises(MessageRefused) as refused:
         planned(raw)
     assert refused.value.rejected

@@ -8,11 +8,11 @@ from gantry.common.config.hl7_sections import Hl7ProfileSettings
 from gantry.common.errors import NotUnderstood
 from gantry.common.hl7.fields import FieldPath
 from gantry.common.hl7.message import Delimiters, Field, parse
-from gantry.common.hl7.profiles import DEFAULT, Profile, profile_for, profile_of
+from gantry.common.hl7.profiles import DEFAULT, SenderProfile, profile_for, profile_of
 from gantry.common.lifecycle.identity import PatientIdentity
 
 
-def profile(**settings: object) -> Profile:
+def profile(**settings: object) -> SenderProfile:
     return profile_of(Hl7ProfileSettings.model_validate({"sender": "RIS^HOSPITAL", **settings}))
 
 

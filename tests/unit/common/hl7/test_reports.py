@@ -8,7 +8,7 @@ from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.hl7.actions import Action, Nothing, ReportOrder, in_words
 from gantry.common.hl7.message import parse
 from gantry.common.hl7.orders import MessageOrigin
-from gantry.common.hl7.problems import Code, MessageRefused
+from gantry.common.hl7.problems import ErrorCode, MessageRefused
 from gantry.common.hl7.profiles import DEFAULT
 from gantry.common.hl7.reports import report_actions
 from gantry.common.lifecycle.identity import PatientIdentity
@@ -31,7 +31,7 @@ def text_of(raw: bytes) -> str:
     return str(only(raw).report.attributes[TAGS["TextValue"]][0])
 
 
-def refusal(raw: bytes) -> tuple[list[Code], str]:
+def refusal(raw: bytes) -> tuple[list[ErrorCode], str]:
     with pytest.raises(MessageRefused) as refused:
         actions(raw)
     return [one.code for one in refused.value.problems], str(refused.value)
@@ -109,23 +109,23 @@ def test_parts_of_one_order_are_one_report_that_is_as_final_as_the_least_of_them
 @pytest.mark.parametrize(
     ("raw", "code", "words"),
     [
-        (report(""), Code.REQUIRED_FIELD_MISSING, "OBR-25"),
-        (report("Z"), Code.TABLE_VALUE_NOT_FOUND, "OBR-25"),
-        (report(obr={18: "", 2: "", 3: "", 19: ""}), Code.REQUIRED_FIELD_MISSING, "OBR-18"),
-        (report(obr={18: "A" * 17}), Code.DATA_TYPE, "OBR-18"),
-        (report(pid={3: ""}), Code.REQUIRED_FIELD_MISSING, "PID-3"),
-        (report(obr={32: "&ME=YER&EVA"}), Code.DATA_TYPE, "OBR-32"),
-        (message("ORU^R01", segment("PID", PATIENT)), Code.SEGMENT_SEQUENCE, "OBR"),
-        (message("ORU^R01", segment("OBR", {18: "A1", 25: "F"})), Code.SEGMENT_SEQUENCE, "PID"),
+        (report(""), ErrorCode.REQUIRED_FIELD_MISSING, "OBR-25"),
+        (report("Z"), ErrorCode.TABLE_VALUE_NOT_FOUND, "OBR-25"),
+        (report(obr={18: "", 2: "", 3: "", 19: ""}), ErrorCode.REQUIRED_FIELD_MISSING, "OBR-18"),
+        (report(obr={18: "A" * 17}), ErrorCode.DATA_TYPE, "OBR-18"),
+        (report(pid={3: ""}), ErrorCode.REQUIRED_FIELD_MISSING, "PID-3"),
+        (report(obr={32: "&ME=YER&EVA"}), ErrorCode.DATA_TYPE, "OBR-32"),
+        (message("ORU^R01", segment("PID", PATIENT)), ErrorCode.SEGMENT_SEQUENCE, "OBR"),
+        (message("ORU^R01", segment("OBR", {18: "A1", 25: "F"})), ErrorCode.SEGMENT_SEQUENCE, "PID"),
         (
             message("ORU^R01", segment("PID", PATIENT), *[segment("OBR", {18: "A1", 25: "F"})] * 201),
-            Code.SEGMENT_SEQUENCE,
+            ErrorCode.SEGMENT_SEQUENCE,
             "200",
         ),
     ],
     ids=["no status", "unknown status", "no order", "long", "no patient", "name", "no OBR", "no PID", "many"],
 )
-def test_what_is_wrong_is_said_with_its_place(raw: bytes, code: Code, words: str) -> None:
+def test_what_is_wrong_is_said_with_its_place(raw: bytes, code: ErrorCode, words: str) -> None:
     codes, said = refusal(raw)
     assert code in codes
     assert words in said

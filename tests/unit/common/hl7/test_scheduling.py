@@ -7,7 +7,7 @@ import pytest
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.hl7.message import parse
 from gantry.common.hl7.orders import MessageOrigin
-from gantry.common.hl7.problems import Code, MessageRefused
+from gantry.common.hl7.problems import ErrorCode, MessageRefused
 from gantry.common.hl7.profiles import DEFAULT
 from gantry.common.hl7.scheduling import appointment_actions
 from gantry.common.orders import OrderChange
@@ -45,7 +45,7 @@ def test_a_cancelled_appointment_takes_the_time_away_and_leaves_the_order() -> N
 def test_an_appointment_without_order_or_time_is_refused() -> None:
     with pytest.raises(MessageRefused, match="names no order") as refused:
         change("S12", {})
-    assert {problem.code for problem in refused.value.problems} == {Code.REQUIRED_FIELD_MISSING}
+    assert {problem.code for problem in refused.value.problems} == {ErrorCode.REQUIRED_FIELD_MISSING}
     assert len(refused.value.problems) == 2
     with pytest.raises(MessageRefused, match="not taken") as refused:
         change("S99", {27: "A1"})

@@ -6,7 +6,7 @@ from typing import Any
 
 from gantry.common.config.lifecycle_sections import CoercionRuleSettings
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.lifecycle.coercing import Changes, SenderRules
+from gantry.common.lifecycle.coercing import CoercionResult, SenderRules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.lifecycle.from_orders import OrderAnswer, OrderOutcome
 
@@ -27,7 +27,7 @@ def changed(own: dict[str, list[Any]], *said: dict[str, Any]) -> dict[str, list[
     return {by_tag[tag]: list(element.get("Value", [])) for tag, element in changes.values.items()}
 
 
-def all_changes(own: dict[str, list[Any]], *said: dict[str, Any]) -> Changes:
+def all_changes(own: dict[str, list[Any]], *said: dict[str, Any]) -> CoercionResult:
     found = rules(*said)
     assert found is not None
     return found.changes({TAGS[keyword]: values for keyword, values in own.items()})
@@ -161,7 +161,7 @@ ORDER = {"order": {"by": ["AccessionNumber"], "copy": ["PatientID", "PatientName
 REQUEST = TAGS["RequestAttributesSequence"]
 
 
-def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *said: dict[str, Any]) -> Changes:
+def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *said: dict[str, Any]) -> CoercionResult:
     """What rules do once they are told of an order."""
     made = rules(*said)
     assert made is not None

@@ -6,8 +6,8 @@ from typing import Any
 
 from gantry.common.lifecycle import (
     NOTHING,
+    CorrectionEffect,
     Corrections,
-    Effect,
     Unknown,
     corrected,
     corrections_below,
@@ -27,11 +27,11 @@ def key(patient: str, issuer: str = "") -> str:
     return patient_key({ID: [patient], ISSUER: [issuer]}, "1.2")
 
 
-def walked(own: dict[int, Any], of_study: Corrections, **patients: Corrections) -> Effect:
+def walked(own: dict[int, Any], of_study: Corrections, **patients: Corrections) -> CorrectionEffect:
     known = {key(name): one for name, one in patients.items()}
     while True:
         found = effect_of(own, "1.2", of_study, known)
-        if isinstance(found, Effect):
+        if isinstance(found, CorrectionEffect):
             return found
         known[found.patient] = NOTHING
 

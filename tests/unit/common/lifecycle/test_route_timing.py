@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.events import RouteRequested
-from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, Window
+from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, TimeWindow
 
 EAST = timezone(timedelta(hours=2))
 
@@ -39,13 +39,13 @@ def at(text: str) -> datetime:
     ],
 )
 def test_a_window_is_open_or_says_when_it_opens(window: str, now: str, opens: str | None) -> None:
-    found = Window.of(window).opens(at(now))
+    found = TimeWindow.of(window).opens(at(now))
     assert (found and f"{found:%Y-%m-%dT%H:%M}") == opens
 
 
 @given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
 def test_it_is_open_when_it_says_that_it_opens(begins: int, ends: int, minute: int) -> None:
-    window = Window(begins, ends)
+    window = TimeWindow(begins, ends)
     now = datetime(2026, 11, 28, minute // 60, minute % 60, 17, tzinfo=UTC)
     opens = window.opens(now)
     if opens is not None:
@@ -56,11 +56,11 @@ def test_it_is_open_when_it_says_that_it_opens(begins: int, ends: int, minute: i
 @pytest.mark.parametrize("text", ["", "19-06", "24:00-06:00", "19:60-06:00", "19:00-06:00 ", "19:00"])
 def test_what_is_no_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not HH:MM-HH:MM"):
-        Window.of(text)
+        TimeWindow.of(text)
 
 
 def test_the_time_is_that_of_the_zone() -> None:
-    times = RouteTimes({"night": RouteTiming(window=Window.of("19:00-06:00"))}, EAST)
+    times = RouteTimes({"night": RouteTiming(window=TimeWindow.of("19:00-06:00"))}, EAST)
     now = int(at("16:59").timestamp() * 1e6)
     opens = times.opens_us(route(), now)
     assert datetime.fromtimestamp(opens / 1e6, EAST).strftime("%H:%M") == "19:00"
@@ -69,7 +69,7 @@ def test_the_time_is_that_of_the_zone() -> None:
 
 def test_a_night_in_which_the_clock_is_put_forward_is_shorter_and_no_other() -> None:
     """Berlin has no 02:30 on 28 March 2027."""
-    times = RouteTimes({"night": RouteTiming(window=Window.of("02:30-05:00"))}, ZoneInfo("Europe/Berlin"))
+    times = RouteTimes({"night": RouteTiming(window=TimeWindow.of("02:30-05:00"))}, ZoneInfo("Europe/Berlin"))
     before = int(datetime(2027, 3, 28, 0, 59, tzinfo=UTC).timestamp() * 1e6)
     opens = times.opens_us(route(), before)
     assert datetime.fromtimestamp(opens / 1e6, ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "03:30"
@@ -89,13 +89,13 @@ def test_a_night_in_which_the_clock_is_put_forward_is_shorter_and_no_other() -> 
     ids=["asked for by a person", "of a rule without one", "left by a C-MOVE", "a notification", "a change", "a step"],
 )
 def test_only_objects_of_the_rule_wait_for_its_window(one: RouteRequested) -> None:
-    times = RouteTimes({"night": RouteTiming(window=Window.of("19:00-06:00"))}, UTC)
+    times = RouteTimes({"night": RouteTiming(window=TimeWindow.of("19:00-06:00"))}, UTC)
     assert times.opens_us(one, int(at("12:00").timestamp() * 1e6)) == 0
     assert times.opens_us(route(), int(at("12:00").timestamp() * 1e6)) > 0
 
 
 def test_priors_wait_for_the_window_of_their_rule_too() -> None:
-    times = RouteTimes({"night": RouteTiming(window=Window.of("19:00-06:00"))}, UTC)
+    times = RouteTimes({"night": RouteTiming(window=TimeWindow.of("19:00-06:00"))}, UTC)
     assert times.opens_us(route(kind="prefetch"), int(at("12:00").timestamp() * 1e6)) > 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from gantry.common.dicom.query.worklists import with_step_keys, worklist_conditions
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.orders import StepState
-from gantry.common.orders.questions import ListedStep, Narrowing, StepQuery, name_of, narrowing_of, start_of
+from gantry.common.orders.questions import ListedStep, OrderNarrowing, StepQuery, name_of, narrowing_of, start_of
 from tests.support.orders import attributes, order, step
 
 
@@ -36,23 +36,23 @@ def test_a_worklist_item_is_the_order_with_one_step_in_its_state() -> None:
 @pytest.mark.parametrize(
     ("asked", "narrowing"),
     [
-        (query(), Narrowing({})),
-        (query(PatientID="P1", AccessionNumber="A1"), Narrowing({"patient": ("P1",), "accession": ("A1",)})),
-        (query(PatientID="P*"), Narrowing({})),
-        (query(StudyInstanceUID="1.2"), Narrowing({"study": ("1.2",)})),
-        (query({"Modality": "CT"}), Narrowing({"modality": ("CT",)})),
-        (query({"ScheduledStationAETitle": "CT1"}), Narrowing({}, ("CT1",))),
-        (query({"ScheduledProcedureStepStartDate": "20260105"}), Narrowing({}, (), "20260105", "20260105~")),
-        (query({"ScheduledProcedureStepStartDate": "20260105-"}), Narrowing({}, (), "20260105", "~")),
-        (query({"ScheduledProcedureStepStartDate": "-20260105"}), Narrowing({}, (), "", "20260105~")),
-        (query({"ScheduledProcedureStepStartTime": "0800-0900"}), Narrowing({})),
-        (query(PatientName="Doe*"), Narrowing({}, name="doe")),
-        (query(PatientName="Doe^J?ne"), Narrowing({}, name="doe^j")),
-        (query(PatientName="*Jane"), Narrowing({})),
-        (query(PatientName="Doe=Other"), Narrowing({})),
+        (query(), OrderNarrowing({})),
+        (query(PatientID="P1", AccessionNumber="A1"), OrderNarrowing({"patient": ("P1",), "accession": ("A1",)})),
+        (query(PatientID="P*"), OrderNarrowing({})),
+        (query(StudyInstanceUID="1.2"), OrderNarrowing({"study": ("1.2",)})),
+        (query({"Modality": "CT"}), OrderNarrowing({"modality": ("CT",)})),
+        (query({"ScheduledStationAETitle": "CT1"}), OrderNarrowing({}, ("CT1",))),
+        (query({"ScheduledProcedureStepStartDate": "20260105"}), OrderNarrowing({}, (), "20260105", "20260105~")),
+        (query({"ScheduledProcedureStepStartDate": "20260105-"}), OrderNarrowing({}, (), "20260105", "~")),
+        (query({"ScheduledProcedureStepStartDate": "-20260105"}), OrderNarrowing({}, (), "", "20260105~")),
+        (query({"ScheduledProcedureStepStartTime": "0800-0900"}), OrderNarrowing({})),
+        (query(PatientName="Doe*"), OrderNarrowing({}, name="doe")),
+        (query(PatientName="Doe^J?ne"), OrderNarrowing({}, name="doe^j")),
+        (query(PatientName="*Jane"), OrderNarrowing({})),
+        (query(PatientName="Doe=Other"), OrderNarrowing({})),
     ],
 )
-def test_an_index_may_look_for_less_than_everything(asked: StepQuery, narrowing: Narrowing) -> None:
+def test_an_index_may_look_for_less_than_everything(asked: StepQuery, narrowing: OrderNarrowing) -> None:
     assert narrowing_of(asked) == narrowing
 
 

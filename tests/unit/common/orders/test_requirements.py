@@ -10,7 +10,7 @@ from gantry.common.orders.requirements import (
     AT_CREATION,
     IN_SERIES,
     NOT_TO_BE_SET,
-    Problem,
+    StepProblem,
     fixed,
     problem_of_creation,
     problem_of_final_state,
@@ -34,7 +34,7 @@ def test_each_attribute_of_type_1_has_to_be_there_with_a_value(tag: int) -> None
 
 def test_each_reference_names_its_study() -> None:
     problem = problem_of_creation(performed(reference(), reference(StudyInstanceUID=None)))
-    assert problem == Problem(MISSING_ATTRIBUTE, "in a sequence: StudyInstanceUID is missing")
+    assert problem == StepProblem(MISSING_ATTRIBUTE, "in a sequence: StudyInstanceUID is missing")
     assert problem_of_creation({**performed(), SCHEDULED_STEP_ATTRIBUTES_SEQUENCE: ["no item"]}) is not None
 
 

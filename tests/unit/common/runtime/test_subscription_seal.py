@@ -8,9 +8,9 @@ from gantry.common.access import Facts, Identity, Means
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.runtime.subscription_seal import LONGEST, SubscriptionSeal
-from gantry.common.subscriptions.model import Content, Wanted
+from gantry.common.subscriptions.model import Content, SubscriptionRequest
 
-WANTED = Wanted("https://ehr.example/in", Content.EMPTY, headers=("Authorization: s3cret",))
+WANTED = SubscriptionRequest("https://ehr.example/in", Content.EMPTY, headers=("Authorization: s3cret",))
 WHO = Identity("ehr", "ehr", Means.TOKEN, facts=Facts(patients=(("4711", "NORTH"),)))
 FIRST, SECOND = ("a secret of thirty-two characters, the first", "a secret of thirty-two characters, the second")
 

@@ -6,9 +6,9 @@ import pytest
 
 from gantry.common.access import CallerRole, Facts, Identity, Means
 from gantry.common.errors import NotUnderstood
-from gantry.common.subscriptions.model import Content, Wanted, opened, owner_of, sealed_content
+from gantry.common.subscriptions.model import Content, SubscriptionRequest, opened, owner_of, sealed_content
 
-WANTED = Wanted(
+WANTED = SubscriptionRequest(
     "https://ehr.example/in", Content.FULL, ("ImagingStudy?modality=CT",), ("Authorization: x",), 60, 5, 10, "why"
 )
 WHO = Identity(

@@ -9,7 +9,7 @@ import pytest
 from gantry.common.events import SubscriptionCreated
 from gantry.common.subscriptions.fold import Noted, Subscription
 from gantry.common.subscriptions.model import Content, Status
-from gantry.common.subscriptions.notifications import Told, notification
+from gantry.common.subscriptions.notifications import NotifiedEvent, notification
 from gantry.common.subscriptions.resources import NotificationType, Urls
 
 URLS = Urls("https://a.example/fhir/r4", "https://a.example/dicom-web")
@@ -22,7 +22,7 @@ def noted(number: int, study: str = "1.2", kind: str = "updated") -> Noted:
     return Noted(number, f"e{number}", study, kind, 1_700_000_000_000_000, "")
 
 
-def made(content: Content, *events: Told) -> dict[str, Any]:
+def made(content: Content, *events: NotifiedEvent) -> dict[str, Any]:
     return notification("s1", KNOWN, content, NotificationType.EVENTS, URLS, events, 1_700_000_001_000_000, "u-1")
 
 
@@ -32,7 +32,7 @@ def parts(bundle: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_first_entry_says_how_the_subscription_stands() -> None:
-    bundle = made(Content.ID_ONLY, Told(noted(7), seen=True))
+    bundle = made(Content.ID_ONLY, NotifiedEvent(noted(7), seen=True))
     assert (bundle["type"], bundle["timestamp"]) == ("history", "2023-11-14T22:13:21Z")
     first = bundle["entry"][0]
     assert first["request"] == {"method": "GET", "url": "https://a.example/fhir/r4/Subscription/s1/$status"}
@@ -44,7 +44,7 @@ def test_first_entry_says_how_the_subscription_stands() -> None:
 
 @pytest.mark.parametrize("content", Content)
 def test_no_more_is_said_than_is_wanted(content: Content) -> None:
-    bundle = made(content, Told(noted(7, kind="created"), seen=True, resource=STUDY))
+    bundle = made(content, NotifiedEvent(noted(7, kind="created"), seen=True, resource=STUDY))
     (event,) = parts(bundle)
     assert event["event-number"]["valueString"] == "7"
     entries = bundle["entry"][1:]
@@ -58,14 +58,14 @@ def test_no_more_is_said_than_is_wanted(content: Content) -> None:
 
 
 def test_study_that_is_gone_has_no_resource() -> None:
-    bundle = made(Content.FULL, Told(noted(7, kind="deleted"), seen=True, gone=True))
+    bundle = made(Content.FULL, NotifiedEvent(noted(7, kind="deleted"), seen=True, gone=True))
     assert bundle["entry"][1]["request"]["method"] == "DELETE"
     assert "resource" not in bundle["entry"][1]
 
 
 @pytest.mark.parametrize("content", Content)
 def test_of_a_study_that_is_hidden_by_now_the_number_of_the_event_is_all_that_is_said(content: Content) -> None:
-    bundle = made(content, Told(noted(7), seen=False))
+    bundle = made(content, NotifiedEvent(noted(7), seen=False))
     (event,) = parts(bundle)
     assert event.keys() == {"event-number", "timestamp"}
     assert "1.2" not in str(bundle)
@@ -73,9 +73,9 @@ def test_of_a_study_that_is_hidden_by_now_the_number_of_the_event_is_all_that_is
 
 def test_study_of_several_events_is_there_once_as_it_is_now() -> None:
     events = (
-        Told(noted(5, kind="created"), seen=True, resource=STUDY),
-        Told(noted(6, "1.3"), seen=True, resource={**STUDY, "id": "1.3"}),
-        Told(noted(7, kind="deleted"), seen=True, gone=True),
+        NotifiedEvent(noted(5, kind="created"), seen=True, resource=STUDY),
+        NotifiedEvent(noted(6, "1.3"), seen=True, resource={**STUDY, "id": "1.3"}),
+        NotifiedEvent(noted(7, kind="deleted"), seen=True, gone=True),
     )
     bundle = made(Content.FULL, *events)
     assert len(parts(bundle)) == 3

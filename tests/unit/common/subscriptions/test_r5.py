@@ -11,8 +11,8 @@ from gantry.common.events import SubscriptionCreated
 from gantry.common.fhir.capabilities import capability_statement
 from gantry.common.fhir.r5 import as_r5
 from gantry.common.subscriptions.fold import Noted, Subscription
-from gantry.common.subscriptions.model import Content, Release, Status, Wanted
-from gantry.common.subscriptions.notifications import Told
+from gantry.common.subscriptions.model import Content, Release, Status, SubscriptionRequest
+from gantry.common.subscriptions.notifications import NotifiedEvent
 from gantry.common.subscriptions.r5 import asked_subscription_r5, notification_r5, status_r5, subscription_r5, topic_r5
 from gantry.common.subscriptions.resources import NotificationType, Urls
 from tests.support.subscriber import subscription_r5 as wanted_r5
@@ -37,14 +37,14 @@ WHOLE = wanted_r5(
 KNOWN = Subscription(SubscriptionCreated("default", "", "s1", "", "ehr.example", "o", "ehr", 2_000_000, 1_000_000))
 
 
-def asked(**changed: Any) -> Wanted:
+def asked(**changed: Any) -> SubscriptionRequest:
     content = {name: value for name, value in {**WHOLE, **changed}.items() if value is not None}
     return asked_subscription_r5(content, TOPIC, ALLOWED).wanted
 
 
 def test_what_is_wanted_is_kept_and_said_again_without_headers() -> None:
     wanted = asked()
-    assert wanted == Wanted(
+    assert wanted == SubscriptionRequest(
         *("https://ehr.example/told", Content.ID_ONLY),
         ("ImagingStudy?patient=Patient%2FG%201%262", "ImagingStudy?modality=CT%2CMR"),
         ("Authorization: Bearer x",),
@@ -97,7 +97,7 @@ def test_what_cannot_be_subscribed_to_is_refused_in_words(changed: dict[str, Any
 
 def test_notification_has_its_status_first_and_an_entry_for_each_study() -> None:
     events = [
-        Told(Noted(number, f"e{number}", uid, kind, 3_000_000, ""), seen=seen, gone=gone)
+        NotifiedEvent(Noted(number, f"e{number}", uid, kind, 3_000_000, ""), seen=seen, gone=gone)
         for number, uid, kind, seen, gone in (
             *((4, "1.2", "created", True, False), (5, "1.3", "updated", False, False)),
             *((6, "1.4", "deleted", True, True), (7, "1.2", "updated", True, False)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gantry.common.errors import NotUnderstood
-from gantry.common.subscriptions.model import Content, Status, Wanted
+from gantry.common.subscriptions.model import Content, Status, SubscriptionRequest
 from gantry.common.subscriptions.reading import AskedSubscription, asked_subscription
 
 TOPIC = "https://archive.example/fhir/r4/SubscriptionTopic/imaging-study"
@@ -56,7 +56,7 @@ def changed(*path: str | int, to: Any = None) -> dict[str, Any]:
 
 
 def test_everything_that_it_says_is_read() -> None:
-    wanted = Wanted(
+    wanted = SubscriptionRequest(
         "https://ehr.example/in",
         Content.ID_ONLY,
         ("ImagingStudy?modality=CT",),

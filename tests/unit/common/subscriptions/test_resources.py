@@ -2,13 +2,13 @@
 
 from gantry.common.events import SubscriptionCreated
 from gantry.common.subscriptions.fold import Subscription
-from gantry.common.subscriptions.model import Content, Status, Wanted
+from gantry.common.subscriptions.model import Content, Status, SubscriptionRequest
 from gantry.common.subscriptions.reading import asked_subscription
 from gantry.common.subscriptions.resources import NotificationType, Urls, status_parameters, subscription_resource
 
 URLS = Urls.below("https://a.example/", "/fhir/r4", "/dicom-web")
 CREATED = SubscriptionCreated("default", "", "s1", "sealed", "ehr.example", "o1", "ehr", 1_800_000_000_000_000, 1)
-WANTED = Wanted(
+WANTED = SubscriptionRequest(
     "https://ehr.example/in", Content.FULL, ("ImagingStudy?modality=CT",), ("Authorization: s3cret",), 60, 5, 10, "why"
 )
 
@@ -19,11 +19,13 @@ def test_subscription_that_is_read_says_what_was_wanted_and_no_header() -> None:
     assert "s3cret" not in str(resource)
     read = asked_subscription(resource, URLS.topic, ["https://ehr.example"])
     assert (read.status, read.ends_at) == (Status.ACTIVE, CREATED.ends_at)
-    assert read.wanted == Wanted(*(getattr(WANTED, name) if name != "headers" else () for name in Wanted.__slots__))
+    assert read.wanted == SubscriptionRequest(
+        *(getattr(WANTED, name) if name != "headers" else () for name in SubscriptionRequest.__slots__)
+    )
 
 
 def test_bare_subscription_has_no_empty_extensions() -> None:
-    bare = Wanted("https://ehr.example/in", Content.EMPTY, reason="why")
+    bare = SubscriptionRequest("https://ehr.example/in", Content.EMPTY, reason="why")
     resource = subscription_resource("s1", Subscription(CREATED), bare, URLS)
     assert "_criteria" not in resource
     assert "extension" not in resource["channel"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.errors import ConfigError
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.errors import HttpProblem
 
 TOKEN = "0123456789abcdef-token"
@@ -22,7 +22,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def status_of(access: Access, peer: str, headers: dict[str, str]) -> int:
+def status_of(access: AccessControl, peer: str, headers: dict[str, str]) -> int:
     try:
         access.admit(peer, headers)
     except HttpProblem as problem:
@@ -32,23 +32,23 @@ def status_of(access: Access, peer: str, headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.8.8.8"])
 def test_this_machine_may_ask_where_there_are_no_tokens(peer: str) -> None:
-    assert status_of(Access(Tokens(None)), peer, LOCAL) == 200
+    assert status_of(AccessControl(Tokens(None)), peer, LOCAL) == 200
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "fe80::1%eth0", "", "junk"])
 def test_others_may_not(peer: str) -> None:
-    assert status_of(Access(Tokens(None)), peer, LOCAL) == 403
+    assert status_of(AccessControl(Tokens(None)), peer, LOCAL) == 403
 
 
 def test_browser_that_was_led_here_by_another_name_may_not() -> None:
-    access = Access(Tokens(None))
+    access = AccessControl(Tokens(None))
     assert status_of(access, "127.0.0.1", {"Host": "evil.example:8080"}) == 403
     assert status_of(access, "127.0.0.1", {"Host": "localhost:8080"}) == 200
     assert status_of(access, "::1", {"Host": "[::1]:8080"}) == 200
 
 
 def test_token_is_needed_where_there_are_some(file: Path) -> None:
-    access = Access(Tokens(file))
+    access = AccessControl(Tokens(file))
     assert access.admit("10.1.2.3", BEARER).name == "ohif"
     assert status_of(access, "127.0.0.1", LOCAL) == 401
     assert status_of(access, "10.1.2.3", {"Authorization": f"Bearer {TOKEN}x"}) == 401
@@ -57,13 +57,13 @@ def test_token_is_needed_where_there_are_some(file: Path) -> None:
 
 
 def test_lab_opens_this_machine_only(file: Path) -> None:
-    access = Access(Tokens(file), lab=True)
+    access = AccessControl(Tokens(file), lab=True)
     assert status_of(access, "127.0.0.1", LOCAL) == 200
     assert status_of(access, "10.1.2.3", LOCAL) == 401
 
 
 def test_what_a_proxy_passes_on_is_from_whom_it_names() -> None:
-    access = Access(Tokens(None), PROXIES)
+    access = AccessControl(Tokens(None), PROXIES)
     assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1"}) == 403
     assert status_of(access, "10.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1, 10.0.0.2"}) == 403
     assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1, 127.0.0.1"}) == 403
@@ -71,31 +71,33 @@ def test_what_a_proxy_passes_on_is_from_whom_it_names() -> None:
 
 
 def test_loopback_address_of_another_machine_is_not_this_machine() -> None:
-    access = Access(Tokens(None), PROXIES)
+    access = AccessControl(Tokens(None), PROXIES)
     assert status_of(access, "10.0.0.1", {**LOCAL, "X-Forwarded-For": "127.0.0.1"}) == 403
 
 
 def test_token_comes_with_the_address_that_the_proxy_names(file: Path) -> None:
-    caller = Access(Tokens(file), PROXIES).admit("10.0.0.1", {**BEARER, "X-Forwarded-For": "192.0.2.9, 192.0.2.1"})
+    caller = AccessControl(Tokens(file), PROXIES).admit(
+        "10.0.0.1", {**BEARER, "X-Forwarded-For": "192.0.2.9, 192.0.2.1"}
+    )
     assert (str(caller.address), caller.name) == ("192.0.2.1", "ohif")
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.1"])
 @pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": ""}, {"X-Forwarded-For": " , "}, {"Forwarded": "for=x"}])
 def test_who_comes_from_a_named_proxy_that_names_nobody_is_nobody(peer: str, headers: dict[str, str]) -> None:
-    assert status_of(Access(Tokens(None), PROXIES), peer, {**LOCAL, **headers}) == 403
+    assert status_of(AccessControl(Tokens(None), PROXIES), peer, {**LOCAL, **headers}) == 403
 
 
 def test_list_of_more_proxies_than_anybody_has_names_nobody() -> None:
     hops = ", ".join(["127.0.0.1"] * 100)
-    access = Access(Tokens(None), PROXIES)
+    access = AccessControl(Tokens(None), PROXIES)
     assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": hops}) == 403
     assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": f"{hops}, 192.0.2.1"}) == 403
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 def test_proxy_that_is_not_named_does_not_make_strangers_local(header: str) -> None:
-    assert status_of(Access(Tokens(None)), "127.0.0.1", {**LOCAL, header: "127.0.0.1"}) == 403
+    assert status_of(AccessControl(Tokens(None)), "127.0.0.1", {**LOCAL, header: "127.0.0.1"}) == 403
 
 
 def test_tokens_follow_their_file(file: Path) -> None:

@@ -12,7 +12,7 @@ from gantry.common.access.overrides import Override
 from gantry.common.clock import ManualClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
-from gantry.common.web.access import Access, Caller, Tokens
+from gantry.common.web.access import AccessControl, Caller, Tokens
 from gantry.common.web.overrides import HEADER, SealedOverrides, sealed_overrides_of
 
 URL = "https://archive.example"
@@ -110,7 +110,7 @@ def test_role_that_may_not_override_is_not_helped_by_a_token(keys: Path, tmp_pat
     identity = Identity("him", "him", Means.TOKEN)
     token = process.overrides.begun(STUDY, (), identity).token
     table = role_table(["referrer=read,override"])
-    access = Access(Tokens(file), table=table, overrides=process.overrides)
+    access = AccessControl(Tokens(file), table=table, overrides=process.overrides)
 
     def asking(**headers: str) -> Caller:
         return access.admit("192.0.2.1", {"Authorization": "Bearer 0123456789abcdef", **headers})
@@ -119,7 +119,9 @@ def test_role_that_may_not_override_is_not_helped_by_a_token(keys: Path, tmp_pat
     assert (asking(**{HEADER: token}).sight != NOTHING) is ROLES[role]
     assert [one.study for one in asking(**{HEADER: token}).overrides] == ["1.2.3"] * ROLES[role]
     assert (
-        not Access(Tokens(file), table=table).admit("192.0.2.1", {"Authorization": "Bearer 0123456789abcdef"}).overrides
+        not AccessControl(Tokens(file), table=table)
+        .admit("192.0.2.1", {"Authorization": "Bearer 0123456789abcdef"})
+        .overrides
     )
 
 

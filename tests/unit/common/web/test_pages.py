@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Resource, find, is_page
 
@@ -30,7 +30,7 @@ def test_other_paths_are_none(path: str) -> None:
 
 
 def test_without_tokens_only_this_machine_gets_pages() -> None:
-    access = Access(Tokens(None))
+    access = AccessControl(Tokens(None))
     assert access.admit_to_page("127.0.0.1", HERE).name == ""
     with pytest.raises(HttpProblem) as refused:
         access.admit_to_page("192.0.2.7", HERE)
@@ -40,7 +40,7 @@ def test_without_tokens_only_this_machine_gets_pages() -> None:
 def test_with_tokens_anybody_gets_pages_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("ward:0123456789abcdef\n")
-    access = Access(Tokens(file))
+    access = AccessControl(Tokens(file))
     assert str(access.admit_to_page("192.0.2.7", {}).address) == "192.0.2.7"
     with pytest.raises(HttpProblem) as refused:
         access.admit("192.0.2.7", {})

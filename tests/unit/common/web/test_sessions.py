@@ -13,7 +13,7 @@ from gantry.common.access.sessions import Flow, Grant, Session, SessionLimits
 from gantry.common.clock import ManualClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotUnderstood
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.sessions import Sessions, sessions_of
 
@@ -116,7 +116,7 @@ async def test_session_speaks_for_our_page_only_and_a_token_counts_before_it(key
     file = tmp_path / "tokens"
     file.write_text("ris:0123456789abcdef roles=service\n")
     process = Process(keys)
-    access, cookie = Access(Tokens(file), sessions=process.sessions), process.cookie()
+    access, cookie = AccessControl(Tokens(file), sessions=process.sessions), process.cookie()
     caller = await access.identify("192.0.2.1", cookie)
     assert (caller.name, caller.by_cookie) == ("sso:jane", True)
     with pytest.raises(HttpProblem) as refused:

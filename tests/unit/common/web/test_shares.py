@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.access import NOTHING
-from gantry.common.access.share_passes import Pass, Shown, sight_of_share
+from gantry.common.access.share_passes import SharedView, SharePass, sight_of_share
 from gantry.common.clock import ManualClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
@@ -18,7 +18,7 @@ from gantry.common.web.overrides import SealedOverrides
 from gantry.common.web.shares import SealedShares, sealed_shares_of
 
 URL = "https://archive.example"
-ONE = Pass("s1", "o1", 1_700_000_100.0)
+ONE = SharePass("s1", "o1", 1_700_000_100.0)
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_pass_shows_what_the_log_says_and_nothing_once_it_is_over(keys: Path) ->
     clock = ManualClock()
     one = shares(keys, clock=clock)
     # The front door does not know.
-    assert asyncio.run(one.shown(ONE)) == Shown(NOTHING, download=True)
-    known = Shown(sight_of_share(("1.2",)), download=False)
+    assert asyncio.run(one.shown(ONE)) == SharedView(NOTHING, download=True)
+    known = SharedView(sight_of_share(("1.2",)), download=False)
 
-    async def standing(asked: Pass) -> Shown | None:
+    async def standing(asked: SharePass) -> SharedView | None:
         return known if asked == ONE else None
 
     one.standing = standing

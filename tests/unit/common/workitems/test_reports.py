@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.workitems import Workitem, WorkitemEvent, fold_workitem
-from gantry.common.workitems.reports import EventType, Report, reports_of
+from gantry.common.workitems.reports import EventType, WorkitemReport, reports_of
 from tests.support.orders import attributes
 from tests.support.workitems import MINE, cancel, code, created, done, erased, set_, state, subscribed, why
 
@@ -19,13 +19,13 @@ def after(events: Sequence[WorkitemEvent]) -> Workitem:
     return standing
 
 
-def reports(*events: WorkitemEvent) -> list[Report]:
+def reports(*events: WorkitemEvent) -> list[WorkitemReport]:
     """Those of the last event."""
     return reports_of(events[-1], after(events))
 
 
-def state_report(value: str, readiness: str = "READY") -> Report:
-    return Report(EventType.STATE, attributes(ProcedureStepState=value, InputReadinessState=readiness))
+def state_report(value: str, readiness: str = "READY") -> WorkitemReport:
+    return WorkitemReport(EventType.STATE, attributes(ProcedureStepState=value, InputReadinessState=readiness))
 
 
 def test_each_new_state_is_reported() -> None:
@@ -52,8 +52,8 @@ def test_progress_assignment_and_readiness_are_reported() -> None:
     station = {TAGS["ScheduledStationNameCodeSequence"]: [code("W2", "Worker")]}
     progress = why()
     assert reports(created(), state("IN PROGRESS"), set_({**progress, **station})) == [
-        Report(EventType.PROGRESS, progress),
-        Report(EventType.ASSIGNED, station),
+        WorkitemReport(EventType.PROGRESS, progress),
+        WorkitemReport(EventType.ASSIGNED, station),
     ]
     waits = attributes(InputReadinessState="INCOMPLETE")
     assert reports(created(), set_(waits, "")) == [state_report("SCHEDULED", "INCOMPLETE")]

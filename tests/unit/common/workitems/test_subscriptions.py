@@ -13,11 +13,11 @@ from gantry.common.dicom.query.identifiers import Identifier
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import IdentifierError, NotUnderstood
 from gantry.common.workitems import (
-    Subscription,
     SubscriptionEvent,
-    Told,
     Workitem,
+    WorkitemRecipient,
     WorkitemState,
+    WorkitemSubscription,
     fold_subscription,
     told_of,
 )
@@ -31,8 +31,8 @@ LATER = replace(MADE, uid="1.2.9", created_at=AT + 1000)
 BRAIN = replace(MADE, uid="1.2.8", attributes=workitem(WorklistLabel="BRAIN"))
 
 
-def said(events: Iterable[SubscriptionEvent], known: Workitem = MADE) -> list[Subscription]:
-    standing: dict[tuple[str, str], Subscription] = {}
+def said(events: Iterable[SubscriptionEvent], known: Workitem = MADE) -> list[WorkitemSubscription]:
+    standing: dict[tuple[str, str], WorkitemSubscription] = {}
     for event in events:
         of = event.subscriber, event.sop_instance_uid
         target = known if event.sop_instance_uid == known.uid else None
@@ -84,17 +84,17 @@ def test_a_filter_is_asked_of_each_workitem() -> None:
 
 def test_the_newest_word_says_whether_it_is_kept_and_since_when() -> None:
     events = subscribed(EVERY, lock=True), subscribed(subscriber="OTHER"), subscribed(at=AT + 5)
-    assert told_of(MADE, said(events)) == [Told("BOARD", AT, False), Told("OTHER", AT, False)]
-    assert told_of(LATER, said(events)) == [Told("BOARD", AT, True)]
+    assert told_of(MADE, said(events)) == [WorkitemRecipient("BOARD", AT, False), WorkitemRecipient("OTHER", AT, False)]
+    assert told_of(LATER, said(events)) == [WorkitemRecipient("BOARD", AT, True)]
 
 
 def test_who_subscribes_again_misses_nothing_and_who_had_left_begins_anew() -> None:
     again = subscribed(EVERY), subscribed(EVERY, at=AT + 30)
-    assert told_of(MADE, said(again)) == [Told("BOARD", AT, False)]
+    assert told_of(MADE, said(again)) == [WorkitemRecipient("BOARD", AT, False)]
     left = subscribed(EVERY), unsubscribed(EVERY), subscribed(EVERY, at=AT + 30)
-    assert told_of(MADE, said(left)) == [Told("BOARD", AT + 30, False)]
+    assert told_of(MADE, said(left)) == [WorkitemRecipient("BOARD", AT + 30, False)]
     each = subscribed(), unsubscribed(EVERY), subscribed(at=AT + 30)
-    assert told_of(MADE, said(each)) == [Told("BOARD", AT + 30, False)]
+    assert told_of(MADE, said(each)) == [WorkitemRecipient("BOARD", AT + 30, False)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.events import AuditedInstances
 from gantry.common.lifecycle import patient_key
@@ -34,7 +34,7 @@ def test_time_requestor_and_kind(question: AuditQuestion, answer: bool) -> None:
 def test_a_patient_is_meant_by_id_by_study_by_key_and_by_what_was_asked_for() -> None:
     key = patient_key({PATIENT_ID: ["4711"]}, "")
     by_study = audit_record(objects=(AuditedInstances("1.2.3"),))
-    by_key = audit_record(Kind.PATIENT, objects=(AuditedInstances("", patient_key=key),))
+    by_key = audit_record(AuditKind.PATIENT, objects=(AuditedInstances("", patient_key=key),))
     meant = Meant.of("4711", frozenset(("1.2.3",)))
     assert all(meant.has(record) for record in (audit_record(), by_study, by_key))
     assert not Meant.of("4711", frozenset()).has(by_study)
@@ -52,7 +52,7 @@ def test_a_patient_is_meant_by_id_by_study_by_key_and_by_what_was_asked_for() ->
     ],
 )
 def test_a_query_is_about_a_patient_that_it_names(query: bytes, asked: bool) -> None:
-    record = audit_record(Kind.QUERY, query=query, objects=())
+    record = audit_record(AuditKind.QUERY, query=query, objects=())
     assert Meant.of("4711", frozenset()).has(record) is asked
 
 

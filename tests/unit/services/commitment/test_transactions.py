@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gantry.common.ports.log import Record
-from gantry.services.commitment.transactions import REMEMBERED_US, Ledger, Offsets
+from gantry.services.commitment.transactions import REMEMBERED_US, Offsets, TransactionLedger
 from tests.support.facts import reported, requested, stored
 
 
 def test_request_is_owed_a_report_until_it_was_reported() -> None:
-    ledger = Ledger()
+    ledger = TransactionLedger()
     assert not ledger.is_known("1.5")
     assert ledger.apply(requested("1.5"))
     assert ledger.is_known("1.5")
@@ -21,14 +21,14 @@ def test_request_is_owed_a_report_until_it_was_reported() -> None:
 
 
 def test_request_that_was_noted_before_it_came_back_is_owed_a_report() -> None:
-    ledger = Ledger()
+    ledger = TransactionLedger()
     ledger.note("1.5")
     assert ledger.is_known("1.5")
     assert ledger.apply(requested("1.5"))
 
 
 def test_report_that_comes_before_its_request_counts() -> None:
-    ledger = Ledger()
+    ledger = TransactionLedger()
     ledger.apply(reported("1.5"))
     assert not ledger.apply(requested("1.5"))
     ledger.note("1.5")
@@ -36,11 +36,11 @@ def test_report_that_comes_before_its_request_counts() -> None:
 
 
 def test_other_events_are_no_transactions() -> None:
-    assert not Ledger().apply(stored(1))
+    assert not TransactionLedger().apply(stored(1))
 
 
 def test_uid_is_forgotten_long_after_its_report() -> None:
-    ledger = Ledger()
+    ledger = TransactionLedger()
     ledger.apply(requested("1.5"))
     ledger.apply(reported("1.5"))
     ledger.apply(requested("1.6"))
@@ -54,11 +54,11 @@ def test_uid_is_forgotten_long_after_its_report() -> None:
 def test_snapshot_and_what_came_after_it_are_everything() -> None:
     """Also where what came after it is older: events are heard again, and in any order."""
     events = [requested("1.1"), requested("1.2"), reported("1.1"), requested("1.3"), reported("1.3"), requested("1.1")]
-    whole = Ledger()
+    whole = TransactionLedger()
     for event in events:
         whole.apply(event)
     for cut in range(len(events) + 1):
-        first, second = Ledger(), Ledger()
+        first, second = TransactionLedger(), TransactionLedger()
         for event in events[:cut]:
             first.apply(event)
         kept = first.snapshot(77)

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
-from gantry.services.maintenance.comparing import Difference, compare
+from gantry.services.maintenance.comparing import AttributeDifference, compare
 from tests.support.objects import data_set, write
 
 UIDS = {"study": "1.2.1", "series": "1.2.2", "instance": "1.2.3"}
@@ -49,10 +49,10 @@ def test_attributes_that_differ_are_named_at_any_depth_and_so_are_those_that_one
         file_of(tmp_path / "b", name="Doe^John", RequestAttributesSequence=[other], ImageComments="late"),
     )
     assert compared.differences == [
-        Difference("ImageType", "ORIGINAL\\PRIMARY", None),
-        Difference("PatientName", "Doe^Jane", "Doe^John"),
-        Difference("ImageComments", None, "late"),
-        Difference("RequestAttributesSequence[1].ScheduledProcedureStepID", "1", "2"),
+        AttributeDifference("ImageType", "ORIGINAL\\PRIMARY", None),
+        AttributeDifference("PatientName", "Doe^Jane", "Doe^John"),
+        AttributeDifference("ImageComments", None, "late"),
+        AttributeDifference("RequestAttributesSequence[1].ScheduledProcedureStepID", "1", "2"),
     ]
 
 
@@ -67,8 +67,8 @@ def test_more_items_and_private_values_are_said_without_their_content(tmp_path: 
         block.add_new(0x01, "OB", bytes(number + 2) + bytes(number % 2))
         read.save_as(path)
     assert compare(*paths).differences == [
-        Difference("(0009,1001)", "2 bytes", "4 bytes"),
-        Difference("RequestAttributesSequence", "1 items", "2 items"),
+        AttributeDifference("(0009,1001)", "2 bytes", "4 bytes"),
+        AttributeDifference("RequestAttributesSequence", "1 items", "2 items"),
     ]
 
 
@@ -78,7 +78,7 @@ def test_the_same_picture_in_another_transfer_syntax_has_the_same_pixels(tmp_pat
     read.compress(RLELossless, generate_instance_uid=False)
     read.save_as(other)
     compared = compare(one, other)
-    assert compared.differences == [Difference("TransferSyntaxUID", "1.2.840.10008.1.2.1", str(RLELossless))]
+    assert compared.differences == [AttributeDifference("TransferSyntaxUID", "1.2.840.10008.1.2.1", str(RLELossless))]
     assert (compared.same_pixels, compared.pixels) == (True, "other bytes, the same samples")
 
 

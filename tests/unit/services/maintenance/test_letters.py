@@ -17,7 +17,7 @@ from gantry.common.events import (
     encode,
     letter_id,
 )
-from gantry.services.maintenance.letters import Ledger, LetterState, described
+from gantry.services.maintenance.letters import LetterLedger, LetterState, described
 from tests.support.facts import requested, stored
 
 NAME = b"Doe^Jane"
@@ -29,8 +29,8 @@ REPLAYED = DeadLetterReplayed("default", "t", "indexer", ID, "admin", 200)
 DISCARDED = DeadLetterDiscarded("default", "t", "indexer", ID, "sent again", "admin", 300)
 
 
-def ledger_of(events: Sequence[Event | None]) -> Ledger:
-    ledger = Ledger()
+def ledger_of(events: Sequence[Event | None]) -> LetterLedger:
+    ledger = LetterLedger()
     for event in events:
         ledger.take(event)
     return ledger

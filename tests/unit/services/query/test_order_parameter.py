@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gantry.common.dicom.query.attributes import STANDARD, Level
-from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, OrderKey
+from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, SortKey
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
 from gantry.services.query.order_parameter import order_of
@@ -15,11 +15,11 @@ from gantry.services.query.qido_parameters import search_of
 @pytest.mark.parametrize(
     ("values", "order"),
     [
-        (["-StudyDate,StudyTime"], (OrderKey(0x00080020, True), OrderKey(0x00080030))),
-        (["-00080020"], (OrderKey(0x00080020, True),)),
-        ([" PatientName , -PatientID "], (OrderKey(0x00100010), OrderKey(0x00100020, True))),
-        (["PatientName", "-received"], (OrderKey(0x00100010), OrderKey(RECEIVED, True))),
-        (["PatientName,-PatientName"], (OrderKey(0x00100010),)),  # the second can decide nothing
+        (["-StudyDate,StudyTime"], (SortKey(0x00080020, True), SortKey(0x00080030))),
+        (["-00080020"], (SortKey(0x00080020, True),)),
+        ([" PatientName , -PatientID "], (SortKey(0x00100010), SortKey(0x00100020, True))),
+        (["PatientName", "-received"], (SortKey(0x00100010), SortKey(RECEIVED, True))),
+        (["PatientName,-PatientName"], (SortKey(0x00100010),)),  # the second can decide nothing
         ([""], ()),
     ],
 )
@@ -55,9 +55,9 @@ def test_more_keys_than_anybody_needs_are_refused() -> None:
 
 def test_what_is_below_studies_is_ordered_within_one() -> None:
     order = [("orderby", "-SeriesNumber")]
-    assert search_of(Match(Resource.SEARCH_SERIES, "1.2"), order).query.order == (OrderKey(0x00200011, True),)
+    assert search_of(Match(Resource.SEARCH_SERIES, "1.2"), order).query.order == (SortKey(0x00200011, True),)
     named = [("StudyInstanceUID", "1.2"), ("orderby", "InstanceNumber")]
-    assert search_of(Match(Resource.SEARCH_INSTANCES), named).query.order == (OrderKey(0x00200013),)
+    assert search_of(Match(Resource.SEARCH_INSTANCES), named).query.order == (SortKey(0x00200013),)
     for match in (Match(Resource.SEARCH_SERIES), Match(Resource.SEARCH_INSTANCES)):
         with pytest.raises(HttpProblem, match="within one study"):
             search_of(match, [("orderby", "Modality")])

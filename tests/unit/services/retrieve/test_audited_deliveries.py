@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.clock import ManualClock
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.audited_deliveries import DeliveryAudit
@@ -21,4 +21,4 @@ def test_what_was_not_accepted_or_not_sent_at_all_is_told_from_what_was() -> Non
     counters.count(locations[1], 0xA700)
     audit.sent("C-GET", "READING", ("READING", "192.0.2.9"), locations, counters, "t")
     said = [(entry.kind, entry.outcome, entry.objects[0].instances) for entry in trail.entries]
-    assert said == [(Kind.BEGIN_SENDING, 0, 3), (Kind.SENT, 0, 1), (Kind.SENT, 8, 2)]
+    assert said == [(AuditKind.BEGIN_SENDING, 0, 3), (AuditKind.SENT, 0, 1), (AuditKind.SENT, 8, 2)]

@@ -12,7 +12,7 @@ from gantry.common.events import (
     encode,
 )
 from gantry.common.subscriptions.fold import Subscription
-from gantry.services.webhooks.noticing import Happened, happened_in, kind_for
+from gantry.services.webhooks.noticing import StudyNotice, happened_in, kind_for
 
 CREATED = SubscriptionCreated("default", "", "s1", "sealed", "ehr.example", "o1", "ehr", 9_000, 1_000)
 
@@ -47,7 +47,7 @@ def subscription(*kinds: str) -> Subscription:
 def test_kind_of_an_event_is_what_it_is_to_its_subscriber(
     before: tuple[str, ...], kind: str, found: bool, all_seen: bool, told: str
 ) -> None:
-    happened = Happened("e9", "1.2", kind, 5, "")
+    happened = StudyNotice("e9", "1.2", kind, 5, "")
     assert kind_for(subscription(*before), happened, {} if found else None, all_seen=all_seen) == told
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.events import OrderErased, OrderPlaced, OrderReported
-from gantry.services.whereabouts.account import Happened
+from gantry.services.whereabouts.account import Occurrence
 from gantry.services.whereabouts.reported import ReportsOf
 
 
@@ -22,8 +22,8 @@ def test_reports_that_were_taken_are_named_once_and_those_that_were_refused_are_
     ):
         reports.take(event)
     assert reports.of("1.2") == [
-        Happened(1, "reported: preliminary, order A1", 0, "hl7 RIS^H"),
-        Happened(2, "reported: final, order A1", 0, "hl7 RIS^H"),
+        Occurrence(1, "reported: preliminary, order A1", 0, "hl7 RIS^H"),
+        Occurrence(2, "reported: final, order A1", 0, "hl7 RIS^H"),
     ]
     assert (reports.of("1.3"), reports.of("1.9")) == ([], [])
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.services.whereabouts.account import Account, Arrival, Commitment, CommitmentElsewhere, DeadInstance
+from gantry.services.whereabouts.account import (
+    Account,
+    ArrivalAccount,
+    CommitmentAccount,
+    CommitmentElsewhere,
+    DeadInstance,
+)
 from gantry.services.whereabouts.words import advice, moment, told
 
 AT = 1_700_000_000_000_000
-ARRIVAL = Arrival("CT1", "GANTRY", "10.0.0.1", AT, AT + 61_000_000, 12, "ab" * 16, "released")
+ARRIVAL = ArrivalAccount("CT1", "GANTRY", "10.0.0.1", AT, AT + 61_000_000, 12, "ab" * 16, "released")
 WELL = Account("1.2.3", searchable=12, arrivals=(ARRIVAL,))
 
 
@@ -47,12 +53,12 @@ def test_a_study_that_is_well_needs_nothing() -> None:
         ),
         (Account("1.2.3", rejected=1), "1 receipt is rejected by a note", "gantry undelete UID"),
         (
-            Account("1.2.3", commitments=(Commitment("2.1", "CT1", AT, 4),)),
+            Account("1.2.3", commitments=(CommitmentAccount("2.1", "CT1", AT, 4),)),
             "4 instances, asked by CT1 at 2023-11-14 22:13:20Z: no report yet",
             "a commitment report is owed",
         ),
         (
-            Account("1.2.3", commitments=(Commitment("2.1", "CT1", AT, 4, AT, False, 1),)),
+            Account("1.2.3", commitments=(CommitmentAccount("2.1", "CT1", AT, 4, AT, False, 1),)),
             "1 of them not committed, report could not be delivered",
             "let it ask again",
         ),

@@ -15,7 +15,7 @@ from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore, Part, read_whole
 from gantry.common.ports.foreign import ForeignStore
-from gantry.common.runtime.in_place.reference import Reference, left_key
+from gantry.common.runtime.in_place.reference import InPlaceReference, left_key
 from gantry.common.runtime.in_place.store import ReferringStore
 
 HEAD = file_meta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
@@ -58,7 +58,7 @@ async def refer(store: ReferringStore, tmp_path: Path, key: str = KEY, named: st
     path = tmp_path / "old" / "image.dcm"
     path.write_bytes(THEIRS)
     (stat,) = [stat async for stat in (await store.foreign.get("old")).list()]
-    await store.refer(key, Reference(named, stat.key, stat.tag, stat.size, OFFSET, HEAD))
+    await store.refer(key, InPlaceReference(named, stat.key, stat.tag, stat.size, OFFSET, HEAD))
     return path
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gantry.cli.files import DicomFile
-from gantry.cli.importing.pace import Pace
+from gantry.cli.importing.pace import TransferPace
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.files.foreign import ForeignFolder
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
@@ -29,9 +29,9 @@ from gantry.common.runtime.coercion import coercion_of_meta
 from gantry.common.runtime.in_place.store import ReferringStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.ingest.commit import IngestSettings, InstanceWriter, Sender
-from gantry.services.ingest.in_place.job import Job
+from gantry.services.ingest.in_place.job import InPlaceJob
 from gantry.services.ingest.in_place.referring import ReferringTarget
-from gantry.services.ingest.in_place.taking import Options, Source, Taking
+from gantry.services.ingest.in_place.taking import InPlaceOptions, InPlaceRun, InPlaceSource
 from tests.support.objects import bytes_of, data_set, study, write
 
 LONG = 5 << 20
@@ -86,7 +86,7 @@ class Named:
 class Bench:
     """One archive without services, and one source."""
 
-    def __init__(self, folder: Path, source: Failing, objects: ReferringStore, log: EventLog, job: Job) -> None:
+    def __init__(self, folder: Path, source: Failing, objects: ReferringStore, log: EventLog, job: InPlaceJob) -> None:
         self.theirs = folder / "old"
         self.source = source
         self.objects = objects
@@ -101,7 +101,7 @@ class Bench:
     async def list(self) -> None:
         """As each run does first."""
         self.job.close()
-        self.job = Job(self.theirs.parent / "job.db", "old", "here")
+        self.job = InPlaceJob(self.theirs.parent / "job.db", "old", "here")
         self.job.see([stat async for stat in self.source.list()])
 
     async def take(self, coercion: Sequence[CoercionRuleSettings] = (), **options: float) -> dict[str, tuple[str, str]]:
@@ -112,9 +112,9 @@ class Bench:
             writer = InstanceWriter(
                 target, self.log, clock, workers, Metrics(), IngestSettings(), coercion=coercion_rules(coercion)
             )
-            taking = Taking(
-                self.job, Source("old", self.source), target, writer, self.objects, index, StorageClasses(()),
-                Sender("trace", "IN_PLACE", "GANTRY", ""), Pace(clock), clock, Options(**options),  # type: ignore[arg-type]
+            taking = InPlaceRun(
+                self.job, InPlaceSource("old", self.source), target, writer, self.objects, index, StorageClasses(()),
+                Sender("trace", "IN_PLACE", "GANTRY", ""), TransferPace(clock), clock, InPlaceOptions(**options),  # type: ignore[arg-type]
                 lambda entry, state, reason: self.told.update({entry.key: (state.value, reason)}),
             )  # fmt: skip
             await taking.run()
@@ -132,7 +132,7 @@ async def _bench(folder: Path) -> AsyncIterator[Bench]:
     source = Failing(ForeignFolder(folder / "old"))
     objects = ReferringStore(await open_file_store(folder / "objects", low_water=0), Named(source))
     log = await open_sqlite_log(folder / "log.db", SystemClock())
-    job = Job(folder / "job.db", "old", "here")
+    job = InPlaceJob(folder / "job.db", "old", "here")
     bench = Bench(folder, source, objects, log, job)
     try:
         yield bench

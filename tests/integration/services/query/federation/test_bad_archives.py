@@ -23,7 +23,7 @@ from gantry.common.net.scu import find
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.server import WebServer
 from gantry.services.process.association_log import NetworkObserver
 from gantry.services.query.app import build_services, build_web
@@ -130,14 +130,16 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, ports: dict[str, int], access: Access | None = None, **limits: int) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, ports: dict[str, int], access: AccessControl | None = None, **limits: int
+) -> AsyncIterator[Site]:
     index, metrics = await open_sqlite_index(folder / "index.db"), Metrics()
     await index.apply([entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", PatientID="P1") for n in (1, 2)])
     archives = [FederatedArchiveSettings(ae_title=title, deadline=DEADLINE) for title in ports]
     federation = Federation(archives, Policy(ports), "GANTRY", metrics, **limits)
     services = build_services(RestrictedIndex(index), "GANTRY", metrics, federation=federation)
     server = Server(services, Everyone(), NetworkObserver(metrics, "query"))
-    web = WebServer("127.0.0.1", 0, {}, access or Access(Tokens(None)))
+    web = WebServer("127.0.0.1", 0, {}, access or AccessControl(Tokens(None)))
     try:
         port = await server.start("127.0.0.1", 0)
         web.serve(build_web(RestrictedIndex(index), None, federation=federation))
@@ -317,7 +319,7 @@ async def test_a_caller_who_sees_some_studies_gets_no_answer_of_another_archive(
     secrets = {"referrer": "0123456789abcdef-some", "radiologist": "0123456789abcdef-all"}
     lines = [f"{role}:{secret} roles={role}\n" for role, secret in secrets.items()]
     (tmp_path / "tokens").write_text("".join(lines))
-    access = Access(Tokens(tmp_path / "tokens"), table=role_table([]))
+    access = AccessControl(Tokens(tmp_path / "tokens"), table=role_table([]))
     async with archive(answering(match("1.50"))) as (remote, port), site(tmp_path, {"OLD": port}, access) as ours:
         for role, seen in (("referrer", []), ("radiologist", ["1.1", "1.2", "1.50"])):
             headers = {"Authorization": f"Bearer {secrets[role]}"}

@@ -12,7 +12,7 @@ import pytest
 
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.fhir.identifiers import Systems
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.fhir_answers import FHIR_JSON
 from gantry.common.web.server import WebServer
 from gantry.services.query.fhir import service
@@ -46,7 +46,7 @@ ENTRIES = [
 async def client(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     index = await open_sqlite_index(tmp_path / "index.db")
     await index.apply(ENTRIES)
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     systems = Systems.read(["NORTH=urn:oid:1.2.36"])
     server.serve(FhirService(index, None, systems, "GANTRY", date(2026, 1, 2)).handlers())
     await server.start()

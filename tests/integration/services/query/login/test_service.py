@@ -27,7 +27,7 @@ from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.restored_log import RestoredLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import AccessControl, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, WebServer
@@ -87,7 +87,7 @@ class LoginServer:
         settings = AccessSettings.model_validate({"issuers": [named], "keys_deadline": 1.0})
         tokens = IssuerTokens(settings, self.clock, self.metrics)
         sessions = Sessions(self.keys, "http://127.0.0.1:1", "sso", SessionLimits(1800.0, 36_000.0), self.clock)
-        server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None), signed=tokens, sessions=sessions))
+        server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None), signed=tokens, sessions=sessions))
         self.client_of = OurClient("client", "http://127.0.0.1:1", ("openid",))
         provider = Provider(settings.issuers[0], self.clock, 600.0, 1.0)
         reader = TokenReader(tokens, "sso", RoleTable(), from_id_token=False)
@@ -383,7 +383,7 @@ async def test_cookies_that_are_changed_or_endless_are_none(server: LoginServer)
 
 
 async def test_without_settings_there_is_no_login() -> None:
-    server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(dict.fromkeys((Resource.LOGIN, Resource.SESSION), no_login))
     await server.start()
     try:

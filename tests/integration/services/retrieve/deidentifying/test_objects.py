@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from gantry.common.deidentify.objects import Deidentifier
-from gantry.common.deidentify.options import Option, Profile
+from gantry.common.deidentify.options import DeidentificationProfile, Option
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from gantry.common.errors import NotDeidentified
@@ -44,7 +44,9 @@ async def deidentification() -> AsyncIterator[Deidentification]:
 
 
 def through(deidentification: Deidentification, *options: Option) -> Deidentifying:
-    return Deidentifying("trial", Deidentifier(Profile(frozenset(options)), PSEUDONYMS), deidentification)
+    return Deidentifying(
+        "trial", Deidentifier(DeidentificationProfile(frozenset(options)), PSEUDONYMS), deidentification
+    )
 
 
 def opened(folder: Path, **more: object) -> tuple[Opened, Watched]:

@@ -12,7 +12,7 @@ from gantry.common.errors import DependencyUnavailable, NotDeidentified, NotFoun
 from gantry.common.ports.blobs import OPEN_AHEAD
 from gantry.common.ports.index import Location
 from gantry.services.retrieve.damage import Damaged
-from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
+from gantry.services.retrieve.dimse.suboperations import StoreSubOperations, SubOperations
 from gantry.services.retrieve.opening import Opened, Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
@@ -78,7 +78,7 @@ def over(store: CountingStore, per_association: int = 4 * MIB, per_process: int 
 
 
 async def sent(
-    transfer: Transfer, locations: Sequence[Location], wanted: Callable[[], bool] = lambda: True
+    transfer: StoreSubOperations, locations: Sequence[Location], wanted: Callable[[], bool] = lambda: True
 ) -> dict[int, int]:
     statuses: dict[int, int] = {}
 

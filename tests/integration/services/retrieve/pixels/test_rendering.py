@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from gantry.services.retrieve.pixels.look import Look, Window, look_of
+from gantry.services.retrieve.pixels.look import RenderingParameters, VoiWindow, look_of
 from gantry.services.retrieve.pixels.palettes import expanded
 from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.support.objects import file_bytes
@@ -139,11 +139,11 @@ def test_windows_and_tables_are_found_by_what_they_are_called() -> None:
     ds.WindowCenterWidthExplanation = ["BRAIN", "Bone "]
     ds.VOILUTSequence = Sequence([lut(np.arange(4095, -1, -1), 0, 12, LUTExplanation="dark")])
     part10 = file_bytes(ds)
-    bone = ours(part10, look=Look("bone", kind="image/png"))
-    assert np.array_equal(bone, ours(part10, look=Look(Window(3000, 100), kind="image/png")))
-    assert np.array_equal(ours(part10, look=Look("DARK", kind="image/png")), ours(part10))
+    bone = ours(part10, look=RenderingParameters("bone", kind="image/png"))
+    assert np.array_equal(bone, ours(part10, look=RenderingParameters(VoiWindow(3000, 100), kind="image/png")))
+    assert np.array_equal(ours(part10, look=RenderingParameters("DARK", kind="image/png")), ours(part10))
     with pytest.raises(CannotDo, match="no window of this name"):
-        ours(part10, look=Look("lung", kind="image/png"))
+        ours(part10, look=RenderingParameters("lung", kind="image/png"))
 
 
 def group(**macros: Dataset) -> Dataset:

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
-from gantry.common.commitment.asked import transaction_of
+from gantry.common.commitment.requested import transaction_of
 from gantry.common.events import RouteRequested
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location

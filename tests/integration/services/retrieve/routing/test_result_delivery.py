@@ -36,7 +36,7 @@ from gantry.common.lifecycle.routes import (
 )
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey
-from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.corrections import CorrectionSubject, write_values
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.indexer.corrections import changes_of
@@ -353,7 +353,9 @@ PATIENT = "0123456789abcdef0123456789abcdef"
 async def told_of_patient(site: Site, kind: str, values: Values, **more: Any) -> Attempted:
     """What comes of a route that is about the patient P1."""
     name = Receipt.at(1).id
-    await write_values(site.objects, "default", name, Subject(patient=PATIENT), values, PatientIdentity("P1").values)
+    await write_values(
+        site.objects, "default", name, CorrectionSubject(patient=PATIENT), values, PatientIdentity("P1").values
+    )
     route = replace(ROUTE, kind=kind, study_instance_uid=PATIENT, values_key=Receipt(name).values_key("default"))
     return await site.receiver(**more).attempt(route)
 
@@ -384,7 +386,7 @@ async def test_nothing_is_told_of_a_patient_who_is_gone_or_whom_an_earlier_relea
     site: Site, ris: MllpReceiver
 ) -> None:
     name = Receipt.at(1).id
-    await write_values(site.objects, "default", name, Subject(patient=PATIENT), {})
+    await write_values(site.objects, "default", name, CorrectionSubject(patient=PATIENT), {})
     key = Receipt(name).values_key("default")
     for values_key in (key, Receipt.at(2).values_key("default")):
         route = replace(ROUTE, kind=PATIENT_CORRECTION, study_instance_uid=PATIENT, values_key=values_key)
@@ -410,7 +412,7 @@ async def test_patient_is_confidential_by_another_id_or_by_a_study_as_well(site:
     assert (await told_of_patient(site, PATIENT_MERGE, into, port=ris.port, confidential=False)).why == why
     # The ID that was given up was marked.
     name = Receipt.at(7).id
-    subject = Subject(patient=PatientIdentity("P1").key)
+    subject = CorrectionSubject(patient=PatientIdentity("P1").key)
     await write_values(site.objects, "default", name, subject, keys_as_attributes(mark))
     event = PatientCorrected("default", "t", PatientIdentity("P1").key, name, "x", "me", 7)
     await site.index.correct(await changes_of(site.objects, [event]))

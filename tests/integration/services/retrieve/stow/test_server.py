@@ -16,7 +16,7 @@ from gantry.common.config.web_destination_sections import WebDestinationSettings
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from gantry.common.errors import ConfigError
 from gantry.common.ports.index import Location
-from gantry.services.retrieve.dimse.moving import Job
+from gantry.services.retrieve.dimse.moving import MoveJob
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.stow.server import WebDestination
 from tests.support.archive import free_port
@@ -46,7 +46,7 @@ async def sent(
     stored: Stored, to: WebDestinationSettings, locations: list[Location], **more: Any
 ) -> tuple[Counters, str]:
     counters = Counters(len(locations))
-    job = Job(counters, more.pop("is_wanted", lambda: True), _nobody_waits, **more)
+    job = MoveJob(counters, more.pop("is_wanted", lambda: True), _nobody_waits, **more)
     words = await WebDestination(to, stored.openings).send(locations, job)
     return counters, words
 

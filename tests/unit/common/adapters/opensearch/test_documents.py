@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.election import Candidate, Election
 from gantry.common.adapters.opensearch.cluster import OpenSearchCluster
 from gantry.common.adapters.opensearch.documents import (
     MOST_NEAR,
@@ -37,7 +37,7 @@ from gantry.common.adapters.opensearch.documents import (
 )
 from gantry.common.adapters.opensearch.schema import mappings_of, template_of
 from gantry.common.dicom.query.attributes import STANDARD
-from gantry.common.lifecycle import Effect
+from gantry.common.lifecycle import CorrectionEffect
 from gantry.common.ports.index import InstanceKey
 from tests.support.entries import entry
 
@@ -98,7 +98,7 @@ def test_documents_of_every_level_fit_their_mappings() -> None:
     strict("instances", instance)
     series = SeriesSummary("1.2.3", "1.2.3.1", one.receipt, 1, [one.sop_class_uid], unpack(instance["above"]))
     strict("series", series_source("default", series, STANDARD))
-    study = study_source("default", "1.2.3", [series], Effect((), ("k",)), STANDARD)
+    study = study_source("default", "1.2.3", [series], CorrectionEffect((), ("k",)), STANDARD)
     strict("studies", study)
     said = [(one.receipt, unpack(study["demographics"]))]
     strict("patients", patient_source("default", study["patient"], said, (1, 1, 1), STANDARD))
@@ -122,7 +122,7 @@ def test_a_study_counts_and_collects_what_is_below() -> None:
         SeriesSummary("1.2", "1.2.2", "b", 3, ["1.9"], {0x00080060: ["SR"], 0x00080020: ["20250101"]}),
         SeriesSummary("1.2", "1.2.1", "a", 2, ["1.8", "1.9"], {0x00080060: ["CT"], 0x00080020: ["20240101"]}),
     ]
-    source = study_source("default", "1.2", below, Effect((), ("k",)), STANDARD)
+    source = study_source("default", "1.2", below, CorrectionEffect((), ("k",)), STANDARD)
     attributes = unpack(source["attributes"])
     assert attributes[0x00080061] == ["CT", "SR"]
     assert attributes[0x00080062] == ["1.8", "1.9"]
@@ -133,7 +133,7 @@ def test_a_study_counts_and_collects_what_is_below() -> None:
 
 def test_the_order_of_series_does_not_change_a_study() -> None:
     below = [SeriesSummary("1.2", f"1.2.{n}", "a", n + 1, [f"1.{n}"], {0x00100020: [f"P{n}"]}) for n in range(3)]
-    effect = Effect((), ("k",))
+    effect = CorrectionEffect((), ("k",))
     assert study_source("p", "1.2", below, effect, STANDARD) == study_source("p", "1.2", below[::-1], effect, STANDARD)
 
 
@@ -190,5 +190,5 @@ def test_a_shortened_document_elects_as_the_long_one_did(others: list[bool], dic
     assert sorted([*short.receipts["near"], *short.moved]) == sorted(rows)
     assert short.receipts["moved"] == len(short.moved)
     before, after = election_of(source), election_of({"receipts": short.receipts})
-    assert after.kept == before.kept == min(Side(*r[:3]) for r in rows)
+    assert after.kept == before.kept == min(Candidate(*r[:3]) for r in rows)
     assert after.aside + short.receipts["moved_aside"] == before.aside

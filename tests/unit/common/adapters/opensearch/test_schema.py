@@ -16,7 +16,7 @@ from gantry.common.adapters.opensearch.schema import (
     template_of,
 )
 from gantry.common.dicom.query.attributes import STANDARD, Attribute, AttributeTable, Level
-from gantry.common.dicom.query.ordering import STUDY_ORDERS, OrderKey
+from gantry.common.dicom.query.ordering import STUDY_ORDERS, SortKey
 
 CLUSTER = OpenSearchCluster(("http://localhost:9200",), prefix="ward", shards=5, replicas=2)
 ADDED = AttributeTable(
@@ -90,7 +90,7 @@ def test_a_study_is_found_by_what_is_said_of_its_patient_but_not_by_counts() -> 
 @pytest.mark.parametrize("tag", STUDY_ORDERS)
 @pytest.mark.parametrize("descending", [False, True])
 def test_every_order_of_studies_has_a_field_and_ends_with_the_uid(tag: int, descending: bool) -> None:
-    fields = order_fields((OrderKey(tag, descending),))
+    fields = order_fields((SortKey(tag, descending),))
     assert fields[-1] == ("uid", descending)  # undecided never, in the direction of the last attribute
     name, direction = fields[0]
     assert (name, direction) == (ORDERED[tag], descending)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from gantry.common.dicom.encoding.rewriting import Context, Rewriter, explicit_vr, swapped
+from gantry.common.dicom.encoding.rewriting import Rewriter, VrContext, explicit_vr, swapped
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.errors import NotUnderstood
 from tests.support.dicom import BIG_ENDIAN, EXPLICIT, IMPLICIT, bundled_file, data_sets, from_bytes, to_bytes
@@ -117,17 +117,17 @@ def test_a_value_can_be_replaced_and_can_be_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("context", "tag", "vr"),
     [
-        (Context(signed=True), 0x00280106, b"SS"),
-        (Context(signed=False), 0x00280106, b"US"),
-        (Context(allocated=8), 0x7FE00010, b"OB"),
-        (Context(allocated=16), 0x7FE00010, b"OW"),
-        (Context(waveform=8), 0x54001010, b"OB"),
-        (Context(waveform=16), 0x54001010, b"OW"),
-        (Context(), 0x00281201, b"OW"),
-        (Context(), 0x00100010, b"PN"),
+        (VrContext(signed=True), 0x00280106, b"SS"),
+        (VrContext(signed=False), 0x00280106, b"US"),
+        (VrContext(allocated=8), 0x7FE00010, b"OB"),
+        (VrContext(allocated=16), 0x7FE00010, b"OW"),
+        (VrContext(waveform=8), 0x54001010, b"OB"),
+        (VrContext(waveform=16), 0x54001010, b"OW"),
+        (VrContext(), 0x00281201, b"OW"),
+        (VrContext(), 0x00100010, b"PN"),
     ],
 )
-def test_an_ambiguous_vr_is_told_by_the_pixels_and_waveforms(context: Context, tag: int, vr: bytes) -> None:
+def test_an_ambiguous_vr_is_told_by_the_pixels_and_waveforms(context: VrContext, tag: int, vr: bytes) -> None:
     """PS3.5 A.1, Annex A.2."""
     assert explicit_vr(tag, b"UN" if tag == 0 else vr, context) == vr
 

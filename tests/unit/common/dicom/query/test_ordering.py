@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.dicom.query.ordering import LONGEST, OrderKey, order_text, ranking, signature
+from gantry.common.dicom.query.ordering import LONGEST, SortKey, order_text, ranking, signature
 from gantry.common.dicom.standard.vrs import vr_of
 
 
@@ -54,9 +54,9 @@ def test_texts_are_short_and_can_be_stored(vr: str, values: list[str]) -> None:
 def test_ties_are_broken_by_uids_in_the_direction_of_the_last_attribute() -> None:
     documents = [{0x0020000D: [f"1.{n}"], 0x00080020: ["20240101"]} for n in (2, 1, 3)]
     for descending, expected in ((False, ["1.1", "1.2", "1.3"]), (True, ["1.3", "1.2", "1.1"])):
-        key = ranking((OrderKey(0x00080020, descending),), vr_of)
+        key = ranking((SortKey(0x00080020, descending),), vr_of)
         assert [d[0x0020000D][0] for d in sorted(documents, key=key)] == expected
 
 
 def test_orders_are_told_apart_in_a_word() -> None:
-    assert signature((OrderKey(0x00080020, True), OrderKey(0x00080030))) == "-00080020,00080030"
+    assert signature((SortKey(0x00080020, True), SortKey(0x00080030))) == "-00080020,00080030"

@@ -11,7 +11,7 @@ from gantry.common.errors import Corrupt
 from gantry.common.ids import Receipt, is_reference_key
 from gantry.common.runtime.in_place.reference import (
     MAX_REFERENCE,
-    Reference,
+    InPlaceReference,
     left_key,
     pack_reference,
     unpack_reference,
@@ -21,13 +21,13 @@ HEAD = file_meta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1", "I
 KEY = Receipt.at(1_700_000_000_000_000).reference_key("default")
 
 
-def reference(key: str = "2019/a.dcm", head: bytes = HEAD) -> Reference:
-    return Reference("old", key, '"0a1b"', 525_000, 344, head)
+def reference(key: str = "2019/a.dcm", head: bytes = HEAD) -> InPlaceReference:
+    return InPlaceReference("old", key, '"0a1b"', 525_000, 344, head)
 
 
 @given(st.text(max_size=1024), st.integers(0, 1 << 40), st.binary(max_size=50_000))
 def test_what_is_packed_is_unpacked(key: str, offset: int, head: bytes) -> None:
-    one = Reference("old", key, "tag", offset + 7, offset, head)
+    one = InPlaceReference("old", key, "tag", offset + 7, offset, head)
     packed = pack_reference(one)
     assert unpack_reference(packed) == one
     assert len(packed) <= MAX_REFERENCE

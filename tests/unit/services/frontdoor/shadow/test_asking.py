@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gantry.common.ul import AcceptedContext
 from gantry.services.frontdoor.shadow.asking import Likeness, Receiver
-from gantry.services.frontdoor.shadow.overhearing import Digest, Room
+from gantry.services.frontdoor.shadow.overhearing import PassingDigest, Room
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, associate_rq
 
 
@@ -31,6 +31,6 @@ def test_objects_that_came_are_forgotten_with_the_room_that_they_had() -> None:
     room = Room(1 << 20)
     receiver = Receiver([CT], room)
     assert room.take(256)
-    Digest("1.2", EXPLICIT).put_into(receiver.objects)
+    PassingDigest("1.2", EXPLICIT).put_into(receiver.objects)
     receiver.clear()
     assert (room.used, receiver.objects) == (0, {})

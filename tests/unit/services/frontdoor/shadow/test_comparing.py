@@ -7,9 +7,9 @@ from typing import Any
 from gantry.common.dimse import Command, Element
 from gantry.common.ul import AcceptedContext
 from gantry.services.frontdoor.shadow.comparing import (
-    Answer,
-    Difference,
-    Kind,
+    AnswerDifference,
+    DifferenceKind,
+    FindAnswer,
     Steps,
     compare_associations,
     compare_matches,
@@ -27,7 +27,7 @@ QUESTION: Match = {
 }
 
 
-def at_once(steps: Steps[list[Difference]]) -> list[Difference]:
+def at_once(steps: Steps[list[AnswerDifference]]) -> list[AnswerDifference]:
     while True:
         try:
             next(steps)
@@ -40,8 +40,8 @@ def study(uid: str, description: str = "Chest", **more: str) -> Match:
     return {tag: {"vr": "LO", "Value": [value]} for tag, value in tags.items()}
 
 
-def compared(gantry: list[Match], other: list[Match], *may_differ: str) -> list[Difference]:
-    return at_once(compare_matches(QUESTION, Answer(0, gantry), Answer(0, other), may_differ))
+def compared(gantry: list[Match], other: list[Match], *may_differ: str) -> list[AnswerDifference]:
+    return at_once(compare_matches(QUESTION, FindAnswer(0, gantry), FindAnswer(0, other), may_differ))
 
 
 def test_the_same_matches_in_another_order_are_the_same() -> None:
@@ -50,14 +50,14 @@ def test_the_same_matches_in_another_order_are_the_same() -> None:
 
 def test_what_only_one_of_them_has_is_named_by_its_uid() -> None:
     assert compared([study("1.1"), study("1.2")], [study("1.2"), study("1.3")]) == [
-        Difference(Kind.ONLY_GANTRY, 1, "", ("1.1",)),
-        Difference(Kind.ONLY_OTHER, 1, "", ("1.3",)),
+        AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ("1.1",)),
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ("1.3",)),
     ]
 
 
 def test_other_values_are_told_by_the_names_of_their_attributes_alone() -> None:
     (found,) = compared([study("1.1", "Chest")], [study("1.1", "Thorax")])
-    assert found == Difference(Kind.ATTRIBUTES, 1, "StudyDescription", ("1.1",))
+    assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyDescription", ("1.1",))
     assert "Thorax" not in repr(found)
 
 
@@ -69,24 +69,28 @@ def test_what_was_not_asked_for_and_what_may_differ_does_not_count() -> None:
 
 
 def test_a_match_that_comes_twice_is_told() -> None:
-    assert compared([study("1.1")], [study("1.1"), study("1.1")]) == [Difference(Kind.REPEATED, 1, "", ("1.1",))]
+    assert compared([study("1.1")], [study("1.1"), study("1.1")]) == [
+        AnswerDifference(DifferenceKind.REPEATED, 1, "", ("1.1",))
+    ]
 
 
 def test_a_patient_id_is_told_to_nobody() -> None:
     question: Match = {"00080052": {"vr": "CS", "Value": ["PATIENT"]}, "00100020": {"vr": "LO"}}
     match: Match = {"00100020": {"vr": "LO", "Value": ["SECRET"]}}
-    (found,) = at_once(compare_matches(question, Answer(0, [match]), Answer(0), ()))
-    assert found == Difference(Kind.ONLY_GANTRY)
+    (found,) = at_once(compare_matches(question, FindAnswer(0, [match]), FindAnswer(0), ()))
+    assert found == AnswerDifference(DifferenceKind.ONLY_GANTRY)
 
 
 def test_what_stands_in_the_place_of_a_uid_and_is_none_is_not_told() -> None:
-    assert compared([study("Doe^Jane"), study("1.1")], []) == [Difference(Kind.ONLY_GANTRY, 2, "", ("1.1",))]
+    assert compared([study("Doe^Jane"), study("1.1")], []) == [
+        AnswerDifference(DifferenceKind.ONLY_GANTRY, 2, "", ("1.1",))
+    ]
 
 
 def test_statuses_differ_in_words() -> None:
     assert compare_statuses(0, 0) == []
     (found,) = compare_statuses(0, 0xA700)
-    assert (found.kind, found.words) == (Kind.STATUS, "Gantry 0000H success, other A700H out of resources")
+    assert (found.kind, found.words) == (DifferenceKind.STATUS, "Gantry 0000H success, other A700H out of resources")
 
 
 def test_sub_operations_that_failed_are_told_in_numbers() -> None:
@@ -95,7 +99,7 @@ def test_sub_operations_that_failed_are_told_in_numbers() -> None:
 
     assert compare_sub_operations(final(1), final(1)) == []
     (status, numbers) = compare_sub_operations(final(0), final(2, 0xB000))
-    assert (status.kind, numbers.kind) == (Kind.STATUS, Kind.SUB_OPERATIONS)
+    assert (status.kind, numbers.kind) == (DifferenceKind.STATUS, DifferenceKind.SUB_OPERATIONS)
     assert numbers.words == "Gantry 0 failed, 0 with a warning; other 2 failed, 0 with a warning"
 
 
@@ -104,8 +108,8 @@ def test_contexts_and_transfer_syntaxes_that_differ_are_told_apart() -> None:
     both = {1: AcceptedContext(1, CT, EXPLICIT), 3: AcceptedContext(3, VERIFICATION, IMPLICIT)}
     assert compare_associations(request, both, both) == []
     assert compare_associations(request, both, {1: AcceptedContext(1, CT, IMPLICIT)}) == [
-        Difference(Kind.CONTEXTS, 1, VERIFICATION),
-        Difference(Kind.SYNTAXES, 1, CT),
+        AnswerDifference(DifferenceKind.CONTEXTS, 1, VERIFICATION),
+        AnswerDifference(DifferenceKind.SYNTAXES, 1, CT),
     ]
 
 
@@ -113,5 +117,5 @@ def test_patients_are_counted_and_never_named() -> None:
     question: Match = {"00080052": {"vr": "CS", "Value": ["PATIENT"]}, "00100020": {"vr": "LO"}}
     # A Patient ID may look like a UID.
     mine, theirs = ([{"00100020": {"vr": "LO", "Value": [one]}}] for one in ("1.2.3", "1.2.4"))
-    found = at_once(compare_matches(question, Answer(0, mine), Answer(0, theirs), ()))
-    assert found == [Difference(Kind.ONLY_GANTRY), Difference(Kind.ONLY_OTHER)]
+    found = at_once(compare_matches(question, FindAnswer(0, mine), FindAnswer(0, theirs), ()))
+    assert found == [AnswerDifference(DifferenceKind.ONLY_GANTRY), AnswerDifference(DifferenceKind.ONLY_OTHER)]

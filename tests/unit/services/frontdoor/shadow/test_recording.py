@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gantry.common.clock import ManualClock
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind
 from gantry.services.frontdoor.shadow.recording import Recorder
 
 
@@ -12,7 +12,10 @@ def test_every_comparison_is_counted_once_and_its_differences_by_kind() -> None:
     metrics, clock = Metrics(), ManualClock()
     recorder = Recorder(clock, metrics)
     recorder.compared("C-FIND", "WARD", [], {"gantry": 0.1, "other": 0.2})
-    found = [Difference(Kind.ONLY_OTHER, 3, "", ("1.2",)), Difference(Kind.STATUS, 1, "words")]
+    found = [
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 3, "", ("1.2",)),
+        AnswerDifference(DifferenceKind.STATUS, 1, "words"),
+    ]
     recorder.compared("C-FIND", "WARD", found, {"gantry": 0.1, "other": 0.2})
     (day,) = recorder.days.values()
     assert (day.same["C-FIND"], day.different["C-FIND"]) == (1, 1)

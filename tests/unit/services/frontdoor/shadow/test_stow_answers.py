@@ -9,7 +9,7 @@ import pytest
 
 from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.errors import NotUnderstood
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind
 from gantry.services.frontdoor.shadow.stow_answers import StowAnswer, compare_stow, read_stow
 from gantry.services.frontdoor.shadow.web_answers import WebAnswer
 from gantry.services.ingest.stow.response import StowOutcome, response_of
@@ -63,14 +63,14 @@ def test_differences_are_told_by_their_kind() -> None:
     assert compare_stow(READ, READ) == []
     other = StowAnswer(200, frozenset({"1.3"}), {"1.2": 0xA700}, 0)
     assert compare_stow(READ, other) == [
-        Difference(Kind.STATUS, 1, "Gantry 202, other 200"),
-        Difference(Kind.ONLY_GANTRY, 1, "", ("1.1",)),
-        Difference(Kind.ONLY_OTHER, 1, "", ("1.3",)),
-        Difference(Kind.FAILURES, 1, "", ("1.2",)),
-        Difference(Kind.FAILURES, 1, "without a UID failed: Gantry 1, other 0"),
+        AnswerDifference(DifferenceKind.STATUS, 1, "Gantry 202, other 200"),
+        AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ("1.1",)),
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ("1.3",)),
+        AnswerDifference(DifferenceKind.FAILURES, 1, "", ("1.2",)),
+        AnswerDifference(DifferenceKind.FAILURES, 1, "without a UID failed: Gantry 1, other 0"),
     ]
     # Who says 403 has not looked at the instances: that they are missing there says nothing more.
-    assert compare_stow(READ, StowAnswer(403)) == [Difference(Kind.STATUS, 1, "Gantry 202, other 403")]
+    assert compare_stow(READ, StowAnswer(403)) == [AnswerDifference(DifferenceKind.STATUS, 1, "Gantry 202, other 403")]
 
 
 def test_text_that_is_no_uid_is_not_repeated() -> None:

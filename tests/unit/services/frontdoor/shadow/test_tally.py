@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from gantry.services.frontdoor.shadow.tally import MOST_EXAMPLES, Example, Tally, Waiting, added_up, verdict
+from gantry.services.frontdoor.shadow.tally import MOST_EXAMPLES, ComparisonTally, Example, Waiting, added_up, verdict
 
 DAY_US = 24 * 3600 * 1_000_000
 
 
-def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> Tally:
-    found = Tally()
+def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> ComparisonTally:
+    found = ComparisonTally()
     found.seen(day * DAY_US, f"2026-11-{day:02}")
     found.same["C-FIND"] = same
     if different:
@@ -27,13 +27,13 @@ def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> T
 def test_counts_are_read_as_they_were_saved() -> None:
     one = tally(2, 5, 1, busy=3)
     one.not_mirrored["C-MOVE"] = 2
-    assert Tally.from_json(one.to_json()) == one
+    assert ComparisonTally.from_json(one.to_json()) == one
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": 2}', b"\xff"])
 def test_what_is_none_of_ours_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        Tally.from_json(data)
+        ComparisonTally.from_json(data)
 
 
 def test_doors_and_days_add_up() -> None:
@@ -45,7 +45,7 @@ def test_doors_and_days_add_up() -> None:
 
 
 def test_examples_are_few_and_the_newest() -> None:
-    one = Tally()
+    one = ComparisonTally()
     for number in range(MOST_EXAMPLES + 5):
         one.example(Example(number, "C-FIND", "status", "WARD"))
     assert len(one.examples) == MOST_EXAMPLES
@@ -53,7 +53,7 @@ def test_examples_are_few_and_the_newest() -> None:
 
 
 def test_answer_times_are_told_by_the_end_of_their_class() -> None:
-    one = Tally()
+    one = ComparisonTally()
     for seconds in (0.02, 0.02, 0.02, 3.0):
         one.took("C-FIND", "other", seconds)
     assert (one.quantile("C-FIND", "other", 0.5), one.quantile("C-FIND", "other", 0.95)) == (0.025, 5.0)
@@ -80,22 +80,22 @@ def test_much_that_was_given_up_speaks_against_it() -> None:
 
 
 def test_nothing_compared_is_no_success() -> None:
-    assert verdict(Tally())[0] == "Nothing was compared yet."
+    assert verdict(ComparisonTally())[0] == "Nothing was compared yet."
     assert "given up" in " ".join(verdict(tally(1, 0, 0, unreachable=2)))
 
 
 def test_what_waits_is_what_each_door_said_last_but_for_those_whose_spools_were_taken_over() -> None:
-    first = Tally(waiting={"a": Waiting("a", 10, 5, 500, 3), "b": Waiting("b", 11, 1, 100, 9)})
-    then = Tally(waiting={"a": Waiting("a", 20, 2, 200, 4)})
+    first = ComparisonTally(waiting={"a": Waiting("a", 10, 5, 500, 3), "b": Waiting("b", 11, 1, 100, 9)})
+    then = ComparisonTally(waiting={"a": Waiting("a", 20, 2, 200, 4)})
     assert added_up([first, then]).waits == Waiting("", 20, 3, 300, 4)
     assert added_up([then, first]).waits == Waiting("", 20, 3, 300, 4)
-    last = Tally(waiting={"c": Waiting("c", 30)}, taken_over={"a", "b"})
+    last = ComparisonTally(waiting={"c": Waiting("c", 30)}, taken_over={"a", "b"})
     assert added_up([first, then, last]).waits == Waiting("", 30)
     for one in (first, last):
-        assert Tally.from_json(one.to_json()) == one
+        assert ComparisonTally.from_json(one.to_json()) == one
 
 
 def test_counts_of_a_release_before_the_spool_are_read() -> None:
-    saved = json.loads(Tally(first=1).to_json())
+    saved = json.loads(ComparisonTally(first=1).to_json())
     del saved["waiting"], saved["taken_over"]
-    assert Tally.from_json(json.dumps(saved).encode()).waits == Waiting("", 0)
+    assert ComparisonTally.from_json(json.dumps(saved).encode()).waits == Waiting("", 0)

@@ -11,7 +11,7 @@ import pytest
 from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.errors import NotUnderstood
 from gantry.common.web.multipart import closing, content_type, part_head
-from gantry.services.frontdoor.shadow.comparing import Difference, Kind
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind
 from gantry.services.frontdoor.shadow.web_answers import (
     FRAMES,
     METADATA,
@@ -45,7 +45,7 @@ def parts(*contents: bytes) -> WebAnswer:
     return WebAnswer(200, content_type("b", "application/dicom"), body)
 
 
-def compared(operation: str, target: str, gantry: WebAnswer, other: WebAnswer) -> list[Difference]:
+def compared(operation: str, target: str, gantry: WebAnswer, other: WebAnswer) -> list[AnswerDifference]:
     steps = compare_web(operation, target, gantry, other, ("00081190",))
     while True:
         try:
@@ -59,15 +59,15 @@ def test_a_search_is_compared_by_what_was_named_and_what_both_answer() -> None:
     theirs = study("1.1", _00081030="Chest ", _00081190="http://old", _00080050="theirs alone")
     assert compared(SEARCH, "/studies?limit=2", searched(mine), searched(theirs)) == []
     named = compared(SEARCH, "/studies?includefield=AccessionNumber", searched(mine), searched(theirs))
-    assert named == [Difference(Kind.ATTRIBUTES, 1, "AccessionNumber", ("1.1",))]
+    assert named == [AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "AccessionNumber", ("1.1",))]
     lacking = compared(SEARCH, "/studies", searched(mine), searched())
-    assert lacking == [Difference(Kind.ONLY_GANTRY, 1, "", ("1.1",))]
+    assert lacking == [AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ("1.1",))]
 
 
 def test_no_match_is_no_match_with_whichever_status() -> None:
     assert compared(SEARCH, "/studies", searched(), WebAnswer(204, "", b"")) == []
     assert compared(SEARCH, "/studies", searched(), WebAnswer(404, "", b"")) == [
-        Difference(Kind.STATUS, 1, "Gantry 200, other 404")
+        AnswerDifference(DifferenceKind.STATUS, 1, "Gantry 200, other 404")
     ]
     assert compared(SEARCH, "/studies", WebAnswer(404, "", b"ours"), WebAnswer(404, "", b"theirs")) == []
 
@@ -82,7 +82,7 @@ def test_all_attributes_of_metadata_count() -> None:
     mine = {"00080018": {"vr": "UI", "Value": ["1.2"]}, "00280010": {"vr": "US", "Value": [512]}}
     theirs = {"00080018": {"vr": "UI", "Value": ["1.2"]}}
     assert compared(METADATA, "/studies/1/metadata", searched(mine), searched(theirs)) == [
-        Difference(Kind.ATTRIBUTES, 1, "Rows", ("1.2",))
+        AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "Rows", ("1.2",))
     ]
 
 
@@ -91,9 +91,9 @@ def test_instances_are_compared_without_their_file_meta_information() -> None:
     assert compared(OBJECTS, "/studies/1", mine, parts(instance("1.2", b"same"), instance("1.1", b"pixels"))) == []
     theirs = parts(instance("1.1", b"PIXELS"), instance("1.2", b"same", IMPLICIT), instance("1.3", b""))
     assert compared(OBJECTS, "/studies/1", mine, theirs) == [
-        Difference(Kind.ONLY_OTHER, 1, "", ("1.3",)),
-        Difference(Kind.SYNTAXES, 1, "", ("1.2",)),
-        Difference(Kind.CONTENT, 1, "", ("1.1",)),
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ("1.3",)),
+        AnswerDifference(DifferenceKind.SYNTAXES, 1, "", ("1.2",)),
+        AnswerDifference(DifferenceKind.CONTENT, 1, "", ("1.1",)),
     ]
     alone = WebAnswer(200, "application/dicom", instance("1.1", b"pixels"))
     assert compared(OBJECTS, "/studies/1/series/2/instances/1.1", alone, parts(instance("1.1", b"pixels"))) == []
@@ -101,7 +101,9 @@ def test_instances_are_compared_without_their_file_meta_information() -> None:
 
 def test_frames_are_compared_in_their_order() -> None:
     assert compared(FRAMES, "/…/frames/1,2", parts(b"one", b"two"), parts(b"one", b"two")) == []
-    assert compared(FRAMES, "/…/frames/1,2", parts(b"one", b"two"), parts(b"two", b"one")) == [Difference(Kind.CONTENT)]
+    assert compared(FRAMES, "/…/frames/1,2", parts(b"one", b"two"), parts(b"two", b"one")) == [
+        AnswerDifference(DifferenceKind.CONTENT)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gantry.services.frontdoor.shadow.comparing import Answer, Difference, Kind
+from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind, FindAnswer
 from gantry.services.frontdoor.shadow.worklists import compare_worklists
 from tests.unit.services.frontdoor.shadow.test_comparing import at_once
 
@@ -28,8 +28,10 @@ QUESTION = {
 }
 
 
-def compared(gantry: list[Match], other: list[Match], *may_differ: str, question: Match = QUESTION) -> list[Difference]:
-    return at_once(compare_worklists(question, Answer(0, gantry), Answer(0, other), may_differ))
+def compared(
+    gantry: list[Match], other: list[Match], *may_differ: str, question: Match = QUESTION
+) -> list[AnswerDifference]:
+    return at_once(compare_worklists(question, FindAnswer(0, gantry), FindAnswer(0, other), may_differ))
 
 
 def test_the_same_steps_in_another_order_are_the_same() -> None:
@@ -38,24 +40,24 @@ def test_the_same_steps_in_another_order_are_the_same() -> None:
 
 def test_steps_are_told_apart_by_their_id_and_their_study() -> None:
     assert compared([step("1.1", "S1"), step("1.2", "S1")], [step("1.1", "S1"), step("1.1", "S2")]) == [
-        Difference(Kind.ONLY_GANTRY, 1, "", ("1.2",)),
-        Difference(Kind.ONLY_OTHER, 1, "", ("1.1",)),
+        AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ("1.2",)),
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ("1.1",)),
     ]
 
 
 def test_where_one_of_them_has_no_study_the_accession_number_tells_them_apart_and_is_told_to_nobody() -> None:
     mine, theirs = step("1.1", "S1", accession="A1"), step("", "S1", accession="A1")
     found = compared([mine], [theirs])
-    assert found == [Difference(Kind.ATTRIBUTES, 1, "StudyInstanceUID")]
+    assert found == [AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyInstanceUID")]
     assert compared([mine], [step("", "S1", accession="A2")]) == [
-        Difference(Kind.ONLY_GANTRY, 1, "", ()),
-        Difference(Kind.ONLY_OTHER, 1, "", ()),
+        AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ()),
+        AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ()),
     ]
 
 
 def test_what_differs_within_the_step_is_named() -> None:
     (found,) = compared([step("1.1", "S1", "CT1")], [step("1.1", "S1", "CT2")])
-    assert found == Difference(Kind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
+    assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
     assert compared([step("1.1", "S1", "CT1")], [step("1.1", "S1", "CT2")], "00400001") == []
 
 
@@ -70,4 +72,4 @@ def test_an_item_without_attributes_asks_for_the_whole_step() -> None:
     for items in ([], [{}]):
         question = {**of(_0020000D=""), "00400100": {"vr": "SQ", "Value": items}}
         (found,) = compared([step("1.1", "S1")], [other], question=question)
-        assert found == Difference(Kind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
+        assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))

@@ -9,7 +9,7 @@ import pytest
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.services.ingest.stow.conflicts import ConflictReports, Known, in_conflict, is_asked
+from gantry.services.ingest.stow.conflicts import ConflictReports, KnownInstance, in_conflict, is_asked
 from gantry.services.ingest.stow.response import ANOTHER_OBJECT_OF_THIS_UID, StowOutcome
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -27,17 +27,17 @@ HERE, OTHER_SERIES = InstanceKey("1.2", "1.2.3", "1.1"), InstanceKey("1.2", "1.2
     ("known", "conflict"),
     [
         ([], False),
-        ([Known("", HERE, "a", PLAIN)], False),
-        ([Known("", HERE, "b", PLAIN)], True),
-        ([Known("", HERE, "a", JPEG)], True),
-        ([Known("", InstanceKey("1.2", "1.2.3", "1.9"), "b", PLAIN)], False),
-        ([Known("01", HERE, "b", PLAIN)], True),
-        ([Known("99", HERE, "b", PLAIN)], False),
-        ([Known("01", HERE, "b", PLAIN), Known("", HERE, "a", PLAIN)], False),
-        ([Known("", OTHER_SERIES, "a", PLAIN)], True),
+        ([KnownInstance("", HERE, "a", PLAIN)], False),
+        ([KnownInstance("", HERE, "b", PLAIN)], True),
+        ([KnownInstance("", HERE, "a", JPEG)], True),
+        ([KnownInstance("", InstanceKey("1.2", "1.2.3", "1.9"), "b", PLAIN)], False),
+        ([KnownInstance("01", HERE, "b", PLAIN)], True),
+        ([KnownInstance("99", HERE, "b", PLAIN)], False),
+        ([KnownInstance("01", HERE, "b", PLAIN), KnownInstance("", HERE, "a", PLAIN)], False),
+        ([KnownInstance("", OTHER_SERIES, "a", PLAIN)], True),
     ],
 )
-def test_an_earlier_object_with_other_bytes_is_a_conflict(known: list[Known], conflict: bool) -> None:
+def test_an_earlier_object_with_other_bytes_is_a_conflict(known: list[KnownInstance], conflict: bool) -> None:
     assert in_conflict([stored("1.1", "a", "50")], known) == [conflict]
 
 

@@ -23,7 +23,7 @@ from gantry.common.dicom.model.json_reading import BulkPiece
 from gantry.common.errors import NotUnderstood, RefusedDataSet
 from gantry.services.ingest.stow.codestreams import codestream
 from gantry.services.ingest.stow.frame_boundaries import frames_in
-from gantry.services.ingest.stow.instance_builder import Made, make
+from gantry.services.ingest.stow.instance_builder import BuiltInstance, make
 from gantry.services.ingest.stow.response import COERCED
 from tests.support.bulk import frame, jp2, mp4
 from tests.support.objects import data_set
@@ -68,7 +68,7 @@ def metadata(**more: Any) -> dict[str, Any]:
     return {**model, "7FE00010": {"vr": "OB", "BulkDataURI": "pixels"}}
 
 
-def read(made: Made, bulk: dict[str, Held]) -> Dataset:
+def read(made: BuiltInstance, bulk: dict[str, Held]) -> Dataset:
     """The instance as pydicom reads it."""
     announced = made.announced
     head = file_meta(announced.sop_class_uid, announced.sop_instance_uid, announced.transfer_syntax_uid)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from gantry.common.events import WorkitemSet
 from gantry.common.lifecycle.routes import may_be_next
-from gantry.common.workitems import Told, Workitem, WorkitemState
+from gantry.common.workitems import Workitem, WorkitemRecipient, WorkitemState
 from gantry.common.workitems.reports import reports_of
 from gantry.services.orders.workitems.happenings import Happening
 from gantry.services.orders.workitems.routes import workitem_routes
 from tests.support.workitems import MINE, UID, set_, state, why, workitem
 
 STANDING = Workitem("default", UID, WorkitemState.IN_PROGRESS, workitem(), "blake3:mine")
-TOLD = (Told("BOARD", 1, lock=False),)
+TOLD = (WorkitemRecipient("BOARD", 1, lock=False),)
 
 
 def test_a_state_is_told_in_the_route_itself() -> None:

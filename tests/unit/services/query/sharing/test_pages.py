@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.common.access.shares import Refusal
+from gantry.common.access.shares import ShareRefusal
 from gantry.services.query.sharing.pages import POLICY, STATUS, WORDS, refused, said, welcome
 
 
@@ -25,8 +25,8 @@ def test_password_is_asked_for_where_there_is_one_and_a_wrong_one_is_named() -> 
     assert "not the password" in welcome("soon", password=True, wrong=True)
 
 
-@pytest.mark.parametrize("refusal", Refusal)
-def test_every_refusal_has_words_and_a_status_that_is_no_success(refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", ShareRefusal)
+def test_every_refusal_has_words_and_a_status_that_is_no_success(refusal: ShareRefusal) -> None:
     assert STATUS[refusal] >= 400
     assert WORDS[refusal] in refused(refusal)
     assert "<form" not in refused(refusal)
@@ -34,7 +34,7 @@ def test_every_refusal_has_words_and_a_status_that_is_no_success(refusal: Refusa
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (900, 15)])
 def test_who_waits_is_told_how_long(seconds: int, minutes: int) -> None:
-    assert f"Try again in {minutes} minutes." in refused(Refusal.WAITING, seconds)
+    assert f"Try again in {minutes} minutes." in refused(ShareRefusal.WAITING, seconds)
 
 
 def test_words_are_text_and_no_markup() -> None:

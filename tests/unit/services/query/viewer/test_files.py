@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gantry.services.query.viewer
-from gantry.common.audit import Kind
+from gantry.common.audit import AuditKind
 from gantry.common.web.routes import PLACES
 from gantry.services.query.viewer.files import _version, ohif_file, page_file
 
@@ -171,7 +171,7 @@ def test_its_scripts_are_small() -> None:
 def test_the_page_has_words_for_every_kind_of_audit_record() -> None:
     text = (SCRIPTS[0].parent / "records.js").read_text()
     words, groups = text[text.index("const WORDS") :], text[: text.index("const WORDS")]
-    for kind in Kind:
+    for kind in AuditKind:
         assert re.search(rf'["\s,{{]{kind.word}"?:', words), kind
         assert f'"{kind.word}"' in groups, kind
 

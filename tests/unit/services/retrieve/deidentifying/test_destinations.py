@@ -6,7 +6,7 @@ import pytest
 
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.net import Peer
-from gantry.services.retrieve.deidentifying.destinations import Identified
+from gantry.services.retrieve.deidentifying.destinations import IdentifiedDestinations
 
 
 class Policy:
@@ -26,7 +26,7 @@ class Policy:
 
 
 def test_what_gets_de_identified_objects_is_no_destination_of_others() -> None:
-    identified = Identified(Policy(), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
+    identified = IdentifiedDestinations(Policy(), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
     assert identified.destinations() == ["READING"]
     assert identified.destination("TRIAL", "GANTRY") is None
     assert identified.destination("NOBODY", "GANTRY") is None
@@ -36,7 +36,7 @@ def test_what_gets_de_identified_objects_is_no_destination_of_others() -> None:
 
 
 def test_a_destination_that_may_be_a_peer_not_read_yet_is_unavailable_and_not_unknown() -> None:
-    identified = Identified(Policy(whole=False), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
+    identified = IdentifiedDestinations(Policy(whole=False), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
     with pytest.raises(DependencyUnavailable):
         identified.destination("NOBODY", "GANTRY")
     assert identified.destination("READING", "GANTRY") is not None

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from gantry.common.deidentify.objects import Deidentifier
-from gantry.common.deidentify.options import Profile
+from gantry.common.deidentify.options import DeidentificationProfile
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from gantry.services.retrieve.deidentifying.work import deidentify
 from gantry.services.retrieve.pixels.worker import Files
 from tests.support.objects import bytes_of, data_set, write
 
-DEIDENTIFIER = Deidentifier(Profile(), Pseudonyms(b"a key of the tests, long enough"))
+DEIDENTIFIER = Deidentifier(DeidentificationProfile(), Pseudonyms(b"a key of the tests, long enough"))
 
 
 def worked(folder: Path, data: bytes) -> tuple[tuple[str, str], bytes]:

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from gantry.services.retrieve.pixels.display import Display, header_of, table, windows_of
-from gantry.services.retrieve.pixels.greys import Lut, Modality
-from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.greys import Lut, ModalityTransformation
+from gantry.services.retrieve.pixels.look import Function, VoiWindow
 from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.support.dicom import BIG_ENDIAN, EXPLICIT, IMPLICIT, to_bytes
 
@@ -34,10 +34,10 @@ def test_the_frames_own_group_comes_before_the_shared_one_and_both_before_the_to
         SharedFunctionalGroupsSequence=[transformed(3)],
         PerFrameFunctionalGroupsSequence=[transformed(2), ds()],
     )
-    assert Display(header, 1).modality == Modality(2.0, 0.0)
-    assert Display(header, 2).modality == Modality(3.0, 0.0)
-    assert Display(ds(RescaleSlope=5, RescaleIntercept=-1), 1).modality == Modality(5.0, -1.0)
-    assert Display(ds(), 1).modality == Modality()
+    assert Display(header, 1).modality == ModalityTransformation(2.0, 0.0)
+    assert Display(header, 2).modality == ModalityTransformation(3.0, 0.0)
+    assert Display(ds(RescaleSlope=5, RescaleIntercept=-1), 1).modality == ModalityTransformation(5.0, -1.0)
+    assert Display(ds(), 1).modality == ModalityTransformation()
 
 
 def test_a_voi_lut_comes_before_windows_and_a_name_chooses() -> None:
@@ -48,28 +48,28 @@ def test_a_voi_lut_comes_before_windows_and_a_name_chooses() -> None:
         WindowCenterWidthExplanation=["SOFT", "LUNG"],
         PixelRepresentation=0,
     )
-    assert Display(header, 1).voi(None) == Window(40, 400)
-    assert Display(header, 1).voi(" lung") == Window(-600, 1500)
+    assert Display(header, 1).voi(None) == VoiWindow(40, 400)
+    assert Display(header, 1).voi(" lung") == VoiWindow(-600, 1500)
     with pytest.raises(CannotDo, match="no window of this name"):
         Display(header, 1).voi("BONE")
     header.VOILUTSequence = Sequence([ds(LUTDescriptor=[2, 0, 8], LUTData=[0, 255], LUTExplanation="TABLE")])
     assert isinstance(Display(header, 1).voi(None), Lut)
     assert isinstance(Display(header, 1).voi("table"), Lut)
-    assert Display(header, 1).voi("SOFT") == Window(40, 400)
+    assert Display(header, 1).voi("SOFT") == VoiWindow(40, 400)
     assert Display(ds(), 1).voi(None) is None
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"WindowCenter": 40, "WindowWidth": 400}, [(Window(40, 400), "")]),
-        ({"WindowCenter": [40, 1], "WindowWidth": [0, 2]}, [(Window(1, 2), "")]),
+        ({"WindowCenter": 40, "WindowWidth": 400}, [(VoiWindow(40, 400), "")]),
+        ({"WindowCenter": [40, 1], "WindowWidth": [0, 2]}, [(VoiWindow(1, 2), "")]),
         ({"WindowCenter": 40}, []),
         (
             {"WindowCenter": 40, "WindowWidth": 0.5, "VOILUTFunction": "SIGMOID"},
-            [(Window(40, 0.5, Function.SIGMOID), "")],
+            [(VoiWindow(40, 0.5, Function.SIGMOID), "")],
         ),
-        ({"WindowCenter": 40, "WindowWidth": 2, "VOILUTFunction": "ODD"}, [(Window(40, 2), "")]),
+        ({"WindowCenter": 40, "WindowWidth": 2, "VOILUTFunction": "ODD"}, [(VoiWindow(40, 2), "")]),
     ],
 )
 def test_only_windows_that_are_possible_count(values: dict[str, Any], expected: list[Any]) -> None:

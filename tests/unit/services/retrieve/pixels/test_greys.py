@@ -13,7 +13,7 @@ from pydicom.pixels.processing import apply_windowing
 
 from gantry.services.retrieve.pixels.greys import (
     Lut,
-    Modality,
+    ModalityTransformation,
     bytes_of,
     looked_up,
     p_values,
@@ -21,7 +21,7 @@ from gantry.services.retrieve.pixels.greys import (
     stored_values,
     windowed,
 )
-from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.look import Function, VoiWindow
 from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.unit.services.retrieve.images import image
 
@@ -38,13 +38,13 @@ def test_a_window_agrees_with_pydicom(function: Function, center: int, width: in
     ds.WindowCenter, ds.WindowWidth, ds.VOILUTFunction = center, width, function.value
     theirs = apply_windowing(VALUES, ds)
     low, high = -(1 << 15), (1 << 15) - 1
-    ours = windowed(Window(center, width, function), VALUES)
+    ours = windowed(VoiWindow(center, width, function), VALUES)
     assert np.allclose(ours, (theirs - low) / (high - low), atol=1e-6)
 
 
 def test_a_width_of_one_is_black_or_white() -> None:
     """The note of C.11.2.1.2.1."""
-    found = windowed(Window(0, 1), np.array([-1, -0.5, -0.4, 0, 1]))
+    found = windowed(VoiWindow(0, 1), np.array([-1, -0.5, -0.4, 0, 1]))
     assert found.tolist() == [0, 0, 1, 1, 1]
 
 
@@ -52,16 +52,17 @@ def test_a_width_of_one_is_black_or_white() -> None:
 def test_a_window_gives_0_to_1_and_never_darker_for_larger_values(
     center: float, width: float, function: Function
 ) -> None:
-    found = windowed(Window(center, width, function), np.linspace(-2e6, 2e6, 400))
+    found = windowed(VoiWindow(center, width, function), np.linspace(-2e6, 2e6, 400))
     assert found.min() >= 0
     assert found.max() <= 1
     assert (np.diff(found) >= 0).all()
 
 
 @pytest.mark.parametrize(
-    "window", [Window(0, 0), Window(0, 0.5), Window(0, 0, Function.SIGMOID), Window(0, -1, Function.LINEAR_EXACT)]
+    "window",
+    [VoiWindow(0, 0), VoiWindow(0, 0.5), VoiWindow(0, 0, Function.SIGMOID), VoiWindow(0, -1, Function.LINEAR_EXACT)],
 )
-def test_a_width_that_cannot_be_is_refused(window: Window) -> None:
+def test_a_width_that_cannot_be_is_refused(window: VoiWindow) -> None:
     with pytest.raises(CannotDo):
         windowed(window, VALUES)
 
@@ -75,9 +76,9 @@ def test_values_beside_a_table_get_its_ends() -> None:
 
 def test_the_modality_is_a_line_or_a_table() -> None:
     stored = np.array([0, 1, 2], np.uint16)
-    assert Modality(2.0, -1024.0).of(stored).tolist() == [-1024, -1022, -1020]
-    assert Modality().of(stored) is stored
-    assert Modality(2.0, 1.0, Lut(0, 8, np.array([9, 8, 7]))).of(stored).tolist() == [9, 8, 7]
+    assert ModalityTransformation(2.0, -1024.0).of(stored).tolist() == [-1024, -1022, -1020]
+    assert ModalityTransformation().of(stored) is stored
+    assert ModalityTransformation(2.0, 1.0, Lut(0, 8, np.array([9, 8, 7]))).of(stored).tolist() == [9, 8, 7]
 
 
 @given(st.integers(1, 16), st.data(), st.booleans())
@@ -125,12 +126,14 @@ def test_floating_point_numbers_have_a_range_of_their_own_in_a_single_frame_only
 @pytest.mark.parametrize("slope", [1.0, 2.5, -1.0])
 def test_without_a_window_the_whole_range_is_shown(slope: float) -> None:
     """PS3.4 N.2.3; with a negative slope what is stored larger is darker."""
-    found = p_values(Modality(slope, 7.0), image(stored=12), np.array([0, 4095], np.uint16))
+    found = p_values(ModalityTransformation(slope, 7.0), image(stored=12), np.array([0, 4095], np.uint16))
     assert found.tolist() == ([0, 1] if slope > 0 else [1, 0])
 
 
 def test_a_table_of_the_modality_has_the_range_of_its_bits() -> None:
-    found = p_values(Modality(lut=Lut(0, 8, np.array([0, 255, 51]))), image(), np.array([0, 1, 2], np.uint16))
+    found = p_values(
+        ModalityTransformation(lut=Lut(0, 8, np.array([0, 255, 51]))), image(), np.array([0, 1, 2], np.uint16)
+    )
     assert found.tolist() == [0, 1, 0.2]
 
 

@@ -10,10 +10,10 @@ from gantry.services.retrieve.pixels.look import (
     MOST_SIDE,
     MOST_TIMES,
     Function,
-    Look,
     Region,
+    RenderingParameters,
     Viewport,
-    Window,
+    VoiWindow,
     look_of,
     picture_size,
     region_of,
@@ -25,16 +25,16 @@ from gantry.services.retrieve.pixels.look import (
 @pytest.mark.parametrize(
     ("text", "window"),
     [
-        ("40,400", Window(40, 400)),
-        ("-600,1500,linear", Window(-600, 1500)),
-        ("1.5e2,1,LINEAR", Window(150, 1)),
-        ("0.5,0.1,linear-exact", Window(0.5, 0.1, Function.LINEAR_EXACT)),
-        ("40,400,sigmoid", Window(40, 400, Function.SIGMOID)),
+        ("40,400", VoiWindow(40, 400)),
+        ("-600,1500,linear", VoiWindow(-600, 1500)),
+        ("1.5e2,1,LINEAR", VoiWindow(150, 1)),
+        ("0.5,0.1,linear-exact", VoiWindow(0.5, 0.1, Function.LINEAR_EXACT)),
+        ("40,400,sigmoid", VoiWindow(40, 400, Function.SIGMOID)),
         ("LUNG", "LUNG"),
         ("Mediastinum 2", "Mediastinum 2"),
     ],
 )
-def test_a_window_is_center_width_and_function_or_a_name(text: str, window: Window | str) -> None:
+def test_a_window_is_center_width_and_function_or_a_name(text: str, window: VoiWindow | str) -> None:
     assert window_of(text) == window
 
 
@@ -154,4 +154,4 @@ def test_what_is_no_quality_is_refused_in_words(quality: str) -> None:
 
 
 def test_without_a_word_it_is_a_jpeg_of_the_whole_image() -> None:
-    assert look_of(None, None) == Look(None, None, "image/jpeg", 90)
+    assert look_of(None, None) == RenderingParameters(None, None, "image/jpeg", 90)

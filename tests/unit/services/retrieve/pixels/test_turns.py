@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gantry.services.retrieve.pixels.turns import Turns
+from gantry.services.retrieve.pixels.turns import WaitingJobs
 
 
 def test_clients_have_their_turns_in_rotation_and_their_jobs_in_order() -> None:
-    turns: Turns[str] = Turns(100, 100)
+    turns: WaitingJobs[str] = WaitingJobs(100, 100)
     for job in ("a1", "a2", "a3", "b1", "c1", "c2"):
         assert turns.put(job[0], job)
     assert [turns.take() for _ in range(3)] == ["a1", "b1", "c1"]
@@ -15,7 +15,7 @@ def test_clients_have_their_turns_in_rotation_and_their_jobs_in_order() -> None:
 
 
 def test_a_job_that_is_forgotten_is_nobodys_turn() -> None:
-    turns: Turns[str] = Turns(3, 2)
+    turns: WaitingJobs[str] = WaitingJobs(3, 2)
     assert turns.put("a", "a1")
     assert turns.put("a", "a2")
     assert not turns.put("a", "a3")

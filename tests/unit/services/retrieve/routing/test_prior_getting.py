@@ -15,7 +15,7 @@ from gantry.common.errors import DependencyUnavailable, GantryError, QuotaReache
 from gantry.common.events import RouteRequested
 from gantry.common.net import Peer, Request, Sink
 from gantry.common.ul import Abilities
-from gantry.services.retrieve.routing.prior_getting import Arrivals, GetRequest, PriorGetter, requests_for
+from gantry.services.retrieve.routing.prior_getting import CountingStorage, GetRequest, PriorGetter, requests_for
 from gantry.services.retrieve.routing.priors import Prior
 
 STORED = [f"1.3.{number}" for number in range(12)]
@@ -51,7 +51,7 @@ class Scripted(PriorGetter):
     async def _requests(self, route: RouteRequested, peer: Peer, prior: Prior) -> list[GetRequest]:
         return [GetRequest({}, ())] * len(self._sent)
 
-    async def _get(self, route: RouteRequested, peer: Peer, request: GetRequest, arrivals: Arrivals) -> str:
+    async def _get(self, route: RouteRequested, peer: Peer, request: GetRequest, arrivals: CountingStorage) -> str:
         objects, why = self._sent.pop(0)
         for _ in range(objects):
             with suppress(GantryError):

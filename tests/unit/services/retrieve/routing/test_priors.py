@@ -17,8 +17,8 @@ from gantry.common.orders.model import ScheduledStep
 from gantry.services.retrieve.routing.priors import (
     GET,
     OF_ORDER,
+    FutureOrder,
     PriorRule,
-    Wanted,
     body_parts_of,
     identifier,
     is_same_patient,
@@ -33,7 +33,7 @@ CLASSES = 0x00080062
 ID, ISSUER, BORN, STUDY, DAY, TIME, MODALITIES, COUNT = (
     *(0x00100020, 0x00100021, 0x00100030, 0x0020000D, 0x00080020, 0x00080030, 0x00080061, 0x00201208),
 )
-WANTED = Wanted("P1", "HOSP", "19700101", frozenset(["1.9"]), frozenset(["CT"]), frozenset(["C1", "C1^LOCAL"]), "")
+WANTED = FutureOrder("P1", "HOSP", "19700101", frozenset(["1.9"]), frozenset(["CT"]), frozenset(["C1", "C1^LOCAL"]), "")
 RULE = PriorRule("r", ("OLD",))
 
 

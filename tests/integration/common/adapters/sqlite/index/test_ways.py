@@ -14,11 +14,11 @@ from gantry.common.adapters.sqlite.index.ordered import Way, walk_of
 from gantry.common.adapters.sqlite.index.paths import path_of_studies
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Cursor, Fuzzy, Query, Wildcard
-from gantry.common.dicom.query.ordering import OrderKey, signature
+from gantry.common.dicom.query.ordering import SortKey, signature
 from gantry.common.dicom.standard.tags import PATIENT_ID, PATIENT_NAME, STUDY_DATE, STUDY_TIME
 from tests.support.entries import entry
 
-NEWEST = (OrderKey(STUDY_DATE, True), OrderKey(STUDY_TIME, True))
+NEWEST = (SortKey(STUDY_DATE, True), SortKey(STUDY_TIME, True))
 WORD = Fuzzy(("new*",))
 
 
@@ -81,6 +81,6 @@ async def test_an_order_without_an_index_of_its_own_is_not_tried(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gantry.common.adapters.sqlite.index.ordered.NEXT", 150)
-    order = (OrderKey(PATIENT_NAME), OrderKey(STUDY_DATE))
+    order = (SortKey(PATIENT_NAME), SortKey(STUDY_DATE))
     query = Query("default", Level.STUDY, {PATIENT_NAME: WORD}, limit=1, order=order)
     assert (await readers.run(partial(walk_of, query=query, path=path_of_studies(query)))).way is Way.OF_A_LIST

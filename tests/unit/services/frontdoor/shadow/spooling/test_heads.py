@@ -103,7 +103,7 @@ def test_what_lies_there_beside_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "_.first" / "nobody's").mkdir()
     (tmp_path / "_.first" / "nobody's" / "00000001").write_bytes(b"x")
     other = files.own_folder(tmp_path, "_.second")
-    assert files.take_over(tmp_path, "_.", "_.second") == files.Found()  # the first one lives
+    assert files.take_over(tmp_path, "_.", "_.second") == files.SpoolContents()  # the first one lives
     os.close(fd)
     files.own_folder(tmp_path, "north.third")
     found = files.take_over(tmp_path, "_.", "_.second")
@@ -130,7 +130,7 @@ def test_a_folder_that_was_taken_for_one_that_was_left_is_made_again(
     fd = files.own_folder(tmp_path, "_.own")
     monkeypatch.undo()
     other = files.own_folder(tmp_path, "_.other")
-    assert files.take_over(tmp_path, "_.", "_.other") == files.Found()
+    assert files.take_over(tmp_path, "_.", "_.other") == files.SpoolContents()
     assert (tmp_path / "_.own").exists()
     os.close(fd)
     os.close(other)
