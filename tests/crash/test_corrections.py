@@ -70,7 +70,7 @@ def merge(archive: RunningArchive, prior: str, into: str) -> int:
 def part10(
     archive: RunningArchive, file: DicomFile, parameters: str = "", uids: tuple[str, str] | None = None
 ) -> Dataset:
-    """What WADO-RS sends of one object; `of` its study and series where it was moved."""
+    """What WADO-RS sends of one object; `uids` its study and series where it was moved."""
     study_uid, series = uids or uids_of(file)
     path = f"/dicom-web/studies/{study_uid}/series/{series}/instances/{file.sop_instance_uid}{parameters}"
     request = urllib.request.Request(

@@ -74,18 +74,18 @@ async def test_a_series_of_another_patient_goes_to_his_study_and_comes_back_exac
         path = f"studies/{into}/series/{series}/instances/{file.sop_instance_uid}"
         status, (document,) = ask(archive, "GET", f"{path}/metadata")
         assert (status, document["0020000D"]["Value"], document["00100020"]["Value"]) == (200, [into], ["P2"])
-        for data_set in (from_bytes(got[file.sop_instance_uid], EXPLICIT), part10(archive, file, of=(into, series))):
+        for data_set in (from_bytes(got[file.sop_instance_uid], EXPLICIT), part10(archive, file, uids=(into, series))):
             assert (data_set.StudyInstanceUID, data_set.PatientName) == (into, "Roe^Richard")
             (item,) = data_set.OriginalAttributesSequence
             assert item.ModifiedAttributesSequence[0].StudyInstanceUID == uid
             assert data_set.PixelData == original.PixelData
-        assert part10(archive, file, "?original=true", of=(into, series)) == original
+        assert part10(archive, file, "?original=true", uids=(into, series)) == original
     assert set(await get(archive.peer, tmp_path / "rest", "STUDY", f"StudyInstanceUID={uid}")) == {
         file.sop_instance_uid for file in first if file not in files
     }
     # What is corrected in the other study holds for what was moved there, whichever came first.
     assert ask(archive, "POST", f"studies/{into}/corrections?reason=x", {"00080050": {"vr": "SH", "Value": ["A7"]}})[0]
-    assert part10(archive, files[0], of=(into, series)).AccessionNumber == "A7"
+    assert part10(archive, files[0], uids=(into, series)).AccessionNumber == "A7"
     status, history = ask(archive, "GET", f"studies/{into}/history")
     assert [entry["of"] for entry in history["corrections"]] == ["move", "study"]
     done(archive, "uncorrect", into, history["corrections"][1]["correction"], "--reason", "x")

@@ -29,9 +29,9 @@ def test_audit_events_of_every_kind_are_valid_by_the_definitions_of_hl7(tmp_path
             event = audit_event(audit_record(kind, **more))  # type: ignore[arg-type]
             (tmp_path / f"{kind.word}-{door}.json").write_text(json.dumps(event))
     (tmp_path / "wrong.json").write_text('{"resourceType": "AuditEvent", "action": "Z"}')
-    said = validated(tmp_path)
-    assert len([line for line in said if line.endswith(" validated")]) == len(AuditKind) * len(DOORS) + 1
-    assert any(line.startswith("wrong.json ERROR") for line in said), "it looks"
-    errors = [line for line in said if " ERROR " in line and not line.startswith("wrong.json")]
+    lines = validated(tmp_path)
+    assert len([line for line in lines if line.endswith(" validated")]) == len(AuditKind) * len(DOORS) + 1
+    assert any(line.startswith("wrong.json ERROR") for line in lines), "it looks"
+    errors = [line for line in lines if " ERROR " in line and not line.startswith("wrong.json")]
     # The profiles of IHE are not of HL7, and not at hand: tests/unit/common/audit/test_fhir.py compares with them.
     assert [line for line in errors if BALP not in line] == []

@@ -130,7 +130,7 @@ def test_answers_are_those_of_orthanc(
 
 
 @pytest.mark.parametrize(
-    ("key", "numbers"),
+    ("key", "found"),
     [
         ("PatientName=muller*", ["A1", "A2"]),  # case and accents do not count (C.2.2.2.1)
         ("PatientID=P?", ["A1", "A2", "A3", "A4", "A5", "A6", "A7"]),
@@ -138,10 +138,10 @@ def test_answers_are_those_of_orthanc(
     ],
 )
 def test_more_is_matched_than_wlmscpfs_matches(
-    archive: RunningArchive, tmp_path: Path, key: str, numbers: list[str]
+    archive: RunningArchive, tmp_path: Path, key: str, found: list[str]
 ) -> None:
     answers = find(address(archive.port), tmp_path / "ours", "-W", *keys(key))
-    assert sorted(answer.AccessionNumber for answer in answers) == numbers
+    assert sorted(answer.AccessionNumber for answer in answers) == found
 
 
 def test_a_range_of_dates_and_times_is_one_range_of_moments(archive: RunningArchive, tmp_path: Path) -> None:

@@ -30,16 +30,16 @@ SLOW_DOWN = (
 async def store(cluster: Cluster, files: Sequence[DicomFile]) -> list[tuple[int | None, float]]:
     """The status of each, and after how many seconds it came."""
     loop = asyncio.get_running_loop()
-    told: list[tuple[int | None, float]] = []
+    answers: list[tuple[int | None, float]] = []
     since = loop.time()
 
     def done(file: DicomFile, status: int | None) -> None:
         nonlocal since
-        told.append((status, loop.time() - since))
+        answers.append((status, loop.time() - since))
         since = loop.time()
 
     await send_files(cluster.roles.peer(Role.INGEST), files, timeout=30.0, done=done)
-    return told
+    return answers
 
 
 async def cut(cluster: Cluster, name: str) -> None:
@@ -83,21 +83,21 @@ REFUSED: dict[str, tuple[Step, Step]] = {
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("what", REFUSED)
-async def test_a_sender_hears_within_the_deadline_and_searches_go_on(cluster: Cluster, what: str) -> None:
-    harm, undo = REFUSED[what]
+@pytest.mark.parametrize("fault", REFUSED)
+async def test_a_sender_hears_within_the_deadline_and_searches_go_on(cluster: Cluster, fault: str) -> None:
+    harm, undo = REFUSED[fault]
     before, refused = study(cluster.folder / "a", 4), study(cluster.folder / "b", 3)
     assert [status for status, _ in await store(cluster, before)] == [0] * 4
     await expect_exactly(cluster.roles.asker, before, cluster.folder / "got")
     await harm(cluster)
-    told = await store(cluster, refused)
-    assert [status for status, _ in told] == [0xA700] * 3, told
-    assert max(seconds for _, seconds in told) < DEADLINE + SLACK
+    answers = await store(cluster, refused)
+    assert [status for status, _ in answers] == [0xA700] * 3, answers
+    assert max(seconds for _, seconds in answers) < DEADLINE + SLACK
     # The index knows nothing of it; and what comes from elsewhere is given back.
     uid, _ = uids_of(before[0])
     matches, status = await find(cluster.roles.peer(Role.QUERY), "STUDY", ["StudyInstanceUID"])
     assert (status, [str(match.StudyInstanceUID) for match in matches]) == (0, [uid])
-    if not what.startswith("s3"):
+    if not fault.startswith("s3"):
         brought = await get(cluster.roles.asker.peer, cluster.folder / "now", "STUDY", f"StudyInstanceUID={uid}")
         assert len(brought) == 4
     await undo(cluster)
@@ -118,9 +118,9 @@ async def test_an_index_that_takes_no_writes_delays_searches_and_nothing_that_is
     await expect_exactly(cluster.roles.asker, before, cluster.folder / "now")
     await read_only(cluster, None)
     await expect_exactly(cluster.roles.asker, [*before, *after], cluster.folder / "after")
-    said = "".join(cluster.roles.processes[name].log.read_text() for name in ("indexer", "indexer-2"))
-    assert "it takes no writes" in said
-    assert "dead letter" not in said
+    log = "".join(cluster.roles.processes[name].log.read_text() for name in ("indexer", "indexer-2"))
+    assert "it takes no writes" in log
+    assert "dead letter" not in log
 
 
 @pytest.mark.timeout(240)

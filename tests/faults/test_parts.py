@@ -42,9 +42,9 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
         # A group that lost members and its broker finds together again in a minute or two on a busy machine.
         await wait_for(cluster.roles.asker, len(files), 180.0)
         await expect_exactly(cluster.roles.asker, files, cluster.folder / "got")
-        some = files[:20]
-        committed = await asyncio.to_thread(waiting.commit, cluster.roles.peer(Role.COMMITMENT), some)
-        assert committed == (len(some), 0)
+        batch = files[:20]
+        committed = await asyncio.to_thread(waiting.commit, cluster.roles.peer(Role.COMMITMENT), batch)
+        assert committed == (len(batch), 0)
         assert {status for load in loads for status in load.statuses} <= {0x0000, 0xA700}
         for name in ROLES:
             await asyncio.to_thread(cluster.roles.processes[name].wait_ready, 60.0)

@@ -81,9 +81,9 @@ def broker(tmp_path: Path) -> Iterator[tuple[str, Passworded]]:
     (folder := tmp_path / "kafka").mkdir()
     port, quorum, java = free_port(2), free_port(2) + 1, java_of("kafka")
 
-    def start(told: str) -> int:
+    def start(secret: str) -> int:
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-        users = f'username="broker" password="inside" user_broker="inside" user_gantry="{told}";'
+        users = f'username="broker" password="inside" user_broker="inside" user_gantry="{secret}";'
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -145,14 +145,14 @@ async def test_producers_and_consumers_sign_in_to_kafka_by_the_password_that_is_
             password.write_text(SECOND + "\n")
             await asyncio.to_thread(server.restart, SECOND)
             await soon(lambda: log.append(stored(2)))
-            found = []
+            batch = []
             async with asyncio.timeout(60):
-                while not found:
+                while not batch:
                     try:
-                        found = await consumer.poll()
+                        batch = await consumer.poll()
                     except DependencyUnavailable:
                         await asyncio.sleep(0.2)
-            assert found[0].offset > records[-1].offset or found[0].partition != records[-1].partition
+            assert batch[0].offset > records[-1].offset or batch[0].partition != records[-1].partition
             await soon(log.check)
     finally:
         await log.close()
@@ -180,8 +180,8 @@ async def test_opensearch_is_asked_by_the_password_that_is_there_now(password: P
         await link.close()
 
 
-def basic(told: str) -> bytes:
-    return base64.b64encode(f"gantry:{told}".encode())
+def basic(secret: str) -> bytes:
+    return base64.b64encode(f"gantry:{secret}".encode())
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def bucket_server(tmp_path: Path) -> Iterator[tuple[str, Passworded]]:
     binary = part("versitygw", "VERSITYGW") / "versitygw"
     command = [str(binary), "--port", f"127.0.0.1:{port}", "--health", "/health", "posix", str(tmp_path / "buckets")]
 
-    def start(told: str) -> int:
-        keys = {"ROOT_ACCESS_KEY": "gantry", "ROOT_SECRET_KEY": told, "VGW_KEEP_ALIVE": "true", "VGW_QUIET": "true"}
+    def start(secret: str) -> int:
+        keys = {"ROOT_ACCESS_KEY": "gantry", "ROOT_SECRET_KEY": secret, "VGW_KEEP_ALIVE": "true", "VGW_QUIET": "true"}
         pid = spawn(tmp_path, command, keys)
         wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/health"), 60, "versitygw")
         return pid

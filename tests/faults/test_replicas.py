@@ -45,9 +45,11 @@ async def test_too_few_in_sync_replicas_are_a700_within_the_deadline_and_one_les
         brokers.kill(1)
         loop = asyncio.get_running_loop()
         for file in refused:
-            since, told = loop.time(), []
-            await send_files(archive.peer, [file], timeout=30.0, done=lambda _, status, told=told: told.append(status))
-            assert told == [0xA700]
+            since, statuses = loop.time(), []
+            await send_files(
+                archive.peer, [file], timeout=30.0, done=lambda _, status, statuses=statuses: statuses.append(status)
+            )
+            assert statuses == [0xA700]
             assert loop.time() - since < DEADLINE + 3
         await asyncio.to_thread(brokers.start, 1)
         await asyncio.to_thread(brokers.wait_ready, 1)

@@ -69,7 +69,7 @@ async def test_an_answer_over_http_that_fails_is_heard_and_one_that_does_not_is_
             async with client.get(url) as response:
                 await response.read()
             await asyncio.to_thread(by_urllib, url)
-            assert ["header Warning" in found for found in overheard.noted()] == [True, True]
+            assert ["header Warning" in note for note in overheard.noted()] == [True, True]
         async with answering(200, "Doe^Jane") as url:
             async with client.get(url) as response:
                 await response.read()
@@ -92,10 +92,10 @@ async def test_an_error_comment_is_heard_by_our_client_and_by_pynetdicoms() -> N
         assert "Error Comment" in overheard.noted()[0]
 
         def ask() -> None:
-            asked = Dataset()
-            asked.QueryRetrieveLevel, asked.PatientID = "STUDY", ""
+            query = Dataset()
+            query.QueryRetrieveLevel, query.PatientID = "STUDY", ""
             with associated(peer, [(FIND, BOTH)]) as other:
-                assert [found.Status for found, _ in other.send_c_find(asked, FIND)] == [0xC000]
+                assert [response.Status for response, _ in other.send_c_find(query, FIND)] == [0xC000]
 
         await asyncio.to_thread(ask)
         assert "Error Comment" in overheard.noted()[0]

@@ -205,7 +205,7 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
 
 def _listed(n: int) -> object:
     def side(first: int) -> FindAnswer:
-        steps = [{"00400009": {"vr": "SH", "Value": [f"S{first + one}"]}} for one in range(n)]
+        steps = [{"00400009": {"vr": "SH", "Value": [f"S{first + step}"]}} for step in range(n)]
         return FindAnswer(0, [{"00400100": {"vr": "SQ", "Value": [step]}} for step in steps])
 
     question = {"00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}}
@@ -213,11 +213,11 @@ def _listed(n: int) -> object:
 
 
 def _failures(n: int) -> dict[str, object]:
-    items = [{"00081155": {"vr": "UI", "Value": [f"1.2.{one}"]}} for one in range(n)]
+    items = [{"00081155": {"vr": "UI", "Value": [f"1.2.{reference}"]}} for reference in range(n)]
     return {tag: {"vr": "SQ", "Value": items} for tag in ("00081198", "00081199")}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_work_of_a_parser_is_linear_in_what_it_is_given(name: str) -> None:
-    of, n = CASES[name]
-    assert growth(lambda size: lambda: _quietly(of(size)), n) < LINEAR
+    builder, n = CASES[name]
+    assert growth(lambda size: lambda: _quietly(builder(size)), n) < LINEAR

@@ -80,10 +80,10 @@ def test_edit_that_is_wrong_is_refused_in_words(config: Path, arguments: list[st
 
 
 def test_what_a_peer_may_is_listed_in_one_order(config: Path) -> None:
-    every = [word for one in Permission for word in ("--may", one.value)]
+    every = [word for permission in Permission for word in ("--may", permission.value)]
     assert gantry_ae(config, "add", "CT1", "10.0.0.1:104", *every).exit_code == 0
     shown = json.loads(gantry_ae(config, "show", "CT1", "--json").output)
-    assert shown["may"] == sorted(one.value for one in Permission)
+    assert shown["may"] == sorted(permission.value for permission in Permission)
 
 
 @pytest.mark.parametrize("given", [("--reason", "moved"), ("--version", "7"), ("--token-file", __file__)])

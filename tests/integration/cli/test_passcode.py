@@ -20,8 +20,8 @@ def test_line_is_a_user_with_the_passcode_of_standard_input() -> None:
     assert user.passcode.is_of(b"correct horse")
 
 
-@pytest.mark.parametrize(("name", "given"), [("jane", "short"), ("jane", "x" * 1025), ("a:b", "correct horse")])
-def test_what_is_no_name_or_passcode_is_refused(name: str, given: str) -> None:
-    made = CliRunner().invoke(passcode, [name], input=f"{given}\n")
+@pytest.mark.parametrize(("name", "secret"), [("jane", "short"), ("jane", "x" * 1025), ("a:b", "correct horse")])
+def test_what_is_no_name_or_passcode_is_refused(name: str, secret: str) -> None:
+    made = CliRunner().invoke(passcode, [name], input=f"{secret}\n")
     assert made.exit_code == 1
-    assert given not in made.output
+    assert secret not in made.output

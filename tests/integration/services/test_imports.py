@@ -30,9 +30,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("who", HEAVY)
-def test_nobody_imports_what_another_needs(who: str) -> None:
-    modules, unwanted = HEAVY[who]
+@pytest.mark.parametrize("role", HEAVY)
+def test_nobody_imports_what_another_needs(role: str) -> None:
+    modules, unwanted = HEAVY[role]
     script = f"import {modules}, sys; print(*[m for m in {unwanted!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

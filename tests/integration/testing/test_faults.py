@@ -47,10 +47,13 @@ def test_the_next_stores_fail_as_planned_and_the_one_after_is_kept(archive: InPr
     assert [store(association, ds) for ds in study.data_sets] == [0xA700, 0xA700, 0x0000]
     association.release()
     assert archive.wait_for(study=study.study_instance_uid) == [study.sop_instance_uids[2]]
-    stores = [one for one in archive.received if one.operation == "store"][-3:]
-    assert [one.status for one in stores] == [0xA700, 0xA700, 0]
-    assert [one.sop_instance_uid for one in stores] == study.sop_instance_uids
-    assert all(one.calling_ae_title == "CT1" and study.data_sets[0].PixelData[:64] in one.data for one in stores[:1])
+    stores = [request for request in archive.received if request.operation == "store"][-3:]
+    assert [request.status for request in stores] == [0xA700, 0xA700, 0]
+    assert [request.sop_instance_uid for request in stores] == study.sop_instance_uids
+    assert all(
+        request.calling_ae_title == "CT1" and study.data_sets[0].PixelData[:64] in request.data
+        for request in stores[:1]
+    )
 
 
 def test_other_operations_are_not_touched_by_a_failure_of_one(archive: InProcessGantry) -> None:
@@ -86,7 +89,9 @@ def test_an_association_is_aborted_after_its_second_object_and_the_next_is_not(a
     deadline = time.monotonic() + 5
     while archive.associations[-1].outcome == "open" and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert [one.outcome for one in archive.associations if one.calling_ae_title == "CT1"][-2:] == [
+    assert [association.outcome for association in archive.associations if association.calling_ae_title == "CT1"][
+        -2:
+    ] == [
         "aborted",
         "released",
     ]

@@ -57,10 +57,10 @@ async def test_what_is_no_count_is_none(count: str) -> None:
     async with serving(web.json_response([study]), []) as url:
         source = DicomWeb(url, 10.0)
         try:
-            found = [one async for one in source.studies()]
+            studies = [study async for study in source.studies()]
         finally:
             await source.close()
-    assert [(one.uid, one.instances) for one in found] == [("1.2", None)]
+    assert [(study.uid, study.instances) for study in studies] == [("1.2", None)]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_a_server_that_is_away_for_now_is_told_from_one_that_does_not_give
                 with pytest.raises(ConnectionFailed):
                     await anext(fetched)
             else:
-                assert [one.reason for one in first if isinstance(one, Withheld)] == [
+                assert [result.reason for result in first if isinstance(result, Withheld)] == [
                     f"/studies/1.1/series/1.2/instances/1.2.3: the server answered {status}"
                 ]
         finally:

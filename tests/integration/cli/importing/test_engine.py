@@ -125,14 +125,14 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Target:
 async def run(
     job: ImportJob, source: Source, target: Target, clock: Clock, patience: float = 600.0
 ) -> list[StudyOutcome]:
-    told: list[StudyOutcome] = []
+    outcomes: list[StudyOutcome] = []
     await note_studies(job, source, clock, patience)
     options = ImportOptions(parallel=1, patience=patience)
     pace = TransferPace(clock)
     await Import(
-        job, source, cast("DimseSource", target), pace, clock, options, lambda _, outcome: told.append(outcome)
+        job, source, cast("DimseSource", target), pace, clock, options, lambda _, outcome: outcomes.append(outcome)
     ).run()
-    return told
+    return outcomes
 
 
 async def test_a_source_that_goes_away_within_a_study_is_waited_for(
@@ -148,7 +148,7 @@ async def test_what_cannot_be_waited_for_fails_with_its_reason(job: ImportJob, t
     source, clock = Source([write(tmp_path, data_set())]), Clock()
     source.away = 100
     outcome, *_ = await run(job, source, target, clock, patience=0.0)
-    assert [one.detail for one in outcome.findings] == ["the source: nobody there"]
+    assert [finding.detail for finding in outcome.findings] == ["the source: nobody there"]
 
 
 async def test_a_source_that_goes_away_while_it_is_listed_is_listed_again(
@@ -165,8 +165,8 @@ async def test_a_target_without_room_is_given_time_and_the_source_is_not_emptied
 ) -> None:
     source, clock = Source([write(tmp_path, data_set()) for _ in range(8)]), Clock()
     target.full = 7
-    told = await run(job, source, target, clock)
-    assert [one.stored for one in told] == [0] * 7 + [1] * 8
+    outcomes = await run(job, source, target, clock)
+    assert [outcome.stored for outcome in outcomes] == [0] * 7 + [1] * 8
     assert clock.slept == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 5.0]
 
 
@@ -174,10 +174,10 @@ async def test_what_the_target_took_and_does_not_show_is_not_counted_as_stored(
     job: ImportJob, target: Target, tmp_path: Path
 ) -> None:
     target.shows = False
-    told = await run(job, Source([write(tmp_path, data_set())]), target, Clock())
-    assert {one.stored for one in told} == {0}
+    outcomes = await run(job, Source([write(tmp_path, data_set())]), target, Clock())
+    assert {outcome.stored for outcome in outcomes} == {0}
     assert job.totals().stored == 0
-    assert "gantry conflicts" in told[0].findings[0].detail
+    assert "gantry conflicts" in outcomes[0].findings[0].detail
 
 
 async def test_a_source_that_lists_fewer_instances_than_it_counts_is_told(
@@ -186,7 +186,7 @@ async def test_a_source_that_lists_fewer_instances_than_it_counts_is_told(
     source = Source([write(tmp_path, data_set())])
     source.counted = 700
     [outcome] = await run(job, source, target, Clock())
-    details = [one.detail for one in outcome.findings]
+    details = [finding.detail for finding in outcome.findings]
     assert details == ["NumberOfStudyRelatedInstances: the source counts 700, and lists 1"]
 
 
@@ -195,8 +195,8 @@ async def test_a_study_of_which_the_source_lists_nothing_now_is_not_done(
 ) -> None:
     source, clock = Source([write(tmp_path, data_set())]), Clock()
     source.mounted = False
-    told = await run(job, source, target, clock)
-    assert {one.reason for one in told} == {"the source lists none of its instances now"}
+    outcomes = await run(job, source, target, clock)
+    assert {outcome.reason for outcome in outcomes} == {"the source lists none of its instances now"}
     assert job.totals().states == {"failed": 1}
     source.mounted = True
     [outcome] = await run(job, source, target, clock)
@@ -221,9 +221,9 @@ async def test_a_target_that_is_full_for_weeks_is_waited_for_as_long_as_ever(
 ) -> None:
     target.full = 1100
     clock = Clock()
-    told = await run(job, Source([write(tmp_path, data_set())] * 1100), target, clock)
+    outcomes = await run(job, Source([write(tmp_path, data_set())] * 1100), target, clock)
     assert max(clock.slept) == 60.0
-    assert sum(one.stored for one in told) == 1
+    assert sum(outcome.stored for outcome in outcomes) == 1
 
 
 async def test_a_target_that_goes_away_is_named_and_waited_for_once(

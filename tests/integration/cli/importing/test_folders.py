@@ -46,10 +46,10 @@ async def test_a_file_whose_name_is_no_text_is_found_and_can_be_read(folder: Pat
     path = os.fsencode(folder) + b"/M\xfcller.dcm"
     Path(os.fsdecode(path)).write_bytes(file_bytes(ds))
     studies, skipped = await listed(folder, job)
-    assert ([one.uid for one in studies], skipped) == ([ds.StudyInstanceUID], [])
-    [one] = (await instances(folder, job, ds.StudyInstanceUID)).values()
-    assert one.file is not None
-    assert os.fsencode(one.file.path) == path
+    assert ([study.uid for study in studies], skipped) == ([ds.StudyInstanceUID], [])
+    [instance] = (await instances(folder, job, ds.StudyInstanceUID)).values()
+    assert instance.file is not None
+    assert os.fsencode(instance.file.path) == path
 
 
 async def test_what_nobody_can_look_into_is_told(folder: Path, job: ImportJob, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ async def test_what_nobody_can_look_into_is_told(folder: Path, job: ImportJob, m
 
     monkeypatch.setattr(os, "scandir", refusing)
     _, skipped = await listed(folder, job)
-    assert sorted((one.path.name, one.reason, one.unreadable) for one in skipped) == [
+    assert sorted((file.path.name, file.reason, file.unreadable) for file in skipped) == [
         ("circle", "a link to a folder, which is not followed", False),
         ("empty", "empty", False),
         ("fifo", "no regular file", False),
@@ -107,15 +107,15 @@ async def test_of_two_files_with_one_uid_and_other_bytes_the_other_one_is_told(f
     for name in ("a.dcm", "b.dcm"):
         (folder / name).write_bytes(file_bytes(ds))
     await listed(folder, job)
-    [one] = (await instances(folder, job, ds.StudyInstanceUID)).values()
-    assert one.clash == ""
+    [instance] = (await instances(folder, job, ds.StudyInstanceUID)).values()
+    assert instance.clash == ""
     ds.StudyDescription = "another one"
     (folder / "c.dcm").write_bytes(file_bytes(ds))
     await listed(folder, job)
-    [one] = (await instances(folder, job, ds.StudyInstanceUID)).values()
-    assert one.clash == f"{folder / 'c.dcm'} has its UID and other bytes: {folder / 'a.dcm'} counts"
-    assert one.file is not None
-    assert one.file.path == folder / "a.dcm"
+    [instance] = (await instances(folder, job, ds.StudyInstanceUID)).values()
+    assert instance.clash == f"{folder / 'c.dcm'} has its UID and other bytes: {folder / 'a.dcm'} counts"
+    assert instance.file is not None
+    assert instance.file.path == folder / "a.dcm"
 
 
 async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Path, job: ImportJob) -> None:
@@ -127,11 +127,11 @@ async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Pat
     await listed(folder, job)
     wanted = await instances(folder, job, ds.StudyInstanceUID)
     source = FolderFiles([folder], job, lambda _: None)
-    [[found]] = [some async for some in source.fetch(ds.StudyInstanceUID, wanted, folder)]
-    assert isinstance(found, DicomFile)
-    assert found.path == moved
+    [[copy]] = [batch async for batch in source.fetch(ds.StudyInstanceUID, wanted, folder)]
+    assert isinstance(copy, DicomFile)
+    assert copy.path == moved
     moved.unlink()
-    [[missing]] = [some async for some in source.fetch(ds.StudyInstanceUID, wanted, folder)]
+    [[missing]] = [batch async for batch in source.fetch(ds.StudyInstanceUID, wanted, folder)]
     assert missing == Withheld(ds.SOPInstanceUID, f"{moved} is gone")
 
 

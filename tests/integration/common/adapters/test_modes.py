@@ -21,8 +21,8 @@ def usual_umask() -> Iterator[None]:
 
 
 def open_to_others(folder: Path) -> list[str]:
-    found = [folder, *folder.rglob("*")]
-    return [str(path.relative_to(folder)) for path in found if path.stat().st_mode & 0o027]
+    paths = [folder, *folder.rglob("*")]
+    return [str(path.relative_to(folder)) for path in paths if path.stat().st_mode & 0o027]
 
 
 @pytest.mark.parametrize("existing", [False, True])

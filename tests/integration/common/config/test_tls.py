@@ -119,12 +119,12 @@ def test_after_a_handshake_nobody_looks_at_records(
     context, client = server(settings(ours, authority.ca)), client_context(settings(theirs, authority.ca))
     client.minimum_version = client.maximum_version = version
     seen: list[int] = []
-    told = context._msg_callback  # type: ignore[attr-defined]
-    assert told is not None
+    callback = context._msg_callback  # type: ignore[attr-defined]
+    assert callback is not None
 
     def counted(*about: object) -> None:
         seen.append(1)
-        told(*about)
+        callback(*about)
 
     context._msg_callback = counted  # type: ignore[attr-defined]
     side, peer = in_memory(context, client)
@@ -202,8 +202,8 @@ def test_authorities_that_do_not_say_what_their_key_is_for_are_believed_on_every
 ) -> None:
     made = ssl.create_default_context
 
-    def as_since_3_13(**given: Any) -> ssl.SSLContext:
-        context = made(**given)
+    def as_since_3_13(**options: Any) -> ssl.SSLContext:
+        context = made(**options)
         context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 

@@ -109,9 +109,9 @@ async def start() -> AsyncIterator[Start]:
         return running[-1]
 
     yield start_one  # type: ignore[misc]
-    for one in running:
-        one.service.gate.set()
-        await one.server.drain(0.5)
+    for scp in running:
+        scp.service.gate.set()
+        await scp.server.drain(0.5)
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -44,9 +44,9 @@ async def test_the_peer_is_the_one_in_the_header(start: Start, header: bytes, tl
 
 async def test_limits_count_the_real_peers(start: Start) -> None:
     running = await start(replace(TRUSTING, associations_per_peer=1))
-    one, two = (encode(Origin(f"192.0.2.{n}", 1), ("127.0.0.1", 1)) for n in (1, 2))
+    first, second = (encode(Origin(f"192.0.2.{n}", 1), ("127.0.0.1", 1)) for n in (1, 2))
     open_ = []
-    for header, expected in ((one, 2), (one, 3), (two, 2)):
+    for header, expected in ((first, 2), (first, 3), (second, 2)):
         reader, writer = await running.raw(header + rq_bytes())
         assert (await reader.readexactly(1))[0] == expected
         open_.append(writer)

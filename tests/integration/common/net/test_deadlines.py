@@ -33,11 +33,11 @@ async def established(running: Running) -> tuple[asyncio.StreamReader, asyncio.S
     return reader, writer
 
 
-@pytest.mark.parametrize("what", HALF)
-async def test_sender_that_falls_silent_in_the_middle_of_a_message_is_ended(start: Start, what: str) -> None:
+@pytest.mark.parametrize("half", HALF)
+async def test_sender_that_falls_silent_in_the_middle_of_a_message_is_ended(start: Start, half: str) -> None:
     running = await start(SHORT)
     reader, writer = await established(running)
-    writer.write(HALF[what])
+    writer.write(HALF[half])
     assert (await asyncio.wait_for(reader.readexactly(10), 10))[0] == 7
     assert "the rest of a message did not come" in running.server.associations.pop().outcome
     assert await asyncio.wait_for(reader.read(), 10) == b""

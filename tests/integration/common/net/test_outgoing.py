@@ -60,8 +60,8 @@ async def test_staged_objects_arrive_whole_whatever_was_staged_beside_them(start
             await association.stage(context.id, command(association, f"1.2.{n}"), Zeros(size), size)
             for n, size in enumerate((5 * MIB + 1, 10, MIB))
         ]
-        for one in staged:
-            assert (await association.store_staged(one)).status == 0
+        for instance in staged:
+            assert (await association.store_staged(instance)).status == 0
     assert [(uid, len(data)) for uid, data in running.service.received] == [
         ("1.2.0", 5 * MIB + 1),
         ("1.2.1", 10),

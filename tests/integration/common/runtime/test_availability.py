@@ -29,12 +29,12 @@ async def index(tmp_path: Path) -> AsyncIterator[SearchIndex]:
         [
             Relocation(
                 "default",
-                InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
-                one.receipt,
-                Place(1, LIES[one.sop_instance_uid]),
+                InstanceKey(row.study_instance_uid, row.series_instance_uid, row.sop_instance_uid),
+                row.receipt,
+                Place(1, LIES[row.sop_instance_uid]),
             )
-            for one in entries
-            if one.sop_instance_uid in LIES
+            for row in entries
+            if row.sop_instance_uid in LIES
         ]
     )
     yield opened
@@ -42,10 +42,10 @@ async def index(tmp_path: Path) -> AsyncIterator[SearchIndex]:
 
 
 async def words(index: SearchIndex, level: Level, stores: dict[str, str]) -> dict[str, str]:
-    documents = [one async for page in index.find(Query("default", level)) for one in page]
+    documents = [document async for page in index.find(Query("default", level)) for document in page]
     tag = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}[level]
-    said = await Availability(index, stores).of(level, documents)
-    return {str(one.attributes[tag][0]): word for one, word in zip(documents, said, strict=True)}
+    availabilities = await Availability(index, stores).of(level, documents)
+    return {str(document.attributes[tag][0]): word for document, word in zip(documents, availabilities, strict=True)}
 
 
 async def test_it_is_the_worst_of_what_lies_below(index: SearchIndex) -> None:

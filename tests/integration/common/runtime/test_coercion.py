@@ -21,7 +21,7 @@ async def test_objects_that_are_missing_or_cut_short_have_nothing_coerced_and_th
     await objects.put(whole.object_key, [meta, bytes(100)])
     await objects.put(short.object_key, [meta[:150]])
     try:
-        found = await with_coercion(objects, [whole, short, missing, stored(4)])
+        events = await with_coercion(objects, [whole, short, missing, stored(4)])
     finally:
         await objects.close()
-    assert [event.coercion for event in found] == [COERCION.pack() + b"\0" * (len(COERCION.pack()) % 2), b"", b"", b""]
+    assert [event.coercion for event in events] == [COERCION.pack() + b"\0" * (len(COERCION.pack()) % 2), b"", b"", b""]

@@ -74,9 +74,9 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
         await objects.close()
 
 
-async def reported(room: Room, asked: RequestedTransaction, report: EventInformation) -> list[Event]:
+async def reported(room: Room, request: RequestedTransaction, report: EventInformation) -> list[Event]:
     """What is on the log of the route afterwards."""
-    await room.elsewhere.ask(asked)
+    await room.elsewhere.ask(request)
     await room.elsewhere.reported("DEEP", report)
     return await room.of(RouteRequested)
 
@@ -94,9 +94,9 @@ async def test_a_route_has_ended_when_all_of_it_is_committed(room: Room) -> None
 
 
 async def test_a_de_identified_copy_is_on_record_and_lets_no_object_go(room: Room) -> None:
-    asked = replace(ASKED, sent_as=("2.25.1", "2.25.2"))
-    report = replace(ALL, committed=frozenset(asked.as_sent))
-    _, ended = await reported(room, asked, report)
+    request = replace(ASKED, sent_as=("2.25.1", "2.25.2"))
+    report = replace(ALL, committed=frozenset(request.as_sent))
+    _, ended = await reported(room, request, report)
     assert isinstance(ended, RouteEnded)
     assert (ended.outcome, ended.completed) == ("delivered", 2)
     (fact,) = await room.of(InstancesCommittedElsewhere)
@@ -129,9 +129,9 @@ async def test_of_a_large_study_the_next_part_is_asked_for_at_once(room: Room) -
 
 async def test_many_instances_are_in_several_records(room: Room) -> None:
     references = tuple(CommitmentReference(CT, f"1.5.{number}") for number in range(9_000))
-    asked = replace(ASKED, references=references, digests=("d",) * 9_000)
-    events = await reported(room, asked, EventInformation("2.25.7", frozenset(references), ()))
-    assert [len(one.taken) for one in events if isinstance(one, RouteProgressed)] == [4_000, 4_000, 1_000]
+    request = replace(ASKED, references=references, digests=("d",) * 9_000)
+    events = await reported(room, request, EventInformation("2.25.7", frozenset(references), ()))
+    assert [len(event.taken) for event in events if isinstance(event, RouteProgressed)] == [4_000, 4_000, 1_000]
 
 
 async def test_a_report_that_comes_again_says_the_same_and_changes_nothing(room: Room) -> None:

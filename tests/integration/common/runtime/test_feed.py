@@ -49,16 +49,16 @@ class Site:
 
     async def read(self, cursor: FeedCursor | None = None, limit: int = 1000) -> tuple[list[str], FeedCursor]:
         """Everything behind a cursor, and the cursor after it; through text each time, as over HTTP."""
-        at, found = cursor or await self.feed.beginning(), []
+        at, numbers = cursor or await self.feed.beginning(), []
         while True:
             page = await self.feed.page(at, limit)
             assert len(page.changes) <= limit
-            found += [str(one.get("SOPInstanceUID", one["type"])).rpartition(".")[2] for one in page.changes]
+            numbers += [str(change.get("SOPInstanceUID", change["type"])).rpartition(".")[2] for change in page.changes]
             again = feed_cursor(page.cursor.text)
             assert again is not None
             at = again
             if not page.more:
-                return found, at
+                return numbers, at
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ async def test_from_the_beginning_everything_comes_in_order_sealed_or_not(site: 
     await site.seal(most=2)
     await site.happen(5, 6)
     await site.log.append(conflict(7), reported("2.25.1"), HoldPlaced("default", "", "1.2", "h", "r", "b", 1))
-    found, cursor = await site.read(limit=limit)
-    assert found == ["1", "2", "3", "4", "5", "6", "held", "7", "committed"]
+    numbers, cursor = await site.read(limit=limit)
+    assert numbers == ["1", "2", "3", "4", "5", "6", "held", "7", "committed"]
     assert (await site.read(cursor, limit))[0] == []
     await site.happen(8)
     assert (await site.read(cursor, limit))[0] == ["8"]
@@ -102,10 +102,10 @@ async def test_a_reader_that_slept_longer_than_the_log_remembers_misses_nothing(
     site.clock.advance(8 * DAY)
     await site.log.remove_expired()
     await site.happen(4)
-    found, _ = await site.read(cursor)
+    numbers, _ = await site.read(cursor)
     # What lies within an hour of the cursor may come again.
-    assert found[-3:] == ["2", "3", "4"]
-    assert set(found) == {"1", "2", "3", "4"}
+    assert numbers[-3:] == ["2", "3", "4"]
+    assert set(numbers) == {"1", "2", "3", "4"}
 
 
 async def test_on_another_log_a_cursor_goes_back_to_the_bucket(site: Site, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ async def test_on_another_log_a_cursor_goes_back_to_the_bucket(site: Site, tmp_p
     _, cursor = await site.read()
     other = Site(site.objects, await open_sqlite_log(tmp_path / "other.db", site.clock), site.clock)
     await other.happen(9)
-    found, _ = await other.read(cursor)
-    assert found[-1] == "9"
+    numbers, _ = await other.read(cursor)
+    assert numbers[-1] == "9"
     await other.log.close()
 
 
@@ -131,8 +131,8 @@ async def test_a_reader_amid_the_sealed_part_misses_nothing_of_a_log_that_was_re
     await RestoredLog(site.objects, site.clock).note()
     site.clock.advance(60)
     await other.happen(*range(10, 22))  # more than lay before the offsets
-    found, cursor = await other.read(page.cursor)
-    assert found == [str(number) for number in (*range(4, 9), *range(10, 22))]
+    numbers, cursor = await other.read(page.cursor)
+    assert numbers == [str(number) for number in (*range(4, 9), *range(10, 22))]
     await other.happen(30)
     assert (await other.read(cursor))[0] == ["30"]
     await other.log.close()

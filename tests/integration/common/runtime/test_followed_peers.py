@@ -64,9 +64,9 @@ async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
 
 
 async def test_a_change_at_one_process_reaches_another_within_seconds_and_one_that_begins_later(log: EventLog) -> None:
-    one, other = Process(log), Process(log)
+    first, other = Process(log), Process(log)
     try:
-        assert await one.followed.tell(added("CT9", "a")) is PeerChangeOutcome.TAKEN
+        assert await first.followed.tell(added("CT9", "a")) is PeerChangeOutcome.TAKEN
         async with asyncio.timeout(3):
             while (["CT9"], True) not in other.published:
                 await asyncio.sleep(0.02)
@@ -76,25 +76,25 @@ async def test_a_change_at_one_process_reaches_another_within_seconds_and_one_th
         assert not any(whole for peers, whole in late.published if not peers)
         await late.end()
     finally:
-        await one.end()
+        await first.end()
         await other.end()
 
 
 async def test_of_two_processes_that_change_the_same_at_once_one_is_overtaken(log: EventLog) -> None:
-    one, other = Process(log), Process(log)
+    first, other = Process(log), Process(log)
     try:
-        await one.followed.tell(added("CT9", "a"))
+        await first.followed.tell(added("CT9", "a"))
         verdicts = await asyncio.gather(
-            one.followed.tell(added("CT9", "b", "a", "find")), other.followed.tell(added("CT9", "c", "a", "commit"))
+            first.followed.tell(added("CT9", "b", "a", "find")), other.followed.tell(added("CT9", "c", "a", "commit"))
         )
         assert sorted(verdict.value for verdict in verdicts) == ["overtaken", "taken"]
-        both = [await process.followed.latest() for process in (one, other)]
+        both = [await process.followed.latest() for process in (first, other)]
         assert both[0].peers == both[1].peers
         gone = PeerRemoved("default", "", "CT9", "d", both[0].version("CT9"), "", "", "ops", 2)
         assert await other.followed.tell(gone) is PeerChangeOutcome.TAKEN
-        assert not (await one.followed.latest()).peers
+        assert not (await first.followed.latest()).peers
     finally:
-        await one.end()
+        await first.end()
         await other.end()
 
 

@@ -52,11 +52,11 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
     clock = SystemClock()
     log = await open_sqlite_log(tmp_path / "log.db", clock)
     late: Any = Late(log)
-    here, there = FollowedShares(log, clock), FollowedShares(late, clock)
-    following = [asyncio.create_task(one.run()) for one in (here, there)]
+    first, second = FollowedShares(log, clock), FollowedShares(late, clock)
+    following = [asyncio.create_task(follower.run()) for follower in (first, second)]
     try:
-        await there.latest()
-        yield Two(here, there, clock.now_us())
+        await second.latest()
+        yield Two(first, second, clock.now_us())
     finally:
         await end_tasks(*following)
         await log.close()

@@ -30,9 +30,9 @@ async def at_once() -> None:
     """Everything is read."""
 
 
-async def found(orders: SqliteOrders, *by: OrderKey, **said: Any) -> OrderAnswer:
+async def found(orders: SqliteOrders, *by: OrderKey, **fields: Any) -> OrderAnswer:
     finder = OrderFinder(orders, at_once, SystemClock(), 1.0)
-    return await finder.find(PARTITION, OrderQuestion(by, **said))
+    return await finder.find(PARTITION, OrderQuestion(by, **fields))
 
 
 async def place(orders: SqliteOrders, number: int, *steps: dict[int, list[Any]], **values: Any) -> None:

@@ -77,9 +77,9 @@ async def test_parts_of_many_objects_come_in_the_order_they_were_asked_for(store
     for key, content in contents.items():
         await store.put(key.replace(" ", "-"), [content])
     source = random.Random(6)
-    asked = [(source.choice(list(contents)), source.randint(0, 400_000), source.randint(0, 50_000)) for _ in range(40)]
-    parts = [Part(key.replace(" ", "-"), offset, length) for key, offset, length in asked]
-    assert await store.read(parts) == [contents[key][offset:][:length] for key, offset, length in asked]
+    ranges = [(source.choice(list(contents)), source.randint(0, 400_000), source.randint(0, 50_000)) for _ in range(40)]
+    parts = [Part(key.replace(" ", "-"), offset, length) for key, offset, length in ranges]
+    assert await store.read(parts) == [contents[key][offset:][:length] for key, offset, length in ranges]
     with pytest.raises(NotFound):
         await store.read([*parts, Part("nowhere", 0, 1)])
 

@@ -52,7 +52,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[SearchIndex]:
 @pytest.fixture(params=SIGHTS)
 async def seen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Sight, SearchIndex]]:
     sight, sees = SIGHTS[request.param]
-    index = await filled(tmp_path / "seen.db", [one for one in ENTRIES if sees(NUMBER[one.study_instance_uid])])
+    index = await filled(tmp_path / "seen.db", [entry for entry in ENTRIES if sees(NUMBER[entry.study_instance_uid])])
     yield sight, index
     await index.close()
 
@@ -62,27 +62,33 @@ async def test_archive_is_as_small_as_what_is_seen(whole: SearchIndex, seen: tup
     for level, name in QUESTIONS:
         if (level, name) == (Level.STUDY, "a series"):
             continue  # no key of that level (PS3.4 C.4.1.2.1)
-        asked = query(level, CONDITIONS[name])
+        question = query(level, CONDITIONS[name])
         with restricted(sight):
-            found = [one.attributes for page in [p async for p in index.find(asked)] for one in page]
-            total = await index.total(asked)
-            located = [one.sop_instance_uid async for page in index.locate(asked) for one in page]
-        expected = [one.attributes for page in [p async for p in smaller.find(asked)] for one in page]
-        assert texts(found) == texts(expected), (level, name)
-        assert total == await smaller.total(asked) == len(expected), (level, name)
-        there = [one.sop_instance_uid async for page in smaller.locate(asked) for one in page]
-        assert sorted(located) == sorted(there), (level, name)
+            answers = [document.attributes for page in [p async for p in index.find(question)] for document in page]
+            total = await index.total(question)
+            located = [location.sop_instance_uid async for page in index.locate(question) for location in page]
+        expected = [document.attributes for page in [p async for p in smaller.find(question)] for document in page]
+        assert texts(answers) == texts(expected), (level, name)
+        assert total == await smaller.total(question) == len(expected), (level, name)
+        uids = [location.sop_instance_uid async for page in smaller.locate(question) for location in page]
+        assert sorted(located) == sorted(uids), (level, name)
 
 
 async def test_studies_of_a_patient_that_are_not_seen_are_not_counted(whole: SearchIndex) -> None:
     index = RestrictedIndex(whole)
-    for sight, told in ((Sight((REFERRED,)), False), (Sight((OWN, REFERRED)), False), (Sight((OWN,)), True)):
+    for sight, has_counts in ((Sight((REFERRED,)), False), (Sight((OWN, REFERRED)), False), (Sight((OWN,)), True)):
         with restricted(sight):
-            found = [one.attributes for page in [p async for p in index.find(query(Level.STUDY, {}))] for one in page]
+            answers = [
+                document.attributes
+                for page in [p async for p in index.find(query(Level.STUDY, {}))]
+                for document in page
+            ]
             by_number = await index.total(query(Level.STUDY, {min(COUNTS): Single(("3",))}))
-        assert found
-        assert all((one.keys() >= COUNTS, bool(one.keys() & COUNTS)) == (told, told) for one in found)
-        assert bool(by_number) is told
+        assert answers
+        assert all(
+            (answer.keys() >= COUNTS, bool(answer.keys() & COUNTS)) == (has_counts, has_counts) for answer in answers
+        )
+        assert bool(by_number) is has_counts
 
 
 async def test_pages_and_orders_are_those_of_the_smaller_archive(
@@ -94,11 +100,11 @@ async def test_pages_and_orders_are_those_of_the_smaller_archive(
         with restricted(how):
             uids, after = [], ()
             while True:
-                asked = query(Level.STUDY, {}, 2, order)
-                page = [one for some in [p async for p in index.find(asked, after)] for one in some]
+                question = query(Level.STUDY, {}, 2, order)
+                page = [document for batch in [p async for p in index.find(question, after)] for document in batch]
                 if not page:
                     break
-                uids += [one.attributes[STUDY][0] for one in page]
+                uids += [document.attributes[STUDY][0] for document in page]
                 after = page[-1].place
         listings.append(uids)
     assert listings[0] == listings[1]
@@ -109,25 +115,29 @@ async def test_patients_are_those_of_the_studies_that_are_seen(
 ) -> None:
     (sight, smaller), index = seen, RestrictedIndex(whole)
     for name in ("all", "own patient", "another patient", "some patients"):
-        asked = query(Level.PATIENT, CONDITIONS[name])
+        question = query(Level.PATIENT, CONDITIONS[name])
         with restricted(sight):
-            pages = [page async for page in index.find(asked)]
-            total = await index.total(asked)
-            few = [one for page in [p async for p in index.find(query(Level.PATIENT, {}, 2))] for one in page]
-            first = [one.place for page in pages for one in page][:1]
-            rest = [one for page in [p async for p in index.find(asked, first[0])] for one in page] if first else []
-        expected = [one.attributes for page in [p async for p in smaller.find(asked)] for one in page]
-        found = [one.attributes for page in pages for one in page]
-        assert texts(found) == texts(expected), name
+            pages = [page async for page in index.find(question)]
+            total = await index.total(question)
+            few = [document for page in [p async for p in index.find(query(Level.PATIENT, {}, 2))] for document in page]
+            first = [document.place for page in pages for document in page][:1]
+            rest = (
+                [document for page in [p async for p in index.find(question, first[0])] for document in page]
+                if first
+                else []
+            )
+        expected = [document.attributes for page in [p async for p in smaller.find(question)] for document in page]
+        answers = [document.attributes for page in pages for document in page]
+        assert texts(answers) == texts(expected), name
         assert total == len(expected) == len(rest) + len(first), name
         assert len(few) == min(2, await smaller.total(query(Level.PATIENT, {})))
 
 
 async def test_objects_of_a_patient_are_those_of_the_studies_that_are_seen(whole: SearchIndex) -> None:
     """C-MOVE of a patient: the restriction is about studies."""
-    index, asked = RestrictedIndex(whole), query(Level.PATIENT, {PATIENT_ID: Single(("P1",))})
+    index, question = RestrictedIndex(whole), query(Level.PATIENT, {PATIENT_ID: Single(("P1",))})
     with restricted(Sight((REFERRED,))):
-        studies = {one.study_instance_uid async for page in index.locate(asked) for one in page}
+        studies = {location.study_instance_uid async for page in index.locate(question) for location in page}
     assert studies == {"1.9"}
 
 
@@ -135,7 +145,9 @@ async def test_what_is_named_by_uids_is_there_if_its_study_is_seen(
     whole: SearchIndex, seen: tuple[Sight, SearchIndex]
 ) -> None:
     (sight, smaller), index = seen, RestrictedIndex(whole)
-    keys = [InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in ENTRIES]
+    keys = [
+        InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid) for entry in ENTRIES
+    ]
     uids = [key.sop_instance_uid for key in keys]
     with restricted(sight):
         assert await index.current("default", keys) == await smaller.current("default", keys)

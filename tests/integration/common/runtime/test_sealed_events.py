@@ -66,8 +66,8 @@ async def test_what_was_sealed_is_read_back_in_order(objects: BlobStore, clock: 
         await archiver(deliveries(event))
         clock.advance(FOLDER_MS / 1000)
     read = [s async for s in segments(objects, "default", 0, now_ms(clock))]
-    told = [decode(record.payload) for segment in read for record in segment.records]
-    assert told == [replace(e, header=None) if isinstance(e, InstanceStored) else e for e in events]
+    history = [decode(record.payload) for segment in read for record in segment.records]
+    assert history == [replace(e, header=None) if isinstance(e, InstanceStored) else e for e in events]
     assert [segment.sealed_at for segment in read] == sorted(segment.sealed_at for segment in read)
     # Of a window only its own folders are looked at.
     since = now_ms(clock) - FOLDER_MS - 1
@@ -138,8 +138,8 @@ async def old_segment(objects: BlobStore, clock: ManualClock, number: int) -> st
 
 async def payloads(objects: BlobStore) -> dict[str, bytes]:
     """By key, what is in all segments."""
-    found = [stat.key async for stat in objects.list("facts/")]
-    return {key: b"".join(r.payload for r in unseal(await read_whole(objects, key))) for key in found}
+    keys = [stat.key async for stat in objects.list("facts/")]
+    return {key: b"".join(r.payload for r in unseal(await read_whole(objects, key))) for key in keys}
 
 
 async def test_old_segments_are_sealed_anew_without_headers_in_their_order_and_once(
@@ -150,10 +150,10 @@ async def test_old_segments_are_sealed_anew_without_headers_in_their_order_and_o
     assert any(b"Doe^Jane" in content for content in (await payloads(objects)).values())
     done = await Resealing(objects, clock, "default").run()
     assert (done.segments, done.resealed, done.records) == (3, 2, 2)
-    kept = await payloads(objects)
-    assert not any(b"Doe^Jane" in content for content in kept.values())
-    assert set(map(resealed_key, old)) < set(kept)
-    assert not set(old) & set(kept)
+    contents = await payloads(objects)
+    assert not any(b"Doe^Jane" in content for content in contents.values())
+    assert set(map(resealed_key, old)) < set(contents)
+    assert not set(old) & set(contents)
     read = [decode(r.payload) async for s in segments(objects, "default", 0, now_ms(clock)) for r in s.records]
     assert read == [replace(stored(n), header=None) for n in (1, 2, 3)]
     # Again, from where it was: nothing but what was sealed last is looked at.

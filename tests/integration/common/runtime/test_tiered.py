@@ -82,7 +82,7 @@ async def test_all_are_listed_once_in_order_with_all_their_copies(tiers: TieredS
     assert [stat.key async for stat in tiers.list("objects/")] == [key(number) for number in range(1, 8)]
     assert [stat.key async for stat in tiers.list()] == ["facts/default/1.seg", *map(key, range(1, 8))]
     assert [stat.key async for stat in tiers.list(key(3))] == [key(3)]
-    copies = [sorted(found) async for found in tiers.copies()]
+    copies = [sorted(group) async for group in tiers.copies()]
     assert copies == [["cold"], ["deep"], ["hot"], ["cold"], ["deep"], ["hot"], ["cold", "deep"]]
 
 
@@ -138,5 +138,5 @@ async def _delete_with(tiers: TieredStore, deleting: object) -> None:
             await deleting(self.name, self.store)  # type: ignore[operator]
 
     hot, *others = [Watched(name, store) for name, store in tiers.stores.items()]
-    watched = TieredStore(hot, {one.name: one for one in others})  # type: ignore[arg-type, misc]
+    watched = TieredStore(hot, {store.name: store for store in others})  # type: ignore[arg-type, misc]
     await watched.delete(key(1))

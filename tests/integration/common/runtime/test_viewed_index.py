@@ -46,11 +46,11 @@ async def test_each_task_asks_for_its_own_view(index: ViewedIndex) -> None:
 
     async def ask(view: str) -> int:
         with showing(view):
-            found = 0
+            total = 0
             for _ in range(20):
-                found += (await index.count(PARTITION))["instances"]
+                total += (await index.count(PARTITION))["instances"]
                 await asyncio.sleep(0)
-            return found
+            return total
 
     assert await asyncio.gather(ask("qa"), ask(""), ask("qa")) == [20, 0, 20]
 

@@ -50,5 +50,5 @@ def test_a_span_arrives_with_its_own_identifiers_and_the_rest_at_the_end(posted:
     assert (span.name, span.trace_id.hex(), span.span_id.hex()) == ("C-STORE", TRACE[3:35], TRACE[36:52])
     assert span.parent_span_id.hex() == PARENT[36:52]
     assert (span.start_time_unix_nano, span.end_time_unix_nano) == (1_000_001_000, 2_000_002_000)
-    assert {one.key for one in span.attributes} == {"status", "bytes"}
+    assert {attribute.key for attribute in span.attributes} == {"status", "bytes"}
     assert span.status.message == "TimeoutError"

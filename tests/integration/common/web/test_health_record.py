@@ -36,9 +36,9 @@ async def site() -> AsyncIterator[RecordSite]:
     issuer = TestIssuer()
     issuer.patients["123"] = {"identifier": [{"system": "urn:oid:1.2", "value": "4711"}]}
     async with issuer.serving():
-        one = RecordSite(issuer)
-        async with one.stack:
-            yield one
+        fixture = RecordSite(issuer)
+        async with fixture.stack:
+            yield fixture
 
 
 async def test_app_is_for_the_patient_whom_the_record_names_and_he_is_asked_for_once_in_a_while(
@@ -66,7 +66,7 @@ async def test_many_who_come_with_one_token_ask_one_question(site: RecordSite) -
     asking = [asyncio.create_task(site.ask(token)) for _ in range(20)]
     await asyncio.sleep(0.1)
     site.issuer.hold.set()
-    assert {(await one)[0] for one in asking} == {200}
+    assert {(await answer)[0] for answer in asking} == {200}
     assert len(site.issuer.read) == 1
 
 
@@ -79,11 +79,11 @@ async def test_token_that_may_not_read_its_patient_is_refused(site: RecordSite, 
     assert site.refused("patient") == 1.0
 
 
-@pytest.mark.parametrize("said", [b"<html>", b"{}", b"x" * (1 << 19)], ids=["a page", "an object", "much"])
-async def test_record_that_answers_what_is_none_is_away(site: RecordSite, said: bytes) -> None:
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"x" * (1 << 19)], ids=["a page", "an object", "much"])
+async def test_record_that_answers_what_is_none_is_away(site: RecordSite, body: bytes) -> None:
     await site.start()
     assert (await site.ask(site.app("124")))[0] == 401
-    site.issuer.answer = said
+    site.issuer.answer = body
     assert (await site.ask(site.app()))[0] == 503
     site.issuer.answer, site.issuer.refuses = None, 500
     assert (await site.ask(site.app()))[0] == 503

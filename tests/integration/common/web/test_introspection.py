@@ -38,16 +38,16 @@ class AskingSite(Site):
 
 @pytest.fixture
 async def issuer() -> AsyncIterator[TestIssuer]:
-    one = TestIssuer()
-    async with one.serving():
-        yield one
+    fixture = TestIssuer()
+    async with fixture.serving():
+        yield fixture
 
 
 @pytest.fixture
 async def site(issuer: TestIssuer, tmp_path: Path) -> AsyncIterator[AskingSite]:
-    one = AskingSite(issuer, tmp_path / "secret")
-    async with one.stack:
-        yield one
+    fixture = AskingSite(issuer, tmp_path / "secret")
+    async with fixture.stack:
+        yield fixture
 
 
 async def test_token_that_says_nothing_is_asked_about_once_in_a_while(site: AskingSite) -> None:
@@ -75,7 +75,7 @@ async def test_many_who_come_with_one_token_ask_one_question(site: AskingSite) -
     while not site.issuer.asked:
         await asyncio.sleep(0.01)
     site.issuer.hold.set()
-    assert {(await one)[0] for one in asking} == {200}
+    assert {(await answer)[0] for answer in asking} == {200}
     assert len(site.issuer.asked) == 1
 
 
@@ -126,8 +126,8 @@ async def test_slow_issuer_holds_nobody_up_for_longer_than_the_deadline(site: As
     await site.start()
     site.issuer.hold = asyncio.Event()
     begun = time.monotonic()
-    found = await asyncio.gather(*(site.ask(f"opaque-{number}") for number in range(30)))
-    assert {status for status, _ in found} == {503}
+    answers = await asyncio.gather(*(site.ask(f"opaque-{number}") for number in range(30)))
+    assert {status for status, _ in answers} == {503}
     assert time.monotonic() - begun < 5
     # Whose time is over before its turn does not ask. On a busy machine some come later, and have a turn.
     assert len(site.issuer.asked) < 30

@@ -68,16 +68,16 @@ class Site:
 
 @pytest.fixture
 async def issuer() -> AsyncIterator[TestIssuer]:
-    one = TestIssuer()
-    async with one.serving():
-        yield one
+    fixture = TestIssuer()
+    async with fixture.serving():
+        yield fixture
 
 
 @pytest.fixture
 async def site(issuer: TestIssuer) -> AsyncIterator[Site]:
-    one = Site(issuer)
-    async with one.stack:
-        yield one
+    fixture = Site(issuer)
+    async with fixture.stack:
+        yield fixture
 
 
 async def test_user_is_who_the_issuer_says_and_keys_are_fetched_once(site: Site) -> None:
@@ -200,15 +200,15 @@ async def test_issuer_that_is_away_at_the_start_is_asked_again(site: Site) -> No
     away = TestIssuer()
     async with away.serving():
         pass
-    one = Site(away)
-    async with one.stack:
-        await one.start()
+    fixture = Site(away)
+    async with fixture.stack:
+        await fixture.start()
         token = away.token(roles=["service"])
-        assert {(await one.ask(token))[0] for _ in range(5)} == {503}
-        assert one.fetches("failed") == 1.0
+        assert {(await fixture.ask(token))[0] for _ in range(5)} == {503}
+        assert fixture.fetches("failed") == 1.0
         async with away.serving():
-            one.clock.advance(6)
-            assert (await one.ask(token))[0] == 200
+            fixture.clock.advance(6)
+            assert (await fixture.ask(token))[0] == 200
 
 
 async def test_known_keys_go_on_while_the_issuer_is_away() -> None:

@@ -83,8 +83,8 @@ async def server(role: Role, seen: list[tuple[str, int]]) -> AsyncIterator[WebSe
     def observe(resource: str, status: int, seconds: float) -> None:
         seen.append((resource, status))
 
-    one = WebServer("127.0.0.1", 0, {"/healthz": alive}, AccessControl(Tokens(None)), LIMITS, observe)
-    one.serve(
+    fixture = WebServer("127.0.0.1", 0, {"/healthz": alive}, AccessControl(Tokens(None)), LIMITS, observe)
+    fixture.serve(
         {
             Resource.SEARCH_STUDIES: role.search,
             Resource.OBJECTS: role.objects,
@@ -93,9 +93,9 @@ async def server(role: Role, seen: list[tuple[str, int]]) -> AsyncIterator[WebSe
             Resource.BULK_DATA: role.bulk,
         }
     )
-    await one.start()
-    yield one
-    await one.close()
+    await fixture.start()
+    yield fixture
+    await fixture.close()
 
 
 @pytest.fixture
@@ -219,17 +219,17 @@ async def test_connections_beyond_the_limit_are_told_to_come_back(server: WebSer
     held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(8)]
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 503 ")
-    for _, one in [*held, (reader, writer)]:
-        one.transport.abort()
+    for _, stream in [*held, (reader, writer)]:
+        stream.transport.abort()
 
 
 async def test_page_of_a_known_origin_may_ask(client: aiohttp.ClientSession) -> None:
-    asked = {"Origin": "https://viewer.example", "Access-Control-Request-Headers": "authorization"}
-    async with client.options("/dicom-web/studies", headers=asked) as response:
+    headers = {"Origin": "https://viewer.example", "Access-Control-Request-Headers": "authorization"}
+    async with client.options("/dicom-web/studies", headers=headers) as response:
         assert response.status == 204
         assert response.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS, POST"
         assert response.headers["Access-Control-Allow-Headers"] == "authorization"
-    async with client.get("/dicom-web/studies", headers=asked) as response:
+    async with client.get("/dicom-web/studies", headers=headers) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "https://viewer.example"
         assert response.headers["Vary"] == "Accept, Accept-Encoding, Origin"
     async with client.get("/dicom-web/studies", headers={"Origin": "https://evil.example"}) as response:

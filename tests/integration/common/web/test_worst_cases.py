@@ -41,8 +41,8 @@ Parser = Callable[[str], object]
 def _subscribed(text: str) -> object:
     extensions = [{"url": text, "valueString": text}] * (1 + len(text) // 1000)
     channel = {"type": "rest-hook", "payload": "application/fhir+json", "endpoint": text, "header": [text] * 10}
-    asked = {"resourceType": "Subscription", "status": "requested", "criteria": text, "reason": text, "end": text}
-    content = {**asked, "_criteria": {"extension": extensions}, "channel": channel}
+    resource = {"resourceType": "Subscription", "status": "requested", "criteria": text, "reason": text, "end": text}
+    content = {**resource, "_criteria": {"extension": extensions}, "channel": channel}
     return asked_subscription(content, text, ["https://a"])
 
 

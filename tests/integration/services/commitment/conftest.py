@@ -85,9 +85,9 @@ class Archive:
     async def reported(self, count: int = 1) -> list[CommitmentReported]:
         async with asyncio.timeout(20):
             while True:
-                found = [event for event in await self.events() if isinstance(event, CommitmentReported)]
-                if len(found) >= count:
-                    return found
+                reports = [event for event in await self.events() if isinstance(event, CommitmentReported)]
+                if len(reports) >= count:
+                    return reports
                 await asyncio.sleep(0.02)
 
     @asynccontextmanager

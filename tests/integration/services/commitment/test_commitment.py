@@ -88,8 +88,8 @@ async def test_each_failure_is_reported_with_its_reason(archive: Archive) -> Non
     short_path.write_bytes(short_path.read_bytes()[:-1])
     unknown = (CT, "1.2.3.999")
     async with archive.running():
-        asked = [good, lost, damaged, short, other_class, unknown]
-        _, _, report = await ask(archive.peer, asked, wait=20, timeout=20)
+        references = [good, lost, damaged, short, other_class, unknown]
+        _, _, report = await ask(archive.peer, references, wait=20, timeout=20)
     assert report is not None
     assert [i.ReferencedSOPInstanceUID for i in report.ReferencedSOPSequence] == [good[1]]
     assert {i.ReferencedSOPInstanceUID: i.FailureReason for i in report.FailedSOPSequence} == {
@@ -198,15 +198,17 @@ async def test_report_comes_on_a_new_association_with_reversed_roles(
     archive: Archive, modality: ForeignModality
 ) -> None:
     archive.contacts["MODALITY"] = modality.port
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with archive.running():
-        assert await request_only(archive, [kept], "1.9.1") == 0
-        assert await request_only(archive, [kept, (CT, "1.2.3.999")], "1.9.2") == 0
+        assert await request_only(archive, [reference], "1.9.1") == 0
+        assert await request_only(archive, [reference, (CT, "1.2.3.999")], "1.9.2") == 0
         await archive.reported(2)
-    told = {report.TransactionUID: (kind, report) for kind, report in [modality.reports.get(timeout=5) for _ in "12"]}
-    assert told["1.9.1"][0] == 1
-    assert told["1.9.2"][0] == 2
-    assert told["1.9.2"][1].FailedSOPSequence[0].FailureReason == 0x0112
+    reports = {
+        report.TransactionUID: (kind, report) for kind, report in [modality.reports.get(timeout=5) for _ in "12"]
+    }
+    assert reports["1.9.1"][0] == 1
+    assert reports["1.9.2"][0] == 2
+    assert reports["1.9.2"][1].FailedSOPSequence[0].FailureReason == 0x0112
     assert modality.reports.empty()
 
 
@@ -214,9 +216,9 @@ async def test_report_is_tried_again_while_the_peer_is_away_or_refuses(
     archive: Archive, modality: ForeignModality
 ) -> None:
     modality.refuse[:] = [0x0110, 0x0110]
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with archive.running():
-        assert await request_only(archive, [kept], "1.9.1") == 0
+        assert await request_only(archive, [reference], "1.9.1") == 0
         await asyncio.sleep(0.3)  # nobody knows where to report to
         archive.contacts["MODALITY"] = modality.port
         (event,) = await archive.reported()
@@ -227,14 +229,14 @@ async def test_report_is_tried_again_while_the_peer_is_away_or_refuses(
 
 
 async def test_report_survives_a_restart(archive: Archive, modality: ForeignModality) -> None:
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with archive.running():
         for transaction in ("1.9.1", "1.9.2"):
-            assert await request_only(archive, [kept], transaction) == 0
+            assert await request_only(archive, [reference], transaction) == 0
         archive.contacts["MODALITY"] = modality.port
         await archive.reported(2)
         archive.contacts.clear()
-        assert await request_only(archive, [kept], "1.9.3") == 0
+        assert await request_only(archive, [reference], "1.9.3") == 0
         await asyncio.sleep(0.1)
     archive.contacts["MODALITY"] = modality.port
     async with archive.running():
@@ -259,9 +261,9 @@ async def second_process(archive: Archive) -> AsyncIterator[Archive]:
 
 
 async def test_process_that_holds_the_association_reports_though_another_one_is_active(archive: Archive) -> None:
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with second_process(archive) as other:
-        status, _, report = await ask(other.peer, [kept], wait=20, timeout=20)
+        status, _, report = await ask(other.peer, [reference], wait=20, timeout=20)
         assert status == 0
         assert report is not None
         await asyncio.sleep(0.5)
@@ -273,9 +275,9 @@ async def test_active_process_reports_what_another_one_took_and_cannot(
     archive: Archive, modality: ForeignModality
 ) -> None:
     archive.contacts["MODALITY"] = modality.port
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with second_process(archive) as other:
-        assert await request_only(other, [kept], "1.9.1") == 0
+        assert await request_only(other, [reference], "1.9.1") == 0
         (event,) = await archive.reported()
     assert event.delivered
     assert modality.reports.get(timeout=5)[1].TransactionUID == "1.9.1"
@@ -283,20 +285,20 @@ async def test_active_process_reports_what_another_one_took_and_cannot(
 
 
 async def test_report_is_given_up_after_the_days_set(archive: Archive) -> None:
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with archive.running(QUICK.model_copy(update={"give_up": 0.3 / 86400})):
-        assert await request_only(archive, [kept], "1.9.1") == 0
+        assert await request_only(archive, [reference], "1.9.1") == 0
         (event,) = await archive.reported()
     assert not event.delivered
 
 
 async def test_duplicate_transaction_is_refused_before_and_after_a_restart(archive: Archive) -> None:
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
     async with archive.running():
-        assert await request_only(archive, [kept], "1.9.1") == 0
-        assert await request_only(archive, [kept], "1.9.1") == 0x0131
+        assert await request_only(archive, [reference], "1.9.1") == 0
+        assert await request_only(archive, [reference], "1.9.1") == 0x0131
     async with archive.running():
-        assert await request_only(archive, [kept], "1.9.1") == 0x0131
+        assert await request_only(archive, [reference], "1.9.1") == 0x0131
     assert len([event for event in await archive.events() if isinstance(event, CommitmentRequested)]) == 1
 
 
@@ -350,15 +352,15 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
 
     data = await asyncio.to_thread(_raw_request, references)
     feeling = asyncio.create_task(feel())
-    asked = await asyncio.to_thread(decode_action_information, data, TRANSFER_SYNTAXES[0], 250_000)
-    request = CommitmentRequested("default", "", asked.transaction_uid, 1, "M", "GANTRY", "", asked.references)
+    action = await asyncio.to_thread(decode_action_information, data, TRANSFER_SYNTAXES[0], 250_000)
+    request = CommitmentRequested("default", "", action.transaction_uid, 1, "M", "GANTRY", "", action.references)
     await archive.log.append(request)
     clock = SystemClock()
     losses = Losses(archive.log, clock, Metrics(), "commitment")
     checks = CommitmentChecks(archive.index, archive.store, archive.log, clock, None, losses, QUICK)
     failures = await checks.failures(request)
     report = await asyncio.to_thread(
-        encode_event_information, asked.transaction_uid, "GANTRY", [], failures, TRANSFER_SYNTAXES[0]
+        encode_event_information, action.transaction_uid, "GANTRY", [], failures, TRANSFER_SYNTAXES[0]
     )
     feeling.cancel()
     assert len(failures) == 100_000
@@ -375,14 +377,14 @@ def _raw_request(references: Sequence[tuple[str, str]]) -> bytes:
 async def test_foreign_modality_asks_and_is_told(archive: Archive, modality: ForeignModality) -> None:
     """pynetdicom in both roles: N-ACTION on its association, the report on ours."""
     archive.contacts["PYNETDICOM"] = modality.port
-    kept = await archive.keep(1)
+    reference = await archive.keep(1)
 
     def ask_as_foreigner() -> int:
         ae = AE("PYNETDICOM")
         ae.add_requested_context(StorageCommitmentPushModel)
         association = ae.associate("127.0.0.1", archive.port, ae_title="GANTRY")
         assert association.is_established
-        information = action_information("1.9.7", [kept])
+        information = action_information("1.9.7", [reference])
         status, _ = association.send_n_action(information, 1, StorageCommitmentPushModel, STORAGE_COMMITMENT_INSTANCE)
         association.release()
         return int(status.Status)

@@ -111,7 +111,7 @@ async def test_a_transaction_uid_is_used_once_over_http_and_dimse(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({}, "missing or empty"),
         ([], "not one data set"),
@@ -125,10 +125,10 @@ async def test_a_transaction_uid_is_used_once_over_http_and_dimse(
     ],
 )
 async def test_a_request_that_is_none_is_refused_in_words(
-    client: aiohttp.ClientSession, archive: Archive, body: Any, said: str
+    client: aiohttp.ClientSession, archive: Archive, body: Any, message: str
 ) -> None:
     status, line = await post(client, body)
-    assert (status, said in line) == (400, True), line
+    assert (status, message in line) == (400, True), line
     assert await archive.events() == []
     assert (await result(client))[0] == 404
 
@@ -161,9 +161,9 @@ async def test_one_that_takes_long_is_accepted_and_its_result_is_there_after_a_r
     archive.index = index
     async with archive.running(), aiohttp.ClientSession(archive.url) as client:
         async with asyncio.timeout(20):
-            while (found := await result(client))[0] == 202:
+            while (answer := await result(client))[0] == 202:
                 await asyncio.sleep(0.05)
-        assert (found[0], named(found[1], "00081199")) == (200, [reference[1]])
+        assert (answer[0], named(answer[1], "00081199")) == (200, [reference[1]])
 
 
 async def test_bodies_of_many_requests_share_one_budget(

@@ -134,8 +134,8 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as one:
-        yield one
+    async with desk_in(tmp_path) as fixture:
+        yield fixture
 
 
 async def test_copies_are_seen_by_the_link_alone_and_what_is_withheld_is_said(desk: Desk) -> None:
@@ -143,10 +143,12 @@ async def test_copies_are_seen_by_the_link_alone_and_what_is_withheld_is_said(de
     assert share.copied is not None
     assert (share.copied.instances, share.copied.withheld) == (2, 1)
     assert share.copied.reasons == ("1 withheld: Burned In Annotation says that text is in its pixels",)
-    assert {one.sop_instance_uid for one in await desk.seen()} == {NAMES.uid(f"{STUDY}.1.{n}") for n in range(2)}
+    assert {instance.sop_instance_uid for instance in await desk.seen()} == {
+        NAMES.uid(f"{STUDY}.1.{n}") for n in range(2)
+    }
     everything = Query(DEFAULT_PARTITION, Level.STUDY)
-    others = [one async for page in desk.copies.locate(everything) for one in page]
-    assert {one.study_instance_uid for one in others} == {STUDY}
+    others = [location async for page in desk.copies.locate(everything) for location in page]
+    assert {location.study_instance_uid for location in others} == {STUDY}
     # Handled again, after a crash: nothing changes.
     keys = await desk.keys()
     assert (await desk.told(desk.made())).copied == share.copied
@@ -157,13 +159,13 @@ async def test_copies_are_seen_by_the_link_alone_and_what_is_withheld_is_said(de
 async def test_what_is_deleted_is_not_seen_and_its_copy_goes_once_its_object_is_gone(desk: Desk) -> None:
     share = await desk.told(desk.made())
     await desk.delete(desk.stored[0])
-    assert {one.sop_instance_uid for one in await desk.seen()} == {NAMES.uid(f"{STUDY}.1.1")}
+    assert {instance.sop_instance_uid for instance in await desk.seen()} == {NAMES.uid(f"{STUDY}.1.1")}
     await desk.copier._clear(share)
     assert len(await desk.keys()) == 3  # it may come back
     await desk.objects.delete(desk.stored[0].object_key)
     await desk.copier._clear(share)
     assert len(await desk.keys()) == 2
-    assert {one.sop_instance_uid for one in await desk.seen()} == {NAMES.uid(f"{STUDY}.1.1")}
+    assert {instance.sop_instance_uid for instance in await desk.seen()} == {NAMES.uid(f"{STUDY}.1.1")}
 
 
 async def test_a_link_that_is_over_leaves_nothing_behind(desk: Desk) -> None:

@@ -25,9 +25,9 @@ def behind(
     """Its addresses are known from the start, as if they had been looked up; nobody has tried them yet."""
     named = {pool.value: tuple(f"127.0.0.1:{port}" for port in ports) for pool, ports in pools.items()}
     door = DoorSettings.model_validate({**named, "key_file": key_file, "shadow": shadow or ShadowSettings()})
-    one = Behind(Settings(door=door), clock or SystemClock(), metrics, **more)  # type: ignore[arg-type]
+    proxy = Behind(Settings(door=door), clock or SystemClock(), metrics, **more)  # type: ignore[arg-type]
     for pool, ports in pools.items():
-        one.backends.update(pool, [("127.0.0.1", port) for port in ports])
+        proxy.backends.update(pool, [("127.0.0.1", port) for port in ports])
     if shadow is not None and shadow.answers == "other" and shadow.dimse is not None:
-        one.backends.update(Pool.OTHER, [("127.0.0.1", int(shadow.dimse.rpartition(":")[2]))])
-    return one
+        proxy.backends.update(Pool.OTHER, [("127.0.0.1", int(shadow.dimse.rpartition(":")[2]))])
+    return proxy

@@ -60,8 +60,8 @@ async def shadow_door(
     """`ours` and `other` are ports of this machine; with `tls` the other one is called. It is there with its spool,
     where `is_open`."""
     metrics, clock = Metrics(), SystemClock()
-    given = {"dimse": f"127.0.0.1:{other}", "timeout": 1.0, "connect_timeout": 0.5, "again_after": 0.2, **settings}
-    shadow = ShadowSettings.model_validate(given)
+    fields = {"dimse": f"127.0.0.1:{other}", "timeout": 1.0, "connect_timeout": 0.5, "again_after": 0.2, **settings}
+    shadow = ShadowSettings.model_validate(fields)
     archive = behind({Pool.MIXED: [ours]}, metrics, shadow=shadow)
     archive.shadow = Shadow(
         shadow,
@@ -112,7 +112,7 @@ async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """Accept whatever is proposed, each context with its first transfer syntax."""
     head = await reader.readexactly(6)
     request = decode_request(head + await reader.readexactly(int.from_bytes(head[2:], "big")))
-    results = tuple(ContextResult(one.id, 0, one.transfer_syntaxes[0]) for one in request.contexts)
+    results = tuple(ContextResult(context.id, 0, context.transfer_syntaxes[0]) for context in request.contexts)
     titles = request.called_ae_title, request.calling_ae_title
     writer.write(encode_accept(AssociateAccept(*titles, 16384, "1.2.3", results=results)))
 

@@ -77,7 +77,7 @@ async def test_the_next_association_goes_where_one_has_ended(start, door: Open) 
         await eventually(lambda: last.open == 0)
         await stack.enter_async_context(connect(running.peer, ECHO))
         assert len(server.seen.opened_) == 2
-        for association in (one for each in servers for one in each.seen.opened_):
+        for association in (association for each in servers for association in each.seen.opened_):
             association.abort("the end")
 
 
@@ -251,7 +251,7 @@ async def test_bytes_go_both_ways_whole_while_one_side_is_slow(
     assert origin is not None
     assert origin.port == writer.get_extra_info("sockname")[1]
     await got.readexactly(len(rq_bytes()))
-    there, back = os.urandom(30 << 20), os.urandom(20 << 20)
+    upload, back = os.urandom(30 << 20), os.urandom(20 << 20)
 
     async def send(to: asyncio.StreamWriter, data: bytes) -> None:
         for at in range(0, len(data), 1 << 20):
@@ -267,13 +267,13 @@ async def test_bytes_go_both_ways_whole_while_one_side_is_slow(
         return bytes(data)
 
     results = await asyncio.gather(
-        send(writer, there), send(answer, back), all_of(got, len(there)), all_of(reader, len(back))
+        send(writer, upload), send(answer, back), all_of(got, len(upload)), all_of(reader, len(back))
     )
-    assert results[2] == there
+    assert results[2] == upload
     assert results[3] == back
     writer.close()
     answer.close()
-    await eventually(lambda: running.metrics.door_bytes.labels("in")._value.get() == len(there) + len(rq_bytes()))
+    await eventually(lambda: running.metrics.door_bytes.labels("in")._value.get() == len(upload) + len(rq_bytes()))
     assert running.metrics.door_bytes.labels("out")._value.get() == len(back)
 
 

@@ -130,11 +130,11 @@ class Street:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.dimse_port)
         writer.write(data)
         try:
-            found = await asyncio.wait_for(reader.read(1), 5)
+            octets = await asyncio.wait_for(reader.read(1), 5)
         except ConnectionResetError:
-            found = b""
+            octets = b""
         writer.close()
-        return found[0] if found else None
+        return octets[0] if octets else None
 
     @property
     def here(self) -> tuple[str, int]:
@@ -146,9 +146,9 @@ class Street:
 
 @pytest.fixture
 async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    one = await Street(tmp_path).open()
-    yield one
-    await one.stack.aclose()
+    fixture = await Street(tmp_path).open()
+    yield fixture
+    await fixture.stack.aclose()
 
 
 # ---- DIMSE

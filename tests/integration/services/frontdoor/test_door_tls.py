@@ -81,10 +81,10 @@ async def test_what_a_backend_said_last_still_reaches_a_tls_peer(door: Open, bac
 
     talking = asyncio.create_task(asyncio.to_thread(talk))
     _, _, answer = await backend.next()
-    said = os.urandom(3 << 20)
-    answer.write(said)
+    payload = os.urandom(3 << 20)
+    answer.write(payload)
     answer.write_eof()
     came = await talking
-    assert (len(came), came == said) == (len(said), True)
+    assert (len(came), came == payload) == (len(payload), True)
     await eventually(lambda: running.metrics.door_open.labels("ingest", "")._value.get() == 0)
     answer.close()

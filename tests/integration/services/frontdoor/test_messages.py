@@ -100,9 +100,9 @@ class Hospital:
 
 @pytest.fixture
 async def hospital(tmp_path: Path) -> AsyncIterator[Hospital]:
-    one = Hospital(tmp_path)
-    yield one
-    await one.stack.aclose()
+    fixture = Hospital(tmp_path)
+    yield fixture
+    await fixture.stack.aclose()
 
 
 async def is_closed(reader: asyncio.StreamReader) -> None:
@@ -268,11 +268,11 @@ async def test_balancer_that_looks_whether_the_door_is_there_is_no_sender(hospit
 
 
 async def test_door_that_drains_ends_who_waits_for_nothing_and_waits_for_answers(hospital: Hospital) -> None:
-    may, asked = asyncio.Event(), asyncio.Event()
+    may, arrival = asyncio.Event(), asyncio.Event()
 
     async def slow(message: bytes) -> bytes:
         if message == b"slow":
-            asked.set()
+            arrival.set()
             await may.wait()
         return await echo(message)
 
@@ -282,7 +282,7 @@ async def test_door_that_drains_ends_who_waits_for_nothing_and_waits_for_answers
     assert await answer_of(idle) == b"ack 1"
     busy, busy_writer = await hospital.opened()
     busy_writer.write(framed(b"slow"))
-    await asked.wait()
+    await arrival.wait()
     draining = asyncio.create_task(hospital.door.drained())
     async with asyncio.timeout(5):
         assert await idle.read() == b""

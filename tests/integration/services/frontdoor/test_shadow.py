@@ -103,7 +103,7 @@ async def test_before_the_switch_peers_hear_the_other_one(start, tmp_path: Path)
         assert await a_day_of(door.peer) == [0xB000, 0xB000, 0xB000, 0xFF00, 0]
         await eventually(lambda: door.counted("shadow_differences", "C-FIND", "only_gantry") == 1)
         assert door.counted("shadow_differences", "C-STORE", "status") == 2
-        assert [one.called_ae_title for one in other.seen.opened_] == ["OLD"]
+        assert [association.called_ae_title for association in other.seen.opened_] == ["OLD"]
         (mirrored,) = ours.seen.opened_
         # Gantry learns who the peer is from the door, which it trusts.
         assert (mirrored.called_ae_title, mirrored.peer_address) == ("GANTRY", "127.0.0.1")

@@ -140,8 +140,8 @@ async def test_association_that_is_given_up_is_aborted(start: Callable[..., Any]
     async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await accept(reader, writer)
         last = b""
-        while some := await reader.read(65536):
-            last = (last + some)[-10:]
+        while chunk := await reader.read(65536):
+            last = (last + chunk)[-10:]
         assert last[:1] == USER_ABORT[:1]
         ended.set()
 
@@ -238,7 +238,7 @@ async def test_what_is_under_way_when_the_door_ends_is_counted(start, tmp_path: 
         await door.shadow.drained()
         metrics = door.metrics
     assert metrics.shadow_given_up.labels("shutdown")._value.get() == 1
-    assert [one.given_up["shutdown"] async for one in saved(await open_file_store(tmp_path))] == [1]
+    assert [record.given_up["shutdown"] async for record in saved(await open_file_store(tmp_path))] == [1]
 
 
 async def test_association_that_is_mirrored_when_the_door_ends_is_counted(

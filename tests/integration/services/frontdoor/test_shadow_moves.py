@@ -35,7 +35,7 @@ class Tree:
     def __init__(self, *instances: str) -> None:
         finds, moves_ = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND), (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE)
         self.abilities = {uid: Ability() for uid in (*finds, *moves_)}
-        self.instances = [tuple(one.split("/")) for one in instances]
+        self.instances = [tuple(path.split("/")) for path in instances]
         self.asked: list[str] = []
         self.moved = 0
         self.status = 0
@@ -56,21 +56,21 @@ class Tree:
         level = level_of(question)
         self.asked.append(level)
         depth = LEVELS.index(level)
-        given = {name: [str(one) for one in question.get(tag, {}).get("Value", [])] for name, tag in KEYS.items()}
-        found = {
+        keys = {name: [str(value) for value in question.get(tag, {}).get("Value", [])] for name, tag in KEYS.items()}
+        matches = {
             path[: depth + 1]
             for path in self.instances
-            if all(not given[name] or path[number] in given[name] for number, name in enumerate(LEVELS[: depth + 1]))
+            if all(not keys[name] or path[number] in keys[name] for number, name in enumerate(LEVELS[: depth + 1]))
         }
         key = int(KEYS[level], 16)
         await request.respond_pending(
-            [encode_identifier({0x00080052: [level], key: [path[depth]]}, syntax) for path in sorted(found)]
+            [encode_identifier({0x00080052: [level], key: [path[depth]]}, syntax) for path in sorted(matches)]
         )
         await request.respond(0)
 
 
 async def move(peer: Peer, model: str, level: str, **keys: list[str]) -> int:
-    values = {0x00080052: [level], **{int(KEYS[name], 16): one for name, one in keys.items()}}
+    values = {0x00080052: [level], **{int(KEYS[name], 16): value for name, value in keys.items()}}
     async with asyncio.timeout(5), connect(peer, [(model, (IMPLICIT,))]) as association:
         context = association.context_for(model)
         assert context is not None

@@ -32,14 +32,14 @@ async def test_counts_are_saved_and_those_of_long_ago_removed(tmp_path: Path) ->
     recorder.not_mirrored("C-MOVE")
     await keeper.save()
     await keeper.save()
-    whole = added_up([one async for one in saved(store)])
+    whole = added_up([record async for record in saved(store)])
     assert (whole.not_mirrored["C-MOVE"], len(whole.days)) == (2, 2)
     keys = [stat.key async for stat in store.list("state/shadow/")]
     assert len(keys) == 2
-    assert len([one async for one in saved(store, max(whole.days))]) == 1
+    assert len([record async for record in saved(store, max(whole.days))]) == 1
     assert len(recorder.days) == 1, "days that are over and saved are not held"
     await store.put("state/shadow/2020-01-03/later.json", [b'{"version": 2}'])
-    assert len([one async for one in saved(store)]) == 2, "what another release wrote is passed over"
+    assert len([record async for record in saved(store)]) == 2, "what another release wrote is passed over"
     await store.close()
 
 
@@ -66,5 +66,5 @@ async def test_counts_wait_for_a_store_that_is_away(tmp_path: Path) -> None:
     assert recorder.unsaved
     store.put = put  # type: ignore[method-assign]
     await keeper.save()
-    assert [one.not_mirrored["C-MOVE"] async for one in saved(store)] == [1]
+    assert [record.not_mirrored["C-MOVE"] async for record in saved(store)] == [1]
     await store.close()

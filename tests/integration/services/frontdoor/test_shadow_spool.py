@@ -52,10 +52,10 @@ class Counting(Bytes):
     async def readinto(self, buffers: list[memoryview]) -> int:
         filled = 0
         for buffer in buffers:
-            some = PATTERN[-self.left :][: min(len(buffer), self.left)] if self.left else b""
-            buffer[: len(some)] = some
-            self.left -= len(some)
-            filled += len(some)
+            chunk = PATTERN[-self.left :][: min(len(buffer), self.left)] if self.left else b""
+            buffer[: len(chunk)] = chunk
+            self.left -= len(chunk)
+            filled += len(chunk)
         return filled
 
 
@@ -73,7 +73,7 @@ def names(archive: Running) -> list[str]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.glob("*/*/*") if one.name.isdigit())
+    return sorted(path for path in folder.glob("*/*/*") if path.name.isdigit())
 
 
 def nothing_is_lost(door: ShadowDoor) -> None:
@@ -110,9 +110,9 @@ async def test_a_shadow_that_falls_behind_gets_all_of_it_later_in_the_order_of_t
     async with shadow_door(tmp_path, ours.port, other.port, memory=1, spool=spool, timeout=30.0) as door:
         await store(door.peer, *[100_000 + number for number in range(30)])
         await eventually(lambda: len(files_in(spool)) > 20)
-        modes = {stat.S_IMODE(one.stat().st_mode) for one in files_in(spool)}
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in files_in(spool)}
         assert modes == {0o600}
-        assert {stat.S_IMODE(one.stat().st_mode) for one in (spool, *spool.glob("*"), *spool.glob("*/*/"))} == {0o700}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (spool, *spool.glob("*"), *spool.glob("*/*/"))} == {0o700}
         other.service.gate.set()
         await eventually(lambda: door.counted("shadow_compared", "C-STORE", "same") == 30)
         assert other.service.received == ours.service.received
@@ -290,9 +290,9 @@ async def test_a_disk_that_does_not_answer_holds_up_no_peer(
     monkeypatch.setattr(shadowing, "_TAKE_OVER_SECONDS", 0.02)
     hangs, own_folder = threading.Event(), files.own_folder
 
-    def hanging(*told: Any) -> int:
+    def hanging(*arguments: Any) -> int:
         assert hangs.wait(5)
-        return own_folder(*told)
+        return own_folder(*arguments)
 
     monkeypatch.setattr(files, "own_folder", hanging)
     ours, other = await start(TRUSTING), await start(FAST)
@@ -323,11 +323,11 @@ async def test_whoever_is_cancelled_while_a_file_is_opened_leaves_it_closed(
         begun, goes_on, open_object = threading.Event(), threading.Event(), files.open_object
         sources = []
 
-        def slow(*told: Any) -> Any:
+        def slow(*arguments: Any) -> Any:
             begun.set()
             assert goes_on.wait(5)
-            sources.append(found := open_object(*told))
-            return found
+            sources.append(source := open_object(*arguments))
+            return source
 
         monkeypatch.setattr(files, "open_object", slow)
         opening = asyncio.create_task(spool.opened(entry))
@@ -448,7 +448,9 @@ async def test_questions_that_have_no_room_end_the_comparison_and_lose_nothing_t
             for number in range(1, 5):
                 await scu.store(association, context, f"1.2.{number}", Counting(1000), 1000)
                 for _ in range(5):
-                    assert [one.status async for one, _ in scu.find(association, STUDY_ROOT_FIND, question)] == [0]
+                    assert [
+                        response.status async for response, _ in scu.find(association, STUDY_ROOT_FIND, question)
+                    ] == [0]
         await eventually(lambda: door.counted("shadow_put_off", "fell_behind") == 1)
         other.service.gate.set()
         await eventually(lambda: door.counted("shadow_compared", "C-STORE", "same") == 4)

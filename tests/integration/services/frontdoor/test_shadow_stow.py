@@ -64,10 +64,10 @@ async def post(site: Shadowed, body: bytes, target: str = "studies", **headers: 
         for start in range(0, len(body), 100_000):
             yield body[start : start + 100_000]
 
-    given = {"Content-Type": KIND, "Authorization": "Bearer ours", **headers}
+    fields = {"Content-Type": KIND, "Authorization": "Bearer ours", **headers}
     async with (
         asyncio.timeout(5),
-        site.session.post(f"/dicom-web/{target}", data=pieces(), headers=given) as response,
+        site.session.post(f"/dicom-web/{target}", data=pieces(), headers=fields) as response,
     ):
         await response.read()
         return response.status

@@ -36,8 +36,8 @@ MATCH = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00081030": {"vr": "LO", 
 Answers = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def matches(*found: Any) -> web.Response:
-    return web.Response(body=json.dumps(found).encode(), content_type="application/dicom+json")
+def matches(*answers: Any) -> web.Response:
+    return web.Response(body=json.dumps(answers).encode(), content_type="application/dicom+json")
 
 
 @dataclass
@@ -92,8 +92,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
     async def opened_one(ours: Answers | None = None, **settings: Any) -> Shadowed:
         metrics = Metrics()
-        given = {"url": f"http://127.0.0.1:{old.port}/pacs", "token_file": tmp_path / "token", "timeout": 1.0}
-        shadow = ShadowSettings.model_validate({**given, "again_after": 0, **settings})
+        fields = {"url": f"http://127.0.0.1:{old.port}/pacs", "token_file": tmp_path / "token", "timeout": 1.0}
+        shadow = ShadowSettings.model_validate({**fields, "again_after": 0, **settings})
         mirrors = shadow_of(shadow, tmp_path, metrics)
         street.forwarder.shadow, street.forwarder.shadow_stores = mirrors.web, mirrors.web_stores
         street.stack.push_async_callback(mirrors.close)

@@ -44,7 +44,7 @@ async def test_a_worklist_is_compared_where_that_is_asked_for(start, tmp_path: P
 
     async def ask(door: ShadowDoor) -> int:
         async with connect(door.peer, [(MODALITY_WORKLIST_FIND, (IMPLICIT,))]) as association:
-            return len([one async for one, _ in scu.find(association, MODALITY_WORKLIST_FIND, question)])
+            return len([response async for response, _ in scu.find(association, MODALITY_WORKLIST_FIND, question)])
 
     async with shadow_door(tmp_path, ours.port, other.port, again_after=0) as door:
         assert await ask(door) == 3

@@ -114,9 +114,9 @@ class Street:
 
 @pytest.fixture
 async def street() -> AsyncIterator[Street]:
-    one = Street()
-    yield one
-    await one.stack.aclose()
+    fixture = Street()
+    yield fixture
+    await fixture.stack.aclose()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,8 @@ async def test_what_one_process_remembers_is_found_whichever_it_is(street: Stree
     client = await street.open()
     pool = [Memory("1"), Memory("2"), Memory("3")]
     ports = [
-        (await street._server(dict.fromkeys(Resource, one.answer), [ip_network("127.0.0.1")])).port for one in pool
+        (await street._server(dict.fromkeys(Resource, member.answer), [ip_network("127.0.0.1")])).port
+        for member in pool
     ]
     street.backends.update(Pool.RETRIEVE, [("127.0.0.1", port) for port in ports])
     for name in ("1", "2", "3", "1"):

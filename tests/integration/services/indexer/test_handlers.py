@@ -98,10 +98,10 @@ async def test_a_conflict_is_told_even_if_the_first_telling_was_lost(room: Room)
     other = replace(first, receipt=f"{9:032x}", digest="blake3:ff")
     await room.indexer()(delivered(first, other))
     await room.indexer()(delivered(other))
-    told = await on_topic(room.log, "conflicts")
-    assert all(isinstance(event, InstanceConflictFound) for event in told)
-    assert {(event.kept_digest, event.aside_digest) for event in told} == {("blake3:00", "blake3:ff")}
-    assert len(told) == 2
+    conflicts = await on_topic(room.log, "conflicts")
+    assert all(isinstance(event, InstanceConflictFound) for event in conflicts)
+    assert {(event.kept_digest, event.aside_digest) for event in conflicts} == {("blake3:00", "blake3:ff")}
+    assert len(conflicts) == 2
     assert (await room.index.count("default"))["aside"] == 1
 
 
@@ -158,8 +158,8 @@ async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
 
 
 def deleted(*events: InstanceStored) -> Delivery:
-    some = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
-    event = InstancesDeleted("default", "", events[0].study_instance_uid, "d", some, "why", "who", 5)
+    receipts = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
+    event = InstancesDeleted("default", "", events[0].study_instance_uid, "d", receipts, "why", "who", 5)
     return Delivery(Record("instances", 0, 9, "", b"", 0), event)
 
 
@@ -167,19 +167,19 @@ def deleted(*events: InstanceStored) -> Delivery:
 async def test_what_is_deleted_is_not_found_whatever_comes_first_and_however_often(
     room: Room, order: list[int]
 ) -> None:
-    one, other = good(1), good(2)
-    batch = [*delivered(one, other), deleted(one)]
+    first, other = good(1), good(2)
+    batch = [*delivered(first, other), deleted(first)]
     for together in (True, False):
-        for some in [[batch[n] for n in order]] if together else [[batch[n]] for n in order]:
-            await room.indexer()(some)
+        for group in [[batch[n] for n in order]] if together else [[batch[n]] for n in order]:
+            await room.indexer()(group)
         assert (await room.index.count("default"))["instances"] == 1
-        assert one.sop_instance_uid not in await room.index.resolve("default", [one.sop_instance_uid])
+        assert first.sop_instance_uid not in await room.index.resolve("default", [first.sop_instance_uid])
 
 
 async def test_an_index_of_which_everything_was_deleted_is_not_behind(room: Room) -> None:
-    one = await kept(room, 1)
-    await room.log.append(one)
-    await room.log.append(deleted(one).event)
+    event = await kept(room, 1)
+    await room.log.append(event)
+    await room.log.append(deleted(event).event)
     loop = build_consumer(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
     running = asyncio.ensure_future(loop.run())
     async with asyncio.timeout(20):
@@ -247,9 +247,9 @@ async def test_one_uid_in_two_studies_is_published_as_namesakes(room: Room) -> N
     other = replace(resent(first, 2), study_instance_uid="1.99", series_instance_uid="1.99.1", digest="blake3:ff")
     await room.indexer()(delivered(first))
     await room.indexer()(delivered(other))
-    (told,) = await on_topic(room.log, "conflicts")
-    assert isinstance(told, NamesakeFound)
-    assert (told.study_instance_uid, told.other_study_instance_uid) == ("1.99", first.study_instance_uid)
-    assert (told.receipt, told.other_receipt) == (other.receipt, first.receipt)
+    (namesake,) = await on_topic(room.log, "conflicts")
+    assert isinstance(namesake, NamesakeFound)
+    assert (namesake.study_instance_uid, namesake.other_study_instance_uid) == ("1.99", first.study_instance_uid)
+    assert (namesake.receipt, namesake.other_receipt) == (other.receipt, first.receipt)
     assert (await room.index.count("default"))["instances"] == 2
     assert room.metrics.namesakes_found._value.get() == 1

@@ -41,10 +41,10 @@ def name(number: int) -> str:
 
 
 def arrival(number: int, study: str, patient: str, digest: str = "blake3:00", instance: int = 0) -> InstanceStored:
-    event = stored(instance or number, study)
+    receipt = stored(instance or number, study)
     head = header(patient=patient)
     return replace(
-        event, header=head, header_length=len(head), receipt=name(number), object_key=f"objects/{number}.dcm",
+        receipt, header=head, header_length=len(head), receipt=name(number), object_key=f"objects/{number}.dcm",
         digest=digest,
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def back(event: InstancesMoved) -> InstancesMovedBack:
 FIRST, SECOND, AGAIN = arrival(1, ONE, "P1"), arrival(2, ONE, "P1"), arrival(3, ONE, "P1", "blake3:ff", instance=1)
 THERE = arrival(4, OTHER, "P2")
 AWAY = moved(ONE, 10, OTHER, reference(FIRST), reference(SECOND), reference(AGAIN))
-ON = moved(OTHER, 11, THIRD, *[reference(one, AWAY.move, series=AWAY.into_series) for one in (FIRST, AGAIN)])
+ON = moved(OTHER, 11, THIRD, *[reference(event, AWAY.move, series=AWAY.into_series) for event in (FIRST, AGAIN)])
 STORED = [FIRST, SECOND, AGAIN, THERE]
 LOST = ObjectLost(
     "default", "", OTHER, AWAY.into_series, SECOND.sop_instance_uid, SECOND.receipt, SECOND.object_key, "m", "w", 1
@@ -102,21 +102,21 @@ async def state_after(objects: BlobStore, path: Path, batches: Sequence[Sequence
     rebuild = Rebuild(objects, index)
     for batch in batches:
         assert await rebuild(batch) == 0
-    found = await everything(index)
+    rows = await everything(index)
     keys = [page async for page in index.conflicts("default")]
     await index.close()
-    return {**found, "conflicts": keys}
+    return {**rows, "conflicts": keys}
 
 
 async def write_moves(objects: BlobStore, events: Sequence[Event]) -> None:
-    for event in events:
-        if isinstance(event, InstancesMoved):
+    for change in events:
+        if isinstance(change, InstancesMoved):
             values = {
-                "0020000D": {"vr": "UI", "Value": [event.into_study]},
-                "0020000E": {"vr": "UI", "Value": [event.into_series]},
+                "0020000D": {"vr": "UI", "Value": [change.into_study]},
+                "0020000E": {"vr": "UI", "Value": [change.into_series]},
                 "00100020": {"vr": "LO", "Value": ["P2"]},
             }
-            await write_values(objects, "default", event.move, CorrectionSubject(study=event.into_study), values)
+            await write_values(objects, "default", change.move, CorrectionSubject(study=change.into_study), values)
 
 
 @pytest.mark.parametrize("history", HISTORIES)
@@ -125,14 +125,14 @@ async def test_any_order_and_repetition_ends_as_the_order_of_the_log(history: st
     objects = await open_file_store(tmp_path / "objects", low_water=0)
     await write_moves(objects, events)
     expected = await state_after(objects, tmp_path / "in-order.db", [events])
-    assert await state_after(objects, tmp_path / "one-by-one.db", [[event] for event in events]) == expected
+    assert await state_after(objects, tmp_path / "one-by-one.db", [[change] for change in events]) == expected
     for seed in range(12):
         chance = random.Random(seed)
-        some = [*events, *chance.choices(events, k=3)]
+        shuffled = [*events, *chance.choices(events, k=3)]
         if history != "moved and lost":  # a loss of what is not known (yet) is passed over
-            chance.shuffle(some)
-        cut = chance.randrange(len(some))
-        batches = [batch for batch in (some[:cut], some[cut:]) if batch]
+            chance.shuffle(shuffled)
+        cut = chance.randrange(len(shuffled))
+        batches = [batch for batch in (shuffled[:cut], shuffled[cut:]) if batch]
         assert await state_after(objects, tmp_path / f"{seed}.db", batches) == expected, seed
     await objects.close()
 
@@ -148,8 +148,8 @@ async def test_what_the_histories_come_to(tmp_path: Path) -> None:
         counts[history] = await index.count("default")
         await index.close()
     await objects.close()
-    told = {history: (c["studies"], c["patients"], c["instances"], c["aside"]) for history, c in counts.items()}
-    assert told == {
+    totals = {history: (c["studies"], c["patients"], c["instances"], c["aside"]) for history, c in counts.items()}
+    assert totals == {
         "moved": (1, 1, 3, 1),
         "moved and moved on": (2, 1, 3, 1),
         "moved back": (2, 2, 3, 1),

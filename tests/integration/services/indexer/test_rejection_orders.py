@@ -97,11 +97,11 @@ class Archive:
             )
         )
 
-    async def by_hand(self, what: str, number: int) -> None:
+    async def by_hand(self, action: str, number: int) -> None:
         self.clock.advance(0.003)
         target = DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.{number}")
         try:
-            if what == "delete":
+            if action == "delete":
                 await self.deletions.delete(target, ASKED, settle=False)
             else:
                 await self.deletions.restore(target, ASKED)
@@ -127,10 +127,10 @@ class Archive:
 
 
 def named(number: int) -> Dataset:
-    one = image(number)
+    source = image(number)
     made = Dataset()
-    made.StudyInstanceUID, made.SeriesInstanceUID = one.study_instance_uid, one.series_instance_uid
-    made.SOPClassUID, made.SOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+    made.StudyInstanceUID, made.SeriesInstanceUID = source.study_instance_uid, source.series_instance_uid
+    made.SOPClassUID, made.SOPInstanceUID = source.sop_class_uid, source.sop_instance_uid
     made.PatientID, made.PatientName, made.StudyDate, made.StudyTime = "P1", "A^B", "20240101", "10"
     return made
 
@@ -142,24 +142,32 @@ def image(number: int) -> InstanceStored:
 async def agrees(archive: Archive) -> None:
     """The index is what the fold is, and what must not be there is not."""
     state = await archive.state()
-    there = {
+    instances = {
         (at.series_instance_uid, at.sop_instance_uid)
         async for page in archive.index.locate(Query("default", Level.STUDY))
         for at in page
     }
-    assert there == state.instances
+    assert instances == state.instances
     counted = await archive.index.count("default")
-    series = {series for series, _ in there}
-    assert (counted["studies"], counted["series"], counted["instances"]) == (bool(there), len(series), len(there))
+    series = {series for series, _ in instances}
+    assert (counted["studies"], counted["series"], counted["instances"]) == (
+        bool(instances),
+        len(series),
+        len(instances),
+    )
     shown = [document async for page in archive.index.find(Query("default", Level.STUDY)) for document in page]
-    assert len(shown) == bool(there)
-    withdrawn = {(one.instance, deletion) for one in state.receipts.values() for deletion in one.fate.withdrawn}
-    for receipt, one in state.receipts.items():
-        for deletion in one.fate.standing:
-            stands = not is_waiting(receipt, deletion, *one.instance) and deletion.code in (SAFETY, WORKLIST)
+    assert len(shown) == bool(instances)
+    withdrawn = {
+        (receipt.instance, deletion) for receipt in state.receipts.values() for deletion in receipt.fate.withdrawn
+    }
+    for receipt, entry in state.receipts.items():
+        for deletion in entry.fate.standing:
+            stands = not is_waiting(receipt, deletion, *entry.instance) and deletion.code in (SAFETY, WORKLIST)
             # What was brought back from a rejection is there, though a receipt that it reached meanwhile is not.
-            stands &= (one.instance, deletion.id) not in withdrawn
-            assert not (stands and one.instance in there), f"{one.instance} is there, and rejected with {deletion.code}"
+            stands &= (entry.instance, deletion.id) not in withdrawn
+            assert not (stands and entry.instance in instances), (
+                f"{entry.instance} is there, and rejected with {deletion.code}"
+            )
 
 
 async def run(folder: Path, steps: Sequence[tuple[str, Any]], open_index: Any) -> None:
@@ -171,20 +179,20 @@ async def run(folder: Path, steps: Sequence[tuple[str, Any]], open_index: Any) -
     try:
         async with log.consumer(INDEXERS, list(INDEXED)):
             pass
-        for what, about in steps:
-            if what == "store":
+        for action, about in steps:
+            if action == "store":
                 await archive.store(about)
-            elif what == "read":
+            elif action == "read":
                 await archive.read()
                 await agrees(archive)
-            elif what == "wait":
+            elif action == "wait":
                 clock.advance(0.1)
-            elif what in ("delete", "undelete"):
+            elif action in ("delete", "undelete"):
                 # A person sees what is indexed.
                 await archive.read()
-                await archive.by_hand(what, about)
+                await archive.by_hand(action, about)
             else:
-                await archive.note(what, about)
+                await archive.note(action, about)
         await archive.read()
         await agrees(archive)
     finally:
@@ -219,7 +227,7 @@ def test_on_servers_it_ends_the_same(tmp_path: Path, backend: str, seed: int) ->
     kinds = ["store", "store", QUALITY, SAFETY, WORKLIST, "R", "delete", "undelete", "read", "wait"]
     steps: list[tuple[str, Any]] = []
     for _ in range(8):
-        what = choice.choice(kinds)
-        one = choice.choice(IMAGES)
-        steps.append((what, one if what in ("delete", "undelete", "read", "wait") else choice.sample(IMAGES, 2)))
+        action = choice.choice(kinds)
+        number = choice.choice(IMAGES)
+        steps.append((action, number if action in ("delete", "undelete", "read", "wait") else choice.sample(IMAGES, 2)))
     uvloop.run(run(tmp_path, steps, partial(SEARCH_INDEXES[backend])))

@@ -25,10 +25,10 @@ class Reading(ObjectSink):
 
     reads_beginning = True
 
-    def __init__(self, *stores: object, asked: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *stores: object, hook: Callable[[], None] = lambda: None) -> None:
         super().__init__(*stores, KEY, EXPLICIT, max_size=1 << 30)  # type: ignore[arg-type]
         self.threads: set[threading.Thread] = set()
-        self._asked = asked
+        self._hook = hook
 
     def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         self.threads.add(threading.current_thread())
@@ -36,7 +36,7 @@ class Reading(ObjectSink):
 
     def needs_more(self, beginning: Sequence[memoryview]) -> bool:
         self.threads.add(threading.current_thread())
-        self._asked()
+        self._hook()
         return True
 
 
@@ -51,28 +51,28 @@ async def stores(folder: Path) -> AsyncIterator[tuple[BlobStore, ThreadPoolExecu
 @pytest.mark.parametrize("size", [16, 1400])
 async def test_a_head_that_reads_the_object_is_made_in_a_worker(size: int, tmp_path: Path) -> None:
     data = to_bytes(data_set(size=size), EXPLICIT)
-    async with stores(tmp_path) as kept:
-        sink = Reading(*kept)
+    async with stores(tmp_path) as pair:
+        sink = Reading(*pair)
         sink.write([memoryview(data)])
         await sink.finish()
         assert sink.threads
         assert threading.main_thread() not in sink.threads
-        assert await read_whole(kept[0], KEY) == b"HEAD" + data
+        assert await read_whole(pair[0], KEY) == b"HEAD" + data
 
 
 async def test_what_is_broken_off_while_its_beginning_is_read_gives_each_buffer_back_once(tmp_path: Path) -> None:
     """Two objects would share a buffer else, and one be stored with the other's bytes."""
     data = to_bytes(data_set(size=1400), EXPLICIT)
-    asked, going_on = threading.Event(), threading.Event()
+    arrival, going_on = threading.Event(), threading.Event()
 
     def wait() -> None:
-        asked.set()
+        arrival.set()
         going_on.wait(20)
 
     async with stores(tmp_path) as (store, workers, chunks):
-        sink = Reading(store, workers, chunks, asked=wait)
+        sink = Reading(store, workers, chunks, hook=wait)
         sink.write([memoryview(data)])
-        await asyncio.to_thread(asked.wait, 20)
+        await asyncio.to_thread(arrival.wait, 20)
         discarding = asyncio.create_task(sink.discard())
         await asyncio.sleep(0)
         going_on.set()

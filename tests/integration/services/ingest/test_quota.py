@@ -94,84 +94,84 @@ async def room(folder: Path, limit: int, settled: int = 0, *, hides: bool = True
 @pytest.mark.parametrize("size", [16, 1400], ids=["small", "streamed"])
 async def test_what_does_not_fit_is_refused_and_nothing_of_it_is_left(tmp_path: Path, size: int) -> None:
     length = len(made(size)[0])
-    async with room(tmp_path, limit=length * 2 + length // 2) as there:
-        await there.store(size)
-        await there.store(size)
+    async with room(tmp_path, limit=length * 2 + length // 2) as archive:
+        await archive.store(size)
+        await archive.store(size)
         with pytest.raises(QuotaReached, match="archive is full: its quota of bytes is used up"):
-            await there.store(size)
-        assert len(await there.keys()) == 2
-        assert there.metrics.quota_refusals._value.get() == 1
-        before = there.quota.stand().used
-        await there.quota.look()
+            await archive.store(size)
+        assert len(await archive.keys()) == 2
+        assert archive.metrics.quota_refusals._value.get() == 1
+        before = archive.quota.stand().used
+        await archive.quota.look()
         # As it lies there: with the file meta information.
-        assert before <= there.quota.stand().used <= before + 2000
+        assert before <= archive.quota.stand().used <= before + 2000
 
 
 @pytest.mark.parametrize("size", [16, 1400], ids=["small", "streamed"])
 async def test_at_the_quota_an_object_is_read_to_its_end_and_refused(tmp_path: Path, size: int) -> None:
-    async with room(tmp_path, limit=1000, settled=1000) as there:
+    async with room(tmp_path, limit=1000, settled=1000) as archive:
         data, instance = made(size)
-        sink = there.receive(data, instance)
+        sink = archive.receive(data, instance)
         assert sink.failed
         with pytest.raises(QuotaReached):
-            await there.writer.commit(sink)
-        assert await there.keys() == []
+            await archive.writer.commit(sink)
+        assert await archive.keys() == []
 
 
 async def test_objects_that_come_together_do_not_go_beyond_it(tmp_path: Path) -> None:
     length = len(made(64)[0])
-    async with room(tmp_path, limit=length * 5 + 100) as there:
-        outcomes = await asyncio.gather(*(there.store(64) for _ in range(12)), return_exceptions=True)
-        assert len([one for one in outcomes if isinstance(one, int)]) == 5
-        assert len([one for one in outcomes if isinstance(one, QuotaReached)]) == 7
-        assert len(await there.keys()) == 5
+    async with room(tmp_path, limit=length * 5 + 100) as archive:
+        outcomes = await asyncio.gather(*(archive.store(64) for _ in range(12)), return_exceptions=True)
+        assert len([outcome for outcome in outcomes if isinstance(outcome, int)]) == 5
+        assert len([outcome for outcome in outcomes if isinstance(outcome, QuotaReached)]) == 7
+        assert len(await archive.keys()) == 5
 
 
 async def test_what_is_refused_for_another_reason_takes_no_room(tmp_path: Path) -> None:
     data, instance = made(64)
-    async with room(tmp_path, limit=len(data) + 100) as there:
+    async with room(tmp_path, limit=len(data) + 100) as archive:
         for _ in range(3):
             with pytest.raises(MismatchedDataSet):
-                await there.writer.commit(there.receive(data, new_uid()))
-        assert there.quota.stand().used == 0
-        sink = there.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
+                await archive.writer.commit(archive.receive(data, new_uid()))
+        assert archive.quota.stand().used == 0
+        sink = archive.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
         with pytest.raises(NotAuthorised):
-            await there.writer.commit(there.feed(sink, data))
-        await there.writer.commit(there.receive(data, instance))
-        assert there.quota.stand().used == len(data)
+            await archive.writer.commit(archive.feed(sink, data))
+        await archive.writer.commit(archive.receive(data, instance))
+        assert archive.quota.stand().used == len(data)
         # At the quota, too, the reason is its own.
-        sink = there.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
+        sink = archive.writer.receive(SENDER, Announced(CT, instance, EXPLICIT), NotAuthorised("may not"))
         with pytest.raises(NotAuthorised):
-            await there.writer.commit(there.feed(sink, data))
-        assert there.metrics.quota_refusals._value.get() == 0
+            await archive.writer.commit(archive.feed(sink, data))
+        assert archive.metrics.quota_refusals._value.get() == 0
 
 
 @pytest.mark.parametrize("settled", [1000, 999], ids=["full", "hardly room"])
 async def test_a_rejection_note_is_stored_beyond_it(tmp_path: Path, settled: int) -> None:
-    async with room(tmp_path, limit=1000, settled=settled) as there:
+    async with room(tmp_path, limit=1000, settled=settled) as archive:
         data, instance = made(16, SOPClassUID=KEY_OBJECT_SELECTION)
-        await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
-        assert there.quota.stand().used == settled + len(data)
+        await archive.writer.commit(archive.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
+        assert archive.quota.stand().used == settled + len(data)
         # From who may not reject it is an object as any other.
         with pytest.raises(QuotaReached):
-            await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, SENDER))
+            await archive.writer.commit(archive.receive(data, instance, KEY_OBJECT_SELECTION, SENDER))
 
 
 async def test_a_key_object_selection_that_rejects_nothing_makes_no_room_and_is_refused(tmp_path: Path) -> None:
-    async with room(tmp_path, limit=1000, settled=1000, hides=False) as there:
+    async with room(tmp_path, limit=1000, settled=1000, hides=False) as archive:
         data, instance = made(16, SOPClassUID=KEY_OBJECT_SELECTION)
         with pytest.raises(QuotaReached):
-            await there.writer.commit(there.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
-        assert await there.keys() == []
-        assert there.metrics.quota_refusals._value.get() == 1
+            await archive.writer.commit(archive.receive(data, instance, KEY_OBJECT_SELECTION, REJECTING))
+        assert await archive.keys() == []
+        assert archive.metrics.quota_refusals._value.get() == 1
 
 
 async def test_what_is_only_announced_as_a_note_is_not(tmp_path: Path) -> None:
     """A file of a request over HTTP is of the class that its data set names, whatever its meta information says."""
-    async with room(tmp_path, limit=1000, settled=1000) as there:
+    async with room(tmp_path, limit=1000, settled=1000) as archive:
         data, instance = made(16)
         announced = Announced(KEY_OBJECT_SELECTION, instance, EXPLICIT, classes={CT, KEY_OBJECT_SELECTION})
-        sink = there.feed(there.writer.receive(REJECTING, announced), data)
+        sink = archive.feed(archive.writer.receive(REJECTING, announced), data)
         with pytest.raises(QuotaReached):
-            await there.writer.commit(sink)
-        assert await there.keys() == []
+            await archive.writer.commit(sink)
+        assert await archive.keys() == []

@@ -41,8 +41,8 @@ class Room:
         uid = f"1.2.{study}"
         header = b"\x08\x00\x20\x00DA\x08\x00" + date.encode() + b"\x10\x00\x20\x00LO\x02\x00P1"
         for number in range(instances):
-            one = stored(study * 100 + number, uid)
-            await self.log.append(replace(one, header=header, sop_instance_uid=f"{uid}.{number}"))
+            event = stored(study * 100 + number, uid)
+            await self.log.append(replace(event, header=header, sop_instance_uid=f"{uid}.{number}"))
         await self.deletions.settle()
         return uid
 
@@ -67,14 +67,14 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 async def test_a_rule_names_studies_and_all_of_them_are_deleted(room: Room) -> None:
     old = [await room.arrive(1, "20100101"), await room.arrive(2, "20141231", instances=3)]
     young = await room.arrive(3, "20240101")
-    found = await matching_studies(room.index, query_of(["StudyDate=-20141231"], STANDARD))
-    assert [(study.uid, study.date, study.instances) for study in found] == [
+    studies = await matching_studies(room.index, query_of(["StudyDate=-20141231"], STANDARD))
+    assert [(study.uid, study.date, study.instances) for study in studies] == [
         (old[0], "20100101", 2),
         (old[1], "20141231", 3),
     ]
     counted: list[int] = []
     bulk = BulkDeletion(room.deletions, SystemClock(), 1e6)
-    done = await bulk.run([study.uid for study in found], ASKED, lambda: counted.append(1))
+    done = await bulk.run([study.uid for study in studies], ASKED, lambda: counted.append(1))
     assert (done.studies, done.receipts, done.held, len(counted)) == (2, 5, [], 2)
     assert await room.studies() == [young]
 

@@ -38,50 +38,50 @@ async def commit(
     room: Room, *events: InstanceStored, by: str = "DEEP", missing: tuple[str, ...] = (), transaction: str = "2.25.1"
 ) -> None:
     elsewhere = Elsewhere(room.objects, room.log, room.clock, Metrics())
-    references = tuple(CommitmentReference(one.sop_class_uid, one.sop_instance_uid) for one in events)
-    asked = RequestedTransaction(
+    references = tuple(CommitmentReference(event.sop_class_uid, event.sop_instance_uid) for event in events)
+    request = RequestedTransaction(
         *(transaction, "default", "", events[0].study_instance_uid, "r", by, 0, 0, 1, 1),
         asks_all=True,
         is_last=False,
         references=references,
-        digests=tuple(one.digest for one in events),
+        digests=tuple(event.digest for event in events),
     )
-    await elsewhere.ask(asked)
-    failed = [CommitmentFailure(one.sop_class_uid, uid, 0x0112) for one in events for uid in missing]
+    await elsewhere.ask(request)
+    failed = [CommitmentFailure(event.sop_class_uid, uid, 0x0112) for event in events for uid in missing]
     await elsewhere.reported(by, EventInformation(transaction, frozenset(references), tuple(failed)))
 
 
 async def test_nothing_of_a_study_goes_before_the_archive_has_committed_all_of_it(room: Room) -> None:
-    one, two = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
+    first, second = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
     await room.follow()
     with pytest.raises(Held, match="DEEP has not committed 2 of 2 objects: rule 'deep first' waits for that"):
         await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
-    await commit(room, one, two, missing=(two.sop_instance_uid,))
+    await commit(room, first, second, missing=(second.sop_instance_uid,))
     for final in (False, True):
         with pytest.raises(Held, match="DEEP has not committed 1 of 2 objects"):
             await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED, final=final)
-    await commit(room, two, transaction="2.25.2")
+    await commit(room, second, transaction="2.25.2")
     await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_each_archive_that_any_rule_names_must_have_committed(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await room.follow()
     rules = deep("DEEP"), deep("OTHER", name="twice")
-    await commit(room, one)
+    await commit(room, event)
     with pytest.raises(Held, match="OTHER has not committed 1 of 1 objects: rule 'twice'"):
         await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
-    await commit(room, one, by="OTHER", transaction="2.25.2")
+    await commit(room, event, by="OTHER", transaction="2.25.2")
     await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_what_came_again_with_other_bytes_or_is_not_indexed_is_not_committed(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await room.follow()
-    await commit(room, replace(one, digest="blake3:" + "00" * 32))
+    await commit(room, replace(event, digest="blake3:" + "00" * 32))
     with pytest.raises(Held, match="1 of 1"):
         await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
-    await commit(room, one, transaction="2.25.2")
+    await commit(room, event, transaction="2.25.2")
     await arrive(room, "1.2", 2)  # not followed
     with pytest.raises(Held, match="1 of 2"):
         await deletions(room, deep()).delete(DeletionTarget("1.2"), ASKED)
@@ -100,10 +100,10 @@ async def test_a_correction_leads_no_study_out_of_a_rule(room: Room) -> None:
 
 
 async def test_a_schedule_leaves_out_what_is_not_committed_and_says_so(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await arrive(room, "1.3", 2)
     await room.follow()
-    await commit(room, one)
+    await commit(room, event)
     protection = Protection(room.log, room.index, room.clock, [deep()], CommittedElsewhere(room.objects))
     expiry = Expiry(room.index, Following(room, (deep(),)), protection, room.clock, float("inf"))
     going = {study.uid: study.uncommitted async for study in expiry.going(date(2023, 11, 14))}
@@ -114,34 +114,34 @@ async def test_a_schedule_leaves_out_what_is_not_committed_and_says_so(room: Roo
 
 
 async def test_what_was_deleted_before_there_was_the_rule_is_collected_when_it_is_committed(room: Room) -> None:
-    one, two = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
+    first, second = await arrive(room, "1.2", 1), await arrive(room, "1.2", 2)
     await room.follow()
     await deletions(room).delete(DeletionTarget("1.2"), ASKED)
     await room.follow()
-    await commit(room, one)
+    await commit(room, first)
     room.clock.advance(GRACE + 3600)
     done = await collector(room, deep()).collect()
     assert (done.objects, done.held) == (1, 1)
     await room.follow()
-    await commit(room, two, transaction="2.25.2")
+    await commit(room, second, transaction="2.25.2")
     done = await collector(room, deep()).collect()
     assert (done.objects, done.held) == (1, 0)
 
 
 async def test_where_nobody_knows_what_is_committed_nothing_counts_as_committed(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await room.follow()
-    await commit(room, one)
+    await commit(room, event)
     blind = Deletions(room.log, room.index, room.clock, GRACE, patience=0.0, rules=[deep()])
     with pytest.raises(Held):
         await blind.delete(DeletionTarget("1.2"), ASKED)
 
 
 async def test_a_report_of_somebody_who_was_not_asked_commits_nothing(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await room.follow()
     elsewhere = Elsewhere(room.objects, room.log, room.clock, Metrics())
-    reference = CommitmentReference(one.sop_class_uid, one.sop_instance_uid)
+    reference = CommitmentReference(event.sop_class_uid, event.sop_instance_uid)
     with pytest.raises(PeerError) as refused:
         await elsewhere.reported("DEEP", EventInformation("2.25.1", frozenset([reference]), ()))
     assert refused.value.dicom_status == 0x0115
@@ -149,9 +149,9 @@ async def test_a_report_of_somebody_who_was_not_asked_commits_nothing(room: Room
 
 
 async def test_damaged_records_commit_nothing(room: Room) -> None:
-    one = await arrive(room, "1.2", 1)
+    event = await arrive(room, "1.2", 1)
     await room.follow()
-    await commit(room, one)
+    await commit(room, event)
     (stat,) = [stat async for stat in room.objects.list("state/elsewhere/committed/")]
     await room.objects.put(stat.key, [b"nonsense"])
     with pytest.raises(Held):

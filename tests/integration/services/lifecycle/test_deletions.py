@@ -110,7 +110,7 @@ async def test_a_deletion_names_every_receipt_there_is_indexed_or_not_aside_or_r
     assert (done.receipts, done.settled) == (5, False)
     (event,) = await room.told(InstancesDeleted)
     assert isinstance(event, InstancesDeleted)
-    assert {one.receipt for one in event.receipts} == {one.receipt for one in (*indexed, *waiting)}
+    assert {receipt.receipt for receipt in event.receipts} == {receipt.receipt for receipt in (*indexed, *waiting)}
     assert (event.by, event.reason, event.final) == ("somebody", "a reason", False)
     await room.follow()
     assert await room.count() == 0
@@ -152,8 +152,8 @@ async def test_what_was_deleted_is_restored_within_the_grace_time_alone(room: Ro
     await room.deletions.delete(WHOLE, ASKED)
     await room.follow()
     room.clock.advance(GRACE - 1)
-    one = DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.1")
-    assert (await room.deletions.restore(one, ASKED)).receipts == 1
+    target = DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.1")
+    assert (await room.deletions.restore(target, ASKED)).receipts == 1
     await room.follow()
     assert await room.count() == 1
     room.clock.advance(2)
@@ -166,10 +166,10 @@ async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(roo
     rejected = await room.arrive(1)
     await room.arrive(2)
     await room.follow()
-    one = DeletionTarget(STUDY, rejected.series_instance_uid, rejected.sop_instance_uid)
+    target = DeletionTarget(STUDY, rejected.series_instance_uid, rejected.sop_instance_uid)
     at = ReceiptReference(rejected.series_instance_uid, rejected.sop_instance_uid, rejected.receipt)
-    said = "113037", "CT1", room.clock.now_us()
-    note = InstancesDeleted("default", "", STUDY, "n1", (at,), *said, kept=True, code="113037")
+    reason = "113037", "CT1", room.clock.now_us()
+    note = InstancesDeleted("default", "", STUDY, "n1", (at,), *reason, kept=True, code="113037")
     await room.log.append(note)
     await room.follow()
     await room.deletions.delete(WHOLE, ASKED)
@@ -180,7 +180,7 @@ async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(roo
     with pytest.raises(Conflicting, match="is back; 1 rejected object can come back"):
         await room.deletions.restore(WHOLE, ASKED)
     assert await room.count() == 1
-    assert (await room.deletions.restore(one, ASKED)).receipts == 1
+    assert (await room.deletions.restore(target, ASKED)).receipts == 1
     await room.follow()
     assert await room.count() == 2
 
@@ -189,13 +189,16 @@ async def test_what_one_note_hides_comes_back_and_nothing_else(room: Room) -> No
     images = [await room.arrive(number) for number in (1, 2, 3)]
     notes = [await room.arrive(number) for number in (8, 9)]
     await room.follow()
-    refer = [ReceiptReference(one.series_instance_uid, one.sop_instance_uid, one.receipt) for one in (*images, *notes)]
-    said = "113001", "CT1", room.clock.now_us()
+    refer = [
+        ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
+        for event in (*images, *notes)
+    ]
+    reason = "113001", "CT1", room.clock.now_us()
     # The first note is hidden with what it hides, the second one is shown.
     first, second = (refer[0], refer[2], refer[3]), (refer[1], refer[2])
     for note, hidden in zip(notes, (first, second), strict=True):
         await room.log.append(
-            InstancesDeleted("default", "", STUDY, note.receipt, hidden, *said, kept=True, code="113001")
+            InstancesDeleted("default", "", STUDY, note.receipt, hidden, *reason, kept=True, code="113001")
         )
     await room.follow()
     assert await room.count() == 1
@@ -217,8 +220,8 @@ async def test_what_a_note_rejected_does_not_come_back_when_what_was_deleted_no_
     await room.arrive(2)
     await room.follow()
     at = [ReceiptReference(each.series_instance_uid, each.sop_instance_uid, each.receipt) for each in (rejected, copy)]
-    said = "113037", "CT1", room.clock.now_us()
-    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *said, kept=True, code="113037"))
+    reason = "113037", "CT1", room.clock.now_us()
+    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *reason, kept=True, code="113037"))
     await room.deletions.delete_receipts(STUDY, at[1:], ASKED)
     await room.follow()
     await room.deletions.delete(DeletionTarget(STUDY, f"{STUDY}.1", f"{STUDY}.1.2"), ASKED)
@@ -234,8 +237,8 @@ async def test_a_rejection_is_revoked_though_a_copy_was_given_up_and_collected(r
     await room.follow()
     at = [ReceiptReference(each.series_instance_uid, each.sop_instance_uid, each.receipt) for each in (rejected, copy)]
     await room.deletions.delete_receipts(STUDY, at[1:], ASKED)
-    said = "113037", "CT1", room.clock.now_us()
-    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *said, kept=True, code="113037"))
+    reason = "113037", "CT1", room.clock.now_us()
+    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *reason, kept=True, code="113037"))
     await room.follow()
     room.clock.advance(GRACE + 301)
     await room.collector.collect()
@@ -258,7 +261,7 @@ async def test_objects_are_collected_after_the_grace_time_and_the_certificate_na
     assert await room.keys() == [stays.object_key]
     (certificate,) = await room.told(ObjectsCollected)
     assert isinstance(certificate, ObjectsCollected)
-    assert [one.receipt for one in certificate.receipts] == [first.receipt]
+    assert [receipt.receipt for receipt in certificate.receipts] == [first.receipt]
     assert certificate.digests == (first.digest,)
     await room.follow()
     assert (await room.collector.collect()).objects == 0
@@ -355,10 +358,10 @@ async def test_nothing_is_collected_before_the_archivers_have_sealed_why(room: R
 
 
 async def test_a_uid_that_means_two_instances_is_not_guessed(room: Room) -> None:
-    one = await room.arrive(1)
-    other = replace(one, study_instance_uid="1.9", receipt=Receipt.at(room.clock.now_us() + 5000).id)
+    event = await room.arrive(1)
+    other = replace(event, study_instance_uid="1.9", receipt=Receipt.at(room.clock.now_us() + 5000).id)
     await room.log.append(other)
     await room.follow()
     with pytest.raises(NotFound, match=r"it means several: 1.2.3/.*, 1.9/"):
-        await target_of(room.index, one.sop_instance_uid)
+        await target_of(room.index, event.sop_instance_uid)
     assert (await target_of(room.index, "1.9")).study == "1.9"

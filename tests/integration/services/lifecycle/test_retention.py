@@ -97,10 +97,10 @@ class Following(Deletions):
 async def test_what_a_rule_keeps_is_deleted_by_nobody_and_afterwards_by_anybody(room: Room) -> None:
     await arrive(room, "1.2", day="20200101")
     await room.follow()
-    kept = deletions(room, rule(Period(years=10)))
+    service = deletions(room, rule(Period(years=10)))
     for final in (False, True):
         with pytest.raises(Held, match="rule 'r' keeps this study until 2030-01-01"):
-            await kept.delete(DeletionTarget("1.2"), ASKED, final=final)
+            await service.delete(DeletionTarget("1.2"), ASKED, final=final)
     with pytest.raises(Held, match="for ever"):
         await deletions(room, rule(None)).delete(DeletionTarget("1.2"), ASKED)
     await deletions(room, rule(Period(years=3))).delete(DeletionTarget("1.2"), ASKED)
@@ -169,18 +169,18 @@ async def test_a_copy_of_the_same_bytes_may_go_and_other_bytes_may_not(room: Roo
     again = replace(first, receipt=other.receipt, object_key=other.object_key)
     await room.log.append(again)
     await room.follow()
-    kept = rule(None)
+    retention = rule(None)
     copy = ReceiptReference(again.series_instance_uid, again.sop_instance_uid, again.receipt)
     with pytest.raises(Held):
-        await deletions(room, kept).delete_receipts("1.2", [copy], ASKED)
-    await deletions(room, kept).delete_receipts("1.2", [copy], ASKED, bytes_stay=True)
+        await deletions(room, retention).delete_receipts("1.2", [copy], ASKED)
+    await deletions(room, retention).delete_receipts("1.2", [copy], ASKED, bytes_stay=True)
     await room.follow()
     room.clock.advance(GRACE + 400)
-    assert (await collector(room, kept).collect()).objects == 1
+    assert (await collector(room, retention).collect()).objects == 1
 
 
 @pytest.mark.parametrize(
-    ("of", "goes"),
+    ("rules", "goes"),
     [
         (lambda: [rule(Period(years=3), deletes=True)], ["1.2"]),
         (lambda: [rule(Period(years=3))], []),
@@ -190,19 +190,19 @@ async def test_a_copy_of_the_same_bytes_may_go_and_other_bytes_may_not(room: Roo
     ],
 )
 async def test_what_a_rule_lets_go_is_deleted_and_nothing_else(
-    room: Room, of: Callable[[], list[RetentionRule]], goes: list[str]
+    room: Room, rules: Callable[[], list[RetentionRule]], goes: list[str]
 ) -> None:
     await arrive(room, "1.2", 1, day="20200101")
     await arrive(room, "1.3", 2, day="20210601")
     await room.follow()
-    assert [one.uid async for one in expiry(room, *of()).going(TODAY)] == goes
-    result = await expiry(room, *of()).expire()
+    assert [study.uid async for study in expiry(room, *rules()).going(TODAY)] == goes
+    result = await expiry(room, *rules()).expire()
     assert result.studies == len(goes)
-    deleted = [one for one in await room.told(InstancesDeleted) if isinstance(one, InstancesDeleted)]
-    assert [one.study_instance_uid for one in deleted] == goes
-    assert [(one.by, one.final) for one in deleted] == [("retention rule r", False)] * len(goes)
+    deleted = [event for event in await room.told(InstancesDeleted) if isinstance(event, InstancesDeleted)]
+    assert [event.study_instance_uid for event in deleted] == goes
+    assert [(event.by, event.final) for event in deleted] == [("retention rule r", False)] * len(goes)
     # Again: nothing is left.
-    assert (await expiry(room, *of()).expire()).studies == 0
+    assert (await expiry(room, *rules()).expire()).studies == 0
 
 
 async def test_a_list_says_when_and_under_which_rule_and_what_is_held(room: Room) -> None:
@@ -212,8 +212,8 @@ async def test_a_list_says_when_and_under_which_rule_and_what_is_held(room: Room
     await deletions(room).place_patient_hold("P1", "", ASKED)
     await room.follow()
     looking = expiry(room, rule(Period(years=3), deletes=True))
-    listed = {one.uid: one async for one in looking.going(date(2024, 6, 1))}
-    assert {uid: (one.retention.until, one.holds) for uid, one in listed.items()} == {
+    listed = {study.uid: study async for study in looking.going(date(2024, 6, 1))}
+    assert {uid: (study.retention.until, study.holds) for uid, study in listed.items()} == {
         "1.2": (date(2023, 1, 1), 1),
         "1.3": (date(2024, 6, 1), 0),
     }
@@ -234,7 +234,7 @@ async def test_an_access_is_published_once_a_day_and_counts(room: Room) -> None:
         await room.follow()
     assert len(await room.told(StudyAccessed)) == 1
     room.clock.advance(29 * DAY)
-    assert [one.uid async for one in expiry(room, *rules).going(TODAY.replace(year=2024, month=1, day=11))] == []
+    assert [study.uid async for study in expiry(room, *rules).going(TODAY.replace(year=2024, month=1, day=11))] == []
     with pytest.raises(Held, match="until 2024-01-12"):
         await deletions(room, *rules).delete(DeletionTarget("1.2"), ASKED)
     # Not followed yet, it counts already.

@@ -46,11 +46,11 @@ class Room:
     def eraser(self, after: float = 0.0, awaited: float = 0.0) -> Eraser:
         return Eraser(self.objects, self.log, self.index, self.clock, "default", after, awaited)
 
-    async def values(self, *, told: bool) -> str:
+    async def values(self, *, is_published: bool) -> str:
         """Values of a correction of now, and its event where somebody is told."""
         name = Receipt.at(self.clock.now_us()).id
         await write_values(self.objects, "default", name, CorrectionSubject(study=ONE.study_instance_uid), VALUES)
-        if told:
+        if is_published:
             event = StudyCorrected("default", "", ONE.study_instance_uid, name, "", "x", "me", self.clock.now_us())
             await self.index.correct(await changes_of(self.objects, [event]))
         return name
@@ -72,18 +72,18 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 async def test_values_that_no_event_names_go_after_a_day(room: Room) -> None:
-    unheard, told = await room.values(told=False), await room.values(told=True)
+    unheard, heard = await room.values(is_published=False), await room.values(is_published=True)
     await room.index.apply([ONE])
     await room.eraser().erase()
-    assert await room.there() == {unheard, told}  # its event may be on its way
+    assert await room.there() == {unheard, heard}  # its event may be on its way
     room.clock.advance(30 * 3600)
-    fresh = await room.values(told=False)
+    fresh = await room.values(is_published=False)
     await room.eraser().erase()
-    assert await room.there() == {told, fresh}
+    assert await room.there() == {heard, fresh}
 
 
 async def test_values_go_when_all_is_collected_and_has_been_for_a_while(room: Room) -> None:
-    name = await room.values(told=True)
+    name = await room.values(is_published=True)
     await room.index.apply([ONE])
     eraser = room.eraser(after=60.0)
     deleted = Fate(frozenset([Deletion("d", 1)]))
@@ -148,14 +148,14 @@ async def test_a_correction_that_has_had_its_study_waits_for_no_other(room: Room
 
 
 async def test_values_that_cannot_be_read_do_not_apply_and_nothing_else_stands_still(room: Room) -> None:
-    name = await room.values(told=False)
+    name = await room.values(is_published=False)
     broken = Receipt.at(room.clock.now_us()).id
     await room.objects.put(Receipt(broken).values_key("default"), [b"{"])
     at = "default", "", ONE.study_instance_uid
-    events = [StudyCorrected(*at, one, "", "x", "me", 1) for one in (broken, name, "0" * 32)]
+    events = [StudyCorrected(*at, key, "", "x", "me", 1) for key in (broken, name, "0" * 32)]
     changes = await changes_of(room.objects, events)
     joined = Corrections()
     for change in changes:
         joined |= change.corrections
-    assert [one.id for one in joined.standing()] == [name]
+    assert [correction.id for correction in joined.standing()] == [name]
     assert joined.made["0" * 32].values is None  # erased meanwhile

@@ -45,7 +45,7 @@ class Site:
     async def state(self) -> list[str]:
         """Statements, an hour later; the segments that they name."""
         self.clock.advance(3600)
-        return [segment.key for one in await self.witness.state() for segment in one.statement.segments]
+        return [segment.key for signed in await self.witness.state() for segment in signed.statement.segments]
 
     async def examine(self, noted: tuple[str, ...] = (), removed_before: int = 0) -> Examined:
         examination = Examination(self.objects, "default", [KEY], noted=noted, removed_before=removed_before)
@@ -103,8 +103,8 @@ async def test_changed_removed_and_added_segments_are_found(site: Site) -> None:
     await site.objects.put(longer, [await read_whole(site.objects, longer) + b"x"])
     await site.objects.delete(removed)
     (added,) = await site.seal(1, ago_us=2 * HOUR_US)
-    found = dict((await site.examine()).findings)
-    assert found == {
+    findings = dict((await site.examine()).findings)
+    assert findings == {
         changed: "it was changed",
         longer: "it was changed",
         removed: "it was removed",
@@ -123,20 +123,20 @@ async def test_only_audit_records_of_before_a_day_may_be_gone(site: Site) -> Non
     assert (done.removed, sorted(dict(done.findings))) == (1, sorted([fact, young]))
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
-async def test_statement_that_was_removed_is_missed(site: Site, which: int) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_statement_that_was_removed_is_missed(site: Site, place: int) -> None:
     for _ in range(3):
         await site.seal(2)
         await site.state()
     head = (await site.examine()).head
     names = await site.statements()
-    await site.objects.delete(names[which])
-    found = dict((await site.examine(noted=(head,))).findings)
+    await site.objects.delete(names[place])
+    findings = dict((await site.examine(noted=(head,))).findings)
     # The one behind it misses it; of the last one it takes a digest that somebody has noted.
-    if which < 2:
-        assert found[names[which + 1]] == f"the statement before it, number {which + 1}, is not there"
+    if place < 2:
+        assert findings[names[place + 1]] == f"the statement before it, number {place + 1}, is not there"
     else:
-        assert found[head].startswith("no statement has this digest any more")
+        assert findings[head].startswith("no statement has this digest any more")
 
 
 async def test_statement_that_was_changed_or_forged_does_not_count(site: Site) -> None:

@@ -46,7 +46,7 @@ class Room:
 
     async def keep(self, count: int) -> list[InstanceStored]:
         """Objects with their events, each in a segment of its own; in no index."""
-        kept = []
+        events = []
         for number in range(count):
             at = 1_700_000_000_000_000 + number * 1_000_000
             receipt = Receipt.at(at)
@@ -54,8 +54,8 @@ class Room:
             event = await fact_of(self.objects, receipt.object_key("default"), "default", receipt, "")
             record = SealedRecord("instances", event.study_instance_uid, at, encode(event))
             await self.objects.put(segment_key("default", Receipt.at(at)), [bare_segment([record])])
-            kept.append(event)
-        return kept
+            events.append(event)
+        return events
 
     async def published(self) -> list[bytes]:
         return [record.payload async for record in self.log.replay("instances")]
@@ -82,33 +82,33 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 async def test_what_the_index_knows_is_not_published_again(room: Room) -> None:
-    kept = await room.keep(3)
-    assert await Rebuild(room.objects, room.index)(kept[:2]) == 0
+    events = await room.keep(3)
+    assert await Rebuild(room.objects, room.index)(events[:2]) == 0
     done = await room.reconciler().reconcile()
     assert (done.segments, done.events, done.unindexed, done.healed) == (3, 3, 1, 1)
-    assert [one["instance"] for one in done.found] == [kept[2].sop_instance_uid]
+    assert [finding["instance"] for finding in done.found] == [events[2].sop_instance_uid]
     assert len(await room.published()) == 1
     assert room.metrics.drift.labels("unindexed")._value.get() == 1
 
 
 async def test_what_was_deleted_is_known_and_what_was_restored_must_be_there(room: Room) -> None:
-    (kept,) = await room.keep(1)
-    await Rebuild(room.objects, room.index)([kept])
-    key = InstanceKey(kept.study_instance_uid, kept.series_instance_uid, kept.sop_instance_uid)
+    (event,) = await room.keep(1)
+    await Rebuild(room.objects, room.index)([event])
+    key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
     deleted = Fate(frozenset({Deletion("d", 1)}))
-    await room.index.decide([Decision("default", key, kept.receipt, deleted)])
+    await room.index.decide([Decision("default", key, event.receipt, deleted)])
     assert (await room.reconciler().reconcile()).drift == 0
     # A deletion of which alone is known hides nothing that could come back.
     (other,) = (await room.keep(2))[1:]
-    there = InstanceKey(other.study_instance_uid, other.series_instance_uid, other.sop_instance_uid)
-    await room.index.decide([Decision("default", there, other.receipt, deleted)])
-    assert other.receipt in {one["receipt"] for one in (await room.reconciler(heal=False).reconcile()).found}
+    instance = InstanceKey(other.study_instance_uid, other.series_instance_uid, other.sop_instance_uid)
+    await room.index.decide([Decision("default", instance, other.receipt, deleted)])
+    assert other.receipt in {finding["receipt"] for finding in (await room.reconciler(heal=False).reconcile()).found}
 
 
 async def test_an_event_that_the_indexers_have_not_read_is_no_drift(room: Room) -> None:
-    (kept,) = await room.keep(1)
+    (event,) = await room.keep(1)
     await end_tasks(room.following)
-    await room.log.append(kept)
+    await room.log.append(event)
     with pytest.raises(DependencyUnavailable, match="behind"):
         await room.reconciler(JumpingClock(step=1.0)).reconcile()
     assert len(await room.published()) == 1
@@ -133,8 +133,8 @@ async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room, monke
 
 
 async def test_what_the_index_knows_at_a_second_look_is_no_drift(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = await room.keep(1)
-    await Rebuild(room.objects, room.index)(kept)
+    events = await room.keep(1)
+    await Rebuild(room.objects, room.index)(events)
     looks, ask = 0, room.index.receipts_of
 
     async def late(partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, list[KnownReceipt]]:
@@ -160,12 +160,12 @@ async def test_an_index_that_is_behind_as_a_whole_is_not_compared(room: Room) ->
 async def test_an_index_that_was_lost_with_the_log_is_behind_before_any_indexer_has_joined(
     room: Room, tmp_path: Path
 ) -> None:
-    kept = await room.keep(1)
+    events = await room.keep(1)
     log = await open_sqlite_log(tmp_path / "new-log.db", SystemClock())
     completeness = Completeness(room.objects, log, room.index, SystemClock())
     with pytest.raises(DependencyUnavailable, match="behind what was indexed before"):
         await completeness.check()
-    await log.append(*kept)  # as a restore does: now they are about to be indexed
+    await log.append(*events)  # as a restore does: now they are about to be indexed
     assert not await completeness.is_behind()
     await completeness.close()
     await log.close()

@@ -46,7 +46,7 @@ async def old_segment(objects: FileStore, clock: ManualClock, events: Sequence[E
 
 async def sealed(objects: FileStore, clock: ManualClock) -> list[bytes]:
     now_ms = clock.now_us() // 1000
-    return [record.payload async for one in segments(objects, "default", 0, now_ms) for record in one.records]
+    return [record.payload async for segment in segments(objects, "default", 0, now_ms) for record in segment.records]
 
 
 async def values(objects: FileStore) -> list[str]:
@@ -64,13 +64,15 @@ async def test_names_move_from_sealed_orders_into_objects(objects: FileStore, na
     events = [decode(payload) for payload in payloads]
     assert [is_apart(event) for event in events] == [True, True, False, True, True]
     read = await read_values(objects, events)
-    assert [getattr(event, "attributes", None) for event in read] == [getattr(one, "attributes", None) for one in OLD]
+    assert [getattr(event, "attributes", None) for event in read] == [
+        getattr(event, "attributes", None) for event in OLD
+    ]
     assert (await Resealing(objects, clock, "default").run()).resealed == 0
 
 
 async def test_an_archiver_seals_no_names_of_what_an_earlier_release_left_on_the_log(objects: FileStore) -> None:
     clock = ManualClock()
-    deliveries = [Delivery(Record("orders", 0, n, "A1", encode(one), 5), one) for n, one in enumerate(OLD[:3])]
+    deliveries = [Delivery(Record("orders", 0, n, "A1", encode(event), 5), event) for n, event in enumerate(OLD[:3])]
     archiver = Archiver(objects, clock, Metrics())
     await archiver(deliveries)
     await archiver(deliveries)

@@ -38,8 +38,8 @@ HEAD = 300
 TODAY = datetime.now(UTC).strftime("%Y%m%d")
 
 
-def key_of(one: InstanceEntry) -> InstanceKey:
-    return InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+def key_of(entry: InstanceEntry) -> InstanceKey:
+    return InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
 
 
 @dataclass
@@ -66,15 +66,15 @@ class Room:
 
     async def keep(self, number: int, study: str = "1.1", size: int = 3 << 20, **attributes: object) -> InstanceEntry:
         data = bytes([number]) * size
-        one = replace(
+        stored = replace(
             entry(
                 number, f"{study}.1.{number}", study, f"{study}.1", f"blake3:{blake3(data).hexdigest()}", **attributes
             ),
             data_set_length=size,
         )
-        await self.tiers.put(one.object_key, [bytes(HEAD), data])
-        await self.index.apply([one])
-        return one
+        await self.tiers.put(stored.object_key, [bytes(HEAD), data])
+        await self.index.apply([stored])
+        return stored
 
     async def moves(self, *rules: TierRuleSettings) -> list[StudyMove]:
         planner = Planner(self.index, self.clock, "default", tier_rules(rules, STANDARD), ["cold"])
@@ -86,13 +86,13 @@ class Room:
         await self.index.relocate(relocations_of(moved))
         return moved
 
-    async def lie(self, one: InstanceEntry) -> list[str]:
-        return list(await self.tiers.where(one.object_key))
+    async def lie(self, entry: InstanceEntry) -> list[str]:
+        return list(await self.tiers.where(entry.object_key))
 
 
-def planned(one: InstanceEntry, **fields: object) -> PlannedObject:
-    receipts = ((key_of(one), one.receipt),)
-    made = PlannedObject(one.object_key, one.digest, one.data_set_offset, one.data_set_length, receipts)
+def planned(entry: InstanceEntry, **fields: object) -> PlannedObject:
+    receipts = ((key_of(entry), entry.receipt),)
+    made = PlannedObject(entry.object_key, entry.digest, entry.data_set_offset, entry.data_set_length, receipts)
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
@@ -108,51 +108,51 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 async def test_a_copy_is_whole_and_is_only_compared_when_it_is_there(room: Room) -> None:
-    one = await room.keep(1)
+    stored = await room.keep(1)
     for _ in range(2):
-        assert await room.copier.bring(planned(one), "cold") == HEAD + one.data_set_length
-        assert await room.lie(one) == [HOT, "cold"]
-    assert await read_whole(room.tiers.stores["cold"], one.object_key) == await read_whole(
-        room.tiers.hot, one.object_key
+        assert await room.copier.bring(planned(stored), "cold") == HEAD + stored.data_set_length
+        assert await room.lie(stored) == [HOT, "cold"]
+    assert await read_whole(room.tiers.stores["cold"], stored.object_key) == await read_whole(
+        room.tiers.hot, stored.object_key
     )
-    await room.tiers.hot.delete(one.object_key)
-    assert await room.copier.bring(planned(one), "cold") == HEAD + one.data_set_length
-    assert await room.copier.bring(planned(one), HOT) == HEAD + one.data_set_length
-    assert await room.lie(one) == [HOT, "cold"]
+    await room.tiers.hot.delete(stored.object_key)
+    assert await room.copier.bring(planned(stored), "cold") == HEAD + stored.data_set_length
+    assert await room.copier.bring(planned(stored), HOT) == HEAD + stored.data_set_length
+    assert await room.lie(stored) == [HOT, "cold"]
 
 
 async def test_a_copy_that_is_not_whole_is_written_anew(room: Room) -> None:
-    one = await room.keep(1)
-    whole = await read_whole(room.tiers.hot, one.object_key)
+    stored = await room.keep(1)
+    whole = await read_whole(room.tiers.hot, stored.object_key)
     for broken in (whole[:-1], b"\1" + whole[1:], whole[:-1] + b"\0"):
-        await room.tiers.stores["cold"].put(one.object_key, [broken])
-        await room.copier.bring(planned(one), "cold")
-        assert await read_whole(room.tiers.stores["cold"], one.object_key) == whole
+        await room.tiers.stores["cold"].put(stored.object_key, [broken])
+        await room.copier.bring(planned(stored), "cold")
+        assert await read_whole(room.tiers.stores["cold"], stored.object_key) == whole
 
 
-@pytest.mark.parametrize("there", ["hot", "cold"])
-async def test_what_is_not_what_was_acknowledged_is_not_copied(room: Room, there: str) -> None:
-    one = await room.keep(1)
-    await room.tiers.hot.delete(one.object_key)
-    await room.tiers.stores[there].put(one.object_key, [bytes(HEAD + one.data_set_length)])
+@pytest.mark.parametrize("store", ["hot", "cold"])
+async def test_what_is_not_what_was_acknowledged_is_not_copied(room: Room, store: str) -> None:
+    stored = await room.keep(1)
+    await room.tiers.hot.delete(stored.object_key)
+    await room.tiers.stores[store].put(stored.object_key, [bytes(HEAD + stored.data_set_length)])
     with pytest.raises(Corrupt):
-        await room.copier.bring(planned(one), "cold")
-    assert await room.lie(one) == [there]
-    await room.tiers.delete(one.object_key)
+        await room.copier.bring(planned(stored), "cold")
+    assert await room.lie(stored) == [store]
+    await room.tiers.delete(stored.object_key)
     with pytest.raises(NotFound):
-        await room.copier.bring(planned(one), "cold")
-    assert await room.lie(one) == []
+        await room.copier.bring(planned(stored), "cold")
+    assert await room.lie(stored) == []
 
 
 async def test_what_moves_is_published_once_with_all_its_receipts_and_the_store_is_marked(room: Room) -> None:
-    some = [await room.keep(number, StudyDate="20190101") for number in (1, 2)]
+    entries = [await room.keep(number, StudyDate="20190101") for number in (1, 2)]
     new = await room.keep(3, "1.2", StudyDate=TODAY)
     (move,) = await room.moves(TierRuleSettings(name="old", after="1y", to="cold"))
     assert (move.study, move.tier.rule, move.tier.store, len(move.objects)) == ("1.1", "old", "cold", 2)
     assert move.bytes == 2 * (HEAD + (3 << 20))
     assert await room.relocator().relocate(move) == (2, move.bytes)
     (event,) = await room.told()
-    assert {one.receipt for one in event.receipts} == {one.receipt for one in some}
+    assert {receipt.receipt for receipt in event.receipts} == {instance.receipt for instance in entries}
     assert await marked(room.tiers.hot) == Needed(frozenset(["cold"]), frozenset())
     assert await room.moves(TierRuleSettings(name="old", after="1y", to="cold")) == []
     # Within the grace time both are there; then one of them goes. What never moved is left alone.
@@ -160,29 +160,29 @@ async def test_what_moves_is_published_once_with_all_its_receipts_and_the_store_
     assert (await room.leftovers().look(remove=False)).removed == 0
     lying = await room.leftovers().look(remove=True)
     assert (lying.removed, lying.objects) == (2, {HOT: 1, "cold": 2})
-    assert [await room.lie(one) for one in (*some, new)] == [["cold"], ["cold"], [HOT]]
+    assert [await room.lie(instance) for instance in (*entries, new)] == [["cold"], ["cold"], [HOT]]
 
 
 async def test_an_object_that_is_damaged_stays_and_the_others_move(room: Room) -> None:
-    some = [await room.keep(number, StudyDate="20190101") for number in (1, 2)]
-    await room.tiers.hot.put(some[0].object_key, [bytes(HEAD + some[0].data_set_length)])
+    entries = [await room.keep(number, StudyDate="20190101") for number in (1, 2)]
+    await room.tiers.hot.put(entries[0].object_key, [bytes(HEAD + entries[0].data_set_length)])
     (move,) = await room.moves(TierRuleSettings(name="old", after="1y", to="cold"))
     assert (await room.relocator().relocate(move))[0] == 1
-    assert [await room.lie(one) for one in some] == [[HOT], [HOT, "cold"]]
+    assert [await room.lie(instance) for instance in entries] == [[HOT], [HOT, "cold"]]
     (event,) = await room.told()
-    assert [one.receipt for one in event.receipts] == [some[1].receipt]
+    assert [receipt.receipt for receipt in event.receipts] == [entries[1].receipt]
 
 
 async def test_a_copy_that_nobody_was_told_of_goes_and_the_one_at_its_place_stays(room: Room) -> None:
     """As after a mover that died, under a rule that was taken back."""
-    one = await room.keep(1)
-    await room.copier.bring(planned(one), "cold")
+    stored = await room.keep(1)
+    await room.copier.bring(planned(stored), "cold")
     assert (await room.leftovers().look(remove=True)).removed == 1
-    assert await room.lie(one) == [HOT]
+    assert await room.lie(stored) == [HOT]
     # And where the place has no copy, nothing is removed.
-    await room.index.relocate([Relocation("default", key_of(one), one.receipt, Place(1, "cold"))])
+    await room.index.relocate([Relocation("default", key_of(stored), stored.receipt, Place(1, "cold"))])
     assert (await room.leftovers().look(remove=True)).removed == 0
-    assert await room.lie(one) == [HOT]
+    assert await room.lie(stored) == [HOT]
 
 
 async def test_where_the_index_does_not_know_where_a_data_set_begins_the_object_says_it(room: Room) -> None:
@@ -191,15 +191,15 @@ async def test_where_the_index_does_not_know_where_a_data_set_begins_the_object_
     digest = f"blake3:{blake3(whole[begin:]).hexdigest()}"
     key = entry(1).object_key
     await room.tiers.put(key, [whole])
-    one = PlannedObject(key, digest, -1, len(whole), ())
-    assert await room.copier.bring(one, "cold") == len(whole)
+    plan = PlannedObject(key, digest, -1, len(whole), ())
+    assert await room.copier.bring(plan, "cold") == len(whole)
     await room.tiers.put(key, [bytes(5000)])
     with pytest.raises(Corrupt):
-        await room.copier.bring(one, "cold")
+        await room.copier.bring(plan, "cold")
 
 
 async def test_what_is_deleted_while_it_is_read_leaves_no_copy(room: Room) -> None:
-    one = await room.keep(1)
+    stored = await room.keep(1)
     deleted = False
 
     class Meanwhile(Pace):
@@ -209,9 +209,9 @@ async def test_what_is_deleted_while_it_is_read_leaves_no_copy(room: Room) -> No
             nonlocal deleted
             if not deleted:
                 deleted = True
-                await room.tiers.delete(one.object_key)
+                await room.tiers.delete(stored.object_key)
 
     with pytest.raises(NotFound):
-        await TierCopier(room.tiers, Meanwhile(room.clock, 0)).bring(planned(one), "cold")
+        await TierCopier(room.tiers, Meanwhile(room.clock, 0)).bring(planned(stored), "cold")
     assert deleted
-    assert await room.lie(one) == []
+    assert await room.lie(stored) == []

@@ -34,8 +34,8 @@ class Room:
         return UsageCounter(self.objects, self.index, SystemClock(), self.metrics, "default", rate=0)
 
     async def keep(self, studies: int) -> None:
-        kept = [entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", sender=f"S{n % 2}", Modality="CT") for n in range(studies)]
-        await self.index.apply([replace(one, data_set_length=100) for one in kept])
+        entries = [entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", sender=f"S{n % 2}", Modality="CT") for n in range(studies)]
+        await self.index.apply([replace(row, data_set_length=100) for row in entries])
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ _HOUR = 3_600_000_000
 async def keep_at(room: Room, number: int, received: int, *, in_place: bool = False) -> None:
     receipt = Receipt(f"{received // 1000:012x}{number:020x}")
     key = receipt.reference_key("default") if in_place else receipt.object_key("default")
-    one = entry(1, f"9.{number}", f"1.{number}", f"1.{number}.1", Modality="CT")
-    await room.index.apply([replace(one, receipt=receipt.id, object_key=key, data_set_length=10**number)])
+    row = entry(1, f"9.{number}", f"1.{number}", f"1.{number}.1", Modality="CT")
+    await room.index.apply([replace(row, receipt=receipt.id, object_key=key, data_set_length=10**number)])
 
 
 async def test_a_count_covers_what_came_an_hour_before_it_and_takes_room_here(room: Room) -> None:

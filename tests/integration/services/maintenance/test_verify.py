@@ -57,25 +57,25 @@ class Room:
         return Verifier(self.objects, self.index, losses, clock, self.metrics, "default", rate=rate)
 
     async def keep(self, studies: int, each: int = 4, size: int = 1000) -> list[InstanceEntry]:
-        kept = []
+        entries = []
         for number in range(studies * each):
             data = bytes([number]) * size
             study = f"1.{number // each}"
-            one = replace(
+            row = replace(
                 entry(number, f"9.{number}", study, f"{study}.1", digest=f"blake3:{blake3(data).hexdigest()}"),
                 data_set_length=size,
             )
-            await self.objects.put(one.object_key, [bytes(300), data])
-            kept.append(one)
-        await self.index.apply(kept)
-        return kept
+            await self.objects.put(row.object_key, [bytes(300), data])
+            entries.append(row)
+        await self.index.apply(entries)
+        return entries
 
     async def lost(self) -> list[ObjectLost]:
         events = [decode(record.payload) async for record in self.log.replay("instances")]
         return [event for event in events if isinstance(event, ObjectLost)]
 
-    def path(self, one: InstanceEntry) -> Path:
-        return self.folder / "objects" / one.object_key
+    def path(self, entry: InstanceEntry) -> Path:
+        return self.folder / "objects" / entry.object_key
 
 
 @pytest.fixture
@@ -90,19 +90,19 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 async def test_every_object_is_read_and_what_is_lost_becomes_a_fact(room: Room) -> None:
-    kept = await room.keep(3)
+    entries = await room.keep(3)
     good = await room.verifier().verify()
     assert (good.studies, good.objects, good.bytes, good.missing, good.damaged) == (3, 12, 12_000, 0, 0)
     assert room.metrics.objects_verified._value.get() == 12
-    gone, flipped, short = kept[1], kept[5], kept[9]
+    gone, flipped, short = entries[1], entries[5], entries[9]
     room.path(gone).unlink()
     content = bytearray(room.path(flipped).read_bytes())
     content[-1] ^= 1
     room.path(flipped).write_bytes(content)
     room.path(short).write_bytes(room.path(short).read_bytes()[:-1])
-    found = await room.verifier().verify()
-    assert (found.objects, found.missing, found.damaged) == (12, 1, 2)
-    reasons = {one["object_key"]: one["reason"] for one in found.found}
+    report = await room.verifier().verify()
+    assert (report.objects, report.missing, report.damaged) == (12, 1, 2)
+    reasons = {finding["object_key"]: finding["reason"] for finding in report.found}
     assert reasons == {gone.object_key: "missing", flipped.object_key: "damaged", short.object_key: "damaged"}
     assert {event.receipt for event in await room.lost()} == {gone.receipt, flipped.receipt, short.receipt}
     # The state tells it to whoever asks later.
@@ -117,41 +117,41 @@ async def test_other_bytes_that_are_kept_aside_are_read_too(room: Room) -> None:
     asides = []
     for number, offset in ((1, 300), (2, 300), (3, -1), (4, 300)):
         data = bytes([100 + number]) * 1000
-        one = replace(
+        row = replace(
             entry(number, "9.0", "1.0", "1.0.1", digest=f"blake3:{blake3(data).hexdigest()}"),
             data_set_length=1000,
             data_set_offset=offset,
         )
         head = bytes(300) if offset >= 0 else file_meta("1.2.840.10008.5.1.4.1.1.2", "9.0", "1.2.840.10008.1.2.1")
-        await room.objects.put(one.object_key, [head, data])
-        asides.append(one)
+        await room.objects.put(row.object_key, [head, data])
+        asides.append(row)
     again = replace(entry(5, "9.0", "1.0", "1.0.1", digest=current.digest), data_set_length=1000)  # redundant: not read
     await room.index.apply([*asides, again])
     good = await room.verifier().verify()
     assert (good.objects, good.bytes, good.missing, good.damaged) == (5, 5000, 0, 0)
     gone, flipped, old, _ = asides
     room.path(gone).unlink()
-    for one in (flipped, old):
-        content = bytearray(room.path(one).read_bytes())
+    for row in (flipped, old):
+        content = bytearray(room.path(row).read_bytes())
         content[-1] ^= 1
-        room.path(one).write_bytes(content)
-    found = await room.verifier().verify()
-    reasons = {one["object_key"]: one["reason"] for one in found.found}
+        room.path(row).write_bytes(content)
+    report = await room.verifier().verify()
+    reasons = {finding["object_key"]: finding["reason"] for finding in report.found}
     assert reasons == {gone.object_key: "missing", flipped.object_key: "damaged", old.object_key: "damaged"}
     events = await room.lost()
     assert {event.receipt for event in events} == {gone.receipt, flipped.receipt, old.receipt}
     await room.index.lose(await losses_of(room.index, events))
     known = await room.index.receipts("default", InstanceKey("1.0", "1.0.1", "9.0"))
-    assert {one.receipt for one in known if one.lost} == {gone.receipt, flipped.receipt, old.receipt}
+    assert {receipt.receipt for receipt in known if receipt.lost} == {gone.receipt, flipped.receipt, old.receipt}
     after = await room.verifier().verify()
     assert (after.objects, after.missing, after.damaged) == (2, 0, 0), "known losses are not found again"
-    (location,) = [one async for page in room.index.locate(Query("default", Level.STUDY)) for one in page]
+    (location,) = [location async for page in room.index.locate(Query("default", Level.STUDY)) for location in page]
     assert location.object_key == current.object_key, "what is shown did not change"
 
 
 async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room) -> None:
-    kept = await room.keep(6, each=2)
-    room.path(kept[0]).unlink()
+    entries = await room.keep(6, each=2)
+    room.path(entries[0]).unlink()
 
     def break_off(state: Verified) -> None:
         if state.studies == 4:
@@ -179,10 +179,10 @@ async def test_it_reads_no_faster_than_it_may(room: Room) -> None:
 
 async def test_of_several_processes_one_verifies(room: Room) -> None:
     await room.keep(1)
-    one, other = room.verifier().passes, room.verifier().passes
+    first, other = room.verifier().passes, room.verifier().passes
     now = SystemClock().now_us()
-    assert not other.is_due(Verified(saved_at=now, by=one.by), every=60.0)
-    assert one.is_due(Verified(saved_at=now, by=one.by), every=60.0)
-    assert other.is_due(Verified(saved_at=now - 301_000_000, by=one.by), every=60.0)
+    assert not other.is_due(Verified(saved_at=now, by=first.by), every=60.0)
+    assert first.is_due(Verified(saved_at=now, by=first.by), every=60.0)
+    assert other.is_due(Verified(saved_at=now - 301_000_000, by=first.by), every=60.0)
     assert not other.is_due(Verified(finished_at=now - 59_000_000), every=60.0)
     assert other.is_due(Verified(finished_at=now - 61_000_000), every=60.0)

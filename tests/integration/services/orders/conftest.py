@@ -73,5 +73,5 @@ async def start(objects: FileStore, log: SqliteLog) -> AsyncIterator[Start]:
         return started[-1]
 
     yield start_one
-    for one in started:
-        await one.end()
+    for process in started:
+        await process.end()

@@ -46,14 +46,16 @@ async def test_a_change_that_is_sent_twice_is_one(start: Start) -> None:
 async def test_processes_that_are_asked_at_once_agree_which_came_first(start: Start) -> None:
     processes = [await start() for _ in range(3)]
     verdicts = await asyncio.gather(
-        *(one.desk.perform(created(change=f"m{n}")) for n, one in enumerate([*processes, *processes]))
+        *(process.desk.perform(created(change=f"m{n}")) for n, process in enumerate([*processes, *processes]))
     )
     assert sorted(verdict.status for verdict in verdicts) == [0x0000] + [0x0111] * 5
     ends = ["COMPLETED", "DISCONTINUED"] * 3
-    asked = list(zip(processes * 2, ends, strict=True))
-    over = await asyncio.gather(*(one.desk.perform(set_(ended(s), f"e{n}")) for n, (one, s) in enumerate(asked)))
+    pairs = list(zip(processes * 2, ends, strict=True))
+    over = await asyncio.gather(
+        *(process.desk.perform(set_(ended(s), f"e{n}")) for n, (process, s) in enumerate(pairs))
+    )
     assert sorted((verdict.status, verdict.error_id) for verdict in over) == [(0, 0)] + [(0x0110, 0xA710)] * 5
-    states = {one.state.state for one in over if one.state is not None}
+    states = {result.state.state for result in over if result.state is not None}
     assert len(states) == 1
     assert states <= {PerformedState.COMPLETED, PerformedState.DISCONTINUED}
 
@@ -63,10 +65,10 @@ async def test_a_process_that_starts_later_has_what_is_on_the_log(start: Start) 
     await first.desk.place(one_order())
     await first.desk.perform(created())
     second = await start()
-    there = await second.orders.order("default", "A1")
-    assert there is not None
-    assert there[1] == {"S1": StepState.STARTED}
-    assert there == await first.orders.order("default", "A1")
+    row = await second.orders.order("default", "A1")
+    assert row is not None
+    assert row[1] == {"S1": StepState.STARTED}
+    assert row == await first.orders.order("default", "A1")
 
 
 async def test_a_verdict_that_does_not_come_is_no_answer(start: Start, log: SqliteLog) -> None:

@@ -79,10 +79,10 @@ async def test_an_order_that_is_placed_anew_is_another_one(start: Start) -> None
     await erase(first, "A1", "1.2.840.5")
     assert (await first.desk.place(PlacedOrder("A1", order(PatientID="P7"), "rest test"))).accepted
     second = await start()
-    found = await second.orders.order("default", "A1")
-    assert found is not None
-    assert found == await first.orders.order("default", "A1")
-    assert found[1] == {"S1": StepState.SCHEDULED}
+    row = await second.orders.order("default", "A1")
+    assert row is not None
+    assert row == await first.orders.order("default", "A1")
+    assert row[1] == {"S1": StepState.SCHEDULED}
     assert [type(change.event).__name__ for change in await second.orders.history("default", "A1")] == [
         "OrderErased", "OrderPlaced",
     ]  # fmt: skip
@@ -140,9 +140,9 @@ async def test_what_was_performed_for_two_orders_goes_with_the_second(start: Sta
     await process.desk.perform(set_(ended()))
     await erasing.erase("A1", "rest test", "x")
     assert await process.orders.performed("default", "1.2.840.5") is not None
-    found = await process.orders.order("default", "A2")
-    assert found is not None
-    assert found[1] == {"S1": StepState.COMPLETED}
+    row = await process.orders.order("default", "A2")
+    assert row is not None
+    assert row[1] == {"S1": StepState.COMPLETED}
     await erasing.erase("A2", "rest test", "x")
     assert await process.orders.performed("default", "1.2.840.5") is None
     assert await objects_left(process) == 0
@@ -154,14 +154,14 @@ async def test_of_an_erased_order_a_linked_study_is_free_again(start: Start) -> 
     await process.desk.place(PlacedOrder("A2", order(AccessionNumber="A2", StudyInstanceUID="1.2.4"), "rest test"))
     await process.desk.perform(created(performed(reference())))
     await process.desk.link(StudyLink("A2", "1.2.3", "rest test", "k1"))
-    found = await process.orders.order("default", "A1")
-    assert found is not None
-    assert found[1] == {"S1": StepState.SCHEDULED}
+    row = await process.orders.order("default", "A1")
+    assert row is not None
+    assert row[1] == {"S1": StepState.SCHEDULED}
     await erase(process, "A2")
     assert await process.orders.linked_to("default", "1.2.3") == ""
-    found = await process.orders.order("default", "A1")
-    assert found is not None
-    assert found[1] == {"S1": StepState.STARTED}
+    row = await process.orders.order("default", "A1")
+    assert row is not None
+    assert row[1] == {"S1": StepState.STARTED}
 
 
 async def test_only_values_that_no_event_names_are_removed_after_a_day(start: Start) -> None:
@@ -195,6 +195,6 @@ async def test_a_step_without_an_order_is_erased_by_itself(start: Start, index: 
     await index.hold([HoldChange("default", "1.2.3", "h", False)])
     await erasing.erase_performed("1.2.840.5", "rest test", "x")
     second = await start()
-    for one in (process, second):
-        assert await one.orders.performed("default", "1.2.840.5") is None
+    for member in (process, second):
+        assert await member.orders.performed("default", "1.2.840.5") is None
     assert await objects_left(process) == 2

@@ -61,9 +61,9 @@ async def looking(process: Process, index: SqliteIndex, *, keep_days: int = 0, d
     )
 
 
-async def collect(index: SqliteIndex, one: object, fate: Fate = GONE) -> None:
-    key = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)  # type: ignore[attr-defined]
-    await index.decide([Decision("default", key, one.receipt, fate)])  # type: ignore[attr-defined]
+async def collect(index: SqliteIndex, event: object, fate: Fate = GONE) -> None:
+    key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)  # type: ignore[attr-defined]
+    await index.decide([Decision("default", key, event.receipt, fate)])  # type: ignore[attr-defined]
 
 
 async def is_there(process: Process, key: str = "A1") -> bool:

@@ -59,9 +59,9 @@ async def test_the_log_names_nobody_and_another_process_knows_it_all(start: Star
 async def test_events_of_earlier_releases_that_say_it_themselves_are_read(start: Start, log: SqliteLog) -> None:
     await log.append(placed(), created())
     process = await start()
-    found = await process.orders.order("default", "A1")
-    assert found is not None
-    assert found[0].attributes[0x00100020] == ["P1"]
+    row = await process.orders.order("default", "A1")
+    assert row is not None
+    assert row[0].attributes[0x00100020] == ["P1"]
 
 
 async def test_an_event_whose_object_is_gone_or_damaged_is_refused(start: Start, log: SqliteLog) -> None:

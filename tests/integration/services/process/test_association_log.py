@@ -248,9 +248,9 @@ def test_machine_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     system.refresh()
 
     def value(name: str, **labels: str) -> float:
-        found = metrics.registry.get_sample_value(name, labels)
-        assert found is not None, name
-        return found
+        sample = metrics.registry.get_sample_value(name, labels)
+        assert sample is not None, name
+        return sample
 
     for store in ("objects", "log", "index"):
         assert 0 < value("gantry_disk_free_bytes", store=store) <= value("gantry_disk_size_bytes", store=store)

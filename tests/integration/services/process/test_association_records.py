@@ -102,7 +102,7 @@ async def test_rejections_are_recorded_with_their_cause_and_found_by_ae_title(si
     assert not isinstance(record, AssociationEnded)
     assert (record.result, record.source, record.diagnostic) == (1, 1, 3)
     assert "calling AE title" in record.why
-    assert [one.calling_ae_title for one in await associations(site.log, 0, "CT1")] == ["CT1"]
+    assert [association.calling_ae_title for association in await associations(site.log, 0, "CT1")] == ["CT1"]
     assert await associations(site.log, 0, most=1) == [(await associations(site.log, 0))[-1]]
     assert await associations(site.log, site.clock.now_us() + 1) == []
 

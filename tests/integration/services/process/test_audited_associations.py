@@ -44,18 +44,18 @@ async def test_who_is_refused_is_on_record_as_a_security_alert(tmp_path: Path) -
             pass
     async with connect(Peer("127.0.0.1", port, "GANTRY", "CT1"), ECHO) as association:
         assert [await scu.echo(association) for _ in range(3)] == [NOT_AUTHORISED] * 3
-        (session,) = [one.trace for one in server.associations]
+        (session,) = [association.trace for association in server.associations]
         assert trail.peer_of(session) is not None
     await server.drain(5.0)
     assert trail.peer_of(session) is None
     await trail.flush(log, everything=True)
     records = [decode(record.payload) async for record in log.replay("audit")]
-    said = {
+    fields = {
         (r.kind, r.operation, r.requestor, r.address, r.times, r.outcome)
         for r in records
         if isinstance(r, AuditRecorded)
     }
-    assert said == {
+    assert fields == {
         ("node-refused", "A-ASSOCIATE", "STRANGER", "127.0.0.1", 1, 8),
         ("refused", "C-ECHO", "CT1", "127.0.0.1", 3, 4),
     }

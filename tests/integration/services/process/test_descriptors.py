@@ -47,10 +47,10 @@ def test_soft_limit_is_raised_to_what_may_be_needed() -> None:
 
 
 def test_hard_limit_that_does_not_fit_is_refused_in_words() -> None:
-    said = tried(1024, 1024)
-    assert "the system allows 1024" in said
-    assert "dimse.max_associations 1500" in said
-    assert "ulimit -n" in said
+    output = tried(1024, 1024)
+    assert "the system allows 1024" in output
+    assert "dimse.max_associations 1500" in output
+    assert "ulimit -n" in output
 
 
 def test_role_without_a_dicom_port_needs_less() -> None:

@@ -59,9 +59,9 @@ class Site:
 
 @asynccontextmanager
 async def serving(pair: Pair, authority: Authority, **http: object) -> AsyncIterator[Site]:
-    told, metrics = of(pair, authority, **http), Metrics()
-    certificates = Certificates(told.tls)
-    server = HttpServer(told, 0, metrics, lambda: "", {}, certificates=certificates)
+    configuration, metrics = of(pair, authority, **http), Metrics()
+    certificates = Certificates(configuration.tls)
+    server = HttpServer(configuration, 0, metrics, lambda: "", {}, certificates=certificates)
     await server.start()
     try:
         yield Site(server, certificates, metrics, authority)
@@ -123,9 +123,9 @@ async def test_silent_clients_have_a_deadline_and_a_limit_but_those_of_a_proxy(
     authority: Authority, proxies: tuple[str, ...], refused: int
 ) -> None:
     certificates = Certificates(settings(authority.sign("archive"), authority.ca))
-    told = of(authority.sign("other"), authority, max_connections_per_address=2, proxy_from=proxies)
+    configuration = of(authority.sign("other"), authority, max_connections_per_address=2, proxy_from=proxies)
     failures: list[int] = []
-    server = HttpServer(told, 0, Metrics(), lambda: "", {})
+    server = HttpServer(configuration, 0, Metrics(), lambda: "", {})
     await server.start()
     assert server._protocols is not None
     port = HttpsPort(certificates.web, server.limits, 0.5, lambda: failures.append(1))
@@ -144,6 +144,6 @@ async def test_silent_clients_have_a_deadline_and_a_limit_but_those_of_a_proxy(
 
 
 def test_a_port_without_a_certificate_is_refused_in_words() -> None:
-    told = Settings(http={"port": 0, "tls_port": 0})
+    configuration = Settings(http={"port": 0, "tls_port": 0})
     with pytest.raises(ConfigError, match=r"tls\.certificate"):
-        HttpServer(told, 0, Metrics(), lambda: "", {}, certificates=Certificates(told.tls))
+        HttpServer(configuration, 0, Metrics(), lambda: "", {}, certificates=Certificates(configuration.tls))

@@ -56,8 +56,8 @@ async def test_a_store_that_goes_and_comes_back_is_seen_and_said_once(
     (folder / "unmounted").rename(folder / "old")
     assert await look() == (1, 1)
     looking.cancel()
-    said = capsys.readouterr()
-    lines = [line for line in (said.out + said.err).splitlines() if "object store is" in line]
+    output = capsys.readouterr()
+    lines = [line for line in (output.out + output.err).splitlines() if "object store is" in line]
     assert ["away" in line for line in lines] == [True, False], lines
 
 

@@ -51,22 +51,22 @@ async def asking(index: SearchIndex, syntax: str = EXPLICIT, *, strict: bool = F
 
 
 def question(level: str = "STUDY", **keys: object) -> Dataset:
-    asked = Dataset()
-    asked.QueryRetrieveLevel = level
+    query = Dataset()
+    query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
-        setattr(asked, keyword, value)
-    return asked
+        setattr(query, keyword, value)
+    return query
 
 
 async def ask(
-    association: Association, asked: Dataset, model: str = STUDY_ROOT_FIND, syntax: str = EXPLICIT
+    association: Association, query: Dataset, model: str = STUDY_ROOT_FIND, syntax: str = EXPLICIT
 ) -> tuple[int, list[int], list[Dataset]]:
-    statuses, found = [], []
-    async for response, identifier in find(association, model, to_bytes(asked, syntax)):
+    statuses, answers = [], []
+    async for response, identifier in find(association, model, to_bytes(query, syntax)):
         statuses.append(response.status)
         if identifier:
-            found.append(from_bytes(identifier, syntax))
-    return statuses[-1], statuses[:-1], found
+            answers.append(from_bytes(identifier, syntax))
+    return statuses[-1], statuses[:-1], answers
 
 
 def studies(count: int) -> list[object]:
@@ -89,19 +89,19 @@ def studies(count: int) -> list[object]:
 async def test_matches_come_with_pending_and_end_with_success(index: SearchIndex, syntax: str) -> None:
     await index.apply(studies(7))
     async with asking(index, syntax) as association:
-        asked = question(PatientName="MULLER*", StudyInstanceUID="", ModalitiesInStudy="CT")
-        final, pending, found = await ask(association, asked, syntax=syntax)
+        query = question(PatientName="MULLER*", StudyInstanceUID="", ModalitiesInStudy="CT")
+        final, pending, answers = await ask(association, query, syntax=syntax)
     assert final == 0x0000
     assert pending == [0xFF00] * 7
-    assert sorted(answer.StudyInstanceUID for answer in found) == [f"1.{n}" for n in range(1, 8)]
-    assert {answer.ModalitiesInStudy for answer in found} == {"CT"}
-    assert {answer.RetrieveAETitle for answer in found} == {"GANTRY"}
+    assert sorted(answer.StudyInstanceUID for answer in answers) == [f"1.{n}" for n in range(1, 8)]
+    assert {answer.ModalitiesInStudy for answer in answers} == {"CT"}
+    assert {answer.RetrieveAETitle for answer in answers} == {"GANTRY"}
 
 
 async def test_every_model_answers_at_its_levels(index: SearchIndex) -> None:
     await index.apply(studies(7))
     async with asking(index) as association:
-        for model, asked, count in [
+        for model, query, count in [
             (PATIENT_ROOT_FIND, question("PATIENT", PatientID=""), 3),
             (PATIENT_ROOT_FIND, question("STUDY", PatientID="P1"), 3),
             (PATIENT_ROOT_FIND, question("SERIES", PatientID="P1", StudyInstanceUID="1.1"), 1),
@@ -109,16 +109,16 @@ async def test_every_model_answers_at_its_levels(index: SearchIndex) -> None:
             (STUDY_ROOT_FIND, question("IMAGE", StudyInstanceUID="1.1", SeriesInstanceUID="1.1.1"), 1),
             (PATIENT_STUDY_ONLY_FIND, question("PATIENT", NumberOfPatientRelatedStudies=""), 3),
         ]:
-            final, _, found = await ask(association, asked, model)
-            assert (final, len(found)) == (0x0000, count)
+            final, _, answers = await ask(association, query, model)
+            assert (final, len(answers)) == (0x0000, count)
 
 
 async def test_an_unsupported_optional_key_is_told_with_ff01(index: SearchIndex) -> None:
     await index.apply(studies(2))
     async with asking(index) as association:
-        final, pending, found = await ask(association, question(StudyInstanceUID="", SeriesInstanceUID=""))
+        final, pending, answers = await ask(association, question(StudyInstanceUID="", SeriesInstanceUID=""))
     assert (final, pending) == (0x0000, [0xFF01, 0xFF01])
-    assert all("SeriesInstanceUID" not in answer for answer in found)
+    assert all("SeriesInstanceUID" not in answer for answer in answers)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ async def test_a_peer_that_does_not_read_holds_the_search_up(index: SearchIndex)
     peer = Peer("127.0.0.1", await server.start("127.0.0.1", 0), "GANTRY", "VIEWER")
     async with connect(peer, [(STUDY_ROOT_FIND, (EXPLICIT,))]) as slow:
         slow.connection.pause("test")
-        asked = to_bytes(question(StudyDescription=""), EXPLICIT)
-        responses = find(slow, STUDY_ROOT_FIND, asked)
+        query = to_bytes(question(StudyDescription=""), EXPLICIT)
+        responses = find(slow, STUDY_ROOT_FIND, query)
         first = asyncio.ensure_future(anext(responses))
         sent = -1.0
         while sent != (sent := metrics.find_responses._value.get()) or not sent:
@@ -199,22 +199,22 @@ async def test_a_peer_that_does_not_read_holds_the_search_up(index: SearchIndex)
 async def test_a_search_of_the_patient_root_without_a_patient_is_answered_and_says_so(index: SearchIndex) -> None:
     """Workstations search for the studies of a day like that; a setting holds to the letter (PS3.4 C.4.1.2.1)."""
     await index.apply([entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", PatientID=f"P{n}") for n in range(3)])
-    for asked in (question("STUDY", StudyDate=""), question("STUDY", PatientID="P*")):
+    for query in (question("STUDY", StudyDate=""), question("STUDY", PatientID="P*")):
         async with asking(index) as association:
-            assert await _counted(association, asked) == (
+            assert await _counted(association, query) == (
                 3,
                 0x0000,
                 "no single PatientID was given: all patients were searched",
             )
         async with asking(index, strict=True) as association:
-            assert (await _counted(association, asked))[:2] == (0, 0xA900)
+            assert (await _counted(association, query))[:2] == (0, 0xA900)
     async with asking(index) as association:
         assert await _counted(association, question("STUDY", PatientID="P1")) == (1, 0x0000, "")
         # Only the patient need not be named.
         assert (await _counted(association, question("SERIES", PatientID="P1")))[:2] == (0, 0xA900)
 
 
-async def _counted(association: Association, asked: Dataset) -> tuple[int, int, str]:
+async def _counted(association: Association, query: Dataset) -> tuple[int, int, str]:
     """How many answers, the final status and its Error Comment."""
-    responses = [r async for r, _ in find(association, PATIENT_ROOT_FIND, to_bytes(asked, EXPLICIT))]
+    responses = [r async for r, _ in find(association, PATIENT_ROOT_FIND, to_bytes(query, EXPLICIT))]
     return len(responses) - 1, responses[-1].status, responses[-1].text(Element.ERROR_COMMENT)

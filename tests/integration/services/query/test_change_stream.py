@@ -50,9 +50,9 @@ class Stream:
                 kind = value.strip()
                 self.kinds.append(kind)
             elif name == "data" and kind == "study":
-                told: dict[str, Any] = json.loads(value)
-                assert told["what"] == "stored"
-                self.studies.append(told["StudyInstanceUID"])
+                change: dict[str, Any] = json.loads(value)
+                assert change["what"] == "stored"
+                self.studies.append(change["StudyInstanceUID"])
                 self.at.append(asyncio.get_running_loop().time())
             elif raw == b":\n":
                 self.comments += 1
@@ -199,9 +199,9 @@ async def test_one_reader_feeds_all(site: Site, monkeypatch: pytest.MonkeyPatch)
         return follow(self, *arguments)
 
     monkeypatch.setattr(type(site.log), "follow", counted)
-    async with site.listening() as one, site.listening() as two:
+    async with site.listening() as first, site.listening() as second:
         await site.store("1.1")
-        assert await one.heard(1) == await two.heard(1) == ["1.1"]
+        assert await first.heard(1) == await second.heard(1) == ["1.1"]
     assert followed == 1
 
 

@@ -49,13 +49,13 @@ async def said(ws: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
 
 
 async def numbers(ws: aiohttp.ClientWebSocketResponse, count: int) -> tuple[list[int], str]:
-    found: list[int] = []
+    receipts: list[int] = []
     cursor = ""
-    while len(found) < count:
+    while len(receipts) < count:
         page = await said(ws)
-        found += [int(change["receipt"], 16) for change in page["changes"]]
+        receipts += [int(change["receipt"], 16) for change in page["changes"]]
         cursor = page["next"]
-    return found, cursor
+    return receipts, cursor
 
 
 @pytest.fixture
@@ -78,11 +78,11 @@ async def test_what_happened_and_what_happens_comes_with_a_cursor_that_goes_on(s
     async with site.client.ws_connect(URL) as ws:
         first = await said(ws)
         assert first["changes"] == []
-        found, cursor = await numbers(ws, 2)
-        assert (found, (await page(site, since=cursor))["changes"]) == ([1, 2], [])
+        receipts, cursor = await numbers(ws, 2)
+        assert (receipts, (await page(site, since=cursor))["changes"]) == ([1, 2], [])
         await site.store(3)
-        found, cursor = await numbers(ws, 1)
-        assert found == [3]
+        receipts, cursor = await numbers(ws, 1)
+        assert receipts == [3]
     await site.store(4)
     async with site.client.ws_connect(f"{URL}?since={cursor}") as ws:
         assert (await numbers(ws, 1))[0] == [4]
@@ -192,15 +192,15 @@ async def test_a_reader_that_takes_nothing_is_closed_with_a_code_and_goes_on_wit
         transport.pause_reading()
         await asyncio.sleep(1.5 * _STALL)
         transport.resume_reading()
-        found, cursor = 0, first["next"]
+        total, cursor = 0, first["next"]
         async for message in ws:
-            told = json.loads(message.data)
-            found, cursor = found + len(told["changes"]), told["next"]
+            answer = json.loads(message.data)
+            total, cursor = total + len(answer["changes"]), answer["next"]
         assert ws.close_code == TOO_SLOW
-        assert 0 < found < _MANY
+        assert 0 < total < _MANY
     async with site.client.ws_connect(f"{URL}?since={cursor}", max_msg_size=0) as ws:
-        rest, _ = await numbers(ws, _MANY - found)
-        assert rest == list(range(found, _MANY))
+        rest, _ = await numbers(ws, _MANY - total)
+        assert rest == list(range(total, _MANY))
 
 
 async def test_it_ends_with_a_code_when_the_process_drains(site: Site) -> None:
@@ -242,7 +242,7 @@ async def test_another_implementation_reads_it(site: Site) -> None:
         ws.onclose = (e) => console.log(JSON.stringify([found, e.code, e.wasClean]));
     """
     url = f"ws://127.0.0.1:{site.server.port}{URL}"
-    asked = ("node", "--experimental-websocket", "-e", script, url)
-    running = await asyncio.create_subprocess_exec(*asked, stdout=asyncio.subprocess.PIPE)
+    command = ("node", "--experimental-websocket", "-e", script, url)
+    running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(running.communicate(), 20)
     assert json.loads(out) == [[1, 2], 1000, True]

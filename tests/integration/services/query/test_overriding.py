@@ -51,29 +51,29 @@ class Glass:
         self.trail = AuditTrail(self.clock, self.metrics, "query", "host:1")
 
     async def ask(
-        self, who: str, path: str, method: str = "GET", body: Any = None, **headers: str
+        self, user: str, path: str, method: str = "GET", body: Any = None, **headers: str
     ) -> tuple[int, str, str]:
         """Status, text and Set-Cookie."""
-        sent = {"Authorization": f"Bearer 0123456789abcdef-{who}", **headers}
+        sent = {"Authorization": f"Bearer 0123456789abcdef-{user}", **headers}
         async with aiohttp.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, headers=sent) as answer:
             return answer.status, await answer.text(), answer.headers.get("Set-Cookie", "")
 
-    async def sees(self, who: str, **headers: str) -> set[str]:
+    async def sees(self, user: str, **headers: str) -> set[str]:
         """The studies that a search finds."""
-        _, text, _ = await self.ask(who, "/dicom-web/studies", Accept="application/dicom+json", **headers)
-        return {one["0020000D"]["Value"][0] for one in json.loads(text)}
+        _, text, _ = await self.ask(user, "/dicom-web/studies", Accept="application/dicom+json", **headers)
+        return {match["0020000D"]["Value"][0] for match in json.loads(text)}
 
-    async def opened(self, who: str, body: Any, **headers: str) -> str:
+    async def opened(self, user: str, body: Any, **headers: str) -> str:
         """The token of an override."""
-        status, text, _ = await self.ask(who, PATH, "POST", body, **headers)
+        status, text, _ = await self.ask(user, PATH, "POST", body, **headers)
         assert status == 201, text
         token: str = json.loads(text)["override"]
         return token
 
     async def records(self) -> list[AuditRecorded]:
         await self.trail.flush(self.log, everything=True)
-        found = [decode(record.payload) async for record in self.log.replay("audit")]
-        return [one for one in found if isinstance(one, AuditRecorded)]
+        history = [decode(record.payload) async for record in self.log.replay("audit")]
+        return [record for record in history if isinstance(record, AuditRecorded)]
 
     def counted(self, opened: str) -> float:
         return self.metrics.registry.get_sample_value("gantry_overrides_total", {"opened": opened}) or 0.0
@@ -107,8 +107,8 @@ async def serving(folder: Path, *, on: bool = True) -> AsyncIterator[Glass]:
 
 @pytest.fixture
 async def glass(tmp_path: Path) -> AsyncIterator[Glass]:
-    async with serving(tmp_path) as one:
-        yield one
+    async with serving(tmp_path) as fixture:
+        yield fixture
 
 
 async def test_study_is_open_to_who_opened_it_until_its_time(glass: Glass) -> None:
@@ -134,8 +134,8 @@ async def test_patient_is_open_with_all_of_his_studies_and_several_are_at_once(g
 
 
 async def test_caller_is_told_what_is_open_and_until_when(glass: Glass) -> None:
-    async def open_now(who: str, **headers: str) -> Any:
-        status, text, _ = await glass.ask(who, PATH, **headers)
+    async def open_now(user: str, **headers: str) -> Any:
+        status, text, _ = await glass.ask(user, PATH, **headers)
         assert status == 200
         return json.loads(text)
 
@@ -153,8 +153,8 @@ async def test_caller_is_told_what_is_open_and_until_when(glass: Glass) -> None:
 
 async def test_answer_does_not_say_whether_there_is_such_a_study(glass: Glass) -> None:
     answers = [await glass.ask("jane", PATH, "POST", {"study": uid, "reason": REASON}) for uid in ("1.2.1", "1.2.9")]
-    (there, words, _), (nowhere, other, _) = answers
-    assert there == nowhere == 201
+    (code, words, _), (nowhere, other, _) = answers
+    assert code == nowhere == 201
     assert json.loads(words)["until"] == json.loads(other)["until"]
     assert len(words) == len(other)
 
@@ -166,20 +166,23 @@ async def test_override_and_what_is_read_under_it_are_on_record(
     await glass.opened("jane", {"patient": "P3", "issuer": "H", "reason": REASON})
     await glass.sees("jane", **{HEADER: token})
     records = await glass.records()
-    begun = [one for one in records if one.kind == "override"]
-    assert {(one.operation, one.requestor, one.requestor_is, one.why, one.outcome, one.address) for one in begun} == {
+    begun = [record for record in records if record.kind == "override"]
+    assert {
+        (record.operation, record.requestor, record.requestor_is, record.why, record.outcome, record.address)
+        for record in begun
+    } == {
         ("open study", "jane", "token", REASON, 0, "127.0.0.1"),
         ("open patient", "jane", "token", REASON, 0, "127.0.0.1"),
     }
-    objects = {(row.study_instance_uid, row.patient_id, row.issuer) for one in begun for row in one.objects}
+    objects = {(row.study_instance_uid, row.patient_id, row.issuer) for record in begun for row in record.objects}
     assert objects == {("1.2.1", "", ""), ("", "P3", "H")}
-    assert [one.why for one in records if one.kind == "query"] == ["an override is in force"]
+    assert [record.why for record in records if record.kind == "query"] == ["an override is in force"]
 
 
 async def test_caller_who_sees_everything_needs_none(glass: Glass) -> None:
     status, text, cookie = await glass.ask("all", PATH, "POST", STUDY)
     assert (status, text, cookie) == (409, "this caller sees every study already\n", "")
-    assert not [one for one in await glass.records() if one.kind == "override"]
+    assert not [record for record in await glass.records() if record.kind == "override"]
     assert glass.counted("study") == 0
 
 

@@ -76,7 +76,7 @@ async def ask(client: aiohttp.ClientSession, path: str, **parameters: str) -> li
     async with client.get(f"/dicom-web/{path}", params=parameters) as response:
         assert response.status == 200, await response.text()
         assert response.content_type == "application/dicom+json"
-        return [Dataset.from_json(one) for one in await response.json(content_type=None)]
+        return [Dataset.from_json(match) for match in await response.json(content_type=None)]
 
 
 @pytest.mark.parametrize(
@@ -137,16 +137,16 @@ async def test_the_same_result_is_not_sent_twice(client: aiohttp.ClientSession) 
 
 
 async def test_pages_by_offset_and_by_cursor_are_the_whole(client: aiohttp.ClientSession) -> None:
-    whole = [one.SOPInstanceUID for one in await ask(client, "instances")]
+    whole = [match.SOPInstanceUID for match in await ask(client, "instances")]
     paged = []
     for offset in range(0, 39, 7):
-        paged += [one.SOPInstanceUID for one in await ask(client, "instances", limit="7", offset=str(offset))]
+        paged += [match.SOPInstanceUID for match in await ask(client, "instances", limit="7", offset=str(offset))]
     assert paged == whole
     walked: list[str] = []
     url: Any = "/dicom-web/instances?limit=7&includefield=SOPClassUID"
     while url is not None:
         async with client.get(url) as response:
-            walked += [one["00080018"]["Value"][0] for one in await response.json(content_type=None)]
+            walked += [match["00080018"]["Value"][0] for match in await response.json(content_type=None)]
             url = response.links["next"]["url"] if "next" in response.links else None
             assert ("There are additional results" in response.headers.get("Warning", "")) == (url is not None)
     assert walked == whole
@@ -154,29 +154,31 @@ async def test_pages_by_offset_and_by_cursor_are_the_whole(client: aiohttp.Clien
 
 @pytest.mark.parametrize("orderby", ["-StudyDate,-StudyTime", "PatientName,-StudyDate", "-received", "AccessionNumber"])
 async def test_an_order_holds_by_offset_and_by_cursor(client: aiohttp.ClientSession, orderby: str) -> None:
-    whole = [one.StudyInstanceUID for one in await ask(client, "studies", orderby=orderby)]
+    whole = [match.StudyInstanceUID for match in await ask(client, "studies", orderby=orderby)]
     assert len(set(whole)) == 9
     paged: list[str] = []
     for offset in range(0, 9, 2):
-        found = await ask(client, "studies", orderby=orderby, limit="2", offset=str(offset))
-        paged += [one.StudyInstanceUID for one in found]
+        matches = await ask(client, "studies", orderby=orderby, limit="2", offset=str(offset))
+        paged += [match.StudyInstanceUID for match in matches]
     assert paged == whole
     walked: list[str] = []
     url: Any = f"/dicom-web/studies?limit=2&orderby={orderby}"
     while url is not None:
         async with client.get(url) as response:
-            walked += [one["0020000D"]["Value"][0] for one in await response.json(content_type=None)]
+            walked += [match["0020000D"]["Value"][0] for match in await response.json(content_type=None)]
             url = response.links["next"]["url"] if "next" in response.links else None
     assert walked == whole
 
 
 async def test_newest_first_and_names_and_numbers_are_in_order(client: aiohttp.ClientSession) -> None:
-    dates = [one.StudyDate for one in await ask(client, "studies", orderby="-StudyDate")]
+    dates = [match.StudyDate for match in await ask(client, "studies", orderby="-StudyDate")]
     assert dates == sorted(dates, reverse=True)
     assert len(set(dates)) == 2
-    names = [str(one.PatientName) for one in await ask(client, "studies", orderby="PatientName")]
+    names = [str(match.PatientName) for match in await ask(client, "studies", orderby="PatientName")]
     assert names == ["<script>&^\u202e"] * 3 + ["DOE^JANE"] * 3 + ["Müller^Jörg"] * 3
-    numbers = [int(one.InstanceNumber) for one in await ask(client, "studies/1.3/instances", orderby="-InstanceNumber")]
+    numbers = [
+        int(match.InstanceNumber) for match in await ask(client, "studies/1.3/instances", orderby="-InstanceNumber")
+    ]
     assert numbers == [39, 30, 21, 12, 3]
 
 
@@ -312,18 +314,18 @@ def test_the_same_identifier_has_the_same_answer_by_c_find() -> None:
 async def by_qido(client: aiohttp.ClientSession, level: str, keys: dict[str, str]) -> list[dict[str, str]]:
     async with client.get(f"/dicom-web/{LEVELS[level][1]}?{urlencode(keys)}") as response:
         assert response.status == 200
-        found = [Dataset.from_json(one) for one in await response.json(content_type=None)]
-    return [_plain(one, keys, level) for one in found]
+        matches = [Dataset.from_json(match) for match in await response.json(content_type=None)]
+    return [_plain(match, keys, level) for match in matches]
 
 
 async def by_c_find(index: SearchIndex, level: str, keys: dict[str, str]) -> list[dict[str, str]]:
     """As `gantry.services.query.c_find` does it, with the relational search that QIDO-RS always is."""
-    asked = Dataset()
-    asked.SpecificCharacterSet = "ISO_IR 192"
-    asked.QueryRetrieveLevel = level
+    request = Dataset()
+    request.SpecificCharacterSet = "ISO_IR 192"
+    request.QueryRetrieveLevel = level
     for keyword, value in keys.items():
-        setattr(asked, keyword, value if keyword != "NumberOfStudyRelatedInstances" else value or None)
-    identifier = decode_identifier(to_bytes(asked, EXPLICIT), EXPLICIT)
+        setattr(request, keyword, value if keyword != "NumberOfStudyRelatedInstances" else value or None)
+    identifier = decode_identifier(to_bytes(request, EXPLICIT), EXPLICIT)
     query = compile_query(
         identifier, Model.STUDY_ROOT, "default", Extended(relational=True, combined_date_time=True, timezone=True)
     )
@@ -342,7 +344,7 @@ def _plain(data_set: Dataset, keys: dict[str, str], level: str) -> dict[str, str
 
 async def test_capabilities_name_every_path(client: aiohttp.ClientSession) -> None:
     async with client.get("/dicom-web/") as response:
-        resources = {one["path"]: one["methods"] for one in (await response.json())["resources"]}
+        resources = {resource["path"]: resource["methods"] for resource in (await response.json())["resources"]}
     assert resources["/dicom-web/studies"] == ["GET", "POST"]
     assert "/dicom-web/studies/{study}/series/{series}/instances/{instance}/frames/{frames}" in resources
     async with client.options("/dicom-web", headers={"Accept": "application/vnd.sun.wadl+xml"}) as response:

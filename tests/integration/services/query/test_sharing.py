@@ -75,12 +75,12 @@ class Desk:
         async with aiohttp.request(method, url, allow_redirects=False, **sent) as answer:
             return answer.status, await answer.text(), answer.headers
 
-    async def shared(self, **said: Any) -> tuple[str, str]:
+    async def shared(self, **fields: Any) -> tuple[str, str]:
         """The name of a link, and its path."""
-        status, text, _ = await self.ask("POST", "/dicom-web/shares", json={**ASKED, **said})
+        status, text, _ = await self.ask("POST", "/dicom-web/shares", json={**ASKED, **fields})
         assert status == 201, text
-        told = json.loads(text)
-        return told["share"], told["link"].removeprefix(URL)
+        answer = json.loads(text)
+        return answer["share"], answer["link"].removeprefix(URL)
 
     async def enter(self, path: str, password: str = "", **headers: str) -> tuple[int, str, Any]:
         return await self.ask("POST", path, data={"password": password}, headers=headers)
@@ -132,8 +132,8 @@ async def serving(folder: Path, *, login: bool = False) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with serving(tmp_path) as one:
-        yield one
+    async with serving(tmp_path) as fixture:
+        yield fixture
 
 
 async def test_each_way_in_and_each_refusal_is_counted(desk: Desk) -> None:
@@ -184,18 +184,18 @@ async def test_opening_that_nobody_was_let_in_by_shows_nothing(desk: Desk, tmp_p
     assert await desk.sees(await desk.let_in(path)) == 200
     sealed = SealedShares(tmp_path / "keys", URL, desk.clock)
     until = desk.clock.now_us() / 1e6 + 60
-    for one in (SharePass(share, "never", until), SharePass("nothing", "o", until)):
-        assert await desk.sees({"Cookie": sealed.sealed(one).partition(";")[0]}) == 403
+    for ticket in (SharePass(share, "never", until), SharePass("nothing", "o", until)):
+        assert await desk.sees({"Cookie": sealed.sealed(ticket).partition(";")[0]}) == 403
 
 
 def test_visitor_may_nothing_by_its_name() -> None:
     """Whatever name somebody writes into `http.may_*`."""
     request = make_mocked_request("GET", "/")
-    who = visitor("s1")
-    request[CALLER] = Caller(None, who.name, identity=who)
-    assert not may(request, Verb.DELETE, {who.name})
-    request[CALLER] = Caller(None, who.name, identity=Identity("x", who.name, Means.TOKEN))
-    assert may(request, Verb.DELETE, {who.name})
+    identity = visitor("s1")
+    request[CALLER] = Caller(None, identity.name, identity=identity)
+    assert not may(request, Verb.DELETE, {identity.name})
+    request[CALLER] = Caller(None, identity.name, identity=Identity("x", identity.name, Means.TOKEN))
+    assert may(request, Verb.DELETE, {identity.name})
 
 
 async def test_who_is_signed_in_goes_on_as_who_he_is(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ async def test_who_is_signed_in_goes_on_as_who_he_is(tmp_path: Path) -> None:
         assert desk.sessions is not None
         jane = Identity("s1", "sso:jane", Means.ISSUER, frozenset((CallerRole.RADIOLOGIST,)), Facts(), "sso")
         now = desk.sessions.now()
-        kept = desk.sessions.sealed(Session(jane, "n", now + 300), Grant("s1", "n", now, now + 1800, now + 300, "r"))
-        session = "; ".join(one.partition(";")[0] for one in kept)
+        cookies = desk.sessions.sealed(Session(jane, "n", now + 300), Grant("s1", "n", now, now + 1800, now + 300, "r"))
+        session = "; ".join(cookie.partition(";")[0] for cookie in cookies)
         status, text, headers = await desk.enter(path, Cookie=session)
         assert (status, "signed in" in text, headers.get("Set-Cookie")) == (409, True, None)
         assert desk.counted("share_openings", result="signed-in") == 1

@@ -36,8 +36,8 @@ async def client(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """Over studies of which 1 is held, 2 rejected in part, 3 in conflict, and 4 of a patient who is held."""
     index = await open_sqlite_index(tmp_path / "index.db")
     again = entry(33, "1.9.3", "1.3", "1.3.1", PatientID="P3", digest="blake3:other")
-    kept = entry(22, "1.9.22", "1.2", "1.2.1", PatientID="P2")
-    await index.apply([*STUDIES, again, kept])
+    document = entry(22, "1.9.22", "1.2", "1.2.1", PatientID="P2")
+    await index.apply([*STUDIES, again, document])
     patient = holder_of(holders("P4", "NORTH")[1])
     await index.hold([HoldChange("default", holder, "h", True) for holder in ("1.1", patient)])
     fate = Fate(frozenset([Deletion("r", 5, kept=True, code="113001")]))
@@ -60,8 +60,8 @@ async def client(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     await index.close()
 
 
-async def states(client: aiohttp.ClientSession, asked: str, **headers: str) -> object:
-    async with client.get(f"/dicom-web/studies/states?StudyInstanceUID={asked}", headers=headers) as response:
+async def states(client: aiohttp.ClientSession, uids: str, **headers: str) -> object:
+    async with client.get(f"/dicom-web/studies/states?StudyInstanceUID={uids}", headers=headers) as response:
         assert response.status == 200, await response.text()
         assert response.headers["Cache-Control"] == "no-store"
         return await response.json()
@@ -78,8 +78,8 @@ async def test_nobody_is_told_of_a_study_that_he_does_not_see(client: aiohttp.Cl
     assert await states(client, ASKED, **{"X-One": "yes"}) == {"1.3": ["conflict"]}
 
 
-@pytest.mark.parametrize("asked", ["", "1.2,nothing", "1.2,../3", ",".join(f"1.{n}" for n in range(MOST + 1))])
-async def test_what_is_no_question_is_said_so(client: aiohttp.ClientSession, asked: str) -> None:
-    async with client.get(f"/dicom-web/studies/states?StudyInstanceUID={asked}") as response:
+@pytest.mark.parametrize("uids", ["", "1.2,nothing", "1.2,../3", ",".join(f"1.{n}" for n in range(MOST + 1))])
+async def test_what_is_no_question_is_said_so(client: aiohttp.ClientSession, uids: str) -> None:
+    async with client.get(f"/dicom-web/studies/states?StudyInstanceUID={uids}") as response:
         assert response.status == 400
         assert "StudyInstanceUID: 1 to 200 Study Instance UIDs" in await response.text()

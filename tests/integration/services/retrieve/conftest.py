@@ -14,14 +14,14 @@ from tests.support.web import WebSite, web_site
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[WebSite]:
-    async with web_site(tmp_path) as one:
-        yield one
+    async with web_site(tmp_path) as fixture:
+        yield fixture
 
 
 @pytest.fixture
 async def stored(tmp_path: Path) -> AsyncIterator[Stored]:
-    async with retrieval(tmp_path) as one:
-        yield one
+    async with retrieval(tmp_path) as fixture:
+        yield fixture
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ async def receiver() -> AsyncIterator[Receive]:
     started: list[Receiver] = []
 
     async def start() -> Receiver:
-        one = Receiver()
-        one.port = await one.server.start("127.0.0.1", 0)
-        started.append(one)
-        return one
+        fixture = Receiver()
+        fixture.port = await fixture.server.start("127.0.0.1", 0)
+        started.append(fixture)
+        return fixture
 
     yield start
-    for one in started:
-        one.service.gate.set()
-        await one.server.drain(1.0)
+    for fixture in started:
+        fixture.service.gate.set()
+        await fixture.server.drain(1.0)

@@ -72,8 +72,8 @@ async def test_whoever_waits_for_a_damaged_one_hears_of_it(location: Location) -
     reader.damaged = {"a"}
     looked = IntegrityChecks(reader, before=1000)
     waiting = [asyncio.ensure_future(looked.require(named(location, "a"), suspect=False)) for _ in range(3)]
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(one) for one in found] == [Damaged] * 3
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Damaged] * 3
     assert not looked.is_known(named(location, "a"))
 
 
@@ -82,8 +82,8 @@ async def test_parts_of_a_long_one_do_not_wait_until_damage_is_found(location: L
     reader.go_on.clear()
     looked = IntegrityChecks(reader, before=1000)
     long = [named(location, key, 1001) for key in "abc"]
-    for one in long:
-        await looked.require(one, suspect=False)
+    for place in long:
+        await looked.require(place, suspect=False)
     await asyncio.sleep(0.05)
     assert reader.read == ["a", "b"], "two at once, and no more"
     reader.damaged = {"a"}

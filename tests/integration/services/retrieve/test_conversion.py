@@ -79,8 +79,8 @@ def assert_same(before: Any, after: Any) -> None:
     for element in after:
         other = before[element.tag]
         if element.VR == "SQ" and other.VR == "SQ":
-            for one, item in zip(other.value, element.value, strict=True):
-                assert_same(one, item)
+            for other_item, item in zip(other.value, element.value, strict=True):
+                assert_same(other_item, item)
         elif element.tag == 0x7FE00010 or element.VR != other.VR or element.VR in ("OW", "OF", "OD", "OL"):
             continue
         else:

@@ -50,10 +50,10 @@ async def test_a_corrected_object_is_the_same_but_for_what_was_corrected(
     assert after.SpecificCharacterSet == "ISO_IR 192"
     (item,) = after.OriginalAttributesSequence
     assert item.AttributeModificationDateTime == "20231114221320.000000+0000"
-    (said,) = item.ModifiedAttributesSequence
-    assert str(said.get("PatientName", "")) == str(before.get("PatientName", ""))
-    if (expected := pixels_of(before)) is not None and (found := pixels_of(after)) is not None:
-        numpy.testing.assert_array_equal(found, expected)
+    (original,) = item.ModifiedAttributesSequence
+    assert str(original.get("PatientName", "")) == str(before.get("PatientName", ""))
+    if (expected := pixels_of(before)) is not None and (pixels := pixels_of(after)) is not None:
+        numpy.testing.assert_array_equal(pixels, expected)
     for tag in TOUCHED:
         before.pop(tag, None)
         after.pop(tag, None)

@@ -92,13 +92,13 @@ async def test_single_object_is_500_in_words_and_never_404(site: WebSite, harm: 
 
 @HARM
 async def test_rest_of_a_study_is_given_with_206_and_a_warning(site: WebSite, harm: Harm, reason: str) -> None:
-    kept = study()
-    await site.keep(*kept)
+    datasets = study()
+    await site.keep(*datasets)
     await harmed(site, "1.4.0", harm)
-    async with site.client.get(path_of(kept[0], "study")) as response:
+    async with site.client.get(path_of(datasets[0], "study")) as response:
         assert response.status == 206
         assert "1 of 4 instances are lost or damaged" in response.headers["Warning"]
-    status, body, headers = await get(site, path_of(kept[0], "study"), "application/zip")
+    status, body, headers = await get(site, path_of(datasets[0], "study"), "application/zip")
     assert (status, "Warning" in headers) == (206, True)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert sorted(archive.namelist()) == [f"1.2/1.3/1.4.{n}.dcm" for n in range(1, 4)]
@@ -106,14 +106,14 @@ async def test_rest_of_a_study_is_given_with_206_and_a_warning(site: WebSite, ha
 
 @pytest.mark.parametrize("harm", [LOST, CUT, GROWN])
 async def test_what_is_missing_in_the_middle_is_left_out_before_the_head(site: WebSite, harm: Harm) -> None:
-    kept = study()
-    await site.keep(*kept)
+    datasets = study()
+    await site.keep(*datasets)
     await harmed(site, "1.4.2", harm)
-    status, body, _ = await get(site, path_of(kept[0], "study"), "application/zip")
+    status, body, _ = await get(site, path_of(datasets[0], "study"), "application/zip")
     assert status == 206
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {
-            f"1.2/1.3/1.4.{n}.dcm": file_bytes(kept[n]) for n in (0, 1, 3)
+            f"1.2/1.3/1.4.{n}.dcm": file_bytes(datasets[n]) for n in (0, 1, 3)
         }
 
 
@@ -121,13 +121,13 @@ async def test_what_is_missing_in_the_middle_is_left_out_before_the_head(site: W
 async def test_what_has_changed_in_the_middle_breaks_off_and_is_left_out_the_next_time(
     site: WebSite, size: int
 ) -> None:
-    kept = study(4, size=size)
-    await site.keep(*kept)
-    assert (len(file_bytes(kept[0])) > OPEN_AHEAD) == (size == BIG)
+    datasets = study(4, size=size)
+    await site.keep(*datasets)
+    assert (len(file_bytes(datasets[0])) > OPEN_AHEAD) == (size == BIG)
     await harmed(site, "1.4.2", FLIPPED)
     with pytest.raises((aiohttp.ClientError, ValueError, asyncio.IncompleteReadError)):
-        await get(site, path_of(kept[0], "study"))
-    status, body, headers = await get(site, path_of(kept[0], "study"), "application/zip")
+        await get(site, path_of(datasets[0], "study"))
+    status, body, headers = await get(site, path_of(datasets[0], "study"), "application/zip")
     assert (status, "1 of 4" in headers["Warning"]) == (206, True)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert len(archive.namelist()) == 3
@@ -154,15 +154,15 @@ async def test_object_that_was_healed_is_given_again(site: WebSite) -> None:
 @pytest.mark.parametrize("accept", ["", 'multipart/related; type="application/dicom+xml"'], ids=["json", "xml"])
 @pytest.mark.parametrize("harm", [LOST, lambda data: data[:300]], ids=["lost", "cut"])
 async def test_metadata_give_the_rest_with_a_warning(site: WebSite, harm: Harm, accept: str) -> None:
-    kept = study()
-    await site.keep(*kept)
+    datasets = study()
+    await site.keep(*datasets)
     await harmed(site, "1.4.2", harm)
-    status, body, headers = await get(site, path_of(kept[0], "study") + "/metadata", accept)
+    status, body, headers = await get(site, path_of(datasets[0], "study") + "/metadata", accept)
     assert (status, "1 of 4" in headers["Warning"], "ETag" in headers) == (200, True, False)
     assert body.count(b'"00080018"') == 3
     if not accept:
-        assert [one["00080018"]["Value"][0] for one in json.loads(body)] == ["1.4.0", "1.4.1", "1.4.3"]
-    assert (await get(site, path_of(kept[2]) + "/metadata", accept))[0] == 500
+        assert [instance["00080018"]["Value"][0] for instance in json.loads(body)] == ["1.4.0", "1.4.1", "1.4.3"]
+    assert (await get(site, path_of(datasets[2]) + "/metadata", accept))[0] == 500
 
 
 async def test_parts_of_what_is_lost_are_500_in_words(site: WebSite) -> None:
@@ -250,11 +250,11 @@ async def test_sub_operation_of_a_damaged_object_fails_and_the_others_go_on(
     harm: Harm,
     reason: str,
 ) -> None:
-    kept = [await stored.keep(file_bytes(ds)) for ds in study(5)]
-    await harm_object(stored.store, kept[2], harm)
+    locations = [await stored.keep(file_bytes(ds)) for ds in study(5)]
+    await harm_object(stored.store, locations[2], harm)
     destination = await receiver()
     async with destination.called(operations_on(stored)) as transfer:
-        statuses = await sent(transfer, kept)
+        statuses = await sent(transfer, locations)
     assert statuses == {0: 0, 1: 0, 2: Damaged.dicom_status, 3: 0, 4: 0}
     assert sorted(destination.uids) == ["1.4.0", "1.4.1", "1.4.3", "1.4.4"]
 
@@ -263,47 +263,49 @@ async def test_large_damaged_object_ends_its_association_once_and_is_a_failed_on
     stored: Stored,
     receiver: Receive,
 ) -> None:
-    kept = [await stored.keep(file_bytes(ds)) for ds in study(3, size=BIG)]
-    await harm_object(stored.store, kept[1], FLIPPED)
+    locations = [await stored.keep(file_bytes(ds)) for ds in study(3, size=BIG)]
+    await harm_object(stored.store, locations[1], FLIPPED)
     destination, operations = await receiver(), operations_on(stored)
     peer = Peer("127.0.0.1", destination.port, "DEST", "GANTRY")
     with pytest.raises(AssociationAborted):
         async with connect(peer, [(CT, [EXPLICIT])]) as association, operations.over(association) as transfer:
-            await sent(transfer, kept)
+            await sent(transfer, locations)
     # An abort overtakes what the destination has not read yet, so the first object may be lost with it: never a part.
     assert destination.uids in ([], ["1.4.0"])
     async with destination.called(operations) as transfer:
-        assert await sent(transfer, kept[1:]) == {0: Damaged.dicom_status, 1: 0}
+        assert await sent(transfer, locations[1:]) == {0: Damaged.dicom_status, 1: 0}
     assert destination.uids[-1] == "1.4.2"
 
 
 async def test_whole_parts_are_as_they_were(site: WebSite) -> None:
-    kept = study(3, size=BIG)
-    await site.keep(*kept)
-    assert sorted(body for _, body in await parts(site, path_of(kept[0], "study"))) == sorted(map(file_bytes, kept))
+    datasets = study(3, size=BIG)
+    await site.keep(*datasets)
+    assert sorted(body for _, body in await parts(site, path_of(datasets[0], "study"))) == sorted(
+        map(file_bytes, datasets)
+    )
 
 
 # ---- decoders that are away while a C-GET or C-MOVE waits
 
 
 async def test_sub_operations_whose_decoder_is_away_are_counted_as_failed(stored: Stored, receiver: Receive) -> None:
-    kept = []
+    locations = []
     for ds in study(4):
         if int(ds.InstanceNumber) % 2:
             ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
-        kept.append(await stored.keep(file_bytes(ds)))
+        locations.append(await stored.keep(file_bytes(ds)))
     destination = await receiver()
     await stored.converter.close()
     async with destination.called(operations_on(stored)) as transfer:
-        statuses = await sent(transfer, kept)
+        statuses = await sent(transfer, locations)
     assert statuses == {0: 0, 1: 0xA702, 2: 0, 3: 0xA702}
 
 
 async def test_worker_that_is_killed_costs_no_sub_operation(stored: Stored, receiver: Receive) -> None:
-    kept = []
+    locations = []
     for ds in study(6):
         ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
-        kept.append(await stored.keep(file_bytes(ds)))
+        locations.append(await stored.keep(file_bytes(ds)))
     destination = await receiver()
 
     async def kill() -> None:
@@ -314,7 +316,7 @@ async def test_worker_that_is_killed_costs_no_sub_operation(stored: Stored, rece
 
     killing = asyncio.create_task(kill())
     async with destination.called(operations_on(stored)) as transfer:
-        statuses = await sent(transfer, kept)
+        statuses = await sent(transfer, locations)
     await killing
     assert set(statuses) == set(range(6))
     # Whoever lost its worker twice is refused for now (A702H): none is lost, and none is at fault.

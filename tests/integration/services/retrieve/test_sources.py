@@ -209,18 +209,18 @@ async def test_what_found_no_room_ahead_of_its_turn_is_opened_in_its_turn(stored
     # Room for two of 8 kB and their frames, of which more are wanted at once by reading ahead.
     stored.converter.limits = ConverterLimits(1, patience=2.0)
     stored.converter.budget.limit = 28_000
-    kept = []
+    locations = []
     for number in range(5):
         ds = grey(np.arange(4096, dtype="<u2").reshape(64, 64))
         ds.SOPInstanceUID = f"1.4.{number}"
         ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
-        kept.append(await stored.keep(file_bytes(ds)))
+        locations.append(await stored.keep(file_bytes(ds)))
     objects = Objects(stored.store)
     operations = SubOperations(Openings(objects, stored.converter, FrameFinder(objects)), response_timeout=20.0)
     destination = await receiver()
     destination.service.gate.clear()
     async with destination.called(operations) as transfer:
-        sending = asyncio.create_task(sent(transfer, kept))
+        sending = asyncio.create_task(sent(transfer, locations))
         await eventually(lambda: stored.converter.budget.taken > 0)
         destination.service.gate.set()
         statuses = await sending

@@ -33,24 +33,24 @@ class Sending:
     async def send(self, study: str = "1.2", **body: Any) -> tuple[int, Any, str]:
         url = f"/dicom-web/studies/{study}/send"
         async with self.site.client.post(url, json=body or {"destination": "DEST"}) as response:
-            told = await response.json() if response.status == 202 else await response.text()
-            return response.status, told, response.headers.get("Location", "")
+            answer = await response.json() if response.status == 202 else await response.text()
+            return response.status, answer, response.headers.get("Location", "")
 
     async def told(self, location: str, method: str = "GET") -> dict[str, Any]:
         async with self.site.client.request(method, location) as response:
             assert response.status == 200, await response.text()
-            found: dict[str, Any] = await response.json()
-            return found
+            answer: dict[str, Any] = await response.json()
+            return answer
 
     async def until(self, location: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async with asyncio.timeout(20):
-            while not holds(told := await self.told(location)):
+            while not holds(transfer := await self.told(location)):
                 await asyncio.sleep(0.02)
-        return told
+        return transfer
 
 
-def has_ended(told: dict[str, Any]) -> bool:
-    return told["state"] != "running"
+def has_ended(transfer: dict[str, Any]) -> bool:
+    return transfer["state"] != "running"
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ async def keep(site: WebSite, count: int, study: str = "1.2") -> None:
 
 async def test_a_study_is_sent_whole_and_counted(sending: Sending) -> None:
     await keep(sending.site, 5)
-    status, told, location = await sending.send()
-    assert (status, location) == (202, f"/dicom-web/transfers/{told['id']}")
+    status, transfer, location = await sending.send()
+    assert (status, location) == (202, f"/dicom-web/transfers/{transfer['id']}")
     ended = await sending.until(location, has_ended)
     assert ended == {
-        "id": told["id"],
+        "id": transfer["id"],
         "study": "1.2",
         "destination": "DEST",
         "state": "done",
@@ -110,10 +110,10 @@ async def test_what_is_cancelled_sends_nothing_more_and_says_how_much_it_sent(se
     assert (await sending.told(location))["state"] == "running"
     await sending.told(location, "DELETE")
     sending.receiver.service.gate.set()
-    told = await sending.until(location, has_ended)
-    assert told["state"] == "cancelled"
-    assert told["completed"] == len(sending.receiver.uids) < 20
-    assert told["completed"] + told["remaining"] == 20
+    transfer = await sending.until(location, has_ended)
+    assert transfer["state"] == "cancelled"
+    assert transfer["completed"] == len(sending.receiver.uids) < 20
+    assert transfer["completed"] + transfer["remaining"] == 20
     assert (await sending.told(location, "DELETE"))["state"] == "cancelled"
 
 
@@ -121,9 +121,9 @@ async def test_a_destination_that_is_away_is_said_in_words(sending: Sending) -> 
     await keep(sending.site, 2)
     sending.peers["DEST"] = replace(sending.peers["DEST"], port=1)
     _, _, location = await sending.send()
-    told = await sending.until(location, has_ended)
-    assert (told["state"], told["failed"], told["remaining"]) == ("failed", 2, 0)
-    assert "DEST" in told["error"]
+    transfer = await sending.until(location, has_ended)
+    assert (transfer["state"], transfer["failed"], transfer["remaining"]) == ("failed", 2, 0)
+    assert "DEST" in transfer["error"]
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ async def test_what_cannot_be_sent_is_refused_in_words(
 ) -> None:
     await keep(sending.site, 1)
     path = study.replace(".", "%2E") if study == ".." else study
-    got, told, _ = await sending.send(path, **body)
+    got, answer, _ = await sending.send(path, **body)
     if study != "..":
-        assert (got, line in told) == (status, True)
+        assert (got, line in answer) == (status, True)
     else:
         assert got in (400, 404)
 
@@ -173,9 +173,9 @@ async def test_a_slow_destination_holds_its_own_lane_only(sending: Sending, rece
     waiting = [(await sending.send())[2] for _ in range(3)]
     quick = (await sending.send("1.3", destination="OTHER"))[2]
     assert (await sending.until(quick, has_ended))["state"] == "done"
-    assert [(await sending.told(one))["state"] for one in waiting] == ["running"] * 3
+    assert [(await sending.told(location))["state"] for location in waiting] == ["running"] * 3
     sending.receiver.service.gate.set()
-    assert [(await sending.until(one, has_ended))["completed"] for one in waiting] == [2, 2, 2]
+    assert [(await sending.until(location, has_ended))["completed"] for location in waiting] == [2, 2, 2]
 
 
 async def test_no_more_are_under_way_than_may(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:

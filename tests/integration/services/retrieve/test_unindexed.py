@@ -79,7 +79,7 @@ def key_of(event: InstanceStored) -> InstanceKey:
 async def test_a_study_is_whole_however_far_the_indexers_are(room: Room) -> None:
     facts = [fact(n) for n in range(1, 7)]
     await room.log.append(*facts, fact(50, "1.9"))
-    expected = [one.object_key for one in facts]
+    expected = [event.object_key for event in facts]
     for _ in range(4):
         assert sorted(await room.keys(study=Single((STUDY,)))) == expected
         assert await room.keys(study=Single(("1.9",))) == [fact(50, "1.9").object_key]
@@ -96,8 +96,8 @@ async def test_only_what_is_asked_for_is_added(room: Room) -> None:
     await room.log.append(*facts, other, replace(fact(5), partition="other"))
     assert await room.keys(Level.SERIES, study=Single((STUDY,)), series=Single(("1.2.3.2",))) == [other.object_key]
     wanted = UidList((facts[1].sop_instance_uid, "9.9"))
-    asked = {"study": Single((STUDY,)), "series": Single((facts[1].series_instance_uid,)), "instance": wanted}
-    assert await room.keys(Level.IMAGE, **asked) == [facts[1].object_key]
+    keys = {"study": Single((STUDY,)), "series": Single((facts[1].series_instance_uid,)), "instance": wanted}
+    assert await room.keys(Level.IMAGE, **keys) == [facts[1].object_key]
 
 
 async def test_one_instance_is_located_with_where_its_pixels_are(room: Room) -> None:
@@ -124,12 +124,12 @@ async def test_what_is_indexed_can_be_fetched_while_the_log_is_away(
 
     monkeypatch.setattr(room.log, "uncommitted", away)
     assert await room.keys(study=Single((STUDY,))) == [facts[0].object_key]
-    assert set(await room.locator.current("default", [key_of(one) for one in facts])) == {key_of(facts[0])}
+    assert set(await room.locator.current("default", [key_of(event) for event in facts])) == {key_of(facts[0])}
 
 
 def deletion_of(*events: InstanceStored) -> InstancesDeleted:
-    some = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
-    return InstancesDeleted("default", "", STUDY, "d", some, "why", "who", 5)
+    receipts = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
+    return InstancesDeleted("default", "", STUDY, "d", receipts, "why", "who", 5)
 
 
 async def test_what_is_deleted_is_not_located_however_far_the_indexers_are(room: Room) -> None:

@@ -30,8 +30,8 @@ class Site:
         self.hooks: list[Webhook] = []
 
     def begin(self, url: str, name: str = "ris", secret: bytes = SECRET, **fields: object) -> None:
-        given = {"name": name, "url": url, "secret_file": "unread", "timeout": 1.0, **fields}
-        settings = WebhookSettings.model_validate(given)
+        values = {"name": name, "url": url, "secret_file": "unread", "timeout": 1.0, **fields}
+        settings = WebhookSettings.model_validate(values)
         clock = SystemClock()
         hook = Webhook(settings, secret, clock, self.metrics)
         limits = ConsumerLimits(settings.batch, delays=Delays(0.05, 0.1))

@@ -82,7 +82,7 @@ class Site:
         (self.folder / "tokens").write_text(text)
 
     def settings(self, **fields: Any) -> Settings:
-        given = {
+        section = {
             "endpoints": [self.subscriber.base],
             "key_file": self.folder / "key",
             "retry_first": 0.02,
@@ -92,15 +92,15 @@ class Site:
             **fields,
         }
         http = {"url": "https://archive.example", "tokens_file": self.folder / "tokens", "may_subscribe": ["ehr"]}
-        return Settings.model_validate({"subscriptions": given, "http": http})
+        return Settings.model_validate({"subscriptions": section, "http": http})
 
     def begin(self, **fields: Any) -> Process:
         self.processes.append(Process(self.log, self.index, self.settings(**fields)))
         return self.processes[-1]
 
     async def subscribe(self, name: str, identity: Identity = EHR, age_us: int = 0, **fields: Any) -> None:
-        given = {"endpoint": self.subscriber.base, "content": Content.ID_ONLY, "reason": "why", **fields}
-        sealed = SubscriptionSeal(self.settings()).seal(SubscriptionRequest(**given), identity)
+        values = {"endpoint": self.subscriber.base, "content": Content.ID_ONLY, "reason": "why", **fields}
+        sealed = SubscriptionSeal(self.settings()).seal(SubscriptionRequest(**values), identity)
         now = SystemClock().now_us()
         about = sealed, "127.0.0.1", owner_of(identity), identity.name, now + DAY_US, now - age_us
         await self.log.append(SubscriptionCreated("default", "", name, *about))

@@ -49,6 +49,6 @@ async def test_of_very_many_decisions_as_many_are_read_as_somebody_waits_for(
 
 
 def test_what_the_api_says_has_all_that_the_command_says() -> None:
-    found = FoundStudies((), more=False, behind=1, dead=2, merged=("P2",), partly=True)
-    assert as_json(found) == {"accounts": [], "more": False, "behind": 1, "dead": 2, "merged": ("P2",), "partly": True}
-    assert set(as_json(found)) == {field.name for field in fields(FoundStudies)}
+    answer = FoundStudies((), more=False, behind=1, dead=2, merged=("P2",), partly=True)
+    assert as_json(answer) == {"accounts": [], "more": False, "behind": 1, "dead": 2, "merged": ("P2",), "partly": True}
+    assert set(as_json(answer)) == {field.name for field in fields(FoundStudies)}

@@ -27,11 +27,11 @@ async def store(tmp_path: Path) -> FileStore:
 
 
 def fsync_workers(parent: int) -> list[int]:
-    found = []
+    children = []
     for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         if b"fsync_worker.py" in Path(f"/proc/{child}/cmdline").read_bytes():
-            found.append(int(child))
-    return found
+            children.append(int(child))
+    return children
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 65535, 65536, 65537, SLOT - 1, SLOT, SLOT + 1])

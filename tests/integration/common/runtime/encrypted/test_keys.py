@@ -84,8 +84,8 @@ async def test_a_day_has_one_data_key_whoever_writes(
 ) -> None:
     for hour in range(30):
         another = EncryptedStore(below, DataKeys(below, service, clock))
-        for n, one in enumerate((store, another)):
-            await one.put(f"a/{hour}/{n}", [b"x"])
+        for n, objects in enumerate((store, another)):
+            await objects.put(f"a/{hour}/{n}", [b"x"])
         clock.advance(HOUR)
     assert service.made == len(await places(below)) == 2
 

@@ -162,14 +162,14 @@ async def test_without_the_key_nothing_is_read_and_nothing_is_called_lost_or_dam
     open_again: OpenAgain, tmp_path: Path
 ) -> None:
     await (await open_again()).put(KEY, [MARKED])
-    kept = (tmp_path / "keys").read_text()
+    text = (tmp_path / "keys").read_text()
     (tmp_path / "keys").unlink()
     add_key(tmp_path / "keys", "another")
     for name in ("another", "first"):
         (tmp_path / "keys").write_text((tmp_path / "keys").read_text().replace("another", name))
         with pytest.raises(KeyWithheld):
             await read_whole(await open_again(), KEY)
-    (tmp_path / "keys").write_text(kept)
+    (tmp_path / "keys").write_text(text)
     assert await read_whole(await open_again(), KEY) == MARKED
 
 

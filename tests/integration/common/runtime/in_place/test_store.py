@@ -57,8 +57,8 @@ async def refer(store: ReferringStore, tmp_path: Path, key: str = KEY, named: st
     """Their file, which is referred to."""
     path = tmp_path / "old" / "image.dcm"
     path.write_bytes(THEIRS)
-    (one,) = [one async for one in (await store.foreign.get("old")).list()]
-    await store.refer(key, InPlaceReference(named, one.key, one.tag, one.size, OFFSET, HEAD))
+    (stat,) = [stat async for stat in (await store.foreign.get("old")).list()]
+    await store.refer(key, InPlaceReference(named, stat.key, stat.tag, stat.size, OFFSET, HEAD))
     return path
 
 
@@ -86,7 +86,7 @@ async def test_every_range_is_that_of_our_head_and_their_data_set(store: Referri
         end = None if length is None else offset + length
         assert await part(store, offset, length) == OBJECT[offset:end], (offset, length)
     parts = [Part(KEY, offset, length) for offset, length in RANGES if length is not None]
-    assert await store.read(parts) == [OBJECT[one.offset : one.offset + one.length] for one in parts]
+    assert await store.read(parts) == [OBJECT[span.offset : span.offset + span.length] for span in parts]
 
 
 async def test_objects_and_references_are_read_together_in_their_order(store: ReferringStore, tmp_path: Path) -> None:
@@ -139,10 +139,10 @@ async def test_deleting_removes_the_reference_and_notes_what_its_owner_may_remov
     with pytest.raises(NotFound):
         await store.stat(KEY)
     assert path.read_bytes() == THEIRS
-    [(note, left)] = [one async for one in store.left()]
+    [(note, left)] = [leftover async for leftover in store.left()]
     assert (note, left.store, left.key) == (left_key(KEY), "old", "image.dcm")
     await store.forget(note)
-    assert [one async for one in store.left()] == []
+    assert [leftover async for leftover in store.left()] == []
     assert [stat.key async for stat in below.list()] == []
 
 
@@ -157,7 +157,7 @@ async def test_bytes_that_were_copied_over_a_reference_are_read_by_whoever_remem
     assert await part(other, 0, None) == OBJECT
     assert await store.reference(KEY) is None
     await store.delete(KEY)
-    assert [one async for one in store.left()] == []
+    assert [leftover async for leftover in store.left()] == []
 
 
 async def test_a_damaged_reference_is_corrupt(store: ReferringStore, below: BlobStore, tmp_path: Path) -> None:

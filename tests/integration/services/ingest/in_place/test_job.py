@@ -139,6 +139,6 @@ def test_a_job_of_somewhere_else_is_refused_and_so_is_what_is_no_job_file(path: 
 def test_keys_that_are_no_text_come_back(job: InPlaceJob) -> None:
     key = b"\xff\xfe/1".decode("utf-8", "surrogateescape")
     job.see([ForeignObject(key, 1, "t")])
-    assert [one.key for one in job.left()] == [key]
+    assert [entry.key for entry in job.left()] == [key]
     job.tell(key, ObjectState.FAILED, "x")
     assert next(job.report())[4] == r"\xff\xfe/1"

@@ -102,7 +102,7 @@ class Bench:
         """As each run does first."""
         self.job.close()
         self.job = InPlaceJob(self.theirs.parent / "job.db", "old", "here")
-        self.job.see([one async for one in self.source.list()])
+        self.job.see([stat async for stat in self.source.list()])
 
     async def take(self, coercion: Sequence[CoercionRuleSettings] = (), **options: float) -> dict[str, tuple[str, str]]:
         self.told = {}
@@ -115,15 +115,15 @@ class Bench:
             taking = InPlaceRun(
                 self.job, InPlaceSource("old", self.source), target, writer, self.objects, index, StorageClasses(()),
                 Sender("trace", "IN_PLACE", "GANTRY", ""), TransferPace(clock), clock, InPlaceOptions(**options),  # type: ignore[arg-type]
-                lambda one, state, reason: self.told.update({one.key: (state.value, reason)}),
+                lambda entry, state, reason: self.told.update({entry.key: (state.value, reason)}),
             )  # fmt: skip
             await taking.run()
         await index.close()
         return self.told
 
     async def stored(self) -> list[InstanceStored]:
-        found = [decode(record.payload) async for record in self.log.replay("instances")]
-        return [event for event in found if isinstance(event, InstanceStored)]
+        history = [decode(record.payload) async for record in self.log.replay("instances")]
+        return [event for event in history if isinstance(event, InstanceStored)]
 
 
 @asynccontextmanager
@@ -154,16 +154,16 @@ async def test_what_the_source_does_not_give_is_told_and_the_rest_is_taken(bench
     (bench.theirs / "0.dcm").unlink()
     (bench.theirs / "1.dcm").write_bytes(b"changed")
     bench.source.denied = {"2.dcm": DependencyUnavailable("object store", "access denied"), "3.dcm": Archived()}
-    told = await bench.take(patience=5.0)
-    assert {key: state for key, (state, _) in told.items()} == {
+    states = await bench.take(patience=5.0)
+    assert {key: state for key, (state, _) in states.items()} == {
         "0.dcm": "failed", "1.dcm": "failed", "2.dcm": "failed", "3.dcm": "failed", "4.dcm": "taken",
     }  # fmt: skip
     words = ("not there any more", "was changed", "access denied", "archive of its store")
-    assert all(word in told[f"{number}.dcm"][1] for number, word in enumerate(words))
+    assert all(word in states[f"{number}.dcm"][1] for number, word in enumerate(words))
     bench.source.denied = {}
     await bench.list()
-    told = await bench.take()
-    assert {key: state for key, (state, _) in told.items()} == {
+    states = await bench.take()
+    assert {key: state for key, (state, _) in states.items()} == {
         "1.dcm": "not DICOM", "2.dcm": "taken", "3.dcm": "taken",
     }  # fmt: skip
     assert len(await bench.stored()) == 3

@@ -59,11 +59,11 @@ async def test_a_file_cut_anywhere_is_kept_bit_for_bit(size: int, tmp_path: Path
         [event] = await told(log)
         assert (event.calling_ae_title, event.trace) == ("ward", SENDER.trace)
         reader = await store.open(event.object_key, event.data_set_offset)
-        kept = bytearray(event.data_set_length)
-        await reader.readinto([memoryview(kept)])
+        buffer = bytearray(event.data_set_length)
+        await reader.readinto([memoryview(buffer)])
         await reader.close()
-        assert content.endswith(kept)
-        assert len(kept) < len(content)
+        assert content.endswith(buffer)
+        assert len(buffer) < len(content)
 
 
 async def test_a_file_that_is_forgotten_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ async def test_outcomes_are_in_the_order_of_the_parts(tmp_path: Path) -> None:
     made = [data_set(size=300 if n % 5 == 0 else 4) for n in range(30)]
     async with keeping(tmp_path) as (writer, _, log):
         files = IncomingFiles(writer, SENDER, {CT}, "", "application/dicom", settling := Settling())
-        for one in made:
+        for dataset in made:
             files.begin({})
-            await files.feed(file_bytes(one))
+            await files.feed(file_bytes(dataset))
             await files.end()
         outcomes = await settling.outcomes()
-        assert [outcome.sop_instance_uid for outcome in outcomes] == [one.SOPInstanceUID for one in made]
+        assert [outcome.sop_instance_uid for outcome in outcomes] == [dataset.SOPInstanceUID for dataset in made]
         assert len(await told(log)) == 30
 
 

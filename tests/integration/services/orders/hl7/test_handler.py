@@ -47,8 +47,8 @@ class Site:
         return answer_in(await self.handler(raw))
 
     async def order(self, key: str = "A100") -> Order | None:
-        found = await self.process.orders.order(DEFAULT_PARTITION, key)
-        return None if found is None else found[0]
+        row = await self.process.orders.order(DEFAULT_PARTITION, key)
+        return None if row is None else row[0]
 
     def count(self, name: str, **labels: str) -> float:
         return self.process.metrics.registry.get_sample_value(f"gantry_{name}", labels) or 0.0
@@ -84,8 +84,8 @@ async def site(make: object) -> Site:
 
 
 async def test_an_accepted_message_is_applied_when_its_answer_comes_and_counted(site: Site) -> None:
-    said = await site.tell(order())
-    assert (said.code, said.control_id, said.text) == ("AA", "MSG1", "order placed")
+    answer = await site.tell(order())
+    assert (answer.code, answer.control_id, answer.text) == ("AA", "MSG1", "order placed")
     assert await site.order() is not None
     assert site.count("hl7_messages_total", kind="ORM^O01", code="AA") == 1
     assert site.count("hl7_seconds_count") == 1
@@ -104,8 +104,8 @@ async def test_a_repetition_gets_the_very_same_answer_until_it_is_forgotten(site
 
 async def test_other_bytes_under_an_accepted_control_id_are_rejected_and_not_kept(site: Site) -> None:
     await site.tell(order())
-    said = await site.tell(order(obr={18: "A2"}))
-    assert (said.code, said.problems[0][-5:]) == ("AR", "(205)")
+    answer = await site.tell(order(obr={18: "A2"}))
+    assert (answer.code, answer.problems[0][-5:]) == ("AR", "(205)")
     assert await site.order("A2") is None
     assert (await read_ledger(site.process.log)).all() == []
 
@@ -126,7 +126,7 @@ async def test_a_refused_message_waits_and_its_repetition_is_tried_anew(site: Si
 async def test_a_repaired_message_may_have_the_control_id_of_the_one_that_was_refused(site: Site) -> None:
     assert (await site.tell(order(obr={18: "A" * 17}))).code == "AE"
     assert (await site.tell(order())).code == "AA"
-    assert [one.state for one in (await read_ledger(site.process.log)).all()] == ["applied"]
+    assert [line.state for line in (await read_ledger(site.process.log)).all()] == ["applied"]
 
 
 async def test_while_the_log_is_away_a_message_is_rejected_for_now_and_may_come_again(
@@ -138,8 +138,8 @@ async def test_while_the_log_is_away_a_message_is_rejected_for_now_and_may_come_
     with monkeypatch.context() as patched:
         patched.setattr(site.process.log, "append", away)
         for raw in (order(), order("HD", control_id="BAD")):
-            said = await site.tell(raw)
-            assert (said.code, said.problems) == ("AR", ("the archive cannot take it now: send it again (207)",))
+            answer = await site.tell(raw)
+            assert (answer.code, answer.problems) == ("AR", ("the archive cannot take it now: send it again (207)",))
     assert (await site.tell(order())).code == "AA"
     assert (await read_ledger(site.process.log)).all() == []
 
@@ -162,8 +162,8 @@ async def test_a_mistake_of_ours_is_an_error_of_one_message(site: Site, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(type(site.process.desk), "place", lambda self, command: broken(command))
-        said = await site.tell(order())
-    assert (said.code, said.problems[0][-5:]) == ("AE", "(207)")
+        answer = await site.tell(order())
+    assert (answer.code, answer.problems[0][-5:]) == ("AE", "(207)")
     assert len((await read_ledger(site.process.log)).open()) == 1
     assert (await site.tell(order())).code == "AA"
 
@@ -179,9 +179,9 @@ async def test_orders_of_a_message_that_is_refused_half_done_are_whole_when_it_c
     later = order("XO", control_id="LATER", obr={4: "CTN^CT of the neck^LOCAL"})
     assert (await site.tell(later)).code == "AA"
     assert (await site.tell(raw)).text == "done before; order changed"
-    kept = await site.order()
-    assert kept is not None
-    assert kept.attributes[0x00321060] == ["CT of the neck"]
+    entry = await site.order()
+    assert entry is not None
+    assert entry.attributes[0x00321060] == ["CT of the neck"]
 
 
 async def test_enhanced_mode_gets_what_it_asks_for_also_when_the_message_is_repeated(site: Site) -> None:
@@ -222,9 +222,9 @@ HOSTILE = [
 async def test_whatever_comes_is_answered_soon_and_the_next_message_is_taken(site: Site, raw: bytes) -> None:
     begun = asyncio.get_running_loop().time()
     with structlog.testing.capture_logs() as logged:
-        said = await site.tell(raw)
+        answer = await site.tell(raw)
     assert asyncio.get_running_loop().time() - begun < 3
-    assert said.code in {"AA", "AE", "AR"}
+    assert answer.code in {"AA", "AE", "AR"}
     assert not [line for line in logged if line["log_level"] == "error"]
     assert (await site.tell(order(control_id="NEXT", obr={18: "A9"}))).code == "AA"
 
@@ -256,10 +256,10 @@ async def test_what_is_discarded_stays_so(site: Site) -> None:
     await site.tell(order("HD"))
     ledger = await read_ledger(site.process.log)
     (waiting,) = ledger.open()
-    told = waiting.source, waiting.control_id, ledger.digest(waiting.id)
-    await site.correspondence.note(MessageDiscarded(DEFAULT_PARTITION, "", *told, "a test", "ann", 1))
+    key = waiting.source, waiting.control_id, ledger.digest(waiting.id)
+    await site.correspondence.note(MessageDiscarded(DEFAULT_PARTITION, "", *key, "a test", "ann", 1))
     ledger = await read_ledger(site.process.log)
-    assert ([one.state for one in ledger.all()], ledger.text(waiting.id)) == (["discarded"], order("HD"))
+    assert ([line.state for line in ledger.all()], ledger.text(waiting.id)) == (["discarded"], order("HD"))
 
 
 async def test_what_is_noted_is_known_before_the_log_is_followed(site: Site) -> None:
@@ -275,5 +275,5 @@ async def test_answers_of_others_are_followed_while_the_log_comes_and_goes(site:
     async with asyncio.timeout(5):
         while site.correspondence.ledger.answer("RIS^HOSPITAL", "THEIRS", 0) is None:
             await asyncio.sleep(0.01)
-    said = await site.tell(order(control_id="THEIRS"))
-    assert said.code == AcknowledgementCode.REJECT
+    answer = await site.tell(order(control_id="THEIRS"))
+    assert answer.code == AcknowledgementCode.REJECT

@@ -106,17 +106,17 @@ async def test_connections_from_elsewhere_are_closed_and_counted() -> None:
 
 async def test_there_are_as_many_connections_as_the_limits_say() -> None:
     async with listening(limits=replace(LIMITS, per_address=2)) as port:
-        async with port.client() as one, port.client() as two:
-            assert await one.send(b"1") == b"ack 1"
-            assert await two.send(b"2") == b"ack 2"
+        async with port.client() as first, port.client() as second:
+            assert await first.send(b"1") == b"ack 1"
+            assert await second.send(b"2") == b"ack 2"
             assert await port.raw(b"") == b""
             assert port.count("hl7_connections_refused_total", reason="limit per address") == 1
             assert port.count("hl7_connections") == 2
         await _until(lambda: port.count("hl7_connections") == 0)
-        async with port.client() as one:
-            assert await one.send(b"1") == b"ack 1"
-    async with listening(limits=replace(LIMITS, connections=1)) as port, port.client() as one:
-        await one.send(b"1")
+        async with port.client() as first:
+            assert await first.send(b"1") == b"ack 1"
+    async with listening(limits=replace(LIMITS, connections=1)) as port, port.client() as first:
+        await first.send(b"1")
         assert await port.raw(b"") == b""
         assert port.count("hl7_connections_refused_total", reason="limit") == 1
 

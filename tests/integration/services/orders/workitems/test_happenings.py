@@ -24,10 +24,10 @@ async def told(process: Process) -> list[tuple[str, int, str]]:
     records = await everything(process)
     ends = await process.log.ends(TOPIC)
     return [
-        (one.subscriber, int(report.type), str(report.information.get(0x00741000, [""])[0]))
+        (notice.subscriber, int(report.type), str(report.information.get(0x00741000, [""])[0]))
         async for happening in happenings.of(events_in(records), ends)
         for report in happening.reports
-        for one in happening.told
+        for notice in happening.told
     ]
 
 
@@ -73,8 +73,8 @@ async def test_a_process_that_starts_later_tells_the_same_by_the_same_names(star
 
     async def names(process: Process) -> list[str]:
         happenings = Happenings(process.objects, process.orders, process.follower, SystemClock())
-        found = happenings.of(events_in(await everything(process)), await process.log.ends(TOPIC))
-        return [route.route async for one in found for route in workitem_routes(one, ["BOARD"], 1)]
+        changes = happenings.of(events_in(await everything(process)), await process.log.ends(TOPIC))
+        return [route.route async for change in changes for route in workitem_routes(change, ["BOARD"], 1)]
 
     assert len(await names(first)) == 3
     assert await names(first) == await names(await start())

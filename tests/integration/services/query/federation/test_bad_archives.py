@@ -108,21 +108,21 @@ class Site:
 
     async def ask(self, calling: str = "VIEWER", **keys: Any) -> tuple[list[Dataset], set[int], str]:
         """Matches, statuses of pending responses, and the final Error Comment."""
-        asked = Dataset()
-        asked.QueryRetrieveLevel, asked.PatientName, asked.InstanceAvailability = "STUDY", "", ""
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel, identifier.PatientName, identifier.InstanceAvailability = "STUDY", "", ""
         for keyword, value in {"PatientID": "P1", **keys}.items():
-            setattr(asked, keyword, value)
-        found, pending, comment = [], set(), ""
+            setattr(identifier, keyword, value)
+        answers, pending, comment = [], set(), ""
         peer = Peer("127.0.0.1", self.port, "GANTRY", calling)
         async with connect(peer, [(PATIENT_ROOT_FIND, (EXPLICIT,))]) as association:
-            async for command, data in find(association, PATIENT_ROOT_FIND, to_bytes(asked, EXPLICIT)):
+            async for command, data in find(association, PATIENT_ROOT_FIND, to_bytes(identifier, EXPLICIT)):
                 if data:
-                    found.append(from_bytes(data, EXPLICIT))
+                    answers.append(from_bytes(data, EXPLICIT))
                     pending.add(command.status)
                 else:
                     assert command.status == 0
                     comment = str(command.elements.get(Element.ERROR_COMMENT, ""))
-        return found, pending, comment
+        return answers, pending, comment
 
     def counted(self, title: str, outcome: str) -> float:
         name = "gantry_federated_questions_total"
@@ -154,10 +154,10 @@ async def site(
 
 @asynccontextmanager
 async def archive(behave: Behaviour) -> AsyncIterator[tuple[Archive, int]]:
-    told = Archive(behave)
-    server = Server([told], Everyone(), NetworkObserver(Metrics(), "query"))
+    remote = Archive(behave)
+    server = Server([remote], Everyone(), NetworkObserver(Metrics(), "query"))
     try:
-        yield told, await server.start("127.0.0.1", 0)
+        yield remote, await server.start("127.0.0.1", 0)
     finally:
         await server.drain(0.1)
 
@@ -178,32 +178,34 @@ async def listener(says: bytes) -> AsyncIterator[int]:
         server.close()
 
 
-def uids(found: list[Dataset]) -> list[str]:
-    return [str(one.StudyInstanceUID) for one in found]
+def uids(answers: list[Dataset]) -> list[str]:
+    return [str(answer.StudyInstanceUID) for answer in answers]
 
 
 async def test_answers_are_merged_with_who_has_each_study(tmp_path: Path) -> None:
     both = answering(match("1.2", PatientName="THEIRS"), match("1.50", PatientName="Doe^J"), match("1.50"))
     async with archive(both) as (_, old), archive(answering(match("1.50"))) as (_, north):
         async with site(tmp_path, {"OLD": old, "NORTH": north}) as ours:
-            found, pending, comment = await ours.ask()
-            assert [(one.StudyInstanceUID, one.RetrieveAETitle, one.InstanceAvailability) for one in found] == [
+            answers, pending, comment = await ours.ask()
+            assert [
+                (answer.StudyInstanceUID, answer.RetrieveAETitle, answer.InstanceAvailability) for answer in answers
+            ] == [
                 ("1.1", "GANTRY", "ONLINE"),
                 ("1.2", ["GANTRY", "OLD"], "ONLINE"),
                 ("1.50", ["NORTH", "OLD"], "NEARLINE"),
             ]
-            assert (found[1].PatientName or "", pending, comment) == ("", {0xFF00}, "")
+            assert (answers[1].PatientName or "", pending, comment) == ("", {0xFF00}, "")
             assert (ours.counted("OLD", "answered"), ours.counted("NORTH", "answered")) == (1, 1)
 
 
 async def test_one_that_ignores_keys_is_matched_again_and_what_we_know_better_is_ours(tmp_path: Path) -> None:
     stranger = match("1.60", PatientID="P12")
-    async with archive(answering(stranger, match("1.50"), match("1.1", PatientID="P9"))) as (told, port):
+    async with archive(answering(stranger, match("1.50"), match("1.1", PatientID="P9"))) as (remote, port):
         async with site(tmp_path, {"OLD": port}) as ours:
             assert uids((await ours.ask())[0]) == ["1.1", "1.2", "1.50"]
             # 1.1 is P1's here: that it is P9's there is not for them to say.
             assert uids((await ours.ask(PatientID="P9"))[0]) == []
-            assert [one.PatientID for one in told.asked] == ["P1", "P9"]
+            assert [request.PatientID for request in remote.asked] == ["P1", "P9"]
 
 
 @pytest.mark.parametrize(
@@ -223,8 +225,8 @@ async def test_ours_comes_anyway_with_a_warning(
 ) -> None:
     async with archive(behave) as (_, port), site(tmp_path, {"OLD": port}, most_answers=100) as ours:
         async with asyncio.timeout(DEADLINE + 3):
-            found, pending, comment = await ours.ask()
-        assert uids(found) == ["1.1", "1.2", *sorted(seen)]
+            answers, pending, comment = await ours.ask()
+        assert uids(answers) == ["1.1", "1.2", *sorted(seen)]
         assert pending == {0xFF01}
         assert comment == "no or not all answers of OLD"
         assert ours.counted("OLD", outcome) == 1
@@ -236,17 +238,17 @@ async def test_something_that_is_no_archive_costs_its_deadline_at_most(
 ) -> None:
     async with listener(says) as port, site(tmp_path, {"OLD": port}) as ours:
         async with asyncio.timeout(DEADLINE + 3):
-            found, _, comment = await ours.ask()
-        assert (uids(found), comment) == (["1.1", "1.2"], "no or not all answers of OLD")
+            answers, _, comment = await ours.ask()
+        assert (uids(answers), comment) == (["1.1", "1.2"], "no or not all answers of OLD")
         assert ours.counted("OLD", outcome) == 1
 
 
 async def test_a_dead_archive_does_not_cost_its_deadline_on_each_query(tmp_path: Path) -> None:
-    async with archive(is_silent) as (told, port), site(tmp_path, {"OLD": port}) as ours:
+    async with archive(is_silent) as (remote, port), site(tmp_path, {"OLD": port}) as ours:
         await ours.ask()
         async with asyncio.timeout(DEADLINE / 2):
             _, pending, comment = await ours.ask()
-        assert (pending, comment, len(told.asked)) == ({0xFF01}, "no or not all answers of OLD", 1)
+        assert (pending, comment, len(remote.asked)) == ({0xFF01}, "no or not all answers of OLD", 1)
         assert ours.counted("OLD", "skipped") == 1
 
 
@@ -254,51 +256,51 @@ async def test_text_in_another_character_set_is_converted_and_what_is_in_none_le
     latin = match("1.50", SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg")
     wrong = match("1.51", SpecificCharacterSet="ISO_IR 192", PatientName="AAAA^B").replace(b"AAAA", b"\xfc\xfc\xfc\xfc")
     async with archive(answering(latin, wrong)) as (_, port), site(tmp_path, {"OLD": port}) as ours:
-        names = {str(one.StudyInstanceUID): one.PatientName or "" for one in (await ours.ask())[0]}
+        names = {str(answer.StudyInstanceUID): answer.PatientName or "" for answer in (await ours.ask())[0]}
         assert (names["1.50"], names["1.51"]) == ("Müller^Jörg", "")
 
 
 async def test_queries_of_the_other_archive_and_of_those_who_may_not_are_ours_alone(tmp_path: Path) -> None:
-    async with archive(answering(match("1.50"))) as (told, port), site(tmp_path, {"OLD": port}) as ours:
+    async with archive(answering(match("1.50"))) as (remote, port), site(tmp_path, {"OLD": port}) as ours:
         for calling in ("OLD", "PLAIN"):
             assert uids((await ours.ask(calling))[0]) == ["1.1", "1.2"]
-        assert not told.asked
+        assert not remote.asked
         for sight in (NOTHING, Sight(copies="a link")):
             with restricted(sight):
                 assert not ours.federation.is_for("VIEWER")
 
 
 async def test_too_many_at_once_are_answered_alone(tmp_path: Path) -> None:
-    async with archive(is_silent) as (told, port), site(tmp_path, {"OLD": port}, at_once=1) as ours:
+    async with archive(is_silent) as (remote, port), site(tmp_path, {"OLD": port}, at_once=1) as ours:
         answers = await asyncio.gather(ours.ask(), ours.ask(), ours.ask())
-        assert [uids(found) for found, _, _ in answers] == [["1.1", "1.2"]] * 3
-        assert (len(told.asked), ours.counted("OLD", "unasked")) == (1, 2)
+        assert [uids(matches) for matches, _, _ in answers] == [["1.1", "1.2"]] * 3
+        assert (len(remote.asked), ours.counted("OLD", "unasked")) == (1, 2)
 
 
 async def test_a_federated_search_over_http_says_where_each_study_is(tmp_path: Path) -> None:
-    async with archive(answering(*[match(f"1.5{n}") for n in range(3)])) as (told, port):
+    async with archive(answering(*[match(f"1.5{n}") for n in range(3)])) as (remote, port):
         async with site(tmp_path, {"OLD": port}) as ours:
             async with ours.http.get("/dicom-web/studies?PatientID=P1") as answer:
                 assert len(await answer.json()) == 2
-                assert not told.asked
+                assert not remote.asked
             async with ours.http.get("/dicom-web/studies?PatientID=P1&federated=true") as answer:
                 studies = await answer.json()
             assert "Warning" not in answer.headers
-            assert [one["0020000D"]["Value"][0] for one in studies] == ["1.1", "1.2", "1.50", "1.51", "1.52"]
-            assert [one["00080054"]["Value"] for one in studies] == [["GANTRY"]] * 2 + [["OLD"]] * 3
-            assert ["00081190" in one for one in studies] == [True, True, False, False, False]
+            assert [answer["0020000D"]["Value"][0] for answer in studies] == ["1.1", "1.2", "1.50", "1.51", "1.52"]
+            assert [answer["00080054"]["Value"] for answer in studies] == [["GANTRY"]] * 2 + [["OLD"]] * 3
+            assert ["00081190" in answer for answer in studies] == [True, True, False, False, False]
             assert studies[-1]["00080056"]["Value"] == ["NEARLINE"]
 
 
 async def test_pages_of_a_federated_search_are_those_of_one_list(tmp_path: Path) -> None:
     async with archive(answering(*[match(f"1.5{n}") for n in range(3)])) as (_, port):
         async with site(tmp_path, {"OLD": port}) as ours:
-            found, url = [], "/dicom-web/studies?PatientID=P1&federated=true&limit=2&offset=1"
+            studies, url = [], "/dicom-web/studies?PatientID=P1&federated=true&limit=2&offset=1"
             for _ in range(2):
                 async with ours.http.get(url) as answer:
-                    found += [one["0020000D"]["Value"][0] for one in await answer.json()]
+                    studies += [row["0020000D"]["Value"][0] for row in await answer.json()]
                     url = str(answer.links.get("next", {}).get("url", ""))
-            assert (found, url) == (["1.2", "1.50", "1.51", "1.52"], "")
+            assert (studies, url) == (["1.2", "1.50", "1.51", "1.52"], "")
 
 
 async def test_a_federated_search_over_http_warns_of_who_did_not_answer(tmp_path: Path) -> None:
@@ -318,13 +320,13 @@ async def test_a_caller_who_sees_some_studies_gets_no_answer_of_another_archive(
     lines = [f"{role}:{secret} roles={role}\n" for role, secret in secrets.items()]
     (tmp_path / "tokens").write_text("".join(lines))
     access = AccessControl(Tokens(tmp_path / "tokens"), table=role_table([]))
-    async with archive(answering(match("1.50"))) as (told, port), site(tmp_path, {"OLD": port}, access) as ours:
+    async with archive(answering(match("1.50"))) as (remote, port), site(tmp_path, {"OLD": port}, access) as ours:
         for role, seen in (("referrer", []), ("radiologist", ["1.1", "1.2", "1.50"])):
             headers = {"Authorization": f"Bearer {secrets[role]}"}
             async with ours.http.get("/dicom-web/studies?federated=true", headers=headers) as answer:
-                assert [one["0020000D"]["Value"][0] for one in await answer.json()] == seen
+                assert [row["0020000D"]["Value"][0] for row in await answer.json()] == seen
                 assert ("federated was ignored" in answer.headers.get("Warning", "")) is (not seen)
-            assert len(told.asked) == (0 if not seen else 1)
+            assert len(remote.asked) == (0 if not seen else 1)
 
 
 @asynccontextmanager
@@ -338,8 +340,8 @@ async def without_release(port: int) -> AsyncIterator[int]:
         writer.close()
 
     async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_there = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pumped(reader, to_there, True), pumped(there, writer, False))
+        upstream, to_there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pumped(reader, to_there, True), pumped(upstream, writer, False))
 
     server = await asyncio.start_server(taken, "127.0.0.1", 0)
     try:
@@ -351,5 +353,5 @@ async def without_release(port: int) -> AsyncIterator[int]:
 async def test_one_that_does_not_release_has_answered_nevertheless(tmp_path: Path) -> None:
     async with archive(answering(match("1.50"))) as (_, port), without_release(port) as proxied:
         async with site(tmp_path, {"OLD": proxied}) as ours, asyncio.timeout(DEADLINE / 2):
-            found, pending, comment = await ours.ask()
-            assert (uids(found), pending, comment) == (["1.1", "1.2", "1.50"], {0xFF00}, "")
+            answers, pending, comment = await ours.ask()
+            assert (uids(answers), pending, comment) == (["1.1", "1.2", "1.50"], {0xFF00}, "")

@@ -66,25 +66,25 @@ async def ask(client: aiohttp.ClientSession, path: str, wanted: int = 200, **hea
 
 
 def ids(bundle: Any, mode: str = "match") -> list[str]:
-    return [one["resource"]["id"] for one in bundle.get("entry", ()) if one["search"]["mode"] == mode]
+    return [resource["resource"]["id"] for resource in bundle.get("entry", ()) if resource["search"]["mode"] == mode]
 
 
 async def test_newest_studies_come_first_a_page_at_a_time(client: aiohttp.ClientSession) -> None:
-    found, pages = list[str](), 0
+    uids, pages = list[str](), 0
     url = "ImagingStudy?_count=4&modality=CT"
     while url:
         bundle = await ask(client, url)
-        found += ids(bundle)
+        uids += ids(bundle)
         pages += 1
         url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
-    assert (found, pages) == ([f"1.{n}" for n in range(9, 0, -1)], 3)
+    assert (uids, pages) == ([f"1.{n}" for n in range(9, 0, -1)], 3)
 
 
 async def test_study_is_read_with_its_series_and_instances_by_their_numbers(client: aiohttp.ClientSession) -> None:
     study = await ask(client, "ImagingStudy/1.4")
     assert (study["started"], study["numberOfInstances"]) == ("2024-01-04T10:15:00+01:00", 4)
-    assert [one["uid"] for one in study["series"]] == ["1.4.1", "1.4.0"]
-    assert [one["uid"] for one in study["series"][1]["instance"]] == ["1.4.0.1", "1.4.0.0"]
+    assert [series["uid"] for series in study["series"]] == ["1.4.1", "1.4.0"]
+    assert [instance["uid"] for instance in study["series"][1]["instance"]] == ["1.4.0.1", "1.4.0.0"]
     assert study["contained"][0]["address"].endswith("/dicom-web")
 
 
@@ -93,13 +93,13 @@ async def test_study_of_very_many_instances_is_given_without_them(
 ) -> None:
     monkeypatch.setattr(service, "MOST_INSTANCES", 3)
     study = await ask(client, "ImagingStudy/1.4")
-    assert [one["numberOfInstances"] for one in study["series"]] == [2, 2]
-    assert not any("instance" in one for one in study["series"])
+    assert [series["numberOfInstances"] for series in study["series"]] == [2, 2]
+    assert not any("instance" in series for series in study["series"])
 
 
 async def test_studies_of_a_patient_come_with_him(client: aiohttp.ClientSession) -> None:
-    for asked in ("patient=Patient/P1.NORTH", "patient.identifier=urn:oid:1.2.36%7CP1", "subject:identifier=P1"):
-        bundle = await ask(client, f"ImagingStudy?{asked}&_include=ImagingStudy:subject&_total=accurate")
+    for query in ("patient=Patient/P1.NORTH", "patient.identifier=urn:oid:1.2.36%7CP1", "subject:identifier=P1"):
+        bundle = await ask(client, f"ImagingStudy?{query}&_include=ImagingStudy:subject&_total=accurate")
         assert (ids(bundle), bundle["total"]) == (["1.7", "1.4", "1.1"], 3)
         assert ids(bundle, "include") == ["P1.NORTH"]
     patient = await ask(client, "Patient/P1.NORTH")
@@ -128,8 +128,8 @@ async def test_a_total_alone_lists_nothing(client: aiohttp.ClientSession) -> Non
 async def test_what_is_wrong_is_said_as_an_outcome(
     client: aiohttp.ClientSession, path: str, status: int, code: str
 ) -> None:
-    said = await ask(client, path, status)
-    assert (said["resourceType"], said["issue"][0]["code"]) == ("OperationOutcome", code)
+    answer = await ask(client, path, status)
+    assert (answer["resourceType"], answer["issue"][0]["code"]) == ("OperationOutcome", code)
 
 
 async def test_unknown_parameters_are_refused_only_if_that_is_wanted(client: aiohttp.ClientSession) -> None:
@@ -147,11 +147,11 @@ async def test_below_r5_everything_is_r5_and_leads_to_r5(client: aiohttp.ClientS
     assert all("/fhir/r5/ImagingStudy?" in link["url"] for link in bundle["link"])
     modalities = entry["resource"]["modality"]
     assert modalities
-    assert all(set(one) == {"coding"} for one in modalities)
+    assert all(set(modality) == {"coding"} for modality in modalities)
     async with client.get("/fhir/r5/metadata") as response:
-        said = await response.json(content_type=None)
-    assert said["fhirVersion"] == "5.0.0"
-    assert said["implementation"]["url"].endswith("/fhir/r5")
+        answer = await response.json(content_type=None)
+    assert answer["fhirVersion"] == "5.0.0"
+    assert answer["implementation"]["url"].endswith("/fhir/r5")
     async with client.get("/fhir/r5/Subscription") as response:
         assert response.status == 404
     async with client.get("/fhir/r6/metadata") as response:
@@ -159,7 +159,7 @@ async def test_below_r5_everything_is_r5_and_leads_to_r5(client: aiohttp.ClientS
 
 
 async def test_what_can_be_asked_is_stated(client: aiohttp.ClientSession) -> None:
-    said = await ask(client, "metadata")
-    assert (said["resourceType"], said["date"]) == ("CapabilityStatement", "2026-01-02")
+    answer = await ask(client, "metadata")
+    assert (answer["resourceType"], answer["date"]) == ("CapabilityStatement", "2026-01-02")
     async with client.post("/fhir/r4/ImagingStudy", data=b"{}") as response:
         assert response.status == 405

@@ -125,9 +125,9 @@ class LoginServer:
     async def begin(self, path: str = "/login") -> dict[str, str]:
         status, location, text = await self.ask(path)
         assert status == 303, text
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
-        self.issuer.nonce = asked["nonce"]
-        return asked
+        query = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+        self.issuer.nonce = query["nonce"]
+        return query
 
     async def come_back(self, state: str) -> tuple[int, str, str]:
         return await self.ask(f"/login/callback?code=c&state={state}")
@@ -141,14 +141,14 @@ class LoginServer:
                 return response.status, await response.text()
 
     def logout_token(self, **claims: Any) -> str:
-        told = {"aud": "client", "jti": secrets.token_hex(8), "sid": "sid-1", "events": LOGOUT, **claims}
-        return self.issuer.token(kind="logout+jwt", **told)
+        payload = {"aud": "client", "jti": secrets.token_hex(8), "sid": "sid-1", "events": LOGOUT, **claims}
+        return self.issuer.token(kind="logout+jwt", **payload)
 
     async def sign_in(self, path: str = "/login") -> tuple[int, str, str]:
         return await self.come_back((await self.begin(path))["state"])
 
     def cookie(self, name: str) -> str:
-        return next((one.value for one in self.client.cookie_jar if one.key == name), "")
+        return next((cookie.value for cookie in self.client.cookie_jar if cookie.key == name), "")
 
     def counted(self, metric: str, result: str) -> float:
         return self.metrics.registry.get_sample_value(f"gantry_{metric}_total", {"result": result}) or 0.0
@@ -156,27 +156,27 @@ class LoginServer:
 
 @pytest.fixture
 async def issuer() -> AsyncIterator[GivingIssuer]:
-    one = GivingIssuer()
+    fixture = GivingIssuer()
     runner = web.AppRunner(app := web.Application(), shutdown_timeout=0.1)
-    app.router.add_post("/token", one.give)
+    app.router.add_post("/token", fixture.give)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     endpoint = f"http://127.0.0.1:{port}/token"
-    one.discovered = {"token_endpoint": endpoint, "authorization_endpoint": "http://127.0.0.1:2/auth"}
-    async with one.serving():
-        yield one
+    fixture.discovered = {"token_endpoint": endpoint, "authorization_endpoint": "http://127.0.0.1:2/auth"}
+    async with fixture.serving():
+        yield fixture
     await runner.cleanup()
 
 
 @pytest.fixture
 async def server(issuer: GivingIssuer, tmp_path: Path) -> AsyncIterator[LoginServer]:
-    one = LoginServer(issuer, tmp_path)
-    async with one.stack:
-        await one.start()
-        yield one
+    fixture = LoginServer(issuer, tmp_path)
+    async with fixture.stack:
+        await fixture.start()
+        yield fixture
 
 
 async def test_somebody_signs_in_and_comes_back_to_where_he_wanted(server: LoginServer) -> None:
@@ -218,22 +218,22 @@ async def test_tokens_that_are_not_right_sign_nobody_in(
 
 
 async def test_id_token_that_nobody_signed_signs_nobody_in(server: LoginServer) -> None:
-    asked = await server.begin()
-    claims = {"iss": server.issuer.url, "aud": "client", "sub": "u1", "exp": time.time() + 60, "nonce": asked["nonce"]}
+    query = await server.begin()
+    claims = {"iss": server.issuer.url, "aud": "client", "sub": "u1", "exp": time.time() + 60, "nonce": query["nonce"]}
     parts = [
-        base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in ({"alg": "none"}, claims)
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "none"}, claims)
     ]
     server.issuer.id_token = ".".join([*parts, ""])
-    status, _, text = await server.come_back(asked["state"])
+    status, _, text = await server.come_back(query["state"])
     assert (status, "its algorithm is not allowed" in text) == (400, True)
 
 
 async def test_state_is_of_this_browser_and_of_these_ten_minutes(server: LoginServer) -> None:
-    asked = await server.begin()
-    assert (await server.come_back(asked["state"][:-1] + "x"))[0] == 400
+    query = await server.begin()
+    assert (await server.come_back(query["state"][:-1] + "x"))[0] == 400
     assert (await server.come_back(""))[0] == 400
     server.clock.advance(601)
-    status, _, text = await server.come_back(asked["state"])
+    status, _, text = await server.come_back(query["state"])
     assert (status, "not under way" in text) == (400, True)
     assert server.issuer.asked == []  # nothing of it reached the provider
 
@@ -253,9 +253,9 @@ async def test_provider_that_is_away_is_said_and_logins_begin_again_with_it(serv
     status, _, text = await server.ask("/login")
     assert (status, "cannot be reached" in text) == (503, True)
     del server.issuer.discovered["issuer"]
-    asked = await server.begin()
+    query = await server.begin()
     server.issuer.status = 500
-    assert (await server.come_back(asked["state"]))[0] == 503
+    assert (await server.come_back(query["state"]))[0] == 503
     server.issuer.status = 400
     status, _, text = await server.come_back((await server.begin())["state"])
     assert (status, "used before" in text) == (400, True)
@@ -265,8 +265,8 @@ async def test_provider_that_is_away_is_said_and_logins_begin_again_with_it(serv
 async def test_session_from_before_a_restore_is_over_since_nobody_knows_who_was_signed_out(
     server: LoginServer,
 ) -> None:
-    asked = await server.begin()
-    assert (await server.come_back(asked["state"]))[0] == 303
+    query = await server.begin()
+    assert (await server.come_back(query["state"]))[0] == 303
     cookie = next(iter(server.client.cookie_jar))
     assert (await server.ask("/dicom-web/studies"))[0] == 200
     server.clock.advance(60)
@@ -279,8 +279,8 @@ async def test_session_from_before_a_restore_is_over_since_nobody_knows_who_was_
     async with asyncio.timeout(10):
         while (await server.ask("/dicom-web/studies"))[0] != 401:
             await asyncio.sleep(0.01)
-    asked = await server.begin()
-    assert (await server.come_back(asked["state"]))[0] == 303
+    query = await server.begin()
+    assert (await server.come_back(query["state"]))[0] == 303
     assert (await server.ask("/dicom-web/studies"))[0] == 200
 
 

@@ -70,10 +70,10 @@ async def test_an_object_comes_out_without_names_and_its_room_is_given_back(
     await after.source.close()
     await after.source.close()
     assert deidentification.budget.taken == 0
-    found = dcmread(DicomBytesIO(data), force=True)
-    assert found.SOPInstanceUID == passing.uid(before.location.sop_instance_uid)
-    assert found.PatientName != "Brenner^Jo"
-    assert found.PatientIdentityRemoved == "YES"
+    copy = dcmread(DicomBytesIO(data), force=True)
+    assert copy.SOPInstanceUID == passing.uid(before.location.sop_instance_uid)
+    assert copy.PatientName != "Brenner^Jo"
+    assert copy.PatientIdentityRemoved == "YES"
 
 
 async def test_a_profile_that_keeps_uids_sends_under_the_same(

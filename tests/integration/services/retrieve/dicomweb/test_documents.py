@@ -80,8 +80,8 @@ async def test_numbers_of_a_report_are_as_they_were_written(site: WebSite) -> No
         number.MeasuredValueSequence[0].NumericValue = text
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.6.{len(text)}"
         await site.keep(ds)
-        said = (await get(site, path_of(ds) + "/rendered", "text/plain"))[1].decode()
-        assert f"  Diameter: {text} " in said
+        page = (await get(site, path_of(ds) + "/rendered", "text/plain"))[1].decode()
+        assert f"  Diameter: {text} " in page
 
 
 async def test_an_object_that_holds_no_document_is_404(site: WebSite) -> None:
@@ -114,14 +114,14 @@ async def test_a_report_is_a_page_or_text(site: WebSite) -> None:
 async def test_a_report_says_everything_that_dcmtk_reads_in_it(site: WebSite) -> None:
     ds = report(**REPORT)
     await site.keep(ds)
-    told = subprocess.run(["dsrdump", "+Pl", bundled("test-SR.dcm")], capture_output=True, check=True)
-    tree = told.stdout.decode("latin-1").partition("\n<")[2]
+    result = subprocess.run(["dsrdump", "+Pl", bundled("test-SR.dcm")], capture_output=True, check=True)
+    tree = result.stdout.decode("latin-1").partition("\n<")[2]
     # Names and codes, and values; one with quotation marks in it, or an escape, is left to the other tests.
-    said = {text for pattern in (r',"([^"\\]+)"\)', r'="([^"\\]+)"(?=[ >])') for text in re.findall(pattern, tree)}
-    assert len(said) > 15
+    texts = {text for pattern in (r',"([^"\\]+)"\)', r'="([^"\\]+)"(?=[ >])') for text in re.findall(pattern, tree)}
+    assert len(texts) > 15
     ours = (await get(site, path_of(ds) + "/rendered", "text/plain"))[1].decode()
     # Dates and times are as people read them.
-    assert {one for one in said if one not in ours} == {"20001206", "120000", "20001206120000"}
+    assert {text for text in texts if text not in ours} == {"20001206", "120000", "20001206120000"}
 
 
 async def test_a_study_of_documents_shows_one_and_any_other_its_picture(site: WebSite) -> None:

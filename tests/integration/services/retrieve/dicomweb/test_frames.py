@@ -105,10 +105,10 @@ async def test_every_codec_that_is_promised_decodes(site: WebSite, tmp_path: Pat
         ds = grey(native)
         ds.PixelData = encapsulate([HTJ2K])
     else:
-        found = encoded(syntax, tmp_path)
-        if found is None:
+        dataset = encoded(syntax, tmp_path)
+        if dataset is None:
             pytest.skip("nothing here encodes it")
-        ds = found
+        ds = dataset
         theirs = by_dcmtk(ds, tmp_path)
         try:
             native = theirs if theirs is not None else ds.pixel_array
@@ -185,10 +185,10 @@ async def test_frames_of_jpeg_agree_with_the_metadata(site: WebSite, name: str) 
     await site.keep(ds)
     (document,) = json.loads((await get(site, path_of(ds) + "/metadata"))[1])
     ((_, body),) = await parts(site, path_of(ds) + "/frames/1", OCTETS)
-    found = samples_by_metadata(body, document)
-    assert np.array_equal(found[..., 0], raw[..., 0])
+    samples = samples_by_metadata(body, document)
+    assert np.array_equal(samples[..., 0], raw[..., 0])
     even = raw[:, 0::2, 1:] if ds.PhotometricInterpretation == "YBR_FULL_422" else raw[..., 1:]
-    assert np.array_equal(found[:, 0::2, 1:] if even.shape != raw[..., 1:].shape else found[..., 1:], even)
+    assert np.array_equal(samples[:, 0::2, 1:] if even.shape != raw[..., 1:].shape else samples[..., 1:], even)
     ((_, body),) = await parts(site, path_of(ds))
     after = pydicom.dcmread(io.BytesIO(body))
     assert after.PhotometricInterpretation == ("RGB" if "422" in ds.PhotometricInterpretation else "YBR_FULL")
@@ -200,7 +200,9 @@ async def test_frames_of_jpeg_agree_with_the_metadata(site: WebSite, name: str) 
 
 @pytest.mark.parametrize("name", ["SC_rgb_small_odd_big_endian.dcm"])
 async def test_eight_bits_in_words_are_turned(site: WebSite, name: str) -> None:
-    ds, little = (with_uids(pydicom.dcmread(io.BytesIO(sample(one)))) for one in (name, "SC_rgb_small_odd.dcm"))
+    ds, little = (
+        with_uids(pydicom.dcmread(io.BytesIO(sample(file_name)))) for file_name in (name, "SC_rgb_small_odd.dcm")
+    )
     assert ds["PixelData"].VR == "OW"
     await site.keep(ds)
     length = ds.Rows * ds.Columns * 3
@@ -284,7 +286,7 @@ async def expect_tail(site: WebSite, ds: Dataset) -> None:
     ]:
         assert (await get(site, place["BulkDataURI"], "*/*"))[:2] == (200, expected)
     (_, xml), *_ = await parts(site, path_of(ds) + "/metadata", 'multipart/related; type="application/dicom+xml"')
-    assert [one.get("tag") for one in ElementTree.fromstring(xml)] == list(document)
+    assert [element.get("tag") for element in ElementTree.fromstring(xml)] == list(document)
 
 
 @pytest.mark.parametrize("kind", ["native", "compressed", "deflated"])
@@ -324,9 +326,9 @@ async def test_bulk_data_of_a_video_is_its_fragments(site: WebSite) -> None:
     ds.PixelData = in_fragments([b"v" * 1000], b"", [3])
     await site.keep(ds)
     (document,) = json.loads((await get(site, path_of(ds) + "/metadata"))[1])
-    found = await parts(site, document["7FE00010"]["BulkDataURI"])
-    assert {kind for kind, _ in found} == {"video/mp4; transfer-syntax=1.2.840.10008.1.2.4.102"}
-    assert b"".join(body for _, body in found) == b"v" * 1000
+    pairs = await parts(site, document["7FE00010"]["BulkDataURI"])
+    assert {kind for kind, _ in pairs} == {"video/mp4; transfer-syntax=1.2.840.10008.1.2.4.102"}
+    assert b"".join(body for _, body in pairs) == b"v" * 1000
 
 
 # ---- deflated objects
@@ -399,10 +401,10 @@ async def test_uncompressed_frames_in_fragments_are_told_by_their_length(site: W
     pixels = np.arange(3 * 64, dtype="<u2").reshape(3, 8, 8)
     ds = with_uids(grey(pixels[0].copy(), NumberOfFrames=3))
     ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.98"
-    ds.PixelData = in_fragments([one.tobytes() for one in pixels], b"", [2, 1, 3])
+    ds.PixelData = in_fragments([frame.tobytes() for frame in pixels], b"", [2, 1, 3])
     await site.keep(ds)
-    found = await parts(site, path_of(ds) + "/frames/1,2,3", OCTETS)
-    assert [body for _, body in found] == [one.tobytes() for one in pixels]
+    pairs = await parts(site, path_of(ds) + "/frames/1,2,3", OCTETS)
+    assert [body for _, body in pairs] == [frame.tobytes() for frame in pixels]
 
 
 # ---- pictures that are asked for
@@ -467,8 +469,8 @@ async def test_frames_of_floating_point_samples(site: WebSite, syntax: str) -> N
     out = io.BytesIO()
     pydicom.dcmwrite(out, ds, implicit_vr=False, little_endian=not big, enforce_file_format=True)
     await site.keep(out.getvalue())
-    found = await parts(site, path_of(ds) + "/frames/1,2", OCTETS)
-    assert [body for _, body in found] == [one.tobytes() for one in values]
+    pairs = await parts(site, path_of(ds) + "/frames/1,2", OCTETS)
+    assert [body for _, body in pairs] == [frame.tobytes() for frame in values]
     ((_, body),) = await parts(site, path_of(ds))
     assert pydicom.dcmread(io.BytesIO(body)).FloatPixelData == values.tobytes()
 

@@ -66,35 +66,35 @@ async def parts(site: WebSite, path: str, accept: str = "") -> list[tuple[str, b
 
 
 async def test_study_comes_in_parts_byte_for_byte(site: WebSite) -> None:
-    kept = [data_set(study="1.2", series=f"1.2.{n % 2}", instance=f"1.2.{n % 2}.{n}", number=n) for n in range(6)]
-    await site.keep(*kept)
-    expected = sorted(file_bytes(ds) for ds in kept)
+    datasets = [data_set(study="1.2", series=f"1.2.{n % 2}", instance=f"1.2.{n % 2}.{n}", number=n) for n in range(6)]
+    await site.keep(*datasets)
+    expected = sorted(file_bytes(ds) for ds in datasets)
     for accept in (
         f'multipart/related; type="application/dicom"; {ANY}',
         "multipart/related; type=application/dicom",
         "",
     ):
-        found = await parts(site, path_of(kept[0], "study"), accept)
-        assert sorted(data for _, data in found) == expected
-        assert {kind for kind, _ in found} == {f"application/dicom; transfer-syntax={EXPLICIT}"}
-    assert len(await parts(site, path_of(kept[0], "series"))) == 3
-    assert await parts(site, path_of(kept[3])) == [
-        (f"application/dicom; transfer-syntax={EXPLICIT}", file_bytes(kept[3]))
+        pairs = await parts(site, path_of(datasets[0], "study"), accept)
+        assert sorted(data for _, data in pairs) == expected
+        assert {kind for kind, _ in pairs} == {f"application/dicom; transfer-syntax={EXPLICIT}"}
+    assert len(await parts(site, path_of(datasets[0], "series"))) == 3
+    assert await parts(site, path_of(datasets[3])) == [
+        (f"application/dicom; transfer-syntax={EXPLICIT}", file_bytes(datasets[3]))
     ]
 
 
 async def test_single_part_and_zip(site: WebSite) -> None:
-    kept = [data_set(study="1.2", series="1.3", instance=f"1.4.{n}", number=n) for n in range(3)]
-    await site.keep(*kept)
-    status, body, headers = await get(site, path_of(kept[1]), "application/dicom")
-    assert (status, body, headers["Content-Length"]) == (200, file_bytes(kept[1]), str(len(body)))
-    assert (await get(site, path_of(kept[1], "series"), "application/dicom"))[0] == 406
-    _, body, headers = await get(site, path_of(kept[1], "study"), "application/zip")
+    datasets = [data_set(study="1.2", series="1.3", instance=f"1.4.{n}", number=n) for n in range(3)]
+    await site.keep(*datasets)
+    status, body, headers = await get(site, path_of(datasets[1]), "application/dicom")
+    assert (status, body, headers["Content-Length"]) == (200, file_bytes(datasets[1]), str(len(body)))
+    assert (await get(site, path_of(datasets[1], "series"), "application/dicom"))[0] == 406
+    _, body, headers = await get(site, path_of(datasets[1], "study"), "application/zip")
     assert headers["Content-Type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == {
-            f"1.2/1.3/1.4.{n}.dcm": file_bytes(ds) for n, ds in enumerate(kept)
+            f"1.2/1.3/1.4.{n}.dcm": file_bytes(ds) for n, ds in enumerate(datasets)
         }
 
 
@@ -104,9 +104,9 @@ async def test_transfer_syntax_is_the_asked_one(site: WebSite, name: str) -> Non
     await site.keep(data)
     ds = pydicom.dcmread(io.BytesIO(data))
     stored = str(ds.file_meta.TransferSyntaxUID)
-    for asked in ("*", stored):
+    for syntax in ("*", stored):
         ((kind, body),) = await parts(
-            site, path_of(ds), f"multipart/related; type=application/dicom; transfer-syntax={asked}"
+            site, path_of(ds), f"multipart/related; type=application/dicom; transfer-syntax={syntax}"
         )
         assert (kind, body) == (f"application/dicom; transfer-syntax={stored}", data)
     ((kind, body),) = await parts(site, path_of(ds))
@@ -157,7 +157,7 @@ async def test_metadata_say_what_the_object_says(site: WebSite, name: str) -> No
     (document,) = json.loads(body)
     await expect_same(site, ds, document)
     (_, xml), *_ = await parts(site, path_of(ds) + "/metadata", 'multipart/related; type="application/dicom+xml"')
-    tags = [one.get("tag") for one in ElementTree.fromstring(xml)]
+    tags = [element.get("tag") for element in ElementTree.fromstring(xml)]
     assert tags == list(document)
 
 
@@ -166,19 +166,21 @@ async def expect_same(site: WebSite, ds: Dataset, document: dict[str, Any]) -> N
     missing = {f"{e.tag:08X}" for e in ds if e.tag.element} - set(document)
     assert {tag for tag in missing if int(tag, 16) < 0x7FE00010} == set()
     for element in ds:
-        said = document.get(f"{element.tag:08X}")
-        if said is None or element.tag == 0x00080005 or element.tag == 0x7FE00010:
+        attribute = document.get(f"{element.tag:08X}")
+        if attribute is None or element.tag == 0x00080005 or element.tag == 0x7FE00010:
             continue
-        if "BulkDataURI" in said:
-            status, body, _ = await get(site, said["BulkDataURI"], "application/octet-stream")
+        if "BulkDataURI" in attribute:
+            status, body, _ = await get(site, attribute["BulkDataURI"], "application/octet-stream")
             assert (status, len(body)) == (200, len(body) if isinstance(element.value, list) else len(element.value))
-        elif said["vr"] == "SQ":
-            assert len(said.get("Value", [])) == len(element.value)
-            for item, one in zip(element.value, said.get("Value", []), strict=True):
-                await expect_same(site, item, one)
-        elif said["vr"] == element.VR and "Value" in said and element.VR not in ("PN", "DS", "FL", "FD", "AT"):
+        elif attribute["vr"] == "SQ":
+            assert len(attribute.get("Value", [])) == len(element.value)
+            for item, model in zip(element.value, attribute.get("Value", []), strict=True):
+                await expect_same(site, item, model)
+        elif (
+            attribute["vr"] == element.VR and "Value" in attribute and element.VR not in ("PN", "DS", "FL", "FD", "AT")
+        ):
             values = element.value if element.VM > 1 else [element.value]
-            assert [str("" if v is None else v) for v in said["Value"]] == [str(v).rstrip("\0 ") for v in values]
+            assert [str("" if v is None else v) for v in attribute["Value"]] == [str(v).rstrip("\0 ") for v in values]
 
 
 async def test_metadata_of_a_series_have_a_tag_that_follows_what_is_in_it(site: WebSite) -> None:
@@ -203,7 +205,7 @@ async def test_metadata_of_more_than_fit_into_memory_are_streamed(
     await site.keep(*(data_set(study="1.2", series="1.3", instance=f"1.4.{n}", size=8) for n in range(8)))
     status, body, headers = await get(site, "/dicom-web/studies/1.2/metadata", **{"Accept-Encoding": coding})
     assert (status, headers.get("Content-Encoding", "identity")) == (200, coding)
-    assert len({one["00080018"]["Value"][0] for one in json.loads(body)}) == 8
+    assert len({instance["00080018"]["Value"][0] for instance in json.loads(body)}) == 8
 
 
 async def test_object_that_was_indexed_before_layouts_were_is_served_all_the_same(site: WebSite) -> None:
@@ -243,9 +245,9 @@ async def test_compressed_frames_are_those_of_the_object(site: WebSite, name: st
     await site.keep(ds)
     stored = ds.file_meta.TransferSyntaxUID
     frames = list(generate_frames(ds.PixelData, number_of_frames=ds.NumberOfFrames))
-    found = await parts(site, path_of(ds) + "/frames/3,1,2", STORED)
-    assert [body for _, body in found] == [frames[2], frames[0], frames[1]]
-    assert {kind for kind, _ in found} == {f"application/octet-stream; transfer-syntax={stored}"}
+    pairs = await parts(site, path_of(ds) + "/frames/3,1,2", STORED)
+    assert [body for _, body in pairs] == [frames[2], frames[0], frames[1]]
+    assert {kind for kind, _ in pairs} == {f"application/octet-stream; transfer-syntax={stored}"}
     ((kind, body),) = await parts(site, path_of(ds) + "/frames/1", "multipart/related; type=image/*")
     assert (kind.partition(";")[0].partition("/")[0], body) == ("image", frames[0])
     ((kind, body),) = await parts(site, path_of(ds) + "/frames/2")
@@ -283,8 +285,8 @@ async def test_frames_of_single_bits_begin_with_their_first_bit(site: WebSite) -
     ds.PixelData = bytes([0b10110101, 0x5A, 0xFF, 0x13, 0x80, 0x77, 0x01, 0x00])
     await site.keep(ds)
     bits = np.unpackbits(np.frombuffer(ds.PixelData, np.uint8), bitorder="little")
-    found = await parts(site, path_of(ds) + "/frames/1,2,3")
-    for number, (_, body) in enumerate(found):
+    pairs = await parts(site, path_of(ds) + "/frames/1,2,3")
+    for number, (_, body) in enumerate(pairs):
         frame = np.unpackbits(np.frombuffer(body, np.uint8), bitorder="little")[:21]
         assert np.array_equal(frame, bits[number * 21 : number * 21 + 21])
 
@@ -300,8 +302,8 @@ async def test_frames_in_several_fragments_are_put_together(site: WebSite, table
         per_frame = 2 if table == "basic" else 1
         ds.PixelData = encapsulate(frames, fragments_per_frame=per_frame, has_bot=table == "basic")
     await site.keep(ds)
-    found = await parts(site, path_of(ds) + "/frames/1,2,3,4", STORED)
-    assert [body for _, body in found] == frames
+    pairs = await parts(site, path_of(ds) + "/frames/1,2,3,4", STORED)
+    assert [body for _, body in pairs] == frames
 
 
 # ---- bulk data
@@ -385,8 +387,8 @@ async def test_picture_has_the_media_type_and_the_quality_that_are_asked_for(sit
         assert (await get(site, f"{path}?quality={bad}"))[0] == 400
     assert (await get(site, path, "image/webp"))[0] == 406
     link = "/wado?requestType=WADO&studyUID=1.2&seriesUID=1.3&objectUID=1.4"
-    for asked, kind in [("", "jpeg"), ("&contentType=image/png", "png"), ("&contentType=image/*", "jpeg")]:
-        assert (await get(site, link + asked))[2]["Content-Type"] == f"image/{kind}"
+    for parameters, kind in [("", "jpeg"), ("&contentType=image/png", "png"), ("&contentType=image/*", "jpeg")]:
+        assert (await get(site, link + parameters))[2]["Content-Type"] == f"image/{kind}"
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle.dcm", "JPEG2000.dcm", "color3d_jpeg_baseline.dcm", "emri_small_RLE.dcm"])

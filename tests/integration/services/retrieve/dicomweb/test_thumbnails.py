@@ -57,8 +57,8 @@ async def test_what_has_no_number_or_no_image_does_not_move_the_middle(site: Web
 
 async def test_a_study_is_shown_by_its_largest_series_of_images(site: WebSite) -> None:
     report = [data_set(study="1.2", series="1.9", instance=f"1.9.{n}") for n in range(9)]
-    for one in report:
-        one.Modality = "SR"
+    for dataset in report:
+        dataset.Modality = "SR"
     localizer = [shade(250, 1, "1.4", SeriesNumber=1)]
     await site.keep(*report, *localizer, *(shade(level, level, SeriesNumber=2) for level in (40, 80, 120)))
     assert abs(await level_of(site, "1.2") - 80) <= 2
@@ -127,8 +127,8 @@ async def test_what_is_kept_is_bounded_private_and_found_again_by_the_next_proce
     for number in range(20):
         await cache.put(f"{number:040x}", b"x" * 100)
         assert await cache.get(f"{0:040x}") is not None  # used all the time
-    kept = [path for path in folder.glob("*/*") if path.is_file()]
-    assert sum(path.stat().st_size for path in kept) == 1000
+    paths = [path for path in folder.glob("*/*") if path.is_file()]
+    assert sum(path.stat().st_size for path in paths) == 1000
     assert folder.stat().st_mode & 0o077 == 0
     assert await cache.get(f"{1:040x}") is None
     await cache.close()

@@ -59,8 +59,8 @@ async def test_a_stream_that_is_no_mp4_file_is_406(site: WebSite) -> None:
 
 def test_pieces_are_bounded_and_cover_what_is_asked_for() -> None:
     fragments = [(100, 3 << 20), (9 << 20, 10), (20 << 20, 1 << 20)]
-    found = list(pieces(fragments, 5, (4 << 20) + 3))
-    assert all(length <= 1 << 20 for _, length in found)
-    assert sum(length for _, length in found) == (4 << 20) + 3 - 5
-    assert found[0] == (105, 1 << 20)
-    assert found[-1][0] + found[-1][1] == (20 << 20) + (1 << 20) - 7
+    ranges = list(pieces(fragments, 5, (4 << 20) + 3))
+    assert all(length <= 1 << 20 for _, length in ranges)
+    assert sum(length for _, length in ranges) == (4 << 20) + 3 - 5
+    assert ranges[0] == (105, 1 << 20)
+    assert ranges[-1][0] + ranges[-1][1] == (20 << 20) + (1 << 20) - 7

@@ -85,14 +85,14 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
         await log.close()
 
 
-def through(room: Room, ports: dict[str, int], asked: list[str], breakers: Breakers | None = None) -> FetchThrough:
+def through(room: Room, ports: dict[str, int], requests: list[str], breakers: Breakers | None = None) -> FetchThrough:
     archives = Archives(
         dict.fromkeys(ports, 2.0),
         lambda title, ours: Peer("127.0.0.1", ports[title], title, ours),
         "GANTRY",
         breakers or Breakers(),
         Metrics(),
-        lambda who, _, __, why, sop_class: asked.append(f"{who[0]} {sop_class} {why}"),
+        lambda requester, _, __, why, sop_class: requests.append(f"{requester[0]} {sop_class} {why}"),
     )
     clock = SystemClock()
     located = Locator(room.index, room.log, room.objects, clock)
@@ -105,12 +105,12 @@ def through(room: Room, ports: dict[str, int], asked: list[str], breakers: Break
 
 async def test_where_the_first_archive_refuses_the_next_one_sends(room: Room) -> None:
     refusing, sending = Holding(room, sends=0, tells=3, status=0xA801), Holding(room, sends=3, tells=3)
-    asked: list[str] = []
+    requests: list[str] = []
     async with serving(refusing) as old, serving(sending) as north:
-        lack = await through(room, {"OLD": old, "NORTH": north}, asked).bring(STUDY, "t")
+        lack = await through(room, {"OLD": old, "NORTH": north}, requests).bring(STUDY, "t")
     assert (lack.instances, refusing.asked, sending.asked) == (0, ["FIND", "MOVE"], ["FIND", "MOVE"])
-    assert asked[-2].startswith(f"OLD {STUDY_ROOT_MOVE} answered")
-    assert asked[-1] == f"NORTH {STUDY_ROOT_MOVE} "
+    assert requests[-2].startswith(f"OLD {STUDY_ROOT_MOVE} answered")
+    assert requests[-1] == f"NORTH {STUDY_ROOT_MOVE} "
     assert await FetchRecords(room.objects).read(STUDY) is None
 
 

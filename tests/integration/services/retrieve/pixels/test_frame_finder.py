@@ -51,8 +51,8 @@ async def test_frames_without_a_table_of_use_are_told_apart_by_their_codestreams
     ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = syntax, 4
     ds.PixelData = in_fragments(frames, table, [1, 3, 2, 1])
     await site.keep(ds)
-    found = await parts(site, path_of(ds) + "/frames/1,2,3,4", STORED)
-    assert [body for _, body in found] == frames
+    pairs = await parts(site, path_of(ds) + "/frames/1,2,3,4", STORED)
+    assert [body for _, body in pairs] == frames
     assert [body for _, body in await parts(site, path_of(ds) + "/frames/3", STORED)] == [frames[2]]
 
 
@@ -78,10 +78,10 @@ async def test_frames_that_cannot_be_told_apart_are_not_there(site: WebSite, syn
 
 async def test_fragments_are_looked_at_up_to_a_limit(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gantry.services.retrieve.pixels.frame_finder.MOST_LOOKED_AT", 7)
-    kept = [data_set(study="1.2", series="1.3", instance=f"1.4.{n}", size=4) for n in range(2)]
-    for ds, per_frame in zip(kept, ([1, 3, 2, 1], [1, 3, 3, 1]), strict=True):
+    datasets = [data_set(study="1.2", series="1.3", instance=f"1.4.{n}", size=4) for n in range(2)]
+    for ds, per_frame in zip(datasets, ([1, 3, 2, 1], [1, 3, 3, 1]), strict=True):
         ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = JPEGBaseline8Bit, 4
         ds.PixelData = in_fragments(codestreams(JPEGBaseline8Bit), b"", per_frame)
-    await site.keep(*kept)
-    for ds, status in zip(kept, (200, 404), strict=True):
+    await site.keep(*datasets)
+    for ds, status in zip(datasets, (200, 404), strict=True):
         assert [(await get(site, path_of(ds) + "/frames/1", STORED))[0] for _ in range(2)] == [status] * 2

@@ -44,7 +44,7 @@ def files() -> dict[str, str]:
     import data_store
 
     roots = [Path(pydicom.__file__).parent / "data" / "test_files", Path(data_store.__file__).parent]
-    found = {}
+    paths = {}
     for path in sorted(path for root in roots for path in root.rglob("*") if path.is_file()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -53,8 +53,8 @@ def files() -> dict[str, str]:
             except Exception:
                 continue
             if "PixelData" in ds and "TransferSyntaxUID" in ds.file_meta and "Rows" in ds:
-                found.setdefault(path.name, str(path))
-    return {name: path for name, path in found.items() if name not in _LEFT_OUT}
+                paths.setdefault(path.name, str(path))
+    return {name: path for name, path in paths.items() if name not in _LEFT_OUT}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -27,27 +27,35 @@ RIS = RouteRule("planner", studies_where(["PatientID=P1"], "default", STANDARD),
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
-    one = await open_sqlite_log(tmp_path / "log", SystemClock())
-    yield one
-    await one.close()
+    fixture = await open_sqlite_log(tmp_path / "log", SystemClock())
+    yield fixture
+    await fixture.close()
 
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[SqliteIndex]:
-    one = await open_sqlite_index(tmp_path / "index")
-    await one.apply([ONE, TWO])
-    yield one
-    await one.close()
+    fixture = await open_sqlite_index(tmp_path / "index")
+    await fixture.apply([ONE, TWO])
+    yield fixture
+    await fixture.close()
 
 
 def deleted(*entries: InstanceEntry) -> InstancesDeleted:
-    names = tuple(ReceiptReference(one.series_instance_uid, one.sop_instance_uid, one.receipt) for one in entries)
+    names = tuple(
+        ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, instance.receipt)
+        for instance in entries
+    )
     return InstancesDeleted("default", "", "1.2.3", "d1", names, "why", "anna", 5)
 
 
 async def hide(index: SqliteIndex, *entries: InstanceEntry, fate: Fate = Fate(frozenset((Deletion("d1", 5),)))) -> None:
-    keys = [InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in entries]
-    await index.decide([Decision("default", key, one.receipt, fate) for key, one in zip(keys, entries, strict=True)])
+    keys = [
+        InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        for instance in entries
+    ]
+    await index.decide(
+        [Decision("default", key, instance.receipt, fate) for key, instance in zip(keys, entries, strict=True)]
+    )
 
 
 def asking(index: SqliteIndex, log: SqliteLog, *rules: RouteRule) -> ChangeRequests:
@@ -100,11 +108,11 @@ def telling(name: str, where: str, *sources: str) -> RouteRule:
 
 async def test_of_corrections_those_are_told_that_rules_name_for_them(index: SqliteIndex, log: SqliteLog) -> None:
     rules = [telling("RIS", "PatientID=P1"), telling("HIS", "PatientID=P2"), RIS]
-    told = await asking(index, log, *rules).corrections_of(CORRECTED)
-    assert [(one.destination, one.rule) for one in told] == [("RIS", "RIS")]
-    of = [telling("A", "PatientID=P1", "CT2"), telling("B", "PatientID=P1", "CT9")]
-    told = await asking(index, log, *of).corrections_of(CORRECTED)
-    assert [one.destination for one in told] == ["A"]
+    routes = await asking(index, log, *rules).corrections_of(CORRECTED)
+    assert [(route.destination, route.rule) for route in routes] == [("RIS", "RIS")]
+    planners = [telling("A", "PatientID=P1", "CT2"), telling("B", "PatientID=P1", "CT9")]
+    routes = await asking(index, log, *planners).corrections_of(CORRECTED)
+    assert [route.destination for route in routes] == ["A"]
     await hide(index, ONE, TWO)
     assert await asking(index, log, *rules).corrections_of(CORRECTED) == []
 

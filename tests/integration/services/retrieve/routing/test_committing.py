@@ -70,18 +70,18 @@ class Destination:
             threading.Thread(target=self._report, args=(event.assoc, event.action_information), daemon=True).start()
         return self.status, None
 
-    def _report(self, association: Any, asked: Dataset) -> None:
-        said = Dataset()
-        said.TransactionUID = asked.TransactionUID
-        failed = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID in self.failed]
-        said.ReferencedSOPSequence = [one for one in asked.ReferencedSOPSequence if one not in failed]
-        for one in failed:
-            one.FailureReason = 0x0112
+    def _report(self, association: Any, request: Dataset) -> None:
+        result = Dataset()
+        result.TransactionUID = request.TransactionUID
+        failed = [item for item in request.ReferencedSOPSequence if item.ReferencedSOPInstanceUID in self.failed]
+        result.ReferencedSOPSequence = [item for item in request.ReferencedSOPSequence if item not in failed]
+        for item in failed:
+            item.FailureReason = 0x0112
         if failed:
-            said.FailedSOPSequence = failed
+            result.FailedSOPSequence = failed
         kind, instance = (2 if failed else 1), StorageCommitmentPushModelInstance
         for _ in range(self.reports):
-            status, _ = association.send_n_event_report(said, kind, StorageCommitmentPushModel, instance)
+            status, _ = association.send_n_event_report(result, kind, StorageCommitmentPushModel, instance)
             self.answers.append(int(status.Status) if "Status" in status else -1)
 
     def scp(self) -> Scp:
@@ -97,9 +97,9 @@ async def test_a_report_on_the_same_association_is_the_answer(elsewhere: Elsewhe
     with deep.scp() as scp:
         attempted = await requestor(elsewhere).attempt(ROUTE, peer(scp.port), LOCATIONS, 0, None)
     assert (attempted.answered, attempted.waits, attempted.is_done) == (True, 0.0, False)
-    (asked,) = deep.asked
-    assert asked.TransactionUID == transaction_of("a1", 0)
-    assert [one.ReferencedSOPInstanceUID for one in asked.ReferencedSOPSequence] == ["1.2.3.1.1", "1.2.3.1.2"]
+    (request,) = deep.asked
+    assert request.TransactionUID == transaction_of("a1", 0)
+    assert [item.ReferencedSOPInstanceUID for item in request.ReferencedSOPSequence] == ["1.2.3.1.1", "1.2.3.1.2"]
     before = await requestor(elsewhere).before(ROUTE, 1)
     assert before is not None
     assert before.answered is not None
@@ -144,28 +144,28 @@ async def test_who_does_not_know_the_sop_class_refuses_and_who_is_away_does_not(
 
 async def test_the_last_transaction_is_found_whether_it_was_reported_on_or_not(elsewhere: Elsewhere) -> None:
     deep = Destination(failed=("1.2.3.1.2",))
-    one = requestor(elsewhere)
-    assert await one.before(ROUTE, 0) is None
+    requester = requestor(elsewhere)
+    assert await requester.before(ROUTE, 0) is None
     with deep.scp() as scp:
-        await one.attempt(ROUTE, peer(scp.port), LOCATIONS, 3, None)
+        await requester.attempt(ROUTE, peer(scp.port), LOCATIONS, 3, None)
     for tried in (4, 5):  # it waits, or it was reported on
-        before = await one.before(ROUTE, tried)
+        before = await requester.before(ROUTE, tried)
         assert before is not None
         assert before.asked.number == 3
     assert not_committed(before) == {"1.2.3.1.2": 0x0112}
     assert failures_of(before) == 1
-    assert await one.before(ROUTE, 6) is None
-    assert await one.before(replace(ROUTE, route="b2"), 4) is None
+    assert await requester.before(ROUTE, 6) is None
+    assert await requester.before(replace(ROUTE, route="b2"), 4) is None
 
 
 async def test_reports_with_failures_are_counted_and_the_last_one_is_said_to_be(elsewhere: Elsewhere) -> None:
     deep = Destination(failed=("1.2.3.1.2",))
-    one, lasts = requestor(elsewhere), []
+    requester, lasts = requestor(elsewhere), []
     with deep.scp() as scp:
         for tried in range(0, 10, 2):
-            before = await one.before(ROUTE, tried)
-            await one.attempt(ROUTE, peer(scp.port), LOCATIONS, tried, before)
-            known = await one.before(ROUTE, tried + 2)
+            before = await requester.before(ROUTE, tried)
+            await requester.attempt(ROUTE, peer(scp.port), LOCATIONS, tried, before)
+            known = await requester.before(ROUTE, tried + 2)
             assert known is not None
             lasts.append((known.asked.failures_before, known.asked.is_last))
     assert lasts == [(0, False), (1, False), (2, False), (3, False), (4, True)]

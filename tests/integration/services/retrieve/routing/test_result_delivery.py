@@ -75,8 +75,10 @@ class Site:
 
     def receiver(self, port: int, host: str = "127.0.0.1", **more: Any) -> Hl7Receiver:
         settings = Hl7ReceiverSettings(name="RIS", host=host, port=port, **({"response_timeout": 5.0} | more))
-        told = ToldStudies(self.index, self.orders, _at_once, SystemClock())
-        return Hl7Receiver(settings, "GANTRY", told, self.patients, self.metrics, lambda *told: self.sent.append(told))
+        studies = ToldStudies(self.index, self.orders, _at_once, SystemClock())
+        return Hl7Receiver(
+            settings, "GANTRY", studies, self.patients, self.metrics, lambda *notice: self.sent.append(notice)
+        )
 
     def count(self, code: str) -> float:
         labels = {"destination": "RIS", "code": code}
@@ -167,9 +169,13 @@ Answers = Callable[[Hl7Message], bytes | None]
         pytest.param(lambda _: b"HTTP/1.1 400 Bad Request\r\n" * 9, "is not MLLP", id="no MLLP"),
         pytest.param(lambda _: framed(b"hello"), "is no HL7 message", id="no HL7"),
         pytest.param(lambda _: framed(b"MSH|^~\\&|X"), "is no acknowledgement", id="no MSA"),
-        pytest.param(lambda one: acknowledgement(one, "XX"), "is no acknowledgement", id="no code"),
-        pytest.param(lambda one: acknowledgement(one, control_id="OLD"), "no acknowledgement in 0.3 s", id="another"),
-        pytest.param(lambda one: acknowledgement(one, control_id="OLD") * 200, "it was not asked", id="many others"),
+        pytest.param(lambda message: acknowledgement(message, "XX"), "is no acknowledgement", id="no code"),
+        pytest.param(
+            lambda message: acknowledgement(message, control_id="OLD"), "no acknowledgement in 0.3 s", id="another"
+        ),
+        pytest.param(
+            lambda message: acknowledgement(message, control_id="OLD") * 200, "it was not asked", id="many others"
+        ),
         pytest.param(lambda _: b"\x0b" + b"x" * (2 << 20), "is not MLLP", id="too long"),
     ],
 )
@@ -205,7 +211,9 @@ async def test_a_receiver_that_trickles_is_left_when_its_time_is_over(site: Site
 async def test_an_acknowledgement_that_comes_late_is_not_taken_for_that_of_the_next(
     site: Site, ris: MllpReceiver
 ) -> None:
-    ris.answer = lambda one: acknowledgement(one, control_id="EARLIER") + acknowledgement(one, "AE", "unknown")
+    ris.answer = lambda message: (
+        acknowledgement(message, control_id="EARLIER") + acknowledgement(message, "AE", "unknown")
+    )
     attempted = await site.receiver(ris.port).attempt(ROUTE)
     assert attempted.why == "RIS answered AE: unknown"
 
@@ -223,9 +231,11 @@ async def test_a_route_waits_while_orders_cannot_be_read(site: Site, ris: MllpRe
     async def away() -> None:
         raise DependencyUnavailable("log", "it is away")
 
-    told = ToldStudies(site.index, site.orders, away, SystemClock())
+    studies = ToldStudies(site.index, site.orders, away, SystemClock())
     settings = Hl7ReceiverSettings(name="RIS", host="127.0.0.1", port=ris.port)
-    attempted = await Hl7Receiver(settings, "GANTRY", told, site.patients, site.metrics, lambda *_: None).attempt(ROUTE)
+    attempted = await Hl7Receiver(settings, "GANTRY", studies, site.patients, site.metrics, lambda *_: None).attempt(
+        ROUTE
+    )
     assert (attempted.failed, attempted.refused, ris.came) == (None, False, [])
 
 
@@ -275,9 +285,9 @@ async def test_what_is_told_is_what_is_here_then(site: Site, ris: MllpReceiver) 
         assert (await receiver.attempt(replace(ROUTE, kind=kind))).is_done
     await hide(site)
     assert (await receiver.attempt(replace(ROUTE, kind=CHANGE))).is_done
-    told = [statuses(one) for one in ris.messages]
-    assert told == [("R", "O"), ("C", "C"), ("C", "C"), ("C", "D")]
-    assert [len(one.all("OBX")) for one in ris.messages] == [2, 2, 2, 1]
+    words = [statuses(message) for message in ris.messages]
+    assert words == [("R", "O"), ("C", "C"), ("C", "C"), ("C", "D")]
+    assert [len(message.all("OBX")) for message in ris.messages] == [2, 2, 2, 1]
     patient = ris.messages[-1].first("PID")
     assert patient is not None
     assert patient.text(5) == "Müller"

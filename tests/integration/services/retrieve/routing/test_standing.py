@@ -27,9 +27,12 @@ async def no_steps(partition: str, study: str) -> Sequence[PerformedStep]:
 async def test_what_is_collected_already_is_told_with_the_sop_class_that_the_route_names(tmp_path: Path) -> None:
     index = await open_sqlite_index(tmp_path / "index")
     await index.apply(ENTRIES)
-    keys = [InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in ENTRIES]
+    keys = [
+        InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        for instance in ENTRIES
+    ]
     fates = zip(keys, ENTRIES, (COLLECTED, DELETED), strict=False)
-    await index.decide([Decision("default", key, one.receipt, fate) for key, one, fate in fates])
+    await index.decide([Decision("default", key, instance.receipt, fate) for key, instance, fate in fates])
     standing = StudyStanding(index, index, Availability(index), no_steps)
     named = ENTRIES[0]
     route = RouteRequested(
@@ -39,10 +42,14 @@ async def test_what_is_collected_already_is_told_with_the_sop_class_that_the_rou
         sop_instance_uids=(named.sop_instance_uid,),
         sop_class_uids=(named.sop_class_uid,),
     )
-    (told,) = await standing.notifications(route, ())
-    words = {one.sop_instance_uid: (one.sop_class_uid, one.availability) for one in told.instances}
+    (notification,) = await standing.notifications(route, ())
+    words = {
+        instance.sop_instance_uid: (instance.sop_class_uid, instance.availability)
+        for instance in notification.instances
+    }
     expected = ["UNAVAILABLE", "UNAVAILABLE", "ONLINE"]
     assert words == {
-        one.sop_instance_uid: (one.sop_class_uid, word) for one, word in zip(ENTRIES, expected, strict=True)
+        instance.sop_instance_uid: (instance.sop_class_uid, word)
+        for instance, word in zip(ENTRIES, expected, strict=True)
     }
     await index.close()

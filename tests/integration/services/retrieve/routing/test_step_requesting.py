@@ -51,14 +51,14 @@ class Site:
 
     async def routes(self) -> list[RouteRequested]:
         """What is requested when all is read once more."""
-        batch = [Delivery(one, decode(one.payload)) async for one in self.log.replay("procedure-steps")]
+        batch = [Delivery(record, decode(record.payload)) async for record in self.log.replay("procedure-steps")]
         await self.handler(batch)
         return await requested(self.log)
 
 
 async def requested(log: SqliteLog) -> list[RouteRequested]:
     events: list[Event] = [decode(record.payload) async for record in log.replay("routes")]
-    return [one for one in events if isinstance(one, RouteRequested)]
+    return [event for event in events if isinstance(event, RouteRequested)]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 async def test_what_was_refused_is_told_to_nobody_and_no_route_names_a_patient(site: Site) -> None:
     await site.say(created(), replace(created(), change="again"), set_())
     routes = await site.routes()
-    assert [(one.destination, one.kind, one.step_event) for one in routes] == [
+    assert [(route.destination, route.kind, route.step_event) for route in routes] == [
         *(("BOARD", "step event", 1), ("RIS", "step", 1)),
         *(("BOARD", "step event", 2), ("RIS", "step", 2)),
     ]
@@ -88,16 +88,16 @@ async def test_what_was_refused_is_told_to_nobody_and_no_route_names_a_patient(s
 async def test_history_is_what_was_said_before_not_what_was_appended_before(site: Site) -> None:
     site.handler.since_us = AT + 1
     await site.say(created(), replace(set_(), at=AT + 2))
-    assert {one.step_event for one in await site.routes()}.isdisjoint({1})
+    assert {route.step_event for route in await site.routes()}.isdisjoint({1})
     assert len(await requested(site.log)) == 2
 
 
 async def test_what_an_earlier_release_appends_is_sent_from_an_object_and_not_once_that_is_erased(site: Site) -> None:
     ris, message = StepKeeper(), created()
     await site.log.append(message)
-    (route,) = [one for one in await site.routes() if one.kind == "step"]
-    told: list[tuple[object, ...]] = []
-    delivery = StepDelivery(site.objects, 10.0, lambda *words: told.append(words))
+    (route,) = [route for route in await site.routes() if route.kind == "step"]
+    calls: list[tuple[object, ...]] = []
+    delivery = StepDelivery(site.objects, 10.0, lambda *words: calls.append(words))
     with keeping(ris) as port:
         attempted = await delivery.attempt(route, Peer("127.0.0.1", port, "RIS", "GANTRY"))
         assert attempted.is_done
@@ -106,7 +106,7 @@ async def test_what_an_earlier_release_appends_is_sent_from_an_object_and_not_on
         await site.objects.delete(route.values_key)
         attempted = await delivery.attempt(route, Peer("127.0.0.1", port, "RIS", "GANTRY"))
         assert (attempted.taken, attempted.failed, attempted.why) == ((), (), "what it said is erased")
-    assert told == [(message.sop_instance_uid, "N-CREATE", ("RIS", "127.0.0.1"), route.trace, "")]
+    assert calls == [(message.sop_instance_uid, "N-CREATE", ("RIS", "127.0.0.1"), route.trace, "")]
 
 
 def nobody_is_told(*words: object) -> None:
@@ -116,7 +116,7 @@ def nobody_is_told(*words: object) -> None:
 
 async def test_a_destination_that_does_not_know_the_sop_class_refuses_and_one_that_is_away_does_not(site: Site) -> None:
     await site.say(created())
-    event = next(one for one in await site.routes() if one.kind == "step event")
+    event = next(route for route in await site.routes() if route.kind == "step event")
     delivery = StepDelivery(site.objects, 10.0, nobody_is_told)
     with keeping(StepKeeper()) as port:
         attempted = await delivery.attempt(event, Peer("127.0.0.1", port, "RIS", "GANTRY"))
@@ -146,5 +146,5 @@ async def test_who_was_cut_off_after_it_joined_goes_on_where_it_was(site: Site) 
             await asyncio.sleep(0.05)
     second.stop()
     await running
-    assert {one.at >= now for one in await requested(site.log)} == {True}
+    assert {event.at >= now for event in await requested(site.log)} == {True}
     assert len(await requested(site.log)) == 2

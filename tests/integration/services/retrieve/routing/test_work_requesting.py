@@ -96,14 +96,17 @@ async def test_a_completion_that_comes_again_is_the_same_workitem(site: Site) ->
     await site.complete(COMPLETED)
     await site.complete(COMPLETED)
     created = [event for event in await site.said() if isinstance(event, WorkitemCreated)]
-    assert len({(one.sop_instance_uid, one.change) for one in created}) == 1
+    assert len({(workitem.sop_instance_uid, workitem.change) for workitem in created}) == 1
 
 
 async def test_a_study_of_which_nothing_is_left_is_no_work(site: Site) -> None:
-    keys = [InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in ENTRIES]
+    keys = [
+        InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        for instance in ENTRIES
+    ]
     fate = Fate(frozenset((Deletion("d1", 5),)))
     await site.index.decide(
-        [Decision("default", key, one.receipt, fate) for key, one in zip(keys, ENTRIES, strict=True)]
+        [Decision("default", key, instance.receipt, fate) for key, instance in zip(keys, ENTRIES, strict=True)]
     )
     await site.complete(COMPLETED)
     assert await site.said() == []

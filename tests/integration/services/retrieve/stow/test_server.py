@@ -28,18 +28,18 @@ from tests.support.stow_server import Posted, StowServer, stow_server
 
 @pytest.fixture
 async def server() -> AsyncIterator[StowServer]:
-    async with stow_server() as one:
-        yield one
+    async with stow_server() as fixture:
+        yield fixture
 
 
 async def keep(stored: Stored, count: int) -> tuple[list[Location], dict[str, bytes]]:
     files = [file_bytes(data_set(study="1.2", series="1.2.3", instance=f"1.2.3.{n}")) for n in range(count)]
-    return [await stored.keep(one) for one in files], {f"1.2.3.{n}": one for n, one in enumerate(files)}
+    return [await stored.keep(file) for file in files], {f"1.2.3.{n}": file for n, file in enumerate(files)}
 
 
 def settings(port: int, **more: Any) -> WebDestinationSettings:
-    given = {"name": "CLOUD", "url": f"http://127.0.0.1:{port}/dicom-web/", "plain": True, "response_timeout": 5.0}
-    return WebDestinationSettings.model_validate(given | more)
+    fields = {"name": "CLOUD", "url": f"http://127.0.0.1:{port}/dicom-web/", "plain": True, "response_timeout": 5.0}
+    return WebDestinationSettings.model_validate(fields | more)
 
 
 async def sent(
@@ -60,10 +60,10 @@ async def test_objects_arrive_as_they_are_stored_a_few_in_each_request(stored: S
     counters, words = await sent(stored, settings(server.port, most=3), locations)
     assert (counters.completed, counters.failed, counters.why, words) == (7, 0, "", "")
     assert server.kept == files
-    assert [len(one.parts) for one in server.posted] == [3, 3, 1]
-    assert {one.path for one in server.posted} == {"/dicom-web/studies"}
-    assert {kind for one in server.posted for kind, _ in one.parts} == {"application/dicom"}
-    assert all("Transfer-Encoding" not in one.headers for one in server.posted)
+    assert [len(request.parts) for request in server.posted] == [3, 3, 1]
+    assert {request.path for request in server.posted} == {"/dicom-web/studies"}
+    assert {kind for request in server.posted for kind, _ in request.parts} == {"application/dicom"}
+    assert all("Transfer-Encoding" not in request.headers for request in server.posted)
 
 
 async def test_a_request_is_no_longer_than_it_may_be_and_a_long_object_goes_alone(
@@ -72,10 +72,10 @@ async def test_a_request_is_no_longer_than_it_may_be_and_a_long_object_goes_alon
     locations, _ = await keep(stored, 4)
     size = locations[0].data_set_length
     await sent(stored, settings(server.port, max_request=int(size * 2.9)), locations)
-    assert [len(one.parts) for one in server.posted] == [2, 2]
+    assert [len(request.parts) for request in server.posted] == [2, 2]
     server.posted.clear()
     await sent(stored, settings(server.port, max_request=1), locations)
-    assert [len(one.parts) for one in server.posted] == [1, 1, 1, 1]
+    assert [len(request.parts) for request in server.posted] == [1, 1, 1, 1]
 
 
 async def test_what_a_server_does_not_take_fails_alone(stored: Stored, server: StowServer) -> None:
@@ -104,7 +104,7 @@ async def test_one_object_for_which_a_whole_request_is_refused_stops_no_other(
     counters, words = await sent(stored, settings(server.port, most=4), locations)
     assert (counters.completed, counters.failed_uids, words) == (5, ["1.2.3.2"], f"answered {status}")
     assert before.kept.keys() == files.keys() - {"1.2.3.2"}
-    assert [len(one.parts) for one in server.posted] == [4, 1, 1, 1, 1, 2]
+    assert [len(request.parts) for request in server.posted] == [4, 1, 1, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ async def test_a_damaged_object_fails_alone_and_what_was_with_it_arrives(
     locations, files = await keep(stored, 2)
     long = file_bytes(data_set(study="1.2", series="1.2.3", instance="1.2.3.9", PixelData=bytes(70 << 20)))
     damaged = await stored.keep(long)
-    (place,) = (one for one in (tmp_path / "objects").rglob("*") if one.is_file() and one.stat().st_size > 64 << 20)
+    (place,) = (path for path in (tmp_path / "objects").rglob("*") if path.is_file() and path.stat().st_size > 64 << 20)
     with place.open("r+b") as file:
         file.seek(60 << 20)
         file.write(b"damage")
@@ -219,7 +219,7 @@ async def test_the_token_goes_along_and_is_read_for_every_study(
     for value in ("first", "second"):
         token.write_text(f"{value}\n")
         await sent(stored, to, locations)
-    assert [one.headers["Authorization"] for one in server.posted] == ["Bearer first", "Bearer second"]
+    assert [request.headers["Authorization"] for request in server.posted] == ["Bearer first", "Bearer second"]
     token.write_text("two\nlines")
     counters, _ = await sent(stored, to, locations)
     assert counters.why == f"CLOUD: {token} holds no bearer token"
@@ -237,9 +237,9 @@ async def test_over_https_both_sides_show_who_they_are(stored: Stored, tmp_path:
     async with stow_server(tls=tls) as server:
         to = {"url": f"https://127.0.0.1:{server.port}", "plain": False}
         mine = {"cert_file": at_client.certificate, "key_file": at_client.key}
-        for given in ({"ca_file": ours.ca, **mine}, mine, {"ca_file": theirs.ca}):
-            counters, _ = await sent(stored, settings(0, **to, **given), locations)
-            assert counters.why.startswith("CLOUD cannot be reached"), given
+        for credentials in ({"ca_file": ours.ca, **mine}, mine, {"ca_file": theirs.ca}):
+            counters, _ = await sent(stored, settings(0, **to, **credentials), locations)
+            assert counters.why.startswith("CLOUD cannot be reached"), credentials
         assert server.posted == []
         counters, _ = await sent(stored, settings(0, **to, ca_file=theirs.ca, **mine), locations)
         assert (counters.completed, counters.why) == (1, "")

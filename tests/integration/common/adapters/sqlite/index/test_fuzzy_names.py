@@ -67,8 +67,8 @@ async def counted(folder: Path, words: Sequence[str], *, asks: bool = False) -> 
             query = Query("default", Level.STUDY, {PATIENT_NAME: Fuzzy((word,))})
             number = await readers.run(partial(total, query=query, path=path_of_studies(query), test=test))
             assert number is None or number == len(answers(entries, query)), word
-            found = [one async for page in index.find(query) for one in page]
-            assert len(found) == len(answers(entries, query)), word
+            matches = [match async for page in index.find(query) for match in page]
+            assert len(matches) == len(answers(entries, query)), word
             numbers.append(number)
         return numbers
     finally:

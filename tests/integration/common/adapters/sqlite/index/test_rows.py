@@ -32,12 +32,12 @@ NARROWED = Path("", (), ((("name", "*doe*"), ("sounds", "* sD000 *")),))
 def test_a_page_is_no_sort_of_all_rows(listed: Callable[..., Any], path: Path) -> None:
     connection = sqlite3.connect(":memory:")
     create(connection, STANDARD, lambda _: None)
-    asked: list[str] = []
-    connection.set_trace_callback(asked.append)
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
     listed(connection, "default", path, rows.RowCursor(id=7), 500)
     connection.set_trace_callback(None)
-    assert asked
-    for statement in asked:
+    assert statements
+    for statement in statements:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in plan), plan
     connection.close()

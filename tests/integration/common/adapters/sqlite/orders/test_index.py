@@ -42,24 +42,24 @@ async def orders() -> AsyncIterator[SqliteOrders]:
 
 
 async def found(orders: SqliteOrders, query: StepQuery) -> list[ListedStep]:
-    return [one async for page in orders.find(query) for one in page]
+    return [match async for page in orders.find(query) for match in page]
 
 
 async def states(orders: SqliteOrders, key: str = "A1") -> dict[str, StepState]:
-    there = await orders.order("default", key)
-    assert there is not None
-    return dict(there[1])
+    row = await orders.order("default", key)
+    assert row is not None
+    return dict(row[1])
 
 
 async def test_an_event_is_folded_once_however_often_it_comes(orders: SqliteOrders) -> None:
     first = await orders.apply([placed(), changed(attributes(PatientID="P2"))])
     again = await orders.apply([placed(), placed()])
-    there = await orders.order("default", "A1")
-    assert there is not None
-    assert there[0].attributes[TAGS["PatientID"]] == ["P2"]
+    row = await orders.order("default", "A1")
+    assert row is not None
+    assert row[0].attributes[TAGS["PatientID"]] == ["P2"]
     assert first["c1"].accepted
     assert again["c1"].accepted
-    assert again["c1"].state == there[0]
+    assert again["c1"].state == row[0]
     assert len(await orders.history("default", "A1")) == 2
 
 
@@ -106,10 +106,10 @@ async def test_a_step_that_is_added_later_has_the_state_of_what_was_performed(or
 
 async def test_performed_steps_of_an_order_are_found(orders: SqliteOrders) -> None:
     await orders.apply([placed(), created(), created(performed(PatientID="P9"), "m9", "1.2.840.6")])
-    assert [one.uid for one in await orders.performed_of("default", "A1")] == ["1.2.840.5", "1.2.840.6"]
-    there = await orders.performed("default", "1.2.840.5")
-    assert there is not None
-    assert there.state is PerformedState.IN_PROGRESS
+    assert [match.uid for match in await orders.performed_of("default", "A1")] == ["1.2.840.5", "1.2.840.6"]
+    pair = await orders.performed("default", "1.2.840.5")
+    assert pair is not None
+    assert pair.state is PerformedState.IN_PROGRESS
     assert await orders.performed("default", "1.9") is None
     assert await orders.performed_of("default", "A9") == []
 
@@ -127,13 +127,13 @@ def _ward() -> list[FoldedEvent]:
     names = ["Doe^Jane", "Müller^Eva", "Doe^John", {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎"}]
     choices = itertools.product(names, ["CT", "MR"], [["CT1"], ["CT1", "MR1"]], ["20260104", "20260105", None])
     for number, (name, modality, stations, day) in enumerate(choices):
-        one = step(
+        item = step(
             Modality=modality,
             ScheduledStationAETitle=stations,
             ScheduledProcedureStepStartDate=day,
             ScheduledProcedureStepStartTime=f"{number % 24:02}00",
         )
-        values = order(one, PatientName=name, PatientID=f"P{number % 5}", AccessionNumber=f"A{number}")
+        values = order(item, PatientName=name, PatientID=f"P{number % 5}", AccessionNumber=f"A{number}")
         values[TAGS["StudyInstanceUID"]] = [f"1.2.{number}"]
         events.append(placed(values, f"c{number}", f"A{number}"))
     return events
@@ -162,45 +162,45 @@ async def test_narrowing_leaves_out_nothing_that_matches(
     await orders.apply(_ward())
     everything = await found(orders, StepQuery("default"))
     assert len(everything) == 48
-    asked = with_step_keys(
+    identifier = with_step_keys(
         {TAGS[name]: [value] for name, value in keys.items()}, {TAGS[name]: [value] for name, value in of_step.items()}
     )
-    query = StepQuery("default", worklist_conditions(asked))
-    matching = [one for one in everything if query.predicate()(one.document)]
+    query = StepQuery("default", worklist_conditions(identifier))
+    matching = [entry for entry in everything if query.predicate()(entry.document)]
     assert matching
     assert await found(orders, query) == matching
 
 
 async def test_steps_come_in_pages_by_their_start_each_once(orders: SqliteOrders) -> None:
-    some = [
+    batch = [
         placed(order(*(step(f"S{n}", ScheduledProcedureStepStartTime=f"{n % 24:02}") for n in range(20))), key, key)
         for key in (f"A{n:03}" for n in range(60))
     ]
-    await orders.apply(some)
+    await orders.apply(batch)
     pages = [page async for page in orders.find(StepQuery("default"))]
     assert len(pages) > 2
-    steps = [one for page in pages for one in page]
-    starts = [one.step[TAGS["ScheduledProcedureStepStartTime"]][0] for one in steps]
+    steps = [match for page in pages for match in page]
+    starts = [match.step[TAGS["ScheduledProcedureStepStartTime"]][0] for match in steps]
     assert starts == sorted(starts)
-    named = {(one.order, one.step[TAGS["ScheduledProcedureStepID"]][0]) for one in steps}
+    named = {(match.order, match.step[TAGS["ScheduledProcedureStepID"]][0]) for match in steps}
     assert len(named) == len(steps) == 1200
 
 
 async def test_states_stations_and_age_of_steps_narrow_what_is_seen(orders: SqliteOrders) -> None:
     await orders.apply([*_ward(), created(performed(reference(StudyInstanceUID="1.2.0")))])
     idle = await found(orders, StepQuery("default", states=IDLE))
-    assert {one.state for one in idle} == {StepState.SCHEDULED}
+    assert {match.state for match in idle} == {StepState.SCHEDULED}
     mine = await found(orders, StepQuery("default", station="MR1"))
-    assert {tuple(one.step[TAGS["ScheduledStationAETitle"]]) for one in mine} == {("CT1", "MR1")}
+    assert {tuple(match.step[TAGS["ScheduledStationAETitle"]]) for match in mine} == {("CT1", "MR1")}
     young = await found(orders, StepQuery("default", states=IDLE, idle_since="20260105"))
-    days = {tuple(one.step.get(TAGS["ScheduledProcedureStepStartDate"], ())) for one in young}
+    days = {tuple(match.step.get(TAGS["ScheduledProcedureStepStartDate"], ())) for match in young}
     assert days == {("20260105",), ()}
 
 
 async def test_an_order_without_steps_is_found_among_orders_alone(orders: SqliteOrders) -> None:
     await orders.apply([placed({**order(), TAGS["ScheduledProcedureStepSequence"]: []})])
     assert await found(orders, StepQuery("default")) == []
-    assert [one.order for one in await found(orders, StepQuery("default", orders=True))] == ["A1"]
+    assert [match.order for match in await found(orders, StepQuery("default", orders=True))] == ["A1"]
     assert await states(orders) == {}
 
 
@@ -213,7 +213,7 @@ async def test_a_linked_study_moves_what_was_performed_to_its_order_and_back(ord
     assert await states(orders) == {"S1": StepState.SCHEDULED}
     assert await states(orders, "A2") == {"S7": StepState.STARTED}
     assert await orders.linked_to("default", "1.2.3") == "A2"
-    assert [one.uid for one in await orders.performed_of("default", "A2")] == ["1.2.840.5"]
+    assert [match.uid for match in await orders.performed_of("default", "A2")] == ["1.2.840.5"]
     assert await orders.performed_of("default", "A1") == []
     await orders.apply([set_()])
     assert await states(orders, "A2") == {"S7": StepState.COMPLETED}
@@ -241,7 +241,7 @@ async def known(orders: SqliteOrders) -> list[object]:
     """All that a projection answers."""
     keys = ("A1", "A2")
     answers: list[object] = [await orders.order("default", key) for key in keys]
-    answers += [[one.event for one in await orders.history("default", key)] for key in keys]
+    answers += [[event.event for event in await orders.history("default", key)] for key in keys]
     answers += [await orders.performed_of("default", key) for key in keys]
     answers += [await orders.performed("default", "1.2.840.5"), await orders.linked_to("default", "1.2.9")]
     return answers
@@ -291,13 +291,13 @@ async def test_performed_steps_without_an_order_are_told_from_others(orders: Sql
         for n in range(450)
     ]
     await orders.apply([placed(), created(), *alone])
-    found_ = [step_.uid async for page in orders.unordered("default") for step_ in page]
-    assert sorted(found_) == sorted(one.sop_instance_uid for one in alone)
+    uids = [step_.uid async for page in orders.unordered("default") for step_ in page]
+    assert sorted(uids) == sorted(event.sop_instance_uid for event in alone)
     assert await orders.orders_of("default", "1.2.840.5") == ["A1"]
     assert await orders.orders_of("default", "1.7.1") == await orders.orders_of("default", "1.8") == []
-    assert [one.uid for one in await orders.performed_alone("default", "A1")] == ["1.2.840.5"]
+    assert [match.uid for match in await orders.performed_alone("default", "A1")] == ["1.2.840.5"]
     assert await orders.performed_alone("default", "A9") == []
-    assert [one.uid for one in await orders.performed_in("default", "1.2.3")] == ["1.2.840.5"]
+    assert [match.uid for match in await orders.performed_in("default", "1.2.3")] == ["1.2.840.5"]
     assert await orders.performed_in("default", "1.2.9") == []
     assert await orders.keys("default", "", 9) == ["A1"]
     assert await orders.keys("default", "A1", 9) == []
@@ -307,8 +307,8 @@ async def test_performed_steps_without_an_order_are_told_from_others(orders: Sql
 async def test_an_order_of_which_something_was_asked_meanwhile_is_not_erased(orders: SqliteOrders) -> None:
     await orders.apply([placed(), created(), set_()])
     assert await orders.last_change("default", "A1") == "c1"
-    asked = [changed(attributes(PatientID="P2")), erased("1.2.840.5", known="c1")]
-    verdicts = await orders.apply(asked)
+    events = [changed(attributes(PatientID="P2")), erased("1.2.840.5", known="c1")]
+    verdicts = await orders.apply(events)
     assert (verdicts["c9"].accepted, verdicts["c9"].reason) == (False, "something was asked of the order meanwhile")
     assert await orders.performed("default", "1.2.840.5") is not None
     assert await orders.erased_objects(9) == []
@@ -316,7 +316,7 @@ async def test_an_order_of_which_something_was_asked_meanwhile_is_not_erased(ord
     assert await orders.order("default", "A1") is None
     # What is read where the values are gone already is decided in the same way.
     fresh = SqliteOrders()
-    gone = [replace(event, attributes=b"", values_key=event.change) for event in (placed(), asked[0])]  # type: ignore[type-var]
-    verdicts = await fresh.apply([*gone, asked[1], erased(known="c2", change="c10")])  # type: ignore[list-item]
+    gone = [replace(event, attributes=b"", values_key=event.change) for event in (placed(), events[0])]  # type: ignore[type-var]
+    verdicts = await fresh.apply([*gone, events[1], erased(known="c2", change="c10")])  # type: ignore[list-item]
     assert [verdicts[change].accepted for change in ("c9", "c10")] == [False, True]
     await fresh.close()

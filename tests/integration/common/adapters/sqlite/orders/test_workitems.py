@@ -42,7 +42,7 @@ async def orders() -> AsyncIterator[SqliteOrders]:
 async def found(orders: SqliteOrders, **keys: str) -> list[str]:
     conditions = workitem_conditions(Identifier({TAGS[name]: value.split("\\") for name, value in keys.items()}))
     query = WorkitemQuery("default", conditions)
-    return [one.uid async for page in orders.find_workitems(query) for one in page]
+    return [match.uid async for page in orders.find_workitems(query) for match in page]
 
 
 async def test_an_event_is_folded_once_and_its_verdict_stays(orders: SqliteOrders) -> None:
@@ -62,7 +62,7 @@ async def test_large_workitems_are_read_a_few_at_a_time_and_all_are_found(orders
     for number in range(7):
         values = {**workitem(), TAGS["ReferencedSOPSequence"]: references}
         await orders.apply([created(values, f"n{number}", f"1.{number}")])
-    pages = [[one.uid for one in page] async for page in orders.find_workitems(WorkitemQuery("default"))]
+    pages = [[match.uid for match in page] async for page in orders.find_workitems(WorkitemQuery("default"))]
     assert [uid for page in pages for uid in page] == [f"1.{number}" for number in range(7)]
     assert max(map(len, pages)) < 7
     assert await found(orders, SOPInstanceUID="1.6") == ["1.6"]
@@ -127,7 +127,7 @@ async def test_a_filter_is_erased_when_its_subscription_is_withdrawn(orders: Sql
     await orders.apply([created(), event])
     workitem_ = await orders.workitem("default", UID)
     assert workitem_ is not None
-    assert [one.subscriber for one in await orders.told(workitem_)] == ["BOARD"]
+    assert [subscription.subscriber for subscription in await orders.told(workitem_)] == ["BOARD"]
     assert list(await orders.erased_objects(10)) == []
     await orders.apply([unsubscribed(SOME)])
     assert list(await orders.told(workitem_)) == []
