@@ -81,7 +81,7 @@ def _dated(number: int) -> InstanceEntry:
     )
 
 
-async def _asked(who: str, index: SearchIndex, count: int) -> list[Figure]:
+async def _asked(backend: str, index: SearchIndex, count: int) -> list[Figure]:
     server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     server.serve(build_web(index, None))
     await server.start()

@@ -219,10 +219,10 @@ async def test_the_instances_of_a_long_series_are_listed_by_their_number(index: 
     """the series or instances of one study, which the query names, by any attribute"""
     await index.apply([entry(n, f"1.9.{n}", InstanceNumber=3000 - n) for n in range(2500)])
     query = Query("default", Level.IMAGE, {STUDY: Single(("1.2.3",))}, order=(SortKey(NUMBER),))
-    found = [d async for page in index.find(query) for d in page]
-    assert [d.attributes[NUMBER][0] for d in found] == sorted(3000 - n for n in range(2500))
-    behind = [d async for page in index.find(replace(query, limit=3), found[1200].place) for d in page]
-    assert uids(behind) == uids(found[1201:1204])
+    documents = [d async for page in index.find(query) for d in page]
+    assert [d.attributes[NUMBER][0] for d in documents] == sorted(3000 - n for n in range(2500))
+    behind = [d async for page in index.find(replace(query, limit=3), documents[1200].place) for d in page]
+    assert uids(behind) == uids(documents[1201:1204])
 
 
 @pytest.mark.parametrize(
@@ -275,10 +275,10 @@ async def test_a_name_is_found_by_the_beginnings_of_its_words_in_any_order(index
         "jane muller": set(),
     }.items():
         query = Query("default", Level.STUDY, {NAME: Fuzzy((key,))}, order=(SortKey(NAME),))
-        found = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
-        assert expected <= found, key  # and what sounds so
-        assert found == {int(uid[2:]) for (uid,) in in_order(many, query)}
-        assert await index.total(query) == len(found)
+        numbers = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
+        assert expected <= numbers, key  # and what sounds so
+        assert numbers == {int(uid[2:]) for (uid,) in in_order(many, query)}
+        assert await index.total(query) == len(numbers)
 
 
 _GROUPS = ("Alphabetic", "Ideographic")

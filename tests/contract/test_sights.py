@@ -63,8 +63,8 @@ async def test_pages_in_an_order_are_those_of_the_smaller_archive(index: SearchI
     uids, after = [], ()
     with restricted(sight):
         while True:
-            asked = query(Level.STUDY, {}, 2, (SortKey(TAGS["StudyDate"], True),))
-            page = [one async for some in whole.find(asked, after) for one in some]
+            question = query(Level.STUDY, {}, 2, (SortKey(TAGS["StudyDate"], True),))
+            page = [document async for part in whole.find(question, after) for document in part]
             if not page:
                 break
             uids += [document.attributes[STUDY][0] for document in page]

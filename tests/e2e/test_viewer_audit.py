@@ -92,7 +92,8 @@ async def test_every_kind_of_record_has_its_words_at_the_page(archive: RunningAr
     async with audit(archive) as page:
         words = await page.evaluate(
             "import('/viewer/page/records.js').then(({ whatWasDone }) => "
-            f"{[kind.word for kind in AuditKind]!r}.map(kind => [kind, whatWasDone({{ kind, operation: '', times: 1 }})]))"
+            f"{[kind.word for kind in AuditKind]!r}"
+            ".map(kind => [kind, whatWasDone({ kind, operation: '', times: 1 })]))"
         )
         assert [kind for kind, said in words if said == kind] == []
         groups = await page.evaluate(

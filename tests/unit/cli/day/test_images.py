@@ -19,7 +19,7 @@ async def read(source: ImageSource, size: int) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize("modality", MIX, ids=lambda one: one.name)
+@pytest.mark.parametrize("modality", MIX, ids=lambda modality: modality.name)
 async def test_every_image_is_a_data_set_that_can_be_read(modality: DayModality) -> None:
     small = DayModality(modality.name, 1, modality.sop_class, (1, 1), (1, 1), 8, 6, modality.pixel)
     planned = PlannedStudy(3661.5, small, (Series(2), Series(1)), 7, ())

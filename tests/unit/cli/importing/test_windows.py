@@ -22,8 +22,8 @@ class Few:
         self.most = most
 
     async def ask(self, dates: str, times: str) -> WindowAnswer:
-        found = [uid for uid, day, time in self.studies if within(day, dates) and within(time, times)]
-        return WindowAnswer([Study(uid, {}) for uid in found[: self.most]], len(found) >= self.most)
+        uids = [uid for uid, day, time in self.studies if within(day, dates) and within(time, times)]
+        return WindowAnswer([Study(uid, {}) for uid in uids[: self.most]], len(uids) >= self.most)
 
 
 def within(value: str, window: str) -> bool:

@@ -15,7 +15,7 @@ def test_visitor_sees_the_studies_of_the_link_and_has_a_name_that_no_token_has()
 
 
 def test_pass_is_read_back_as_it_was_written() -> None:
-    one = SharePass("s1", "o1", 5.0)
-    assert pass_of(of_pass(one)) == one
+    share_pass = SharePass("s1", "o1", 5.0)
+    assert pass_of(of_pass(share_pass)) == share_pass
     for content in ({}, {"share": "s1"}, {"share": "s", "opening": "o", "until": "never"}):
         assert pass_of(content) is None

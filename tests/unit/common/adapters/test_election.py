@@ -75,8 +75,8 @@ def test_two_receipts_decide(entries: list[InstanceEntry], dice: object) -> None
         assert (part.current is instance) == (not sides and part.kept == side_of(instance))
 
 
-def side_of(one: InstanceEntry) -> Candidate:
-    return Candidate(one.receipt, one.digest, one.transfer_syntax_uid)
+def side_of(instance: InstanceEntry) -> Candidate:
+    return Candidate(instance.receipt, instance.digest, instance.transfer_syntax_uid)
 
 
 def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:

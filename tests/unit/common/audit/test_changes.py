@@ -56,7 +56,7 @@ def test_deleted_instances_are_counted_and_a_rejection_is_told_from_a_deletion()
     assert entry is not None
     assert rejected is not None
     assert (entry.kind, entry.operation, rejected.operation) == (AuditKind.INSTANCES_DELETED, "delete", "reject")
-    assert entry.objects[0].instances == len({one.sop_instance_uid for one in event.receipts})
+    assert entry.objects[0].instances == len({receipt.sop_instance_uid for receipt in event.receipts})
 
 
 def test_a_merge_is_about_both_patients() -> None:
@@ -121,8 +121,10 @@ def test_a_change_of_a_peer_names_it_who_did_it_and_each_field_before_and_after(
     assert changed is not None
     assert added is not None
     assert removed is not None
-    said = [(one.kind, one.operation, one.requestor, one.requestor_is) for one in (changed, added, removed)]
-    assert said == [
+    summary = [
+        (entry.kind, entry.operation, entry.requestor, entry.requestor_is) for entry in (changed, added, removed)
+    ]
+    assert summary == [
         (AuditKind.POLICY, "change peer CT9", "ops", "token"),
         (AuditKind.POLICY, "add peer CT9", "ops", "token"),
         (AuditKind.POLICY, "remove peer CT9", "loopback", "this machine"),

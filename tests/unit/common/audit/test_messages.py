@@ -89,7 +89,7 @@ def test_a_study_says_its_instances_by_sop_class_and_the_patient_has_an_id_and_n
 def test_what_was_de_identified_says_so_and_by_which_profile() -> None:
     """PS3.15 A.5.1: Anonymized."""
     record = replace(audit_record(AuditKind.SENT), deidentified_by="research")
-    for outcome, said in ((0, ["true"]), (8, [])):
+    for outcome, texts in ((0, ["true"]), (8, [])):
         message = require_valid(audit_message(replace(record, outcome=outcome)))
         assert [node.text for node in message.iter("Anonymized")] == texts
         details = {

@@ -131,6 +131,6 @@ def test_parts_of_one_order_are_one_report_that_is_as_final_as_the_least_of_them
     ids=["no status", "unknown status", "no order", "long", "no patient", "name", "no OBR", "no PID", "many"],
 )
 def test_what_is_wrong_is_said_with_its_place(raw: bytes, code: ErrorCode, words: str) -> None:
-    codes, said = refusal(raw)
+    codes, explanation = refusal(raw)
     assert code in codes
     assert words in explanation

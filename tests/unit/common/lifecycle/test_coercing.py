@@ -27,10 +27,10 @@ def changed(own: dict[str, list[Any]], *settings: dict[str, Any]) -> dict[str, l
     return {by_tag[tag]: list(element.get("Value", [])) for tag, element in changes.values.items()}
 
 
-def all_changes(own: dict[str, list[Any]], *said: dict[str, Any]) -> CoercionResult:
-    found = rules(*said)
-    assert found is not None
-    return found.changes({TAGS[keyword]: values for keyword, values in own.items()})
+def all_changes(own: dict[str, list[Any]], *settings: dict[str, Any]) -> CoercionResult:
+    sender_rules = rules(*settings)
+    assert sender_rules is not None
+    return sender_rules.changes({TAGS[keyword]: values for keyword, values in own.items()})
 
 
 def test_set_puts_the_same_values_into_every_object() -> None:
@@ -166,7 +166,7 @@ ORDER = {"order": {"by": ["AccessionNumber"], "copy": ["PatientID", "PatientName
 REQUEST = TAGS["RequestAttributesSequence"]
 
 
-def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *said: dict[str, Any]) -> CoercionResult:
+def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *settings: dict[str, Any]) -> CoercionResult:
     """What rules do once they are told of an order."""
     made = rules(*settings)
     assert made is not None

@@ -28,12 +28,12 @@ def key(patient: str, issuer: str = "") -> str:
 
 
 def walked(own: dict[int, Any], of_study: Corrections, **patients: Corrections) -> CorrectionEffect:
-    known = {key(name): one for name, one in patients.items()}
+    known = {key(name): corrections for name, corrections in patients.items()}
     while True:
-        found = effect_of(own, "1.2", of_study, known)
-        if isinstance(found, CorrectionEffect):
-            return found
-        known[found.patient] = NOTHING
+        effect = effect_of(own, "1.2", of_study, known)
+        if isinstance(effect, CorrectionEffect):
+            return effect
+        known[effect.patient] = NOTHING
 
 
 def test_the_walk_asks_for_each_patient_on_its_way() -> None:

@@ -39,8 +39,8 @@ def at(text: str) -> datetime:
     ],
 )
 def test_a_window_is_open_or_says_when_it_opens(window: str, now: str, opens: str | None) -> None:
-    found = TimeWindow.of(window).opens(at(now))
-    assert (found and f"{found:%Y-%m-%dT%H:%M}") == opens
+    opening = TimeWindow.of(window).opens(at(now))
+    assert (opening and f"{opening:%Y-%m-%dT%H:%M}") == opens
 
 
 @given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
@@ -88,9 +88,9 @@ def test_a_night_in_which_the_clock_is_put_forward_is_shorter_and_no_other() -> 
     ],
     ids=["asked for by a person", "of a rule without one", "left by a C-MOVE", "a notification", "a change", "a step"],
 )
-def test_only_objects_of_the_rule_wait_for_its_window(one: RouteRequested) -> None:
+def test_only_objects_of_the_rule_wait_for_its_window(requested_route: RouteRequested) -> None:
     times = RouteTimes({"night": RouteTiming(window=TimeWindow.of("19:00-06:00"))}, UTC)
-    assert times.opens_us(one, int(at("12:00").timestamp() * 1e6)) == 0
+    assert times.opens_us(requested_route, int(at("12:00").timestamp() * 1e6)) == 0
     assert times.opens_us(route(), int(at("12:00").timestamp() * 1e6)) > 0
 
 

@@ -62,11 +62,11 @@ def test_pass_shows_what_the_log_says_and_nothing_once_it_is_over(keys: Path) ->
     clock = ManualClock()
     sealed_shares = shares(keys, clock=clock)
     # The front door does not know.
-    assert asyncio.run(one.shown(ONE)) == SharedView(NOTHING, download=True)
+    assert asyncio.run(sealed_shares.shown(ONE)) == SharedView(NOTHING, download=True)
     known = SharedView(sight_of_share(("1.2",)), download=False)
 
-    async def standing(asked: SharePass) -> SharedView | None:
-        return known if asked == ONE else None
+    async def standing(share_pass: SharePass) -> SharedView | None:
+        return known if share_pass == ONE else None
 
     sealed_shares.standing = standing
     assert asyncio.run(sealed_shares.shown(ONE)) == known

@@ -51,9 +51,9 @@ def test_a_patient_is_meant_by_id_by_study_by_key_and_by_what_was_asked_for() ->
         (b"", False),
     ],
 )
-def test_a_query_is_about_a_patient_that_it_names(query: bytes, asked: bool) -> None:
+def test_a_query_is_about_a_patient_that_it_names(query: bytes, is_meant: bool) -> None:
     record = audit_record(AuditKind.QUERY, query=query, objects=())
-    assert Meant.of("4711", frozenset()).has(record) is asked
+    assert Meant.of("4711", frozenset()).has(record) is is_meant
 
 
 def test_a_record_that_came_twice_is_listed_once_as_the_fuller_one_and_the_latest_are_kept() -> None:

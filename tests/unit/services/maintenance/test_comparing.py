@@ -79,7 +79,7 @@ def test_the_same_picture_in_another_transfer_syntax_has_the_same_pixels(tmp_pat
     read = pydicom.dcmread(other)
     read.compress(RLELossless, generate_instance_uid=False)
     read.save_as(other)
-    compared = compare(one, other)
+    compared = compare(first, other)
     assert compared.differences == [AttributeDifference("TransferSyntaxUID", "1.2.840.10008.1.2.1", str(RLELossless))]
     assert (compared.same_pixels, compared.pixels) == (True, "other bytes, the same samples")
 

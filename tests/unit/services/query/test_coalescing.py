@@ -49,8 +49,8 @@ _steps = st.lists(st.tuples(st.lists(st.sampled_from("abc"), max_size=3), st.flo
 
 @given(_steps, st.integers(0, 60))
 def test_whoever_goes_on_behind_any_change_misses_none(steps: list[tuple[list[str], float]], heard: int) -> None:
-    one, records, now = Coalescing({0: 0}), list[str](), 0.0
-    told: list[tuple[coalescing.StudyChange, int]] = []
+    coalescer, records, now = Coalescing({0: 0}), list[str](), 0.0
+    notices: list[tuple[coalescing.StudyChange, int]] = []
     for studies, seconds in steps:
         records += studies
         coalescer.add(dict.fromkeys(studies), {0: len(records)}, now)

@@ -20,5 +20,5 @@ def test_what_was_not_accepted_or_not_sent_at_all_is_told_from_what_was() -> Non
     counters.count(locations[0], 0x0000)
     counters.count(locations[1], 0xA700)
     audit.sent("C-GET", "READING", ("READING", "192.0.2.9"), locations, counters, "t")
-    said = [(entry.kind, entry.outcome, entry.objects[0].instances) for entry in trail.entries]
-    assert said == [(AuditKind.BEGIN_SENDING, 0, 3), (AuditKind.SENT, 0, 1), (AuditKind.SENT, 8, 2)]
+    summary = [(entry.kind, entry.outcome, entry.objects[0].instances) for entry in trail.entries]
+    assert summary == [(AuditKind.BEGIN_SENDING, 0, 3), (AuditKind.SENT, 0, 1), (AuditKind.SENT, 8, 2)]

@@ -48,7 +48,7 @@ def test_kind_of_an_event_is_what_it_is_to_its_subscriber(
     before: tuple[str, ...], kind: str, is_found: bool, all_seen: bool, expected: str
 ) -> None:
     happened = StudyNotice("e9", "1.2", kind, 5, "")
-    assert kind_for(subscription(*before), happened, {} if found else None, all_seen=all_seen) == told
+    assert kind_for(subscription(*before), happened, {} if is_found else None, all_seen=all_seen) == expected
 
 
 def test_study_is_new_when_all_of_it_came_since_it_was_complete_last() -> None:

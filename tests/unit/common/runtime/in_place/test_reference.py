@@ -27,9 +27,9 @@ def reference(key: str = "2019/a.dcm", head: bytes = HEAD) -> InPlaceReference:
 
 @given(st.text(max_size=1024), st.integers(0, 1 << 40), st.binary(max_size=50_000))
 def test_what_is_packed_is_unpacked(key: str, offset: int, head: bytes) -> None:
-    one = InPlaceReference("old", key, "tag", offset + 7, offset, head)
-    packed = pack_reference(one)
-    assert unpack_reference(packed) == one
+    object_reference = InPlaceReference("old", key, "tag", offset + 7, offset, head)
+    packed = pack_reference(object_reference)
+    assert unpack_reference(packed) == object_reference
     assert len(packed) <= MAX_REFERENCE
 
 

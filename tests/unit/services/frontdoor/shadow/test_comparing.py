@@ -56,9 +56,9 @@ def test_what_only_one_of_them_has_is_named_by_its_uid() -> None:
 
 
 def test_other_values_are_told_by_the_names_of_their_attributes_alone() -> None:
-    (found,) = compared([study("1.1", "Chest")], [study("1.1", "Thorax")])
-    assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyDescription", ("1.1",))
-    assert "Thorax" not in repr(found)
+    (difference,) = compared([study("1.1", "Chest")], [study("1.1", "Thorax")])
+    assert difference == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyDescription", ("1.1",))
+    assert "Thorax" not in repr(difference)
 
 
 def test_what_was_not_asked_for_and_what_may_differ_does_not_count() -> None:
@@ -77,8 +77,8 @@ def test_a_match_that_comes_twice_is_told() -> None:
 def test_a_patient_id_is_told_to_nobody() -> None:
     question: Match = {"00080052": {"vr": "CS", "Value": ["PATIENT"]}, "00100020": {"vr": "LO"}}
     match: Match = {"00100020": {"vr": "LO", "Value": ["SECRET"]}}
-    (found,) = at_once(compare_matches(question, FindAnswer(0, [match]), FindAnswer(0), ()))
-    assert found == AnswerDifference(DifferenceKind.ONLY_GANTRY)
+    (difference,) = at_once(compare_matches(question, FindAnswer(0, [match]), FindAnswer(0), ()))
+    assert difference == AnswerDifference(DifferenceKind.ONLY_GANTRY)
 
 
 def test_what_stands_in_the_place_of_a_uid_and_is_none_is_not_told() -> None:
@@ -89,8 +89,11 @@ def test_what_stands_in_the_place_of_a_uid_and_is_none_is_not_told() -> None:
 
 def test_statuses_differ_in_words() -> None:
     assert compare_statuses(0, 0) == []
-    (found,) = compare_statuses(0, 0xA700)
-    assert (found.kind, found.words) == (DifferenceKind.STATUS, "Gantry 0000H success, other A700H out of resources")
+    (difference,) = compare_statuses(0, 0xA700)
+    assert (difference.kind, difference.words) == (
+        DifferenceKind.STATUS,
+        "Gantry 0000H success, other A700H out of resources",
+    )
 
 
 def test_sub_operations_that_failed_are_told_in_numbers() -> None:
@@ -116,6 +119,6 @@ def test_contexts_and_transfer_syntaxes_that_differ_are_told_apart() -> None:
 def test_patients_are_counted_and_never_named() -> None:
     question: Match = {"00080052": {"vr": "CS", "Value": ["PATIENT"]}, "00100020": {"vr": "LO"}}
     # A Patient ID may look like a UID.
-    mine, theirs = ([{"00100020": {"vr": "LO", "Value": [one]}}] for one in ("1.2.3", "1.2.4"))
-    found = at_once(compare_matches(question, FindAnswer(0, mine), FindAnswer(0, theirs), ()))
-    assert found == [AnswerDifference(DifferenceKind.ONLY_GANTRY), AnswerDifference(DifferenceKind.ONLY_OTHER)]
+    mine, theirs = ([{"00100020": {"vr": "LO", "Value": [value]}}] for value in ("1.2.3", "1.2.4"))
+    differences = at_once(compare_matches(question, FindAnswer(0, mine), FindAnswer(0, theirs), ()))
+    assert differences == [AnswerDifference(DifferenceKind.ONLY_GANTRY), AnswerDifference(DifferenceKind.ONLY_OTHER)]

@@ -27,12 +27,12 @@ def identifier(level: str, **values: Any) -> dict[str, Any]:
 def test_the_keys_above_the_level_are_single_ones_and_those_at_it_are_all() -> None:
     question = identifier("SERIES", _0020000D="1.2", _0020000E=["1.2.1", "1.2.2"], _00100010="Doe")
     expected = {"STUDY": ("1.2",), "SERIES": ("1.2.1", "1.2.2")}
-    assert wanted(asked, STUDY_ROOT_MOVE) == MoveRequest(STUDY_ROOT_FIND, "SERIES", expected)
+    assert wanted(question, STUDY_ROOT_MOVE) == MoveRequest(STUDY_ROOT_FIND, "SERIES", expected)
 
 
 def test_a_patient_is_asked_for_with_the_patient_root() -> None:
-    asked = identifier("PATIENT ", _00100020="P1")
-    assert wanted(asked, PATIENT_ROOT_MOVE) == MoveRequest(PATIENT_ROOT_FIND, "PATIENT", {"PATIENT": ("P1",)})
+    question = identifier("PATIENT ", _00100020="P1")
+    assert wanted(question, PATIENT_ROOT_MOVE) == MoveRequest(PATIENT_ROOT_FIND, "PATIENT", {"PATIENT": ("P1",)})
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ def test_every_comparison_is_counted_once_and_its_differences_by_kind() -> None:
     metrics, clock = Metrics(), ManualClock()
     recorder = Recorder(clock, metrics)
     recorder.compared("C-FIND", "WARD", [], {"gantry": 0.1, "other": 0.2})
-    found = [
+    differences = [
         AnswerDifference(DifferenceKind.ONLY_OTHER, 3, "", ("1.2",)),
         AnswerDifference(DifferenceKind.STATUS, 1, "words"),
     ]
-    recorder.compared("C-FIND", "WARD", found, {"gantry": 0.1, "other": 0.2})
+    recorder.compared("C-FIND", "WARD", differences, {"gantry": 0.1, "other": 0.2})
     (day,) = recorder.days.values()
     assert (day.same["C-FIND"], day.different["C-FIND"]) == (1, 1)
     assert day.differences == {("C-FIND", "only_other"): 1, ("C-FIND", "status"): 1}

@@ -12,9 +12,9 @@ DAY_US = 24 * 3600 * 1_000_000
 
 
 def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> ComparisonTally:
-    found = ComparisonTally()
-    found.seen(day * DAY_US, f"2026-11-{day:02}")
-    found.same["C-FIND"] = same
+    counts = ComparisonTally()
+    counts.seen(day * DAY_US, f"2026-11-{day:02}")
+    counts.same["C-FIND"] = same
     if different:
         counts.different["C-FIND"] = different
         counts.differences["C-FIND", "only_other"] = different
@@ -25,9 +25,9 @@ def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> C
 
 
 def test_counts_are_read_as_they_were_saved() -> None:
-    one = tally(2, 5, 1, busy=3)
-    one.not_mirrored["C-MOVE"] = 2
-    assert ComparisonTally.from_json(one.to_json()) == one
+    counts = tally(2, 5, 1, busy=3)
+    counts.not_mirrored["C-MOVE"] = 2
+    assert ComparisonTally.from_json(counts.to_json()) == counts
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": 2}', b"\xff"])
@@ -45,7 +45,7 @@ def test_doors_and_days_add_up() -> None:
 
 
 def test_examples_are_few_and_the_newest() -> None:
-    one = ComparisonTally()
+    counts = ComparisonTally()
     for number in range(MOST_EXAMPLES + 5):
         counts.example(Example(number, "C-FIND", "status", "WARD"))
     assert len(counts.examples) == MOST_EXAMPLES
@@ -53,7 +53,7 @@ def test_examples_are_few_and_the_newest() -> None:
 
 
 def test_answer_times_are_told_by_the_end_of_their_class() -> None:
-    one = ComparisonTally()
+    counts = ComparisonTally()
     for seconds in (0.02, 0.02, 0.02, 3.0):
         counts.took("C-FIND", "other", seconds)
     assert (counts.quantile("C-FIND", "other", 0.5), counts.quantile("C-FIND", "other", 0.95)) == (0.025, 5.0)
@@ -91,8 +91,8 @@ def test_what_waits_is_what_each_door_said_last_but_for_those_whose_spools_were_
     assert added_up([then, first]).waits == Waiting("", 20, 3, 300, 4)
     last = ComparisonTally(waiting={"c": Waiting("c", 30)}, taken_over={"a", "b"})
     assert added_up([first, then, last]).waits == Waiting("", 30)
-    for one in (first, last):
-        assert ComparisonTally.from_json(one.to_json()) == one
+    for counts in (first, last):
+        assert ComparisonTally.from_json(counts.to_json()) == counts
 
 
 def test_counts_of_a_release_before_the_spool_are_read() -> None:

@@ -47,8 +47,8 @@ def test_steps_are_told_apart_by_their_id_and_their_study() -> None:
 
 def test_where_one_of_them_has_no_study_the_accession_number_tells_them_apart_and_is_told_to_nobody() -> None:
     mine, theirs = step("1.1", "S1", accession="A1"), step("", "S1", accession="A1")
-    found = compared([mine], [theirs])
-    assert found == [AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyInstanceUID")]
+    differences = compared([mine], [theirs])
+    assert differences == [AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "StudyInstanceUID")]
     assert compared([mine], [step("", "S1", accession="A2")]) == [
         AnswerDifference(DifferenceKind.ONLY_GANTRY, 1, "", ()),
         AnswerDifference(DifferenceKind.ONLY_OTHER, 1, "", ()),
@@ -56,8 +56,8 @@ def test_where_one_of_them_has_no_study_the_accession_number_tells_them_apart_an
 
 
 def test_what_differs_within_the_step_is_named() -> None:
-    (found,) = compared([step("1.1", "S1", "CT1")], [step("1.1", "S1", "CT2")])
-    assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
+    (difference,) = compared([step("1.1", "S1", "CT1")], [step("1.1", "S1", "CT2")])
+    assert difference == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
     assert compared([step("1.1", "S1", "CT1")], [step("1.1", "S1", "CT2")], "00400001") == []
 
 
@@ -71,5 +71,5 @@ def test_an_item_without_attributes_asks_for_the_whole_step() -> None:
     other = step("1.1", "S1", "CT2")
     for items in ([], [{}]):
         question = {**of(_0020000D=""), "00400100": {"vr": "SQ", "Value": items}}
-        (found,) = compared([step("1.1", "S1")], [other], question=question)
-        assert found == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))
+        (difference,) = compared([step("1.1", "S1")], [other], question=question)
+        assert difference == AnswerDifference(DifferenceKind.ATTRIBUTES, 1, "ScheduledStationAETitle", ("1.1",))

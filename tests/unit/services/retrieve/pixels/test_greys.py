@@ -44,18 +44,18 @@ def test_a_window_agrees_with_pydicom(function: Function, center: int, width: in
 
 def test_a_width_of_one_is_black_or_white() -> None:
     """The note of C.11.2.1.2.1."""
-    found = windowed(VoiWindow(0, 1), np.array([-1, -0.5, -0.4, 0, 1]))
-    assert found.tolist() == [0, 0, 1, 1, 1]
+    values = windowed(VoiWindow(0, 1), np.array([-1, -0.5, -0.4, 0, 1]))
+    assert values.tolist() == [0, 0, 1, 1, 1]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1, 1e6), st.sampled_from(Function))
 def test_a_window_gives_0_to_1_and_never_darker_for_larger_values(
     center: float, width: float, function: Function
 ) -> None:
-    found = windowed(VoiWindow(center, width, function), np.linspace(-2e6, 2e6, 400))
-    assert found.min() >= 0
-    assert found.max() <= 1
-    assert (np.diff(found) >= 0).all()
+    values = windowed(VoiWindow(center, width, function), np.linspace(-2e6, 2e6, 400))
+    assert values.min() >= 0
+    assert values.max() <= 1
+    assert (np.diff(values) >= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_floating_point_numbers_have_a_range_of_their_own_in_a_single_frame_only
 @pytest.mark.parametrize("slope", [1.0, 2.5, -1.0])
 def test_without_a_window_the_whole_range_is_shown(slope: float) -> None:
     """PS3.4 N.2.3; with a negative slope what is stored larger is darker."""
-    found = p_values(ModalityTransformation(slope, 7.0), image(stored=12), np.array([0, 4095], np.uint16))
-    assert found.tolist() == ([0, 1] if slope > 0 else [1, 0])
+    values = p_values(ModalityTransformation(slope, 7.0), image(stored=12), np.array([0, 4095], np.uint16))
+    assert values.tolist() == ([0, 1] if slope > 0 else [1, 0])
 
 
 def test_a_table_of_the_modality_has_the_range_of_its_bits() -> None:
-    found = p_values(
+    values = p_values(
         ModalityTransformation(lut=Lut(0, 8, np.array([0, 255, 51]))), image(), np.array([0, 1, 2], np.uint16)
     )
-    assert found.tolist() == [0, 1, 0.2]
+    assert values.tolist() == [0, 1, 0.2]
 
 
 def test_0_to_1_is_0_to_255_and_what_is_no_number_is_black() -> None:
