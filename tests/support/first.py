@@ -52,7 +52,6 @@ _FIRST: Mapping[str, Sequence[str]] = {
     "crash/test_redelivery.py": ALL,
     "crash/test_stow.py": ALL,
     "crash/test_upkeep.py::test_what_is_lost": ALL,
-    "faults/test_parts.py::test_every_part_is_killed": ALL,
     # ---- each feature once
     "crash/test_archived.py::test_what_is_archived": _EMBEDDED,
     "crash/test_audit.py::test_what_a_killed": _EMBEDDED,
