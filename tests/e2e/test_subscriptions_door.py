@@ -4,15 +4,17 @@ another, which is killed."""
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.test_subscriptions import EHR, PORTAL, SETTINGS, TOKENS, Site
 from tests.support.door import FrontDoor
-from tests.support.subscriber import Subscriber, until
+from tests.support.subscriber import Subscriber, parameters, until
 from tests.support.topology import environment, remove_stores
 
 
@@ -91,6 +93,12 @@ def teller_of(site: Site) -> int:
     return numbers[0]
 
 
+def number_of(bundle: dict[str, Any]) -> int:
+    """The number of the only event that a notification tells of."""
+    (event,) = parameters(bundle, "notification-event")
+    return int(next(part["valueString"] for part in event["part"] if part["name"] == "event-number"))
+
+
 def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_over(two: Site) -> None:
     name = two.subscribed()
     two.store("1.2.1")
@@ -117,5 +125,7 @@ def test_teller_that_stood_still_and_comes_back_leaves_it_to_the_one_that_took_o
     second.start()
     deliveries = [(number, "PUT", f"1.2.{number}") for number in (1, 2, 3, 4)]
     assert two.subscriber.events(name) == deliveries
-    # Nobody stood still in the middle of a post: each was told once.
-    assert len(two.subscriber.of_type("event-notification")) == 4
+    # Nobody stood still in the middle of a post: each was told once. Only the third may come twice: the process that
+    # told it was killed as soon as it was told, perhaps before that was on record.
+    times = Counter(number_of(bundle) for bundle in two.subscriber.of_type("event-notification"))
+    assert times in (Counter({1: 1, 2: 1, 3: 1, 4: 1}), Counter({1: 1, 2: 1, 3: 2, 4: 1}))
