@@ -52,7 +52,8 @@ async def test_row_2_a_pdu_that_comes_in_drops_is_ended_at_its_deadline(target: 
         async def drip(raw: Raw, whole: bytes) -> bytes:
             rest = asyncio.create_task(raw.rest())
             for i in range(len(whole) - 1):
-                await raw.send(whole[i : i + 1])
+                with suppress(ConnectionError, RuntimeError):  # uvloop: the archive closed it before this byte
+                    await raw.send(whole[i : i + 1])
                 if rest.done():
                     break
                 await asyncio.sleep(0.2)
