@@ -38,7 +38,7 @@ servers:
 test: setup peers servers ohif axe atheris ## the tests, with foreign peers and real servers: a quarter of an hour (docs/testing.md)
 	@GANTRY_TESTS=first $(PY) -m tests.support.rerun
 
-test-rest: setup peers servers ohif axe atheris ## what `make test` leaves to CI: half an hour
+test-rest: setup peers servers ohif axe atheris ## what `make test` leaves to CI: the better part of an hour
 	@GANTRY_TESTS=rest $(PY) -m tests.support.rerun
 
 test-long: setup peers servers ohif axe atheris ## every test, and many more examples of property tests: two hours or more

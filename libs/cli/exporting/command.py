@@ -18,7 +18,7 @@ from gantry.cli.exporting.names import MediaNames, ReadableNames
 from gantry.cli.exporting.readme import readme
 from gantry.cli.exporting.target import ExportTarget, FolderTarget, ZipTarget, begins_anew
 from gantry.cli.exporting.workitems import Claimed, ExportWorklist, not_performable
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.output import json_option, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
@@ -114,7 +114,7 @@ async def export(
     _need_studies(studies, keys, worklist, where, dry_run=dry_run)
     deidentifier = _deidentifier((*retain, *clean), key_file, patients, pixels_checked) if deidentify else None
     today = datetime.fromtimestamp(SystemClock().now_us() / 1e6).astimezone().date()
-    archive = DimseSource(peer, timeout, today, keys)
+    archive = DimseArchive(peer, timeout, today, keys)
     if worklist is not None:
         source = ExportWorklist(peer, worklist, timeout)
         return await _perform(source, archive, where, deidentifier, spool, media=media, as_json=as_json)
@@ -138,7 +138,7 @@ def _unwritten(where: Path, error: OSError) -> str:
 
 async def _perform(
     worklist: ExportWorklist,
-    archive: DimseSource,
+    archive: DimseArchive,
     where: Path,
     deidentifier: Deidentifier | None,
     spool: Path | None,
@@ -194,7 +194,7 @@ async def _perform_one(
 
 
 async def _export(
-    archive: DimseSource,
+    archive: DimseArchive,
     studies: Sequence[str],
     where: Path,
     deidentifier: Deidentifier | None,
@@ -212,7 +212,7 @@ async def _export(
 
 @contextmanager
 def _opened(
-    archive: DimseSource, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
+    archive: DimseArchive, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
 ) -> Iterator[Export]:
     """An export that goes on with what is in its target, which is closed in the end."""
     anew = begins_anew(where)
@@ -285,7 +285,7 @@ def _form(deidentifier: Deidentifier | None, media: bool) -> dict[str, Any]:
     }
 
 
-async def _compare(archive: DimseSource, studies: Sequence[str], as_json: bool) -> int:
+async def _compare(archive: DimseArchive, studies: Sequence[str], as_json: bool) -> int:
     missing = 0
     for study in studies:
         count = len(await archive.instances(study))

@@ -15,7 +15,7 @@ from gantry.cli.exporting.directory import KEYWORDS, Directory
 from gantry.cli.exporting.names import Exported, Names
 from gantry.cli.exporting.target import ExportTarget
 from gantry.cli.files import DicomFile
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.importing.model import Instances, Withheld
 from gantry.common.deidentify.objects import Deidentifier
 from gantry.common.deidentify.options import Option
@@ -50,7 +50,7 @@ class StudyExport:
 class Export:
     """One export. `directory` is that of DICOM media; None where none is wanted."""
 
-    archive: DimseSource
+    archive: DimseArchive
     target: ExportTarget
     names: Names
     deidentifier: Deidentifier | None

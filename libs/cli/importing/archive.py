@@ -35,7 +35,7 @@ class NotListed(PeerError):
 
 
 @dataclass(slots=True)
-class DimseSource:
+class DimseArchive:
     """One archive. `keys` narrow which studies there are; `most` is how many matches it gives for one question."""
 
     peer: Peer

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from gantry.cli.files import Skipped
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.importing.dicomweb import DicomWeb
 from gantry.cli.importing.engine import Import, ImportOptions, note_studies
 from gantry.cli.importing.folders import FolderFiles
@@ -149,7 +149,7 @@ async def import_(
         pace = TransferPace(clock, bytes_per_second, within)
         started = clock.monotonic()
         try:
-            totals = await _run(job, source, DimseSource(peer, timeout, today), pace, clock, options, again, as_json)
+            totals = await _run(job, source, DimseArchive(peer, timeout, today), pace, clock, options, again, as_json)
         except (ExceptionGroup, sqlite3.Error) as error:
             failed = next(iter(error.exceptions)) if isinstance(error, ExceptionGroup) else error
             if not isinstance(failed, sqlite3.Error):
@@ -234,7 +234,7 @@ def _source(
     title, host, port = PeerType().convert(first, None, None)
     context = (peer.tls or usual(None)) if tls else None
     other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
-    return DimseSource(other, timeout, today, keys, most)
+    return DimseArchive(other, timeout, today, keys, most)
 
 
 def _skip(job: ImportJob, file: Skipped) -> None:
@@ -247,7 +247,7 @@ def _skip(job: ImportJob, file: Skipped) -> None:
 async def _run(
     job: ImportJob,
     source: ImportSource,
-    target: DimseSource,
+    target: DimseArchive,
     pace: TransferPace,
     clock: Clock,
     options: ImportOptions,
@@ -295,7 +295,7 @@ def _as_json(study: Study, outcome: StudyOutcome) -> dict[str, object]:
 
 def _conclude(totals: Totals, source: ImportSource, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
     """Print the totals of the job, and what is in doubt. Returns the exit code."""
-    doubts = source.complete.doubts if isinstance(source, DimseSource) else []
+    doubts = source.complete.doubts if isinstance(source, DimseArchive) else []
     doubts = source.doubts if isinstance(source, InventoryListing) else doubts
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     # An inventory says what there should be: beside that, nothing can be lost in what is unreadable.

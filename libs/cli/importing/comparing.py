@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.importing.engine import Import, ImportOptions, note_studies
 from gantry.cli.importing.job import ImportJob, StudyOutcome
 from gantry.cli.importing.listed import InventoryListing
@@ -54,7 +54,7 @@ async def compare(
         TemporaryDirectory(prefix="gantry-inventory-") as folder,
         closing(ImportJob(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
     ):
-        target, listed = DimseSource(peer, timeout, today), InventoryListing(file, job, None)
+        target, listed = DimseArchive(peer, timeout, today), InventoryListing(file, job, None)
         await note_studies(job, listed, clock, patience)
         options = ImportOptions(dry_run=True, patience=patience)
         if listed.level is InventoryLevel.INSTANCE:
@@ -69,7 +69,7 @@ async def compare(
         return _conclude(job, listed.count, [*listed.doubts, *target.complete.doubts], as_json)
 
 
-async def _compare_counts(job: ImportJob, target: DimseSource) -> None:
+async def _compare_counts(job: ImportJob, target: DimseArchive) -> None:
     """An Inventory without instances: studies are compared by their attributes, and by how many instances they have."""
     for study in job.left(compared=True):
         same = await target.study(study.uid)
@@ -81,7 +81,7 @@ async def _compare_counts(job: ImportJob, target: DimseSource) -> None:
         )
 
 
-async def _note_extra(job: ImportJob, listed: InventoryListing, target: DimseSource) -> None:
+async def _note_extra(job: ImportJob, listed: InventoryListing, target: DimseArchive) -> None:
     async for study in target.studies():
         if not listed.lists(study.uid):
             job.see(study)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from gantry.cli.files import DicomFile
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.importing.job import ImportJob, StudyOutcome
 from gantry.cli.importing.model import (
     Finding,
@@ -96,7 +96,7 @@ class Import:
         self,
         job: ImportJob,
         source: ImportSource,
-        target: DimseSource,
+        target: DimseArchive,
         pace: TransferPace,
         clock: Clock,
         options: ImportOptions,
@@ -245,7 +245,7 @@ class Import:
 
     async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         source = self._source
-        if not isinstance(source, DimseSource):
+        if not isinstance(source, DimseArchive):
             raise GantryError("only an archive can send by itself")
         why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
         target, _ = await self._found(study.uid, set(missing) if not why else set())

@@ -12,7 +12,7 @@ import pytest
 
 from gantry.cli.files import DicomFile
 from gantry.cli.importing import engine
-from gantry.cli.importing.archive import DimseSource
+from gantry.cli.importing.archive import DimseArchive
 from gantry.cli.importing.engine import Import, ImportOptions, note_studies
 from gantry.cli.importing.job import ImportJob, StudyOutcome
 from gantry.cli.importing.model import Instance, Instances, Study, Withheld
@@ -130,7 +130,7 @@ async def run(
     options = ImportOptions(parallel=1, patience=patience)
     pace = TransferPace(clock)
     await Import(
-        job, source, cast("DimseSource", target), pace, clock, options, lambda _, outcome: outcomes.append(outcome)
+        job, source, cast("DimseArchive", target), pace, clock, options, lambda _, outcome: outcomes.append(outcome)
     ).run()
     return outcomes
 
