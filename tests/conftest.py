@@ -18,11 +18,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
-from tests.support import overheard, resting, servers
+from tests.support import overheard, servers
 from tests.support.first import FIRST
 from tests.support.long import HOW_MUCH, LONG, examples
 from tests.support.scheduling import pytest_xdist_make_scheduler
@@ -33,7 +32,6 @@ __all__ = ["pytest_xdist_make_scheduler"]
 _HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("ours", deadline=None, suppress_health_check=_HEALTH, max_examples=examples(100))
 settings.load_profile("ours")
-resting.mend()
 _UNTIL = float(os.environ.get("GANTRY_TESTS_UNTIL", "inf"))
 
 _MAKING_SECONDS = 240.0
@@ -91,6 +89,9 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Nothing of what was collected is garbage until the end: it need not be looked through again and again."""
+    from tests.support import resting  # imports pynetdicom, which a process without tests can do without
+
+    resting.mend()
     gc.freeze()
 
 
@@ -103,10 +104,11 @@ def _turn(item: pytest.Item) -> tuple[bool, int]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what would begin too late."""
+def pytest_runtest_setup() -> None:
+    """Skip what would begin too late, and listen to what clients hear from now on."""
     if time.time() > _UNTIL:
         servers.skip("time", "the time of this run is over")
+    overheard.listen()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -139,19 +141,16 @@ def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..
     return bounded
 
 
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """An embedded archive quiets the process's log, and `set_up_logs` replaces its form: neither outlives its test."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """An embedded archive quiets the process's log, and `set_up_logs` replaces its form: neither outlives its test. No
+    failure that a client of the test met names a patient, whether the test looks at it or not."""
+    # Not two fixtures: each costs every test as much as a small one takes.
     yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(autouse=True)
-def no_names_overheard() -> Iterator[None]:
-    """No failure that this test is told of names a patient, whether it looks at it or not."""
-    overheard.listen()
-    yield
-    assert not (faults := overheard.noted()), "\n".join(faults[:5])
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()
+    faults = overheard.noted()
+    assert not faults, "\n".join(faults[:5])
 
 
 def pytest_configure(config: pytest.Config) -> None:

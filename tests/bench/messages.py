@@ -11,8 +11,9 @@ from pathlib import Path
 
 from gantry.common.net.mllp_client import MllpClient
 from tests.bench.rows import Figure
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.messages import order, patient, segment
+from tests.support.ports import free_port
 
 _MESSAGES = 960
 _SENDERS = (1, 4, 16)

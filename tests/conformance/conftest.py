@@ -10,10 +10,11 @@ import pytest
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.dimse.command import Value
 from gantry.common.net import connect, scu
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import found, is_well
 from tests.support.elements import Made
 from tests.support.objects import data_set, write
+from tests.support.ports import free_port
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 PER_PEER, TOGETHER = 12, 16

@@ -20,11 +20,12 @@ from gantry.cli.files import DicomFile
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import delete, done, send
 from tests.crash.test_routing import SETTINGS, listed
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality as Sender
 from tests.support.asking import uids_of, until
 from tests.support.modality import Modality, begun, over, unscheduled
 from tests.support.objects import data_set, study, write
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 from tests.support.rejection_notes import rejection_note
 

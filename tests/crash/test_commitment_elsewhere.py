@@ -19,9 +19,10 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import send
 from tests.crash.test_routing import listed
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of
 from tests.support.objects import study
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 
 pytestmark = pytest.mark.timeout(240)

@@ -24,13 +24,14 @@ from tests.crash.test_commitment_elsewhere import deep_archive
 from tests.crash.test_deletion import send
 from tests.crash.test_routing import listed
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.asking import Modality, until
 from tests.support.dcmtk import StoreScp
 from tests.support.elements import CT
 from tests.support.marks import Marked, mark
 from tests.support.objects import data_set, sample, write
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.preloaded import run_gantry
 from tests.support.pynetdicom_peers import Scp
 from tests.support.rejection_notes import rejection_note

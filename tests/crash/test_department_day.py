@@ -33,7 +33,7 @@ from gantry.common.hl7.message import parse
 from gantry.common.net.mllp_client import MllpClient
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_corrections import ask, shown
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import found
 from tests.support.dcmjs_modality import DcmjsModality
 from tests.support.dcmtk import find, run, tool
@@ -41,6 +41,7 @@ from tests.support.messages import order, patient
 from tests.support.modality import Modality, begun, over, refers
 from tests.support.objects import data_set, write
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 from tests.support.rejection_notes import rejection_note
 from tests.support.worklist import OrdersClient

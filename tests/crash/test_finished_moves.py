@@ -25,9 +25,10 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import done, send
 from tests.crash.test_routing import listed, until_delivered
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import events, uids_of, until
 from tests.support.objects import study
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Kept, Scp
 
 pytestmark = pytest.mark.timeout(240)

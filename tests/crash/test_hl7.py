@@ -19,10 +19,11 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_corrections import shown
 from tests.crash.test_deletion import send as send_files
 from tests.crash.test_upkeep import gantry, lose_log_and_index, stores_of, until_sealed
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of
 from tests.support.messages import order, patient, report
 from tests.support.objects import study
+from tests.support.ports import free_port
 
 PROFILE = "{sender: 'RIS^*', authorities: ['HOSP='], stations: {CT: CT1}, confidential: [PV1-16]}"
 

@@ -22,11 +22,12 @@ from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import dying, move
 from tests.crash.test_tiers import cold_of, raw, the_same
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, wait_for
 from tests.support.dcmtk import StoreScp, content
 from tests.support.foreign import Foreign
 from tests.support.objects import bytes_of, data_set, sample, study, write
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 """In a cluster each process joins its groups first."""

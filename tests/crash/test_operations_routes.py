@@ -13,11 +13,12 @@ from pynetdicom import evt
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import send
 from tests.crash.test_operations import asked
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of
 from tests.support.dcmtk import StoreScp
 from tests.support.objects import study
 from tests.support.operations import OPERATOR
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 
 pytestmark = pytest.mark.timeout(240)

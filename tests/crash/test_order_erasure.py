@@ -17,12 +17,13 @@ from tests.crash.test_erasure import SETTINGS as DELETING
 from tests.crash.test_erasure import bytes_of, collected, forget_what_is_old
 from tests.crash.test_hl7 import PROFILE, told
 from tests.crash.test_upkeep import gantry, lose_log_and_index, until_sealed
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality as Sender
 from tests.support.asking import found, stores_of, uids_of, until, wait_for
 from tests.support.messages import order as message
 from tests.support.modality import Modality, begun, over, refers, unscheduled
 from tests.support.objects import study
+from tests.support.ports import free_port
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
 MARKS = (b"P-GONE", b"MARKED", b"marked", b"Marked")

@@ -23,9 +23,10 @@ from gantry.cli.files import DicomFile
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_routing import listed
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, uids_of, until
 from tests.support.objects import data_set, write
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 from tests.support.worklist import OrdersClient, ordered, scheduled
 

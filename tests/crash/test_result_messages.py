@@ -14,11 +14,12 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import delete, done, send
 from tests.crash.test_routing import listed, until_delivered
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of, until
 from tests.support.audit_schema import require_valid
 from tests.support.mllp_receiver import acknowledgement, mllp_receiver
 from tests.support.objects import study
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 SETTINGS = """\

@@ -15,11 +15,12 @@ from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import done, send
 from tests.crash.test_result_messages import telling
 from tests.crash.test_routing import until_delivered
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
 from tests.support.asking import uids_of
 from tests.support.certificates import Authority
 from tests.support.hapi import plain, prepared, taking
 from tests.support.objects import study
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches what the example needs
 NAME = "Müller & Söhne|~^Jörg=山田^太郎"

@@ -17,10 +17,11 @@ from pynetdicom.sop_class import InstanceAvailabilityNotification
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import send
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, uids_of, until
 from tests.support.dcmtk import StoreScp, content
 from tests.support.objects import bytes_of, data_set, study, write
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 
 pytestmark = pytest.mark.timeout(240)

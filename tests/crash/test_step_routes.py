@@ -13,9 +13,10 @@ from pydicom.uid import generate_uid
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_routing import listed
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import until
 from tests.support.modality import Modality, begun, over, refers, unscheduled
+from tests.support.ports import free_port
 from tests.support.step_receivers import StepKeeper, keeping, notified
 from tests.support.worklist import OrdersClient, ordered, scheduled
 

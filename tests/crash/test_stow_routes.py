@@ -16,10 +16,11 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import send
 from tests.crash.test_routing import listed, until_delivered
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly, uids_of, until
 from tests.support.objects import bytes_of, data_set, study, write
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.stow_server import stow_server
 
 pytestmark = pytest.mark.timeout(240)

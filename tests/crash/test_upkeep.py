@@ -27,10 +27,11 @@ from gantry.common.errors import NotFound
 from gantry.common.ports.index import SearchIndex
 from gantry.common.runtime.restored_log import RestoredLog
 from tests.crash.conftest import MakeArchive, cluster
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
 from tests.support.link import Link
 from tests.support.objects import data_set, study, write
+from tests.support.ports import free_port
 from tests.support.preloaded import run_gantry
 
 PROMPT = (

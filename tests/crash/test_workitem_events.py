@@ -12,8 +12,9 @@ from pydicom.uid import generate_uid
 
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_routing import listed
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import until
+from tests.support.ports import free_port
 from tests.support.worker import SUSPEND, UNSUBSCRIBE, Board, Worker, code, performed, set_, step
 from tests.support.workitem_channel import channel, pages_until
 from tests.support.workitems import WorkitemsClient

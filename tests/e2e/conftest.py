@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gantry.common.net import Peer
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
+from tests.support.ports import free_port
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 from tests.support.waiting import calling
 

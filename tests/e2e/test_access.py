@@ -21,8 +21,9 @@ from gantry.common.access import CallerRole
 from gantry.common.access.user_file import line_of
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_MOVE, STORAGE_COMMITMENT
 from gantry.common.net import Peer
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.issuer import TestIssuer, in_a_thread
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 from tests.support.seen import Eyes, named, refused
 from tests.support.stow import files, post

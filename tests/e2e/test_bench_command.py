@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.dicomweb import ask
+from tests.support.ports import free_port
 
 MAY = "may: [store, find, retrieve, commit, echo]"
 

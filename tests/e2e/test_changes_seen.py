@@ -21,11 +21,12 @@ from tests.crash.test_corrections import ask, identity
 from tests.e2e.test_ohif import ohif  # noqa: F401 (a fixture)
 from tests.e2e.test_orthanc_web import search
 from tests.support import dcmtk
-from tests.support.archive import ROOT, RunningArchive, free_port
+from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import browser, chromium
 from tests.support.objects import data_set, file_bytes
 from tests.support.orthanc import Orthanc
 from tests.support.page import url
+from tests.support.ports import free_port
 from tests.support.rejection_notes import rejection_note
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores

@@ -28,9 +28,10 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.services.__main__ import main
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
 from tests.support.dcmtk import content
 from tests.support.objects import CT, data_set, sample, study
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Kept, Scp
 
 FIND, GET, MOVE = STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE

@@ -22,9 +22,10 @@ from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
 from gantry.services.__main__ import main
 from gantry.testing import InProcessGantry
 from tests.support import waiting as asking
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.certificates import Authority
 from tests.support.objects import data_set, file_bytes, study, write
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 
 UID = "1.2.826.0.1.3680043.8.498.10000000000000000000000000000000000001"

@@ -15,11 +15,12 @@ import pytest
 from gantry.cli.files import DicomFile
 from tests.crash.test_deletion import send
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of
 from tests.support.door import FrontDoor
 from tests.support.objects import study
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 SETTINGS = (

@@ -16,8 +16,9 @@ from pydicom.uid import generate_uid
 from gantry.common.access import CallerRole
 from gantry.common.access.user_file import line_of
 from gantry.common.net import Peer
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.objects import data_set, file_bytes
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 from tests.support.rejection_notes import rejection_note
 from tests.support.seen import CT, Eyes, named

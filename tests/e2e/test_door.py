@@ -25,13 +25,13 @@ from gantry.common.net.proxy import Origin, encode
 from tests.e2e.conftest import EVERYTHING, Site
 from tests.support import waiting as asking
 from tests.support.answering import wait_for
-from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.dcmtk import StoreScp, content, find, ok, received, run
 from tests.support.dicomweb import ask, ask_json, ask_parts
 from tests.support.door import FrontDoor
 from tests.support.objects import CT, sample, study
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Kept, associated
 from tests.support.wire import rq_bytes
 

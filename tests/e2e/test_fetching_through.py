@@ -20,11 +20,12 @@ from gantry.common.dimse import Command
 from gantry.common.net import Peer, connect
 from gantry.common.net.scu import move
 from tests.crash.test_prefetch import prior
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality
 from tests.support.dcmtk import ok
 from tests.support.dicom import EXPLICIT
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 pytestmark = pytest.mark.timeout(240)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.hapi import prepared, sent
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches what the example needs
 

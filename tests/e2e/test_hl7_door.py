@@ -12,11 +12,11 @@ import pytest
 
 from gantry.common.errors import ConnectionFailed
 from gantry.common.net.mllp_client import MllpClient
-from tests.support.archive import free_port
 from tests.support.door import FrontDoor
 from tests.support.messages import order
 from tests.support.mllp_receiver import mllp_receiver
 from tests.support.objects import data_set, file_bytes
+from tests.support.ports import free_port
 from tests.support.stow import files, post
 from tests.support.worklist import OrdersClient
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive import ROOT, RunningArchive, free_port
+from tests.support.archive import ROOT, RunningArchive
 from tests.support.certificates import Authority, Pair
 from tests.support.messages import order, patient
+from tests.support.ports import free_port
 from tests.support.tls_profile import require_profile
 from tests.support.worklist import OrdersClient
 

@@ -14,10 +14,11 @@ import aiohttp
 import pytest
 
 from gantry.common.config.tls import usual
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.certificates import Authority
 from tests.support.door import FrontDoor
 from tests.support.objects import data_set, file_bytes
+from tests.support.ports import free_port
 from tests.support.stow import FILES, files
 from tests.support.tls_profile import require_profile
 

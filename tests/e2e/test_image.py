@@ -13,9 +13,9 @@ import pytest
 
 from gantry.common.net import Peer
 from tests.support import waiting as asking
-from tests.support.archive import free_port
 from tests.support.dcmtk import ok
 from tests.support.objects import study
+from tests.support.ports import free_port
 from tests.support.servers import required
 
 pytestmark = pytest.mark.timeout(600)  # the first of them builds the image

@@ -20,11 +20,12 @@ from pydicom.uid import generate_uid
 
 from gantry.cli.files import DicomFile
 from tests.support import waiting
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.asking import expect_exactly
 from tests.support.dicomweb import ask_parts
 from tests.support.objects import bytes_of, data_set, sample, study, write
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 

@@ -31,11 +31,12 @@ from pynetdicom.sop_class import (
 from gantry.cli.identifiers import BOTH
 from gantry.common.net.mllp_client import MllpClient
 from tests.support import overheard
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.hook_receiver import SECRET, HookReceiver
 from tests.support.messages import ORDER, PATIENT, PROCEDURE, message, order, patient, segment
 from tests.support.objects import data_set, file_bytes
 from tests.support.offending import identifiers, refused_objects, requests
+from tests.support.ports import free_port
 from tests.support.preloaded import run_gantry
 from tests.support.pynetdicom_peers import associated
 from tests.support.sharing import Ward

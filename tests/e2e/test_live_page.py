@@ -16,8 +16,8 @@ import pytest
 from tests.e2e.conftest import Site
 from tests.e2e.test_door import opened
 from tests.support import waiting as asking
-from tests.support.archive import free_port
 from tests.support.objects import data_set, write
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 
 

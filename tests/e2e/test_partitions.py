@@ -21,12 +21,12 @@ from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, VERIFICATI
 from gantry.common.errors import AssociationRejected, ConnectionFailed, PeerTimeout
 from gantry.common.net import Peer, connect
 from gantry.common.net.mllp_client import MllpClient
-from tests.support.archive import free_port
 from tests.support.asking import Modality, found, get, uids_of, until
 from tests.support.certificates import Authority, settings
 from tests.support.messages import order
 from tests.support.objects import bytes_of, study
 from tests.support.partitions import Partition, SharedDoor
+from tests.support.ports import free_port
 from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
 
 pytestmark = pytest.mark.timeout(240)

@@ -18,11 +18,12 @@ from gantry.cli.files import DicomFile
 from gantry.common.net import Peer
 from tests.crash.test_prefetch import ended, order, prior
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, uids_of
 from tests.support.dcmtk import tool
 from tests.support.door import FrontDoor
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.worklist import OrdersClient
 
 pytestmark = pytest.mark.timeout(240)

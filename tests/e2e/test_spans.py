@@ -12,10 +12,11 @@ import pydicom
 import pytest
 
 from tests.support import waiting
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.collector import Collector, TracedSpan
 from tests.support.dicomweb import ask
 from tests.support.objects import study
+from tests.support.ports import free_port
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

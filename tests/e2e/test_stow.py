@@ -17,12 +17,12 @@ from gantry.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.e2e.test_pynetdicom import MANY_KINDS
 from tests.support import asking
-from tests.support.archive import free_port
 from tests.support.bulk import frame
 from tests.support.dicom import from_bytes
 from tests.support.dicomweb import ask_json, ask_parts
 from tests.support.objects import bytes_of, data_set, file_bytes, sample, study, write
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.stow import METADATA, files, multipart, part, post
 from tests.support.waiting import store, wait_found, wait_searchable
 

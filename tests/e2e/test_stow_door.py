@@ -14,11 +14,11 @@ from pydicom.uid import generate_uid
 from tests.e2e.conftest import Site
 from tests.e2e.test_door import opened
 from tests.e2e.test_stow import contents, got_back
-from tests.support.archive import free_port
 from tests.support.browser import chromium
 from tests.support.objects import bytes_of, data_set, study, write
 from tests.support.page import names, search
 from tests.support.page import opened as opened_page
+from tests.support.ports import free_port
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
 

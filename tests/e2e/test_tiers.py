@@ -10,10 +10,11 @@ import pytest
 
 from gantry.cli.files import DicomFile
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import uids_of
 from tests.support.dcmtk import StoreScp, content, find, ok
 from tests.support.objects import bytes_of, sample, study
+from tests.support.ports import free_port
 from tests.support.waiting import wait_found
 
 

@@ -17,11 +17,12 @@ from gantry.common.config.tls import client_context, server_context
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_MOVE, VERIFICATION
 from gantry.common.errors import PeerError
 from gantry.common.net import Peer, Server, connect, scu
-from tests.support.archive import ROOT, RunningArchive, free_port
+from tests.support.archive import ROOT, RunningArchive
 from tests.support.asking import Modality, get, uids_of, wait_for
 from tests.support.certificates import Authority, Pair, settings
 from tests.support.network import OpenDoor, Silence
 from tests.support.objects import CT, bytes_of, data_set, study, write
+from tests.support.ports import free_port
 from tests.support.tls_profile import require_profile
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, write
 from tests.support.page import NAMES, ROWS, opened, put, search
+from tests.support.ports import free_port
 
 DEST = free_port()
 SENDS = "[...document.querySelectorAll('action-bar button')].some(b => b.textContent === 'Send to …' && !b.hidden)"

@@ -16,12 +16,13 @@ from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.errors import AssociationRejected
 from gantry.common.net import connect
 from tests.crash.test_dead_letters import open_letters, publish_without_object, put_back
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, found, wait_for
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
 from tests.support.page import names, opened, put, search
+from tests.support.ports import free_port
 from tests.support.waiting import wait_searchable
 
 SECTION = "document.querySelector('other-place .section')"

@@ -16,10 +16,10 @@ from gantry.cli.store import send_files
 from gantry.common.errors import PeerError
 from gantry.common.net import Peer
 from gantry.services.roles import Role
-from tests.support.archive import free_port
 from tests.support.link import Link
 from tests.support.objects import data_set, write
 from tests.support.own import OwnServer
+from tests.support.ports import free_port
 from tests.support.roles import RunningRoles
 from tests.support.server import Unavailable
 from tests.support.topology import cluster_environment

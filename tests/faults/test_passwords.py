@@ -22,10 +22,10 @@ from gantry.common.config.secret_files import SecretFile
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.blobs import read_whole
 from tests.support.answering import http_ok, wait_for
-from tests.support.archive import free_port
 from tests.support.facts import stored
 from tests.support.link import Link
 from tests.support.parts import java_of, part, parts, spawn
+from tests.support.ports import free_port
 from tests.support.server import Unavailable
 from tests.support.servers import required
 

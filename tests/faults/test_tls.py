@@ -18,12 +18,13 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.tls import trusting
 from gantry.common.errors import DependencyUnavailable
 from tests.faults.conftest import SETTINGS
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly
 from tests.support.certificates import Authority
 from tests.support.link import Link
 from tests.support.objects import study
 from tests.support.own import OwnServer
+from tests.support.ports import free_port
 from tests.support.topology import cluster_environment
 
 _PASSWORD = "correct horse"

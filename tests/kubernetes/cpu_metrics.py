@@ -8,8 +8,8 @@ from __future__ import annotations
 from tests.kubernetes.api_group import serve_group
 from tests.kubernetes.leftovers import DNS
 from tests.kubernetes.node import Node
-from tests.support.archive import free_port
 from tests.support.parts import part, parts
+from tests.support.ports import free_port
 
 
 def begin(node: Node) -> None:

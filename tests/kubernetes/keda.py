@@ -16,8 +16,8 @@ from tests.kubernetes.api_group import serve_group
 from tests.kubernetes.leftovers import DNS
 from tests.kubernetes.node import Node
 from tests.support.answering import wait_for
-from tests.support.archive import free_port
 from tests.support.parts import parts, version_of
+from tests.support.ports import free_port
 
 _NAMESPACE = "keda"
 

@@ -32,7 +32,7 @@ from tests.kubernetes.leftovers import (
     remove_folder,
 )
 from tests.support.answering import wait_for
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.server import Unavailable
 
 NAME = "127.0.0.1"

@@ -17,8 +17,9 @@ from typing import Any
 from gantry.common.net import Peer
 from tests.kubernetes.node import Node
 from tests.support.answering import wait_for
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
 from tests.support.parts import version_of
+from tests.support.ports import free_port
 from tests.support.servers import required
 
 CHART = ROOT / "deploy" / "helm" / "gantry"

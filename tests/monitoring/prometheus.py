@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
+from tests.support.ports import free_port
 from tests.support.servers import skip
 
 RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"

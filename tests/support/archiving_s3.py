@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.answering import kafka_answers, wait_for
-from tests.support.archive import free_port
 from tests.support.parts import java_of, parts, spawn
+from tests.support.ports import free_port
 
 
 class Brokers:

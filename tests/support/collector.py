@@ -14,9 +14,9 @@ from typing import Any, Self
 import pytest
 
 from tests.support.answering import http_answers
-from tests.support.archive import free_port
 from tests.support.overheard import note
 from tests.support.parts import part, parts
+from tests.support.ports import free_port
 from tests.support.server import Unavailable
 
 _ERROR = 2

@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from gantry.common.net import Peer
 from tests.support.answering import wait_for
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
+from tests.support.ports import free_port
 from tests.support.servers import required, skip
 
 FILE, WEB_FILE = ROOT / "deploy" / "compose.yaml", ROOT / "deploy" / "compose.web.yaml"

@@ -16,7 +16,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from gantry.common.dicom.encoding.part10 import parse_meta
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 
 
 def tool(name: str) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.archive import ROOT, RunningArchive, free_port
+from tests.support.archive import ROOT, RunningArchive
+from tests.support.ports import free_port
 
 _SETTINGS = """http:
   url: {url}

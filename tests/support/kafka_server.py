@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.support import memory
 from tests.support.answering import kafka_answers, wait_for
-from tests.support.archive import free_port
 from tests.support.engine import SESSION, run_container
 from tests.support.parts import JAVA, java_of, spawn, version_of
+from tests.support.ports import free_port
 from tests.support.server import Server
 
 _BROKER = {

@@ -13,8 +13,8 @@ from aiobotocore.session import get_session
 
 from gantry.common.adapters.kms import KmsKey
 from tests.support.answering import http_answers, wait_for
-from tests.support.archive import free_port
 from tests.support.parts import part, parts
+from tests.support.ports import free_port
 from tests.support.server import Unavailable
 
 _REGION = "eu-central-1"

@@ -18,9 +18,9 @@ from typing import Any, Self
 import pytest
 
 from tests.support.answering import http_ok, wait_for
-from tests.support.archive import free_port
 from tests.support.identity_provider import Visitor
 from tests.support.parts import part, parts
+from tests.support.ports import free_port
 from tests.support.server import Unavailable
 
 REALM = "hospital"

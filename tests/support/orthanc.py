@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.archive import free_port
 from tests.support.dcmtk import tool
+from tests.support.ports import free_port
 
 ORTHANC = "Orthanc"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -10,7 +10,8 @@ from secrets import token_hex
 from typing import Any
 
 from gantry.common.net import Peer
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
+from tests.support.ports import free_port
 
 EVERYTHING = "[store, find, retrieve, commit, echo]"
 

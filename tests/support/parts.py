@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support.archive import ROOT
+from tests.support.preloaded import ROOT
 from tests.support.server import Unavailable
 
 _VERSIONS = ROOT / "deploy" / "images" / "versions.sh"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gantry.common.net import Peer
 from gantry.services.roles import Role, dimse_port, http_port
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
+from tests.support.ports import free_port
 
 
 class RunningRoles:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.answering import http_ok, wait_for
-from tests.support.archive import free_port
 from tests.support.engine import run_container
 from tests.support.parts import part, spawn, version_of
+from tests.support.ports import free_port
 from tests.support.server import Server
 
 _KEYS = ("gantry", "gantrysecret")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 from tests.support.preloaded import run_gantry
 
 ROLES = ("ingest", "query", "retrieve", "orders")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive import ROOT, free_port
+from tests.support.archive import ROOT
 from tests.support.certificates import Pair
+from tests.support.ports import free_port
 
 RECEIVERS = ("ours", "rsyslog")
 _RSYSLOG = """global(workDirectory="{folder}" maxMessageSize="64k" defaultNetstreamDriver="ossl"

@@ -16,9 +16,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.support.archive import RunningArchive, free_port
+from tests.support.archive import RunningArchive
 from tests.support.dcmtk import tool, wait_listening
 from tests.support.orthanc import Orthanc
+from tests.support.ports import free_port
 
 MEDIA_TYPE = "application/dicom+json"
 PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-_FORBIDDEN = {"socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen", "os.fork", "time.sleep"}
+_FORBIDDEN = {"socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen", "os.fork"}
 _running: list[str] = []
-_sleep = asyncio.sleep
+_sleep, _block = asyncio.sleep, time.sleep
 _seen: list[str] = []
 
 
@@ -30,13 +31,23 @@ async def _no_waiting(delay: float, result: Any = None) -> Any:
     return await _sleep(delay, result)
 
 
-@pytest.fixture(autouse=True)
-def is_pure(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that is none of ours to keep here."""
+def _no_blocking(seconds: float) -> None:
+    _seen.append("time.sleep")
+    _block(seconds)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     _seen.clear()
-    _running.append(request.node.nodeid)
-    asyncio.sleep = _no_waiting
+    _running.append(item.nodeid)
+    asyncio.sleep, time.sleep = _no_waiting, _no_blocking
     yield
-    asyncio.sleep = _sleep
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Fail a test that is none of ours to keep here."""
+    yield
+    asyncio.sleep, time.sleep = _sleep, _block
     _running.clear()
     assert not _seen, f"a unit test used {', '.join(sorted(set(_seen)))}: it belongs in tests/integration"

@@ -9,15 +9,15 @@ and found.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from gantry.testing.records import AssociationRecord, Operation, Received
-from gantry.testing.security import Security
-from gantry.testing.studies import MadeStudy, make_study
 
 if TYPE_CHECKING:
     from gantry.testing.archive import InProcessGantry
     from gantry.testing.container import GantryContainer
+    from gantry.testing.records import AssociationRecord, Operation, Received
+    from gantry.testing.security import Security
+    from gantry.testing.studies import MadeStudy, make_study
 
 __all__ = [
     "AssociationRecord",
@@ -30,15 +30,21 @@ __all__ = [
     "make_study",
 ]
 
+# Imported when they are used. pytest imports this package in every project where Gantry is installed, for its plugin; a
+# test that only makes up studies needs neither an archive nor testcontainers.
+_MODULES = {
+    "AssociationRecord": "records",
+    "GantryContainer": "container",
+    "InProcessGantry": "archive",
+    "MadeStudy": "studies",
+    "Operation": "records",
+    "Received": "records",
+    "Security": "security",
+    "make_study": "studies",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Imported when they are used: a test that only makes up studies needs neither an archive nor testcontainers.
-    if name == "InProcessGantry":
-        from gantry.testing.archive import InProcessGantry
-
-        return InProcessGantry
-    if name == "GantryContainer":
-        from gantry.testing.container import GantryContainer
-
-        return GantryContainer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"gantry.testing.{_MODULES[name]}"), name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -46,34 +44,6 @@ def _defined() -> Iterator[type[GantryError]]:
 
 def test_the_drawing_is_the_tree() -> None:
     assert _drawn() == {cls.__name__: cls.__base__.__name__ for cls in _defined() if cls.__base__ is not None}
-
-
-ELSEWHERE = {
-    "HttpProblem",  # an answer that is raised; the HTTP server catches it
-    "DeadLetterLimit",  # ends a consumer's loop; the process catches it
-    "NoImage",  # of one package, as the rest: what calls it catches it
-    "NoFrame",
-    "ConversionFailed",
-    "RequestRefused",
-    "TooManyReferences",
-    "InvalidRequest",
-}
-"""Kinds of their own that are not drawn, since no caller beyond their neighbours meets them. None should be added."""
-
-
-def test_no_other_kind_of_its_own_stands_outside_of_the_tree() -> None:
-    """A subclass elsewhere stands below one that is drawn, never below the root."""
-    root = Path(errors.__file__).resolve().parents[2]
-    strays = {
-        node.name
-        for folder in ("libs/common", "libs/cli", "services")
-        for file in (root / folder).rglob("*.py")
-        if file != root / "libs/common/errors.py"
-        if "(GantryError" in (text := file.read_text(encoding="utf-8"))
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "GantryError" for base in node.bases)
-    }
-    assert strays == ELSEWHERE
 
 
 @pytest.mark.parametrize(("name", "status"), re.findall(r"[├└]── (\w+) +([0-9A-F]{4})H:", errors.__doc__ or ""))

@@ -25,7 +25,7 @@ from tests.integration.services.frontdoor.open_door import (
     Open,
     contexts,
 )
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, RELEASE_RQ, USER_ABORT, VERIFICATION, pdata, pdv, rq_bytes
 
 ECHO = [(VERIFICATION, (IMPLICIT,))]

@@ -24,8 +24,8 @@ from tests.integration.services.frontdoor.open_door import (
     Open,
     contexts,
 )
-from tests.support.archive import free_port
 from tests.support.log_lines import log_lines
+from tests.support.ports import free_port
 from tests.support.wire import CT, EXPLICIT, rq_bytes
 
 

@@ -31,9 +31,9 @@ from gantry.services.process.door_key import DoorKey, OriginProver, ProvenOrigin
 from tests.integration.common.net.conftest import eventually
 from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.orders.hl7.test_listener import LIMITS, echo
-from tests.support.archive import free_port
 from tests.support.certificates import Authority, settings
 from tests.support.log_lines import log_lines
+from tests.support.ports import free_port
 
 HERE = (ip_network("127.0.0.0/8"),)
 FAR = "192.0.2.7"

@@ -26,8 +26,8 @@ from tests.integration.services.frontdoor.shadow_door import (
     a_day_of,
     shadow_door,
 )
-from tests.support.archive import free_port
 from tests.support.certificates import Authority, settings
+from tests.support.ports import free_port
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, VERIFICATION
 
 

@@ -36,7 +36,7 @@ from tests.integration.services.frontdoor.shadow_door import (
     silent,
     talking,
 )
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, USER_ABORT, VERIFICATION
 
 

@@ -33,7 +33,7 @@ from tests.integration.services.frontdoor.shadow_door import (
     shadow_door,
     talking,
 )
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.wire import CT, EXPLICIT, IMPLICIT
 
 ENOUGH = 5.0

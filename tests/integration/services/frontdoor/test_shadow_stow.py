@@ -17,7 +17,7 @@ from gantry.services.frontdoor.shadow import shadowing
 from gantry.services.frontdoor.shadow.spooling.catching_up import MOST_TRIES
 from tests.integration.common.net.conftest import eventually
 from tests.integration.services.frontdoor.test_shadow_web import Opened, Shadowed, breaks_off, hangs, opened
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 
 __all__ = ["opened"]
 KIND = 'multipart/related; type="application/dicom"; boundary=b'

@@ -29,7 +29,7 @@ from gantry.services.frontdoor.sides import GantrySide
 from tests.integration.common.net.conftest import eventually
 from tests.integration.services.frontdoor.behind import behind
 from tests.integration.services.frontdoor.test_web import BIG, Street
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.wire import CT
 
 MATCH = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00081030": {"vr": "LO", "Value": ["Chest"]}}

@@ -38,6 +38,7 @@ from tests.support.dicom import (
     to_bytes,
 )
 from tests.support.elements import Made, element
+from tests.support.long import examples
 from tests.support.marks import UNLISTED_SEQUENCE, Marked, mark, marked_tags, vr_for
 
 KEY = b"a key for tests, of thirty bytes"
@@ -273,7 +274,7 @@ def test_most_of_the_real_files_were_looked_at() -> None:
 
 
 @given(size=st.integers(1, 4000), syntax=st.sampled_from(SYNTAXES))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_the_result_does_not_depend_on_how_the_bytes_come(size: int, syntax: str) -> None:
     source = pydicom.dcmread(bundled_file("CT_small.dcm"))
     data = to_bytes(pydicom.Dataset(source), syntax) if syntax != BIG_ENDIAN else Marked(encoding_of(syntax)).data
@@ -282,7 +283,7 @@ def test_the_result_does_not_depend_on_how_the_bytes_come(size: int, syntax: str
 
 
 @given(study=st.integers(0, 10**6), instances=st.lists(st.integers(0, 10**6), min_size=2, max_size=5, unique=True))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_references_within_a_study_still_lead_to_its_instances(study: int, instances: list[int]) -> None:
     uids = [f"1.2.{study}.{number}" for number in instances]
     written = set()

@@ -97,7 +97,7 @@ def test_acceptor_rejects_an_unknown_protocol_version_by_itself() -> None:
 STREAM = {
     "one PDV per PDU": lambda c, d: b"".join(map(pdata, pdvs(1, 1, c, 1000) + pdvs(1, 0, d, 1000))),
     "command and data in one PDU": lambda c, d: pdata(*pdvs(1, 1, c, 1000), *pdvs(1, 0, d, 30000)),
-    "command in fragments of seven": lambda c, d: b"".join(map(pdata, pdvs(1, 1, c, 7) + pdvs(1, 0, d, 12345))),
+    "command in fragments of seven": lambda c, d: b"".join(map(pdata, pdvs(1, 1, c, 7) + pdvs(1, 0, d, 1234))),
     "many PDVs in a PDU": lambda c, d: pdata(*pdvs(1, 1, c, 10), *pdvs(1, 0, d, 64)),
     "empty fragments": lambda c, d: b"".join(
         map(pdata, [pdv(1, 1, b""), *pdvs(1, 1, c, 999), pdv(1, 0, b""), pdv(1, 0, d), pdv(1, 0, b""), pdv(1, 2, b"")])
@@ -112,10 +112,9 @@ STREAM = {
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("shape", STREAM)
 def test_data_arrives_in_order_whatever_its_fragments(shape: str, cut: object) -> None:
-    data = random.Random(3).randbytes(30001)  # odd: taken as sent
+    # Odd: taken as sent. Byte by byte a tenth of it is as good.
+    data = random.Random(3).randbytes(3101 if cut is byte_by_byte else 30001)
     command = store_command()
-    if shape == "fragments of one byte" and cut is byte_by_byte:
-        data = data[:3100]
     ul = acceptor()
     indications = feed(ul, STREAM[shape](command, data), cut)
     assert body(indications, command=True) == command

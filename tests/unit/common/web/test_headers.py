@@ -104,7 +104,7 @@ def test_of_a_list_that_is_too_long_the_end_counts() -> None:
 
 def test_hostile_fields_take_linear_time() -> None:
     begin = time.thread_time()
-    split('"\\' * 500_000, ",")
-    split("," * 500_000, ",")
-    weight("1" * 500_000)
-    assert time.thread_time() - begin < 5
+    split('"\\' * 200_000, ",")
+    split("," * 200_000, ",")
+    weight("1" * 200_000)
+    assert time.thread_time() - begin < 2

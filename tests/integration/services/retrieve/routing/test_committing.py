@@ -25,7 +25,7 @@ from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing import committing
 from gantry.services.retrieve.routing.committing import CommitmentRequestor, failures_of, not_committed
-from tests.support.archive import free_port
+from tests.support.ports import free_port
 from tests.support.pynetdicom_peers import Scp
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

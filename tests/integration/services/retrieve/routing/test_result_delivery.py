@@ -44,11 +44,11 @@ from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
 from gantry.services.retrieve.routing.told_patients import ToldPatients
 from gantry.services.retrieve.routing.told_studies import ToldStudies
-from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.entries import entry
 from tests.support.mllp_receiver import MllpReceiver, acknowledgement, mllp_receiver
 from tests.support.orders import order, placed
+from tests.support.ports import free_port
 
 ENTRY = entry(1, PatientID="P1", PatientName={"Alphabetic": "Müller^Jörg"}, Modality="CT", AccessionNumber="A1")
 ROUTE = RouteRequested(

@@ -25,8 +25,8 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_messages import StepRule
 from gantry.services.retrieve.routing.step_requesting import GROUP, StepRequests, StepRouting
-from tests.support.archive import free_port
 from tests.support.orders import created, set_
+from tests.support.ports import free_port
 from tests.support.step_receivers import StepKeeper, keeping
 
 RULES = [StepRule("ris", frozenset(), to=("RIS",), notify=("BOARD",))]

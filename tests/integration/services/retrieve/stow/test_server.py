@@ -19,9 +19,9 @@ from gantry.common.ports.index import Location
 from gantry.services.retrieve.dimse.moving import MoveJob
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.stow.server import WebDestination
-from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.objects import data_set, file_bytes, sample
+from tests.support.ports import free_port
 from tests.support.retrieval import Stored
 from tests.support.stow_server import Posted, StowServer, stow_server
 

@@ -194,7 +194,7 @@ def test_what_c_get_sends_is_heard_as_digests_and_nothing_of_it_is_held() -> Non
     command = find_command()
     command.elements[Element.COMMAND_FIELD] = int(CommandField.C_GET_RQ)
     (exchange,) = line.asked(message_pdus(5, command.encode(data_set=True), b"question", 4096))
-    for number, data in enumerate((b"ab" * 50_000, b"cd", b"ab" * 50_000)):
+    for number, data in enumerate((b"ab" * 10_000, b"cd", b"ab" * 10_000)):
         line.answered(message_pdus(1, store_command(number, sop_instance=f"1.2.{number}"), data, 4096))
         line.asked(message_pdus(1, response_to(Command.decode(store_command(number)), 0).encode(), None, 4096))
     line.answered(message_pdus(5, response_to(command, 0xFF00).encode(), None, 4096))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.house.sources import ROOT, text_of, tree_of
+
 SOURCES = {"common": ROOT / "libs/common", "cli": ROOT / "libs/cli", "services": ROOT / "services"}
 TESTS = (ROOT / "tests/unit", ROOT / "tests/integration")
 
@@ -50,10 +51,9 @@ _AWAITS = re.compile(r"^ *async (?:def|for|with) .*:$", re.MULTILINE)
 
 
 def _is_pure(file: Path) -> bool:
-    text = file.read_text(encoding="utf-8")
-    if _AWAITS.search(text):
+    if _AWAITS.search(text_of(file)):
         return False
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
             return False
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

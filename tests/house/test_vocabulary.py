@@ -7,9 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.house.sources import ROOT, parsed, text_of
+
 NO_NOUNS = frozenset("one ones found told of no asked said kept some there here".split())
 _BINDING = re.compile(rf"\b({'|'.join(sorted(NO_NOUNS))})\b *(,|=[^=]|:=|:|\)| in\b)")
 """Where a name may be bound. Words of a docstring look like that, too: `names_in` decides."""
@@ -18,18 +18,16 @@ _BINDING = re.compile(rf"\b({'|'.join(sorted(NO_NOUNS))})\b *(,|=[^=]|:=|:|\)| i
 @cache
 def sources() -> dict[str, str]:
     paths = [
-        path
-        for room in ("libs/common", "libs/cli", "services", "deploy")
-        for path in REPOSITORY.glob(f"{room}/**/*.py")
+        path for room in ("libs/common", "libs/cli", "services", "deploy") for path in ROOT.glob(f"{room}/**/*.py")
     ]
-    return {str(path.relative_to(REPOSITORY)): path.read_text(encoding="utf-8") for path in paths}
+    return {str(path.relative_to(ROOT)): text_of(path) for path in paths}
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
     """Every name that functions and comprehensions bind, with its line. Fields and keywords are not among them: events
     and answers have theirs for ever."""
     names, fields = [], set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.ClassDef):
             fields |= {line.lineno for line in node.body if isinstance(line, ast.AnnAssign | ast.Assign)}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

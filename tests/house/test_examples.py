@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from gantry.common.adapters.opensearch.schema import VERSION
 from gantry.common.config.policy import read_policy
 from gantry.common.config.settings import Settings
+from tests.house.sources import ROOT
 
-ROOT = Path(__file__).parents[2]
 TEXTS = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*"), *(ROOT / "libs/common/config").glob("*.py")]
 # RFC 5737, this machine, every address, the network that the compose file makes, and the customary one of pods.
 ALLOWED = [ip_network(n) for n in ("192.0.2.0/24", "127.0.0.0/8", "0.0.0.0/32", "172.31.112.0/24", "10.244.0.0/16")]

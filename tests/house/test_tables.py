@@ -6,17 +6,16 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from tests.house.sources import ROOT, tree_of
 from tests.support.first import FIRST
 from tests.support.long import LONG
-from tests.support.tables import Table
 
-TESTS = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 
 
 @cache
 def _functions(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def _tests_of(entry: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -43,14 +42,3 @@ def test_what_comes_first_is_there() -> None:
             _tests_of(entry)
         else:  # a file, a folder, or the beginning of files' names
             assert (TESTS / entry).exists() or [*TESTS.glob(f"{entry}*.py")], entry
-
-
-def test_an_entry_means_tests_by_the_beginning_of_a_name_and_a_word_of_the_parameters() -> None:
-    table = Table({"unit/": [""], "crash/test_a.py::test_one": ["cluster-1", "[2"]})
-    assert "tests/unit/deep/test_x.py::test_y" in table
-    assert "tests/crash/test_a.py::test_one_is[cluster-1]" in table
-    assert "tests/crash/test_a.py::test_one_is[2]" in table
-    assert "tests/crash/test_a.py::test_one_is[embedded-1]" not in table
-    assert "tests/crash/test_a.py::test_other[cluster-1]" not in table
-    assert "tests/crash/test_ab.py::test_one[cluster-1]" not in table
-    assert table.idle(["tests/unit/test_x.py::test_y"]) == ["crash/test_a.py::test_one"]

@@ -7,7 +7,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.house.sources import ROOT, tree_of
+
 _TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 _ROW = re.compile(r"^\| (?!found |---)(.*) \|$", re.MULTILINE)
 PAGE = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
@@ -15,8 +16,8 @@ PAGE = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
 
 @cache
 def names_in(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    nodes = tree_of(path).body
+    return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def test_every_test_that_the_page_names_is_there() -> None:
