@@ -5,7 +5,7 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-rest test-long test-newer test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
+.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-rest test-long test-newer test-kubernetes test-kubernetes-long manifests lint check unit bench lock format clean docs peers release coverage scale
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +74,11 @@ lint: setup
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-check: lint ## lint, format, types, import rules, unit tests (under a minute)
-	@GANTRY_TESTS=quick $(PY) -m pytest -q -n 2 tests/unit
+check: lint ## lint, format, types, import rules, rules of the house, unit tests (under a minute)
+	@GANTRY_TESTS=quick $(PY) -m tests.support.shares tests/unit tests/house
+
+unit: setup ## unit tests alone
+	@GANTRY_TESTS=quick $(PY) -m tests.support.shares tests/unit
 
 coverage: setup ## how much of each pure module its unit tests reach
 	@GANTRY_TESTS=quick .venv/bin/coverage run -m pytest -q tests/unit >/dev/null || true

@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def pytest_asyncio_loop_factories(
 
 
 _LONGEST = ("faults/", "e2e/test_compose.py", "e2e/test_viewer_budgets.py", "crash/test_deletion.py")
-_FOLDERS = ("unit", "compat", "conformance", "contract", "crash", "integration", "kubernetes", "monitoring")
+_FOLDERS = ("house", "unit", "compat", "conformance", "contract", "crash", "integration", "kubernetes", "monitoring")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -87,12 +87,20 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         servers.note("idle", ", ".join(known))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing of what is collected is garbage until the end: it need not be looked through again and again."""
+    gc.disable()
+    answer = yield
+    gc.freeze()
+    gc.enable()
+    return answer
+
+
 def pytest_collection_finish() -> None:
-    """Nothing of what was collected is garbage until the end: it need not be looked through again and again."""
     from tests.support import resting  # imports pynetdicom, which a process without tests can do without
 
     resting.mend()
-    gc.freeze()
 
 
 def _turn(item: pytest.Item) -> tuple[bool, int]:

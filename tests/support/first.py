@@ -17,6 +17,7 @@ _EMBEDDED_STORES = ("files", "sqlite", "tiered", "packed", "encrypted", "referri
 
 _FIRST: Mapping[str, Sequence[str]] = {
     # file or test: words of which the parameters of one that comes first have one
+    "house/": ALL,
     "unit/": ALL,
     "compat/": ALL,
     "conformance/": ALL,

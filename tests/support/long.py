@@ -16,7 +16,7 @@ from tests.support.tables import ALL, Table
 
 HOW_MUCH = os.environ.get("GANTRY_TESTS", "short")
 """`quick`, `first`, `rest`, `short` or `long` (tests/conftest.py)."""
-_SHARES = {"quick": 0.1, "first": 0.25, "rest": 0.25, "short": 0.25, "long": 1.0}
+_SHARES = {"quick": 0.05, "first": 0.25, "rest": 0.25, "short": 0.25, "long": 1.0}
 
 _LONG: Mapping[str, Sequence[str]] = {
     # file or test: words of which the parameters of a long one have one
