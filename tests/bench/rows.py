@@ -109,14 +109,14 @@ def find(folder: Path, quick: bool) -> list[Figure]:
         with running(start()) as server:
             filled(server, ours)
             settle()
-            figures.append(_asked(server, count))
+            figures.append(find_rate(server, count))
     process = _launch_pynetdicom_find(folder / "pynetdicom")
     with running(process) as server:
-        figures.append(_asked(server, count))
+        figures.append(find_rate(server, count))
     return figures
 
 
-def _asked(server: Contestant, count: int) -> Figure:
+def find_rate(server: Contestant, count: int) -> Figure:
     async def ask() -> float:
         peer = Peer("127.0.0.1", server.port, "GANTRY", "BENCH")
         async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:

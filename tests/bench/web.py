@@ -32,10 +32,10 @@ from tests.support.objects import data_set, file_bytes
 
 Start = Callable[[], Contestant]
 
-_JSON = "application/dicom+json"
+JSON = "application/dicom+json"
 _FIRST = 100_000_000
 """Numbers of studies begin here, so that all have as many digits."""
-_OCTETS = 'multipart/related; type="application/octet-stream"'
+OCTETS = 'multipart/related; type="application/octet-stream"'
 _SIDE, _FRAMES, _COMPRESSED_SIDE, _COMPRESSED_FRAMES = 256, 500, 512, 300
 
 
@@ -56,7 +56,7 @@ def qido(folder: Path, quick: bool) -> list[Figure]:
             seconds = sum(post(server.http_port, objects[at : at + 500]) for at in range(0, count, 500))
             words = f"taking in {count:,} studies of one small image"
             figures.append(Figure(words, server.name, count / seconds, "studies/s"))
-            _wait_found(server, study_entry(_FIRST + count - 1).study_instance_uid, 1)
+            wait_found(server, study_entry(_FIRST + count - 1).study_instance_uid, 1)
             figures += _searched(server, count)
     many = 10_000 if quick else 100_000
     asyncio.run(_put_into_index(folder / "many" / "data" / "index.db", many))
@@ -106,10 +106,10 @@ async def _put_into_index(path: Path, count: int) -> None:
 def _searched(server: Contestant, count: int) -> list[Figure]:
     dice, client = Random(7), Client(server.http_port)
     paths = [_question(dice, number, count) for number in range(400)]
-    times = sorted(client.timed(path, _JSON, b"0020000D") * 1000 for path in paths[:200])
+    times = sorted(client.timed(path, JSON, b"0020000D") * 1000 for path in paths[:200])
     client.close()
     before = server.usage()
-    answers, seconds = crowd(server.http_port, 8, paths, _JSON)
+    answers, seconds = crowd(server.http_port, 8, paths, JSON)
     after = server.usage()
     cpu = (after.cpu - before.cpu) * 1000 / answers
     words = f"{count:,} studies"
@@ -132,11 +132,11 @@ def _question(dice: Random, kind: int, count: int) -> str:
     return f"/dicom-web/studies?{queries[kind % 4]}"
 
 
-def _wait_found(server: Contestant, study: str, count: int) -> None:
+def wait_found(server: Contestant, study: str, count: int) -> None:
     """Return when so many instances of a study are found."""
     client, deadline = Client(server.http_port), time.monotonic() + 120
     while True:
-        answer = json.loads(client.get(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=00201208", _JSON))
+        answer = json.loads(client.get(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=00201208", JSON))
         if answer and int(answer[0]["00201208"]["Value"][0]) >= count:
             break
         if time.monotonic() > deadline:
@@ -158,9 +158,9 @@ def metadata(folder: Path, quick: bool) -> list[Figure]:
     for start in _who(folder):
         with running(_filled(start, objects, str(ds.StudyInstanceUID))) as server:
             client, before = Client(server.http_port), server.usage()
-            cold = client.timed(path, _JSON, b"7FE00010" if server.name == "gantry" else b"00280010") * 1000
+            cold = client.timed(path, JSON, b"7FE00010" if server.name == "gantry" else b"00280010") * 1000
             after = server.usage()
-            warm = [client.timed(path, _JSON) * 1000 for _ in range(5)]
+            warm = [client.timed(path, JSON) * 1000 for _ in range(5)]
             client.close()
             cpu = (after.cpu - before.cpu) * 1000
             figures.append(Figure(f"{count:,} instances, cold", server.name, cold, "ms", cpu, after.peak))
@@ -170,15 +170,15 @@ def metadata(folder: Path, quick: bool) -> list[Figure]:
 
 def frame(folder: Path, quick: bool) -> list[Figure]:
     """The first frame of 500: the first time after a start, with none of the file in the page cache; then any."""
-    ds, figures = _multi_frame(), []
-    place, size = _place(ds), _SIDE * _SIDE * 2
+    ds, figures = multi_frame(), []
+    place, size = place_of(ds), _SIDE * _SIDE * 2
     for start in _who(folder):
         with running(_filled(start, [file_bytes(ds)], str(ds.StudyInstanceUID))) as server:
             client = Client(server.http_port)
-            cold = client.timed(f"{place}/frames/1", _OCTETS, least=size) * 1000
+            cold = client.timed(f"{place}/frames/1", OCTETS, least=size) * 1000
             dice = Random(3)
             warm_times = [
-                client.timed(f"{place}/frames/{dice.randint(1, _FRAMES)}", _OCTETS, least=size) * 1000
+                client.timed(f"{place}/frames/{dice.randint(1, _FRAMES)}", OCTETS, least=size) * 1000
                 for _ in range(20 if quick else 100)
             ]
             client.close()
@@ -190,22 +190,22 @@ def frame(folder: Path, quick: bool) -> list[Figure]:
 def frames(folder: Path, quick: bool) -> list[Figure]:
     """16 clients that ask for frames in no order: of 131 KB as they are stored; of JPEG (512 x 512, 8 bits), decoded by
     the server; and as pictures."""
-    native, jpeg, figures = _multi_frame(), _compressed(), []
+    native, jpeg, figures = multi_frame(), _compressed(), []
     questions = (
-        ("as stored", native, "", _OCTETS, 4000),
-        ("JPEG decoded", jpeg, "", f"{_OCTETS}; transfer-syntax=1.2.840.10008.1.2.1", 300),
+        ("as stored", native, "", OCTETS, 4000),
+        ("JPEG decoded", jpeg, "", f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.1", 300),
         ("JPEG rendered", jpeg, "/rendered", "image/jpeg", 300),
     )
     for start in _who(folder):
         with running(start()) as server:
             for ds in (native, jpeg):
                 post(server.http_port, [file_bytes(ds)])
-                _wait_found(server, str(ds.StudyInstanceUID), 1)
+                wait_found(server, str(ds.StudyInstanceUID), 1)
             for title, ds, tail, accept, number in questions:
                 # Each frame once before any is asked again: a picture that was kept is not made again.
                 order = Random(5).sample(range(ds.NumberOfFrames), ds.NumberOfFrames)
                 count = number // (10 if quick else 1)
-                paths = [f"{_place(ds)}/frames/{order[n % len(order)] + 1}{tail}" for n in range(count)]
+                paths = [f"{place_of(ds)}/frames/{order[n % len(order)] + 1}{tail}" for n in range(count)]
                 before = server.usage()
                 answers, seconds = crowd(server.http_port, 16, paths, accept)
                 after = server.usage()
@@ -219,7 +219,7 @@ def _filled(start: Start, objects: list[bytes], study: str) -> Contestant:
     server = start()
     try:
         post(server.http_port, objects)
-        _wait_found(server, study, len(objects))
+        wait_found(server, study, len(objects))
         server.end()
         _forget(server.folder)
     except BaseException:
@@ -238,12 +238,12 @@ def _forget(folder: Path) -> None:
             os.close(fd)
 
 
-def _place(ds: Dataset) -> str:
+def place_of(ds: Dataset) -> str:
     series = f"/dicom-web/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}"
     return f"{series}/instances/{ds.SOPInstanceUID}"
 
 
-def _multi_frame() -> Dataset:
+def multi_frame() -> Dataset:
     pixels = os.urandom(_SIDE * _SIDE * 2 * _FRAMES)
     return data_set(size=_SIDE, NumberOfFrames=_FRAMES, PixelData=pixels)
 
