@@ -72,7 +72,9 @@ class Happenings:
     async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[WorkitemRecipient]:
         """Subscribers do not get events from before their subscription; the initial state of a workitem goes only to
         the new subscriber."""
-        recipients = [recipient for recipient in await self._orders.told(workitem) if recipient.since <= event.at]
+        recipients = [
+            recipient for recipient in await self._orders.recipients_of(workitem) if recipient.since <= event.at
+        ]
         if isinstance(event, WorkitemSubscribed):
             return [
                 recipient

@@ -107,7 +107,7 @@ class Deciding:
     async def _round(self, left: dict[str, _Work]) -> dict[str, _Work]:
         """Settle what is left; writes that lose a race are left again."""
         results = await self._client.get(self._names["instances"], list(left), WHOLE)
-        moved = {id_: await self._receipts.every(id_) for id_, result in results.items() if moves(result.source)}
+        moved = {id_: await self._receipts.rows_of(id_) for id_, result in results.items() if moves(result.source)}
         graves = await self._graves(left, results, moved)
         settled = {
             id_: settle(

@@ -68,7 +68,7 @@ class Receipts:
         if not election.displaced:
             aside: int = before["receipts"]["moved_aside"]
             return aside
-        current = election.kept
+        current = election.current_side
         # Another process may be moving some that are still counted in the instance's document.
         near = {row[0] for row in before["receipts"]["near"]}
         rows = await self.moved(instance_id(entry.partition, key_of(entry)))
@@ -76,11 +76,11 @@ class Receipts:
 
     async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""
-        rows = await self.every(instance)
+        rows = await self.rows_of(instance)
         hidden = await self._fates.hidden(instance.partition(":")[0], [row[0] for row in rows])
         return [row for row in rows if row[0] not in hidden]
 
-    async def every(self, instance: str) -> list[Hit]:
+    async def rows_of(self, instance: str) -> list[Hit]:
         """The same, including those hidden but not removed yet: a process that moves one may not know that it is
         hidden."""
         await self._client.refresh(self._receipts)

@@ -87,10 +87,10 @@ def aside_entries(entries: Iterable[InstanceEntry], election: Election, source: 
     and each of which something was coerced, but the current one."""
     near = source["receipts"]["near"] if source is not None else []
     before = tuple(min(near)[1:3]) if near else ()
-    contents = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
+    contents = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.current_side[1:])}
     aside = []
     for entry in sorted(entries, key=lambda entry: entry.receipt):
-        has_own = is_coerced(entry) and entry.receipt != election.kept.receipt
+        has_own = is_coerced(entry) and entry.receipt != election.current_side.receipt
         if has_own or bytes_of(entry) not in contents:
             contents.add(bytes_of(entry))
             aside.append(entry)
@@ -118,7 +118,7 @@ def settle(
     left = [receipt for receipt in known if not _of(graves, receipt).fate.hidden] + _back(graves, rows)
     beside = {row[0] for row in moved} - {row[0] for row in near}
     return Settled(
-        _source(left, beside, table) if left else _nobody(partition, instance),
+        _source(left, beside, table) if left else _gone_instance(partition, instance),
         [*_buried(hidden, graves), *_other_bytes(left, graves)],
         [receipt for receipt, grave in graves.items() if grave.fate.collected and grave.kept],
         [row[0] for row in moved if graves.get(row[0], NOTHING).fate.hidden],
@@ -170,7 +170,7 @@ def _when(receipt: PastReceipt) -> str:
     return receipt.entry.receipt
 
 
-def _nobody(partition: str, instance: InstanceKey) -> Source:
+def _gone_instance(partition: str, instance: InstanceKey) -> Source:
     """The document of an instance that is gone: a writer with outdated data meets it."""
     return {
         "partition": partition,

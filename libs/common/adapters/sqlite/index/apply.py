@@ -87,7 +87,7 @@ def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> 
     touched = _put(connection, current, attributes, ids) if attributes is not None else set()
     for key, election in elections.items():
         if election.displaced:
-            current_side = election.kept
+            current_side = election.current_side
             connection.execute(
                 "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE instance_id = ?",
                 (current_side.digest, current_side.transfer_syntax, ids[key]),
@@ -164,11 +164,11 @@ def _elections(
 
 
 def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | bool | bytes, ...]]:
-    current = election.kept if election.new else None
+    current = election.current_side if election.new else None
     for e in election.new:
         aside = current is not None and (e.digest, e.transfer_syntax_uid) != (current.digest, current.transfer_syntax)
         # Receipts of the same bytes may differ in their coercion.
-        has_own = aside or (is_coerced(e) and e.receipt != election.kept.receipt)
+        has_own = aside or (is_coerced(e) and e.receipt != election.current_side.receipt)
         object_at = e.object_key, e.data_set_offset
         yield (
             instance,

@@ -338,12 +338,12 @@ class SqliteIndex:
         if query.level is Level.PATIENT:
             path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
-            async for page in self._along(patients, after.place(path)):
-                yield [patient for row in page if (patient := _as_asked(row, tests[Level.PATIENT])) is not None]
+            async for page in self._pages_along(patients, after.place(path)):
+                yield [patient for row in page if (patient := _matching_patient(row, tests[Level.PATIENT])) is not None]
             return
         path = await self._path_of(query)
         studies = partial(rows.studies, partition=query.partition, path=path)
-        async for page in self._along(studies, after.place(path)):
+        async for page in self._pages_along(studies, after.place(path)):
             matches = [
                 row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)
             ]
@@ -386,7 +386,7 @@ class SqliteIndex:
                             yield row
                 else:
                     path = Path("patient_id", ((match.id, match.id),))
-                    async for studies in self._along(partial(rows.studies, partition=query.partition, path=path)):
+                    async for studies in self._pages_along(partial(rows.studies, partition=query.partition, path=path)):
                         for study in studies:
                             async for series in self._below(rows.series, study):
                                 for row in series:
@@ -402,7 +402,9 @@ class SqliteIndex:
                 path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
         return path
 
-    async def _along(self, page_from: Callable[..., Page], begin: RowCursor | None = None) -> AsyncIterator[list[Row]]:
+    async def _pages_along(
+        self, page_from: Callable[..., Page], begin: RowCursor | None = None
+    ) -> AsyncIterator[list[Row]]:
         place: RowCursor | None = begin or RowCursor()
         while place is not None:
             page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
@@ -442,7 +444,7 @@ async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDAR
     return await SqliteIndex(path, attributes=attributes).open()
 
 
-def _as_asked(row: Row, test: Predicate) -> Row | None:
+def _matching_patient(row: Row, test: Predicate) -> Row | None:
     """A patient with the values of its earliest matching study; None if none matches."""
     for attributes in row.variants or (row.attributes,):
         if test(attributes):

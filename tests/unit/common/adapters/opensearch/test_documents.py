@@ -190,5 +190,5 @@ def test_a_shortened_document_elects_as_the_long_one_did(others: list[bool], dic
     assert sorted([*short.receipts["near"], *short.moved]) == sorted(rows)
     assert short.receipts["moved"] == len(short.moved)
     before, after = election_of(source), election_of({"receipts": short.receipts})
-    assert after.kept == before.kept == min(Candidate(*r[:3]) for r in rows)
+    assert after.current_side == before.current_side == min(Candidate(*r[:3]) for r in rows)
     assert after.aside + short.receipts["moved_aside"] == before.aside
