@@ -140,7 +140,7 @@ async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
     """What was asked for from an archive."""
     return [
         ("asked for from an archive", f"{wish.key} {'can be read' if wish.readable else 'is on its way'}, {wish.since}")
-        for wish in await tiering.wanted.asked()
+        for wish in await tiering.wanted.current()
     ]
 
 

@@ -259,7 +259,7 @@ class Deletions:
         fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
         for receipt, state in recent.receipts.items():
             fated = replace(state, fate=state.fate | fates.get(receipt, ALIVE))
-            if fated.there and target.covers(*state.instance):
+            if fated.is_present and target.covers(*state.instance):
                 references[receipt] = ReceiptReference(*state.instance, receipt)
         async for page in self._index.locate(target.query):
             references |= {reference.receipt: reference for reference in await self._receipts(page, recent)}

@@ -194,7 +194,7 @@ class NetworkObserver:
 
     def _tell_unsaid(self, title: str) -> None:
         """The association has ended: log its refusals that were not logged yet."""
-        for kind, times in self._seldom.unsaid(title, asyncio.get_running_loop().time()):
+        for kind, times in self._seldom.take_unlogged(title, asyncio.get_running_loop().time()):
             self._tell_refused(kind, times, "")
 
     def _tell_refused(self, kind: tuple[object, ...], times: int, trace: str) -> None:

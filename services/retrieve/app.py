@@ -23,7 +23,7 @@ from gantry.common.ports.index import Location
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
-from gantry.common.runtime.wanted import RestoreRequests, WantedStore
+from gantry.common.runtime.wanted import RestoreRequests, RestoringStore
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
@@ -81,7 +81,7 @@ async def build(context: Context) -> RoleParts:
     # Only retrieval asks for objects in an archive tier to be restored: here a requester wants them.
     objects = context.objects
     if context.tiers is not None:
-        objects = WantedStore(
+        objects = RestoringStore(
             context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _wanted_us(settings))
         )
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")

@@ -143,7 +143,9 @@ class Telling:
     async def _tell(
         self, known: Subscription, to: _Subscriber, kind: NotificationType, events: Sequence[Noted]
     ) -> None:
-        notices = [await self._studies.told(event, to.wanted, to.identity.facts, to.sight) for event in events]
+        notices = [
+            await self._studies.notified_event(event, to.wanted, to.identity.facts, to.sight) for event in events
+        ]
         failed = await self._post(known, to.wanted, kind, notices)
         if failed:
             await self._failed(known, failed)

@@ -217,7 +217,7 @@ class Whereabouts:
         events = await history(self._objects, self._log, study, names, decided)
         holds = tuple(await self._index.holds(DEFAULT_PARTITION, study))
         return _Gathered(
-            study, indexed, sum(1 for state in unread.receipts.values() if state.there), dead, names, events, holds
+            study, indexed, sum(1 for state in unread.receipts.values() if state.is_present), dead, names, events, holds
         )
 
     async def _recorded(self, gathered: Sequence[_Gathered]) -> Recorded:

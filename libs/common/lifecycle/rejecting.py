@@ -152,11 +152,11 @@ def repeats(
         return None
     # A rejection without a code is of an earlier release: what follows from it is what followed then.
     verdicts = [
-        (SentAgain.ACCEPT if deletion.kept and not deletion.code else _again(deletion, policy), deletion)
+        (SentAgain.ACCEPT if deletion.kept and not deletion.code else _resend_rule(deletion, policy), deletion)
         for deletion in standing
     ]
     return max(verdicts, key=lambda pair: (_STRICTER.index(pair[0]), pair[1]))
 
 
-def _again(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:
+def _resend_rule(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:
     return policy.again.get(deletion.code or DELETED, SentAgain.ACCEPT)

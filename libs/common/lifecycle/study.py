@@ -51,7 +51,7 @@ class ReceiptState:
     place: Place = NEVER_MOVED
 
     @property
-    def there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether it counts: stored and not hidden. A receipt that is lost counts: its metadata are there."""
         return self.stored is not None and not self.fate.hidden
 
@@ -74,7 +74,9 @@ class StudyState:
     def of(self, instance: Instance) -> dict[str, ReceiptState]:
         """The receipts of an instance that count, the earliest first."""
         receipts = {
-            key: receipt for key, receipt in self.receipts.items() if receipt.instance == instance and receipt.there
+            key: receipt
+            for key, receipt in self.receipts.items()
+            if receipt.instance == instance and receipt.is_present
         }
         return dict(sorted(receipts.items()))
 
@@ -99,7 +101,7 @@ class StudyState:
     @property
     def instances(self) -> set[Instance]:
         """The instances that are there."""
-        return {receipt.instance for receipt in self.receipts.values() if receipt.there}
+        return {receipt.instance for receipt in self.receipts.values() if receipt.is_present}
 
     def due(self, now: int, grace: int) -> list[str]:
         """The receipts whose objects may be collected; none while a hold stands. Microseconds."""
@@ -125,7 +127,7 @@ def apply(state: StudyState, event: Event) -> StudyState:
             return _stored(state, event)
         case ObjectLost():
             instance = event.series_instance_uid, event.sop_instance_uid
-            return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
+            return _with_receipt(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
         case InstancesDeleted() | InstancesRestored() | InstancesMoved() | InstancesMovedBack() | ObjectsCollected():
             return _fated(state, event.receipts, fate_of(event))
         case ObjectsRelocated():
@@ -164,7 +166,7 @@ def _stored(state: StudyState, event: InstanceStored) -> StudyState:
     known = _known(state, event.receipt, (event.series_instance_uid, event.sop_instance_uid))
     stored_object = StoredObject(event.digest, event.transfer_syntax_uid, event.object_key)
     # A receipt is of one object. Whoever says otherwise must not make the order of events matter.
-    return _with(
+    return _with_receipt(
         state,
         event.receipt,
         replace(known, stored=stored_object if known.stored is None else min(stored_object, known.stored)),
@@ -196,5 +198,5 @@ def _known(state: StudyState, receipt: str, instance: Instance) -> ReceiptState:
     return ReceiptState(instance) if known is None else replace(known, instance=min(instance, known.instance))
 
 
-def _with(state: StudyState, receipt: str, receipt_state: ReceiptState) -> StudyState:
+def _with_receipt(state: StudyState, receipt: str, receipt_state: ReceiptState) -> StudyState:
     return replace(state, receipts={**state.receipts, receipt: receipt_state})

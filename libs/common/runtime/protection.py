@@ -81,7 +81,7 @@ class Protection:
         waits_for = await self._committers(known, recent)
         if not waits_for:
             return ""
-        objects = await self._there(known, recent)
+        objects = await self._stored_objects(known, recent)
         committed = await self._committed(known)
         for title, rule in waits_for.items():
             missing = len(objects - committed.get(title, frozenset()))
@@ -121,7 +121,7 @@ class Protection:
     async def _committed(self, known: KnownStudy) -> Committed:
         return {} if self._elsewhere is None else await self._elsewhere.of_study(known.partition, known.uid)
 
-    async def _there(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
+    async def _stored_objects(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
         """Each stored object, by SOP Instance UID and digest; objects that are not indexed yet have no digest, and are
         committed nowhere."""
         deleted = (
@@ -140,7 +140,7 @@ class Protection:
                     if receipt.receipt not in deleted and not receipt.lost
                 }
         for name, receipt in ({} if recent is None else recent.receipts).items():
-            if name not in indexed and receipt.there:
+            if name not in indexed and receipt.is_present:
                 objects.add((receipt.instance[1], ""))
         return objects
 

@@ -81,65 +81,65 @@ class ViewedIndex:
             yield page
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
-        return await self._index.resolve(await self._asked(partition), sop_instance_uids)
+        return await self._index.resolve(await self._partition_in_view(partition), sop_instance_uids)
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
-        return await self._index.current(await self._asked(partition), instances)
+        return await self._index.current(await self._partition_in_view(partition), instances)
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
-        return await self._index.receipts(await self._asked(partition), instance)
+        return await self._index.receipts(await self._partition_in_view(partition), instance)
 
     async def receipts_of(
         self, partition: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[KnownReceipt]]:
-        return await self._index.receipts_of(await self._asked(partition), instances)
+        return await self._index.receipts_of(await self._partition_in_view(partition), instances)
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        return await self._index.fates(await self._asked(partition), receipts)
+        return await self._index.fates(await self._partition_in_view(partition), receipts)
 
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-        return await self._index.fated_receipts(await self._asked(partition), receipts)
+        return await self._index.fated_receipts(await self._partition_in_view(partition), receipts)
 
     async def fated(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
     ) -> AsyncIterator[list[FatedReceipt]]:
-        partition = await self._asked(partition)
+        partition = await self._partition_in_view(partition)
         async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
-        return await self._index.holds(await self._asked(partition), study_instance_uid)
+        return await self._index.holds(await self._partition_in_view(partition), study_instance_uid)
 
     async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
-        async for page in self._index.held(await self._asked(partition), after):
+        async for page in self._index.held(await self._partition_in_view(partition), after):
             yield page
 
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
-        return await self._index.corrected(await self._asked(partition), study_instance_uid)
+        return await self._index.corrected(await self._partition_in_view(partition), study_instance_uid)
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
-        return await self._index.corrections(await self._asked(partition), study_instance_uid, patient)
+        return await self._index.corrections(await self._partition_in_view(partition), study_instance_uid, patient)
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
-        return await self._index.last_access(await self._asked(partition), study_instance_uid)
+        return await self._index.last_access(await self._partition_in_view(partition), study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
-        async for page in self._index.conflicts(await self._asked(partition)):
+        async for page in self._index.conflicts(await self._partition_in_view(partition)):
             yield page
 
     async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
-        return await self._index.places(await self._asked(partition), receipts)
+        return await self._index.places(await self._partition_in_view(partition), receipts)
 
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
-        return await self._index.stores_of(await self._asked(partition), level, uids, stores)
+        return await self._index.stores_of(await self._partition_in_view(partition), level, uids, stores)
 
     async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
-        return await self._index.marks_of(await self._asked(partition), studies, holders)
+        return await self._index.marks_of(await self._partition_in_view(partition), studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
-        return await self._index.count(await self._asked(partition))
+        return await self._index.count(await self._partition_in_view(partition))
 
     async def attributes(self) -> AttributeTable:
         return await self._index.attributes()
@@ -238,14 +238,14 @@ class ViewedIndex:
             await self._index.hold([HoldChange(MARKS, holder, hold, False) for holder, hold in holds])
         self._marked = True
 
-    async def _asked(self, partition: str) -> str:
+    async def _partition_in_view(self, partition: str) -> str:
         view = VIEW.get()
         if view in self._views and await self._is_whole(view):
             return partition_of(partition, view, self._views[view])
         return partition
 
     async def _query(self, query: Query) -> Query:
-        partition = await self._asked(query.partition)
+        partition = await self._partition_in_view(query.partition)
         return query if partition == query.partition else replace(query, partition=partition)
 
     def _all(self, changes: Sequence[Change]) -> list[Change]:

@@ -254,7 +254,7 @@ class SubscriptionService:
             wanted = replace(wanted, content=_lesser(wanted.content, query["content"]))
         sight: Sight = request[CALLER].sight
         noted = known.between(first, last, _MOST_EVENTS)
-        notices = [await self._studies.told(event, wanted, identity.facts, sight) for event in noted]
+        notices = [await self._studies.notified_event(event, wanted, identity.facts, sight) for event in noted]
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._urls.of(wanted.release), FORMS[wanted.release].notification
         return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, notices, now, unique)

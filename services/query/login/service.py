@@ -138,7 +138,10 @@ class LoginService:
         self._metrics.logins.labels("signed-in").inc()
         request[LOGIN_OUTCOME] = LoginOutcome(came.identity.name)
         names = self._sessions.cookies
-        cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
+        cookies += [
+            names.delete_cookie(self._sessions.flow_name(state)),
+            names.set_cookie(CAME, BY_LOGIN, _CAME_SECONDS),
+        ]
         return _to(self._client.url + flow.target, cookies)
 
     # ---- renewal and end of a session
@@ -151,7 +154,9 @@ class LoginService:
             if refused.kind == "away":
                 raise
             return _to(f"/login?to={quote(target, safe='')}", ())
-        return _to(self._client.url + target, [*cookies, self._sessions.cookies.kept(CAME, BY_GRANT, _CAME_SECONDS)])
+        return _to(
+            self._client.url + target, [*cookies, self._sessions.cookies.set_cookie(CAME, BY_GRANT, _CAME_SECONDS)]
+        )
 
     async def _renew(self, request: web.BaseRequest) -> web.Response:
         try:
@@ -223,7 +228,7 @@ class LoginService:
             raise LoginRefused("size", 413, words) from error
 
     def _forgotten(self) -> list[str]:
-        return [self._sessions.cookies.gone(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
+        return [self._sessions.cookies.delete_cookie(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
 
     def _refused(self, request: web.BaseRequest, refused: LoginRefused) -> web.Response:
         peer = str(request[CALLER].address)

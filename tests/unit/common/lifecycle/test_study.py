@@ -152,7 +152,7 @@ def history(steps: list[tuple[str, int, int]]) -> Operator:
 def test_the_fold_in_order_says_what_a_person_at_the_log_would_say(steps: list[tuple[str, int, int]]) -> None:
     operator = history(steps)
     state = fold(operator.log)
-    assert {key for key, receipt in state.receipts.items() if receipt.there} == operator.there.keys()
+    assert {key for key, receipt in state.receipts.items() if receipt.is_present} == operator.there.keys()
     assert state.holds == operator.holds
     moved = {key: receipt.place.store for key, receipt in state.receipts.items() if receipt.place != NEVER_MOVED}
     assert moved == operator.stores
@@ -192,8 +192,8 @@ def test_what_was_deleted_and_not_withdrawn_never_comes_back(
     for event in data.draw(st.lists(st.sampled_from([*operator.log, arrival(99)]), max_size=20)):
         state = apply(state, event)
         for names in operator.deleted.values():
-            assert not any(state.receipts[key].there for key in names)
-        assert not any(state.receipts[key].there for key in operator.gone)
+            assert not any(state.receipts[key].is_present for key in names)
+        assert not any(state.receipts[key].is_present for key in operator.gone)
 
 
 def test_the_same_object_sent_again_after_a_deletion_is_there() -> None:
