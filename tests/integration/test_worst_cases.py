@@ -84,10 +84,10 @@ def _peer(entry: dict[str, object]) -> object:
 
 def _overheard(data: bytes) -> None:
     heard = Overheard(associate_rq(), lambda *_: True, Room(1 << 30))
-    heard.asked(memoryview(rq_bytes()), 0.0)
+    heard.take_requests(memoryview(rq_bytes()), 0.0)
     results = (ContextResult(1, 0, EXPLICIT), ContextResult(3, 0, IMPLICIT))
-    heard.answered(memoryview(encode_accept(AssociateAccept("A", "B", 16384, "1.2.3", results=results))), 0.0)
-    heard.asked(memoryview(data), 0.0)
+    heard.take_responses(memoryview(encode_accept(AssociateAccept("A", "B", 16384, "1.2.3", results=results))), 0.0)
+    heard.take_requests(memoryview(data), 0.0)
 
 
 def _stored(fragments: int) -> bytes:
