@@ -100,7 +100,7 @@ class Deletions:
         the study, `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, target.study)
         await self._protection.check(DEFAULT_PARTITION, target.study, recent)
-        receipts = await self._there(target, recent)
+        receipts = await self._present_receipts(target, recent)
         if final:
             receipts |= {reference.receipt: reference for reference in await self._hidden(target)}
         if not receipts:
@@ -253,7 +253,7 @@ class Deletions:
             [PatientHoldReleased(*at, name, requester.reason, requester.by, now) for name in names]
         )
 
-    async def _there(self, target: DeletionTarget, recent: StudyState) -> dict[str, ReceiptReference]:
+    async def _present_receipts(self, target: DeletionTarget, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are present, including those aside or redundant, and those not indexed yet."""
         references: dict[str, ReceiptReference] = {}
         fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))

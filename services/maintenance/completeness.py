@@ -31,7 +31,7 @@ from gantry.common.ports.index import (
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.maintenance.dead_letters import buried
+from gantry.services.maintenance.dead_letters import receipts_in_dead_letters
 from gantry.services.maintenance.reindex import Apply, Reindex, Reindexed
 
 _INSTANCES = TOPICS[InstanceStored].name
@@ -110,7 +110,7 @@ class Completeness:
             fates = await self._index.fates(partition, list(missing)) if missing else {}
             unknown |= {receipt: event for receipt, event in missing.items() if receipt not in fates}
         if unknown:
-            return bool(unknown.keys() - await buried(self._log, unknown.keys()))
+            return bool(unknown.keys() - await receipts_in_dead_letters(self._log, unknown.keys()))
         return not committed and await self._lacks_everything()
 
     async def _committed(self) -> dict[str, dict[InstanceKey, InstanceStored]]:

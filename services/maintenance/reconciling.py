@@ -27,7 +27,7 @@ from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.sealed_events import Segment, segments
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.maintenance.dead_letters import buried
+from gantry.services.maintenance.dead_letters import receipts_in_dead_letters
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 KINDS = ("unindexed", "undecided", "missing")
@@ -164,7 +164,7 @@ class Reconciler:
 
     async def _drifted(self, events: Sequence[Event], state: Reconciled) -> None:
         stored = [event for event in events if isinstance(event, InstanceStored)]
-        letters = await buried(self._log, {event.receipt for event in stored}) if stored else set()
+        letters = await receipts_in_dead_letters(self._log, {event.receipt for event in stored}) if stored else set()
         for event in events:
             kind = "undecided"
             if isinstance(event, InstanceStored):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gantry.common.web.errors import HttpProblem
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, said
+from gantry.services.operations.web import Parts, answer_json
 from gantry.services.whereabouts.account import Account
 from gantry.services.whereabouts.search import FoundStudies, Whereabouts
 from gantry.services.whereabouts.words import advice, told
@@ -36,7 +36,7 @@ class WherePart:
             raise HttpProblem(400, "term: an accession number, a Patient ID, or the UID of a study, series or instance")
         async with self._turns.turn():
             result = await self._whereabouts.search(term)
-        return await said(request, as_json(result))
+        return await answer_json(request, as_json(result))
 
 
 def as_json(result: FoundStudies) -> dict[str, Any]:
