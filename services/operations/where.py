@@ -12,7 +12,7 @@ from gantry.services.operations.turns import RequestLimit
 from gantry.services.operations.web import Parts, answer_json
 from gantry.services.whereabouts.account import Account
 from gantry.services.whereabouts.search import FoundStudies, Whereabouts
-from gantry.services.whereabouts.words import advice, told
+from gantry.services.whereabouts.words import advice, history_lines
 
 _LONGEST_TERM = 64
 """Characters: as long as the longest of an accession number (16), a Patient ID and a UID (PS3.5 6.2)."""
@@ -47,5 +47,5 @@ def as_json(result: FoundStudies) -> dict[str, Any]:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    lines = [{"of": heading, "fact": fact} for heading, fact in told(account)]
+    lines = [{"of": heading, "fact": fact} for heading, fact in history_lines(account)]
     return {**asdict(account), "told": lines, "advice": advice(account)}

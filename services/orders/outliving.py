@@ -76,7 +76,7 @@ class Outliving:
         forsaken = [record async for record in self._forsaken(self._all())]
         if forsaken:
             await self._clock.sleep(self._erase_after)
-            async for record in self._forsaken(_each(forsaken)):
+            async for record in self._forsaken(_as_async(forsaken)):
                 erased += await self._erase(record, OF_STUDIES)
         return erased
 
@@ -145,6 +145,6 @@ class Outliving:
         return gone
 
 
-async def _each(records: Iterable[Aged]) -> AsyncIterator[Aged]:
+async def _as_async(records: Iterable[Aged]) -> AsyncIterator[Aged]:
     for record in records:
         yield record

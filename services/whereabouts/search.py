@@ -159,7 +159,7 @@ class Whereabouts:
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
         onward, reports = await self._onward(gathered), await self._reports(gathered)
         accounts = [
-            _with(self._account(facts, passed, committed.get(facts.study), onward), reports.of(facts.study))
+            _with_reports(self._account(facts, passed, committed.get(facts.study), onward), reports.of(facts.study))
             for facts in gathered
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
@@ -322,7 +322,7 @@ def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[ArrivalAccount, ...
     return tuple(sorted([*arrivals_of(facts.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 
 
-def _with(account: Account, reported: Sequence[Occurrence]) -> Account:
+def _with_reports(account: Account, reported: Sequence[Occurrence]) -> Account:
     """The account with reports among what happened."""
     if not reported:
         return account
