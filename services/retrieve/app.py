@@ -82,7 +82,7 @@ async def build(context: Context) -> RoleParts:
     objects = context.objects
     if context.tiers is not None:
         objects = RestoringStore(
-            context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _wanted_us(settings))
+            context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _restore_us(settings))
         )
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")
     reports = DamageReports(context.metrics, partial(_report_loss, losses))
@@ -140,7 +140,7 @@ async def build(context: Context) -> RoleParts:
     web_handlers = build_web(objects, locator, converter, web, reports, pictures)
     read = deliveries.noted({**web_handlers, **deidentified.handlers()})
     if through is not None:
-        read = WebFetching(through, settings.federation.fetch_wait).around(read)
+        read = WebFetching(through, settings.federation.fetch_wait).wrap(read)
     handlers = {**read, **sending.handlers()}
     routing = build_routing(context, mover, locator, sent.sent, moves)
     publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
@@ -180,7 +180,7 @@ def build_through(context: Context, locator: Locator) -> FetchThrough | None:
     )
 
 
-def _wanted_us(settings: Settings) -> int:
+def _restore_us(settings: Settings) -> int:
     return settings.tiers.restore_days * 24 * 3600 * 1_000_000
 
 

@@ -57,7 +57,7 @@ class BulkService:
 
     async def bulk_data(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The value at a path of tags and item numbers, in little endian."""
-        location, tag = await self._finder.one(match), _tag(match.rest[0])
+        location, tag = await self._finder.instance(match), _tag(match.rest[0])
         with as_problems():
             known = await self._known(location, tag) if len(match.rest) == 1 else None
             if known is not None:
