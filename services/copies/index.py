@@ -20,11 +20,11 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query, UidList
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.ports.index import (
     CorrectedStudy,
-    FatedReceipt,
+    DecidedReceipt,
     InstanceEntry,
     InstanceKey,
     KnownReceipt,
@@ -195,19 +195,21 @@ class CopiesIndex:
         """See `SearchIndex`."""
         return await (await self._index_of_requester()).receipts_of(partition, instances)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`."""
-        return await (await self._index_of_requester()).fates(partition, receipts)
+        return await (await self._index_of_requester()).deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        return await (await self._index_of_requester()).fated_receipts(partition, receipts)
+        return await (await self._index_of_requester()).decided_receipts(partition, receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`."""
-        async for page in (await self._index_of_requester()).fated(partition, study_instance_uid, sop_instance_uids):
+        async for page in (await self._index_of_requester()).find_decided(
+            partition, study_instance_uid, sop_instance_uids
+        ):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:

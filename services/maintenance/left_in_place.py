@@ -76,8 +76,10 @@ class LeftInPlace:
         for location in instances:
             receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
             keys |= {receipt.object_key for receipt in receipts}
-        async for page in self._index.fated(DEFAULT_PARTITION, "", (uid,)):
-            keys |= {receipt.object_key for receipt in page if receipt.object_key and not receipt.fate.collected}
+        async for page in self._index.find_decided(DEFAULT_PARTITION, "", (uid,)):
+            keys |= {
+                receipt.object_key for receipt in page if receipt.object_key and not receipt.deletion_state.collected
+            }
         for key in keys:
             try:
                 other = await self._objects.reference(key)

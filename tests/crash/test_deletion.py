@@ -299,7 +299,7 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     assert archive.stop() == 0
     async with index_of(archive) as index:
         before = await everything(index)
-        fated = [page async for page in index.fated("default")]
+        decided = [page async for page in index.find_decided("default")]
     assert b"P-GONE" not in bytes_of_index(archive)
     # The bucket is enough, for what is gone, too.
     lose_log_and_index(archive)
@@ -308,7 +308,7 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["told"]) == (2, 0)
     async with index_of(archive) as index:
         assert await everything(index) == before
-        assert [page async for page in index.fated("default")] == fated
+        assert [page async for page in index.find_decided("default")] == decided
     assert await events(archive, "dead-letters") == []
     result = await asyncio.to_thread(gantry, archive, "reindex", "--json")
     assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["refused"]) == (2, 0)

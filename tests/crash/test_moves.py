@@ -178,7 +178,9 @@ async def test_an_object_that_was_moved_goes_with_the_last_that_needs_it(
             await asyncio.sleep(0.1)
     # A certificate for the study that they came with, too: all receipts of it are collected.
     async with index_of(archive) as index, asyncio.timeout(60):
-        while not all([receipt.fate.collected async for page in index.fated("default") for receipt in page]):
+        while not all(
+            [receipt.deletion_state.collected async for page in index.find_decided("default") for receipt in page]
+        ):
             await asyncio.sleep(0.1)
     assert gantry(archive, "regroup", uid, "--undo", "--reason", "x").returncode == 1
     assert archive.stop() == 0

@@ -23,7 +23,7 @@ from gantry.common.events import (
     ReceiptReference,
     StudyAccessed,
 )
-from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.deletion_state import ALIVE, Deletion, DeletionState
 from gantry.common.lifecycle.places import NEVER_MOVED, Place
 
 Instance = tuple[str, str]
@@ -47,13 +47,13 @@ class ReceiptState:
     instance: Instance
     stored: StoredObject | None = None
     lost: bool = False
-    fate: Fate = ALIVE
+    deletion_state: DeletionState = ALIVE
     place: Place = NEVER_MOVED
 
     @property
     def is_present(self) -> bool:
         """Whether it counts: stored and not hidden. A receipt that is lost counts: its metadata are there."""
-        return self.stored is not None and not self.fate.hidden
+        return self.stored is not None and not self.deletion_state.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ class StudyState:
     def due(self, now: int, grace: int) -> list[str]:
         """The receipts whose objects may be collected; none while a hold stands. Microseconds."""
         return (
-            [] if self.holds else sorted(k for k, receipt in self.receipts.items() if receipt.fate.is_due(now, grace))
+            []
+            if self.holds
+            else sorted(k for k, receipt in self.receipts.items() if receipt.deletion_state.is_due(now, grace))
         )
 
 
@@ -129,7 +131,7 @@ def apply(state: StudyState, event: Event) -> StudyState:
             instance = event.series_instance_uid, event.sop_instance_uid
             return _with_receipt(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
         case InstancesDeleted() | InstancesRestored() | InstancesMoved() | InstancesMovedBack() | ObjectsCollected():
-            return _fated(state, event.receipts, fate_of(event))
+            return _with_decision(state, event.receipts, deletion_state_of(event))
         case ObjectsRelocated():
             return _relocated(state, event)
         case HoldPlaced() | PatientHoldPlaced():
@@ -141,25 +143,25 @@ def apply(state: StudyState, event: Event) -> StudyState:
     return state
 
 
-Fating = InstancesDeleted | InstancesRestored | InstancesMoved | InstancesMovedBack | ObjectsCollected
+DecidingEvent = InstancesDeleted | InstancesRestored | InstancesMoved | InstancesMovedBack | ObjectsCollected
 """Events that decide about the receipts that they name."""
 
 
-def fate_of(event: Fating) -> Fate:
-    """What an event adds to the fate of each receipt that it names."""
+def deletion_state_of(event: DecidingEvent) -> DeletionState:
+    """What an event adds to the deletion state of each receipt that it names."""
     match event:
         case InstancesMoved():
-            return Fate(deletions=frozenset([Deletion(event.move, event.at, kept=True, moved=True)]))
+            return DeletionState(deletions=frozenset([Deletion(event.move, event.at, kept=True, moved=True)]))
         case InstancesMovedBack():
-            return Fate(withdrawn=frozenset([event.move]))
+            return DeletionState(withdrawn=frozenset([event.move]))
         case InstancesDeleted():
-            return Fate(
+            return DeletionState(
                 deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept, code=event.code)])
             )
         case InstancesRestored():
-            return Fate(withdrawn=frozenset(event.deletions))
+            return DeletionState(withdrawn=frozenset(event.deletions))
         case ObjectsCollected():
-            return Fate(collected=True)
+            return DeletionState(collected=True)
 
 
 def _stored(state: StudyState, event: InstanceStored) -> StudyState:
@@ -173,11 +175,13 @@ def _stored(state: StudyState, event: InstanceStored) -> StudyState:
     )
 
 
-def _fated(state: StudyState, references: Iterable[ReceiptReference], fate: Fate) -> StudyState:
+def _with_decision(
+    state: StudyState, references: Iterable[ReceiptReference], deletion_state: DeletionState
+) -> StudyState:
     receipts = dict(state.receipts)
     for reference in references:
         known = _known(state, reference.receipt, (reference.series_instance_uid, reference.sop_instance_uid))
-        receipts[reference.receipt] = replace(known, fate=known.fate | fate)
+        receipts[reference.receipt] = replace(known, deletion_state=known.deletion_state | deletion_state)
     return replace(state, receipts=receipts)
 
 

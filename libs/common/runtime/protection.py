@@ -23,7 +23,7 @@ from gantry.common.lifecycle import (
     longest,
     retention_of,
 )
-from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.elsewhere import Committed, CommittedElsewhere
 from gantry.common.runtime.following import unfollowed, unfollowed_events, unfollowed_holds
@@ -90,8 +90,8 @@ class Protection:
         return ""
 
     async def may_be_collected(
-        self, partition: str, study: str, receipts: Sequence[FatedReceipt]
-    ) -> list[FatedReceipt]:
+        self, partition: str, study: str, receipts: Sequence[DecidedReceipt]
+    ) -> list[DecidedReceipt]:
         """The deleted receipts of a study, of those given, that all archives have committed for which its rules wait;
         all of them if no rule waits. Raises `DependencyUnavailable`."""
         known = await known_study(self._index, partition, study, deleted=True)
@@ -125,7 +125,9 @@ class Protection:
         """Each stored object, by SOP Instance UID and digest; objects that are not indexed yet have no digest, and are
         committed nowhere."""
         deleted = (
-            set() if recent is None else {name for name, receipt in recent.receipts.items() if receipt.fate.hidden}
+            set()
+            if recent is None
+            else {name for name, receipt in recent.receipts.items() if receipt.deletion_state.hidden}
         )
         objects: set[tuple[str, str]] = set()
         query = Query(known.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((known.uid,))})

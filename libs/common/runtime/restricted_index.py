@@ -29,10 +29,10 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import IdentifierError
-from gantry.common.lifecycle import Corrections, Fate, Place, patient_key
+from gantry.common.lifecycle import Corrections, DeletionState, Place, patient_key
 from gantry.common.ports.index import (
     CorrectedStudy,
-    FatedReceipt,
+    DecidedReceipt,
     InstanceKey,
     KnownReceipt,
     Location,
@@ -119,30 +119,30 @@ class RestrictedIndex:
         """See `SearchIndex`."""
         return await self._index.receipts_of(partition, await self._visible_instances(partition, instances))
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`. A caller that knows a receipt may know that it is deleted."""
-        return await self._index.fates(partition, receipts)
+        return await self._index.deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        fated = await self._index.fated_receipts(partition, receipts)
+        decided = await self._index.decided_receipts(partition, receipts)
         if SIGHT.get().whole:
-            return fated
+            return decided
         studies = await self._visible(
-            partition, {fated_receipt.instance.study_instance_uid for fated_receipt in fated.values()}
+            partition, {decided_receipt.instance.study_instance_uid for decided_receipt in decided.values()}
         )
         return {
-            receipt: fated_receipt
-            for receipt, fated_receipt in fated.items()
-            if fated_receipt.instance.study_instance_uid in studies
+            receipt: decided_receipt
+            for receipt, decided_receipt in decided.items()
+            if decided_receipt.instance.study_instance_uid in studies
         }
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`. A fully deleted study does not exist for a restricted requester."""
         if await self._is_visible(partition, study_instance_uid):
-            async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+            async for page in self._index.find_decided(partition, study_instance_uid, sop_instance_uids):
                 yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:

@@ -63,8 +63,10 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     document = [match async for page in index.find(query) for match in page]
     beside: list[UnindexedReceipt] = []
     if deleted or not document:
-        async for batch in index.fated(partition, uid):
-            entries = [receipt.entry for receipt in batch if receipt.entry is not None and receipt.fate.hidden]
+        async for batch in index.find_decided(partition, uid):
+            entries = [
+                receipt.entry for receipt in batch if receipt.entry is not None and receipt.deletion_state.hidden
+            ]
             beside += [UnindexedReceipt(entry.receipt, entry.sender, entry.attributes) for entry in entries]
     if document:
         return KnownStudy(partition, uid, document[0].attributes, beside)

@@ -19,14 +19,13 @@ from gantry.common.access.views import VIEW, Views
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import EntryRefused
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -34,6 +33,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     SearchIndex,
     StandingHolds,
@@ -94,17 +94,17 @@ class ViewedIndex:
     ) -> dict[InstanceKey, list[KnownReceipt]]:
         return await self._index.receipts_of(await self._partition_in_view(partition), instances)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        return await self._index.fates(await self._partition_in_view(partition), receipts)
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
+        return await self._index.deletion_states(await self._partition_in_view(partition), receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-        return await self._index.fated_receipts(await self._partition_in_view(partition), receipts)
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
+        return await self._index.decided_receipts(await self._partition_in_view(partition), receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         partition = await self._partition_in_view(partition)
-        async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+        async for page in self._index.find_decided(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
@@ -144,8 +144,8 @@ class ViewedIndex:
     async def attributes(self) -> AttributeTable:
         return await self._index.attributes()
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
-        async for page in self._index.forsaken(partition):
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
+        async for page in self._index.orphaned_corrections(partition):
             yield page
 
     # ---- events
@@ -166,10 +166,10 @@ class ViewedIndex:
     async def decide(self, decisions: Sequence[Decision]) -> None:
         await self._take_marks_away()
         shown = [
-            replace(decision, partition=partition_of(decision.partition, view, codes), fate=fate)
+            replace(decision, partition=partition_of(decision.partition, view, codes), deletion_state=deletion_state)
             for view, codes in self._views.items()
             for decision in decisions
-            if (fate := _without(decision.fate, codes)) is not None
+            if (deletion_state := _without(decision.deletion_state, codes)) is not None
         ]
         await self._index.decide([*shown, *decisions])
 
@@ -256,9 +256,9 @@ class ViewedIndex:
         return [*shown, *changes]
 
 
-def _without(fate: Fate, codes: Collection[str]) -> Fate | None:
-    """A fate without the rejections that a view shows; None if nothing else was decided."""
-    left = frozenset(deletion for deletion in fate.deletions if deletion.code not in codes)
-    if not left and not fate.collected and fate.deletions:
+def _without(deletion_state: DeletionState, codes: Collection[str]) -> DeletionState | None:
+    """A deletion state without the rejections that a view shows; None if nothing else was decided."""
+    left = frozenset(deletion for deletion in deletion_state.deletions if deletion.code not in codes)
+    if not left and not deletion_state.collected and deletion_state.deletions:
         return None
-    return replace(fate, deletions=left)
+    return replace(deletion_state, deletions=left)

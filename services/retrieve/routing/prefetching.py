@@ -131,8 +131,8 @@ class Prefetcher:
         Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
-            async for receipts in self._index.fated(partition, prior.study_instance_uid):
-                if any(receipt.fate.hidden for receipt in receipts):
+            async for receipts in self._index.find_decided(partition, prior.study_instance_uid):
+                if any(receipt.deletion_state.hidden for receipt in receipts):
                     return True
             documents = [document async for page in self._index.find(query) for document in page]
         if not documents:

@@ -63,9 +63,9 @@ class StudyStanding:
         """What was removed and is absent: what the index still has of the study, and what the route names, which may
         have been collected and dropped from the index."""
         gone: dict[tuple[str, str], InstanceAvailability] = {}
-        async for page in self._index.fated(route.partition, route.study_instance_uid):
+        async for page in self._index.find_decided(route.partition, route.study_instance_uid):
             for receipt in page:
-                if receipt.entry is not None and receipt.fate.hidden:
+                if receipt.entry is not None and receipt.deletion_state.hidden:
                     key = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
                     gone[key] = InstanceAvailability(key[0], receipt.entry.sop_class_uid, key[1], UNAVAILABLE)
         if route.kind == CHANGE:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gantry.common.adapters.election import Candidate, Election, key_of
 from gantry.common.adapters.opensearch.client import DEPENDENCY, BulkOperation, OpenSearchClient, SearchResult
+from gantry.common.adapters.opensearch.decision_documents import DecisionDocuments
 from gantry.common.adapters.opensearch.documents import (
     Hit,
     Source,
@@ -26,7 +27,6 @@ from gantry.common.adapters.opensearch.documents import (
     receipt_source,
     shortened,
 )
-from gantry.common.adapters.opensearch.fates import Fates
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceEntry
 
@@ -39,7 +39,7 @@ class Receipts:
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
-        self._fates = Fates(client, names)
+        self._decisions = DecisionDocuments(client, names)
         self._instances, self._receipts = names["instances"], names["receipts"]
 
     async def known(
@@ -77,7 +77,7 @@ class Receipts:
     async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""
         rows = await self.rows_of(instance)
-        hidden = await self._fates.hidden(instance.partition(":")[0], [row[0] for row in rows])
+        hidden = await self._decisions.hidden(instance.partition(":")[0], [row[0] for row in rows])
         return [row for row in rows if row[0] not in hidden]
 
     async def rows_of(self, instance: str) -> list[Hit]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, marks, ordered, places
+from gantry.common.adapters.sqlite.index import corrected, decided, marks, ordered, orphaned, places
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
@@ -28,14 +28,13 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -43,6 +42,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     StandingHolds,
     StudyAccess,
@@ -186,22 +186,26 @@ class SqliteIndex:
             batch = decisions[start : start + _PAGE]
             await self._written(partial(decide, decisions=batch))
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`."""
-        return await self._read(partial(decided.fates, partition=partition, receipts=receipts)) if receipts else {}
+        return (
+            await self._read(partial(decided.deletion_states, partition=partition, receipts=receipts))
+            if receipts
+            else {}
+        )
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        request = partial(decided.fated_receipts, partition=partition, receipts=receipts)
+        request = partial(decided.decided_receipts, partition=partition, receipts=receipts)
         return await self._read(request) if receipts else {}
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`."""
         after = study_instance_uid, ""
         read = partial(
-            decided.fated,
+            decided.page_of_decided,
             partition=partition,
             study=study_instance_uid,
             limit=_PAGE,
@@ -240,11 +244,11 @@ class SqliteIndex:
         """See `SearchIndex`."""
         return await self._read(partial(corrections_of, partition=partition, study=study_instance_uid, patient=patient))
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
         """See `SearchIndex`."""
         after: tuple[str, str] | None = "", ""
         while after is not None:
-            studies, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
+            studies, after = await self._read(partial(orphaned.page, partition=partition, after=after, limit=_PAGE))
             if studies:
                 yield studies
 

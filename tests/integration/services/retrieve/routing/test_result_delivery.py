@@ -24,7 +24,7 @@ from gantry.common.events import INDEXED, INDEXERS, PatientCorrected, RouteReque
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Deletion, Fate, Values
+from gantry.common.lifecycle import Deletion, DeletionState, Values
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.lifecycle.routes import (
     AVAILABILITY,
@@ -54,7 +54,7 @@ ENTRY = entry(1, PatientID="P1", PatientName={"Alphabetic": "Müller^Jörg"}, Mo
 ROUTE = RouteRequested(
     "default", "t1", "1.2.3", "r1", "planner", "RIS", "", "", 1_790_000_000_000_000, kind=AVAILABILITY
 )
-HIDDEN = Fate(frozenset((Deletion("d1", 5),)))
+HIDDEN = DeletionState(frozenset((Deletion("d1", 5),)))
 
 
 @dataclass
