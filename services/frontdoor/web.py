@@ -129,13 +129,13 @@ class Forwarder:
         if self.shadow is None:
             return None
 
-        async def again() -> aiohttp.ClientResponse:
+        async def retry() -> aiohttp.ClientResponse:
             for backend in self._backends.candidates([pool], self._clock.monotonic()):
                 return await self._ask(request, backend)
             raise ConnectionFailed(f"no {pool} service is known")
 
         target = request.get(TARGET) or target_of(request)
-        return self.shadow.mirror(request.method, match, target, request.headers, again, begun)
+        return self.shadow.mirror(request.method, match, target, request.headers, retry, begun)
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Ask all processes for a resource that one of them has; 404 if none has it, 503 if one could not be asked."""

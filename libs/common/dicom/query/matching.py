@@ -228,14 +228,14 @@ def _in_item(tag: int, conditions: Mapping[int, Condition]) -> Predicate:
 def _fuzzy_predicate(tag: int, names: tuple[str, ...]) -> Predicate:
     wanted = [[_word(word) for word in words_of(name)] for name in names]
 
-    def alike(attributes: Mapping[int, Any]) -> bool:
+    def sounds_alike(attributes: Mapping[int, Any]) -> bool:
         for value in attributes.get(tag) or ():
             words = words_of(text_of(value)) if value else []
             if any(all(any(test(word) for word in words) for test in tests) for tests in wanted):
                 return True
         return False
 
-    return alike
+    return sounds_alike
 
 
 def _word(text: str) -> Callable[[str], bool]:

@@ -108,17 +108,17 @@ class ReferringStore:
             return await self._inner.read(parts)
         contents, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
-        async def ours() -> None:
+        async def read_own() -> None:
             places = [at for at, part in enumerate(parts) if not is_reference_key(part.key)]
             pieces = await self._inner.read([parts[at] for at in places]) if places else []
             for at, piece in zip(places, pieces, strict=True):
                 contents[at] = piece
 
-        async def theirs(at: int) -> None:
+        async def read_foreign(at: int) -> None:
             async with turns:
                 contents[at] = await self._piece(parts[at])
 
-        tasks = [asyncio.ensure_future(work) for work in (ours(), *(theirs(at) for at in referred))]
+        tasks = [asyncio.ensure_future(work) for work in (read_own(), *(read_foreign(at) for at in referred))]
         try:
             await asyncio.gather(*tasks)
         finally:
