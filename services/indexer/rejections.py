@@ -43,7 +43,7 @@ class _Study:
 
     def withdraw(self, decided: DecidedReceipt) -> None:
         self.names |= {deletion.id for deletion in decided.deletion_state.standing}
-        self.withdrawn.append(_reference(decided.instance, decided.receipt))
+        self.withdrawn.append(_reference(decided.instance, decided.id))
 
 
 class Rejections:
@@ -122,9 +122,9 @@ class Rejections:
         for decided in hidden:
             study.withdraw(decided)
             at = decided.instance.series_instance_uid, decided.instance.sop_instance_uid
-            waits = any(is_waiting(decided.receipt, deletion, *at) for deletion in decided.deletion_state.standing)
+            waits = any(is_waiting(decided.id, deletion, *at) for deletion in decided.deletion_state.standing)
             # If an earlier note waits for this instance, so does this one.
-            receipt = waiting_receipt(event.receipt, *at) if waits else decided.receipt
+            receipt = waiting_receipt(event.receipt, *at) if waits else decided.id
             study.rejected.append(_reference(decided.instance, receipt))
 
     async def _hidden(
@@ -169,7 +169,7 @@ class Rejections:
 def _older(event: InstanceStored, receipts: Sequence[KnownReceipt]) -> list[str]:
     # Within a millisecond receipts have no order; an image and its note may come so close to each other.
     begun = Receipt(event.receipt).milliseconds
-    return [receipt.receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds <= begun]
+    return [receipt.id for receipt in receipts if Receipt(receipt.id).milliseconds <= begun]
 
 
 def _is_older(event: InstanceStored, decided: DecidedReceipt) -> bool:

@@ -72,7 +72,7 @@ class Subsequent:
                 receipt for receipt in changes.arrived.get(key, ()) if not deletion_states.get(receipt, ALIVE).hidden
             }
             at = key.series_instance_uid, key.sop_instance_uid
-            known = {receipt.receipt for receipt in receipts.get(key, ())} | arrived
+            known = {receipt.id for receipt in receipts.get(key, ())} | arrived
             falls = subsequent(
                 *at, known, deletion_states, self._policy, arrived=arrived, rejected=key in changes.rejected
             )
@@ -109,7 +109,7 @@ class Subsequent:
         async for page in self._index.find_decided(partition, study, uids):
             for receipt in page:
                 if receipt.instance in keys:
-                    deletion_states[receipt.instance][receipt.receipt] = receipt.deletion_state
+                    deletion_states[receipt.instance][receipt.id] = receipt.deletion_state
         return dict(deletion_states)
 
     def _event(

@@ -155,7 +155,7 @@ class RejectionChecks:
             return
         begun = Receipt(event.receipt).milliseconds
         for receipts in (await self._index.receipts_of(event.partition, list(known))).values():
-            younger = [receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds > begun]
+            younger = [receipt for receipt in receipts if Receipt(receipt.id).milliseconds > begun]
             if younger and not (self._policy.note_first and len(younger) == len(receipts)):
                 raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
 

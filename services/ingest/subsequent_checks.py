@@ -70,7 +70,7 @@ class SubsequentChecks:
         recent = await self._unfollowed(event.partition, key.study_instance_uid)
         deletion_states: dict[str, DeletionState] = {}
         async for page in self._index.find_decided(event.partition, key.study_instance_uid, (key.sop_instance_uid,)):
-            deletion_states |= {receipt.receipt: receipt.deletion_state for receipt in page if receipt.instance == key}
+            deletion_states |= {receipt.id: receipt.deletion_state for receipt in page if receipt.instance == key}
         stored = set()
         for receipt, state in recent.receipts.items():
             if state.instance == at:
@@ -79,7 +79,7 @@ class SubsequentChecks:
         decision = repeats(*at, deletion_states, self._policy)
         if decision is None or decision[0] is not SentAgain.REFUSE:
             return False
-        stored |= {receipt.receipt for receipt in await self._index.receipts(event.partition, key)}
+        stored |= {receipt.id for receipt in await self._index.receipts(event.partition, key)}
         return all(deletion_states.get(receipt, ALIVE).hidden for receipt in stored)
 
     async def _unfollowed(self, partition: str, study: str) -> StudyState:

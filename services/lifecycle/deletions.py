@@ -183,11 +183,9 @@ class Deletions:
         await self.settle()
         now = self._clock.now_us()
         decided = [receipt async for receipt in self._find_decided(DeletionTarget(study))]
-        names = {receipt.receipt for receipt in decided if receipt.instance.sop_instance_uid == note}
+        names = {receipt.id for receipt in decided if receipt.instance.sop_instance_uid == note}
         for location in (await self._index.resolve(DEFAULT_PARTITION, [note])).get(note, ()):
-            names |= {
-                receipt.receipt for receipt in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
-            }
+            names |= {receipt.id for receipt in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))}
         receipts = [
             receipt
             for receipt in decided
@@ -271,10 +269,10 @@ class Deletions:
         known = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(location) for location in page])
         deleted = {receipt for receipt, state in recent.receipts.items() if state.deletion_state.hidden}
         return [
-            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt.receipt)
+            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt.id)
             for instance, receipts in known.items()
             for receipt in receipts
-            if receipt.receipt not in deleted
+            if receipt.id not in deleted
         ]
 
     async def _hidden(self, target: DeletionTarget) -> list[ReceiptReference]:
@@ -333,7 +331,7 @@ _WORDS: dict[type[Event], str] = {
 
 
 def _reference(receipt: DecidedReceipt) -> ReceiptReference:
-    return ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
+    return ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.id)
 
 
 def _refuse(rejected: int, *, was_restored: bool, too_late: bool) -> None:

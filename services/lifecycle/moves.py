@@ -149,7 +149,7 @@ class MoveDesk:
         for name in sorted(names):
             into_study, into_series = await self._destination(name)
             await self._protection.check_move(DEFAULT_PARTITION, into_study, study, {})
-            await self._require_there([successor(receipt.receipt, name) for receipt in away[name]], into_study)
+            await self._require_there([successor(receipt.id, name) for receipt in away[name]], into_study)
             at = DEFAULT_PARTITION, requester.trace, study, name
             events += [
                 InstancesMovedBack(*at, batch, into_study, into_series, requester.reason, requester.by, now)
@@ -197,9 +197,9 @@ class MoveDesk:
                     of_series = series.setdefault(instance.series_instance_uid, _Series(whole=False))
                     of_series.whole = of_series.whole or not target.instance
                     of_series.receipts += [
-                        _receipt(instance, receipt.receipt) for receipt in group if receipt.receipt not in seen
+                        _receipt(instance, receipt.id) for receipt in group if receipt.id not in seen
                     ]
-                    seen.update(receipt.receipt for receipt in group)
+                    seen.update(receipt.id for receipt in group)
             if len(seen) == size:
                 raise NotFound(f"nothing of {target.instance or target.series or target.study} is there")
         return series
@@ -298,7 +298,7 @@ def _receipt(instance: InstanceKey, receipt: str) -> ReceiptReference:
 
 
 def _reference(receipt: DecidedReceipt) -> ReceiptReference:
-    return _receipt(receipt.instance, receipt.receipt)
+    return _receipt(receipt.instance, receipt.id)
 
 
 def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:

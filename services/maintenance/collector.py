@@ -134,13 +134,11 @@ class Collector:
     async def _collect(self, study: str, due: Sequence[DecidedReceipt], done: Collected) -> None:
         recent = await unfollowed(self._log, self._partition, study)
         withdrawn = {receipt for receipt, state in recent.receipts.items() if state.deletion_state.withdrawn}
-        allowed = await self._not_held(study, recent, [receipt for receipt in due if receipt.receipt not in withdrawn])
+        allowed = await self._not_held(study, recent, [receipt for receipt in due if receipt.id not in withdrawn])
         families = await self._families.of(allowed)
         held = {study_ for study_ in _other_studies(study, families) if await self._is_held(study_)}
         allowed = [
-            receipt
-            for receipt in allowed
-            if not held & {m.instance.study_instance_uid for m in families[receipt.receipt]}
+            receipt for receipt in allowed if not held & {m.instance.study_instance_uid for m in families[receipt.id]}
         ]
         done.held += len(due) - len(allowed)
         if allowed:
@@ -159,7 +157,7 @@ class Collector:
             return []
         free = set[str]()
         if not await self._protection.retained(self._partition, study):
-            free = {receipt.receipt for receipt in await self._protection.may_be_collected(self._partition, study, due)}
+            free = {receipt.id for receipt in await self._protection.may_be_collected(self._partition, study, due)}
         if len(free) == len(due):
             return due
         # Removing a copy is not a loss: the same bytes of the same instance remain.
@@ -167,7 +165,7 @@ class Collector:
         return [
             receipt
             for receipt in due
-            if receipt.receipt in free
+            if receipt.id in free
             or any(other.digest == receipt.digest and not other.lost for other in receipts.get(receipt.instance, ()))
         ]
 
@@ -182,10 +180,10 @@ class Collector:
         dropped."""
         now, elsewhere, objects, in_place = self._clock.now_us(), list[DecidedReceipt](), 0, 0
         for due_receipt in due:
-            others = [member for member in families[due_receipt.receipt] if member.receipt != due_receipt.receipt]
+            others = [member for member in families[due_receipt.id] if member.id != due_receipt.id]
             if any(_needs_object(member, now, self._grace_us) for member in others):
                 continue
-            receipt = Receipt(due_receipt.receipt)
+            receipt = Receipt(due_receipt.id)
             # If the index does not know the key, the object is in our store, or in place.
             either = receipt.object_key(self._partition), receipt.reference_key(self._partition)
             for key in (due_receipt.object_key,) if due_receipt.object_key else either:
@@ -211,7 +209,7 @@ class Collector:
 
     def _certificate(self, study: str, gone: Sequence[DecidedReceipt], now: int) -> ObjectsCollected:
         receipts = tuple(
-            ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
+            ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.id)
             for receipt in gone
         )
         return ObjectsCollected(

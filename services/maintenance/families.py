@@ -19,7 +19,7 @@ class Families:
     async def of(self, members: Sequence[DecidedReceipt]) -> dict[str, list[DecidedReceipt]]:
         """For each receipt, all that share its object, including itself: the receipt that the object came with, and
         those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
-        first = {member.receipt: _first(member) for member in members}
+        first = {member.id: _first(member) for member in members}
         known: dict[str, DecidedReceipt] = {}
         children: dict[str, list[str]] = {}
         names = set(first.values())
@@ -30,19 +30,19 @@ class Families:
                 receipt: list(successors(receipt, member.deletion_state)) for receipt, member in parents.items()
             }
             names = {child for receipt in parents for child in children[receipt]} - known.keys()
-        return {member.receipt: _below(first[member.receipt], known, children, member) for member in members}
+        return {member.id: _below(first[member.id], known, children, member) for member in members}
 
 
 def _first(member: DecidedReceipt) -> str:
     """The receipt that the object came with."""
     named = receipt_in_key(member.object_key) if member.object_key else None
-    return member.receipt if named is None else named.id
+    return member.id if named is None else named.id
 
 
 def _below(
     first: str, known: dict[str, DecidedReceipt], children: dict[str, list[str]], member: DecidedReceipt
 ) -> list[DecidedReceipt]:
-    family, waiting = {member.receipt: member}, [first]
+    family, waiting = {member.id: member}, [first]
     while waiting:
         receipt = waiting.pop()
         # Without any decision only its name is known: it is present, and needs its object.

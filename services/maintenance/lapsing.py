@@ -35,7 +35,7 @@ class StudyRejections:
         """Add a receipt with decisions."""
         at = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
         for deletion in receipt.deletion_state.standing:
-            if is_waiting(receipt.receipt, deletion, *at):
+            if is_waiting(receipt.id, deletion, *at):
                 self.waiting.append((deletion, receipt))
             else:
                 self.came.add((deletion.id, receipt.instance))
@@ -73,7 +73,7 @@ class Lapsing:
             by_note: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
             for deletion, receipt in rejections.lapsed(now // 1000, self._note_first_ms):
                 key = receipt.instance
-                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, receipt.receipt)
+                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, receipt.id)
                 by_note[deletion].append(reference)
             for deletion, receipts in by_note.items():
                 await self._withdraw(study, deletion, receipts, now)

@@ -157,7 +157,7 @@ class Reconciler:
         stored = {event.receipt: event for event in events if isinstance(event, InstanceStored)}
         expected = _expected(events)
         receipts = await self._index.receipts_of(self._partition, list({_key(event) for event in stored.values()}))
-        known = {receipt.receipt for group in receipts.values() for receipt in group}
+        known = {receipt.id for group in receipts.values() for receipt in group}
         names = sorted({receipt for receipt in stored if receipt not in known} | expected.keys())
         decided = await self._index.decided_receipts(self._partition, names) if names else {}
         return [event for event in events if not _is_known(event, known, decided)]

@@ -93,7 +93,7 @@ class _Indexed:
 
     @property
     def names(self) -> set[str]:
-        return {receipt.receipt for receipt in self.known} | {receipt.receipt for receipt in self.decided}
+        return {receipt.id for receipt in self.known} | {receipt.id for receipt in self.decided}
 
     @property
     def instances(self) -> set[str]:
@@ -326,8 +326,8 @@ def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[ArrivalAccount, ...
     heard = {event.receipt for event in facts.stored}
     rest: dict[str, list[int]] = {}
     for receipt in facts.indexed.known:
-        if receipt.receipt not in heard:
-            rest.setdefault(receipt.sender, []).append(Receipt(receipt.receipt).milliseconds * 1000)
+        if receipt.id not in heard:
+            rest.setdefault(receipt.sender, []).append(Receipt(receipt.id).milliseconds * 1000)
     known = [ArrivalAccount(sender, "", "", min(at), max(at), len(at), "") for sender, at in rest.items()]
     return tuple(sorted([*arrivals_of(facts.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 

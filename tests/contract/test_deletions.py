@@ -150,7 +150,7 @@ async def test_a_receipt_that_comes_after_its_deletion_is_deleted(index: SearchI
         assert applied.outcome is Outcome.DELETED
     assert (await index.count("default"))["instances"] == 0
     ((receipt,),) = [page async for page in index.find_decided("default", "1.1")]
-    assert (receipt.receipt, receipt.object_key, receipt.digest) == (FIRST.receipt, FIRST.object_key, FIRST.digest)
+    assert (receipt.id, receipt.object_key, receipt.digest) == (FIRST.receipt, FIRST.object_key, FIRST.digest)
     # Sent again it is another receipt, and there.
     (applied,) = await index.apply([AGAIN])
     assert applied.outcome is Outcome.ADDED

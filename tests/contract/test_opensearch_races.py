@@ -135,7 +135,7 @@ async def raced(
     )
     assert await levels(fast, partition) == expected(race.left), f"at request {point}"
     known = await fast.receipts(partition, key(FIRST))
-    assert [receipt.receipt for receipt in known if receipt.lost] == [receipt.receipt for receipt in race.lost], (
+    assert [receipt.id for receipt in known if receipt.lost] == [receipt.receipt for receipt in race.lost], (
         f"at request {point}"
     )
     assert not race.gone or not holds(fast, race.gone.encode())

@@ -68,11 +68,11 @@ def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEn
     known = []
     for row in receipts:
         key = row.digest, row.transfer_syntax_uid
-        content = own.get((row.receipt, *key)) or of_bytes.get(key)
+        content = own.get((row.id, *key)) or of_bytes.get(key)
         if content is None or row.data_set_offset < 0:
             logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=row.object_key)
             continue
-        at = row.receipt, row.object_key, row.data_set_offset, row.sender
+        at = row.id, row.object_key, row.data_set_offset, row.sender
         known.append(PastReceipt(_at(content, *at), row.lost))
     return known
 

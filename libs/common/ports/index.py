@@ -123,7 +123,7 @@ class KnownReceipt:
     """One receipt of an instance as the index knows it. `lost`: its object was found missing or damaged; `sender` and
     `data_set_offset` are "" and -1 where an earlier release wrote it."""
 
-    receipt: str
+    id: str
     digest: str
     transfer_syntax_uid: str
     object_key: str
@@ -237,7 +237,7 @@ class DecidedReceipt:
     object itself, or it is not hidden any more; `entry` is None then, and where it was forgotten."""
 
     instance: InstanceKey
-    receipt: str
+    id: str
     deletion_state: DeletionState
     object_key: str = ""
     digest: str = ""

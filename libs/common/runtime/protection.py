@@ -135,11 +135,11 @@ class Protection:
         async for page in self._index.locate(query):
             instances = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
             for instance, receipts in (await self._index.receipts_of(known.partition, instances)).items():
-                indexed |= {receipt.receipt for receipt in receipts}
+                indexed |= {receipt.id for receipt in receipts}
                 objects |= {
                     (instance.sop_instance_uid, receipt.digest)
                     for receipt in receipts
-                    if receipt.receipt not in deleted and not receipt.lost
+                    if receipt.id not in deleted and not receipt.lost
                 }
         for name, receipt in ({} if recent is None else recent.receipts).items():
             if name not in indexed and receipt.is_present:

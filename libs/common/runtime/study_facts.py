@@ -152,5 +152,5 @@ async def _receipts(index: ReadIndex, study: KnownStudy) -> list[tuple[str, str]
     async for page in index.locate(query):
         keys = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
         known = await index.receipts_of(study.partition, keys)
-        pairs += [(receipt.receipt, receipt.sender) for receipts in known.values() for receipt in receipts]
+        pairs += [(receipt.id, receipt.sender) for receipts in known.values() for receipt in receipts]
     return pairs

@@ -213,7 +213,7 @@ class SqliteIndex:
         )
         while page := await self._read(partial(read, after=after)):
             yield page
-            after = page[-1].instance.study_instance_uid, page[-1].receipt
+            after = page[-1].instance.study_instance_uid, page[-1].id
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
         """See `SearchIndex`."""

@@ -149,7 +149,7 @@ def test_a_patient_is_found_by_what_any_study_says() -> None:
 def test_a_receipt_in_a_document_of_its_own_is_the_same_receipt() -> None:
     receipt = row(3, lost=True)
     assert receipt_row(receipt_source("i", receipt)) == receipt
-    assert known_receipt(receipt).receipt == receipt[0]
+    assert known_receipt(receipt).id == receipt[0]
 
 
 def test_a_lost_receipt_stays_lost_and_others_are_not_touched() -> None:

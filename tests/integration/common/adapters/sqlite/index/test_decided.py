@@ -59,8 +59,9 @@ def test_deleting_restoring_and_listing_a_study_costs_the_same_after_a_thousand_
             [
                 steps(connection, lambda e=entries: decide(connection, decisions(e, deleted))),  # type: ignore[misc]
                 steps(
-                    connection, lambda n=number: page_of_decided(connection, "default", f"1.{n}", (f"1.{n}", ""), 500)
-                ),  # type: ignore[misc]
+                    connection,
+                    lambda n=number: page_of_decided(connection, "default", f"1.{n}", (f"1.{n}", ""), 500),  # type: ignore[misc]
+                ),
                 steps(connection, lambda e=entries: decide(connection, decisions(e, withdrawn))),  # type: ignore[misc]
             ]
         )
