@@ -26,12 +26,12 @@ def main() -> None:
         if "==" in section.split("\n", 1)[0]:
             sections[name_of(section)] = section
     wanted = {name_of(line) for line in tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]}
-    while more := {name for name, section in sections.items() if wanted & _via(section)} - wanted:
+    while more := {name for name, section in sections.items() if wanted & _dependents(section)} - wanted:
         wanted |= more
     print("\n".join(sections[name] for name in sorted(wanted | set(sys.argv[1:]))))
 
 
-def _via(section: str) -> set[str]:
+def _dependents(section: str) -> set[str]:
     return {name_of(line) for line in re.findall(r"#\s+(?:via\s+)?([A-Za-z0-9._-]+)", section)}
 
 

@@ -25,7 +25,7 @@ class Panel:
     kind: str = "timeseries"
 
 
-def _one(title: str, unit: str, query: str, legend: str = "", kind: str = "timeseries") -> Panel:
+def _query_panel(title: str, unit: str, query: str, legend: str = "", kind: str = "timeseries") -> Panel:
     return Panel(title, unit, ((query, legend),), kind)
 
 
@@ -33,9 +33,9 @@ def _rate(title: str, unit: str, metric: str, by: str = "", chosen: str = "") ->
     """A counter's rate, by a label."""
     series = f"{metric}{{{chosen}}}" if chosen else metric
     if not by:
-        return _one(title, unit, f"sum(rate({series}{RATE}))")
+        return _query_panel(title, unit, f"sum(rate({series}{RATE}))")
     legend = " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
-    return _one(title, unit, f"sum by ({by}) (rate({series}{RATE}))", legend)
+    return _query_panel(title, unit, f"sum by ({by}) (rate({series}{RATE}))", legend)
 
 
 def _quantiles(title: str, metric: str, by: str = "", chosen: str = "") -> Panel:
@@ -43,14 +43,16 @@ def _quantiles(title: str, metric: str, by: str = "", chosen: str = "") -> Panel
     series = f"{metric}_bucket{{{chosen}}}" if chosen else f"{metric}_bucket"
     if by:
         query = f"histogram_quantile(0.95, sum by (le, {by}) (rate({series}{RATE})))"
-        return _one(title, "s", query, f"{{{{{by}}}}}")
+        return _query_panel(title, "s", query, f"{{{{{by}}}}}")
     shares = (("0.5", "half"), ("0.95", "95 %"), ("0.99", "99 %"))
     queries = [(f"histogram_quantile({share}, sum by (le) (rate({series}{RATE})))", name) for share, name in shares]
     return Panel(title, "s", tuple(queries))
 
 
-_LAG = _one("Events that a group has not read", "short", "max by (group) (gantry_consumer_lag)", "{{group}}")
-_DEAD = _one("Dead letters without a decision", "short", "max by (group) (gantry_dead_letters_open)", "{{group}}")
+_LAG = _query_panel("Events that a group has not read", "short", "max by (group) (gantry_consumer_lag)", "{{group}}")
+_DEAD = _query_panel(
+    "Dead letters without a decision", "short", "max by (group) (gantry_dead_letters_open)", "{{group}}"
+)
 _OURS = 'job=~".*gantry.*"'
 _AE = 'ae_title=~"$ae"'
 
@@ -58,13 +60,15 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
     "fleet": (
         "Gantry: fleet",
         (
-            _one("Processes that answer", "short", f"sum(up{{{_OURS}}})", kind="stat"),
-            _one("Versions", "short", "count by (version) (gantry_build_info)", "{{version}}", "stat"),
-            _one(
+            _query_panel("Processes that answer", "short", f"sum(up{{{_OURS}}})", kind="stat"),
+            _query_panel("Versions", "short", "count by (version) (gantry_build_info)", "{{version}}", "stat"),
+            _query_panel(
                 "Alerts", "short", 'count(ALERTS{alertstate="firing",alertname=~"Gantry.*"}) or vector(0)', kind="stat"
             ),
-            _one("Errors of each objective, last hour", "percentunit", "gantry:slo_errors:ratio_rate1h", "{{slo}}"),
-            _one("Associations open", "short", "sum by (role) (gantry_associations_open)", "{{role}}"),
+            _query_panel(
+                "Errors of each objective, last hour", "percentunit", "gantry:slo_errors:ratio_rate1h", "{{slo}}"
+            ),
+            _query_panel("Associations open", "short", "sum by (role) (gantry_associations_open)", "{{role}}"),
             _rate("Associations accepted", "ops", "gantry_associations_accepted_total", "role"),
             _rate("Associations rejected", "ops", "gantry_associations_rejected_total", "reason"),
             _rate("Objects received, by status", "ops", "gantry_objects_received_total", "status"),
@@ -73,18 +77,18 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             _LAG,
             _DEAD,
             _rate("Calls to stores that failed", "ops", "gantry_dependency_failures_total", "dependency"),
-            _one(
+            _query_panel(
                 "Processor", "percentunit", f"rate(process_cpu_seconds_total{{{_OURS}}}{RATE})", "{{job}} {{instance}}"
             ),
-            _one("Memory", "bytes", f"process_resident_memory_bytes{{{_OURS}}}", "{{job}} {{instance}}"),
-            _one("Open files", "percentunit", f"process_open_fds{{{_OURS}}} / process_max_fds{{{_OURS}}}"),
+            _query_panel("Memory", "bytes", f"process_resident_memory_bytes{{{_OURS}}}", "{{job}} {{instance}}"),
+            _query_panel("Open files", "percentunit", f"process_open_fds{{{_OURS}}} / process_max_fds{{{_OURS}}}"),
         ),
     ),
     "ae": (
         "Gantry: one AE",
         (
             _rate("Associations, by how they ended", "ops", "gantry_peer_associations_total", "outcome", _AE),
-            _one(
+            _query_panel(
                 "Rejected, in the range",
                 "short",
                 f'sum(increase(gantry_peer_associations_total{{{_AE},outcome="rejected"}}[$__range]))',
@@ -130,7 +134,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             _rate("C-MOVE and C-GET, by status", "ops", "gantry_retrieve_requests_total", "operation, status"),
             _rate("Sub-operations", "ops", "gantry_suboperations_total", "operation, outcome"),
             _rate("Bytes sent", "Bps", "gantry_suboperation_bytes_total", "operation"),
-            _one(
+            _query_panel(
                 "Sub-operations that failed",
                 "percentunit",
                 f'sum(rate(gantry_suboperations_total{{outcome="failed"}}{RATE}))'
@@ -144,9 +148,9 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
     "storage": (
         "Gantry: storage",
         (
-            _one("Free", "bytes", "min by (store) (gantry_disk_free_bytes)", "{{store}}"),
-            _one("Used", "percentunit", "1 - min by (store) (gantry_disk_free_bytes / gantry_disk_size_bytes)"),
-            _one(
+            _query_panel("Free", "bytes", "min by (store) (gantry_disk_free_bytes)", "{{store}}"),
+            _query_panel("Used", "percentunit", "1 - min by (store) (gantry_disk_free_bytes / gantry_disk_size_bytes)"),
+            _query_panel(
                 "Days left at the pace of the last day",
                 "d",
                 "min(gantry_disk_free_bytes) / (sum(rate(gantry_object_bytes_received_total[1d])) * 86400)",
@@ -155,16 +159,16 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             _rate("Bytes received", "Bps", "gantry_object_bytes_received_total"),
             _quantiles("An object made durable", "gantry_blob_put_seconds"),
             _rate("Objects verified", "ops", "gantry_objects_verified_total"),
-            _one(
+            _query_panel(
                 "Lost objects found, in the range",
                 "short",
                 "sum by (reason) (increase(gantry_objects_lost_total[$__range]))",
                 "{{reason}}",
             ),
-            _one("Receipts kept aside", "short", "max(gantry_receipts_aside)", kind="stat"),
+            _query_panel("Receipts kept aside", "short", "max(gantry_receipts_aside)", kind="stat"),
             _rate("Objects collected", "ops", "gantry_objects_collected_total"),
             _rate("Events sealed", "ops", "gantry_facts_sealed_total"),
-            _one(
+            _query_panel(
                 "Events recovered, in the range",
                 "short",
                 "sum(increase(gantry_facts_rescued_total[$__range]))",
@@ -175,22 +179,22 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
     "shadow": (
         "Gantry: shadow mode",
         (
-            _one("The other archive is reached", "short", "min(gantry_shadow_reached)", kind="stat"),
+            _query_panel("The other archive is reached", "short", "min(gantry_shadow_reached)", kind="stat"),
             _rate("Answers compared", "ops", "gantry_shadow_compared_total", "outcome"),
             _rate("Differences", "ops", "gantry_shadow_differences_total", "operation, kind"),
             _rate("Not compared, by reason", "ops", "gantry_shadow_given_up_total", "reason"),
             _rate("Put off, by reason", "ops", "gantry_shadow_put_off_total", "reason"),
             _rate("Never asked twice", "ops", "gantry_shadow_not_mirrored_total", "operation"),
             _quantiles("Time to answer, 95 %", "gantry_shadow_seconds", "side"),
-            _one("Associations mirrored now", "short", "sum(gantry_shadow_open)"),
-            _one(
+            _query_panel("Associations mirrored now", "short", "sum(gantry_shadow_open)"),
+            _query_panel(
                 "The fullest spool",
                 "percentunit",
                 "max(gantry_shadow_spool_bytes / gantry_shadow_spool_limit_bytes)",
             ),
-            _one("Objects in spools", "short", "sum(gantry_shadow_spool_objects)"),
-            _one("Bytes in spools", "bytes", "sum(gantry_shadow_spool_bytes)"),
-            _one("The oldest waits since", "s", "max(gantry_shadow_spool_oldest_seconds)"),
+            _query_panel("Objects in spools", "short", "sum(gantry_shadow_spool_objects)"),
+            _query_panel("Bytes in spools", "bytes", "sum(gantry_shadow_spool_bytes)"),
+            _query_panel("The oldest waits since", "s", "max(gantry_shadow_spool_oldest_seconds)"),
         ),
     ),
 }

@@ -165,7 +165,7 @@ def list_peers(
         if api is None:
             listed = [(_all_fields(peer), _row(peer, "file")) for peer in machine.policy.peers.values()]
         else:
-            listed = [_told(peer) for peer in api.listed()]
+            listed = [_fields_and_row(peer) for peer in api.listed()]
     if as_json:
         for fields, _ in listed:
             print_json(fields)
@@ -193,7 +193,7 @@ def show(
         if api is None:
             fields = _all_fields(_known(machine, ae_title))
         else:
-            fields, _ = _told(api.one(ae_title).body)
+            fields, _ = _fields_and_row(api.peer(ae_title).body)
     if as_json:
         print_json(fields)
         return
@@ -331,14 +331,14 @@ def _known(machine: PolicyOfMachine, ae_title: str) -> KnownPeer:
 
 def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any], str]:
     """The entry that the API added, and the entity tag that a change of it needs."""
-    answer = api.one(ae_title)
+    answer = api.peer(ae_title)
     if not answer.etag:
         raise RefusedByArchive(409, "the archive's policy file names this peer, and prevails: change it there")
     of_api = answer.body.get("hidden") or answer.body
     return of_api["entry"], f'"{version}"' if version else answer.etag
 
 
-def _told(answer: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _fields_and_row(answer: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What an archive says of a peer, as all of its fields, and as a row. A newer one may have fields that
     are not known here, and an older process of a newer one such peers: they are shown as they came."""
     beside: dict[str, Any] = {

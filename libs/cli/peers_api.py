@@ -74,7 +74,7 @@ class PeersApi:
             raise NotReached("the answer is none of a Gantry archive that has this API")
         return [peer for peer in peers if isinstance(peer, dict)]
 
-    def one(self, ae_title: str) -> ApiAnswer:
+    def peer(self, ae_title: str) -> ApiAnswer:
         """One peer."""
         return self._call("GET", _path(ae_title))
 

@@ -24,7 +24,7 @@ class AuditQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class ResolvedTerm:
     """What a term about a patient or study means: the term, UIDs of studies, and keys of patients."""
 
     term: str = ""
@@ -33,12 +33,12 @@ class Meant:
     _word: re.Pattern[bytes] = field(default=re.compile(b""), compare=False)
 
     @staticmethod
-    def of(term: str, studies: frozenset[str], issuers: frozenset[str] = frozenset()) -> Meant:
+    def of(term: str, studies: frozenset[str], issuers: frozenset[str] = frozenset()) -> ResolvedTerm:
         """`issuers` are those that the patient's ID is known with."""
         keys = {patient_key({PATIENT_ID: [term], ISSUER_OF_PATIENT_ID: [issuer]}, "") for issuer in {"", *issuers}}
         # In an identifier a value stands between lengths and tags, in a query string between "=" and "&".
         word = re.compile(rb"(?<![0-9A-Za-z._-])" + re.escape(term.encode()) + rb"(?![0-9A-Za-z._-])")
-        return Meant(term, studies | {term}, frozenset(keys), word)
+        return ResolvedTerm(term, studies | {term}, frozenset(keys), word)
 
     @property
     def needles(self) -> list[bytes]:
@@ -53,7 +53,7 @@ class Meant:
         return bool(record.query) and self._word.search(record.query) is not None
 
 
-def answers(question: AuditQuestion, meant: Meant | None, record: AuditRecorded) -> bool:
+def answers(question: AuditQuestion, meant: ResolvedTerm | None, record: AuditRecorded) -> bool:
     """Whether a record answers a question; `meant` is what its `about` means."""
     if not question.since_us <= record.at < question.until_us:
         return False

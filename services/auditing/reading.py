@@ -17,7 +17,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.sealed_events import segments
-from gantry.services.auditing.matching import AuditQuestion, Latest, Meant, answers
+from gantry.services.auditing.matching import AuditQuestion, Latest, ResolvedTerm, answers
 
 TOPIC = TOPICS[AuditRecorded].name
 _MOST_STUDIES = 2000
@@ -42,7 +42,7 @@ class AuditReader:
 
     async def find(self, question: AuditQuestion) -> AuditAnswer:
         """What answers a question."""
-        meant = await self._meant(question.about) if question.about else None
+        meant = await self._resolve(question.about) if question.about else None
         latest = Latest(question.most)
         needles = [] if meant is None else meant.needles
         async for payload in self._payloads(question.since_us):
@@ -53,7 +53,7 @@ class AuditReader:
                 latest.take(record)
         return AuditAnswer(tuple(latest.listed()), latest.more)
 
-    async def _meant(self, about: str) -> Meant:
+    async def _resolve(self, about: str) -> ResolvedTerm:
         """A record that was written before the index knew a study has no patient: it is found by the study."""
         studies, issuers = set[str](), set[str]()
         async for page in self._index.find(Query(DEFAULT_PARTITION, Level.STUDY, {PATIENT_ID: Single((about,))})):
@@ -62,7 +62,7 @@ class AuditReader:
                 issuers.update(text_of(value) for value in document.attributes.get(ISSUER_OF_PATIENT_ID, []) if value)
             if len(studies) > _MOST_STUDIES:
                 break
-        return Meant.of(about, frozenset(studies), frozenset(issuers))
+        return ResolvedTerm.of(about, frozenset(studies), frozenset(issuers))
 
     async def _payloads(self, since_us: int) -> AsyncIterator[bytes]:
         async for record in self._log.replay(TOPIC, since_us):

@@ -81,9 +81,9 @@ class Repository:
         # It says nothing: what can be read is the end.
         self._ending = asyncio.get_running_loop().create_task(reader.read(1))
         if ended or self._written:
-            await self._again()
+            await self._write_again()
 
-    async def _again(self) -> None:
+    async def _write_again(self) -> None:
         frames = [frame for _, frame in self._written]
         if not frames:
             return

@@ -35,7 +35,7 @@ def audit() -> None:
     """
 
 
-def _asked(command: Callable[..., None]) -> Callable[..., None]:
+def _report_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option("--form", type=click.Choice(_FORMS), default="table", show_default=True)(command)
     command = click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="The last so many.")(
         command
@@ -44,7 +44,7 @@ def _asked(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @audit.command()
-@_asked
+@_report_options
 @click.argument("term", metavar="PATIENT-ID|STUDY-UID")
 def who(config: Path | None, data: Path | None, as_json: bool, since: int, most: int, form: str, term: str) -> None:
     """Say who saw, changed, got or asked for a patient or a study."""
@@ -52,7 +52,7 @@ def who(config: Path | None, data: Path | None, as_json: bool, since: int, most:
 
 
 @audit.command(name="list")
-@_asked
+@_report_options
 @click.option("--by", "requestor", default="", help="Only of this AE title, token or person.")
 @click.option(
     "--kind", "kinds", multiple=True, type=click.Choice([kind.word for kind in AuditKind]), help="Only these."

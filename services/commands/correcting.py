@@ -61,7 +61,7 @@ def correct(
     """
     if bool(uids) == bool(patient) or len(uids) > 2:
         raise click.UsageError("give a study (and a series of it), or a --patient")
-    requester, elements = _asked(reason), values_option_of(values)
+    requester, elements = _requester(reason), values_option_of(values)
     if patient:
         identity = _identity(patient, issuer)
         _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, elements, requester))
@@ -76,7 +76,7 @@ def correct(
 @reason_option
 def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str, correction: str, reason: str) -> None:
     """Take back a correction of a study; `gantry history STUDY` lists their ids."""
-    requester = _asked(reason)
+    requester = _requester(reason)
     _step(
         config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, requester), "taken back"
     )
@@ -93,7 +93,7 @@ def assign(
 ) -> None:
     """Make a study one of another patient: the wrong one was chosen at the modality. It shows the demographics of that
     patient, if the patient is known. Taken back with `gantry uncorrect`."""
-    requester, identity = _asked(reason), _identity(patient, issuer)
+    requester, identity = _requester(reason), _identity(patient, issuer)
     _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, requester))
 
 
@@ -120,7 +120,7 @@ def merge(
         gantry merge P1 --into P2 --reason "the same person"
         gantry unmerge P1 --reason "two persons after all"
     """
-    requester, patient, other = _asked(reason), _identity(prior, prior_issuer), _identity(into, issuer)
+    requester, patient, other = _requester(reason), _identity(prior, prior_issuer), _identity(into, issuer)
     _step(config, data, as_json, prior, lambda desk: desk.merge(patient, other, requester))
 
 
@@ -142,7 +142,7 @@ def change_id(
     reason: str,
 ) -> None:
     """Give a patient another Patient ID, in all studies and those that come. Taken back with `gantry unmerge`."""
-    requester, patient, other = _asked(reason), _identity(prior, prior_issuer), _identity(new, issuer)
+    requester, patient, other = _requester(reason), _identity(prior, prior_issuer), _identity(new, issuer)
     _step(config, data, as_json, prior, lambda desk: desk.rename(patient, other, requester))
 
 
@@ -157,7 +157,7 @@ def unmerge(
 ) -> None:
     """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
     everything is what it was before."""
-    requester, identity = _asked(reason), _identity(patient, issuer)
+    requester, identity = _requester(reason), _identity(patient, issuer)
     _step(
         config,
         data,
@@ -259,7 +259,7 @@ def _when(at: int) -> str:
     return datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _asked(reason: str) -> Requester:
+def _requester(reason: str) -> Requester:
     return Requester(this_user(), reason, new_trace())
 
 

@@ -13,7 +13,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.commands.lifecycle import each
+from gantry.services.commands.lifecycle import run_for_each
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import reason_option
 from gantry.services.lifecycle.deletions import Deletions, DeletionTarget, Done
@@ -64,7 +64,7 @@ def place(
         gantry hold place --patient 4711 --issuer HOSPITAL --reason "a court"
     """
     requester = Requester(this_user(), reason, new_trace())
-    _one_of(uids, patient, issuer)
+    _require_one_subject(uids, patient, issuer)
 
     async def on_patient(deletions: Deletions) -> Done:
         await deletions.place_patient_hold(patient or "", issuer or "", requester)
@@ -77,7 +77,7 @@ def place(
     if patient is not None:
         _on_patient(config, data, as_json, "holds placed", on_patient)
     else:
-        each(config, data, as_json, uids, "placed", on_study, "holds")
+        run_for_each(config, data, as_json, uids, "placed", on_study, "holds")
 
 
 @hold.command()
@@ -95,7 +95,7 @@ def release(
 ) -> None:
     """Release all holds on studies, or those on a patient: give the same ID and issuer as when they were placed."""
     requester = Requester(this_user(), reason, new_trace())
-    _one_of(uids, patient, issuer)
+    _require_one_subject(uids, patient, issuer)
 
     async def of_patient(deletions: Deletions) -> Done:
         return await deletions.release_patient_holds(patient or "", issuer or "", requester)
@@ -106,7 +106,7 @@ def release(
     if patient is not None:
         _on_patient(config, data, as_json, "holds released", of_patient)
     else:
-        each(config, data, as_json, uids, "released", of_study, "holds")
+        run_for_each(config, data, as_json, uids, "released", of_study, "holds")
 
 
 @hold.command("list")
@@ -143,7 +143,7 @@ def _row(hold: Hold) -> tuple[str, ...]:
     return moment(hold.at), on, hold.by or "?", hold.reason or "?"
 
 
-def _one_of(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> None:
+def _require_one_subject(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> None:
     if bool(uids) == (patient is not None):
         raise click.UsageError("give Study Instance UIDs, or a patient with --patient")
     if patient is not None and not patient.strip():

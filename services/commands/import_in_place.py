@@ -115,7 +115,7 @@ def import_in_place(
         with closing(InPlaceJob(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
             source = InPlaceSource(name, await stores.in_place.foreign.get(name))
             await _list(job, source, prefix, as_json)
-            job.again() if again else job.reconsider()
+            job.reset_objects() if again else job.reconsider()
             if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
                 raise DependencyUnavailable("index", "the indexers are behind the log: what is there cannot be told")
             sender = Sender(new_trace(), calling, settings.dimse.ae_title, "")

@@ -84,7 +84,7 @@ def write(
     async def work(stores: Stores, settings: Settings) -> None:
         if base_uri and settings.tiers.stores:
             raise click.UsageError("--objects-at: objects lie in several stores (tiers.stores), not below one URI")
-        if base_uri and settings.encryption.on:
+        if base_uri and settings.encryption.is_on:
             raise click.UsageError("--objects-at: objects lie encrypted (encryption), nobody else can read them there")
         if base_uri and settings.storage.in_place:
             raise click.UsageError("--objects-at: some objects lie in place (storage.in_place), not below this URI")

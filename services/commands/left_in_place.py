@@ -15,7 +15,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.runtime.following import has_followed
 from gantry.services.commands.on_stores import options, run
-from gantry.services.maintenance.left_in_place import Left, LeftInPlace
+from gantry.services.maintenance.left_in_place import LeftInPlace, RemovableObject
 from gantry.services.process.stores import Stores
 
 _PATIENCE_SECONDS = 60.0
@@ -30,7 +30,7 @@ def left_in_place(config: Path | None, data: Path | None, as_json: bool) -> None
     Gantry never deletes there: whoever has to erase a patient's data gives this list to the owner, and runs the command
     again. What is gone is not listed any more. Exit code 1 while something is left.
     """
-    files: list[Left] = []
+    files: list[RemovableObject] = []
 
     async def work(stores: Stores, settings: Settings) -> None:
         if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):

@@ -68,7 +68,7 @@ def delete(
         return
     if dry_run:
         raise click.UsageError("--dry-run goes with --where")
-    each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, requester))
+    run_for_each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, requester))
 
 
 @click.command()
@@ -78,7 +78,9 @@ def delete(
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
     requester = Requester(this_user(), reason, new_trace())
-    each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, requester))
+    run_for_each(
+        config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, requester)
+    )
 
 
 @click.command()
@@ -90,7 +92,7 @@ def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
     (`lifecycle.collect_every`), whatever the grace time."""
     requester = Requester(this_user(), reason, new_trace())
-    each(
+    run_for_each(
         config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, requester, final=True)
     )
 
@@ -161,7 +163,7 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     run(config, data, work)
 
 
-def each(
+def run_for_each(
     config: Path | None,
     data: Path | None,
     as_json: bool,

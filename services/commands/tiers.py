@@ -67,8 +67,8 @@ def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, 
             ("could not be moved", state.failed),
             ("copies removed that they left", f"{state.left} ({in_bytes(state.left_bytes)})"),
             ("objects of which two copies differ", state.unequal),
-            *_lying(state.objects_in, state.bytes_in),
-            *await _wanted(tiering),
+            *_object_rows(state.objects_in, state.bytes_in),
+            *await _restore_request_rows(tiering),
         ]
         show(as_json, asdict(state), ("tiers", "result"), rows)
         if state.failed or state.unequal:
@@ -111,7 +111,7 @@ async def _list(tiering: Tiering, as_json: bool) -> None:
         print_columns(("Study Instance UID", "rule", "to", "objects", "bytes"), rows)
     lying = await tiering.leftovers.look(remove=False)
     click.echo(f"{counted(studies, 'study', 'studies')} to move, {counted(objects, 'object')}, {in_bytes(size)}")
-    for name, words in (*_lying(lying.objects, lying.bytes), *await _wanted(tiering)):
+    for name, words in (*_object_rows(lying.objects, lying.bytes), *await _restore_request_rows(tiering)):
         click.echo(f"{name}: {words}")
 
 
@@ -130,17 +130,17 @@ async def _by_study(moves: AsyncIterator[StudyMove]) -> AsyncIterator[_Planned]:
         yield known
 
 
-def _lying(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str]]:
+def _object_rows(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str]]:
     return [
         (f"in {store}", f"{counted(count, 'object')} ({in_bytes(size[store])})") for store, count in objects.items()
     ]
 
 
-async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
+async def _restore_request_rows(tiering: Tiering) -> list[tuple[str, str]]:
     """What was asked for from an archive."""
     return [
         ("asked for from an archive", f"{wish.key} {'can be read' if wish.readable else 'is on its way'}, {wish.since}")
-        for wish in await tiering.wanted.asked()
+        for wish in await tiering.wanted.current()
     ]
 
 

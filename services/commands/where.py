@@ -19,7 +19,7 @@ from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.associations import Ended, at
 from gantry.services.whereabouts.associations import associations as recorded_associations
 from gantry.services.whereabouts.search import MOST_STUDIES, FoundStudies, Whereabouts
-from gantry.services.whereabouts.words import advice, moment, told
+from gantry.services.whereabouts.words import advice, history_lines, moment
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
@@ -55,7 +55,7 @@ def _say(result: FoundStudies, term: str) -> None:
     if result.merged:
         click.echo(f"Patient ID {term} has become {', then '.join(map(printable, result.merged))}")
     for account in result.accounts:
-        print_columns(("study", account.study_instance_uid), told(account))
+        print_columns(("study", account.study_instance_uid), history_lines(account))
         for step in advice(account):
             click.echo(f"to do: {step}")
         click.echo()

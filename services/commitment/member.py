@@ -85,7 +85,7 @@ class Member:
             self._recalled = True
         now_us = self._clock.now_us()
         async for record in self._log.replay(TOPIC, self._since_us):
-            event = await self._hear(record)
+            event = await self._event_of(record)
             if event is not None:
                 self._ledger.apply(event)
         self._since_us = max(self._since_us, now_us - _SKEW_US)
@@ -106,7 +106,7 @@ class Member:
         # This is the active member now. The one before it may have published reports that are not in the ledger yet.
         await self.remember()
         while True:
-            offsets.seen(records)
+            offsets.note_read(records)
             for record in records:
                 await self._begin(record, offsets, consumer, tasks)
             if self._heard >= self._snapshot_after:
@@ -114,12 +114,12 @@ class Member:
             await self._commit(offsets, consumer)
             records = await persist(consumer.poll, self._clock)
 
-    async def _hear(self, record: Record) -> Event | None:
+    async def _event_of(self, record: Record) -> Event | None:
         self._heard += 1 + len(record.payload) / _BYTES_OF_ONE
         return await _event(record)
 
     async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
-        event = await self._hear(record)
+        event = await self._event_of(record)
         # A request that was reported before is not owed a report.
         if event is None or not self._ledger.apply(event) or not isinstance(event, CommitmentRequested):
             return

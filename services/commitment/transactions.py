@@ -86,7 +86,7 @@ class Offsets:
         self._open: dict[tuple[str, int], dict[int, None]] = {}
         self._seen: dict[tuple[str, int], Record] = {}
 
-    def seen(self, records: Iterable[Record]) -> None:
+    def note_read(self, records: Iterable[Record]) -> None:
         """These records were read, in order of offset."""
         for record in records:
             self._seen[record.topic, record.partition] = record

@@ -20,11 +20,11 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query, UidList
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.ports.index import (
     CorrectedStudy,
-    FatedReceipt,
+    DecidedReceipt,
     InstanceEntry,
     InstanceKey,
     KnownReceipt,
@@ -90,7 +90,7 @@ class CopiesIndex:
             _, side = self._sides.popitem()
             await _close(side.index, side.folder)
 
-    async def _asked(self) -> ReadIndex:
+    async def _index_of_requester(self) -> ReadIndex:
         """The index for the current requester. Raises `DependencyUnavailable`."""
         share = SIGHT.get().copies
         return self._index if not share else await self._of(share)
@@ -161,102 +161,104 @@ class CopiesIndex:
 
     async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`."""
-        async for page in (await self._asked()).find(query, after):
+        async for page in (await self._index_of_requester()).find(query, after):
             yield page
 
     async def total(self, query: Query) -> int:
         """See `SearchIndex`."""
-        return await (await self._asked()).total(query)
+        return await (await self._index_of_requester()).total(query)
 
     async def place_behind(self, query: Query, count: int) -> Cursor | None:
         """See `SearchIndex`."""
-        return await (await self._asked()).place_behind(query, count)
+        return await (await self._index_of_requester()).place_behind(query, count)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
-        async for page in (await self._asked()).locate(query):
+        async for page in (await self._index_of_requester()).locate(query):
             yield page
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
         """See `SearchIndex`."""
-        return await (await self._asked()).current(partition, instances)
+        return await (await self._index_of_requester()).current(partition, instances)
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
         """See `SearchIndex`."""
-        return await (await self._asked()).resolve(partition, sop_instance_uids)
+        return await (await self._index_of_requester()).resolve(partition, sop_instance_uids)
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """See `SearchIndex`."""
-        return await (await self._asked()).receipts(partition, instance)
+        return await (await self._index_of_requester()).receipts(partition, instance)
 
     async def receipts_of(
         self, partition: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[KnownReceipt]]:
         """See `SearchIndex`."""
-        return await (await self._asked()).receipts_of(partition, instances)
+        return await (await self._index_of_requester()).receipts_of(partition, instances)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`."""
-        return await (await self._asked()).fates(partition, receipts)
+        return await (await self._index_of_requester()).deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        return await (await self._asked()).fated_receipts(partition, receipts)
+        return await (await self._index_of_requester()).decided_receipts(partition, receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`."""
-        async for page in (await self._asked()).fated(partition, study_instance_uid, sop_instance_uids):
+        async for page in (await self._index_of_requester()).find_decided(
+            partition, study_instance_uid, sop_instance_uids
+        ):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """See `SearchIndex`."""
-        return await (await self._asked()).holds(partition, study_instance_uid)
+        return await (await self._index_of_requester()).holds(partition, study_instance_uid)
 
     async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
         """See `SearchIndex`."""
-        async for page in (await self._asked()).held(partition, after):
+        async for page in (await self._index_of_requester()).held(partition, after):
             yield page
 
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         """See `SearchIndex`."""
-        return await (await self._asked()).corrected(partition, study_instance_uid)
+        return await (await self._index_of_requester()).corrected(partition, study_instance_uid)
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         """See `SearchIndex`."""
-        return await (await self._asked()).corrections(partition, study_instance_uid, patient)
+        return await (await self._index_of_requester()).corrections(partition, study_instance_uid, patient)
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
         """See `SearchIndex`."""
-        return await (await self._asked()).last_access(partition, study_instance_uid)
+        return await (await self._index_of_requester()).last_access(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""
-        async for page in (await self._asked()).conflicts(partition):
+        async for page in (await self._index_of_requester()).conflicts(partition):
             yield page
 
     async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
         """See `SearchIndex`."""
-        return await (await self._asked()).places(partition, receipts)
+        return await (await self._index_of_requester()).places(partition, receipts)
 
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
         """See `SearchIndex`."""
-        return await (await self._asked()).stores_of(partition, level, uids, stores)
+        return await (await self._index_of_requester()).stores_of(partition, level, uids, stores)
 
     async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
         """See `SearchIndex`."""
-        return await (await self._asked()).marks_of(partition, studies, holders)
+        return await (await self._index_of_requester()).marks_of(partition, studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""
-        return await (await self._asked()).count(partition)
+        return await (await self._index_of_requester()).count(partition)
 
     async def attributes(self) -> AttributeTable:
         """See `SearchIndex`."""
-        return await (await self._asked()).attributes()
+        return await (await self._index_of_requester()).attributes()
 
 
 async def _close(index: SearchIndex | None, folder: TemporaryDirectory[str] | None) -> None:

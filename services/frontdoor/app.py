@@ -68,7 +68,7 @@ class FrontDoor:
             self._shadow(self._behind[partition.signs.name], partition.settings, storage_sop_classes)
         if not shared:
             self._shadow(self._behind[""], settings, storage_sop_classes)
-        self._keeper = DimseDoor(self._whose, storage_sop_classes, _limits(settings), None, clock, self.metrics)
+        self._keeper = DimseDoor(self._partition_of, storage_sop_classes, _limits(settings), None, clock, self.metrics)
         self._messages = self._message_doors()
         self.hl7_port: int | None = None
         self._acceptors: list[Acceptor] = []
@@ -94,7 +94,7 @@ class FrontDoor:
                 continue
             if hl7.tls and not self._certificates.speaks_tls:
                 raise ConfigError("hl7.tls", None, "needs tls.certificate and tls.key")
-            doors[name] = MessageDoor(behind, hl7, reacher, self.clock, self.metrics, partial(self._astray, name))
+            doors[name] = MessageDoor(behind, hl7, reacher, self.clock, self.metrics, partial(self._why_astray, name))
         return doors
 
     def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
@@ -128,7 +128,7 @@ class FrontDoor:
         refresh = SystemMetrics(self.settings, self.metrics).refresh
         if self._shared:
             # Of several archives one that is down must not take away the others' door.
-            checks: dict[str, Callable[[], Awaitable[None]]] = {"partitions": self._any_is_there}
+            checks: dict[str, Callable[[], Awaitable[None]]] = {"partitions": self._require_reached_partition}
             servers = {
                 name: self._answering(partition, self._behind[name])
                 for name, partition in self._shared.items()
@@ -158,7 +158,7 @@ class FrontDoor:
     def _not_taking(self) -> str:
         return "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value
 
-    async def _any_is_there(self) -> None:
+    async def _require_reached_partition(self) -> None:
         """Raises `ConnectionFailed` where no partition has anybody."""
         if not any(behind.is_reached for behind in self._behind.values()):
             raise ConnectionFailed("no process of any partition can be reached")
@@ -234,14 +234,14 @@ class FrontDoor:
 
     # ---- whose it is
 
-    def _whose(self, request: AssociateRequest, origin: Origin, port: str) -> Behind | Astray:
+    def _partition_of(self, request: AssociateRequest, origin: Origin, port: str) -> Behind | Astray:
         if not self._signs:
             return self._behind[""]
         called = Called(request.called_ae_title, origin.address, origin.certificate, port)
         named = of_association(self._signs, called)
         return named if isinstance(named, Astray) else self._behind[named]
 
-    def _astray(self, partition: str, origin: Origin) -> str:
+    def _why_astray(self, partition: str, origin: Origin) -> str:
         """Why a sender at the port of one partition is none of its own, "" if he is."""
         if not self._signs:
             return ""

@@ -46,11 +46,11 @@ class _Exchange:
         self.waits = False
         self._last = b""
 
-    def heard_asking(self, data: memoryview) -> None:
+    def observe_request_bytes(self, data: memoryview) -> None:
         """Bytes of the sender."""
         self.waits = True
 
-    def heard_answering(self, data: memoryview) -> None:
+    def observe_response_bytes(self, data: memoryview) -> None:
         """Bytes for the sender."""
         self._last = (self._last + bytes(data[-len(_TAIL) :]))[-len(_TAIL) :]
         self.waits = self._last != _TAIL

@@ -20,10 +20,10 @@ _workspace = memoryview(bytearray(_CHUNK))
 class TrafficListener(Protocol):
     """Hears what passes by. Its methods neither raise nor wait; the bytes are valid during the call."""
 
-    def heard_asking(self, data: memoryview) -> None:
+    def observe_request_bytes(self, data: memoryview) -> None:
         """Bytes of the front."""
 
-    def heard_answering(self, data: memoryview) -> None:
+    def observe_response_bytes(self, data: memoryview) -> None:
         """Bytes of the back."""
 
 
@@ -38,8 +38,8 @@ class Pump:
         self._wires = (front, back)
         self._half_closed = half_closed
         self._timer: asyncio.TimerHandle | None = None
-        self.inwards = _Flow(self, front, back, listener.heard_asking if listener is not None else None)
-        self.outwards = _Flow(self, back, front, listener.heard_answering if listener is not None else None)
+        self.inwards = _Flow(self, front, back, listener.observe_request_bytes if listener is not None else None)
+        self.outwards = _Flow(self, back, front, listener.observe_response_bytes if listener is not None else None)
         self.ended = asyncio.Event()
         self.outcome = ""
 

@@ -129,13 +129,13 @@ class Forwarder:
         if self.shadow is None:
             return None
 
-        async def again() -> aiohttp.ClientResponse:
+        async def retry() -> aiohttp.ClientResponse:
             for backend in self._backends.candidates([pool], self._clock.monotonic()):
                 return await self._ask(request, backend)
             raise ConnectionFailed(f"no {pool} service is known")
 
         target = request.get(TARGET) or target_of(request)
-        return self.shadow.mirror(request.method, match, target, request.headers, again, begun)
+        return self.shadow.mirror(request.method, match, target, request.headers, retry, begun)
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Ask all processes for a resource that one of them has; 404 if none has it, 503 if one could not be asked."""
@@ -159,7 +159,7 @@ class Forwarder:
         backend.last_chosen = self._clock.monotonic()
         backend.open += 1
         try:
-            headers = self._asked(request, url, backend)
+            headers = self._request_headers(request, url, backend)
             return await relay(request, self._opened(), url, headers, self._clock, self._stall)
         finally:
             backend.open -= 1
@@ -178,13 +178,13 @@ class Forwarder:
         return await self._opened().request(
             request.method,
             url,
-            headers=self._asked(request, url, backend),
+            headers=self._request_headers(request, url, backend),
             data=_body(request, store) if request.body_exists else None,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             allow_redirects=False,
         )
 
-    def _asked(self, request: web.BaseRequest, url: URL, backend: Backend) -> CIMultiDict[str]:
+    def _request_headers(self, request: web.BaseRequest, url: URL, backend: Backend) -> CIMultiDict[str]:
         """The headers for one try at one backend: a proof counts once, and there alone."""
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
         if host := host_in(request):
@@ -218,7 +218,7 @@ class Forwarder:
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await out.write(chunk)
                     if mirror is not None:
-                        mirror.heard(chunk)
+                        mirror.observe_response_bytes(chunk)
             ended = await out.end()
             whole = True
             return ended
@@ -262,6 +262,6 @@ async def _body(request: web.BaseRequest, store: WebStore | None) -> AsyncIterat
     async for chunk in request.content.iter_any():
         yield chunk
         if store is not None:
-            store.heard_asking(chunk)
+            store.observe_request_bytes(chunk)
     if store is not None:
-        store.asked()
+        store.end_request()

@@ -65,5 +65,7 @@ async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]
     for event in events:
         if event.header is None:
             by_partition.setdefault(event.partition, []).append(event.receipt)
-    fates = {partition: await index.fates(partition, receipts) for partition, receipts in by_partition.items()}
-    return [not fates.get(event.partition, {}).get(event.receipt, ALIVE).collected for event in events]
+    deletion_states = {
+        partition: await index.deletion_states(partition, receipts) for partition, receipts in by_partition.items()
+    }
+    return [not deletion_states.get(event.partition, {}).get(event.receipt, ALIVE).collected for event in events]

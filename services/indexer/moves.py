@@ -11,7 +11,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANC
 from gantry.common.errors import EntryRefused, NotFound, NotUnderstood
 from gantry.common.events import Event, InstancesMoved
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Correction, Fate, corrected, successor, unpack_coercion
+from gantry.common.lifecycle import Correction, DeletionState, corrected, successor, unpack_coercion
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, Outcome, Relocation, SearchIndex
 from gantry.common.runtime.corrections import read_values
@@ -28,9 +28,11 @@ async def apply_moves(objects: BlobStore, index: SearchIndex, events: Iterable[E
         if isinstance(event, InstancesMoved):
             by_partition.setdefault(event.partition, []).extend(reference.receipt for reference in event.receipts)
     for partition, receipts in by_partition.items():
-        fated = await index.fated_receipts(partition, receipts)
+        decided = await index.decided_receipts(partition, receipts)
         await _follow(
-            objects, index, [(receipt.entry, receipt.fate) for receipt in fated.values() if receipt.entry is not None]
+            objects,
+            index,
+            [(receipt.entry, receipt.deletion_state) for receipt in decided.values() if receipt.entry is not None],
         )
 
 
@@ -43,18 +45,24 @@ async def apply_moved(
         if result.outcome is Outcome.DELETED:
             hidden.setdefault(entry.partition, []).append(entry)
     for partition, group in hidden.items():
-        fates = await index.fates(partition, [entry.receipt for entry in group])
-        await _follow(objects, index, [(entry, fates[entry.receipt]) for entry in group if entry.receipt in fates])
+        deletion_states = await index.deletion_states(partition, [entry.receipt for entry in group])
+        await _follow(
+            objects,
+            index,
+            [(entry, deletion_states[entry.receipt]) for entry in group if entry.receipt in deletion_states],
+        )
 
 
-async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[InstanceEntry, Fate]]) -> None:
+async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[InstanceEntry, DeletionState]]) -> None:
     """Apply the receipts of moves, and those of further moves from there."""
     waiting, corrections = list(known), dict[str, Correction | None]()
     while waiting:
         entries: list[InstanceEntry] = []
         before: list[InstanceEntry] = []
-        for entry, fate in waiting:
-            for move in sorted(deletion.id for deletion in fate.standing if deletion.moved and not deletion.final):
+        for entry, deletion_state in waiting:
+            for move in sorted(
+                deletion.id for deletion in deletion_state.standing if deletion.moved and not deletion.final
+            ):
                 key = Receipt(move).values_key(entry.partition)
                 if key not in corrections:
                     corrections[key] = await _correction(objects, key)
@@ -69,8 +77,8 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
                 entry for entry, result in zip(entries, applied, strict=True)
                 if result is not None and result.outcome is Outcome.DELETED and entry.partition == partition
             ]  # fmt: skip
-            fates = await index.fates(partition, [entry.receipt for entry in gone])
-            waiting += [(entry, fates[entry.receipt]) for entry in gone if entry.receipt in fates]
+            deletion_states = await index.deletion_states(partition, [entry.receipt for entry in gone])
+            waiting += [(entry, deletion_states[entry.receipt]) for entry in gone if entry.receipt in deletion_states]
 
 
 async def _stay(index: SearchIndex, before: Sequence[InstanceEntry], after: Sequence[InstanceEntry]) -> None:

@@ -19,7 +19,7 @@ from gantry.common.events import InstancesDeleted, InstancesRestored, InstanceSt
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import is_waiting, waiting_receipt
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, SearchIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, KnownReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.protection import is_held
 from gantry.common.runtime.rejections import RejectionAction, RejectionRules, note_in
@@ -41,9 +41,9 @@ class _Study:
     names: set[str] = field(default_factory=set)
     withdrawn: list[ReceiptReference] = field(default_factory=list)
 
-    def withdraw(self, fated: FatedReceipt) -> None:
-        self.names |= {deletion.id for deletion in fated.fate.standing}
-        self.withdrawn.append(_reference(fated.instance, fated.receipt))
+    def withdraw(self, decided: DecidedReceipt) -> None:
+        self.names |= {deletion.id for deletion in decided.deletion_state.standing}
+        self.withdrawn.append(_reference(decided.instance, decided.id))
 
 
 class Rejections:
@@ -95,9 +95,9 @@ class Rejections:
         older = {key: _older(event, receipts) for key, receipts in by_instance.items()}
         study.rejected += [_reference(key, receipt) for key, receipts in older.items() for receipt in receipts]
         left = [key for key in instances if not older.get(key)]
-        fated = await self._hidden(event.partition, left) if left else {}
+        decided = await self._hidden(event.partition, left) if left else {}
         for key in left:
-            hidden = fated.get(key, [])
+            hidden = decided.get(key, [])
             if note.code == REVOKE:
                 self._revoke(event, hidden, study)
             elif hidden:
@@ -106,34 +106,37 @@ class Rejections:
                 waiting = waiting_receipt(event.receipt, key.series_instance_uid, key.sop_instance_uid)
                 study.rejected.append(_reference(key, waiting))
 
-    def _revoke(self, event: InstanceStored, hidden: Sequence[FatedReceipt], study: _Study) -> None:
+    def _revoke(self, event: InstanceStored, hidden: Sequence[DecidedReceipt], study: _Study) -> None:
         for receipt in hidden:
-            if self._policy.may_overwrite(REVOKE, receipt.fate) and _is_older(event, receipt):
+            if self._policy.may_overwrite(REVOKE, receipt.deletion_state) and _is_older(event, receipt):
                 study.withdraw(receipt)
 
     def _overwrite(
-        self, event: InstanceStored, note: RejectionNote, hidden: Sequence[FatedReceipt], study: _Study
+        self, event: InstanceStored, note: RejectionNote, hidden: Sequence[DecidedReceipt], study: _Study
     ) -> None:
         if not all(
-            self._policy.may_overwrite(note.code, receipt.fate) and _is_older(event, receipt) for receipt in hidden
+            self._policy.may_overwrite(note.code, receipt.deletion_state) and _is_older(event, receipt)
+            for receipt in hidden
         ):
             return
-        for fated in hidden:
-            study.withdraw(fated)
-            at = fated.instance.series_instance_uid, fated.instance.sop_instance_uid
-            waits = any(is_waiting(fated.receipt, deletion, *at) for deletion in fated.fate.standing)
+        for decided in hidden:
+            study.withdraw(decided)
+            at = decided.instance.series_instance_uid, decided.instance.sop_instance_uid
+            waits = any(is_waiting(decided.id, deletion, *at) for deletion in decided.deletion_state.standing)
             # If an earlier note waits for this instance, so does this one.
-            receipt = waiting_receipt(event.receipt, *at) if waits else fated.receipt
-            study.rejected.append(_reference(fated.instance, receipt))
+            receipt = waiting_receipt(event.receipt, *at) if waits else decided.id
+            study.rejected.append(_reference(decided.instance, receipt))
 
-    async def _hidden(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, list[FatedReceipt]]:
+    async def _hidden(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[DecidedReceipt]]:
         """The hidden receipts of instances of one study."""
         keys = set(instances)
-        receipts: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        receipts: defaultdict[InstanceKey, list[DecidedReceipt]] = defaultdict(list)
         uids = sorted({instance.sop_instance_uid for instance in instances})
-        async for page in self._index.fated(partition, instances[0].study_instance_uid, uids):
+        async for page in self._index.find_decided(partition, instances[0].study_instance_uid, uids):
             for receipt in page:
-                if receipt.instance in keys and receipt.fate.hidden:
+                if receipt.instance in keys and receipt.deletion_state.hidden:
                     receipts[receipt.instance].append(receipt)
         return receipts
 
@@ -166,14 +169,15 @@ class Rejections:
 def _older(event: InstanceStored, receipts: Sequence[KnownReceipt]) -> list[str]:
     # Within a millisecond receipts have no order; an image and its note may come so close to each other.
     begun = Receipt(event.receipt).milliseconds
-    return [receipt.receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds <= begun]
+    return [receipt.id for receipt in receipts if Receipt(receipt.id).milliseconds <= begun]
 
 
-def _is_older(event: InstanceStored, fated: FatedReceipt) -> bool:
+def _is_older(event: InstanceStored, decided: DecidedReceipt) -> bool:
     """Whether all decisions in force on a receipt are older than the note: names of deletions begin with their time."""
     begun = Receipt(event.receipt).milliseconds
     return all(
-        deletion.id != event.receipt and Receipt(deletion.id).milliseconds <= begun for deletion in fated.fate.standing
+        deletion.id != event.receipt and Receipt(deletion.id).milliseconds <= begun
+        for deletion in decided.deletion_state.standing
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import MEANINGS
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference
-from gantry.common.lifecycle import ALIVE, Deletion, Fate, RejectionPolicy, subsequent
+from gantry.common.lifecycle import ALIVE, Deletion, DeletionState, RejectionPolicy, subsequent
 from gantry.common.ports.index import InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.decisions import decisions_of
@@ -64,14 +64,18 @@ class Subsequent:
                 await self._follow(partition, study, instances[start : start + _AT_ONCE], changes)
 
     async def _follow(self, partition: str, study: str, instances: Sequence[InstanceKey], changes: _Study) -> None:
-        fated = await self._fated(partition, study, instances)
-        receipts = await self._index.receipts_of(partition, list(fated)) if fated else {}
+        decided = await self._deletion_states(partition, study, instances)
+        receipts = await self._index.receipts_of(partition, list(decided)) if decided else {}
         by_deletion: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
-        for key, fates in fated.items():
-            arrived = {receipt for receipt in changes.arrived.get(key, ()) if not fates.get(receipt, ALIVE).hidden}
+        for key, deletion_states in decided.items():
+            arrived = {
+                receipt for receipt in changes.arrived.get(key, ()) if not deletion_states.get(receipt, ALIVE).hidden
+            }
             at = key.series_instance_uid, key.sop_instance_uid
-            known = {receipt.receipt for receipt in receipts.get(key, ())} | arrived
-            falls = subsequent(*at, known, fates, self._policy, arrived=arrived, rejected=key in changes.rejected)
+            known = {receipt.id for receipt in receipts.get(key, ())} | arrived
+            falls = subsequent(
+                *at, known, deletion_states, self._policy, arrived=arrived, rejected=key in changes.rejected
+            )
             for receipt, deletion in falls.items():
                 by_deletion[deletion].append(ReceiptReference(*at, receipt))
         if by_deletion and await is_held(self._index, partition, study):
@@ -95,18 +99,18 @@ class Subsequent:
                 trace=event.trace,
             )
 
-    async def _fated(
+    async def _deletion_states(
         self, partition: str, study: str, instances: Sequence[InstanceKey]
-    ) -> dict[InstanceKey, Mapping[str, Fate]]:
+    ) -> dict[InstanceKey, Mapping[str, DeletionState]]:
         """The decisions about receipts of instances, for those that have any."""
         keys = set(instances)
-        fates: defaultdict[InstanceKey, dict[str, Fate]] = defaultdict(dict)
+        deletion_states: defaultdict[InstanceKey, dict[str, DeletionState]] = defaultdict(dict)
         uids = sorted({instance.sop_instance_uid for instance in instances})
-        async for page in self._index.fated(partition, study, uids):
+        async for page in self._index.find_decided(partition, study, uids):
             for receipt in page:
                 if receipt.instance in keys:
-                    fates[receipt.instance][receipt.receipt] = receipt.fate
-        return dict(fates)
+                    deletion_states[receipt.instance][receipt.id] = receipt.deletion_state
+        return dict(deletion_states)
 
     def _event(
         self, partition: str, study: str, deletion: Deletion, receipts: Sequence[ReceiptReference], trace: str

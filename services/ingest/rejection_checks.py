@@ -16,7 +16,7 @@ from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import RetentionRule, SentAgain
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.following import has_followed
@@ -128,7 +128,7 @@ class RejectionChecks:
         self,
         code: str,
         missing: Sequence[InstanceKey],
-        hidden: Mapping[InstanceKey, Sequence[FatedReceipt]],
+        hidden: Mapping[InstanceKey, Sequence[DecidedReceipt]],
         named: Mapping[InstanceKey, RejectedInstance],
     ) -> None:
         unknown = [key for key in missing if key not in hidden]
@@ -138,7 +138,7 @@ class RejectionChecks:
         final = [
             key
             for key, receipts in hidden.items()
-            if not all(self._policy.may_overwrite(code, receipt.fate) for receipt in receipts)
+            if not all(self._policy.may_overwrite(code, receipt.deletion_state) for receipt in receipts)
         ]
         if final:
             words = f"{len(final)} of the instances: each is rejected or deleted already"
@@ -155,7 +155,7 @@ class RejectionChecks:
             return
         begun = Receipt(event.receipt).milliseconds
         for receipts in (await self._index.receipts_of(event.partition, list(known))).values():
-            younger = [receipt for receipt in receipts if Receipt(receipt.receipt).milliseconds > begun]
+            younger = [receipt for receipt in receipts if Receipt(receipt.id).milliseconds > begun]
             if younger and not (self._policy.note_first and len(younger) == len(receipts)):
                 raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
 
@@ -171,26 +171,26 @@ class RejectionChecks:
                 known = await self._index.current(event.partition, [key for key in batch if key not in hidden])
                 if any(key not in hidden and key not in known for key in batch):
                     raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "an instance is not here")
-                fates = [receipt.fate for receipts in hidden.values() for receipt in receipts]
-                if not all(self._policy.may_overwrite(REVOKE, fate) for fate in fates):
+                deletion_states = [receipt.deletion_state for receipts in hidden.values() for receipt in receipts]
+                if not all(self._policy.may_overwrite(REVOKE, deletion_state) for deletion_state in deletion_states):
                     words = "an instance is deleted, or its rejection must not be revoked by a note"
                     raise RejectionRefused(REJECTION_CODE_NOT_ALLOWED, words)
-                if any(fate.is_due(now, self._grace_us) for fate in fates):
+                if any(deletion_state.is_due(now, self._grace_us) for deletion_state in deletion_states):
                     raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the grace time of an instance is over")
-                revoked += len(fates)
+                revoked += len(deletion_states)
         if not revoked:
             raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the note names no instance that is rejected")
 
     async def _hidden(
         self, partition: str, study: str, instances: Sequence[InstanceKey]
-    ) -> dict[InstanceKey, list[FatedReceipt]]:
+    ) -> dict[InstanceKey, list[DecidedReceipt]]:
         """The hidden receipts of instances of a study."""
         keys = set(instances)
-        receipts: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        receipts: defaultdict[InstanceKey, list[DecidedReceipt]] = defaultdict(list)
         uids = sorted({instance.sop_instance_uid for instance in instances})
-        async for page in self._index.fated(partition, study, uids):
+        async for page in self._index.find_decided(partition, study, uids):
             for receipt in page:
-                if receipt.fate.hidden and receipt.instance in keys:
+                if receipt.deletion_state.hidden and receipt.instance in keys:
                     receipts[receipt.instance].append(receipt)
         return dict(receipts)
 

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, RejectionRefused
 from gantry.common.events import InstanceStored
-from gantry.common.lifecycle import ALIVE, Fate, RejectionPolicy, SentAgain, StudyState, repeats
+from gantry.common.lifecycle import ALIVE, DeletionState, RejectionPolicy, SentAgain, StudyState, repeats
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import unfollowed
@@ -68,19 +68,19 @@ class SubsequentChecks:
         at = key.series_instance_uid, key.sop_instance_uid
         # The log first: events that the indexers commit in between are in the index when it is asked.
         recent = await self._unfollowed(event.partition, key.study_instance_uid)
-        fated: dict[str, Fate] = {}
-        async for page in self._index.fated(event.partition, key.study_instance_uid, (key.sop_instance_uid,)):
-            fated |= {receipt.receipt: receipt.fate for receipt in page if receipt.instance == key}
+        deletion_states: dict[str, DeletionState] = {}
+        async for page in self._index.find_decided(event.partition, key.study_instance_uid, (key.sop_instance_uid,)):
+            deletion_states |= {receipt.id: receipt.deletion_state for receipt in page if receipt.instance == key}
         stored = set()
         for receipt, state in recent.receipts.items():
             if state.instance == at:
-                fated[receipt] = fated.get(receipt, ALIVE) | state.fate
+                deletion_states[receipt] = deletion_states.get(receipt, ALIVE) | state.deletion_state
                 stored |= {receipt} if state.stored is not None else set()
-        decision = repeats(*at, fated, self._policy)
+        decision = repeats(*at, deletion_states, self._policy)
         if decision is None or decision[0] is not SentAgain.REFUSE:
             return False
-        stored |= {receipt.receipt for receipt in await self._index.receipts(event.partition, key)}
-        return all(fated.get(receipt, ALIVE).hidden for receipt in stored)
+        stored |= {receipt.id for receipt in await self._index.receipts(event.partition, key)}
+        return all(deletion_states.get(receipt, ALIVE).hidden for receipt in stored)
 
     async def _unfollowed(self, partition: str, study: str) -> StudyState:
         now = self._clock.monotonic()

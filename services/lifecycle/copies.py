@@ -135,7 +135,7 @@ class RedundantCopies:
                 await self._losses.report(DEFAULT_PARTITION, group.location, damage)
                 continue
             uids = group.location.series_instance_uid, group.location.sop_instance_uid
-            references += [ReceiptReference(*uids, receipt.receipt) for receipt in group.redundant]
+            references += [ReceiptReference(*uids, receipt.id) for receipt in group.redundant]
         if not references:
             return
         try:
@@ -156,7 +156,7 @@ async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str,
     `DependencyUnavailable`."""
     for location in (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, []):
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
-        chosen = next((candidate for candidate in receipts if candidate.receipt == receipt), None)
+        chosen = next((candidate for candidate in receipts if candidate.id == receipt), None)
         if chosen is None:
             continue
         bytes_ = chosen.digest, chosen.transfer_syntax_uid
@@ -164,7 +164,7 @@ async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str,
         if not others:
             raise NotFound("nothing else is kept of this instance: there is nothing to choose")
         uids = location.series_instance_uid, location.sop_instance_uid
-        references = [ReceiptReference(*uids, receipt.receipt) for receipt in others]
+        references = [ReceiptReference(*uids, receipt.id) for receipt in others]
         return await deletions.delete_receipts(location.study_instance_uid, references, requester)
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")
 
@@ -175,7 +175,7 @@ async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str
     locations = (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
     for location in locations:
         receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
-        chosen = next((candidate for candidate in receipts if candidate.receipt == receipt), None)
+        chosen = next((candidate for candidate in receipts if candidate.id == receipt), None)
         if chosen is None:
             continue
         bytes_ = chosen.digest, chosen.transfer_syntax_uid
@@ -183,6 +183,6 @@ async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str
         if len(same) == len(receipts) and len(locations) == 1:
             raise NotFound("nothing else has this UID: delete the instance, its series or its study")
         uids = location.series_instance_uid, location.sop_instance_uid
-        references = [ReceiptReference(*uids, receipt.receipt) for receipt in same]
+        references = [ReceiptReference(*uids, receipt.id) for receipt in same]
         return await deletions.delete_receipts(location.study_instance_uid, references, requester)
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")

@@ -25,7 +25,7 @@ from gantry.common.events import (
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of, patient_of
-from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -100,7 +100,7 @@ class Deletions:
         the study, `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, target.study)
         await self._protection.check(DEFAULT_PARTITION, target.study, recent)
-        receipts = await self._there(target, recent)
+        receipts = await self._present_receipts(target, recent)
         if final:
             receipts |= {reference.receipt: reference for reference in await self._hidden(target)}
         if not receipts:
@@ -142,17 +142,19 @@ class Deletions:
         rejected."""
         await self.settle()
         now = self._clock.now_us()
-        receipts: list[FatedReceipt] = []
+        receipts: list[DecidedReceipt] = []
         gone = set[InstanceKey]()
         was_restored = False
-        async for receipt in self._fated(target):
-            was_restored |= receipt.fate.was_restored
-            if receipt.fate.restorable and not receipt.fate.is_due(now, self._grace_us):
+        async for receipt in self._find_decided(target):
+            was_restored |= receipt.deletion_state.was_restored
+            if receipt.deletion_state.restorable and not receipt.deletion_state.is_due(now, self._grace_us):
                 receipts.append(receipt)
-            elif receipt.fate.hidden and not receipt.fate.moved_away:
+            elif receipt.deletion_state.hidden and not receipt.deletion_state.moved_away:
                 gone.add(receipt.instance)
         # Images that were rejected for a patient's safety must not come back with a study that was deleted by mistake.
-        deleted = [receipt for receipt in receipts if not all(deletion.rejects for deletion in receipt.fate.standing)]
+        deleted = [
+            receipt for receipt in receipts if not all(deletion.rejects for deletion in receipt.deletion_state.standing)
+        ]
         if not deleted and not target.instance:
             # Deleting a copy was not a loss: its instance is still present.
             gone -= {receipt.instance for receipt in receipts} | (
@@ -165,7 +167,7 @@ class Deletions:
         withdrawn = {
             deletion.id
             for receipt in receipts
-            for deletion in receipt.fate.standing
+            for deletion in receipt.deletion_state.standing
             if not (deleted and deletion.rejects)
         }
         names = tuple(sorted(withdrawn))
@@ -180,24 +182,22 @@ class Deletions:
         hidden for another reason stay hidden. Raises `NotFound` if the note hides nothing that can be restored."""
         await self.settle()
         now = self._clock.now_us()
-        fated = [receipt async for receipt in self._fated(DeletionTarget(study))]
-        names = {receipt.receipt for receipt in fated if receipt.instance.sop_instance_uid == note}
+        decided = [receipt async for receipt in self._find_decided(DeletionTarget(study))]
+        names = {receipt.id for receipt in decided if receipt.instance.sop_instance_uid == note}
         for location in (await self._index.resolve(DEFAULT_PARTITION, [note])).get(note, ()):
-            names |= {
-                receipt.receipt for receipt in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
-            }
+            names |= {receipt.id for receipt in await self._index.receipts(DEFAULT_PARTITION, instance_of(location))}
         receipts = [
             receipt
-            for receipt in fated
+            for receipt in decided
             if receipt.instance.sop_instance_uid != note
-            and receipt.fate.restorable
-            and not receipt.fate.is_due(now, self._grace_us)
-            and any(deletion.rejects and deletion.id in names for deletion in receipt.fate.standing)
+            and receipt.deletion_state.restorable
+            and not receipt.deletion_state.is_due(now, self._grace_us)
+            and any(deletion.rejects and deletion.id in names for deletion in receipt.deletion_state.standing)
         ]
         if not receipts:
             raise NotFound("this note hides nothing that can be restored")
         at = DEFAULT_PARTITION, requester.trace, study
-        standing = {deletion.id for receipt in receipts for deletion in receipt.fate.standing}
+        standing = {deletion.id for receipt in receipts for deletion in receipt.deletion_state.standing}
         withdrawn = tuple(sorted(names & standing))
         references = [_reference(receipt) for receipt in receipts]
         return await self._append(
@@ -253,13 +253,13 @@ class Deletions:
             [PatientHoldReleased(*at, name, requester.reason, requester.by, now) for name in names]
         )
 
-    async def _there(self, target: DeletionTarget, recent: StudyState) -> dict[str, ReceiptReference]:
+    async def _present_receipts(self, target: DeletionTarget, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are present, including those aside or redundant, and those not indexed yet."""
         references: dict[str, ReceiptReference] = {}
-        fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
+        deletion_states = await self._index.deletion_states(DEFAULT_PARTITION, list(recent.receipts))
         for receipt, state in recent.receipts.items():
-            fated = replace(state, fate=state.fate | fates.get(receipt, ALIVE))
-            if fated.there and target.covers(*state.instance):
+            decided = replace(state, deletion_state=state.deletion_state | deletion_states.get(receipt, ALIVE))
+            if decided.is_present and target.covers(*state.instance):
                 references[receipt] = ReceiptReference(*state.instance, receipt)
         async for page in self._index.locate(target.query):
             references |= {reference.receipt: reference for reference in await self._receipts(page, recent)}
@@ -267,12 +267,12 @@ class Deletions:
 
     async def _receipts(self, page: Sequence[Location], recent: StudyState) -> list[ReceiptReference]:
         known = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(location) for location in page])
-        deleted = {receipt for receipt, state in recent.receipts.items() if state.fate.hidden}
+        deleted = {receipt for receipt, state in recent.receipts.items() if state.deletion_state.hidden}
         return [
-            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt.receipt)
+            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt.id)
             for instance, receipts in known.items()
             for receipt in receipts
-            if receipt.receipt not in deleted
+            if receipt.id not in deleted
         ]
 
     async def _hidden(self, target: DeletionTarget) -> list[ReceiptReference]:
@@ -280,12 +280,14 @@ class Deletions:
         # Receipts that were moved away belong to another study.
         return [
             _reference(receipt)
-            async for receipt in self._fated(target)
-            if receipt.fate.hidden and not receipt.fate.collected and not receipt.fate.moved_away
+            async for receipt in self._find_decided(target)
+            if receipt.deletion_state.hidden
+            and not receipt.deletion_state.collected
+            and not receipt.deletion_state.moved_away
         ]
 
-    async def _fated(self, target: DeletionTarget) -> AsyncIterator[FatedReceipt]:
-        async for page in self._index.fated(DEFAULT_PARTITION, target.study):
+    async def _find_decided(self, target: DeletionTarget) -> AsyncIterator[DecidedReceipt]:
+        async for page in self._index.find_decided(DEFAULT_PARTITION, target.study):
             for receipt in page:
                 if target.covers(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid):
                     yield receipt
@@ -328,8 +330,8 @@ _WORDS: dict[type[Event], str] = {
 }
 
 
-def _reference(receipt: FatedReceipt) -> ReceiptReference:
-    return ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
+def _reference(receipt: DecidedReceipt) -> ReceiptReference:
+    return ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.id)
 
 
 def _refuse(rejected: int, *, was_restored: bool, too_late: bool) -> None:
@@ -362,8 +364,8 @@ async def target_of(index: ReadIndex, uid: str) -> DeletionTarget:
                     raise _ambiguous(targets)
         if targets:
             return next(iter(targets))
-    async for fated in index.fated(DEFAULT_PARTITION):
-        for receipt in fated:
+    async for decided in index.find_decided(DEFAULT_PARTITION):
+        for receipt in decided:
             key = receipt.instance
             uids = key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
             if uid in uids:

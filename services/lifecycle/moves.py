@@ -31,7 +31,7 @@ from gantry.common.lifecycle.correctable import (
 )
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.index import CorrectedStudy, DecidedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import CorrectionSubject, read_values, write_values
 from gantry.common.runtime.elsewhere import CommittedElsewhere
@@ -134,11 +134,11 @@ class MoveDesk:
         nothing was moved away, `Conflicting` if the instances were deleted or moved on since, `Held`,
         `DependencyUnavailable`."""
         await self._must_settle()
-        away: dict[str, list[FatedReceipt]] = {}
+        away: dict[str, list[DecidedReceipt]] = {}
         made: dict[str, int] = {}
-        async for page in self._index.fated(DEFAULT_PARTITION, study):
+        async for page in self._index.find_decided(DEFAULT_PARTITION, study):
             for receipt in page:
-                for deletion in receipt.fate.standing:
+                for deletion in receipt.deletion_state.standing:
                     if deletion.moved and not deletion.final:
                         away.setdefault(deletion.id, []).append(receipt)
                         made[deletion.id] = deletion.at
@@ -149,7 +149,7 @@ class MoveDesk:
         for name in sorted(names):
             into_study, into_series = await self._destination(name)
             await self._protection.check_move(DEFAULT_PARTITION, into_study, study, {})
-            await self._require_there([successor(receipt.receipt, name) for receipt in away[name]], into_study)
+            await self._require_there([successor(receipt.id, name) for receipt in away[name]], into_study)
             at = DEFAULT_PARTITION, requester.trace, study, name
             events += [
                 InstancesMovedBack(*at, batch, into_study, into_series, requester.reason, requester.by, now)
@@ -197,9 +197,9 @@ class MoveDesk:
                     of_series = series.setdefault(instance.series_instance_uid, _Series(whole=False))
                     of_series.whole = of_series.whole or not target.instance
                     of_series.receipts += [
-                        _receipt(instance, receipt.receipt) for receipt in group if receipt.receipt not in seen
+                        _receipt(instance, receipt.id) for receipt in group if receipt.id not in seen
                     ]
-                    seen.update(receipt.receipt for receipt in group)
+                    seen.update(receipt.id for receipt in group)
             if len(seen) == size:
                 raise NotFound(f"nothing of {target.instance or target.series or target.study} is there")
         return series
@@ -208,8 +208,8 @@ class MoveDesk:
         """The series of a study, including those deleted or moved away: the meaning of a series UID never changes."""
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         uids = {at.series_instance_uid async for page in self._index.locate(query) for at in page}
-        async for fated in self._index.fated(DEFAULT_PARTITION, study):
-            uids |= {receipt.instance.series_instance_uid for receipt in fated if receipt.fate.restorable}
+        async for decided in self._index.find_decided(DEFAULT_PARTITION, study):
+            uids |= {receipt.instance.series_instance_uid for receipt in decided if receipt.deletion_state.restorable}
         return uids
 
     async def _destination(self, move: str) -> tuple[str, str]:
@@ -221,8 +221,8 @@ class MoveDesk:
         return study, series
 
     async def _require_not_deleted(self, study: str) -> None:
-        async for page in self._index.fated(DEFAULT_PARTITION, study):
-            if any(receipt.fate.restorable for receipt in page):
+        async for page in self._index.find_decided(DEFAULT_PARTITION, study):
+            if any(receipt.deletion_state.restorable for receipt in page):
                 raise Conflicting("the other study was deleted: gantry undelete it first, or name another one")
 
     async def _require_not_there(self, into: str, series: Mapping[str, _Series]) -> None:
@@ -236,10 +236,10 @@ class MoveDesk:
                 raise Conflicting(f"the other study has {conflicts[0]} already: delete one of the two first")
 
     async def _require_there(self, receipts: Sequence[str], study: str) -> None:
-        fated = await self._index.fated_receipts(DEFAULT_PARTITION, receipts)
-        if any(receipt.fate.moved_away for receipt in fated.values()):
+        decided = await self._index.decided_receipts(DEFAULT_PARTITION, receipts)
+        if any(receipt.deletion_state.moved_away for receipt in decided.values()):
             raise Conflicting(f"it was moved on from {study} since: take that back first")
-        if any(receipt.fate.hidden for receipt in fated.values()):
+        if any(receipt.deletion_state.hidden for receipt in decided.values()):
             raise Conflicting(f"some of it was deleted in {study} since: gantry undelete it first")
 
     async def _append(self, events: Sequence[InstancesMoved] | Sequence[InstancesMovedBack]) -> Moved:
@@ -297,8 +297,8 @@ def _receipt(instance: InstanceKey, receipt: str) -> ReceiptReference:
     return ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt)
 
 
-def _reference(receipt: FatedReceipt) -> ReceiptReference:
-    return _receipt(receipt.instance, receipt.receipt)
+def _reference(receipt: DecidedReceipt) -> ReceiptReference:
+    return _receipt(receipt.instance, receipt.id)
 
 
 def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:

@@ -48,7 +48,7 @@ class ReadHolds:
     async def standing(self, term: str) -> list[StandingHolds]:
         """The same, with only their names."""
         keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
-        return [holder async for holder in self._those(keys)]
+        return [holder async for holder in self._standing_of(keys)]
 
     async def page(self, after: str, limit: int) -> tuple[list[Hold], str | None]:
         """The holds of the next holders after a given one, "" for the first; and the last holder, if there are more."""
@@ -75,7 +75,7 @@ class ReadHolds:
                 keys |= dict.fromkeys([*map(holder_of, patients), uid])
         return list(keys)
 
-    async def _those(self, keys: Sequence[str]) -> AsyncIterator[StandingHolds]:
+    async def _standing_of(self, keys: Sequence[str]) -> AsyncIterator[StandingHolds]:
         for key in keys:
             if holds := await self._index.holds(DEFAULT_PARTITION, key):
                 yield StandingHolds(key, tuple(holds))

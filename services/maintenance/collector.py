@@ -3,7 +3,7 @@
 The order: the deletion is on the log and every indexer has read it; the grace time is over, and no hold or retention
 prevents it; the object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt that is still
 due: removing an object again succeeds, and a repeated certificate is the same. So two processes may collect at once;
-the fate of the receipt is stored for ever.
+the deletion state of the receipt is stored for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gantry.common.events import INDEXERS, ObjectsCollected, ReceiptReference
 from gantry.common.ids import Receipt, is_reference_key
 from gantry.common.lifecycle import RetentionRule, StudyState
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, SearchIndex
+from gantry.common.ports.index import DecidedReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -123,24 +123,22 @@ class Collector:
             if not await has_followed(self._log, self._clock, left, group, _LOOK_AGAIN_SECONDS):
                 raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
 
-    async def _due(self) -> AsyncIterator[tuple[str, list[FatedReceipt]]]:
+    async def _due(self) -> AsyncIterator[tuple[str, list[DecidedReceipt]]]:
         """The receipts whose objects may be collected, by study."""
         now = self._clock.now_us()
-        async for page in self._index.fated(self._partition):
-            due = [receipt for receipt in page if receipt.fate.is_due(now, self._grace_us)]
+        async for page in self._index.find_decided(self._partition):
+            due = [receipt for receipt in page if receipt.deletion_state.is_due(now, self._grace_us)]
             for study, group in groupby(due, lambda receipt: receipt.instance.study_instance_uid):
                 yield study, list(group)
 
-    async def _collect(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
+    async def _collect(self, study: str, due: Sequence[DecidedReceipt], done: Collected) -> None:
         recent = await unfollowed(self._log, self._partition, study)
-        withdrawn = {receipt for receipt, state in recent.receipts.items() if state.fate.withdrawn}
-        allowed = await self._not_held(study, recent, [receipt for receipt in due if receipt.receipt not in withdrawn])
+        withdrawn = {receipt for receipt, state in recent.receipts.items() if state.deletion_state.withdrawn}
+        allowed = await self._not_held(study, recent, [receipt for receipt in due if receipt.id not in withdrawn])
         families = await self._families.of(allowed)
         held = {study_ for study_ in _other_studies(study, families) if await self._is_held(study_)}
         allowed = [
-            receipt
-            for receipt in allowed
-            if not held & {m.instance.study_instance_uid for m in families[receipt.receipt]}
+            receipt for receipt in allowed if not held & {m.instance.study_instance_uid for m in families[receipt.id]}
         ]
         done.held += len(due) - len(allowed)
         if allowed:
@@ -152,14 +150,14 @@ class Collector:
         known = await known_study(self._index, self._partition, study, deleted=True)
         return bool(await self._protection.holds(self._partition, study, known, recent))
 
-    async def _not_held(self, study: str, recent: StudyState, due: list[FatedReceipt]) -> list[FatedReceipt]:
+    async def _not_held(self, study: str, recent: StudyState, due: list[DecidedReceipt]) -> list[DecidedReceipt]:
         """The receipts under no hold and no retention, and for which no other archive has to commit first."""
         known = await known_study(self._index, self._partition, study, deleted=True)
         if await self._protection.holds(self._partition, study, known, recent):
             return []
         free = set[str]()
         if not await self._protection.retained(self._partition, study):
-            free = {receipt.receipt for receipt in await self._protection.may_be_collected(self._partition, study, due)}
+            free = {receipt.id for receipt in await self._protection.may_be_collected(self._partition, study, due)}
         if len(free) == len(due):
             return due
         # Removing a copy is not a loss: the same bytes of the same instance remain.
@@ -167,27 +165,33 @@ class Collector:
         return [
             receipt
             for receipt in due
-            if receipt.receipt in free
+            if receipt.id in free
             or any(other.digest == receipt.digest and not other.lost for other in receipts.get(receipt.instance, ()))
         ]
 
     async def _remove(
-        self, study: str, due: Sequence[FatedReceipt], families: Mapping[str, Sequence[FatedReceipt]], done: Collected
+        self,
+        study: str,
+        due: Sequence[DecidedReceipt],
+        families: Mapping[str, Sequence[DecidedReceipt]],
+        done: Collected,
     ) -> None:
         """Remove objects, and publish what was removed. If other receipts still need an object, only the receipt is
         dropped."""
-        now, elsewhere, objects, in_place = self._clock.now_us(), list[FatedReceipt](), 0, 0
+        now, elsewhere, objects, in_place = self._clock.now_us(), list[DecidedReceipt](), 0, 0
         for due_receipt in due:
-            others = [member for member in families[due_receipt.receipt] if member.receipt != due_receipt.receipt]
+            others = [member for member in families[due_receipt.id] if member.id != due_receipt.id]
             if any(_needs_object(member, now, self._grace_us) for member in others):
                 continue
-            receipt = Receipt(due_receipt.receipt)
+            receipt = Receipt(due_receipt.id)
             # If the index does not know the key, the object is in our store, or in place.
             either = receipt.object_key(self._partition), receipt.reference_key(self._partition)
             for key in (due_receipt.object_key,) if due_receipt.object_key else either:
                 await self._objects.delete(key)
             in_place += is_reference_key(due_receipt.object_key)
-            elsewhere += [member for member in others if member.fate.moved_away and not member.fate.collected]
+            elsewhere += [
+                member for member in others if member.deletion_state.moved_away and not member.deletion_state.collected
+            ]
             objects += 1
         if in_place:
             logger.warning("bytes in place stay with their owner: `gantry left-in-place` lists them", objects=in_place)
@@ -203,9 +207,9 @@ class Collector:
         done.objects += objects
         self._metrics.objects_collected.inc(objects)
 
-    def _certificate(self, study: str, gone: Sequence[FatedReceipt], now: int) -> ObjectsCollected:
+    def _certificate(self, study: str, gone: Sequence[DecidedReceipt], now: int) -> ObjectsCollected:
         receipts = tuple(
-            ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.receipt)
+            ReceiptReference(receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid, receipt.id)
             for receipt in gone
         )
         return ObjectsCollected(
@@ -213,12 +217,12 @@ class Collector:
         )
 
 
-def _other_studies(study: str, families: Mapping[str, Sequence[FatedReceipt]]) -> set[str]:
+def _other_studies(study: str, families: Mapping[str, Sequence[DecidedReceipt]]) -> set[str]:
     return {receipt.instance.study_instance_uid for family in families.values() for receipt in family} - {study}
 
 
-def _needs_object(member: FatedReceipt, now: int, grace: int) -> bool:
+def _needs_object(member: DecidedReceipt, now: int, grace: int) -> bool:
     """Whether a receipt still needs its object, or may again. If it was moved away, the receipt that replaced it counts
     instead."""
-    fate = member.fate
-    return not (fate.collected or fate.moved_away or fate.is_due(now, grace))
+    deletion_state = member.deletion_state
+    return not (deletion_state.collected or deletion_state.moved_away or deletion_state.is_due(now, grace))

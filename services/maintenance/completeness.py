@@ -16,11 +16,11 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import (
     CorrectedStudy,
-    FatedReceipt,
+    DecidedReceipt,
     InstanceKey,
     KnownReceipt,
     Location,
@@ -31,7 +31,7 @@ from gantry.common.ports.index import (
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.maintenance.dead_letters import buried
+from gantry.services.maintenance.dead_letters import receipts_in_dead_letters
 from gantry.services.maintenance.reindex import Apply, Reindex, Reindexed
 
 _INSTANCES = TOPICS[InstanceStored].name
@@ -106,11 +106,11 @@ class Completeness:
         for partition, events in committed.items():
             known = await self._index.current(partition, list(events))
             missing = {event.receipt: event for instance, event in events.items() if instance not in known}
-            # A deleted instance is known by its fate.
-            fates = await self._index.fates(partition, list(missing)) if missing else {}
-            unknown |= {receipt: event for receipt, event in missing.items() if receipt not in fates}
+            # A deleted instance is known by its deletion state.
+            deletion_states = await self._index.deletion_states(partition, list(missing)) if missing else {}
+            unknown |= {receipt: event for receipt, event in missing.items() if receipt not in deletion_states}
         if unknown:
-            return bool(unknown.keys() - await buried(self._log, unknown.keys()))
+            return bool(unknown.keys() - await receipts_in_dead_letters(self._log, unknown.keys()))
         return not committed and await self._lacks_everything()
 
     async def _committed(self) -> dict[str, dict[InstanceKey, InstanceStored]]:
@@ -126,7 +126,7 @@ class Completeness:
     async def _lacks_everything(self) -> bool:
         if (await self._index.count(DEFAULT_PARTITION))["instances"]:
             return False
-        async for _ in self._index.fated(DEFAULT_PARTITION):
+        async for _ in self._index.find_decided(DEFAULT_PARTITION):
             return False  # all of them were deleted
         passed = await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES))
         # If the log has no events, an indexer that has not joined will not fill the index: the log was lost, too.
@@ -210,20 +210,20 @@ class CompleteIndex:
         """See `SearchIndex`."""
         return await self._index.receipts_of(partition, instances)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`."""
-        return await self._index.fates(partition, receipts)
+        return await self._index.deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        return await self._index.fated_receipts(partition, receipts)
+        return await self._index.decided_receipts(partition, receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`."""
         await self._completeness.check()
-        async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+        async for page in self._index.find_decided(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:

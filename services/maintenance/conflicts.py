@@ -71,7 +71,7 @@ def _side(location: Location, known: KnownReceipt) -> ConflictSide:
         location.sop_instance_uid,
         location.study_instance_uid,
         location.series_instance_uid,
-        known.receipt,
+        known.id,
         receipt.milliseconds if receipt is not None else 0,
         known.sender,
         known.digest,

@@ -106,7 +106,7 @@ class DeadLetters:
         return described(max(later, key=lambda other: other.failed_at)) if later else None
 
 
-async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
+async def receipts_in_dead_letters(log: EventLog, receipts: Collection[str]) -> set[str]:
     """Which of the receipts have events that the indexers could not apply: they are in no index. Raises
     `DependencyUnavailable`."""
     failures: set[str] = set()

@@ -21,7 +21,7 @@ from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.events import PatientCorrectionsErased, StudyCorrectionsErased
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Forsaken, SearchIndex
+from gantry.common.ports.index import OrphanedCorrections, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import end_waiting, read_values
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -56,7 +56,7 @@ class Eraser:
         self._clock = clock
         self._partition = partition
         self._after = after
-        self._since: dict[Forsaken, float] = {}
+        self._since: dict[OrphanedCorrections, float] = {}
         self._awaited_ms = int(awaited * 1000)
         self._waiting: dict[str, bool] = {}
         """Whether a correction waits for a first study, by its id: asked of the object store once."""
@@ -66,9 +66,9 @@ class Eraser:
         """Erase what is due now; the caller has made sure that the indexers have followed. Returns how many corrections
         that were. Raises `DependencyUnavailable`."""
         now, erased = self._clock.monotonic(), 0
-        since: dict[Forsaken, float] = {}
+        since: dict[OrphanedCorrections, float] = {}
         waiting: dict[str, bool] = {}
-        async for page in self._index.forsaken(self._partition):
+        async for page in self._index.orphaned_corrections(self._partition):
             for leftover in page:
                 since[leftover] = self._since.get(leftover, now)
                 due = [correction for correction in leftover.corrections if not await self._waits(correction, waiting)]
@@ -150,7 +150,7 @@ class Eraser:
                 await self._objects.delete(key)
                 logger.warning("values of a correction that no event names were removed", key=key)
 
-    async def _erase(self, leftover: Forsaken) -> None:
+    async def _erase(self, leftover: OrphanedCorrections) -> None:
         for correction in leftover.corrections:
             await self._objects.delete(Receipt(correction).values_key(self._partition))
         await reach(FailPoint.AFTER_COLLECT)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle import ALIVE, successors
-from gantry.common.ports.index import FatedReceipt, SearchIndex
+from gantry.common.ports.index import DecidedReceipt, SearchIndex
 
 
 class Families:
@@ -16,34 +16,36 @@ class Families:
         self._index = index
         self._partition = partition
 
-    async def of(self, members: Sequence[FatedReceipt]) -> dict[str, list[FatedReceipt]]:
+    async def of(self, members: Sequence[DecidedReceipt]) -> dict[str, list[DecidedReceipt]]:
         """For each receipt, all that share its object, including itself: the receipt that the object came with, and
         those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
-        first = {member.receipt: _first(member) for member in members}
-        known: dict[str, FatedReceipt] = {}
+        first = {member.id: _first(member) for member in members}
+        known: dict[str, DecidedReceipt] = {}
         children: dict[str, list[str]] = {}
         names = set(first.values())
         while names:
-            parents = await self._index.fated_receipts(self._partition, sorted(names))
+            parents = await self._index.decided_receipts(self._partition, sorted(names))
             known |= parents
-            children |= {receipt: list(successors(receipt, member.fate)) for receipt, member in parents.items()}
+            children |= {
+                receipt: list(successors(receipt, member.deletion_state)) for receipt, member in parents.items()
+            }
             names = {child for receipt in parents for child in children[receipt]} - known.keys()
-        return {member.receipt: _below(first[member.receipt], known, children, member) for member in members}
+        return {member.id: _below(first[member.id], known, children, member) for member in members}
 
 
-def _first(member: FatedReceipt) -> str:
+def _first(member: DecidedReceipt) -> str:
     """The receipt that the object came with."""
     named = receipt_in_key(member.object_key) if member.object_key else None
-    return member.receipt if named is None else named.id
+    return member.id if named is None else named.id
 
 
 def _below(
-    first: str, known: dict[str, FatedReceipt], children: dict[str, list[str]], member: FatedReceipt
-) -> list[FatedReceipt]:
-    family, waiting = {member.receipt: member}, [first]
+    first: str, known: dict[str, DecidedReceipt], children: dict[str, list[str]], member: DecidedReceipt
+) -> list[DecidedReceipt]:
+    family, waiting = {member.id: member}, [first]
     while waiting:
         receipt = waiting.pop()
         # Without any decision only its name is known: it is present, and needs its object.
-        family.setdefault(receipt, known.get(receipt) or FatedReceipt(member.instance, receipt, ALIVE))
+        family.setdefault(receipt, known.get(receipt) or DecidedReceipt(member.instance, receipt, ALIVE))
         waiting += children.get(receipt, ())
     return list(family.values())

@@ -14,7 +14,7 @@ from gantry.common.clock import Clock
 from gantry.common.events import InstancesRestored, ReceiptReference
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Deletion, is_waiting
-from gantry.common.ports.index import FatedReceipt, InstanceKey, SearchIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -28,19 +28,19 @@ logger = get_logger("collector")
 class StudyRejections:
     """The early notes of a study that are in force: what they wait for, and what arrived."""
 
-    waiting: list[tuple[Deletion, FatedReceipt]] = field(default_factory=list)
+    waiting: list[tuple[Deletion, DecidedReceipt]] = field(default_factory=list)
     came: set[tuple[str, InstanceKey]] = field(default_factory=set)
 
-    def add(self, receipt: FatedReceipt) -> None:
+    def add(self, receipt: DecidedReceipt) -> None:
         """Add a receipt with decisions."""
         at = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
-        for deletion in receipt.fate.standing:
-            if is_waiting(receipt.receipt, deletion, *at):
+        for deletion in receipt.deletion_state.standing:
+            if is_waiting(receipt.id, deletion, *at):
                 self.waiting.append((deletion, receipt))
             else:
                 self.came.add((deletion.id, receipt.instance))
 
-    def lapsed(self, now_ms: int, note_first_ms: int) -> list[tuple[Deletion, FatedReceipt]]:
+    def lapsed(self, now_ms: int, note_first_ms: int) -> list[tuple[Deletion, DecidedReceipt]]:
         """The instances that were awaited in vain; times in milliseconds."""
         return [
             (deletion, receipt)
@@ -73,7 +73,7 @@ class Lapsing:
             by_note: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
             for deletion, receipt in rejections.lapsed(now // 1000, self._note_first_ms):
                 key = receipt.instance
-                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, receipt.receipt)
+                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, receipt.id)
                 by_note[deletion].append(reference)
             for deletion, receipts in by_note.items():
                 await self._withdraw(study, deletion, receipts, now)
@@ -83,7 +83,7 @@ class Lapsing:
     async def _studies(self) -> AsyncIterator[tuple[str, StudyRejections]]:
         """The rejections by study, in order: pages are ordered by study."""
         study, known = "", StudyRejections()
-        async for page in self._index.fated(self._partition):
+        async for page in self._index.find_decided(self._partition):
             for receipt in page:
                 if receipt.instance.study_instance_uid != study:
                     if known.waiting:

@@ -22,7 +22,7 @@ _BEHIND = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemovableObject:
     """An object that its owner may remove; `seen` is False if its store cannot be asked whether it exists."""
 
     store: str
@@ -38,7 +38,7 @@ class LeftInPlace:
         self._objects = objects
         self._index = index
 
-    async def all(self) -> AsyncIterator[Left]:
+    async def all(self) -> AsyncIterator[RemovableObject]:
         """The objects that may be removed, each once. Notes of objects that are gone, or were rewritten by their owner,
         are removed. The index must have followed the whole log. Raises `DependencyUnavailable`."""
         places: set[tuple[str, str]] = set()
@@ -51,7 +51,7 @@ class LeftInPlace:
                 await self._objects.forget(note)
                 continue
             places.add(place)
-            yield Left(*place, reference.size, bool(is_present))
+            yield RemovableObject(*place, reference.size, bool(is_present))
 
     async def _is_there(self, reference: InPlaceReference) -> bool | None:
         """Whether the object exists; None if that cannot be determined."""
@@ -76,8 +76,10 @@ class LeftInPlace:
         for location in instances:
             receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
             keys |= {receipt.object_key for receipt in receipts}
-        async for page in self._index.fated(DEFAULT_PARTITION, "", (uid,)):
-            keys |= {receipt.object_key for receipt in page if receipt.object_key and not receipt.fate.collected}
+        async for page in self._index.find_decided(DEFAULT_PARTITION, "", (uid,)):
+            keys |= {
+                receipt.object_key for receipt in page if receipt.object_key and not receipt.deletion_state.collected
+            }
         for key in keys:
             try:
                 other = await self._objects.reference(key)

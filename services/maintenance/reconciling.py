@@ -18,16 +18,16 @@ from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, NotFound, UndecodableEvent
 from gantry.common.events import TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle import ALIVE, Fate, Fating
+from gantry.common.lifecycle import ALIVE, DecidingEvent, DeletionState
 from gantry.common.ports.blobs import BlobStore, Part
-from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.decisions import decisions_of
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.sealed_events import Segment, segments
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.maintenance.dead_letters import buried
+from gantry.services.maintenance.dead_letters import receipts_in_dead_letters
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 KINDS = ("unindexed", "undecided", "missing")
@@ -157,14 +157,14 @@ class Reconciler:
         stored = {event.receipt: event for event in events if isinstance(event, InstanceStored)}
         expected = _expected(events)
         receipts = await self._index.receipts_of(self._partition, list({_key(event) for event in stored.values()}))
-        known = {receipt.receipt for group in receipts.values() for receipt in group}
+        known = {receipt.id for group in receipts.values() for receipt in group}
         names = sorted({receipt for receipt in stored if receipt not in known} | expected.keys())
-        fated = await self._index.fated_receipts(self._partition, names) if names else {}
-        return [event for event in events if not _is_known(event, known, fated)]
+        decided = await self._index.decided_receipts(self._partition, names) if names else {}
+        return [event for event in events if not _is_known(event, known, decided)]
 
     async def _drifted(self, events: Sequence[Event], state: Reconciled) -> None:
         stored = [event for event in events if isinstance(event, InstanceStored)]
-        letters = await buried(self._log, {event.receipt for event in stored}) if stored else set()
+        letters = await receipts_in_dead_letters(self._log, {event.receipt for event in stored}) if stored else set()
         for event in events:
             kind = "undecided"
             if isinstance(event, InstanceStored):
@@ -204,28 +204,29 @@ def _key(event: InstanceStored) -> InstanceKey:
     return InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
 
 
-def _expected(events: Sequence[Event]) -> dict[str, Fate]:
+def _expected(events: Sequence[Event]) -> dict[str, DeletionState]:
     """The decisions of the events, by receipt."""
-    fates: dict[str, Fate] = {}
+    deletion_states: dict[str, DeletionState] = {}
     for decision in decisions_of(events):
-        fates[decision.receipt] = fates.get(decision.receipt, ALIVE) | decision.fate
-    return fates
+        deletion_states[decision.receipt] = deletion_states.get(decision.receipt, ALIVE) | decision.deletion_state
+    return deletion_states
 
 
-def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) -> bool:
+def _is_known(event: Event, known: set[str], decided: Mapping[str, DecidedReceipt]) -> bool:
     if isinstance(event, InstanceStored):
-        return event.receipt in known or (event.receipt in fated and _is_put_away(fated[event.receipt]))
-    if not isinstance(event, Fating):
+        return event.receipt in known or (event.receipt in decided and _is_put_away(decided[event.receipt]))
+    if not isinstance(event, DecidingEvent):
         return True
-    fates = {receipt: state.fate for receipt, state in fated.items()}
+    deletion_states = {receipt: state.deletion_state for receipt, state in decided.items()}
     return all(
-        fates.get(receipt, ALIVE) | fate == fates.get(receipt, ALIVE) for receipt, fate in _expected([event]).items()
+        deletion_states.get(receipt, ALIVE) | deletion_state == deletion_states.get(receipt, ALIVE)
+        for receipt, deletion_state in _expected([event]).items()
     )
 
 
-def _is_put_away(receipt: FatedReceipt) -> bool:
+def _is_put_away(receipt: DecidedReceipt) -> bool:
     """Whether a receipt is rightly not found: it was collected, or is hidden and could be restored."""
-    return receipt.fate.collected or (receipt.fate.hidden and bool(receipt.object_key))
+    return receipt.deletion_state.collected or (receipt.deletion_state.hidden and bool(receipt.object_key))
 
 
 def _event(payload: bytes) -> Event | None:

@@ -110,11 +110,11 @@ class Reindex:
         async for fact in facts:
             waiting.append(fact)
             if len(waiting) >= _AT_ONCE:
-                await self._some(apply, waiting, done, progress)
+                await self._apply_batch(apply, waiting, done, progress)
                 waiting = []
-        await self._some(apply, waiting, done, progress)
+        await self._apply_batch(apply, waiting, done, progress)
 
-    async def _some(
+    async def _apply_batch(
         self,
         apply: Apply,
         facts: Sequence[Event],

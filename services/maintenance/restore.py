@@ -23,7 +23,7 @@ from gantry.common.runtime.sealed_events import segments
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.passing_over import pass_over
 from gantry.services.maintenance.sealing import GROUP, topics
-from gantry.services.maintenance.sweeper import Sweeper, Swept
+from gantry.services.maintenance.sweeper import Sweeper, SweepResult
 
 _AT_ONCE = 500
 logger = get_logger("restore")
@@ -93,8 +93,8 @@ class Restore:
         done.facts_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
         self._begin("objects", done, progress)
-        swept = await self._sweeper.sweep(None, lambda so_far: self._swept(done, so_far, progress))
-        self._swept(done, swept, progress)
+        swept = await self._sweeper.sweep(None, lambda so_far: self._report_sweep(done, so_far, progress))
+        self._report_sweep(done, swept, progress)
         done.sweep_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
         self._begin("index", done, progress)
@@ -118,7 +118,7 @@ class Restore:
             if history and segment.sealed_at >= self._told_before_ms:
                 history = False
                 await self._append(waiting, done, progress)
-                await self._told(done, progress)
+                await self._pass_over_notifications(done, progress)
             for record in segment.records:
                 try:
                     waiting.append(decode(record.payload))
@@ -130,9 +130,9 @@ class Restore:
                 await self._append(waiting, done, progress)
         await self._append(waiting, done, progress)
         if history:
-            await self._told(done, progress)
+            await self._pass_over_notifications(done, progress)
 
-    async def _told(self, done: Restored, progress: Callable[[Restored], None]) -> None:
+    async def _pass_over_notifications(self, done: Restored, progress: Callable[[Restored], None]) -> None:
         if done.facts:
             self._begin("passing over what others were told", done, progress)
             await pass_over(self._log, self._telling)
@@ -156,7 +156,7 @@ class Restore:
             if isinstance(event, SubscriptionCreated) and now > event.at
         ]
 
-    def _swept(self, done: Restored, swept: Swept, progress: Callable[[Restored], None]) -> None:
+    def _report_sweep(self, done: Restored, swept: SweepResult, progress: Callable[[Restored], None]) -> None:
         done.objects, done.told = swept.objects, swept.told
         progress(done)
 

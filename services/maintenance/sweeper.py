@@ -27,7 +27,7 @@ logger = get_logger("sweeper")
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """The result of a sweep: objects examined, events published for objects that had none, objects that are damaged or
     not Gantry's, and uploads that never ended."""
 
@@ -52,11 +52,13 @@ class Sweeper:
         self._grace = grace
         self._unfinished_after = unfinished_after
 
-    async def sweep(self, window: float | None = None, progress: Callable[[Swept], None] = lambda _: None) -> Swept:
+    async def sweep(
+        self, window: float | None = None, progress: Callable[[SweepResult], None] = lambda _: None
+    ) -> SweepResult:
         """Sweep the objects of the last `window` seconds; None: all objects. Raises `DependencyUnavailable`."""
         now_ms = self._clock.now_us() // 1000
         since_ms = 0 if window is None else max(1, now_ms - int(window * 1000))
-        swept = Swept()
+        swept = SweepResult()
         async for key, receipt in self.missing(since_ms, now_ms, swept):
             try:
                 fact = await fact_of(self._objects, key, DEFAULT_PARTITION, receipt, new_trace())
@@ -84,7 +86,7 @@ class Sweeper:
             except GantryError as error:
                 logger.warning("sweep broken off", error=error)
 
-    async def missing(self, since_ms: int, now_ms: int, swept: Swept) -> AsyncIterator[tuple[str, Receipt]]:
+    async def missing(self, since_ms: int, now_ms: int, swept: SweepResult) -> AsyncIterator[tuple[str, Receipt]]:
         """Objects older than the grace time whose event is in no segment."""
         grace_ms = int(self._grace * 1000)
         waiting: dict[str, str] = {}

@@ -126,10 +126,10 @@ class Verifier:
                 offset = await data_set_offset_in(self._objects, receipt.object_key)
             length = (await self._objects.stat(receipt.object_key)).size - offset
         except NotFound:
-            await self._found(place, Damage.MISSING, state)
+            await self._report_damage(place, Damage.MISSING, state)
             return
         except Corrupt:
-            await self._found(place, Damage.DAMAGED, state)
+            await self._report_damage(place, Damage.DAMAGED, state)
             return
         await self._object(replace(place, data_set_offset=offset, data_set_length=max(0, length)), state)
 
@@ -143,9 +143,9 @@ class Verifier:
         state.bytes += location.data_set_length
         self._metrics.objects_verified.inc()
         if damage is not None:
-            await self._found(location, damage, state)
+            await self._report_damage(location, damage, state)
 
-    async def _found(self, location: Location, damage: Damage, state: Verified) -> None:
+    async def _report_damage(self, location: Location, damage: Damage, state: Verified) -> None:
         if damage is Damage.MISSING:
             state.missing += 1
         else:

@@ -15,7 +15,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.services.auditing.matching import AuditQuestion
 from gantry.services.auditing.reading import AuditReader
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 
 _LONGEST_TERM = 64
 _LONGEST_KINDS = 400
@@ -55,8 +55,10 @@ class AuditPart:
         async with self._turns.turn():
             result = await self._reader.find(question)
         if form == "fhir":
-            return await said(request, bundle(result.records))
-        return await said(request, {"records": [as_json(record) for record in result.records], "more": result.more})
+            return await answer_json(request, bundle(result.records))
+        return await answer_json(
+            request, {"records": [as_json(record) for record in result.records], "more": result.more}
+        )
 
 
 def as_json(record: AuditRecorded) -> dict[str, Any]:

@@ -32,23 +32,23 @@ class Operators:
     def operator(self, request: web.BaseRequest) -> Requester:
         """The caller, who may act, and why."""
         self.viewer(request)
-        return _asked(request)
+        return _requester_of(request)
 
     def deleter(self, request: web.BaseRequest) -> Requester:
         """The caller, who may decide which object stays, and why."""
         self.viewer(request)
         if not may(request, Verb.DELETE, self.delete):
             raise HttpProblem(403, "this caller may not delete; http.may_delete names those that may")
-        return _asked(request)
+        return _requester_of(request)
 
     def holder(self, request: web.BaseRequest) -> Requester:
         """The caller, who may place and release holds, and why."""
         if not may(request, Verb.HOLD, self.hold):
             raise HttpProblem(403, "this caller may not place or release holds; http.may_hold names those that may")
-        return _asked(request)
+        return _requester_of(request)
 
 
-def _asked(request: web.BaseRequest) -> Requester:
+def _requester_of(request: web.BaseRequest) -> Requester:
     reason = reason_of(request)
     if not reason:
         raise HttpProblem(400, "reason: say why, as a parameter of the URL")

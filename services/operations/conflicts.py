@@ -24,7 +24,7 @@ from gantry.services.maintenance.comparing_apart import LARGEST, compare_apart
 from gantry.services.maintenance.conflicts import ConflictSide, fetch, in_conflict, sides_of
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 
 _MOST = 10_000
 """Most SOP Instance UIDs that are counted and listed."""
@@ -49,7 +49,7 @@ class ConflictsPart:
         """What it answers."""
         return {
             ("GET", "conflicts"): self.listed,
-            ("GET", "conflicts/{}"): self.one,
+            ("GET", "conflicts/{}"): self.show,
             ("GET", "conflicts/{}/comparison"): self.compare,
             ("POST", "conflicts/{}/choice"): self.choose,
             ("POST", "conflicts/{}/removal"): self.remove,
@@ -64,7 +64,7 @@ class ConflictsPart:
             conflicts = [_conflict(sides) async for sides in sides_of(self._index, DEFAULT_PARTITION, page)]
         following = offset + limit if len(uids) > offset + limit else None
         body = {"conflicts": conflicts, "count": len(uids), "complete": complete, "next": following}
-        return await said(request, body)
+        return await answer_json(request, body)
 
     async def _uids(self, least: int) -> tuple[list[str], bool]:
         """The UIDs in conflict; whether these are all. Counting ends after a while, but not before `least`."""
@@ -78,10 +78,10 @@ class ConflictsPart:
                     return uids[:_MOST], False
         return uids, True
 
-    async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
+    async def show(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """The sides of one SOP Instance UID; 404 if it has one object, or none."""
         async with self._turns.turn():
-            return await said(request, _conflict(await self._sides(path[0])))
+            return await answer_json(request, _conflict(await self._sides(path[0])))
 
     async def compare(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """What differs between the receipts `one` and `other`, as they were received. 404, 409, 413."""
@@ -94,7 +94,7 @@ class ConflictsPart:
             with tempfile.TemporaryDirectory(prefix="gantry-compared-") as folder:
                 files = [await self._fetched(side, Path(folder)) for side in chosen]
                 compared = await compare_apart(*files)
-        return await said(request, {"one": chosen[0].receipt, "other": chosen[1].receipt, **asdict(compared)})
+        return await answer_json(request, {"one": chosen[0].receipt, "other": chosen[1].receipt, **asdict(compared)})
 
     async def _fetched(self, side: ConflictSide, folder: Path) -> Path:
         try:
@@ -107,13 +107,13 @@ class ConflictsPart:
         if it is not visible everywhere yet; 404, 409 under a hold."""
         requester = self._operators.deleter(request)
         done = choose(self._index, self._deletions, path[0], _receipt(await json_body(request)), requester)
-        return await _decided(request, await _found(done))
+        return await _decided(request, await _or_not_found(done))
 
     async def remove(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Delete the object of `receipt`, one of several with one UID. As `choose`."""
         requester = self._operators.deleter(request)
         done = give_up(self._index, self._deletions, path[0], _receipt(await json_body(request)), requester)
-        return await _decided(request, await _found(done))
+        return await _decided(request, await _or_not_found(done))
 
     async def _sides(self, uid: str) -> Sequence[ConflictSide]:
         if not is_uid(uid):
@@ -124,7 +124,7 @@ class ConflictsPart:
         raise HttpProblem(404, "not in conflict: no more than one object has this UID")
 
 
-async def _found(work: Any) -> Done:
+async def _or_not_found(work: Any) -> Done:
     try:
         done: Done = await work
     except NotFound as error:
@@ -133,7 +133,7 @@ async def _found(work: Any) -> Done:
 
 
 async def _decided(request: web.BaseRequest, done: Done) -> web.StreamResponse:
-    return await said(request, {"deleted": done.receipts, "settled": done.settled}, 200 if done.settled else 202)
+    return await answer_json(request, {"deleted": done.receipts, "settled": done.settled}, 200 if done.settled else 202)
 
 
 def _receipt(body: object) -> str:

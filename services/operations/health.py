@@ -30,7 +30,7 @@ from gantry.services.maintenance.passes import Pass, Passes
 from gantry.services.operations.fleet import Fleet, missing
 from gantry.services.operations.seen import Seen
 from gantry.services.operations.topic_reader import TopicReader
-from gantry.services.operations.web import Parts, said
+from gantry.services.operations.web import Parts, answer_json
 from gantry.services.roles import EVERY
 
 EVERY_SECONDS = 5.0
@@ -79,7 +79,7 @@ class HealthPart:
     async def health(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
         """200 with the health of the archive, as far as it could be determined."""
         if "text/event-stream" not in request.headers.get("Accept", ""):
-            return await said(request, await self.look())
+            return await answer_json(request, await self.look())
         if self._listeners >= _MOST_LISTENERS:
             again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise HttpProblem(503, "too many listen: try again later", again)

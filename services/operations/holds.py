@@ -28,7 +28,7 @@ from gantry.services.lifecycle.deletions import Deletions, Done
 from gantry.services.lifecycle.standing_holds import Hold, ReadHolds
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 from gantry.services.requester import Requester
 
 _LONGEST_TERM = 64
@@ -57,7 +57,7 @@ class HoldsPart:
     async def of_study(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The holds on a study, known or not, and on its patient."""
         async with self._turns.turn():
-            return await said(request, {"holds": _told(await self._holds.of(match.study))})
+            return await answer_json(request, {"holds": _as_json(await self._holds.of(match.study))})
 
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """201 with the hold's name when it is in force everywhere, 202 when it will be: on a study, known or not, or
@@ -72,7 +72,7 @@ class HoldsPart:
         else:
             name = await self._deletions.place_patient_hold(*await self._patient(match.study), requester)
         settled = await self._deletions.settle()
-        return await said(request, {"hold": name, "settled": settled}, 201 if settled else 202)
+        return await answer_json(request, {"hold": name, "settled": settled}, 201 if settled else 202)
 
     async def _patient(self, study: str) -> tuple[str, str]:
         known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
@@ -118,10 +118,10 @@ class HoldsPart:
                 matches, following = await self._holds.of(term), None
             else:
                 matches, following = await self._holds.page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
-            return await said(request, {"holds": _told(matches), "next": following})
+            return await answer_json(request, {"holds": _as_json(matches), "next": following})
 
 
-def _told(holds: Sequence[Hold]) -> list[dict[str, Any]]:
+def _as_json(holds: Sequence[Hold]) -> list[dict[str, Any]]:
     return [asdict(hold) for hold in holds]
 
 
@@ -130,7 +130,7 @@ async def _released(request: web.BaseRequest, work: Any) -> web.StreamResponse:
         done: Done = await work
     except NotFound as error:
         raise HttpProblem(404, str(error)) from error
-    return await said(request, {"settled": done.settled}, 200 if done.settled else 202)
+    return await answer_json(request, {"settled": done.settled}, 200 if done.settled else 202)
 
 
 def _text(study: KnownStudy, tag: int) -> str:

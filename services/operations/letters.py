@@ -13,7 +13,7 @@ from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.maintenance.letters import Letter, LetterLedger
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 
 _MOST_OFFSET = 1_000_000
 
@@ -30,7 +30,7 @@ class LettersPart:
         """What it answers."""
         return {
             ("GET", "letters"): self.listed,
-            ("GET", "letters/{}"): self.one,
+            ("GET", "letters/{}"): self.show,
             ("POST", "letters/{}/replay"): self.replay,
             ("POST", "letters/{}/discard"): self.discard,
         }
@@ -48,7 +48,7 @@ class LettersPart:
         ]
         page = letters[::-1][offset : offset + limit]
         following = offset + limit if offset + limit < len(letters) else None
-        return await said(
+        return await answer_json(
             request,
             {
                 "letters": [asdict(letter) for letter in page],
@@ -58,11 +58,11 @@ class LettersPart:
             },
         )
 
-    async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
+    async def show(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """One letter, by its name or the beginning of it; 404 if none, or several, match."""
         async with self._turns.turn():
             ledger = await self._letters.ledger()
-        return await said(request, asdict(_described(ledger, _named(ledger, path[0]))))
+        return await answer_json(request, asdict(_described(ledger, _named(ledger, path[0]))))
 
     async def replay(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Publish the event again. 200: `handled` by its group, or `again` a letter; 202: the group will handle it
@@ -74,7 +74,7 @@ class LettersPart:
                 replayed = await self._letters.replay(letter, by)
             except NotFound as error:
                 raise HttpProblem(409, str(error)) from error
-        return await said(request, asdict(replayed), 200 if replayed.handled else 202)
+        return await answer_json(request, asdict(replayed), 200 if replayed.handled else 202)
 
     async def discard(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Decide that the event is not to be applied, for a reason. 404."""
@@ -83,7 +83,7 @@ class LettersPart:
             letter = _named(await self._letters.ledger(), path[0])
             await self._letters.discard(letter, requester.reason, requester.by)
             ledger = await self._letters.ledger()
-        return await said(request, asdict(_described(ledger, letter)))
+        return await answer_json(request, asdict(_described(ledger, letter)))
 
 
 def _named(ledger: LetterLedger, name: str) -> DeadLetter:

@@ -30,7 +30,7 @@ from gantry.services.context import Peers
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.peer_rules import PeerRules
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, said
+from gantry.services.operations.web import Parts, answer_json
 
 _IN_FILE = "the policy file names this peer, and prevails: change it there"
 
@@ -60,7 +60,7 @@ class PeerChangesPart:
         """What it answers."""
         return {
             ("GET", "policy"): self.listed,
-            ("GET", "peers/{}"): self.one,
+            ("GET", "peers/{}"): self.show,
             ("PUT", "peers/{}"): self.set,
             ("DELETE", "peers/{}"): self.remove,
         }
@@ -70,9 +70,9 @@ class PeerChangesPart:
         async with self._turns.turn():
             added = (await self._added.latest()).standing()
             body = await asyncio.to_thread(_all_described, dict(self._peers.in_file()), added)
-        return await said(request, body)
+        return await answer_json(request, body)
 
-    async def one(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
+    async def show(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """One peer; with an ETag if the API added it. 404."""
         title = path[0]
         async with self._turns.turn():
@@ -80,7 +80,7 @@ class PeerChangesPart:
         in_file = self._peers.in_file().get(title)
         if in_file is None and stands is None:
             raise HttpProblem(404, "no such peer, in the policy file or added by the API")
-        return await said(request, _described(title, in_file, stands), headers=_tagged(stands))
+        return await answer_json(request, _described(title, in_file, stands), headers=_tagged(stands))
 
     async def set(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Add a peer (201) or replace all of it (200), with a body of the fields of `peers:`. 400, with the field; 409
@@ -88,7 +88,7 @@ class PeerChangesPart:
         by, reason, title = self._operators.viewer(request), reason_of(request), path[0]
         if not is_ae_title(title):
             raise HttpProblem(400, "the path ends in no AE title (PS3.5 6.2: 1 to 16 characters, no backslash)")
-        peer = self._asked(await json_body(request), title)
+        peer = self._peer_in(await json_body(request), title)
         async with self._turns.turn():
             added = await self._added.latest()
             stands = added.of(title)
@@ -103,11 +103,11 @@ class PeerChangesPart:
                     *(DEFAULT_PARTITION, request[TRACE], title, change, added.version(title)),
                     *(entry, before, reason, by, at),
                 )
-                await self._told(event)
+                await self._publish(event)
                 stands, status = AddedPeer(change, peer, entry, by, reason, at), 200 if before else 201
             else:
                 status = 200
-        return await said(request, _described(title, None, stands), status, _tagged(stands))
+        return await answer_json(request, _described(title, None, stands), status, _tagged(stands))
 
     async def remove(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Remove a peer that the API added, also one that the file hides. 404; 409 for one of the file; 412, 428."""
@@ -119,10 +119,10 @@ class PeerChangesPart:
                 raise HttpProblem(409, _IN_FILE) if in_file else HttpProblem(404, "no such peer was added by the API")
             _require(request, stands)
             names = DEFAULT_PARTITION, request[TRACE], title, token_hex(16), added.version(title)
-            await self._told(PeerRemoved(*names, stands.entry, reason, by, self._clock.now_us()))
-        return await said(request, {"ae_title": title, "removed": True, "in_file": in_file})
+            await self._publish(PeerRemoved(*names, stands.entry, reason, by, self._clock.now_us()))
+        return await answer_json(request, {"ae_title": title, "removed": True, "in_file": in_file})
 
-    def _asked(self, body: object, title: str) -> KnownPeer:
+    def _peer_in(self, body: object, title: str) -> KnownPeer:
         try:
             peer = peer_from(body, title)
             self._rules.require(peer)
@@ -130,7 +130,7 @@ class PeerChangesPart:
             raise HttpProblem(400, error.reason) from None
         return peer
 
-    async def _told(self, event: PeerSet | PeerRemoved) -> None:
+    async def _publish(self, event: PeerSet | PeerRemoved) -> None:
         """Raises `HttpProblem` if the change was not accepted."""
         verdict = await self._added.tell(event)
         if verdict is PeerChangeOutcome.TAKEN:

@@ -22,7 +22,7 @@ from gantry.services.operations.callers import Operators
 from gantry.services.operations.seen import Seen, SeenCaller
 from gantry.services.operations.topic_reader import TopicReader
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, said
+from gantry.services.operations.web import Parts, answer_json
 
 _ECHO_SECONDS = 15.0
 
@@ -91,7 +91,7 @@ class PeersPart:
                 for caller in refused[:200]
             ],
         }
-        return await said(request, body)
+        return await answer_json(request, body)
 
     async def echo(self, request: web.BaseRequest, path: tuple[str, ...]) -> web.StreamResponse:
         """Call a peer of the policy and verify (PS3.4 A): 200 with the result, and the host that made the call; 404 for
@@ -108,7 +108,7 @@ class PeersPart:
             why = await _verified(peer)
             seconds = self._clock.monotonic() - begun
         body = {"ok": not why, "why": why, "seconds": round(seconds, 3), "called_from": socket.gethostname()}
-        return await said(request, body)
+        return await answer_json(request, body)
 
 
 async def _verified(peer: Peer) -> str:

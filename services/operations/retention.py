@@ -22,7 +22,7 @@ from gantry.common.runtime.study_facts import day_of
 from gantry.common.web.errors import HttpProblem
 from gantry.services.lifecycle.retained import RetainedStudies, RetainedStudy
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 from gantry.services.query.qido_parameters import cursor_of, place_of
 
 _LOOK_AT = 2000
@@ -71,7 +71,7 @@ class RetentionPart:
             "examined": page.examined,
             "next": None if page.next is None else cursor_of(page.next),
         }
-        return await said(request, body)
+        return await answer_json(request, body)
 
     def _day(self, text: str) -> date:
         try:

@@ -20,7 +20,7 @@ from gantry.services.operations.route_decisions import give_up, send_again
 from gantry.services.operations.route_words import WaitingTimes, as_json
 from gantry.services.operations.topic_reader import TopicReader
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, number, said
+from gantry.services.operations.web import Parts, answer_json, number
 
 _MOST_OFFSET = 1_000_000
 _MOST_AT_ONCE = 1_000
@@ -68,10 +68,10 @@ class RoutesPart:
         routes = self._board.waiting(destination) if state == "waiting" else self._board.ended(destination)
         destinations = self._board.destinations(now)
         waiting = WaitingTimes(self._times, now)
-        return await said(
+        return await answer_json(
             request,
             {
-                "routes": [_told(state, waiting) for state in routes[offset : offset + limit]],
+                "routes": [_listed_route(state, waiting) for state in routes[offset : offset + limit]],
                 "count": len(routes),
                 "next": offset + limit if offset + limit < len(routes) else None,
                 "waiting": sum(destination.waiting for destination in destinations),
@@ -84,7 +84,7 @@ class RoutesPart:
         """Cancel waiting routes: `routes` by their names, or all of a `destination`. 404 if there are none."""
         by = self._operators.viewer(request)
         chosen = await self._chosen(request, self._board.waiting)
-        return await said(request, {"cancelled": await give_up(self._log, self._clock, chosen, by)})
+        return await answer_json(request, {"cancelled": await give_up(self._log, self._clock, chosen, by)})
 
     async def retry(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
         """Send again what failed or was cancelled: `routes` by their names, or all of a `destination` that failed. 404
@@ -93,12 +93,12 @@ class RoutesPart:
         chosen = await self._chosen(
             request, lambda to: self._board.failed(to) if to else list(filter(may_be_retried, self._board.ended()))
         )
-        return await said(request, {"requested": await send_again(self._log, self._clock, chosen, by)})
+        return await answer_json(request, {"requested": await send_again(self._log, self._clock, chosen, by)})
 
     async def _chosen(
         self, request: web.BaseRequest, lookup: Callable[[str], Sequence[RouteState]]
     ) -> Sequence[RouteState]:
-        names, destination = _wanted(await json_body(request))
+        names, destination = _selection_in(await json_body(request))
         async with self._turns.turn():
             await self._reader.read()
         states = lookup(destination)
@@ -109,7 +109,7 @@ class RoutesPart:
         return states[:_MOST_AT_ONCE]
 
 
-def _wanted(body: Any) -> tuple[frozenset[str], str]:
+def _selection_in(body: Any) -> tuple[frozenset[str], str]:
     """The routes that a body names, or a destination."""
     if isinstance(body, Mapping) and len(body) == 1:
         names, destination = body.get("routes"), body.get("destination")
@@ -120,6 +120,6 @@ def _wanted(body: Any) -> tuple[frozenset[str], str]:
     raise HttpProblem(400, f'the body is {{"routes": [NAME, …]}}, at most {_MOST_AT_ONCE}, or {{"destination": NAME}}')
 
 
-def _told(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
+def _listed_route(state: RouteState, waiting: WaitingTimes) -> dict[str, object]:
     route = state.requested
     return {**as_json(state, waiting), "at": route.at, "next_at": waiting.next_us(state), "ended_at": state.ended_at}

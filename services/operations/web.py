@@ -54,7 +54,7 @@ def _fit(shape: list[str], path: tuple[str, ...]) -> tuple[str, ...] | None:
     return tuple(text for part, text in zip(shape, path, strict=True) if part == "{}")
 
 
-async def said(
+async def answer_json(
     request: web.BaseRequest, body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
     """An answer in JSON that is not cached."""

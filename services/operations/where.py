@@ -9,10 +9,10 @@ from aiohttp import web
 
 from gantry.common.web.errors import HttpProblem
 from gantry.services.operations.turns import RequestLimit
-from gantry.services.operations.web import Parts, said
+from gantry.services.operations.web import Parts, answer_json
 from gantry.services.whereabouts.account import Account
 from gantry.services.whereabouts.search import FoundStudies, Whereabouts
-from gantry.services.whereabouts.words import advice, told
+from gantry.services.whereabouts.words import advice, history_lines
 
 _LONGEST_TERM = 64
 """Characters: as long as the longest of an accession number (16), a Patient ID and a UID (PS3.5 6.2)."""
@@ -36,7 +36,7 @@ class WherePart:
             raise HttpProblem(400, "term: an accession number, a Patient ID, or the UID of a study, series or instance")
         async with self._turns.turn():
             result = await self._whereabouts.search(term)
-        return await said(request, as_json(result))
+        return await answer_json(request, as_json(result))
 
 
 def as_json(result: FoundStudies) -> dict[str, Any]:
@@ -47,5 +47,5 @@ def as_json(result: FoundStudies) -> dict[str, Any]:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    lines = [{"of": heading, "fact": fact} for heading, fact in told(account)]
+    lines = [{"of": heading, "fact": fact} for heading, fact in history_lines(account)]
     return {**asdict(account), "told": lines, "advice": advice(account)}

@@ -47,7 +47,7 @@ class StudyLinking:
         if order.cancelled:
             raise Conflicting("the order is cancelled; it can be placed again")
         patient = PatientIdentity(*patient_of(order))
-        made = await self._corrections.assign_study(study, patient, requester, _said(order))
+        made = await self._corrections.assign_study(study, patient, requester, _values_of(order))
         link = StudyLink(key, study, source, made.correction, requester.reason, trace=requester.trace)
         verdict = await self._desk.link(link)
         if not verdict.accepted:  # it was cancelled or linked while we corrected the study
@@ -76,5 +76,5 @@ class StudyLinking:
         return record[0]
 
 
-def _said(order: Order) -> Values:
+def _values_of(order: Order) -> Values:
     return correctable_of(keys_as_attributes(study_values(order)), _COPIED)

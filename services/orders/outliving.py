@@ -73,10 +73,10 @@ class Outliving:
         """Erase what is due now. Returns how many orders and performed steps that were. Raises
         `DependencyUnavailable`."""
         erased = await self._by_age() if self._keep_days else 0
-        forsaken = [record async for record in self._forsaken(self._all())]
-        if forsaken:
+        orphaned = [record async for record in self._orphaned(self._all())]
+        if orphaned:
             await self._clock.sleep(self._erase_after)
-            async for record in self._forsaken(_each(forsaken)):
+            async for record in self._orphaned(_as_async(orphaned)):
                 erased += await self._erase(record, OF_STUDIES)
         return erased
 
@@ -110,7 +110,7 @@ class Outliving:
             for step in page:
                 yield Aged(performed=step.uid)
 
-    async def _forsaken(self, records: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
+    async def _orphaned(self, records: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
         """Finished orders and steps with at least one study that is gone, and none that is stored."""
         if not await has_followed(self._log, self._clock, _PATIENCE):
             raise DependencyUnavailable("index", "the indexers are behind")
@@ -137,14 +137,14 @@ class Outliving:
         for study in studies:
             if await known_study(self._index, DEFAULT_PARTITION, study, deleted=True) is not None:
                 return False
-            pages = self._index.fated(DEFAULT_PARTITION, study)
-            collected = [receipt.fate.collected async for page in pages for receipt in page]
+            pages = self._index.find_decided(DEFAULT_PARTITION, study)
+            collected = [receipt.deletion_state.collected async for page in pages for receipt in page]
             if not all(collected):
                 return False
             gone = gone or bool(collected)
         return gone
 
 
-async def _each(records: Iterable[Aged]) -> AsyncIterator[Aged]:
+async def _as_async(records: Iterable[Aged]) -> AsyncIterator[Aged]:
     for record in records:
         yield record

@@ -324,7 +324,7 @@ class Archive:
 
     def _follow_subscriptions(self, stores: Stores) -> FollowedSubscriptions | None:
         """Where somebody here asks about them, or tells subscribers."""
-        if not self.settings.subscriptions.on or not (self._indexes or Role.QUERY in self.roles):
+        if not self.settings.subscriptions.is_on or not (self._indexes or Role.QUERY in self.roles):
             return None
         return follow_subscriptions(stores.log, self.clock, self.lifecycle)
 

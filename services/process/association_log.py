@@ -80,11 +80,11 @@ class NetworkObserver:
         self.open_by_title[title] -= 1
         if not self.open_by_title[title]:
             del self.open_by_title[title]
-        by = _by(outcome)
+        by = _ending_side(outcome)
         if by:
             self._metrics.associations_aborted.labels(by).inc()
         self._tell_refusals(association)
-        self._tell_unsaid(title)
+        self._log_unlogged_refusals(title)
         if self._audit is not None:
             self._audit.closed(association)
         self._count(association, {"": "released", "lost": "lost"}.get(by, "aborted"))
@@ -192,9 +192,9 @@ class NetworkObserver:
             if times:
                 self._tell_refused(kind, times, association.trace)
 
-    def _tell_unsaid(self, title: str) -> None:
+    def _log_unlogged_refusals(self, title: str) -> None:
         """The association has ended: log its refusals that were not logged yet."""
-        for kind, times in self._seldom.unsaid(title, asyncio.get_running_loop().time()):
+        for kind, times in self._seldom.take_unlogged(title, asyncio.get_running_loop().time()):
             self._tell_refused(kind, times, "")
 
     def _tell_refused(self, kind: tuple[object, ...], times: int, trace: str) -> None:
@@ -231,7 +231,7 @@ def reason_of(why: str) -> str:
     return next((name for begins, name in _FAILURES.items() if why.startswith(begins)), "other")
 
 
-def _by(outcome: str) -> str:
+def _ending_side(outcome: str) -> str:
     """Which side ended an association that was not released; "" if it was released."""
     if outcome == "released":
         return ""

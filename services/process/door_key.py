@@ -23,7 +23,7 @@ from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError, OriginRefused
 from gantry.common.net.proxy import Origin, claim_and_proof, destination_of, encode, same_address
 from gantry.common.telemetry.logs import get_logger
-from gantry.common.web.origins import here_or_there, proof_of_text, text_of_proof
+from gantry.common.web.origins import normal_address, proof_of_text, text_of_proof
 
 _SHORTEST, _MOST = 32, 2
 _WHERE = "door.key_file"
@@ -66,7 +66,7 @@ class OriginProver:
 
     def request(self, method: str, target: str, forwarded: str, destination: tuple[str, int]) -> str:
         """The value of `gantry.common.web.origins.PROOF` for a request."""
-        claim = request_claim(method, target, forwarded, here_or_there(destination))
+        claim = request_claim(method, target, forwarded, normal_address(destination))
         return text_of_proof(self._prove(Claim.REQUEST, claim))
 
     def _prove(self, kind: Claim, claim: bytes) -> bytes:
@@ -99,7 +99,7 @@ class ProvenOrigins:
 
     def check_request(self, method: str, target: str, forwarded: str, proof: str, endpoint: tuple[str, int]) -> None:
         """For a request that names its client in X-Forwarded-For. Raises `OriginRefused`."""
-        claim = request_claim(method, target, forwarded, here_or_there(endpoint))
+        claim = request_claim(method, target, forwarded, normal_address(endpoint))
         try:
             keys, now_us = self._key.accepted, self._clock.now_us()
             self._judge.judge(keys, Claim.REQUEST, claim, proof_of_text(proof), now_us)

@@ -181,11 +181,11 @@ class HttpServer(WebServer):
         """Why this process is not ready, in lines; none while it is."""
         why = self._not_taking()
         problems = [f"not taking new work: {why}"] if why else []
-        problems += await self._asked()
+        problems += await self._store_problems()
         problems += await _all(self._fresh)
         return problems
 
-    async def _asked(self) -> list[str]:
+    async def _store_problems(self) -> list[str]:
         """The last result of the store checks if it is recent enough, else that of a new check."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._checked_at >= (_BAD_FOR if self._problems else _GOOD_FOR):

@@ -75,7 +75,7 @@ class HttpsPort:
         may_hold = self._limits.may_hold(address, self._of_one[address])
         if len(self._shaking) >= self._limits.max_connections or not may_hold:
             sock.close()
-            self._told(address, "TLS: too many handshakes at once")
+            self._report_refusal(address, "TLS: too many handshakes at once")
             return
         task = asyncio.get_running_loop().create_task(self._handshake(sock, address, connections))
         self._shaking[task] = address
@@ -96,8 +96,8 @@ class HttpsPort:
         except (OSError, TimeoutError) as error:
             with suppress(OSError):
                 sock.close()
-            self._told(address, handshake_words(error))
+            self._report_refusal(address, handshake_words(error))
 
-    def _told(self, address: str, why: str) -> None:
+    def _report_refusal(self, address: str, why: str) -> None:
         self._failed()
         logger.warning("connection refused", peer=address, reason=why)

@@ -16,15 +16,14 @@ from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -32,6 +31,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     SearchIndex,
     StandingHolds,
@@ -269,16 +269,16 @@ class LateSearchIndex:
     async def decide(self, decisions: Sequence[Decision]) -> None:
         await self._late.get().decide(decisions)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        return await self._late.get().fates(partition, receipts)
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
+        return await self._late.get().deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-        return await self._late.get().fated_receipts(partition, receipts)
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
+        return await self._late.get().decided_receipts(partition, receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
-        async for page in self._late.get().fated(partition, study_instance_uid, sop_instance_uids):
+    ) -> AsyncIterator[list[DecidedReceipt]]:
+        async for page in self._late.get().find_decided(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
@@ -297,8 +297,8 @@ class LateSearchIndex:
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         return await self._late.get().corrected(partition, study_instance_uid)
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
-        async for page in self._late.get().forsaken(partition):
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
+        async for page in self._late.get().orphaned_corrections(partition):
             yield page
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:

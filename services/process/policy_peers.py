@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-from gantry.common.access import EVERYTHING, Sight, both, sight_of_peer, without_confidential
+from gantry.common.access import EVERYTHING, Sight, intersection, sight_of_peer, without_confidential
 from gantry.common.config.policy import Destination, KnownPeer, Permission, WorklistView
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.role_sections import Retrieve
@@ -77,13 +77,13 @@ class PolicyPeers:
 
     def sight_of(self, ae_title: str) -> Sight:
         policy = self._policy.current
-        sight = sight_of_peer(policy.sees(ae_title))
+        sight = sight_of_peer(policy.studies_seen_by(ae_title))
         return sight if policy.sees_confidential(ae_title) else without_confidential(sight)
 
     def sight(self, association: Association) -> Sight:
         """What is seen on an association: what its peer may see now, and its user."""
         user = association.user
-        return both(self.sight_of(association.calling_ae_title), EVERYTHING if user is None else user.sight)
+        return intersection(self.sight_of(association.calling_ae_title), EVERYTHING if user is None else user.sight)
 
     def worklist_view(self, ae_title: str) -> WorklistView:
         return self._policy.current.worklist_view(ae_title)

@@ -124,7 +124,7 @@ async def _require_named(objects: BlobStore, settings: Settings) -> None:
         if [stat async for stat in objects.list(DESTROYED)]:
             raise ConfigError("storage.objects", None, "this archive is being destroyed: `gantry destroy` ends it")
         needed = await marked(objects)
-        encrypted = not settings.encryption.on and [stat.key async for stat in objects.list(DATA_KEYS)]
+        encrypted = not settings.encryption.is_on and [stat.key async for stat in objects.list(DATA_KEYS)]
     except DependencyUnavailable:
         return  # it comes later; who asks then is refused as for any other reason
     if encrypted:

@@ -110,18 +110,18 @@ class Companion:
 
     async def check(self) -> None:
         """Return if the companion is ready; raises `DependencyUnavailable` with its reasons otherwise."""
-        status, text = await self._asked("/readyz")
+        status, text = await self._get("/readyz")
         if status != 200:
             raise DependencyUnavailable(self.name, "; ".join(text.split("\n")[:-1]))
 
     async def metrics(self) -> str:
         """The companion's metrics in the text format, "" while it is unavailable."""
         try:
-            return (await self._asked("/metrics"))[1]
+            return (await self._get("/metrics"))[1]
         except DependencyUnavailable:
             return ""
 
-    async def _asked(self, path: str) -> tuple[int, str]:
+    async def _get(self, path: str) -> tuple[int, str]:
         if self._process is None or not self._process.is_running:
             raise DependencyUnavailable(self.name, "not running")
         host, port = self._socket.getsockname()

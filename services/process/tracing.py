@@ -19,7 +19,7 @@ def open_tracer(settings: Settings, clock: Clock, roles: Sequence[str]) -> tuple
     """The tracer, and what sends the last spans when the process ends. Raises `ConfigError`."""
     traces = settings.traces
     if traces.endpoint is None:
-        return Tracer(clock), _nothing
+        return Tracer(clock), _do_nothing
     role = "all" if len(roles) > 1 else roles[0]
     resource = {
         "service.namespace": "gantry",
@@ -31,7 +31,7 @@ def open_tracer(settings: Settings, clock: Clock, roles: Sequence[str]) -> tuple
     return Tracer(clock, sink, traces.ratio), lambda: asyncio.to_thread(end)
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     return None
 
 

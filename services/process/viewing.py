@@ -40,10 +40,10 @@ class ViewingService:
 
 def viewing(handlers: Mapping[Resource, Handler], views: Sequence[str]) -> dict[Resource, Handler]:
     """The handlers, each for the view of the caller's roles; `views` are `ROLE=VIEW`."""
-    return {resource: _around(handler, views) for resource, handler in handlers.items()}
+    return {resource: _wrap(handler, views) for resource, handler in handlers.items()}
 
 
-def _around(handler: Handler, views: Sequence[str]) -> Handler:
+def _wrap(handler: Handler, views: Sequence[str]) -> Handler:
     async def seeing(request: web.BaseRequest, match: Match) -> web.StreamResponse:
         with showing(view_of_roles(views, request[CALLER].identity.roles)):
             return await handler(request, match)

@@ -24,12 +24,11 @@ def of_seen_studies(handlers: Mapping[Resource, Handler], index: ReadIndex) -> d
     """The handlers; those of one study raise `NotFound` for a study that the caller does not see. `index` is
     restricted."""
     return {
-        resource: _around(handler, index) if resource in OF_A_STUDY else handler
-        for resource, handler in handlers.items()
+        resource: _wrap(handler, index) if resource in OF_A_STUDY else handler for resource, handler in handlers.items()
     }
 
 
-def _around(handler: Handler, index: ReadIndex) -> Handler:
+def _wrap(handler: Handler, index: ReadIndex) -> Handler:
     async def seeing(request: web.BaseRequest, match: Match) -> web.StreamResponse:
         if not request[CALLER].sight.whole and not await _is_seen(index, match.study):
             raise NotFound("no such study")

@@ -82,7 +82,7 @@ async def build(context: Context) -> RoleParts:
     federation = build_federation(context)
     web = build_web(context.answers, settings.http.url, changes, availability, federation)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
-    topic = Urls.below(settings.http.url, FHIR, BASE).topic if settings.subscriptions.on else ""
+    topic = Urls.below(settings.http.url, FHIR, BASE).topic if settings.subscriptions.is_on else ""
     fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today, topic)
     sharing = build_sharing(context)
     overriding = OverrideService(context.overrides, context.metrics)

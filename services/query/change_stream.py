@@ -56,7 +56,7 @@ class ChangeService:
         if studies is None:
             return _event("reset", {}, until)
         changes = [StudyChange(study, until if study is studies[-1] else since) for study in studies]
-        return _told(changes) or f"id: {cursor_text(until)}\n\n".encode()
+        return _encoded_events(changes) or f"id: {cursor_text(until)}\n\n".encode()
 
 
 async def _go_on(out: BodyWriter, listener: ChangeListener, ending: asyncio.Event) -> None:
@@ -69,7 +69,7 @@ async def _go_on(out: BodyWriter, listener: ChangeListener, ending: asyncio.Even
             await asyncio.wait((ended, following), timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 changes, following = following.result(), None
-                await out.write(_told(changes))
+                await out.write(_encoded_events(changes))
             elif not ended.done():
                 await out.write(b":\n\n")  # so that the connection is known to be alive
     finally:
@@ -87,7 +87,7 @@ def _since(request: web.BaseRequest) -> Offsets | None:
     return cursor
 
 
-def _told(changes: Sequence[StudyChange]) -> bytes:
+def _encoded_events(changes: Sequence[StudyChange]) -> bytes:
     events = [
         _event("study", {"StudyInstanceUID": change.study, "what": "stored"}, change.cursor) for change in changes
     ]

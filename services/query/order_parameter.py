@@ -25,7 +25,7 @@ def order_of(values: Sequence[str], level: Level, attributes: AttributeTable) ->
         if name:
             key = SortKey(_tag(name.removeprefix("-")), name.startswith("-"))
             if not _is_order(key.tag, level, attributes):
-                raise HttpProblem(400, _cannot(name.removeprefix("-")[:64], level))
+                raise HttpProblem(400, _why_not(name.removeprefix("-")[:64], level))
             keys.setdefault(key.tag, key)
     if len(keys) > MOST_KEYS:
         raise HttpProblem(400, f"orderby names more than {MOST_KEYS} attributes")
@@ -59,7 +59,7 @@ def _is_order(tag: int, level: Level, attributes: AttributeTable) -> bool:
     return tag != RECEIVED and is_supported(tag, level, attributes) and attributes.vr_of(tag) != b"SQ"
 
 
-def _cannot(name: str, level: Level) -> str:
+def _why_not(name: str, level: Level) -> str:
     if level is not Level.STUDY:
         return f"orderby names {name!a}, by which {_WORDS[level]} not ordered"
     known = [RECEIVED_WORD if tag == RECEIVED else keyword_of(tag) for tag in STUDY_ORDERS]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from gantry.common.access.overrides import asked_for, opened_by
+from gantry.common.access.overrides import opened_by, requested_override
 from gantry.common.errors import NotUnderstood
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -60,7 +60,7 @@ class OverrideService:
         if caller.sight.whole:
             raise HttpProblem(409, "this caller sees every study already")
         try:
-            override, reason = asked_for(await json_body(request))
+            override, reason = requested_override(await json_body(request))
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
         begun = self._overrides.begun(override, caller.overrides, caller.identity)

@@ -82,7 +82,7 @@ class SearchService:
             return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
         offer, _ = choose(parse_accept(accept_of(request)), OFFERS)
         try:
-            documents, more, others = await self._found(request, search)
+            documents, more, others = await self._matches(request, search)
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
         search = replace(search, warnings=(*search.warnings, *others))
@@ -97,9 +97,9 @@ class SearchService:
         if more and documents:
             after = search.offset + len(documents) if search.federated else 0
             headers["Link"] = f'<{_next(request, url, documents[-1], after)}>; rel="next"'
-        return await _said(request, answers, offer, headers)
+        return await _send_matches(request, answers, offer, headers)
 
-    async def _found(
+    async def _matches(
         self, request: web.BaseRequest, search: QidoSearch
     ) -> tuple[list[Document], bool, tuple[str, ...]]:
         """The wanted matches, whether there are more, and warnings about other archives."""
@@ -156,7 +156,7 @@ def _warnings(texts: tuple[str, ...]) -> dict[str, str]:
     return {"Warning": ", ".join(f'299 gantry "{text}"' for text in texts)} if texts else {}
 
 
-async def _said(
+async def _send_matches(
     request: web.BaseRequest, matches: list[Attributes], offer: Offer, headers: dict[str, str]
 ) -> web.StreamResponse:
     """The answer, or 304 if the client has it already."""

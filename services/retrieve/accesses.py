@@ -65,8 +65,7 @@ class ProcessAccesses:
     def noted(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
         """The handlers; those that return part of a study note its access."""
         return {
-            resource: self._around(handler) if resource in _READING else handler
-            for resource, handler in handlers.items()
+            resource: self._wrap(handler) if resource in _READING else handler for resource, handler in handlers.items()
         }
 
     async def run(self) -> None:
@@ -90,7 +89,7 @@ class ProcessAccesses:
                 await self._log.append(StudyAccessed(DEFAULT_PARTITION, new_trace(), study, at))
             self._waiting.pop(study, None)
 
-    def _around(self, handler: Handler) -> Handler:
+    def _wrap(self, handler: Handler) -> Handler:
         async def noting(request: web.BaseRequest, match: Match) -> web.StreamResponse:
             response = await handler(request, match)
             # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.

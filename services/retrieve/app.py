@@ -23,7 +23,7 @@ from gantry.common.ports.index import Location
 from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
-from gantry.common.runtime.wanted import RestoreRequests, WantedStore
+from gantry.common.runtime.wanted import RestoreRequests, RestoringStore
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
@@ -81,8 +81,8 @@ async def build(context: Context) -> RoleParts:
     # Only retrieval asks for objects in an archive tier to be restored: here a requester wants them.
     objects = context.objects
     if context.tiers is not None:
-        objects = WantedStore(
-            context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _wanted_us(settings))
+        objects = RestoringStore(
+            context.tiers, RestoreRequests(context.tiers, context.clock, context.metrics, _restore_us(settings))
         )
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")
     reports = DamageReports(context.metrics, partial(_report_loss, losses))
@@ -140,7 +140,7 @@ async def build(context: Context) -> RoleParts:
     web_handlers = build_web(objects, locator, converter, web, reports, pictures)
     read = deliveries.noted({**web_handlers, **deidentified.handlers()})
     if through is not None:
-        read = WebFetching(through, settings.federation.fetch_wait).around(read)
+        read = WebFetching(through, settings.federation.fetch_wait).wrap(read)
     handlers = {**read, **sending.handlers()}
     routing = build_routing(context, mover, locator, sent.sent, moves)
     publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
@@ -180,7 +180,7 @@ def build_through(context: Context, locator: Locator) -> FetchThrough | None:
     )
 
 
-def _wanted_us(settings: Settings) -> int:
+def _restore_us(settings: Settings) -> int:
     return settings.tiers.restore_days * 24 * 3600 * 1_000_000
 
 

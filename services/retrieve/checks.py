@@ -57,7 +57,7 @@ class IntegrityChecks:
             if not wait and len(self._reading) >= _BESIDE:
                 return
             task = self._reading[location.object_key] = asyncio.ensure_future(self._read(location))
-            task.add_done_callback(_heard)
+            task.add_done_callback(_retrieve_exception)
         if wait:
             await asyncio.shield(task)  # others wait for it, too
 
@@ -69,7 +69,7 @@ class IntegrityChecks:
             del self._reading[location.object_key]
 
 
-def _heard(task: asyncio.Task[None]) -> None:
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
     """Damage was reported where it was found; the waiting callers get the error."""
     if not task.cancelled():
         task.exception()

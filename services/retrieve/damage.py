@@ -35,7 +35,7 @@ class DamageReports:
         self.on_damage = on_damage
         self._suspects: OrderedDict[str, None] = OrderedDict()
 
-    def found(self, location: Location, reason: str) -> Damaged:
+    def report(self, location: Location, reason: str) -> Damaged:
         """Report a damaged object. Returns the error for the caller to raise."""
         logger.error("object damaged", object_key=location.object_key, reason=reason)
         if self._metrics is not None:

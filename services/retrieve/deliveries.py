@@ -72,11 +72,10 @@ class Deliveries:
         """The handlers; those that return part of a study note who got it: at most one event a minute for each study
         and receiver."""
         return {
-            resource: self._around(handler) if resource in _READING else handler
-            for resource, handler in handlers.items()
+            resource: self._wrap(handler) if resource in _READING else handler for resource, handler in handlers.items()
         }
 
-    def _around(self, handler: Handler) -> Handler:
+    def _wrap(self, handler: Handler) -> Handler:
         async def noting(request: web.BaseRequest, match: Match) -> web.StreamResponse:
             response = await handler(request, match)
             # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.

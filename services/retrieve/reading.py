@@ -89,16 +89,16 @@ class Objects:
         try:
             reader = await self.store.open(location.object_key, begin, end - begin)
         except NotFound:
-            raise self.reports.found(location, MISSING) from None
+            raise self.reports.report(location, MISSING) from None
         except Corrupt:
-            raise self.reports.found(location, WRONG_DIGEST) from None
+            raise self.reports.report(location, WRONG_DIGEST) from None
         if reader.size != end:
             await reader.close()
-            raise self.reports.found(location, WRONG_SIZE)
+            raise self.reports.report(location, WRONG_SIZE)
         return reader
 
     async def _verified(self, location: Location, reader: Source) -> Source:
-        length, seen = location.data_set_length, partial(self.reports.found, location)
+        length, seen = location.data_set_length, partial(self.reports.report, location)
         if length > OPEN_AHEAD and not self.reports.is_suspect(location):
             return VerifiedSource(reader, length, location.digest, seen)
         try:
@@ -106,7 +106,7 @@ class Objects:
                 data = await read_buffer(reader, length)
                 # Two megabytes take 0.7 ms; in a thread, objects would overtake each other.
                 if not _fits(data, location.digest):
-                    raise self.reports.found(location, WRONG_DIGEST)
+                    raise self.reports.report(location, WRONG_DIGEST)
                 self.reports.is_well(location)
                 return BytesSource(data)
             await _read_through(VerifiedSource(reader, length, location.digest, seen))
@@ -121,11 +121,11 @@ class Objects:
         try:
             stat = await self.store.stat(location.object_key)
         except NotFound:
-            raise self.reports.found(location, MISSING) from None
+            raise self.reports.report(location, MISSING) from None
         except Corrupt:
-            raise self.reports.found(location, WRONG_DIGEST) from None
+            raise self.reports.report(location, WRONG_DIGEST) from None
         if stat.size != location.data_set_offset + location.data_set_length:
-            raise self.reports.found(location, WRONG_SIZE)
+            raise self.reports.report(location, WRONG_SIZE)
         if self.reports.is_suspect(location):
             source = await self.verified(location)
             await source.close()
@@ -155,7 +155,7 @@ class Objects:
             data = await read_buffer(whole, location.data_set_length)
             self._checks.note(location)
             if offset + length > len(data):
-                raise self.reports.found(location, WRONG_SIZE)
+                raise self.reports.report(location, WRONG_SIZE)
             return BytesSource(memoryview(data)[offset : offset + length])
         await self.check(location)
         return await self.open(location, offset, length)
@@ -176,12 +176,12 @@ class Objects:
         try:
             reader = await self.store.open(location.object_key, location.data_set_offset + offset, length)
         except NotFound:
-            raise self.reports.found(location, MISSING) from None
+            raise self.reports.report(location, MISSING) from None
         except Corrupt:
-            raise self.reports.found(location, WRONG_DIGEST) from None
+            raise self.reports.report(location, WRONG_DIGEST) from None
         if reader.size < location.data_set_offset + offset + length:
             await reader.close()
-            raise self.reports.found(location, WRONG_SIZE)
+            raise self.reports.report(location, WRONG_SIZE)
         return reader
 
     async def read(self, location: Location, offset: int, length: int) -> bytes:
@@ -198,9 +198,9 @@ class Objects:
         try:
             return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
         except NotFound:
-            raise self.reports.found(location, MISSING) from None
+            raise self.reports.report(location, MISSING) from None
         except Corrupt:
-            raise self.reports.found(location, WRONG_DIGEST) from None
+            raise self.reports.report(location, WRONG_DIGEST) from None
 
     # ---- headers
 
@@ -272,7 +272,7 @@ class Objects:
 
     async def _head(self, location: Location, layout: Layout, data: bytes | None) -> ObjectHead:
         if data is not None and len(data) != layout.header_length:
-            raise self.reports.found(location, WRONG_SIZE)
+            raise self.reports.report(location, WRONG_SIZE)
         pieces = [data[begin:end] for begin, end in stored_ranges(layout)] if data is not None else None
         if encoding_of(location.transfer_syntax_uid).deflated:
             pieces, tail = await self.inflated_parts(location, layout)

@@ -148,12 +148,16 @@ class Locator:
         state = fold(events)
         stored = await self._whole([event for event in events if isinstance(event, InstanceStored)])
         # An event may be there a second time, after its receipt was deleted.
-        fates = await self._index.fates(partition, [event.receipt for event in stored]) if stored else {}
-        unindexed = Unindexed(hidden={receipt for receipt, known in state.receipts.items() if known.fate.hidden})
+        deletion_states = (
+            await self._index.deletion_states(partition, [event.receipt for event in stored]) if stored else {}
+        )
+        unindexed = Unindexed(
+            hidden={receipt for receipt, known in state.receipts.items() if known.deletion_state.hidden}
+        )
         if not SIGHT.get().whole:
             return unindexed  # whether it is seen is known when it is indexed
         for event in stored:
-            if not (state.receipts[event.receipt].fate | fates.get(event.receipt, ALIVE)).hidden:
+            if not (state.receipts[event.receipt].deletion_state | deletion_states.get(event.receipt, ALIVE)).hidden:
                 location = _location(event)
                 # The earliest receipt is current, here as in the index.
                 unindexed.stored.setdefault(instance_of(location), location)

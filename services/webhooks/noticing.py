@@ -130,12 +130,12 @@ def _latest(batch: Sequence[Delivery]) -> Iterator[StudyNotice]:
             for change in happened_in(delivery.event, delivery.record.payload, delivery.record.appended_at):
                 before = by_study.pop(change.study, None)
                 by_study[change.study] = (
-                    change if before is None or change.kind or not before.kind else _with(before, change)
+                    change if before is None or change.kind or not before.kind else _merged(before, change)
                 )
     yield from by_study.values()
 
 
-def _with(complete: StudyNotice, later: StudyNotice) -> StudyNotice:
+def _merged(complete: StudyNotice, later: StudyNotice) -> StudyNotice:
     return StudyNotice(later.event, later.study, complete.kind, later.at, later.trace)
 
 

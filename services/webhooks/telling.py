@@ -87,20 +87,20 @@ class Telling:
             if known is None or known.status is Status.OFF:
                 return
             if over := self._over(known):
-                await self._become(Status.OFF, over)
+                await self._set_status(Status.OFF, over)
                 return
             try:
                 opened = self._subscribers.opened(known)
             except NotUnderstood as error:
                 # Another process may have the secret, and this one may get it later.
                 if known.status is not Status.ERROR:
-                    await self._become(Status.ERROR, str(error))
+                    await self._set_status(Status.ERROR, str(error))
                 await self._followed.until_changed(_LOOK_AGAIN)
                 continue
             try:
                 subscriber = self._subscriber(*opened)
             except NotUnderstood as error:
-                await self._become(Status.OFF, str(error))
+                await self._set_status(Status.OFF, str(error))
                 return
             await self._count(known)
             due = self._due(known, subscriber.wanted)
@@ -143,7 +143,9 @@ class Telling:
     async def _tell(
         self, known: Subscription, to: _Subscriber, kind: NotificationType, events: Sequence[Noted]
     ) -> None:
-        notices = [await self._studies.told(event, to.wanted, to.identity.facts, to.sight) for event in events]
+        notices = [
+            await self._studies.notified_event(event, to.wanted, to.identity.facts, to.sight) for event in events
+        ]
         failed = await self._post(known, to.wanted, kind, notices)
         if failed:
             await self._failed(known, failed)
@@ -153,7 +155,7 @@ class Telling:
             accepted = SubscriberNotified(DEFAULT_PARTITION, "", self._name, events[-1].event, self._clock.now_us())
             await self._followed.tell(accepted)
         if known.status is not Status.ACTIVE:
-            await self._become(Status.ACTIVE, "")
+            await self._set_status(Status.ACTIVE, "")
 
     async def _post(
         self, known: Subscription, wanted: SubscriptionRequest, kind: NotificationType, notices: Sequence[NotifiedEvent]
@@ -194,12 +196,12 @@ class Telling:
         now = self._clock.monotonic()
         self._failing = now if self._failing is None else self._failing
         if known.status is not Status.ERROR and now - self._failing >= self._settings.error_after:
-            await self._become(Status.ERROR, f"its endpoint does not take notifications: {why}")
+            await self._set_status(Status.ERROR, f"its endpoint does not take notifications: {why}")
         logger.warning("notification not accepted", subscription=self._name, why=why, attempt=self._attempt)
         await self._clock.sleep(self._delays.after(self._attempt))
         self._attempt += 1
 
-    async def _become(self, status: Status, why: str) -> None:
+    async def _set_status(self, status: Status, why: str) -> None:
         changed = SubscriptionStatusChanged(
             DEFAULT_PARTITION, "", self._name, status.value, why, "", self._clock.now_us()
         )

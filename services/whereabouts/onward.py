@@ -74,7 +74,7 @@ class OnwardOf:
     def of(self, study: str) -> tuple[Onward, ...]:
         """In the order in which they began. Left out are objects that were delivered, since who got them is told; what
         failed or was cancelled and was asked for again; and priors for an order, which come, and are other studies."""
-        return tuple(sorted((*self._routes(study), *self._told(study)), key=lambda dispatch: dispatch.at))
+        return tuple(sorted((*self._routes(study), *self._notifications(study)), key=lambda dispatch: dispatch.at))
 
     def _routes(self, study: str) -> Iterator[Onward]:
         newest: dict[tuple[object, ...], RouteState] = {}
@@ -90,7 +90,7 @@ class OnwardOf:
         for state in newest.values():
             yield from _shown(state)
 
-    def _told(self, study: str) -> Iterator[Onward]:
+    def _notifications(self, study: str) -> Iterator[Onward]:
         for _, subscription in self._subscriptions.all():
             assert subscription.created is not None
             receiver = f"{subscription.created.host} ({subscription.created.by})"

@@ -33,7 +33,7 @@ from gantry.common.events import (
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
 from gantry.common.lifecycle.patients import patient_key, values_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import unfollowed
 from gantry.common.telemetry.traces import trace_id
@@ -85,7 +85,7 @@ class _Indexed:
 
     locations: list[Location] = field(default_factory=list)
     receipts: dict[InstanceKey, list[KnownReceipt]] = field(default_factory=dict)
-    fated: list[FatedReceipt] = field(default_factory=list)
+    decided: list[DecidedReceipt] = field(default_factory=list)
 
     @property
     def known(self) -> list[KnownReceipt]:
@@ -93,12 +93,12 @@ class _Indexed:
 
     @property
     def names(self) -> set[str]:
-        return {receipt.receipt for receipt in self.known} | {receipt.receipt for receipt in self.fated}
+        return {receipt.id for receipt in self.known} | {receipt.id for receipt in self.decided}
 
     @property
     def instances(self) -> set[str]:
         return {key.sop_instance_uid for key in self.receipts} | {
-            receipt.instance.sop_instance_uid for receipt in self.fated
+            receipt.instance.sop_instance_uid for receipt in self.decided
         }
 
 
@@ -159,7 +159,7 @@ class Whereabouts:
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
         onward, reports = await self._onward(gathered), await self._reports(gathered)
         accounts = [
-            _with(self._account(facts, passed, committed.get(facts.study), onward), reports.of(facts.study))
+            _with_reports(self._account(facts, passed, committed.get(facts.study), onward), reports.of(facts.study))
             for facts in gathered
         ]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
@@ -198,8 +198,8 @@ class Whereabouts:
         """Add the studies of which something is deleted or rejected, which no search finds. Whether all such decisions
         were read: of very many not all are, in the time that somebody waits."""
         until = self._clock.monotonic() + _DECISIONS_SECONDS
-        async for fated in self._index.fated(DEFAULT_PARTITION):
-            for receipt in fated:
+        async for decided in self._index.find_decided(DEFAULT_PARTITION):
+            for receipt in decided:
                 if _means(term, receipt):
                     studies[receipt.instance.study_instance_uid] = None
             if len(studies) > MOST_STUDIES:
@@ -213,11 +213,11 @@ class Whereabouts:
         unread = await unfollowed(self._log, DEFAULT_PARTITION, study)
         dead = [letter for letter in letters if letter.study_instance_uid == study]
         names = indexed.names | set(unread.receipts) | {letter.receipt for letter in dead}
-        decided = {deletion.at for fated in indexed.fated for deletion in fated.fate.deletions}
-        events = await history(self._objects, self._log, study, names, decided)
+        times = {deletion.at for receipt in indexed.decided for deletion in receipt.deletion_state.deletions}
+        events = await history(self._objects, self._log, study, names, times)
         holds = tuple(await self._index.holds(DEFAULT_PARTITION, study))
         return _Gathered(
-            study, indexed, sum(1 for state in unread.receipts.values() if state.there), dead, names, events, holds
+            study, indexed, sum(1 for state in unread.receipts.values() if state.is_present), dead, names, events, holds
         )
 
     async def _recorded(self, gathered: Sequence[_Gathered]) -> Recorded:
@@ -277,17 +277,24 @@ class Whereabouts:
                 for place in page
             ]
             indexed.receipts |= await self._index.receipts_of(DEFAULT_PARTITION, keys)
-        async for fated in self._index.fated(DEFAULT_PARTITION, study):
-            indexed.fated += fated
+        async for decided in self._index.find_decided(DEFAULT_PARTITION, study):
+            indexed.decided += decided
         return indexed
 
     def _account(
         self, facts: _Gathered, recorded: Recorded, commitments: Commitments | None, onward: OnwardOf
     ) -> Account:
         now = self._clock.now_us()
-        receipts, hidden = facts.indexed.known, [receipt.fate for receipt in facts.indexed.fated if receipt.fate.hidden]
-        fates = [fate for fate in hidden if not fate.collected]
-        deleted = [fate for fate in fates if not all(deletion.rejects for deletion in fate.standing)]
+        receipts, hidden = (
+            facts.indexed.known,
+            [receipt.deletion_state for receipt in facts.indexed.decided if receipt.deletion_state.hidden],
+        )
+        deletion_states = [deletion_state for deletion_state in hidden if not deletion_state.collected]
+        deleted = [
+            deletion_state
+            for deletion_state in deletion_states
+            if not all(deletion.rejects for deletion in deletion_state.standing)
+        ]
         return Account(
             facts.study,
             searchable=len(facts.indexed.locations),
@@ -295,9 +302,12 @@ class Whereabouts:
             aside=sum(place.aside for place in facts.indexed.locations),
             lost=sum(1 for receipt in receipts if receipt.lost),
             deleted=len(deleted),
-            restorable=sum(fate.restorable and not fate.is_due(now, self._grace_us) for fate in deleted),
-            rejected=len(fates) - len(deleted),
-            collected=len(hidden) - len(fates),
+            restorable=sum(
+                deletion_state.restorable and not deletion_state.is_due(now, self._grace_us)
+                for deletion_state in deleted
+            ),
+            rejected=len(deletion_states) - len(deleted),
+            collected=len(hidden) - len(deletion_states),
             holds=facts.holds,
             arrivals=_arrivals(facts, recorded),
             commitments=() if commitments is None else tuple(commitments.found.values()),
@@ -316,20 +326,20 @@ def _arrivals(facts: _Gathered, recorded: Recorded) -> tuple[ArrivalAccount, ...
     heard = {event.receipt for event in facts.stored}
     rest: dict[str, list[int]] = {}
     for receipt in facts.indexed.known:
-        if receipt.receipt not in heard:
-            rest.setdefault(receipt.sender, []).append(Receipt(receipt.receipt).milliseconds * 1000)
+        if receipt.id not in heard:
+            rest.setdefault(receipt.sender, []).append(Receipt(receipt.id).milliseconds * 1000)
     known = [ArrivalAccount(sender, "", "", min(at), max(at), len(at), "") for sender, at in rest.items()]
     return tuple(sorted([*arrivals_of(facts.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 
 
-def _with(account: Account, reported: Sequence[Occurrence]) -> Account:
+def _with_reports(account: Account, reported: Sequence[Occurrence]) -> Account:
     """The account with reports among what happened."""
     if not reported:
         return account
     return replace(account, happened=tuple(sorted((*account.happened, *reported), key=lambda event: event.at)))
 
 
-def _means(term: str, receipt: FatedReceipt) -> bool:
+def _means(term: str, receipt: DecidedReceipt) -> bool:
     """Whether a UID, accession number or Patient ID is that of a receipt that something was decided about."""
     key = receipt.instance
     if term in (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid):

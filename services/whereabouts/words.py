@@ -25,7 +25,7 @@ def moment(microseconds: int) -> str:
     return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def told(account: Account) -> list[tuple[str, str]]:
+def history_lines(account: Account) -> list[tuple[str, str]]:
     """Lines of a heading and a fact, in the order of what happens to a study."""
     lines = [("received", _arrival(arrival)) for arrival in account.arrivals[-_MOST:]]
     if len(account.arrivals) > _MOST:
@@ -55,7 +55,7 @@ def advice(account: Account) -> list[str]:
         letters = " ".join(instance.letter for instance in account.dead[:5])
         steps.append(f"mend the cause named under `failed`, then: gantry dlq replay {letters}")
     if account.lost:
-        steps.append(f"{_are(account.lost, 'object')} missing or damaged: let the sender send the study again")
+        steps.append(f"{_counted_are(account.lost, 'object')} missing or damaged: let the sender send the study again")
     if account.unread:
         steps.append("the index is behind the log: wait, or look at /readyz and at the log of the indexer")
     if account.aside:
@@ -83,7 +83,7 @@ def advice(account: Account) -> list[str]:
     return steps
 
 
-def _are(count: int, noun: str) -> str:
+def _counted_are(count: int, noun: str) -> str:
     return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
 
 

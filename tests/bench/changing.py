@@ -17,7 +17,7 @@ from gantry.common.lifecycle import (
     Correction,
     Corrections,
     Deletion,
-    Fate,
+    DeletionState,
     StudyState,
     Values,
     Withdrawal,
@@ -123,8 +123,8 @@ async def _located(index: SearchIndex) -> float:
     return count / (time.perf_counter() - begun)
 
 
-_DELETED = Fate(frozenset([Deletion("d", 1)]))
-_RESTORED = Fate(withdrawn=frozenset(["d"]))
+_DELETED = DeletionState(frozenset([Deletion("d", 1)]))
+_RESTORED = DeletionState(withdrawn=frozenset(["d"]))
 
 
 def _entry(study: int, number: int, patient: int | None = None) -> InstanceEntry:
@@ -141,9 +141,9 @@ def _entry(study: int, number: int, patient: int | None = None) -> InstanceEntry
     )
 
 
-def _decisions(entries: Sequence[InstanceEntry], study: int, fate: Fate) -> list[Decision]:
+def _decisions(entries: Sequence[InstanceEntry], study: int, deletion_state: DeletionState) -> list[Decision]:
     return [
-        Decision(e.partition, key_of(e), e.receipt, fate)
+        Decision(e.partition, key_of(e), e.receipt, deletion_state)
         for e in entries[study * _INSTANCES : (study + 1) * _INSTANCES]
     ]
 

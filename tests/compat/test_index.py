@@ -16,7 +16,7 @@ from gantry.common.dicom.query.matching import Document, Query, Wildcard
 from gantry.common.dicom.query.ordering import SortKey
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Correction, Corrections, Deletion, Fate, Withdrawal, patient_key
+from gantry.common.lifecycle import Correction, Corrections, Deletion, DeletionState, Withdrawal, patient_key
 from gantry.common.ports.index import CorrectionChange, Decision, InstanceEntry, InstanceKey, Outcome, SearchIndex
 from tests.support.entries import documents, entry
 
@@ -121,10 +121,10 @@ async def test_in_an_index_of_before_instances_are_deleted_and_restored(version:
     index = await open_sqlite_index(left_behind(version, tmp_path))
     second = APPLIED[1]
     instance = InstanceKey(second.study_instance_uid, second.series_instance_uid, second.sop_instance_uid)
-    deleted = Fate(frozenset([Deletion("d", 1)]))
+    deleted = DeletionState(frozenset([Deletion("d", 1)]))
     await index.decide([Decision("default", instance, second.receipt, deleted)])
     assert (await index.count("default"))["instances"] == 2
-    await index.decide([Decision("default", instance, second.receipt, Fate(withdrawn=frozenset(["d"])))])
+    await index.decide([Decision("default", instance, second.receipt, DeletionState(withdrawn=frozenset(["d"])))])
     assert (await index.count("default"))["instances"] == 3
     assert (await index.resolve("default", [second.sop_instance_uid]))[second.sop_instance_uid][
         0

@@ -11,7 +11,7 @@ from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.dimse.command import Value
 from gantry.common.net import connect, scu
 from tests.support.archive import RunningArchive
-from tests.support.asking import found, is_well
+from tests.support.asking import find_matches, is_well
 from tests.support.elements import Made
 from tests.support.objects import data_set, write
 from tests.support.ports import free_port
@@ -68,7 +68,7 @@ class Target(RunningArchive):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while loop.time() < deadline:
-            if await found(self.peer, "STUDY", f"StudyInstanceUID={made.study}", *keys):
+            if await find_matches(self.peer, "STUDY", f"StudyInstanceUID={made.study}", *keys):
                 return True
             await asyncio.sleep(0.05)
         return False

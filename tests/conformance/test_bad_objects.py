@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET
 from gantry.common.dimse import Command, Element
 from gantry.common.ids import new_uid
 from tests.conformance.conftest import EXPLICIT, MAX_OBJECT, Raw, Target
-from tests.support.asking import found, until
+from tests.support.asking import find_matches, until
 from tests.support.elements import (
     CT,
     ITEM,
@@ -82,7 +82,7 @@ async def test_a_uid_that_is_none_is_refused(target: Target, uid: str) -> None:
         bad = Made((tag, element(tag, b"UI", even(uid, b"\0"))))
         command = uid if kind == "instance" and uid else bad.instance
         assert await target.put(bad, instance=command) in (0xC000, 0xA900), kind
-    assert await found(target.peer, "STUDY", f"StudyInstanceUID={made.study}") == []
+    assert await find_matches(target.peer, "STUDY", f"StudyInstanceUID={made.study}") == []
 
 
 async def test_row_10_leading_zeros_and_patient_ids_like_paths_are_stored_and_no_path(
@@ -276,9 +276,9 @@ async def test_values_that_no_standard_allows_are_kept_and_found_by_uid(
     # With every key that can be asked for in the answer, at every level.
     study, series = f"StudyInstanceUID={odd.study}", f"SeriesInstanceUID={odd.series}"
     names = ("PatientName", "PatientID", "StudyDate", "StudyTime", "StudyDescription", "PatientWeight")
-    assert len(await found(target.peer, "STUDY", study, *names, "ModalitiesInStudy")) == 1
-    assert len(await found(target.peer, "SERIES", study, "Modality")) == 1
-    assert len(await found(target.peer, "IMAGE", study, series, "InstanceNumber", "Rows", "NumberOfFrames")) == 1
+    assert len(await find_matches(target.peer, "STUDY", study, *names, "ModalitiesInStudy")) == 1
+    assert len(await find_matches(target.peer, "SERIES", study, "Modality")) == 1
+    assert len(await find_matches(target.peer, "IMAGE", study, series, "InstanceNumber", "Rows", "NumberOfFrames")) == 1
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ async def test_a_name_with_what_other_languages_read_is_found_by_it(target: Targ
     assert await target.put(odd) == 0x0000
     assert await target.is_found(odd)
     literal = stored.replace("*", "?") if "[*]" in query else query
-    matches = await found(target.peer, "STUDY", f"PatientName={literal}", f"StudyInstanceUID={odd.study}")
+    matches = await find_matches(target.peer, "STUDY", f"PatientName={literal}", f"StudyInstanceUID={odd.study}")
     assert len(matches) == 1
     assert str(matches[0].PatientName) == stored
 

@@ -18,7 +18,7 @@ from gantry.common.ids import new_uid
 from gantry.common.net import MemorySink, Request, Server, Sink, connect, scu
 from gantry.common.ul import Ability, AssociateReject, AssociateRequest, RoleSelection
 from tests.conformance.conftest import Target
-from tests.support.asking import Modality, find, found, wait_for
+from tests.support.asking import Modality, find, find_matches, wait_for
 from tests.support.elements import CT, element, even, implicit
 from tests.support.network import OpenDoor, Silence
 from tests.support.objects import bytes_of, study
@@ -36,7 +36,7 @@ def stored(target: Target, tmp_path_factory: pytest.TempPathFactory) -> str:
         modality = Modality(target.peer, files, window=8)
         await modality.send_all()
         await wait_for(target, _COUNT)
-        return str((await found(target.peer, "STUDY"))[0].StudyInstanceUID)
+        return str((await find_matches(target.peer, "STUDY"))[0].StudyInstanceUID)
 
     return asyncio.run(store())
 
@@ -116,7 +116,7 @@ async def test_a_question_that_is_odd_gets_an_answer(target: Target, stored: str
 
 
 async def test_row_21_a_cancel_ends_the_answers(target: Target, stored: str) -> None:
-    (series,) = await found(target.peer, "SERIES", f"StudyInstanceUID={stored}")
+    (series,) = await find_matches(target.peer, "SERIES", f"StudyInstanceUID={stored}")
     keys = [f"StudyInstanceUID={stored}", f"SeriesInstanceUID={series.SeriesInstanceUID}", "SOPInstanceUID"]
     async with connect(target.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
         context = scu.need_context(association, STUDY_ROOT_FIND)
@@ -239,7 +239,7 @@ async def test_row_22_a_destination_that_hangs_up_is_told_with_counts(target: Ta
     try:
         begun = asyncio.create_task(move(target, stored))
         # Others are served meanwhile.
-        assert len(await found(target.peer, "STUDY", f"StudyInstanceUID={stored}")) == 1
+        assert len(await find_matches(target.peer, "STUDY", f"StudyInstanceUID={stored}")) == 1
         final = (await begun)[-1]
     finally:
         server.close()

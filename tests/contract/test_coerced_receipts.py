@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.scan.layout import with_coercion
-from gantry.common.lifecycle import Coercion, Deletion, Fate
+from gantry.common.lifecycle import Coercion, Deletion, DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, SearchIndex
 from tests.contract.test_deletions import expected
 from tests.contract.test_search_index import everything
@@ -21,7 +21,7 @@ from tests.support.entries import entry
 from tests.support.long import examples
 
 KEY = InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1")
-GONE, BACK = Fate(frozenset([Deletion("d", 5)])), Fate(withdrawn=frozenset(["d"]))
+GONE, BACK = DeletionState(frozenset([Deletion("d", 5)])), DeletionState(withdrawn=frozenset(["d"]))
 
 
 def coerced(own: InstanceEntry, name: str) -> InstanceEntry:
@@ -47,8 +47,8 @@ ENTRIES = [
 ]
 
 
-def fated(instance: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(instance.partition, KEY, instance.receipt, fate)
+def decision_of(instance: InstanceEntry, deletion_state: DeletionState) -> Decision:
+    return Decision(instance.partition, KEY, instance.receipt, deletion_state)
 
 
 async def expect(index: SearchIndex, left: Sequence[InstanceEntry]) -> None:
@@ -83,11 +83,11 @@ async def test_each_receipt_comes_back_as_it_was_coerced(index: SearchIndex) -> 
     """One that is not hidden any more is what it was."""
     await index.apply([ENTRIES[n] for n in (3, 1, 5, 2, 0, 6, 4)])
     for hidden in (ENTRIES[:1], ENTRIES[:2], ENTRIES[:3], ENTRIES[:4], ENTRIES[:5], ENTRIES[:6], ENTRIES):
-        await index.decide([fated(instance, GONE) for instance in hidden])
+        await index.decide([decision_of(instance, GONE) for instance in hidden])
         await expect(index, [instance for instance in ENTRIES if instance not in hidden])
     for count in range(1, len(ENTRIES) + 1):
         back = ENTRIES[-count]
-        await index.decide([Decision("default", KEY, back.receipt, Fate(withdrawn=frozenset(["d"])))])
+        await index.decide([Decision("default", KEY, back.receipt, DeletionState(withdrawn=frozenset(["d"])))])
         await expect(index, ENTRIES[-count:])
 
 
@@ -102,8 +102,8 @@ def test_any_order_of_receipts_and_decisions_ends_the_same(data: st.DataObject) 
     withdrawn = data.draw(st.sets(st.sampled_from(sorted(hidden)))) if hidden else set()
     steps: list[InstanceEntry | Decision] = [
         *entries,
-        *(fated(ENTRIES[n], GONE) for n in sorted(hidden)),
-        *(fated(ENTRIES[n], BACK) for n in sorted(withdrawn)),
+        *(decision_of(ENTRIES[n], GONE) for n in sorted(hidden)),
+        *(decision_of(ENTRIES[n], BACK) for n in sorted(withdrawn)),
     ]
     steps = data.draw(st.permutations(steps))
     steps += data.draw(st.lists(st.sampled_from(steps), max_size=4))

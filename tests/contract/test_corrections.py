@@ -20,7 +20,7 @@ from gantry.common.lifecycle import (
     CorrectionEffect,
     Corrections,
     Deletion,
-    Fate,
+    DeletionState,
     Withdrawal,
     corrected,
     effect_of,
@@ -233,11 +233,11 @@ async def test_what_makes_a_study_what_it_is_can_be_asked_for(index: SearchIndex
 async def test_corrections_hold_through_deletion_and_restoration(index: SearchIndex) -> None:
     await index.apply(ENTRIES)
     change = of_study("1.1", made("a", name("POE^JANE")))
-    await index.decide([decided(instance, Fate(frozenset([Deletion("d", 5)]))) for instance in ENTRIES[:2]])
+    await index.decide([decided(instance, DeletionState(frozenset([Deletion("d", 5)]))) for instance in ENTRIES[:2]])
     await index.correct([change])
     left = [*ENTRIES[2:]]
     assert await shown(index) == expected(left, [change])
-    await index.decide([decided(instance, Fate(withdrawn=frozenset(["d"]))) for instance in ENTRIES[:2]])
+    await index.decide([decided(instance, DeletionState(withdrawn=frozenset(["d"]))) for instance in ENTRIES[:2]])
     assert await shown(index) == expected(ENTRIES, [change])
 
 
@@ -282,7 +282,7 @@ _CHANGES = [
     of_patient(key("P2"), made("h", name("ROE^ROSE"))),
     of_patient(key("P5"), made("i", None)),
 ]
-_DELETION = Fate(frozenset([Deletion("d", 5)]))
+_DELETION = DeletionState(frozenset([Deletion("d", 5)]))
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("entry"), st.sampled_from(range(len(ENTRIES)))),
@@ -346,25 +346,25 @@ async def test_a_circle_is_left_behind_and_later_corrections_reach_whom_they_are
         assert await shown(index) == expected(ENTRIES, changes[: number + 1]), number
 
 
-async def test_values_that_a_withdrawal_would_need_again_are_not_forsaken(index: SearchIndex) -> None:
+async def test_values_that_a_withdrawal_would_need_again_are_not_orphaned(index: SearchIndex) -> None:
     await index.apply(ENTRIES[:1])
     await index.correct([
         of_patient(key("P1"), made("c", name("FIXED^NAME"))),
         of_study("1.1", made("d", identity("P2"))),
     ])  # fmt: skip
-    assert await forsaken(index) == []
+    assert await orphaned(index) == []
     await index.decide([decided(ENTRIES[0], _DELETION)])
-    assert await forsaken(index) == []
-    await index.decide([decided(ENTRIES[0], Fate(collected=True))])
-    assert await forsaken(index) == [("", key("P1"), ("c",)), ("1.1", "", ("d",))]
+    assert await orphaned(index) == []
+    await index.decide([decided(ENTRIES[0], DeletionState(collected=True))])
+    assert await orphaned(index) == [("", key("P1"), ("c",)), ("1.1", "", ("d",))]
 
 
-async def forsaken(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]:
-    pages = [page async for page in index.forsaken("default")]
+async def orphaned(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]:
+    pages = [page async for page in index.orphaned_corrections("default")]
     return sorted((study.study_instance_uid, study.patient, study.corrections) for page in pages for study in page)
 
 
-async def test_corrections_are_forsaken_when_nothing_is_left_and_nothing_can_come_back(index: SearchIndex) -> None:
+async def test_corrections_are_orphaned_when_nothing_is_left_and_nothing_can_come_back(index: SearchIndex) -> None:
     """of studies all receipts of which are collected, and of patients on the walk of no study that is there or may come
     back (of a merge, also those that it leads to)."""
     await index.apply(ENTRIES)
@@ -375,19 +375,19 @@ async def test_corrections_are_forsaken_when_nothing_is_left_and_nothing_can_com
         of_patient(key("P1"), made("c", name("POE^JANE"))),
         of_patient(key("P2"), merged("m", "P3")),
     ])  # fmt: skip
-    assert await forsaken(index) == []
+    assert await orphaned(index) == []
     first, other = [*ENTRIES[:2], ENTRIES[5]], ENTRIES[2:3]
     await index.decide([decided(instance, _DELETION) for instance in [*first, *other]])
-    assert await forsaken(index) == []  # all of it can come back
-    await index.decide([decided(instance, Fate(collected=True)) for instance in first[1:]])
-    assert await forsaken(index) == []  # one of its receipts can
-    await index.decide([decided(first[0], Fate(collected=True))])
-    assert await forsaken(index) == [("", key("P1"), ("c",)), ("1.1", "", ("a",))]
-    await index.decide([decided(instance, Fate(collected=True)) for instance in other])
+    assert await orphaned(index) == []  # all of it can come back
+    await index.decide([decided(instance, DeletionState(collected=True)) for instance in first[1:]])
+    assert await orphaned(index) == []  # one of its receipts can
+    await index.decide([decided(first[0], DeletionState(collected=True))])
+    assert await orphaned(index) == [("", key("P1"), ("c",)), ("1.1", "", ("a",))]
+    await index.decide([decided(instance, DeletionState(collected=True)) for instance in other])
     left = [("", key("P1"), ("c",)), ("", key("P2"), ("m",)), ("1.1", "", ("a",)), ("1.2", "", ("b",))]
-    assert await forsaken(index) == sorted(left)
+    assert await orphaned(index) == sorted(left)
     await index.correct([of_study("1.1", made("a", None)), of_patient(key("P1"), made("c", None))])
-    assert await forsaken(index) == sorted([left[1], left[3]])
+    assert await orphaned(index) == sorted([left[1], left[3]])
     # And a merge is not while the patient that it leads to is there.
     await index.apply([entry(9, "1.6.1.1", "1.6", "1.6.1", PatientID="P3")])
-    assert await forsaken(index) == [left[3]]
+    assert await orphaned(index) == [left[3]]

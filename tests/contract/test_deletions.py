@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Query
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.index import (
     Decision,
     HoldChange,
@@ -33,20 +33,20 @@ from tests.support.long import examples
 
 ENTRIES = [*BATCH, EARLY]
 FIRST, AGAIN, CURRENT, ASIDE = BATCH[0], BATCH[7], BATCH[3], BATCH[6]
-UNDO = Fate(withdrawn=frozenset(["d"]))
-GONE = Fate(collected=True)
+UNDO = DeletionState(withdrawn=frozenset(["d"]))
+GONE = DeletionState(collected=True)
 
 
-def deletion(name: str = "d", *, final: bool = False) -> Fate:
-    return Fate(frozenset([Deletion(name, 5, final)]))
+def deletion(name: str = "d", *, final: bool = False) -> DeletionState:
+    return DeletionState(frozenset([Deletion(name, 5, final)]))
 
 
 def key(instance: InstanceEntry) -> InstanceKey:
     return InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
 
 
-def decided(instance: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(instance.partition, key(instance), instance.receipt, fate)
+def decided(instance: InstanceEntry, deletion_state: DeletionState) -> Decision:
+    return Decision(instance.partition, key(instance), instance.receipt, deletion_state)
 
 
 def expected(left: Sequence[InstanceEntry]) -> dict[str, list[str]]:
@@ -63,18 +63,22 @@ async def state_of(index: SearchIndex) -> dict[str, Any]:
     known = {}
     for instance in ENTRIES:
         known[instance.receipt] = await index.receipts("default", key(instance))
-    fated = [page async for page in index.fated("default")]
+    pages = [page async for page in index.find_decided("default")]
     conflicts = [page async for page in index.conflicts("default")]
-    return {**await everything(index), "places": await places(index), "known": known, "fated": fated, "c": conflicts}
+    return {**await everything(index), "places": await places(index), "known": known, "decided": pages, "c": conflicts}
 
 
 async def test_a_deletion_and_its_restoration_in_one_call_come_to_what_was_before(index: SearchIndex) -> None:
-    """Join what was decided to the fates of receipts."""
+    """Join what was decided to the deletion states of receipts."""
     await index.apply(ENTRIES)
     before = await everything(index)
-    await index.decide([decided(instance, fate) for fate in (deletion(), UNDO) for instance in ENTRIES])
+    await index.decide(
+        [decided(instance, deletion_state) for deletion_state in (deletion(), UNDO) for instance in ENTRIES]
+    )
     assert await everything(index) == before
-    await index.decide([decided(instance, fate) for fate in (UNDO, deletion("e")) for instance in ENTRIES])
+    await index.decide(
+        [decided(instance, deletion_state) for deletion_state in (UNDO, deletion("e")) for instance in ENTRIES]
+    )
     assert (await index.count("default"))["instances"] == 0
 
 
@@ -124,7 +128,7 @@ async def test_a_restored_receipt_is_what_it_was(index: SearchIndex) -> None:
     assert (await index.count("default")) == dict.fromkeys(("patients", "studies", "series", "instances", "aside"), 0)
     await index.decide([decided(instance, UNDO) for instance in ENTRIES])
     after = await state_of(index)
-    assert {**after, "fated": []} == before
+    assert {**after, "decided": []} == before
     # The one that was lost is still: another copy of its bytes is read.
     assert AGAIN.object_key in await places(index)
 
@@ -145,25 +149,27 @@ async def test_a_receipt_that_comes_after_its_deletion_is_deleted(index: SearchI
         (applied,) = await index.apply([FIRST])
         assert applied.outcome is Outcome.DELETED
     assert (await index.count("default"))["instances"] == 0
-    ((fated,),) = [page async for page in index.fated("default", "1.1")]
-    assert (fated.receipt, fated.object_key, fated.digest) == (FIRST.receipt, FIRST.object_key, FIRST.digest)
+    ((receipt,),) = [page async for page in index.find_decided("default", "1.1")]
+    assert (receipt.id, receipt.object_key, receipt.digest) == (FIRST.receipt, FIRST.object_key, FIRST.digest)
     # Sent again it is another receipt, and there.
     (applied,) = await index.apply([AGAIN])
     assert applied.outcome is Outcome.ADDED
     assert await places(index) == [AGAIN.object_key]
 
 
-@pytest.mark.parametrize("fate", [GONE, deletion(final=True)])
-async def test_neither_what_is_collected_nor_a_final_deletion_is_undone(index: SearchIndex, fate: Fate) -> None:
-    """What is collected is forgotten but for its fate."""
+@pytest.mark.parametrize("deletion_state", [GONE, deletion(final=True)])
+async def test_neither_what_is_collected_nor_a_final_deletion_is_undone(
+    index: SearchIndex, deletion_state: DeletionState
+) -> None:
+    """What is collected is forgotten but for its deletion state."""
     await index.apply([FIRST])
-    await index.decide([decided(FIRST, deletion()), decided(FIRST, fate)])
+    await index.decide([decided(FIRST, deletion()), decided(FIRST, deletion_state)])
     await index.decide([decided(FIRST, UNDO)])
     assert [applied.outcome for applied in await index.apply([FIRST])] == [Outcome.DELETED]
     assert (await index.count("default"))["instances"] == 0
-    ((fated,),) = [page async for page in index.fated("default")]
-    assert fated.object_key == ("" if fate is GONE else FIRST.object_key)
-    assert await index.fates("default", [FIRST.receipt, "0" * 32]) == {FIRST.receipt: fated.fate}
+    ((receipt,),) = [page async for page in index.find_decided("default")]
+    assert receipt.object_key == ("" if deletion_state is GONE else FIRST.object_key)
+    assert await index.deletion_states("default", [FIRST.receipt, "0" * 32]) == {FIRST.receipt: receipt.deletion_state}
 
 
 async def test_nothing_of_a_collected_object_stays_in_the_file(tmp_path: Path) -> None:
@@ -212,15 +218,15 @@ async def test_what_is_hidden_is_listed_with_its_entry_until_it_is_collected(ind
     """`entry` is None then, and where it was forgotten."""
     await index.apply(ENTRIES)
     await index.decide([decided(BATCH[4], deletion())])
-    (page,) = [page async for page in index.fated("default")]
+    (page,) = [page async for page in index.find_decided("default")]
     assert page[0].entry is not None
     assert page[0].entry.attributes == BATCH[4].attributes
     await index.decide([decided(BATCH[4], GONE)])
-    (page,) = [page async for page in index.fated("default")]
+    (page,) = [page async for page in index.find_decided("default")]
     assert page[0].entry is None
 
 
-async def test_fates_and_holds_go_with_a_successor(index: SearchIndex) -> None:
+async def test_deletion_states_and_holds_go_with_a_successor(index: SearchIndex) -> None:
     await index.apply([FIRST])
     successor = await index.successor(STANDARD)
     await successor.decide([decided(FIRST, deletion())])
@@ -266,11 +272,15 @@ async def test_any_order_of_entries_and_decisions_ends_the_same(
             ends.append(await state_of(index))
             await index.close()
     assert ends[0] == ends[1]
-    fates: dict[int, Fate] = {}
+    deletion_states: dict[int, DeletionState] = {}
     for step in steps:
         if not isinstance(step, int):
-            fates[step[0]] = fates.get(step[0], Fate()) | _SAID[step[1]]
-    left = [ENTRIES[n] for n in {s for s in steps if isinstance(s, int)} if not fates.get(n, Fate()).hidden]
+            deletion_states[step[0]] = deletion_states.get(step[0], DeletionState()) | _SAID[step[1]]
+    left = [
+        ENTRIES[n]
+        for n in {s for s in steps if isinstance(s, int)}
+        if not deletion_states.get(n, DeletionState()).hidden
+    ]
     assert {level.value: ends[0][level.value] for level in Level} == expected(left)
 
 
@@ -280,6 +290,6 @@ async def test_every_order_of_several_receipts_of_one_instance_in_one_batch_ends
         await index.apply(list(order))
         await index.decide([decided(EARLY, deletion(name)), decided(CURRENT, deletion(name))])
         assert {k: v for k, v in (await everything(index)).items() if k != "count"} == expected([ASIDE])
-        back = Fate(withdrawn=frozenset([name]))
+        back = DeletionState(withdrawn=frozenset([name]))
         await index.decide([decided(EARLY, back), decided(CURRENT, back)])
         assert (await found(index, Level.STUDY))[0].attributes[0x00100020] == ["P3"]

@@ -112,7 +112,7 @@ async def test_all_receipts_of_an_instance_are_known(index: SearchIndex) -> None
     # The same of many instances at once; those that are not known are left out.
     await index.apply([other := entry(200, "9.2")])
     known = await index.receipts_of("default", [key(other), key(FIRST), key(many[0])])
-    assert {instance: [receipt.receipt for receipt in receipts] for instance, receipts in known.items()} == {
+    assert {instance: [receipt.id for receipt in receipts] for instance, receipts in known.items()} == {
         key(many[0]): [instance.receipt for instance in many],
         key(other): [other.receipt],
     }
@@ -154,7 +154,7 @@ async def test_a_lost_object_is_read_from_another_receipt_of_its_bytes(index: Se
     assert await read_from(index) == (third.object_key, 305)
     await index.lose([loss(third)])
     assert await read_from(index) == (FIRST.object_key, 300)
-    assert [r.receipt for r in await index.receipts("default", key(FIRST)) if r.lost] == [
+    assert [r.id for r in await index.receipts("default", key(FIRST)) if r.lost] == [
         FIRST.receipt,
         second.receipt,
         third.receipt,

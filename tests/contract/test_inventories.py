@@ -13,7 +13,7 @@ from gantry.common.dicom.standard.tags import (
     PATIENT_ID,
     STUDY_INSTANCE_UID,
 )
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
 from gantry.services.maintenance.inventories import InventoriedStudies
 from tests.support.entries import entry
@@ -60,9 +60,12 @@ async def test_every_instance_is_listed_in_its_series_and_study(index: SearchInd
 async def test_what_is_deleted_is_not_listed(index: SearchIndex) -> None:
     await filled(index)
     gone = [("1.2.1", "1.2.1.1", "1.2.1.1.1", 1), ("1.2.2", "1.2.2.1", "1.2.2.1.1", 4)]
-    fate = Fate(frozenset((Deletion("d1", 1),)))
+    deletion_state = DeletionState(frozenset((Deletion("d1", 1),)))
     await index.decide(
-        [Decision("default", InstanceKey(study, series, sop), f"{n:032x}", fate) for study, series, sop, n in gone]
+        [
+            Decision("default", InstanceKey(study, series, sop), f"{n:032x}", deletion_state)
+            for study, series, sop, n in gone
+        ]
     )
     [study] = await listed(index, InventoryLevel.INSTANCE)
     uids = {instance.sop_instance_uid for series in study.series for instance in series.instances}

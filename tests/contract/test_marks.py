@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.common.lifecycle import Deletion, Fate, holder_of
+from gantry.common.lifecycle import Deletion, DeletionState, holder_of
 from gantry.common.ports.index import Decision, HoldChange, Marks, SearchIndex
 from tests.contract.test_deletions import decided, deletion, key
 from tests.contract.test_search_index import BATCH, EARLY
@@ -13,8 +13,8 @@ STUDIES = sorted({instance.study_instance_uid for instance in ENTRIES})
 CURRENT, ASIDE = BATCH[3], BATCH[6]
 
 
-def rejection(name: str = "r") -> Fate:
-    return Fate(frozenset([Deletion(name, 5, kept=True, code="113001")]))
+def rejection(name: str = "r") -> DeletionState:
+    return DeletionState(frozenset([Deletion(name, 5, kept=True, code="113001")]))
 
 
 async def test_nothing_stands_out_of_studies_of_which_nothing_was_decided(index: SearchIndex) -> None:
@@ -43,7 +43,7 @@ async def test_a_rejection_stands_out_until_it_is_withdrawn_and_a_deletion_does_
     await index.decide([decided(many[0], rejection()), decided(many[2], deletion()), decided(many[4], rejection("s"))])
     assert (await index.marks_of("default", studies)).rejected == {"1.0", "1.2"}
     assert (await index.marks_of("default", ["1.2"])).rejected == {"1.2"}
-    undone = Fate(withdrawn=frozenset(["r"]))
+    undone = DeletionState(withdrawn=frozenset(["r"]))
     await index.decide([Decision("default", key(many[0]), many[0].receipt, undone)])
     assert (await index.marks_of("default", studies)).rejected == {"1.2"}
     assert (await index.marks_of("other", studies)).rejected == frozenset()

@@ -19,7 +19,7 @@ from gantry.common.adapters.opensearch.cluster import KINDS
 from gantry.common.adapters.opensearch.documents import MOST_NEAR
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.lifecycle import ALIVE, DeletionState
 from gantry.common.ports.index import Decision, HoldChange, InstanceEntry, Loss, Outcome
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.contract.test_deletions import (
@@ -78,11 +78,11 @@ async def take(index: OpenSearchIndex, step: Step) -> None:
 
 def left_of(steps: Sequence[Step]) -> list[InstanceEntry]:
     """What is there after steps in any order, by the fold."""
-    fates: dict[int, Fate] = {}
+    deletion_states: dict[int, DeletionState] = {}
     for step in steps:
         if not isinstance(step, int):
-            fates[step[0]] = fates.get(step[0], ALIVE) | _SAID[step[1]]
-    return [ENTRIES[n] for n in {s for s in steps if isinstance(s, int)} if not fates.get(n, ALIVE).hidden]
+            deletion_states[step[0]] = deletion_states.get(step[0], ALIVE) | _SAID[step[1]]
+    return [ENTRIES[n] for n in {s for s in steps if isinstance(s, int)} if not deletion_states.get(n, ALIVE).hidden]
 
 
 async def seen(index: OpenSearchIndex) -> dict[str, Any]:
@@ -156,7 +156,10 @@ class Cut:
 async def test_a_decision_that_was_cut_off_at_any_write_comes_again_and_is_whole(
     index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    rounds = [[decided(instance, fate) for instance in ENTRIES] for fate in (deletion(), UNDO, deletion("e"), GONE)]
+    rounds = [
+        [decided(instance, deletion_state) for instance in ENTRIES]
+        for deletion_state in (deletion(), UNDO, deletion("e"), GONE)
+    ]
     await index.apply(ENTRIES)
     for decisions, is_present in zip(rounds, (False, True, False, False), strict=True):
         number, cut_off = 0, True
@@ -199,7 +202,7 @@ async def test_the_patient_that_a_study_left_is_told_although_who_wrote_the_stud
 
 
 async def test_nothing_of_a_collected_header_stays_in_any_document(index: OpenSearchIndex) -> None:
-    """What is collected is forgotten but for its fate."""
+    """What is collected is forgotten but for its deletion state."""
     first, other = entry(1, PatientID="P-SECRET"), entry(2, digest="blake3:ff", PatientID="P-OTHER")
     stays = entry(3, "1.2.9", study="1.2.8", series="1.2.8.1", PatientID="P2")
     for instance in (other, first, stays):
@@ -239,14 +242,16 @@ async def test_receipts_that_lie_beside_the_document_are_hidden_and_come_back(in
     for number, batch in enumerate((MANY[:50], MANY[1::2], MANY[:-1], MANY)):
         await index.decide([decided(instance, deletion(f"d{number}")) for instance in batch])
         left = [instance for instance in MANY if instance not in batch]
-        assert [receipt.receipt for receipt in await index.receipts("default", key(MANY[0]))] == [
+        assert [receipt.id for receipt in await index.receipts("default", key(MANY[0]))] == [
             receipt.receipt for receipt in left
         ]
         counts = await index.count("default")
         assert counts["instances"] == bool(left)
         assert counts["aside"] == sum(instance.digest != left[0].digest for instance in left)
         assert await seen(index) == expected(left)
-        await index.decide([decided(instance, Fate(withdrawn=frozenset([f"d{number}"]))) for instance in batch])
+        await index.decide(
+            [decided(instance, DeletionState(withdrawn=frozenset([f"d{number}"]))) for instance in batch]
+        )
         assert (await index.receipts("default", key(MANY[0])), await index.count("default")) == before
 
 
@@ -257,7 +262,7 @@ async def test_losing_restoring_and_deleting_at_once_forgets_no_loss(index: Open
 
     async def delete_and_restore(number: int) -> None:
         await index.decide([decided(entry(1), deletion(f"d{number}"))])
-        await index.decide([decided(entry(1), Fate(withdrawn=frozenset([f"d{number}"])))])
+        await index.decide([decided(entry(1), DeletionState(withdrawn=frozenset([f"d{number}"])))])
 
     await asyncio.gather(delete_and_restore(1), other.lose(loss), delete_and_restore(2))
     await other.close()

@@ -12,7 +12,7 @@ import pytest
 from gantry.common.adapters.opensearch import OpenSearchIndex
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, Loss
 from tests.contract.test_deletions import GONE, UNDO, deletion, expected, key
 from tests.contract.test_opensearch_deletions import holds, open_index
@@ -34,9 +34,9 @@ def applying(*entries: InstanceEntry) -> Work:
     return lambda index, partition: index.apply([replace(instance, partition=partition) for instance in entries])
 
 
-def deciding(instance: InstanceEntry, *fates: Fate) -> Work:
+def deciding(instance: InstanceEntry, *deletion_states: DeletionState) -> Work:
     return lambda index, partition: index.decide(
-        [Decision(partition, key(instance), instance.receipt, fate) for fate in fates]
+        [Decision(partition, key(instance), instance.receipt, deletion_state) for deletion_state in deletion_states]
     )
 
 
@@ -135,7 +135,7 @@ async def raced(
     )
     assert await levels(fast, partition) == expected(race.left), f"at request {point}"
     known = await fast.receipts(partition, key(FIRST))
-    assert [receipt.receipt for receipt in known if receipt.lost] == [receipt.receipt for receipt in race.lost], (
+    assert [receipt.id for receipt in known if receipt.lost] == [receipt.receipt for receipt in race.lost], (
         f"at request {point}"
     )
     assert not race.gone or not holds(fast, race.gone.encode())

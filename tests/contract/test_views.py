@@ -15,7 +15,7 @@ from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, SearchIndex
 from gantry.common.runtime.viewed_index import ViewedIndex
 from tests.support.views import PARTITION, QUALITY, SAFETY, VIEWS, decided, made, rejected
@@ -54,9 +54,9 @@ async def test_a_view_is_an_archive_in_which_its_rejections_never_happened(
         entry, id_ = chance.choice(entries), f"{number:032x}"
         steps.append(decided(entry, rejected(chance.choice((QUALITY, SAFETY, "")), id_)))
         if chance.random() < 0.3:
-            steps.append(decided(entry, Fate(withdrawn=frozenset((id_,)))))
+            steps.append(decided(entry, DeletionState(withdrawn=frozenset((id_,)))))
         if chance.random() < 0.2:
-            steps.append(decided(entry, Fate(collected=True)))
+            steps.append(decided(entry, DeletionState(collected=True)))
     chance.shuffle(steps)
     for step in steps:
         await (viewed.apply([step]) if isinstance(step, InstanceEntry) else viewed.decide([step]))
@@ -65,7 +65,7 @@ async def test_a_view_is_an_archive_in_which_its_rejections_never_happened(
         oracle = await open_sqlite_index(tmp_path / f"oracle{seed}{view}.db")
         await oracle.apply(entries)
         for step in steps:
-            if isinstance(step, Decision) and not {deletion.code for deletion in step.fate.deletions} & codes:
+            if isinstance(step, Decision) and not {deletion.code for deletion in step.deletion_state.deletions} & codes:
                 await oracle.decide([step])
         with showing(view):
             assert await everything(viewed, uids) == await everything(oracle, uids), view

@@ -19,7 +19,7 @@ from gantry.common.net import Peer, connect
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, found, get, uids_of, wait_for
+from tests.support.asking import Modality, events, find_matches, get, uids_of, wait_for
 from tests.support.audit_schema import require_valid
 from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
@@ -69,7 +69,7 @@ async def test_who_saw_a_patient_is_answered_with_every_way_in(make_archive: Mak
     other = study(tmp_path / "b", 1, PatientID="9999")
     await Modality(Peer("127.0.0.1", archive.port, "GANTRY", "CT1"), [*files, *other]).send_all()
     await wait_for(archive, 4)
-    await found(archive.peer, "STUDY", "PatientID=4711", "StudyInstanceUID")
+    await find_matches(archive.peer, "STUDY", "PatientID=4711", "StudyInstanceUID")
     await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")
     for path in ("studies?PatientID=4711&limit=5", f"studies/{uid}/metadata", f"studies/{uid}", f"studies/{uid}"):
         assert await asyncio.to_thread(http, archive, path) == 200

@@ -19,7 +19,7 @@ from tests.crash.test_corrections import ask, metadata, part10, shown
 from tests.crash.test_deletion import done
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, find, found, get, uids_of, until, wait_for
+from tests.support.asking import Modality, events, find, find_matches, get, uids_of, until, wait_for
 from tests.support.dcmtk import ok
 from tests.support.dicom import from_bytes
 from tests.support.objects import bytes_of, data_set, study, write
@@ -111,7 +111,9 @@ async def test_what_is_coerced_is_seen_everywhere_at_once_and_the_bytes_stay(
     await send(archive, others, archive.peer)
     await wait_for(archive, 5)
     assert await shown(archive, uid) == COERCED
-    (match,) = await found(archive.peer, "STUDY", "IssuerOfPatientID=NORTH", "StudyDescription=Skull", "PatientID")
+    (match,) = await find_matches(
+        archive.peer, "STUDY", "IssuerOfPatientID=NORTH", "StudyDescription=Skull", "PatientID"
+    )
     assert match.PatientID == "P1"
     # Somebody else's P1 is another patient, and no rule is about that sender.
     assert len((await find(archive.peer, "PATIENT", ["PatientID=P1"]))[0]) == 2

@@ -19,7 +19,7 @@ from tests.crash.test_corrections import metadata, part10, shown
 from tests.crash.test_deletion import done
 from tests.crash.test_upkeep import everything, gantry, index_of
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, found, until, wait_for
+from tests.support.asking import Modality, events, find_matches, until, wait_for
 from tests.support.objects import data_set, study, write
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
@@ -105,7 +105,7 @@ async def test_an_object_gets_the_values_of_its_order_by_whatever_leads_to_it(
         assert part10(archive, file, "?original=true") == pydicom.dcmread(file.path)
     assert part10(archive, nobodys) == pydicom.dcmread(nobodys.path)
     await wait_for(archive, 5)
-    (match,) = await found(archive.peer, "STUDY", "PatientID=P3", "AccessionNumber=A3", "PatientName")
+    (match,) = await find_matches(archive.peer, "STUDY", "PatientID=P3", "AccessionNumber=A3", "PatientName")
     assert str(match.PatientName) == "Patient^No3"
     assert (outcome(archive, "found"), outcome(archive, "none")) == (4, 1)
     assert archive.metric('gantry_objects_coerced_total{rule="from the worklist"}') == 4

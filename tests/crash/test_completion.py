@@ -14,7 +14,7 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_corrections import ask
 from tests.crash.test_deletion import send
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, found, uids_of
+from tests.support.asking import Modality, events, find_matches, uids_of
 from tests.support.objects import data_set, study, write
 
 pytestmark = pytest.mark.timeout(240)
@@ -46,7 +46,7 @@ async def until_completed(archive: RunningArchive, *counts: int) -> dict[str, li
 
 
 async def searchable(archive: RunningArchive, uid: str) -> int:
-    (match,) = await found(archive.peer, "STUDY", "NumberOfStudyRelatedInstances", f"StudyInstanceUID={uid}")
+    (match,) = await find_matches(archive.peer, "STUDY", "NumberOfStudyRelatedInstances", f"StudyInstanceUID={uid}")
     return int(match.NumberOfStudyRelatedInstances)
 
 

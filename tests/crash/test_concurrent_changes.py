@@ -17,7 +17,7 @@ import pytest
 from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.events import Event, InstancesMoved, InstanceStored
-from gantry.common.lifecycle import CorrectionEffect, Corrections, Fate, corrected, effect_of, successor
+from gantry.common.lifecycle import CorrectionEffect, Corrections, DeletionState, corrected, effect_of, successor
 from gantry.common.runtime.decisions import decisions_of
 from gantry.services.indexer.corrections import changes_of
 from tests.crash.conftest import MakeArchive
@@ -88,9 +88,9 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
 
 def folded(happened: Sequence[Event]) -> Counter[str]:
     """By study, how many instances there are."""
-    fates: defaultdict[str, Fate] = defaultdict(Fate)
+    deletion_states: defaultdict[str, DeletionState] = defaultdict(DeletionState)
     for decision in decisions_of(happened):
-        fates[decision.receipt] |= decision.fate
+        deletion_states[decision.receipt] |= decision.deletion_state
     into = {
         event.move: (event.into_study, event.into_series) for event in happened if isinstance(event, InstancesMoved)
     }
@@ -102,9 +102,9 @@ def folded(happened: Sequence[Event]) -> Counter[str]:
     instances = set()
     while waiting:
         receipt, instance = waiting.popitem()
-        if not fates[receipt].hidden:
+        if not deletion_states[receipt].hidden:
             instances.add(instance)
-        for deletion in fates[receipt].standing:
+        for deletion in deletion_states[receipt].standing:
             if deletion.moved and not deletion.final:
                 waiting[successor(receipt, deletion.id)] = (*into[deletion.id], instance[2])
     return Counter(study_uid for study_uid, _, _ in instances)

@@ -15,7 +15,7 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import archive_of, done, objects_in
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, stores_of, until, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find_matches, stores_of, until, wait_for
 from tests.support.objects import data_set, study, write
 
 SETTINGS = (
@@ -101,7 +101,7 @@ async def test_a_person_chooses_a_side_of_a_conflict_and_can_take_it_back(
         told(archive, "choose", uids["instance"], aside["receipt"], "--reason", "the second is right")["deleted"] == 1
     )
     await expect_exactly(archive, [other], tmp_path / "got")
-    assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "Second^Come"
+    assert str((await find_matches(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "Second^Come"
     assert listed(archive) == []
     done(archive, "undelete", uids["instance"], "--reason", "no, the first")
     await expect_exactly(archive, [first], tmp_path / "again")

@@ -23,7 +23,7 @@ from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import done, dying, send
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, find, found, get, uids_of, until, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find, find_matches, get, uids_of, until, wait_for
 from tests.support.dicom import from_bytes
 from tests.support.objects import bytes_of, study
 
@@ -91,7 +91,7 @@ def metadata(archive: RunningArchive, file: DicomFile, parameters: str = "") -> 
 
 async def shown(archive: RunningArchive, uid: str) -> tuple[str, str, str]:
     """Patient ID, name and accession number as C-FIND and QIDO-RS both say them."""
-    (match,) = await found(
+    (match,) = await find_matches(
         archive.peer, "STUDY", f"StudyInstanceUID={uid}", "PatientID", "PatientName", "AccessionNumber"
     )
     status, (document,) = ask(archive, "GET", f"studies?StudyInstanceUID={uid}&includefield=00080050")
@@ -115,7 +115,7 @@ async def test_a_correction_is_seen_everywhere_at_once_and_undone_exactly(
     status, made = ask(archive, "POST", f"studies/{uid}/corrections?reason=misspelt", values)
     assert (status, made["settled"]) == (200, True)
     assert await shown(archive, uid) == ("P1", "Müller^Zoë=山田", "A100")
-    assert await found(archive.peer, "STUDY", "PatientName=DOE*", "PatientID=P1") == []
+    assert await find_matches(archive.peer, "STUDY", "PatientName=DOE*", "PatientID=P1") == []
     # What is retrieved says it, in every way; the pixels are what they were.
     got = await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")
     for file in files:
@@ -181,7 +181,7 @@ async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeAr
     # Another ID for the same patient; of somebody else it is refused.
     assert gantry(archive, "change-id", "P1", "--to", "P2", "--reason", "x").returncode != 0
     done(archive, "change-id", "P1", "--to", "N1", "--issuer", "HOSP", "--reason", "new numbers")
-    (match,) = await found(archive.peer, "STUDY", "PatientID=N1", "IssuerOfPatientID")
+    (match,) = await find_matches(archive.peer, "STUDY", "PatientID=N1", "IssuerOfPatientID")
     assert (match.IssuerOfPatientID, match.StudyInstanceUID) == ("HOSP", uids_of(first[0])[0])
     done(
         archive, "correct", "--patient", "N1", "--issuer", "HOSP", "--set", "PatientBirthDate=19700101", "--reason", "x"

@@ -40,18 +40,18 @@ async def test_copies_that_were_cut_off_are_made_again_and_stand_after_a_restore
     archive.start()
     await asyncio.to_thread(until, lambda: ward.send(path).status == 200)
     brings = ward.let_in(path)
-    assert (ward.found(brings), ward.reads(f"{uid}/rendered", brings)) == ({uid}, 200)
+    assert (ward.find_studies(brings), ward.reads(f"{uid}/rendered", brings)) == ({uid}, 200)
     archive.kill()
     archive.start()
-    assert (ward.found(brings), ward.reads(f"{uid}/rendered", brings)) == ({uid}, 200)
+    assert (ward.find_studies(brings), ward.reads(f"{uid}/rendered", brings)) == ({uid}, 200)
     await until_sealed(archive)
     assert archive.stop() == 0
     lose_log_and_index(archive)
     restored = await asyncio.to_thread(gantry, archive, "restore")
     assert restored.returncode == 0, restored.stderr
     archive.start()
-    await asyncio.to_thread(until, lambda: ward.found_status(brings) == 200 and ward.found(brings) == {uid})
+    await asyncio.to_thread(until, lambda: ward.found_status(brings) == 200 and ward.find_studies(brings) == {uid})
     assert ward.reads(f"{uid}/metadata", brings) == 200
     machine = {"Authorization": "Bearer 0123456789abcdef-machine"}
-    assert uid not in ward.found(machine)
+    assert uid not in ward.find_studies(machine)
     assert archive.stop() == 0

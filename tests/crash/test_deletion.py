@@ -22,7 +22,17 @@ from gantry.common.net import Peer, connect, scu
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import IMPORTS, RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, until, wait_for
+from tests.support.asking import (
+    Modality,
+    events,
+    expect_exactly,
+    find_matches,
+    get,
+    stores_of,
+    uids_of,
+    until,
+    wait_for,
+)
 from tests.support.objects import study
 from tests.support.opensearch_documents import bytes_of_documents
 from tests.support.preloaded import run_gantry
@@ -83,8 +93,10 @@ async def move(peer: Peer, key: str) -> int:
 async def nothing_of(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
     """Nobody finds, fetches or commits any of the files."""
     uid, series = uids_of(files[0])
-    assert uid not in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]
-    assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
+    assert uid not in [
+        match.StudyInstanceUID for match in await find_matches(archive.peer, "STUDY", "StudyInstanceUID")
+    ]
+    assert await find_matches(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
     assert await get(archive.peer, folder, "STUDY", f"StudyInstanceUID={uid}") == {}
     assert await move(archive.peer, f"StudyInstanceUID={uid}") == 0x0000
     base = f"/dicom-web/studies/{uid}"
@@ -102,7 +114,9 @@ async def until_hidden(archive: RunningArchive, files: Sequence[DicomFile]) -> N
     """Return when indexers have followed a deletion that was on the log and not answered."""
     uid = uids_of(files[0])[0]
     async with asyncio.timeout(60):
-        while uid in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]:
+        while uid in [
+            match.StudyInstanceUID for match in await find_matches(archive.peer, "STUDY", "StudyInstanceUID")
+        ]:
             await asyncio.sleep(0.1)
 
 
@@ -299,7 +313,7 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     assert archive.stop() == 0
     async with index_of(archive) as index:
         before = await everything(index)
-        fated = [page async for page in index.fated("default")]
+        decided = [page async for page in index.find_decided("default")]
     assert b"P-GONE" not in bytes_of_index(archive)
     # The bucket is enough, for what is gone, too.
     lose_log_and_index(archive)
@@ -308,7 +322,7 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["told"]) == (2, 0)
     async with index_of(archive) as index:
         assert await everything(index) == before
-        assert [page async for page in index.fated("default")] == fated
+        assert [page async for page in index.find_decided("default")] == decided
     assert await events(archive, "dead-letters") == []
     result = await asyncio.to_thread(gantry, archive, "reindex", "--json")
     assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["refused"]) == (2, 0)
@@ -329,16 +343,16 @@ async def test_studies_are_deleted_by_a_rule_after_a_dry_run(make_archive: MakeA
     code, output = delete_where(archive, *rule, "--dry-run")
     assert (code, "2 studies, 4 instances" in output) == (0, True), output
     assert all(uid in output for uid in uids)
-    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+    assert len(await find_matches(archive.peer, "STUDY", "StudyInstanceUID")) == 3
     # Without a yes nothing is deleted, nor where a key would be ignored.
     assert delete_where(archive, *rule)[0] == 1
     assert delete_where(archive, *rule, "--where", "Foo=1", "--yes")[0] == 2
-    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+    assert len(await find_matches(archive.peer, "STUDY", "StudyInstanceUID")) == 3
     done(archive, "hold", "place", uids[0], "--reason", "trial")
     code, output = delete_where(archive, *rule, "--yes", "--json")
     assert (code, json.loads(output)["held"], json.loads(output)["studies"]) == (1, [uids[0]], 1)
     await nothing_of(archive, old[1], tmp_path / "got")
-    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 2
+    assert len(await find_matches(archive.peer, "STUDY", "StudyInstanceUID")) == 2
     assert archive.stop() == 0
 
 

@@ -34,7 +34,7 @@ from gantry.common.net.mllp_client import MllpClient
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_corrections import ask, shown
 from tests.support.archive import RunningArchive
-from tests.support.asking import found
+from tests.support.asking import find_matches
 from tests.support.dcmjs_modality import DcmjsModality
 from tests.support.dcmtk import find, run, tool
 from tests.support.messages import order, patient
@@ -191,7 +191,7 @@ class Department:
     async def deleted(self) -> None:
         status, _ = await asyncio.to_thread(ask, self.archive, "DELETE", f"studies/{self.study}?reason=wrong+one")
         assert status in (200, 202, 204, 404)
-        assert await found(self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}") == []
+        assert await find_matches(self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}") == []
 
     async def restored(self) -> None:
         status, words = await asyncio.to_thread(ask, self.archive, "POST", f"studies/{self.study}/restore?reason=right")
@@ -226,7 +226,7 @@ class Department:
         assert status.get("Status") in (0x0000, 0x0131)
 
     async def _images(self) -> int:
-        (match,) = await found(
+        (match,) = await find_matches(
             self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}", "NumberOfStudyRelatedInstances"
         )
         return int(match.NumberOfStudyRelatedInstances)
@@ -293,7 +293,7 @@ async def the_end(department: Department) -> None:
         assert (status, len(performed)) == (200, 1)
         assert OrdersClient(department.archive).states("A200") == {"S200": "COMPLETED"}
     assert await shown(department.archive, department.study) == ("4712", "MÜLLER^J", "A100")
-    assert len(await found(department.archive.peer, "STUDY")) == 2
+    assert len(await find_matches(department.archive.peer, "STUDY")) == 2
 
 
 async def test_a_day_in_a_department(department: Department) -> None:

@@ -15,7 +15,7 @@ from gantry.cli.identifiers import BOTH
 from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.net import Association, connect, scu
 from tests.crash.conftest import MakeArchive, embedded
-from tests.support.asking import Modality, expect_exactly, found, get, until, wait_for
+from tests.support.asking import Modality, expect_exactly, find_matches, get, until, wait_for
 from tests.support.objects import CT, study
 
 _CONTEXTS = [(CT, ("1.2.840.10008.1.2.1",)), (VERIFICATION, BOTH)]
@@ -81,7 +81,7 @@ async def test_an_object_store_that_goes_away_comes_back_without_a_hand(
         assert [await store(association, file) for file in files[2:4]] == [0xA700, 0xA700]
         assert await scu.echo(association) == 0x0000
         # The index is there: searches are answered.
-        assert len(await found(archive.peer, "STUDY")) == 1
+        assert len(await find_matches(archive.peer, "STUDY")) == 1
         assert archive.http("/readyz")[0] == 503
         objects.rmdir() if objects.exists() else None
         elsewhere.rename(objects)
@@ -103,7 +103,7 @@ async def test_an_event_log_that_is_stuck_is_a700_within_its_deadline(
         with locked(archive.folder / "data" / "log.db"):
             assert [await store(association, file) for file in files[2:4]] == [0xA700, 0xA700]
             assert await scu.echo(association) == 0x0000
-            study_uid = (await found(archive.peer, "STUDY"))[0].StudyInstanceUID
+            study_uid = (await find_matches(archive.peer, "STUDY"))[0].StudyInstanceUID
             assert len(await get(archive.peer, tmp_path / "meanwhile", "STUDY", f"StudyInstanceUID={study_uid}")) == 2
             assert (await asyncio.to_thread(archive.http, "/readyz"))[0] == 503
         await until(lambda: archive.http("/readyz")[0] == 200)
@@ -121,7 +121,7 @@ async def test_an_index_that_is_stuck_delays_searches_and_nothing_that_is_stored
     await wait_for(archive, 2)
     with locked(archive.folder / "data" / "index.db"):
         await Modality(archive.peer, files[2:]).send_all()
-        (match,) = await found(archive.peer, "STUDY")
+        (match,) = await find_matches(archive.peer, "STUDY")
         assert match.NumberOfStudyRelatedInstances == 2
     await expect_exactly(archive, files, tmp_path / "got")
 

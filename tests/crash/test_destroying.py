@@ -25,7 +25,7 @@ from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly, uids_of, wait_for
 from tests.support.objects import study
 from tests.support.preloaded import IMPORTS, run_gantry
-from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
+from tests.support.topology import TOPOLOGIES, environment, own_stores, remove_stores
 
 pytestmark = pytest.mark.timeout(240)
 MARKED = "MARKED^PATIENT"
@@ -40,7 +40,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     for name in ("north", "south"):
         (folder := tmp_path / name).mkdir()
         add_key(folder / "keys", name)
-        archive = RunningArchive(folder, environment=apart(shared, name))
+        archive = RunningArchive(folder, environment=own_stores(shared, name))
         archive.write_policy([], f"encryption: {{key_file: {folder / 'keys'}}}\nupkeep: {{seal_every: 0.2}}\n")
         made.append(archive)
     yield made[0], made[1]

@@ -20,7 +20,7 @@ from tests.crash.test_deletion import SETTINGS as UNRECORDED
 from tests.crash.test_deletion import archive_of, bytes_of_index, delete, done
 from tests.crash.test_upkeep import gantry, places, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, stores_of, uids_of, until, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find_matches, stores_of, uids_of, until, wait_for
 from tests.support.objects import data_set, study, write
 from tests.support.opensearch_documents import deleted_documents
 
@@ -114,13 +114,16 @@ async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     await send(archive, [write(tmp_path / "other", data_set(**places(gone[1]), patient="P-GONE", name="Marked^Other"))])
     await send(archive, stays)
     await wait_for(archive, 6)
-    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED*", "ReferringPhysicianName=MARKED^COER*")) == 1
+    assert (
+        len(await find_matches(archive.peer, "STUDY", "PatientName=MARKED*", "ReferringPhysicianName=MARKED^COER*"))
+        == 1
+    )
     uid = uids_of(gone[0])[0]
     # What a correction says is kept beside the objects, and goes with them.
     done(archive, "correct", uid, "--set", "PatientName=Marked^Corrected", "--reason", "misspelt")
     done(archive, "correct", "--patient", "P-GONE", "--set", "PatientComments=Marked", "--reason", "x")
     done(archive, "change-id", "P-GONE", "--to", "P-GONE-ANEW", "--reason", "new numbers")
-    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED^CORR*", "PatientID=P-GONE-ANEW")) == 1
+    assert len(await find_matches(archive.peer, "STUDY", "PatientName=MARKED^CORR*", "PatientID=P-GONE-ANEW")) == 1
     # Deleted, restored and deleted again: what was kept to bring it back goes, too.
     assert delete(archive, uid)[0] == 204
     done(archive, "undelete", uid, "--reason", "a mistake")

@@ -23,7 +23,7 @@ from tests.crash.test_deletion import dying, move
 from tests.crash.test_tiers import cold_of, raw, the_same
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find_matches, get, stores_of, uids_of, wait_for
 from tests.support.dcmtk import StoreScp, content
 from tests.support.foreign import Foreign
 from tests.support.objects import bytes_of, data_set, sample, study, write
@@ -82,7 +82,7 @@ async def test_a_bucket_is_taken_in_place_and_everybody_gets_it_bit_for_bit(
     foreign.put("readme.txt", b"no image")
     before = foreign.content()
     assert await taken(archive, "--dry-run", code=1) == {"objects": {"missing": 4, "not DICOM": 1}, "gone": 0}
-    assert await found(archive.peer, "STUDY", "StudyInstanceUID") == []
+    assert await find_matches(archive.peer, "STUDY", "StudyInstanceUID") == []
     assert await taken(archive) == {"objects": {"taken": 4, "not DICOM": 1}, "gone": 0}
     await wait_for(archive, len(files))
     await the_same(archive, files, tmp_path / "got")
@@ -245,7 +245,7 @@ async def test_what_is_deleted_for_good_is_gone_here_and_stays_there_and_is_said
                 if not [stat.key async for stat in stores.in_place.list("objects/")]:
                     break
             await asyncio.sleep(0.3)
-    assert await found(archive.peer, "STUDY", "StudyInstanceUID") == []
+    assert await find_matches(archive.peer, "STUDY", "StudyInstanceUID") == []
     assert foreign.content() == before
     assert "bytes in place stay with their owner" in archive.log.read_text()
     left = await asyncio.to_thread(gantry, archive, "left-in-place", "--json")
@@ -307,7 +307,7 @@ async def test_the_sweeper_publishes_what_a_killed_import_left_and_the_next_run_
     stored = [event for event in await events(archive, "instances") if isinstance(event, InstanceStored)]
     assert len({event.receipt for event in stored}) == 3
     assert all(event.coercion for event in stored)
-    names = await found(archive.peer, "SERIES", "InstitutionName", f"StudyInstanceUID={uids_of(files[0])[0]}")
+    names = await find_matches(archive.peer, "SERIES", "InstitutionName", f"StudyInstanceUID={uids_of(files[0])[0]}")
     assert {str(dataset.InstitutionName) for dataset in names} == {"NORTH"}
     assert archive.stop() == 0
 

@@ -17,7 +17,7 @@ from tests.crash.test_corrections import archive_of, ask, merge, part10, shown
 from tests.crash.test_deletion import done, dying, send
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, found, get, stores_of, uids_of, until
+from tests.support.asking import Modality, events, find_matches, get, stores_of, uids_of, until
 from tests.support.dicom import from_bytes
 from tests.support.objects import bytes_of, study
 
@@ -36,7 +36,7 @@ async def objects_in(archive: RunningArchive) -> set[str]:
 
 
 async def series_of(archive: RunningArchive, uid: str) -> dict[str, int]:
-    matches = await found(
+    matches = await find_matches(
         archive.peer, "SERIES", f"StudyInstanceUID={uid}", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"
     )
     return {match.SeriesInstanceUID: int(match.NumberOfSeriesRelatedInstances) for match in matches}
@@ -65,7 +65,7 @@ async def test_a_series_of_another_patient_goes_to_his_study_and_comes_back_exac
     assert [(m["series"], m["intoSeries"], m["receipts"]) for m in moved["moves"]] == [(series, series, len(files))]
     assert await series_of(archive, uid) == {uids_of(f)[1]: 2 for f in first if uids_of(f)[1] != series}
     assert (await series_of(archive, into))[series] == len(files)
-    assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
+    assert await find_matches(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
     assert (await shown(archive, into))[:2] == ("P2", "Roe^Richard")
     # What is retrieved is of the other study and its patient, in every way; the pixels are what they were.
     got = await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={into}")
@@ -122,7 +122,7 @@ async def test_a_study_is_split_merged_again_and_comes_back_from_the_bucket_alon
     assert (await shown(archive, new))[:2] == ("P2", "Roe^Richard")
     done(archive, "regroup", new, "--into", into, "--reason", "one examination")
     done(archive, "regroup", uid, "--into", into, "--reason", "one examination")
-    matches = await found(archive.peer, "STUDY", "StudyInstanceUID", "NumberOfStudyRelatedInstances")
+    matches = await find_matches(archive.peer, "STUDY", "StudyInstanceUID", "NumberOfStudyRelatedInstances")
     assert [(m.StudyInstanceUID, int(m.NumberOfStudyRelatedInstances)) for m in matches] == [(into, 5)]
     got = await get(archive.peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={into}")
     assert {from_bytes(body, EXPLICIT).PatientID for body in got.values()} == {"P2"}
@@ -178,7 +178,9 @@ async def test_an_object_that_was_moved_goes_with_the_last_that_needs_it(
             await asyncio.sleep(0.1)
     # A certificate for the study that they came with, too: all receipts of it are collected.
     async with index_of(archive) as index, asyncio.timeout(60):
-        while not all([receipt.fate.collected async for page in index.fated("default") for receipt in page]):
+        while not all(
+            [receipt.deletion_state.collected async for page in index.find_decided("default") for receipt in page]
+        ):
             await asyncio.sleep(0.1)
     assert gantry(archive, "regroup", uid, "--undo", "--reason", "x").returncode == 1
     assert archive.stop() == 0
@@ -222,7 +224,7 @@ async def counts(archive: RunningArchive, expected: dict[str, int]) -> None:
     """Return when so many instances are in each study, and nothing else is there."""
     async with asyncio.timeout(60):
         while True:
-            matches = await found(archive.peer, "STUDY", "StudyInstanceUID", "NumberOfStudyRelatedInstances")
+            matches = await find_matches(archive.peer, "STUDY", "StudyInstanceUID", "NumberOfStudyRelatedInstances")
             if {m.StudyInstanceUID: int(m.NumberOfStudyRelatedInstances) for m in matches} == expected:
                 return
             await asyncio.sleep(0.1)

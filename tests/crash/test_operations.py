@@ -22,7 +22,7 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_dead_letters import publish_without_object, put_back
 from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, found, uids_of, until, wait_for
+from tests.support.asking import Modality, find_matches, uids_of, until, wait_for
 from tests.support.door import FrontDoor
 from tests.support.objects import data_set, study, write
 
@@ -116,7 +116,7 @@ async def test_a_conflict_is_listed_compared_and_either_side_is_given_up(
     assert asked(archive, f"{path}/removal?reason=x", {"receipt": "0" * 32})[0] == 404
     status, done = asked(archive, f"{path}/removal?reason=the+second+is+right", chosen)
     assert (status, done) == (200, {"deleted": 1, "settled": True})
-    assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "N2^X"
+    assert str((await find_matches(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "N2^X"
     assert asked(archive, path)[0] == 404
     # Nothing else has the UID now: the last object goes with its instance only.
     assert asked(archive, f"{path}/removal?reason=x", {"receipt": aside["receipt"]})[0] == 404
@@ -203,7 +203,7 @@ async def test_what_retention_would_let_go_is_listed_in_pages_and_stays(
     assert asked(archive, "operations/retention?by=2006-12-31")[1]["studies"] == []
     for wrong in ("by=tomorrow", "cursor=x", "limit=0", "cursor=WzcsMV0"):
         assert asked(archive, f"operations/retention?{wrong}")[0] == 400, wrong
-    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+    assert len(await find_matches(archive.peer, "STUDY", "StudyInstanceUID")) == 3
 
 
 async def test_a_dead_letter_is_shown_replayed_in_vain_and_discarded(archive: RunningArchive, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.crash.test_hl7 import PROFILE, told
 from tests.crash.test_upkeep import gantry, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality as Sender
-from tests.support.asking import found, stores_of, uids_of, until, wait_for
+from tests.support.asking import find_matches, stores_of, uids_of, until, wait_for
 from tests.support.messages import order as message
 from tests.support.modality import Modality, begun, over, refers, unscheduled
 from tests.support.objects import study
@@ -200,7 +200,7 @@ async def test_an_order_goes_with_the_last_of_its_studies(make_archive: MakeArch
     orders.place(ordered(1, StudyInstanceUID=uid, **GONE), ordered(2, PatientID="P-STAYS"))
     await asyncio.to_thread(perform, archive, [unscheduled(uid)])
     assert orders.states("A1") == {"S1": "COMPLETED"}
-    assert len(await found(archive.peer, "STUDY", f"StudyInstanceUID={uid}")) == 1
+    assert len(await find_matches(archive.peer, "STUDY", f"StudyInstanceUID={uid}")) == 1
     assert orders.ask("GET", "/A1")[0] == 200
     run_command(archive, "purge", uid, "--reason", "the law", "--yes")
     await collected(archive, 2)

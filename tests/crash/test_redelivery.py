@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from gantry.common.events import InstanceConflictFound, InstanceStored
 from tests.crash.conftest import MakeArchive
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, stored_object, stores_of, until
+from tests.support.asking import Modality, events, expect_exactly, find_matches, get, stored_object, stores_of, until
 from tests.support.objects import bytes_of, data_set, study, write
 
 
@@ -44,7 +44,7 @@ async def test_other_bytes_under_a_uid_are_kept_aside_and_told_of(make_archive: 
         await Modality(archive.peer, [file]).send_all()
     await until(lambda: outcomes(archive) == {"added": 1, "conflict": 1})
     await expect_exactly(archive, [first], tmp_path / "got")
-    (match,) = await found(archive.peer, "STUDY", "PatientName")
+    (match,) = await find_matches(archive.peer, "STUDY", "PatientName")
     assert str(match.PatientName) == "First^Come"
     (conflict,) = await events(archive, "conflicts")
     assert isinstance(conflict, InstanceConflictFound)
@@ -73,7 +73,7 @@ async def test_fifty_senders_at_once_with_one_uid_make_one_instance_that_is_no_m
     for attempt in ("a", "b"):
         brought = await get(archive.peer, tmp_path / attempt, "STUDY", f"StudyInstanceUID={uids['study']}")
         assert brought == {uids["instance"]: current}
-    (match,) = await found(archive.peer, "STUDY")
+    (match,) = await find_matches(archive.peer, "STUDY")
     assert (match.NumberOfStudyRelatedInstances, match.NumberOfStudyRelatedSeries) == (1, 1)
     conflicts = [event for event in await events(archive, "conflicts") if isinstance(event, InstanceConflictFound)]
     named = {d for event in conflicts for d in (event.kept_digest, event.aside_digest)}

@@ -18,7 +18,7 @@ from tests.crash.test_deletion import done, move, nothing_of
 from tests.crash.test_rejection import data_sets, sent
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, find, found, get, uids_of, until, wait_for
+from tests.support.asking import Modality, find, find_matches, get, uids_of, until, wait_for
 from tests.support.objects import bytes_of, study
 from tests.support.rejection_notes import SAFETY, rejection_note
 
@@ -43,7 +43,7 @@ def qa(archive: RunningArchive) -> Peer:
 
 async def counts(peer: Peer, uid: str) -> tuple[str, ...] | None:
     keys = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy")
-    answers = await found(peer, "STUDY", f"StudyInstanceUID={uid}", *keys)
+    answers = await find_matches(peer, "STUDY", f"StudyInstanceUID={uid}", *keys)
     return tuple(str(answers[0].get(key)) for key in keys) if answers else None
 
 
@@ -53,7 +53,7 @@ async def expect_all(archive: RunningArchive, files: Sequence[DicomFile], folder
     listed = []
     for series in {uids_of(file)[1] for file in files}:
         at = f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}", "SOPInstanceUID"
-        listed += [match.SOPInstanceUID for match in await found(qa(archive), "IMAGE", *at)]
+        listed += [match.SOPInstanceUID for match in await find_matches(qa(archive), "IMAGE", *at)]
     assert {file.sop_instance_uid for file in files} <= set(listed)
     got = {}
     for series in sorted({uids_of(file)[1] for file in files}):

@@ -27,7 +27,7 @@ from tests.crash.test_deletion import (
 )
 from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, uids_of, until
+from tests.support.asking import Modality, events, expect_exactly, find_matches, uids_of, until
 from tests.support.objects import data_set, file_bytes, study, write
 from tests.support.pynetdicom_peers import associated
 from tests.support.rejection_notes import QUALITY, RETENTION, SAFETY, WORKLIST, rejection_note
@@ -69,7 +69,7 @@ async def sent(archive: RunningArchive, *datasets: Dataset) -> list[int]:
 
 async def counts(archive: RunningArchive, uid: str) -> tuple[str, ...] | None:
     keys = "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy"
-    answers = await found(archive.peer, "STUDY", f"StudyInstanceUID={uid}", *keys)
+    answers = await find_matches(archive.peer, "STUDY", f"StudyInstanceUID={uid}", *keys)
     return tuple(str(answers[0].get(key)) for key in keys) if answers else None
 
 

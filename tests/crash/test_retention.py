@@ -15,7 +15,7 @@ from tests.crash.test_deletion import DESTINATION, delete, kill_when_its_indexer
 from tests.crash.test_rejection import data_sets, sent
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, uids_of, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find_matches, get, uids_of, wait_for
 from tests.support.objects import study
 from tests.support.rejection_notes import QUALITY, RETENTION, rejection_note
 
@@ -36,7 +36,7 @@ def archive_of(make_archive: MakeArchive, *rules: str, every: float = 0) -> Runn
 
 
 async def uids(archive: RunningArchive) -> set[str]:
-    return {str(match.StudyInstanceUID) for match in await found(archive.peer, "STUDY", "StudyInstanceUID")}
+    return {str(match.StudyInstanceUID) for match in await find_matches(archive.peer, "STUDY", "StudyInstanceUID")}
 
 
 def uid_of(files: Sequence[DicomFile]) -> str:

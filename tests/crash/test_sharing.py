@@ -19,14 +19,14 @@ async def test_links_are_restored_from_the_bucket_alone(make_archive: MakeArchiv
     assert archive.kill() is None
     archive.start()
     # Killed and started again, nothing is forgotten.
-    assert (ward.found(brings), ward.found_status(others)) == ({"1.2.9.1"}, 403)
+    assert (ward.find_studies(brings), ward.found_status(others)) == ({"1.2.9.1"}, 403)
     await until_sealed(archive)
     assert archive.stop() == 0
     lose_log_and_index(archive)
     restored = await asyncio.to_thread(gantry, archive, "restore")
     assert restored.returncode == 0, restored.stderr
     archive.start()
-    await asyncio.to_thread(until, lambda: ward.found(brings) == {"1.2.9.1"})
+    await asyncio.to_thread(until, lambda: ward.find_studies(brings) == {"1.2.9.1"})
     assert ward.found_status(others) == 403
     assert ward.enter(revoked[1]).status == 410
     # One of two openings was used up before.

@@ -32,7 +32,7 @@ from tests.crash.test_corrections import ask
 from tests.crash.test_deletion import done, dying, send
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, uids_of, until, wait_for
+from tests.support.asking import Modality, events, expect_exactly, find_matches, get, uids_of, until, wait_for
 from tests.support.buckets import make_bucket
 from tests.support.objects import bytes_of, data_set, study, write
 
@@ -108,7 +108,7 @@ async def availability(archive: RunningArchive, files: Sequence[DicomFile]) -> s
     states = {
         str(match.InstanceAvailability)
         for level, named in (("STUDY", keys[:1]), ("SERIES", keys[:1]), ("IMAGE", keys))
-        for match in await found(archive.peer, level, "InstanceAvailability", *named)
+        for match in await find_matches(archive.peer, level, "InstanceAvailability", *named)
     }
     for path in ("", f"/{uid}/series", f"/{uid}/series/{series}/instances"):
         status, answer = archive.http(f"/dicom-web/studies{path}?StudyInstanceUID={uid}")
@@ -384,11 +384,11 @@ async def test_what_is_regrouped_stays_where_it_is_and_what_is_purged_is_gone_fr
     # Both copies are there yet. What is of the other study now is told to be where it is.
     status, moved = ask(archive, "POST", f"studies/{uid}/series/{series}/moves?reason=x", {"into": into})
     assert (status, moved["settled"]) == (200, True), moved
-    (match,) = await found(archive.peer, "STUDY", "InstanceAvailability", f"StudyInstanceUID={into}")
+    (match,) = await find_matches(archive.peer, "STUDY", "InstanceAvailability", f"StudyInstanceUID={into}")
     assert match.InstanceAvailability == "NEARLINE"
     series_told = {
         match.SeriesInstanceUID: match.InstanceAvailability
-        for match in await found(archive.peer, "SERIES", "InstanceAvailability", f"StudyInstanceUID={into}")
+        for match in await find_matches(archive.peer, "SERIES", "InstanceAvailability", f"StudyInstanceUID={into}")
     }
     assert series_told == {series: "NEARLINE", uids_of(new[0])[1]: "ONLINE"}
     # That study is new: what is cold of it comes back, also for the study that it came from.
@@ -399,7 +399,7 @@ async def test_what_is_regrouped_stays_where_it_is_and_what_is_purged_is_gone_fr
     done(archive, "regroup", uid, "--undo", "--reason", "a mistake")
     series_told = {
         match.SeriesInstanceUID: match.InstanceAvailability
-        for match in await found(archive.peer, "SERIES", "InstanceAvailability", f"StudyInstanceUID={uid}")
+        for match in await find_matches(archive.peer, "SERIES", "InstanceAvailability", f"StudyInstanceUID={uid}")
     }
     assert sorted(series_told.values()) == ["NEARLINE", "ONLINE"]
     done(archive, "purge", uid, "--reason", "the law", "--yes")
@@ -444,7 +444,9 @@ async def test_what_is_deleted_and_brought_back_is_found_where_it_is(make_archiv
     assert told(archive)[0]["moved"] == 4
     uid = uids_of(old[0])[0]
     done(archive, "delete", old[0].sop_instance_uid, old[1].sop_instance_uid, old[2].sop_instance_uid, "--reason", "x")
-    assert uid not in [match.StudyInstanceUID for match in await found(archive.peer, "STUDY", "StudyInstanceUID")]
+    assert uid not in [
+        match.StudyInstanceUID for match in await find_matches(archive.peer, "STUDY", "StudyInstanceUID")
+    ]
     done(archive, "undelete", uid, "--reason", "x")
     await the_same(archive, old, tmp_path / "got")
     assert await availability(archive, old) == {"NEARLINE"}

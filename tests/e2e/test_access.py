@@ -210,16 +210,16 @@ def test_peer_finds_and_counts_what_it_sees(site: Site, title: str) -> None:
     sees = sorted(SEES[title.lower()])
     patients = [STUDIES[study][0] for study in sees]
     with Eyes(site.peer(title)) as eyes:
-        assert eyes.found("PATIENT") == patients
-        assert eyes.found("PATIENT", "PatientID=P*") == patients
-        assert eyes.found("STUDY") == sees
-        assert eyes.found("STUDY", "PatientID=P1") == [study for study in sees if study == "1.2.9.1"]
-        assert eyes.found("STUDY", "ModalitiesInStudy=CT", "InstitutionName=*o*") == sees
-        assert eyes.found("STUDY", "StudyInstanceUID=1.2.9.1\\1.2.9.2") == [s for s in sees if s != "1.2.9.3"]
+        assert eyes.find_keys("PATIENT") == patients
+        assert eyes.find_keys("PATIENT", "PatientID=P*") == patients
+        assert eyes.find_keys("STUDY") == sees
+        assert eyes.find_keys("STUDY", "PatientID=P1") == [study for study in sees if study == "1.2.9.1"]
+        assert eyes.find_keys("STUDY", "ModalitiesInStudy=CT", "InstitutionName=*o*") == sees
+        assert eyes.find_keys("STUDY", "StudyInstanceUID=1.2.9.1\\1.2.9.2") == [s for s in sees if s != "1.2.9.3"]
         for study, (patient, *_) in STUDIES.items():
             above = f"PatientID={patient}", f"StudyInstanceUID={study}"
-            assert eyes.found("SERIES", *above) == [f"{study}.1"] * (study in sees)
-            assert eyes.found("IMAGE", *above, f"SeriesInstanceUID={study}.1") == [f"{study}.1.1"] * (study in sees)
+            assert eyes.find_keys("SERIES", *above) == [f"{study}.1"] * (study in sees)
+            assert eyes.find_keys("IMAGE", *above, f"SeriesInstanceUID={study}.1") == [f"{study}.1.1"] * (study in sees)
         for level in ("PATIENT", "STUDY"):
             counted = eyes.find(level, "NumberOfPatientRelatedStudies")
             tells = title in ("RADIOLOGIST", "P3")
@@ -247,12 +247,12 @@ def test_peer_retrieves_and_commits_what_it_sees(site: Site, title: str) -> None
 def test_peer_that_is_taken_out_of_the_policy_sees_nothing_on_what_is_still_open(site: Site) -> None:
     """It must not see more than before."""
     with Eyes(site.peer("JANE")) as eyes:
-        assert eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"]
+        assert eyes.find_keys("STUDY") == ["1.2.9.1", "1.2.9.2"]
         before = site.archive.config.read_text()
         site.archive.config.write_text(before.replace("ae_title: JANE,", "ae_title: JOHN,"))
-        until(lambda: not eyes.found("STUDY"))
+        until(lambda: not eyes.find_keys("STUDY"))
         site.archive.config.write_text(before)
-        until(lambda: eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"])
+        until(lambda: eyes.find_keys("STUDY") == ["1.2.9.1", "1.2.9.2"])
 
 
 @pytest.mark.parametrize("user", WHO)
@@ -262,8 +262,8 @@ def test_user_of_an_issuer_sees_over_dimse_what_he_and_his_peer_see(site: Site, 
     sees = SEES[user] & (SEES["north"] if title == "NORTH DESK" else set(STUDIES))
     with Eyes(site.peer(title), named(site.token(user), kind=5, response=True)) as eyes:
         assert eyes.response == site.token(user).encode() or eyes.response.count(b".") == 2
-        assert eyes.found("STUDY") == sorted(sees)
-        assert eyes.found("PATIENT") == [STUDIES[study][0] for study in sorted(sees)]
+        assert eyes.find_keys("STUDY") == sorted(sees)
+        assert eyes.find_keys("PATIENT") == [STUDIES[study][0] for study in sorted(sees)]
         for study in STUDIES:
             assert eyes.got("STUDY", f"StudyInstanceUID={study}")[0] == (study in sees)
         # A technologist may have sent what he sees; to be told what is stored is for those who see everything.
@@ -276,15 +276,15 @@ def test_users_of_the_file_are_known_by_their_passcodes(site: Site) -> None:
         for _ in range(2):  # the second time without hashing
             with Eyes(site.peer(title), named("reader", PASSCODE, response=True)) as eyes:
                 assert eyes.response == b""
-                assert eyes.found("STUDY") == sorted(STUDIES)
+                assert eyes.find_keys("STUDY") == sorted(STUDIES)
                 assert STORAGE_COMMITMENT in eyes.allowed
         with Eyes(site.peer(title), named("reading room")) as eyes:
             assert eyes.response is None
-            assert eyes.found("STUDY") == sorted(STUDIES)
+            assert eyes.find_keys("STUDY") == sorted(STUDIES)
         with Eyes(site.peer(title), named("referrer", PASSCODE)) as eyes:
-            assert eyes.found("STUDY") == []  # nobody says whose referrals
+            assert eyes.find_keys("STUDY") == []  # nobody says whose referrals
     with Eyes(site.peer("ALLOWED")) as eyes:
-        assert eyes.found("STUDY") == sorted(STUDIES)
+        assert eyes.find_keys("STUDY") == sorted(STUDIES)
     assert site.archive.metric("gantry_user_identities_total") > 0
     assert '"user": "reader"' in site.archive.log.read_text() or "user=reader" in site.archive.log.read_text()
 
@@ -316,7 +316,7 @@ def test_user_who_is_not_accepted_is_rejected_in_words(site: Site, kind: str) ->
     if number:
         # Where a user is ignored nothing is different from before.
         with Eyes(site.peer("IGNORED"), *items) as ignored:
-            assert ignored.found("STUDY") == sorted(STUDIES)
+            assert ignored.find_keys("STUDY") == sorted(STUDIES)
 
 
 def logged(archive: RunningArchive, words: str) -> str:
@@ -338,7 +338,7 @@ def test_several_users_of_one_association_are_none(site: Site) -> None:
 
 def test_access_is_on_record_with_its_user(site: Site) -> None:
     with Eyes(site.peer("REQUIRED"), named("reader", PASSCODE)) as eyes:
-        eyes.found("STUDY", "StudyInstanceUID=1.2.9.1")
+        eyes.find_keys("STUDY", "StudyInstanceUID=1.2.9.1")
     administrator = site.issuer.token(realm_access={"roles": ["administrator"]})
 
     def recorded() -> bool:
@@ -444,5 +444,5 @@ def test_passcodes_cannot_be_tried_for_long(site: Site) -> None:
     assert set(refusals) <= {(1, 1, 1), (2, 3, 1)}
     assert refused(site.peer("ALLOWED"), named("referrer", "guess")) == (2, 3, 1)
     with Eyes(site.peer("REQUIRED"), named("reader", PASSCODE)) as eyes:
-        assert eyes.found("STUDY") == sorted(STUDIES)
+        assert eyes.find_keys("STUDY") == sorted(STUDIES)
     assert "too many tries from this address" in site.archive.log.read_text()

@@ -200,11 +200,11 @@ def test_peers_and_their_users_see_the_same(clinic: Clinic) -> None:
         ("HALLWAY", (), ORDINARY),
     ):
         with Eyes(clinic.peer(title), *items) as eyes:
-            assert eyes.found("STUDY") == sorted(seen), title
-            assert eyes.found("PATIENT") == sorted({STUDIES[study] for study in seen}), title
+            assert eyes.find_keys("STUDY") == sorted(seen), title
+            assert eyes.find_keys("PATIENT") == sorted({STUDIES[study] for study in seen}), title
             for study, patient in STUDIES.items():
                 above = f"PatientID={patient}", f"StudyInstanceUID={study}"
-                assert eyes.found("SERIES", *above) == [f"{study}.1"] * (study in seen)
+                assert eyes.find_keys("SERIES", *above) == [f"{study}.1"] * (study in seen)
                 came = {f"{study}.1.1"} if study in seen else set()
                 assert eyes.got("STUDY", f"StudyInstanceUID={study}") == (len(came), came)
             assert CT in eyes.allowed, title

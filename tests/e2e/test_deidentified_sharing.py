@@ -63,7 +63,7 @@ def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         made.append(file_meta(CT, mark(0x00080018).decode().strip("\0"), EXPLICIT_LITTLE_ENDIAN) + CONTENT)
         stored = post(archive, files(made), **MACHINE)
         assert stored.status in (200, 202), stored.body
-        until(lambda: {STUDY, OTHER, MARKED_STUDY} <= fixture.found(MACHINE))
+        until(lambda: {STUDY, OTHER, MARKED_STUDY} <= fixture.find_studies(MACHINE))
         yield fixture
         assert archive.alive, archive.log.read_text()
     finally:
@@ -164,10 +164,10 @@ def test_what_the_archive_knows_is_not_there_by_such_a_link_however_it_is_asked_
     for path in ("metadata", f"series/{STUDY}.1", f"series/{STUDY}.1/instances/{STUDY}.9.1", "rendered", "thumbnail"):
         assert ward.send(f"/dicom-web/studies/{STUDY}/{path}", headers=brings).status == 404, path
     # Neither are the other study, what was withheld, and the copies of another link.
-    assert ward.found(brings) == {NAMES.uid(STUDY)}
+    assert ward.find_studies(brings) == {NAMES.uid(STUDY)}
     assert len(json.loads(ward.send("/dicom-web/instances", headers=brings).body)) == 3
     _, others = opened(ward, OTHER)
-    assert ward.found(others) == {NAMES.uid(OTHER)}
+    assert ward.find_studies(others) == {NAMES.uid(OTHER)}
     # And nobody else finds copies.
     for query in ("", f"?StudyInstanceUID={NAMES.uid(STUDY)}"):
         matches = json.loads(ward.send(f"/dicom-web/studies{query}", headers=MACHINE).body or b"[]")
@@ -200,7 +200,7 @@ def test_command_makes_such_a_link_too(ward: Ward) -> None:
     assert code == 0, err
     path = "/s/" + json.loads(out)["link"].rpartition("/")[2]
     until(lambda: ward.send(path).status == 200)
-    assert ward.found(ward.let_in(path)) == {NAMES.uid(OTHER)}
+    assert ward.find_studies(ward.let_in(path)) == {NAMES.uid(OTHER)}
     code, _, err = gantry(ward, "create", OTHER, "--deidentify", "nobody", "--reason", "teaching")
     assert (code, "no profile of" in err) == (1, True)
 
@@ -257,7 +257,7 @@ def test_a_download_of_copies_is_refused_in_words(ward: Ward) -> None:
     burned = "1.2.77.6"
     made = [someone(burned, number, BurnedInAnnotation="YES") for number in range(2)]
     assert post(ward.archive, files(made), **MACHINE).status == 200
-    until(lambda: burned in ward.found(MACHINE))
+    until(lambda: burned in ward.find_studies(MACHINE))
     for user, path, status, words in (
         ("doc", DOWNLOAD.format(burned, "teaching"), 409, "nothing of it can be de-identified: 2 withheld: "),
         ("doc", DOWNLOAD.format("1.2.77.404", "teaching"), 404, ""),
@@ -282,12 +282,12 @@ def test_a_download_of_copies_is_refused_in_words(ward: Ward) -> None:
 def test_what_leaves_the_archive_leaves_the_link_and_a_link_that_is_over_leaves_nothing(ward: Ward) -> None:
     gone = "1.2.77.5"
     assert post(ward.archive, files([someone(gone, number) for number in range(2)]), **MACHINE).status == 200
-    until(lambda: gone in ward.found(MACHINE))
+    until(lambda: gone in ward.find_studies(MACHINE))
     share, brings = opened(ward, gone, OTHER)
-    assert ward.found(brings) == {NAMES.uid(gone), NAMES.uid(OTHER)}
+    assert ward.find_studies(brings) == {NAMES.uid(gone), NAMES.uid(OTHER)}
     deleted = gantry_delete(ward, gone)
     assert deleted[0] == 0, deleted
-    until(lambda: ward.found(brings) == {NAMES.uid(OTHER)}, seconds=10)
+    until(lambda: ward.find_studies(brings) == {NAMES.uid(OTHER)}, seconds=10)
     assert ward.reads(f"{NAMES.uid(gone)}/metadata", brings) == 404
     assert ward.reads(f"{NAMES.uid(OTHER)}/metadata", brings) == 200
     assert ward.ask("doc", f"/dicom-web/shares/{share}?reason=over", "DELETE").status == 204
@@ -304,7 +304,7 @@ def test_every_process_behind_the_door_shows_the_copies_that_one_of_them_made(tm
         share, brings = opened(ward, "1.2.9.1", download=True)
         uid = NAMES.uid("1.2.9.1")
         for _ in range(4):
-            assert ward.found(brings) == {uid}
+            assert ward.find_studies(brings) == {uid}
             for read in ("{0}/metadata", "{0}/rendered", "{0}/thumbnail", "{0}/instances", "{0}"):
                 assert ward.reads(read.format(uid), brings) == 200, read
                 # A search of what is not there is empty; the rest is missing.

@@ -21,13 +21,13 @@ from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, VERIFICATI
 from gantry.common.errors import AssociationRejected, ConnectionFailed, PeerTimeout
 from gantry.common.net import Peer, connect
 from gantry.common.net.mllp_client import MllpClient
-from tests.support.asking import Modality, found, get, uids_of, until
+from tests.support.asking import Modality, find_matches, get, uids_of, until
 from tests.support.certificates import Authority, settings
 from tests.support.messages import order
 from tests.support.objects import bytes_of, study
 from tests.support.partitions import Partition, SharedDoor
 from tests.support.ports import free_port
-from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
+from tests.support.topology import TOPOLOGIES, environment, own_stores, remove_stores
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -52,7 +52,7 @@ class House:
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     stores = environment(request.param, folder)
-    north, south = (Partition(folder, name, apart(stores, name)) for name in ("north", "south"))
+    north, south = (Partition(folder, name, own_stores(stores, name)) for name in ("north", "south"))
     north.sections["http"]["url"] = "https://pacs.example/north"
     ports = {name: free_port() for name in ("north", "tls", "north-hl7", "south-hl7")}
     for archive in (north, south):
@@ -89,7 +89,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for archive in running[::-1]:
             archive.stop()
         for name in ("north", "south"):
-            remove_stores(apart(stores, name))
+            remove_stores(own_stores(stores, name))
 
 
 def ask(house: House, path: str, host: str = "", token: str = "", method: str = "GET") -> tuple[int, Any]:
@@ -126,7 +126,7 @@ async def stored(house: House, tmp_path: Path) -> tuple[str, str]:
         peer = house.door.peer_of(archive)
         await Modality(peer, files).send_all()
         async with asyncio.timeout(60):
-            while not [ds for ds in await found(peer, "STUDY") if ds.StudyInstanceUID == uids_of(files[0])[0]]:
+            while not [ds for ds in await find_matches(peer, "STUDY") if ds.StudyInstanceUID == uids_of(files[0])[0]]:
                 await asyncio.sleep(0.1)
         uids.append(uids_of(files[0])[0])
     return uids[0], uids[1]
@@ -142,10 +142,10 @@ async def test_each_finds_its_own_by_every_name_and_nothing_of_the_others(house:
         (house.door.peer_of(house.south), south, north),
         (house.with_certificate("mr.south", "SOUTH"), south, north),
     ):
-        uids = {str(ds.StudyInstanceUID) for ds in await found(peer, "STUDY")}
+        uids = {str(ds.StudyInstanceUID) for ds in await find_matches(peer, "STUDY")}
         assert own in uids
         assert other not in uids
-        assert not await found(peer, "SERIES", f"StudyInstanceUID={other}")
+        assert not await find_matches(peer, "SERIES", f"StudyInstanceUID={other}")
     for path, host, token, own, other in (
         ("/north/dicom-web/studies", "", house.north.token, north, south),
         ("/dicom-web/studies", "", house.north.token, north, south),
@@ -265,7 +265,7 @@ async def test_one_that_is_down_disturbs_nobody(house: House, tmp_path: Path) ->
     async with asyncio.timeout(30):
         while True:
             try:
-                await found(house.door.peer_of(house.south), "STUDY")
+                await find_matches(house.door.peer_of(house.south), "STUDY")
                 break
             except AssociationRejected:
                 await asyncio.sleep(0.1)
@@ -281,10 +281,10 @@ async def test_what_came_through_the_door_lies_bit_for_bit_in_its_own_archive(ho
     async with asyncio.timeout(60):
         while not [
             match
-            for match in await found(peer, "STUDY", f"StudyInstanceUID={uid}")
+            for match in await find_matches(peer, "STUDY", f"StudyInstanceUID={uid}")
             if match.NumberOfStudyRelatedInstances == 3
         ]:
             await asyncio.sleep(0.1)
-    assert not await found(house.door.peer_of(house.north), "SERIES", f"StudyInstanceUID={uid}")
+    assert not await find_matches(house.door.peer_of(house.north), "SERIES", f"StudyInstanceUID={uid}")
     brought = await get(peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")
     assert brought == {file.sop_instance_uid: bytes_of(file) for file in files}

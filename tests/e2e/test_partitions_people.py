@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.asking import Modality, found, uids_of
+from tests.support.asking import Modality, find_matches, uids_of
 from tests.support.objects import study
 from tests.support.partitions import Partition, SharedDoor
 from tests.support.topology import environment
@@ -48,7 +48,7 @@ async def stored(door: SharedDoor, name: str, folder: Path) -> str:
     peer, (uid, _) = door.peer_of(door.partitions[name]), uids_of(files[0])
     await Modality(peer, files).send_all()
     async with asyncio.timeout(60):
-        while not [match for match in await found(peer, "STUDY") if match.StudyInstanceUID == uid]:
+        while not [match for match in await find_matches(peer, "STUDY") if match.StudyInstanceUID == uid]:
             await asyncio.sleep(0.1)
     return uid
 

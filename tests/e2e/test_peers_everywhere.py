@@ -28,7 +28,7 @@ from tests.support.door import FrontDoor
 from tests.support.partitions import Partition, SharedDoor
 from tests.support.roles import RunningRoles
 from tests.support.seen import CT
-from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
+from tests.support.topology import TOPOLOGIES, environment, own_stores, remove_stores
 
 OPERATOR = {"GANTRY_HTTP__MAY_OPERATE": "loopback"}
 SERVICES = {
@@ -149,7 +149,7 @@ def _as_ct9(peer: Peer) -> Peer:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 async def test_a_peer_of_one_partition_is_none_of_another_behind_the_same_door(tmp_path: Path, topology: str) -> None:
     stores = environment(topology, tmp_path)
-    north, south = (Partition(tmp_path, name, apart(stores, name)) for name in ("north", "south"))
+    north, south = (Partition(tmp_path, name, own_stores(stores, name)) for name in ("north", "south"))
     door = SharedDoor(tmp_path, {north: {"hosts": ["north.example"]}, south: {"hosts": ["south.example"]}})
     running = [north, south, door]
     try:
@@ -166,4 +166,4 @@ async def test_a_peer_of_one_partition_is_none_of_another_behind_the_same_door(t
         for archive in running:
             archive.kill()
         for archive in (north, south):
-            remove_stores(apart(stores, archive.name))
+            remove_stores(own_stores(stores, archive.name))

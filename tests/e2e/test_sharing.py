@@ -65,7 +65,7 @@ def test_link_leads_to_its_study_and_leaves_the_address(ward: Ward) -> None:
     assert path.rpartition("/")[2] not in cookie
     brings = {"Cookie": entered.cookie}
     assert ward.send("/?study=1.2.9.1", headers=brings).status == 200
-    assert ward.found(brings) == {"1.2.9.1"}
+    assert ward.find_studies(brings) == {"1.2.9.1"}
     for read in READS:
         assert ward.reads(read.format("1.2.9.1"), brings) == 200, read
 
@@ -73,7 +73,7 @@ def test_link_leads_to_its_study_and_leaves_the_address(ward: Ward) -> None:
 def test_other_studies_are_not_there_and_nothing_that_is_not_seen_is_counted(ward: Ward) -> None:
     brings = ward.let_in(ward.shared("doc", "1.2.9.1", "1.2.9.3")[1])
     for search in ("studies", "series", "instances", "studies?PatientID=P*", SEVERAL):
-        seen = ward.found(brings, search)
+        seen = ward.find_studies(brings, search)
         assert seen <= {"1.2.9.1", "1.2.9.3"}, search
         assert "1.2.9.1" in seen, search
     assert json.loads(ward.send("/dicom-web/studies/count", headers=brings).body)["count"] == 2
@@ -98,7 +98,7 @@ def test_visitor_changes_nothing_and_has_no_other_route(ward: Ward) -> None:
     for method, target in requests:
         answer = ward.send(target, method, b"{}" if method == "POST" else None, {**brings, **JSON})
         assert (answer.status, b"a link gives access" in answer.body) == (404, True), (method, target, answer.body)
-    assert ward.found(brings) == {"1.2.9.1"}
+    assert ward.find_studies(brings) == {"1.2.9.1"}
 
 
 def test_objects_are_taken_away_where_the_link_says_so_alone(ward: Ward) -> None:
@@ -156,7 +156,7 @@ def test_password_is_needed_and_cannot_be_guessed(ward: Ward) -> None:
     assert b'type="password"' in ward.send(path).body
     assert ward.enter(path).status == 403
     assert b"not the password" in ward.enter(path, "seven blue cows").body
-    assert ward.found(ward.let_in(path, PASSWORD)) == {"1.2.9.1"}
+    assert ward.find_studies(ward.let_in(path, PASSWORD)) == {"1.2.9.1"}
     _, path = ward.shared("doc", password=PASSWORD)
     with ThreadPoolExecutor(12) as guessing:
         tried = list(guessing.map(lambda n: ward.enter(path, f"guess number {n}").status, range(24)))
@@ -226,7 +226,7 @@ def test_deleted_study_is_gone_from_its_link_and_a_corrected_one_stays(ward: War
     uid = "1.2.9.7"
     made = data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient="P7")
     assert post(ward.archive, files([file_bytes(made)]), Authorization="Bearer 0123456789abcdef-machine").status == 200
-    until(lambda: uid in ward.found({"Authorization": "Bearer 0123456789abcdef-machine"}))
+    until(lambda: uid in ward.find_studies({"Authorization": "Bearer 0123456789abcdef-machine"}))
     brings = ward.let_in(ward.shared("doc", uid)[1])
     corrected = ward.ask(
         "all",
@@ -239,7 +239,7 @@ def test_deleted_study_is_gone_from_its_link_and_a_corrected_one_stays(ward: War
     deleted = ward.ask("all", f"/dicom-web/studies/{uid}?reason=test", "DELETE")
     assert deleted.status in (200, 202, 204), deleted.body
     until(lambda: ward.reads(f"{uid}/metadata", brings) == 404)
-    assert ward.found(brings) == set()
+    assert ward.find_studies(brings) == set()
 
 
 def test_link_is_on_record_from_its_making_to_its_end_and_its_token_nowhere(ward: Ward) -> None:
@@ -284,7 +284,7 @@ def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) 
     assert (code, link.count("\n")) == (0, 1), output
     path = urlsplit(link.strip()).path
     brings = ward.let_in(path)
-    assert ward.found(brings) == {"1.2.9.2"}
+    assert ward.find_studies(brings) == {"1.2.9.2"}
     rows = [json.loads(line) for line in gantry(ward, "list", "--json")[1].splitlines()]
     share = next(row["share"] for row in rows if row["studies"] == ["1.2.9.2"] and row["openings"] == 2)
     assert share in output
@@ -316,7 +316,7 @@ def test_link_stands_and_falls_in_every_process_behind_the_door(tmp_path: Path) 
         assert sorted(answer.status for answer in answers) == [303, 303, 410, 410, 410, 410]
         brings = {"Cookie": next(answer.cookie for answer in answers if answer.status == 303)}
         for _ in range(4):
-            assert ward.found(brings) == {"1.2.9.1"}
+            assert ward.find_studies(brings) == {"1.2.9.1"}
             for read in READS:
                 assert ward.reads(read.format("1.2.9.1"), brings) == 200
             assert ward.reads("1.2.9.2/metadata", brings) == ward.reads("1.2.9.2/rendered", brings) == 404

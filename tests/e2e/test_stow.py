@@ -65,7 +65,7 @@ def test_the_same_object_by_c_store_and_by_stow_is_one_instance(site: Site, tmp_
     uid = _parents(made[0])["StudyInstanceUID"]
     wait_searchable(site.modality, uid, 3)
     matches = asyncio.run(
-        asking.found(site.modality, "STUDY", f"StudyInstanceUID={uid}", "NumberOfStudyRelatedInstances")
+        asking.find_matches(site.modality, "STUDY", f"StudyInstanceUID={uid}", "NumberOfStudyRelatedInstances")
     )
     assert [int(match.NumberOfStudyRelatedInstances) for match in matches] == [3]
 

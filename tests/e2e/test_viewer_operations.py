@@ -17,7 +17,7 @@ from gantry.common.errors import AssociationRejected
 from gantry.common.net import connect
 from tests.crash.test_dead_letters import open_letters, publish_without_object, put_back
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, found, wait_for
+from tests.support.asking import Modality, find_matches, wait_for
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
@@ -135,10 +135,10 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
         await page.press("Enter")
         await says(page, "It is not in conflict")
         page.errors[:] = [error for error in page.errors if "404" not in error]
-        assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "Second^Come"
+        assert str((await find_matches(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "Second^Come"
         await page.press_button("Undo")
         await says(page, "2 attributes differ")
-        assert str((await found(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "First^Come"
+        assert str((await find_matches(archive.peer, "STUDY", "PatientName"))[0].PatientName) == "First^Come"
 
 
 async def test_who_uploads_a_conflict_and_may_decide_is_led_to_it(archive: RunningArchive, tmp_path: Path) -> None:

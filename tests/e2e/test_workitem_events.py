@@ -13,7 +13,7 @@ import pytest
 from tests.support.archive import RunningArchive
 from tests.support.door import FrontDoor
 from tests.support.orders import attributes
-from tests.support.workitem_channel import channel, next_of, pages_until, told
+from tests.support.workitem_channel import channel, next_of, pages_until, report_in
 from tests.support.workitems import MINE, WorkitemsClient, as_json, claim, done
 
 NUMBERS = count(1)
@@ -82,7 +82,7 @@ async def test_a_performer_is_told_that_its_cancellation_is_requested(
         body["0074100C"]["Value"] = ["Eve"]
         assert client.ask("POST", f"/{uid}/cancelrequest", body)[0] == 202
         event = await opened.receive_json(timeout=10)
-        assert told(event) == (uid, 2, "")
+        assert report_in(event) == (uid, 2, "")
         assert event["00741238"]["Value"] == ["late"]
         assert event["00741236"]["Value"] == ["loopback"]
 

@@ -13,7 +13,7 @@ import pytest
 from gantry.services.roles import Role
 from tests.faults.conftest import Cluster, Load
 from tests.support import waiting
-from tests.support.asking import expect_exactly, found, uids_of, wait_for
+from tests.support.asking import expect_exactly, find_matches, uids_of, wait_for
 
 ROLES = ("ingest", "indexer", "indexer-2", "query", "retrieve", "commitment")
 SERVERS = ("kafka", "s3", "opensearch")
@@ -57,7 +57,7 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
 async def show(cluster: Cluster, loads: list[Load]) -> None:
     """Print what helps to find out where the missing are: which studies, how far the indexers, and what they said."""
     sent = Counter(uids_of(file)[0] for load in loads for file in load.files)
-    for study in await found(cluster.roles.asker.peer, "STUDY"):
+    for study in await find_matches(cluster.roles.asker.peer, "STUDY"):
         sent[study.StudyInstanceUID] -= int(study.NumberOfStudyRelatedInstances)
     print("not counted", {study: count for study, count in sent.items() if count})
     for name in ROLES:

@@ -30,7 +30,7 @@ from gantry.services.frontdoor.shadow.overhearing import Overheard, Room
 from gantry.services.frontdoor.shadow.stow_answers import read_stow
 from gantry.services.frontdoor.shadow.web_answers import FRAMES, SEARCH, WebAnswer, compare_web
 from gantry.services.frontdoor.shadow.worklists import compare_worklists
-from gantry.services.ingest.stow.conflicts import is_asked
+from gantry.services.ingest.stow.conflicts import is_preferred
 from gantry.services.query.qido_parameters import place_of, search_of
 from gantry.services.retrieve.pixels.image import frame_numbers
 from gantry.services.retrieve.pixels.look import look_of
@@ -84,10 +84,10 @@ def _peer(entry: dict[str, object]) -> object:
 
 def _overheard(data: bytes) -> None:
     heard = Overheard(associate_rq(), lambda *_: True, Room(1 << 30))
-    heard.asked(memoryview(rq_bytes()), 0.0)
+    heard.take_requests(memoryview(rq_bytes()), 0.0)
     results = (ContextResult(1, 0, EXPLICIT), ContextResult(3, 0, IMPLICIT))
-    heard.answered(memoryview(encode_accept(AssociateAccept("A", "B", 16384, "1.2.3", results=results))), 0.0)
-    heard.asked(memoryview(data), 0.0)
+    heard.take_responses(memoryview(encode_accept(AssociateAccept("A", "B", 16384, "1.2.3", results=results))), 0.0)
+    heard.take_requests(memoryview(data), 0.0)
 
 
 def _stored(fragments: int) -> bytes:
@@ -198,7 +198,7 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     "host of a peer": (lambda n: lambda: _peer({"host": "a." * n + " "}), 10_000),
     "unknown fields of a peer": (lambda n: lambda: _peer({f"x{number}": 1 for number in range(n)}), 200),
     "entity tags of a change": (lambda n: lambda: require_condition('"v0",' * n, "", "v1"), 5_000),
-    "preferences": (lambda n: lambda: is_asked(["x;y=1, " * n, "report-conflict" * n]), 2_000),
+    "preferences": (lambda n: lambda: is_preferred(["x;y=1, " * n, "report-conflict" * n]), 2_000),
     "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
 }
 

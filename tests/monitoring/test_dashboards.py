@@ -20,7 +20,7 @@ from tests.crash.test_deletion import DESTINATION, move
 from tests.monitoring.prometheus import Prometheus, prometheus
 from tests.monitoring.test_rules import MONITORING, generator
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, found, get, uids_of
+from tests.support.asking import Modality, find_matches, get, uids_of
 from tests.support.objects import study
 from tests.support.stow import files as as_body
 from tests.support.stow import post
@@ -69,7 +69,7 @@ async def load(archive: RunningArchive, folder: Path) -> None:
     await Modality(peer, files).send_all()
     uid, _ = uids_of(files[0])
     async with asyncio.timeout(60):
-        while not await found(peer, "STUDY", f"StudyInstanceUID={uid}"):
+        while not await find_matches(peer, "STUDY", f"StudyInstanceUID={uid}"):
             await asyncio.sleep(0.1)
     await get(peer, folder / "got", "STUDY", f"StudyInstanceUID={uid}")
     assert await move(peer, f"StudyInstanceUID={uid}") != 0  # nobody answers there

@@ -84,7 +84,7 @@ async def find(peer: Peer, level: str, keys: Sequence[str], *, root: str = "") -
     return matches, status
 
 
-async def found(peer: Peer, level: str, *keys: str) -> list[Dataset]:
+async def find_matches(peer: Peer, level: str, *keys: str) -> list[Dataset]:
     """Matches of a search that succeeds, with the level's own keys."""
     named = {key.partition("=")[0] for key in keys}
     matches, status = await find(peer, level, [*keys, *(key for key in LEVEL_KEYS[level] if key not in named)])
@@ -97,7 +97,7 @@ async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
-        studies = await found(peer or archive.peer, "STUDY")
+        studies = await find_matches(peer or archive.peer, "STUDY")
         total = sum(int(study.NumberOfStudyRelatedInstances) for study in studies)
         if total == count:
             return
@@ -169,7 +169,7 @@ async def expect_exactly(archive: RunningArchive, files: Sequence[DicomFile], fo
 
 async def once(archive: RunningArchive, level: str, uid: str, *keys: str) -> list[Dataset]:
     """Matches, none of which is there twice."""
-    matches = await found(archive.peer, level, *keys)
+    matches = await find_matches(archive.peer, level, *keys)
     uids = [str(match[uid].value) for match in matches]
     assert len(uids) == len(set(uids)), f"the same {uid} twice"
     return matches

@@ -72,11 +72,11 @@ async def operate(archive: RunningArchive, folder: Path) -> Operated:
         except AssociationRejected:
             continue
     async with asyncio.timeout(60):
-        while _asked(archive, "conflicts")["count"] < 1 or _asked(archive, "letters")["count"] < 1:
+        while _get(archive, "conflicts")["count"] < 1 or _get(archive, "letters")["count"] < 1:
             await asyncio.sleep(0.2)
-        while len(_asked(archive, "peers")["refused"]) < 2:
+        while len(_get(archive, "peers")["refused"]) < 2:
             await asyncio.sleep(0.2)
-        while any(process["state"] != "ready" for process in _asked(archive, "health")["processes"]):
+        while any(process["state"] != "ready" for process in _get(archive, "health")["processes"]):
             await asyncio.sleep(0.5)
     return Operated(uids["instance"], uids["study"], _SAID["AccessionNumber"])
 
@@ -87,7 +87,7 @@ def _hold(archive: RunningArchive, uid: str, on: str) -> None:
     urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30).close()
 
 
-def _asked(archive: RunningArchive, path: str) -> dict:  # type: ignore[type-arg]
+def _get(archive: RunningArchive, path: str) -> dict:  # type: ignore[type-arg]
     with urllib.request.urlopen(
         f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/{path}", timeout=30
     ) as answer:

@@ -118,11 +118,11 @@ def _listen_pynetdicom(module: Any) -> None:
     to_primitive = message.message_to_primitive
 
     @wraps(to_primitive)
-    def told(self: Any) -> Any:
+    def with_note(self: Any) -> Any:
         note("an Error Comment", str(self.command_set.get("ErrorComment", "")))
         return to_primitive(self)
 
-    message.message_to_primitive = told
+    message.message_to_primitive = with_note
 
 
 def _listen_hl7(module: Any) -> None:

@@ -42,7 +42,7 @@ def part10_of(path: str) -> bytes:
     return file_bytes(ds)
 
 
-def ours(part10: bytes, number: int = 1, look: RenderingParameters | None = None) -> np.ndarray[Any, Any]:
+def rendered_picture(part10: bytes, number: int = 1, look: RenderingParameters | None = None) -> np.ndarray[Any, Any]:
     """The picture of a frame."""
     meta = parse_meta(part10)
     data, syntax = part10[meta.data_set_offset :], meta.transfer_syntax_uid

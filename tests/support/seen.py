@@ -109,7 +109,7 @@ class Eyes:
         assert answers[-1][0].Status == 0x0000
         return [answer for status, answer in answers[:-1]]
 
-    def found(self, level: str, *keys: str) -> list[str]:
+    def find_keys(self, level: str, *keys: str) -> list[str]:
         """What is found of a level, in order."""
         return sorted(str(answer[_KEYS[level]].value) for answer in self.find(level, *keys))
 

@@ -96,7 +96,7 @@ class Ward:
     def reads(self, path: str, brings: Mapping[str, str]) -> int:
         return self.send(f"/dicom-web/studies/{path}", headers=brings).status
 
-    def found(self, brings: Mapping[str, str], search: str = "studies") -> set[str]:
+    def find_studies(self, brings: Mapping[str, str], search: str = "studies") -> set[str]:
         answer = self.send(f"/dicom-web/{search}", headers={**brings, "Accept": "application/dicom+json"})
         assert answer.status in (200, 204), answer.body
         return {document["0020000D"]["Value"][0] for document in json.loads(answer.body or b"[]")}
@@ -133,7 +133,7 @@ def filled(archive: RunningArchive, folder: Path, more: str = "") -> Ward:
     stored = post(archive, files(map(file_bytes, made)), Authorization="Bearer 0123456789abcdef-machine")
     assert stored.status == 200, stored.body
     ward = Ward(archive, folder)
-    until(lambda: ward.found({"Authorization": "Bearer 0123456789abcdef-machine"}) == set(STUDIES))
+    until(lambda: ward.find_studies({"Authorization": "Bearer 0123456789abcdef-machine"}) == set(STUDIES))
     return ward
 
 

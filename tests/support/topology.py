@@ -57,7 +57,7 @@ def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> d
     }
 
 
-def apart(stores: Mapping[str, str], name: str) -> dict[str, str]:
+def own_stores(stores: Mapping[str, str], name: str) -> dict[str, str]:
     """The stores of one of several archives: a prefix of its own in the same bucket, brokers and nodes. Embedded ones
     are apart by their folders."""
     prefixed = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.access.views import views_of
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey
 from tests.support.entries import entry
 
@@ -23,9 +23,9 @@ def key_of(instance: InstanceEntry) -> InstanceKey:
     return InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
 
 
-def decided(instance: InstanceEntry, fate: Fate) -> Decision:
-    return Decision(PARTITION, key_of(instance), instance.receipt, fate)
+def decided(instance: InstanceEntry, deletion_state: DeletionState) -> Decision:
+    return Decision(PARTITION, key_of(instance), instance.receipt, deletion_state)
 
 
-def rejected(code: str, id_: str) -> Fate:
-    return Fate(frozenset((Deletion(id_, 1, kept=bool(code), code=code),)))
+def rejected(code: str, id_: str) -> DeletionState:
+    return DeletionState(frozenset((Deletion(id_, 1, kept=bool(code), code=code),)))

@@ -18,14 +18,14 @@ async def channel(
         yield opened
 
 
-def told(event: dict[str, Any]) -> tuple[str, int, str]:
+def report_in(event: dict[str, Any]) -> tuple[str, int, str]:
     """The UID, the type, and the state if it tells one."""
     state = event.get("00741000", {}).get("Value", [""])[0]
     return event["00001000"]["Value"][0], event["00001002"]["Value"][0], state
 
 
 async def next_of(opened: aiohttp.ClientWebSocketResponse, number: int) -> list[tuple[str, int, str]]:
-    return [told(await opened.receive_json(timeout=10)) for _ in range(number)]
+    return [report_in(await opened.receive_json(timeout=10)) for _ in range(number)]
 
 
 async def pages_until(opened: aiohttp.ClientWebSocketResponse, number: int) -> tuple[list[tuple[str, int, str]], str]:
@@ -33,6 +33,6 @@ async def pages_until(opened: aiohttp.ClientWebSocketResponse, number: int) -> t
     events: list[tuple[str, int, str]] = []
     while True:
         page = await opened.receive_json(timeout=10)
-        events += map(told, page["events"])
+        events += map(report_in, page["events"])
         if len(events) >= number:
             return events, page["next"]

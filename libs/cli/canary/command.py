@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from gantry.cli.canary.listening import listening
 from gantry.cli.canary.phantom import phantom
-from gantry.cli.canary.round import STEPS, Round, Took, Web
+from gantry.cli.canary.round import STEPS, Round, StepResult, Web
 from gantry.cli.output import json_option, print_json, print_table
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.cli.tokens import read_token
@@ -51,7 +51,7 @@ class CanaryMetrics:
             self._rounds.labels(outcome)
         self._succeeded.set(now)
 
-    def take(self, took: list[Took], now: float) -> None:
+    def take(self, took: list[StepResult], now: float) -> None:
         """Count a round."""
         for result in took:
             if result.why:
@@ -140,7 +140,7 @@ async def canary(
             await clock.sleep(max(0.0, every - (clock.monotonic() - begun)))
 
 
-def _say(took: list[Took], now: datetime, as_json: bool, *, table: bool) -> None:
+def _say(took: list[StepResult], now: datetime, as_json: bool, *, table: bool) -> None:
     if as_json:
         steps = {result.step: round(result.seconds, 4) for result in took if not result.why}
         failed = {result.step: result.why for result in took if result.why}

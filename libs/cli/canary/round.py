@@ -33,7 +33,7 @@ class StepFailed(PeerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class StepResult:
     """One step: seconds; `why` it failed, "" if it did not."""
 
     step: str
@@ -62,9 +62,9 @@ class Round:
     destination: str = ""
     received: Path | None = None
     web: Web | None = None
-    took: list[Took] = field(default_factory=list)
+    took: list[StepResult] = field(default_factory=list)
 
-    async def run(self, made: Phantom) -> list[Took]:
+    async def run(self, made: Phantom) -> list[StepResult]:
         """All steps, in order. Those that need the image end with the first that fails."""
         ways: dict[str, Callable[[Phantom, DicomFile, Path], Awaitable[None]]] = {
             "store": self._store,
@@ -83,7 +83,7 @@ class Round:
                     await ways[step](made, file, Path(name))
                 except (GantryError, OSError, aiohttp.ClientError, TimeoutError) as error:
                     why = words_of(error)
-                self.took.append(Took(step, self.clock.monotonic() - begun, why))
+                self.took.append(StepResult(step, self.clock.monotonic() - begun, why))
                 if why:
                     break
         return self.took

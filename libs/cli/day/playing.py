@@ -42,7 +42,7 @@ class Result:
     late: float = 0.0
     """How far behind its plan the day was at most, in seconds: then it is this machine that is measured."""
 
-    def took(self, operation: str, seconds: float) -> None:
+    def add_seconds(self, operation: str, seconds: float) -> None:
         """Note one."""
         self.seconds.setdefault(operation, []).append(seconds)
 
@@ -129,7 +129,7 @@ class Playing:
                 try:
                     contexts = [(study.modality.sop_class, (EXPLICIT_LITTLE_ENDIAN,))]
                     async with connect(self._peer, contexts) as association:
-                        self.result.took("association", self._clock.monotonic() - called)
+                        self.result.add_seconds("association", self._clock.monotonic() - called)
                         context = scu.need_context(association, study.modality.sop_class)
                         while image is not None:
                             start, source = self._clock.monotonic(), ImageSource(image)
@@ -144,11 +144,11 @@ class Playing:
                             if response.status and response.status >> 12 != 0xB:
                                 self.result.errors["store", status_words(response.status)] += 1
                                 raise _Interrupted
-                            self.result.took("store", self._clock.monotonic() - start)
+                            self.result.add_seconds("store", self._clock.monotonic() - start)
                             self.result.sent += 1
                             self.result.sent_bytes += image.length
                             image = next(left, None)
-                    self.result.took("study sent", self._clock.monotonic() - begun)
+                    self.result.add_seconds("study sent", self._clock.monotonic() - begun)
                     return True
                 except GantryError as error:
                     self.result.errors["store", str(error)] += 1
@@ -168,7 +168,7 @@ class Playing:
                 if status:
                     self.result.errors["find", ": ".join(filter(None, (status_words(status), comment)))] += 1
                     return
-                self.result.took("find", self._clock.monotonic() - begun)
+                self.result.add_seconds("find", self._clock.monotonic() - begun)
                 await self._fetch(study, uid)
             except GantryError as error:
                 self.result.errors["look", str(error)] += 1
@@ -185,7 +185,7 @@ class Playing:
         elif service.images < study.images:
             self.result.errors["get", f"{service.images} images came where {study.images} had been stored"] += 1
         else:
-            self.result.took("study fetched", self._clock.monotonic() - begun)
+            self.result.add_seconds("study fetched", self._clock.monotonic() - begun)
 
 
 class _Interrupted(Exception):

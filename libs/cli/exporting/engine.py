@@ -60,7 +60,7 @@ class Export:
 
     def resume(self, folder: Path | None) -> None:
         """Take up what an earlier run left in `folder`."""
-        for exported, path in self.target.there():
+        for exported, path in self.target.earlier_objects():
             self._paths[exported.instance] = path
             self.names.learn(exported, path)
             if self.directory is not None and folder is not None:
@@ -89,7 +89,7 @@ class Export:
         """Objects that are in the target."""
         return len(self._paths)
 
-    async def _wanted(self, outcome: StudyExport) -> Instances:
+    async def _missing_instances(self, outcome: StudyExport) -> Instances:
         instances = await self.archive.instances(outcome.study)
         outcome.instances = len(instances)
         if not instances:
@@ -99,7 +99,7 @@ class Export:
         return wanted
 
     async def _study(self, outcome: StudyExport) -> None:
-        wanted = await self._wanted(outcome)
+        wanted = await self._missing_instances(outcome)
         came: set[str] = set()
         with TemporaryDirectory(prefix="gantry-export-", dir=self.spool) as folder:
             async for batch in self.archive.fetch(outcome.study, wanted, Path(folder)):

@@ -29,7 +29,7 @@ def begins_anew(where: Path) -> bool:
 class ExportTarget(Protocol):
     """What takes exported files."""
 
-    def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
+    def earlier_objects(self) -> Iterator[tuple[Exported, PurePosixPath]]:
         """Objects that an earlier run has put here."""
 
     def put(self, part: Path, path: PurePosixPath, exported: Exported) -> None:
@@ -63,7 +63,7 @@ class FolderTarget:
         if not self._index.tell():
             self._writer.writerow(COLUMNS)
 
-    def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
+    def earlier_objects(self) -> Iterator[tuple[Exported, PurePosixPath]]:
         """See `ExportTarget`."""
         with (self._folder / INDEX).open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
@@ -109,7 +109,7 @@ class ZipTarget:
         self._zip = ZipFile(self._part, "w", ZIP_STORED, allowZip64=True)
         self._rows: list[list[str]] = []
 
-    def there(self) -> Iterator[tuple[Exported, PurePosixPath]]:
+    def earlier_objects(self) -> Iterator[tuple[Exported, PurePosixPath]]:
         """See `ExportTarget`: a ZIP file begins anew."""
         return iter(())
 

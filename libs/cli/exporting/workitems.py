@@ -56,7 +56,11 @@ class ExportWorklist:
         claimed then that would have to be cancelled."""
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
             answer = await ask(
-                association, UNIFIED_PROCEDURE_STEP_PULL, _wanted(self.label), timeout=self.timeout, limit=_MOST
+                association,
+                UNIFIED_PROCEDURE_STEP_PULL,
+                _query_identifier(self.label),
+                timeout=self.timeout,
+                limit=_MOST,
             )
         if answer.status != SUCCESS and not answer.matches:
             raise PeerError(f"the workitems cannot be listed: {status_words(answer.status)} {answer.comment}".strip())
@@ -135,7 +139,7 @@ def _words(response: Command) -> str:
     return response.comment or status_words(response.status)
 
 
-def _wanted(label: str) -> Dataset:
+def _query_identifier(label: str) -> Dataset:
     identifier = Dataset()
     identifier.SpecificCharacterSet = "ISO_IR 192"
     identifier.SOPInstanceUID = ""

@@ -59,15 +59,15 @@ class DimseArchive:
         by_uid: dict[str, Instance] = {}
         async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
 
-            async def every(level: str, keys: Sequence[str]) -> list[Dataset]:
+            async def find_all(level: str, keys: Sequence[str]) -> list[Dataset]:
                 query = identifier(level, keys)
                 answer = await ask(association, STUDY_ROOT_FIND, query, timeout=self.timeout)
                 return _need(answer).matches
 
-            for series in await every("SERIES", [*above, "SeriesInstanceUID"]):
+            for series in await find_all("SERIES", [*above, "SeriesInstanceUID"]):
                 uid = text(series, "SeriesInstanceUID")
                 keys = [*above, f"SeriesInstanceUID={uid}", "SOPInstanceUID", "SOPClassUID"]
-                for image in await every("IMAGE", keys):
+                for image in await find_all("IMAGE", keys):
                     by_uid[text(image, "SOPInstanceUID")] = Instance(uid, text(image, "SOPClassUID"))
         by_uid.pop("", None)
         return by_uid

@@ -263,7 +263,7 @@ async def _run(
         click.echo(f"gantry: {_NO_STUDIES}", err=True)
     # A comparison that came to its end begins anew; one that was broken off goes on.
     if again or (options.dry_run and not any(job.left(compared=True))):
-        job.again()
+        job.reset_studies()
     left = sum(1 for _ in job.left(compared=options.dry_run))
     if not as_json:
         click.echo(f"{left} studies to {'compare' if options.dry_run else 'look at'}", err=True)

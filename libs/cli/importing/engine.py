@@ -141,7 +141,7 @@ class Import:
         if not source and study.instances != 0:
             # Of a folder that is not mounted now, or a server that shows less: it is not done because of that.
             return StudyOutcome(study.instances or 0, 0, reason="the source lists none of its instances now")
-        target, same = await self._there(study.uid)
+        target, same = await self._look_into_target(study.uid)
         comparison = _compare(source, target, study, same)
         if self._options.dry_run or not comparison.missing:
             return StudyOutcome(len(source), len(target), findings=comparison.findings())
@@ -150,7 +150,7 @@ class Import:
         else:
             moved = await self._through(study, comparison.missing)
             await self._make_room(moved)
-        now, same = await self._found(study.uid, moved.stored)
+        now, same = await self._wait_until_shown(study.uid, moved.stored)
         left = _compare(source, now, study, same)
         for uid in moved.stored & set(left.missing):
             moved.failures[uid] = _NOT_SHOWN
@@ -163,15 +163,15 @@ class Import:
         taken = set(now) & set(comparison.missing) if self._options.destination else moved.stored - set(moved.failures)
         return StudyOutcome(len(source), len(target), len(taken), moved.bytes, [*failed, *findings])
 
-    async def _there(self, uid: str) -> tuple[Instances, Study | None]:
+    async def _look_into_target(self, uid: str) -> tuple[Instances, Study | None]:
         same = await self._patiently(lambda: self._target.study(uid))
         return (await self._patiently(lambda: self._target.instances(uid)) if same is not None else {}), same
 
-    async def _found(self, uid: str, wanted: set[str]) -> tuple[Instances, Study | None]:
+    async def _wait_until_shown(self, uid: str, wanted: set[str]) -> tuple[Instances, Study | None]:
         """What the target shows of a study, as soon as it shows all of `wanted`, or at the deadline."""
         until = self._clock.monotonic() + self._options.deadline
         while True:
-            target, same = await self._there(uid)
+            target, same = await self._look_into_target(uid)
             if wanted <= set(target) or self._clock.monotonic() >= until:
                 return target, same
             await self._clock.sleep(_LOOK_AGAIN)
@@ -248,7 +248,7 @@ class Import:
         if not isinstance(source, DimseArchive):
             raise GantryError("only an archive can send by itself")
         why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
-        target, _ = await self._found(study.uid, set(missing) if not why else set())
+        target, _ = await self._wait_until_shown(study.uid, set(missing) if not why else set())
         reason = f"C-MOVE: {why}" if why else "the source says that it sent it, and the target does not show it"
         return _Transfer(failures={uid: reason for uid in missing if uid not in target})
 

@@ -87,7 +87,7 @@ class FolderFiles:
         return [look_into(path) for path in paths]
 
     def _keep(self, file: DicomFile, head: dict[str, str], changed: int) -> None:
-        path = _kept(file.path)
+        path = _job_path(file.path)
         values = (
             path, head["StudyInstanceUID"], head["SeriesInstanceUID"], file.sop_instance_uid,
             file.sop_class_uid, file.transfer_syntax_uid, file.offset, file.length, changed,
@@ -96,7 +96,7 @@ class FolderFiles:
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
-def _kept(path: Path) -> str | bytes:
+def _job_path(path: Path) -> str | bytes:
     """A path as the job file keeps it: the name of a file need not be text."""
     name = os.fsencode(path)
     try:

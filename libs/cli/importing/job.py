@@ -112,7 +112,7 @@ class ImportJob:
             (finding.kind, finding.series, finding.instance, finding.detail),
         )
 
-    def again(self) -> None:
+    def reset_studies(self) -> None:
         """All studies are to be looked at."""
         self.db.execute("UPDATE studies SET state = 'new', tries = 0")
 

@@ -8,7 +8,7 @@ admits callers (`gantry.common.web`) provides them.
 from gantry.common.access.claims import ClaimNames, IssuerRules, claims_of, identity_of
 from gantry.common.access.deciding import RoleTable, decide, role_table
 from gantry.common.access.identity import NOBODY, Facts, Identity, Means
-from gantry.common.access.peer_sight import both, sight_of_peer
+from gantry.common.access.peer_sight import intersection, sight_of_peer
 from gantry.common.access.sight import (
     EVERYTHING,
     NOTHING,
@@ -45,10 +45,10 @@ __all__ = [
     "Sight",
     "SightRules",
     "Verb",
-    "both",
     "claims_of",
     "decide",
     "identity_of",
+    "intersection",
     "restricted",
     "role_table",
     "rules_of",

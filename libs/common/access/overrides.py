@@ -45,7 +45,7 @@ class Override:
         return (self.study, self.patient, self.issuer) == (other.study, other.patient, other.issuer)
 
 
-def asked_for(content: Any) -> tuple[Override, str]:
+def requested_override(content: Any) -> tuple[Override, str]:
     """The requested override, which has no duration yet, and the reason. `content` is the JSON of the request. Raises
     `NotUnderstood` in words that do not echo it."""
     if not isinstance(content, dict) or not content.keys() <= _KEYS:
@@ -65,7 +65,7 @@ def asked_for(content: Any) -> tuple[Override, str]:
 
 
 def opened_by(override: Override) -> dict[str, str]:
-    """What an override opens, with the names that `asked_for` reads."""
+    """What an override opens, with the names that `requested_override` reads."""
     if override.study:
         return {"study": override.study}
     return {"patient": override.patient, **({"issuer": override.issuer} if override.issuer else {})}

@@ -35,7 +35,7 @@ def sight_of_peer(entries: Iterable[SeenStudies] | None) -> Sight:
     return EVERYTHING if entries is None else Sight(tuple(_alternative(entry) for entry in entries))
 
 
-def both(sight: Sight, other: Sight) -> Sight:
+def intersection(sight: Sight, other: Sight) -> Sight:
     """What both see: a user sees no more than the peer in use, and the peer no more than its user."""
     if sight.alternatives is None:
         return other

@@ -148,11 +148,13 @@ def conjoined(conditions: Mapping[int, Condition], further: Alternative) -> dict
     conjunction = dict(conditions)
     for tag, condition in further.items():
         other = conjunction.get(tag)
-        conjunction[tag] = condition if other is None else MultipleValues((*_each(other), *_each(condition)))
+        conjunction[tag] = (
+            condition if other is None else MultipleValues((*_conditions_in(other), *_conditions_in(condition)))
+        )
     return conjunction
 
 
-def _each(condition: Condition) -> tuple[Condition, ...]:
+def _conditions_in(condition: Condition) -> tuple[Condition, ...]:
     return condition.conditions if isinstance(condition, MultipleValues) else (condition,)
 
 

@@ -55,12 +55,12 @@ async def in_order(find: Find, query: Query, after: Cursor) -> AsyncIterator[lis
     first = heapq.nsmallest(count, listed, key=lambda texts: rank(order, texts))
     for start in range(0, len(first), _PAGE):
         batch = first[start : start + _PAGE]
-        known = held if held is not None else await _again(find, unordered, order, batch)
+        known = held if held is not None else await _documents_with(find, unordered, order, batch)
         word = signature(order)
         yield [replace(known[texts], place=(word, *texts)) for texts in batch if texts in known]
 
 
-async def _again(find: Find, query: Query, order: Order, batch: list[_Texts]) -> dict[_Texts, Document]:
+async def _documents_with(find: Find, query: Query, order: Order, batch: list[_Texts]) -> dict[_Texts, Document]:
     """The documents with these order texts, of which the last is the UID of their level."""
     own = UNIQUE_KEYS[query.level]
     named = replace(query, conditions={**query.conditions, own: UidList(tuple({texts[-1] for texts in batch}))})

@@ -54,24 +54,24 @@ class Election:
         """Entries whose receipts were not known."""
 
     @property
-    def kept(self) -> Candidate:
+    def current_side(self) -> Candidate:
         """The current side."""
         return min(self.sides)
 
     @property
     def displaced(self) -> bool:
         """Whether other bytes than before became current: the receipts aside must then be counted again."""
-        return self._before is not None and not self._before.same_bytes(self.kept)
+        return self._before is not None and not self._before.same_bytes(self.current_side)
 
     @property
     def overtaken(self) -> bool:
         """Whether another receipt than before became current, of whatever bytes."""
-        return self._before is not None and self._before.receipt != self.kept.receipt
+        return self._before is not None and self._before.receipt != self.current_side.receipt
 
     @property
     def aside(self) -> int:
         """How many sides are aside: with other bytes than the current one."""
-        current = self.kept
+        current = self.current_side
         return sum(not side.same_bytes(current) for side in self.sides)
 
     def take(self, entry: InstanceEntry) -> Applied:
@@ -79,7 +79,7 @@ class Election:
         side = Candidate(entry.receipt, entry.digest, entry.transfer_syntax_uid)
         known = self._known.get(side.receipt)
         if known is not None:
-            return self._told(Outcome.REDELIVERED, known)
+            return self._with_both_sides(Outcome.REDELIVERED, known)
         before = min(self.sides, default=None)
         self.sides.append(side)
         self._known[side.receipt] = side
@@ -88,12 +88,12 @@ class Election:
             self.current = entry
         if before is None:
             return Applied(Outcome.ADDED)
-        return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else self._told(Outcome.CONFLICT, side)
+        return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else self._with_both_sides(Outcome.CONFLICT, side)
 
-    def _told(self, outcome: Outcome, side: Candidate) -> Applied:
+    def _with_both_sides(self, outcome: Outcome, side: Candidate) -> Applied:
         """The outcome with both sides of the conflict of `side`, if there is one. A redelivered conflict is reported
         again: the process that first saw it may have died before it published it."""
-        current = self.kept
+        current = self.current_side
         aside = (
             side if side is not current else min((s for s in self.sides if not s.same_bytes(current)), default=current)
         )

@@ -101,7 +101,7 @@ def answer_of(request: RequestedTransaction, report: EventInformation) -> Answer
     return Answered(tuple(committed), tuple(digests), tuple(failures))
 
 
-def pack_asked(request: RequestedTransaction) -> bytes:
+def pack_requested(request: RequestedTransaction) -> bytes:
     """The bytes of a transaction."""
     instances = [(reference.sop_class_uid, reference.sop_instance_uid) for reference in request.references]
     bare = replace(request, references=(), digests=(), sent_as=())
@@ -113,8 +113,8 @@ def pack_asked(request: RequestedTransaction) -> bytes:
     return _packed([*parts, list(request.sent_as)] if request.sent_as else parts)
 
 
-def unpack_asked(content: bytes) -> RequestedTransaction:
-    """The transaction in the bytes. Raises `Corrupt` if they are not those that `pack_asked` made."""
+def unpack_requested(content: bytes) -> RequestedTransaction:
+    """The transaction in the bytes. Raises `Corrupt` if they are not those that `pack_requested` made."""
     values = _unpacked(content)
     parts, instances, digests = values[:_PLAIN], values[_PLAIN], values[_PLAIN + 1]
     references = tuple(CommitmentReference(*reference) for reference in instances)

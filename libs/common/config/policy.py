@@ -257,7 +257,7 @@ class Policy:
         peer = self.peers.get(ae_title.strip())
         return (peer.view or "") if peer is not None else ""
 
-    def sees(self, ae_title: str) -> tuple[SeenStudies, ...] | None:
+    def studies_seen_by(self, ae_title: str) -> tuple[SeenStudies, ...] | None:
         """The studies that are there for a peer: all if None. For one that is not in the policy any more nothing is:
         an association that is still open does not see more for it."""
         peer = self.peers.get(ae_title.strip())

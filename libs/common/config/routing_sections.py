@@ -254,7 +254,7 @@ class RoutingSettings(Section):
         if len(set(names)) < len(names):
             raise ValueError("two of `servers` have one name")
         for name in names:
-            for words, titles in self._told:
+            for words, titles in self._notified_titles:
                 if name in titles:
                     raise ValueError(f"{name} is a web server, and {words}: only objects go there, by `to` of a rule")
             if any(rule.commit and name in rule.to for rule in self.rules):
@@ -268,7 +268,7 @@ class RoutingSettings(Section):
             raise ValueError("two of `receivers` have one name")
         if both := set(names).intersection(server.name for server in self.servers):
             raise ValueError(f"one of `receivers` and one of `servers` are both called {min(both)}")
-        for words, titles in [*(("is in `to` of a rule", rule.to) for rule in self.rules), *self._asked]:
+        for words, titles in [*(("is in `to` of a rule", rule.to) for rule in self.rules), *self._called_titles]:
             if wrong := set(names).intersection(titles):
                 raise ValueError(f"{min(wrong)} is an HL7 receiver, and {words}: it is told by `notify` of a rule")
         for rule in self.rules:
@@ -285,7 +285,7 @@ class RoutingSettings(Section):
         for title in self.deidentifies:
             if len(by_title[title]) > 1:
                 raise ValueError(f"{title} is in `to` of rules that do not all name the same profile in `deidentify`")
-            for words, titles in self._told:
+            for words, titles in self._notified_titles:
                 if title in titles:
                     raise ValueError(f"{title} gets de-identified objects, and {words}: that names patients or UIDs")
         return self
@@ -301,15 +301,15 @@ class RoutingSettings(Section):
         return {title: rule.deidentify for rule in self.rules if rule.deidentify is not None for title in rule.to}
 
     @property
-    def _told(self) -> list[tuple[str, tuple[str, ...]]]:
+    def _notified_titles(self) -> list[tuple[str, tuple[str, ...]]]:
         """Who is told something that is not de-identified, and in which words."""
         return [
             *(("is in `notify` of a rule", rule.notify) for rule in self.rules),
-            *self._asked,
+            *self._called_titles,
         ]
 
     @property
-    def _asked(self) -> list[tuple[str, tuple[str, ...]]]:
+    def _called_titles(self) -> list[tuple[str, tuple[str, ...]]]:
         """Who is called by DIMSE for something else than a study that is complete."""
         return [
             *(("is in a rule of `steps`", (*step.to, *step.notify)) for step in self.steps),

@@ -131,7 +131,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _can_tell_subscribers(self) -> Self:
         """Of what is on the log a subscription knows nothing but what completion says, by the URLs of this archive."""
-        if not self.subscriptions.on:
+        if not self.subscriptions.is_on:
             return self
         if self.http.url is None or self.subscriptions.key_file is None or not self.completion.quiet:
             raise ValueError("subscriptions.endpoints needs http.url, subscriptions.key_file and completion.quiet")
@@ -141,7 +141,7 @@ class Settings(Section):
     def _reads_what_it_encrypts(self) -> Self:
         """How long an encrypted object is can only be read from it."""
         names = [store.name for store in self.tiers.stores if store.availability == "offline"]
-        if names and self.encryption.on:
+        if names and self.encryption.is_on:
             raise ValueError(
                 f"{names[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
                 "let the bucket encrypt it, and leave out one of the two"

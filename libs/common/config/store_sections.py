@@ -111,7 +111,7 @@ class Encryption(Section):
         return self
 
     @property
-    def on(self) -> bool:
+    def is_on(self) -> bool:
         """Whether objects are encrypted."""
         return self.key_file is not None or self.kms_key is not None
 

@@ -50,6 +50,6 @@ class SubscriptionSettings(Section):
     give_up: Annotated[float, Field(gt=0, le=30)] = setting(5.0, "days", "In `error` for so long, and it is `off`")
 
     @property
-    def on(self) -> bool:
+    def is_on(self) -> bool:
         """Whether there are any."""
         return bool(self.endpoints)

@@ -153,7 +153,7 @@ class DataSetCleaner:
         if element.said == b"SQ" or element.vr == b"SQ":
             return self._sequence(action, element, level)
         if action is ActionCode.KEEP:
-            return self._kept(element, level)
+            return self._without_odd(element, level)
         value = element.value.strip(b" \0")
         writer = ElementWriter(level.encoding, level.text)
         if not value:
@@ -187,7 +187,7 @@ class DataSetCleaner:
         uids = value.decode("ascii", "replace").split("\\")
         return "\\".join([self.pseudonyms.uid(uid.strip(" \0")) for uid in uids])
 
-    def _kept(self, element: _Element, level: _Level) -> bytes:
+    def _without_odd(self, element: _Element, level: _Level) -> bytes:
         if (left := without_odd(element.said, element.value)) != element.value:
             padding = b" " * (len(left) % 2)
             return ElementWriter(level.encoding, level.text).plain(element.tag, element.said, left + padding)

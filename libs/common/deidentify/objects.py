@@ -99,28 +99,28 @@ class Deidentifier:
                 yield from stream.bulk()
                 yield b"".join([written for _, written in cleaner.elements(stream.held(), encoding, text)])
 
-        uid = _one(facts, SOP_INSTANCE_UID)
+        uid = _first_value(facts, SOP_INSTANCE_UID)
         written = uid if Option.UIDS in self.profile.options else self.pseudonyms.uid(uid)
         data = whole()
         if encoding_of(transfer_syntax_uid).deflated:
             data = _deflated(data)
-        return Deidentified(_one(facts, SOP_CLASS_UID), written, data)
+        return Deidentified(_first_value(facts, SOP_CLASS_UID), written, data)
 
     def _need_cleanable(self, facts: dict[int, list[object]], *, has_pixels: bool) -> None:
-        if not _one(facts, SOP_INSTANCE_UID) or not _one(facts, SOP_CLASS_UID):
+        if not _first_value(facts, SOP_INSTANCE_UID) or not _first_value(facts, SOP_CLASS_UID):
             raise NotUnderstood("the data set has no SOP class or instance UID")
         contents = Contents(
-            _one(facts, SOP_CLASS_UID),
+            _first_value(facts, SOP_CLASS_UID),
             has_pixels,
-            _one(facts, BURNED_IN_ANNOTATION),
+            _first_value(facts, BURNED_IN_ANNOTATION),
             tuple(str(value).upper() for value in facts.get(IMAGE_TYPE, [])),
-            _one(facts, CONVERSION_TYPE),
+            _first_value(facts, CONVERSION_TYPE),
         )
         if reason := refusal(contents, checked=self.profile.pixels_checked):
             raise NotDeidentified(reason)
 
     def _subject(self, facts: dict[int, list[object]], head: bytes, encoding: Encoding) -> CleaningSubject:
-        patient = _one(facts, PATIENT_ID)
+        patient = _first_value(facts, PATIENT_ID)
         text = character_set([str(term or "") for term in facts.get(SPECIFIC_CHARACTER_SET, [])])
         names = words_of(
             (text or DEFAULT).decode(head[start:end])
@@ -128,7 +128,7 @@ class Deidentifier:
             if b"PN" in (vr, vr_of(tag))  # a name is one whatever its sender called it
         )
         # Without a Patient ID nothing says which studies are of one person: dates move together within a study.
-        days = self.pseudonyms.days(patient or _one(facts, STUDY_INSTANCE_UID))
+        days = self.pseudonyms.days(patient or _first_value(facts, STUDY_INSTANCE_UID))
         return CleaningSubject(self.pseudonyms.patient(patient), days, names)
 
     def _statement(self, encoding: Encoding) -> dict[int, bytes]:
@@ -147,7 +147,7 @@ class Deidentifier:
         }
 
 
-def _one(facts: dict[int, list[object]], tag: int) -> str:
+def _first_value(facts: dict[int, list[object]], tag: int) -> str:
     values = facts.get(tag) or [""]
     return str(values[0] or "")
 

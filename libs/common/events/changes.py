@@ -115,64 +115,65 @@ class _Field:
     optional: bool = False
 
 
-def _f(attribute: str, name: str = "", schema: Json = _TEXT, made: Callable[[Any], Any] | None = None) -> _Field:
+def _field(attribute: str, name: str = "", schema: Json = _TEXT, made: Callable[[Any], Any] | None = None) -> _Field:
     return _Field(attribute, name or attribute, schema, made or (lambda value: value))
 
 
-_STUDY = _f("study_instance_uid", "StudyInstanceUID", _UID)
-_SERIES = _f("series_instance_uid", "SeriesInstanceUID", _UID)
-_SOP = _f("sop_instance_uid", "SOPInstanceUID", _UID)
-_SENDER = _f("calling_ae_title", "sender")
-_SOME = _f("receipts", "receipts", _RECEIPTS, _receipts)
-_AT = _f("at", "at", _TIME, _time)
-_WHY = (_f("reason"), _f("by"), _AT)
+_STUDY = _field("study_instance_uid", "StudyInstanceUID", _UID)
+_SERIES = _field("series_instance_uid", "SeriesInstanceUID", _UID)
+_SOP = _field("sop_instance_uid", "SOPInstanceUID", _UID)
+_SENDER = _field("calling_ae_title", "sender")
+_SOME = _field("receipts", "receipts", _RECEIPTS, _receipts)
+_AT = _field("at", "at", _TIME, _time)
+_WHY = (_field("reason"), _field("by"), _AT)
 _KEY: Json = {"type": "string", "description": "BLAKE3 of Patient ID and issuer, as gantry.common.lifecycle says"}
-_PATIENT = _f("patient", schema=_KEY)
-_ERASED = _f("corrections", schema=_list(_TEXT), made=list)
+_PATIENT = _field("patient", schema=_KEY)
+_ERASED = _field("corrections", schema=_list(_TEXT), made=list)
 
 
 def _at(attribute: str) -> _Field:
-    return _f(attribute, "at", _TIME, _time)
+    return _field(attribute, "at", _TIME, _time)
 
 
-_OF_ORDER = (_f("order"), _f("change"), _f("source", "by"), _f("message"), _AT)
-_OF_STEP = (_SOP, _f("change"), _f("source", "by"), _f("message"), _AT)
+_OF_ORDER = (_field("order"), _field("change"), _field("source", "by"), _field("message"), _AT)
+_OF_STEP = (_SOP, _field("change"), _field("source", "by"), _field("message"), _AT)
 _MOVE = (
-    _STUDY, _f("move"), _SOME, _f("into_study", "intoStudyInstanceUID", _UID),
-    _f("into_series", "intoSeriesInstanceUID", _UID), *_WHY,
+    _STUDY, _field("move"), _SOME, _field("into_study", "intoStudyInstanceUID", _UID),
+    _field("into_series", "intoSeriesInstanceUID", _UID), *_WHY,
 )  # fmt: skip
 _CODE = _Field("code", "code", {"type": "string", "description": "Of the rejection note"}, optional=True)
-_DELETION = (_STUDY, _f("deletion"), _SOME, _f("final", schema=_FLAG), *_WHY, _CODE)
+_DELETION = (_STUDY, _field("deletion"), _SOME, _field("final", schema=_FLAG), *_WHY, _CODE)
 _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "stored": (
         InstanceStored,
         "An object is durable; its receipt has a name of its own.",
         (
-            _STUDY, _SERIES, _SOP, _f("sop_class_uid", "SOPClassUID", _UID),
-            _f("transfer_syntax_uid", "TransferSyntaxUID", _UID), _f("receipt"), _f("digest"),
-            _f("object_size", "size", _COUNT), _SENDER, _at("stored_at"),
+            _STUDY, _SERIES, _SOP, _field("sop_class_uid", "SOPClassUID", _UID),
+            _field("transfer_syntax_uid", "TransferSyntaxUID", _UID), _field("receipt"), _field("digest"),
+            _field("object_size", "size", _COUNT), _SENDER, _at("stored_at"),
         ),
     ),
     "lost": (
         ObjectLost,
         "The object of a receipt was found missing or damaged.",
-        (_STUDY, _SERIES, _SOP, _f("receipt"), _f("reason"), _f("found_by", "by"), _at("found_at")),
+        (_STUDY, _SERIES, _SOP, _field("receipt"), _field("reason"), _field("found_by", "by"), _at("found_at")),
     ),
     "conflicted": (
         InstanceConflictFound,
         "An instance came again with other bytes: `kept` is current, `aside` beside it.",
         (
-            _STUDY, _SOP, _f("kept_receipt", "kept"), _f("kept_digest", "keptDigest"), _f("aside_receipt", "aside"),
-            _f("aside_digest", "asideDigest"), _SENDER, _at("found_at"),
+            _STUDY, _SOP, _field("kept_receipt", "kept"), _field("kept_digest", "keptDigest"),
+            _field("aside_receipt", "aside"), _field("aside_digest", "asideDigest"), _SENDER, _at("found_at"),
         ),
     ),
     "namesake": (
         NamesakeFound,
         "The SOP Instance UID of an instance is that of another one, in another series, too.",
         (
-            _STUDY, _SERIES, _SOP, _f("receipt"), _f("other_study_instance_uid", "otherStudyInstanceUID", _UID),
-            _f("other_series_instance_uid", "otherSeriesInstanceUID", _UID), _f("other_receipt", "otherReceipt"),
-            _SENDER, _at("found_at"),
+            _STUDY, _SERIES, _SOP, _field("receipt"),
+            _field("other_study_instance_uid", "otherStudyInstanceUID", _UID),
+            _field("other_series_instance_uid", "otherSeriesInstanceUID", _UID),
+            _field("other_receipt", "otherReceipt"), _SENDER, _at("found_at"),
         ),
     ),
     "deleted": (InstancesDeleted, "Receipts were deleted; `final`: for good.", _DELETION),
@@ -180,47 +181,47 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "restored": (
         InstancesRestored,
         "Deletions or rejections of these receipts were withdrawn.",
-        (_STUDY, _f("deletions", schema=_list(_TEXT), made=list), _SOME, *_WHY),
+        (_STUDY, _field("deletions", schema=_list(_TEXT), made=list), _SOME, *_WHY),
     ),
     "moved": (InstancesMoved, "Receipts of a series belong to a series of another study now.", _MOVE),
     "moved-back": (InstancesMovedBack, "A move was withdrawn: the receipts are what they were before.", _MOVE),
     "collected": (
         ObjectsCollected,
         "The objects of these receipts are no longer in the object store; `digests` in their order.",
-        (_STUDY, _SOME, _f("digests", schema=_list(_TEXT), made=list), _AT),
+        (_STUDY, _SOME, _field("digests", schema=_list(_TEXT), made=list), _AT),
     ),
     "relocated": (
         ObjectsRelocated,
         "The objects of these receipts lie in another object store now; their bytes are the same.",
-        (_STUDY, _f("store"), _SOME, _AT),
+        (_STUDY, _field("store"), _SOME, _AT),
     ),
-    "held": (HoldPlaced, "A hold was placed on a study.", (_STUDY, _f("hold"), *_WHY)),
-    "released": (HoldReleased, "A hold on a study was released.", (_STUDY, _f("hold"), *_WHY)),
-    "patient-held": (PatientHoldPlaced, "A hold was placed on a patient; whose is not said.", (_f("hold"), *_WHY)),
-    "patient-released": (PatientHoldReleased, "A hold on a patient was released.", (_f("hold"), *_WHY)),
+    "held": (HoldPlaced, "A hold was placed on a study.", (_STUDY, _field("hold"), *_WHY)),
+    "released": (HoldReleased, "A hold on a study was released.", (_STUDY, _field("hold"), *_WHY)),
+    "patient-held": (PatientHoldPlaced, "A hold was placed on a patient; whose is not said.", (_field("hold"), *_WHY)),
+    "patient-released": (PatientHoldReleased, "A hold on a patient was released.", (_field("hold"), *_WHY)),
     "corrected": (
         StudyCorrected,
         "Attributes of a study, or of one series where it is named, were corrected; ask for the study to see them.",
-        (_STUDY, _f("series_instance_uid", "SeriesInstanceUID"), _f("correction"), *_WHY),
+        (_STUDY, _field("series_instance_uid", "SeriesInstanceUID"), _field("correction"), *_WHY),
     ),
     "correction-withdrawn": (
-        StudyCorrectionWithdrawn, "A correction of a study stands no longer.", (_STUDY, _f("correction"), *_WHY),
+        StudyCorrectionWithdrawn, "A correction of a study stands no longer.", (_STUDY, _field("correction"), *_WHY),
     ),
     "corrections-erased": (
         StudyCorrectionsErased, "The values of these corrections are gone, with the study.", (_STUDY, _ERASED, _AT),
     ),
     "patient-corrected": (
-        PatientCorrected, "A patient was corrected, in all studies.", (_PATIENT, _f("correction"), *_WHY),
+        PatientCorrected, "A patient was corrected, in all studies.", (_PATIENT, _field("correction"), *_WHY),
     ),
     "merged": (
         PatientMerged,
         "A patient was merged into another one; `renamed`: has another Patient ID, which was nobody's.",
-        (_PATIENT, _f("into", schema=_KEY), _f("renamed", schema=_FLAG), _f("correction"), *_WHY),
+        (_PATIENT, _field("into", schema=_KEY), _field("renamed", schema=_FLAG), _field("correction"), *_WHY),
     ),
     "patient-correction-withdrawn": (
         PatientCorrectionWithdrawn,
         "A correction of a patient, or a merge, stands no longer.",
-        (_PATIENT, _f("correction"), *_WHY),
+        (_PATIENT, _field("correction"), *_WHY),
     ),
     "patient-corrections-erased": (
         PatientCorrectionsErased, "The values of these corrections are gone, with the patient.",
@@ -231,9 +232,9 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         StudyCompleted,
         "Nothing more is expected of a study for now. `added` came since the last time; `instances` can be found.",
         (
-            _STUDY, _f("reason"), _f("added", schema=_COUNT), _f("instances", schema=_COUNT),
-            _f("first_receipt", "firstReceipt"), _f("last_receipt", "lastReceipt"), _AT,
-            _f("senders", schema=_list(_TEXT), made=list),
+            _STUDY, _field("reason"), _field("added", schema=_COUNT), _field("instances", schema=_COUNT),
+            _field("first_receipt", "firstReceipt"), _field("last_receipt", "lastReceipt"), _AT,
+            _field("senders", schema=_list(_TEXT), made=list),
         ),
     ),
     "order-placed": (OrderPlaced, "An order was placed; ask for it to see its attributes.", _OF_ORDER),
@@ -241,68 +242,68 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "order-cancelled": (
         OrderCancelled,
         "The steps with these Scheduled Procedure Step IDs were to be cancelled, or, without any, the whole order.",
-        (*_OF_ORDER, _f("steps", schema=_list(_TEXT), made=list), _f("reason")),
+        (*_OF_ORDER, _field("steps", schema=_list(_TEXT), made=list), _field("reason")),
     ),
     "order-reported": (
         OrderReported, "A report on an order came: preliminary, final, corrected or cancelled.",
-        (*_OF_ORDER, _f("status"), _f("studies", "StudyInstanceUIDs", _list(_UID), list)),
+        (*_OF_ORDER, _field("status"), _field("studies", "StudyInstanceUIDs", _list(_UID), list)),
     ),
     "order-erased": (
         OrderErased, "All that an order said is gone, with what these performed procedure steps said.",
-        (*_OF_ORDER, _f("performed", schema=_list(_UID), made=list), _f("reason")),
+        (*_OF_ORDER, _field("performed", schema=_list(_UID), made=list), _field("reason")),
     ),
     "study-linked": (
         StudyLinked, "A study was made for this order, whatever its images say.",
-        (*_OF_ORDER, _STUDY, _f("correction"), _f("reason")),
+        (*_OF_ORDER, _STUDY, _field("correction"), _field("reason")),
     ),
-    "study-unlinked": (StudyUnlinked, "It was not, after all.", (*_OF_ORDER, _STUDY, _f("reason"))),
+    "study-unlinked": (StudyUnlinked, "It was not, after all.", (*_OF_ORDER, _STUDY, _field("reason"))),
     "step-created": (ProcedureStepCreated, "A modality began a performed procedure step.", _OF_STEP),
     "step-set": (ProcedureStepSet, "A modality set attributes of a performed procedure step.", _OF_STEP),
     "step-erased": (
-        ProcedureStepErased, "All that a performed procedure step said is gone.", (*_OF_STEP, _f("reason")),
+        ProcedureStepErased, "All that a performed procedure step said is gone.", (*_OF_STEP, _field("reason")),
     ),
     "workitem-created": (WorkitemCreated, "A workitem (Unified Procedure Step) was to be created.", _OF_STEP),
     "workitem-set": (WorkitemSet, "Attributes of a workitem were to be set.", _OF_STEP),
     "workitem-state-requested": (
-        WorkitemStateRequested, "A workitem was to get this Procedure Step State.", (*_OF_STEP, _f("state")),
+        WorkitemStateRequested, "A workitem was to get this Procedure Step State.", (*_OF_STEP, _field("state")),
     ),
     "workitem-cancel-requested": (
         WorkitemCancelRequested, "Somebody asked that a workitem be cancelled.", _OF_STEP,
     ),
-    "workitem-erased": (WorkitemErased, "All that a workitem said is gone.", (*_OF_STEP, _f("reason"))),
+    "workitem-erased": (WorkitemErased, "All that a workitem said is gone.", (*_OF_STEP, _field("reason"))),
     "workitem-subscribed": (
         WorkitemSubscribed, "An AE title was to be told what happens to workitems.",
-        (*_OF_STEP, _f("subscriber"), _f("deletion_lock", "deletionLock", _FLAG)),
+        (*_OF_STEP, _field("subscriber"), _field("deletion_lock", "deletionLock", _FLAG)),
     ),
     "workitem-unsubscribed": (
-        WorkitemUnsubscribed, "It was not to be told any more.", (*_OF_STEP, _f("subscriber")),
+        WorkitemUnsubscribed, "It was not to be told any more.", (*_OF_STEP, _field("subscriber")),
     ),
     "workitem-subscription-suspended": (
-        WorkitemSubscriptionSuspended, "It was not to be told of workitems to come.", (*_OF_STEP, _f("subscriber")),
+        WorkitemSubscriptionSuspended, "It was not to be told of workitems to come.", (*_OF_STEP, _field("subscriber")),
     ),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
         (
-            _f("transaction_uid", "TransactionUID", _UID), _SENDER,
-            _f("references", "instances", _INSTANCES, _instances), _at("requested_at"),
+            _field("transaction_uid", "TransactionUID", _UID), _SENDER,
+            _field("references", "instances", _INSTANCES, _instances), _at("requested_at"),
         ),
     ),
     "committed": (
         CommitmentReported,
         "The report of a storage commitment was delivered, or given up; `failures` are not committed.",
         (
-            _f("transaction_uid", "TransactionUID", _UID), _f("calling_ae_title", "sender"),
-            _f("delivered", schema=_FLAG), _f("failures", schema=_FAILURES, made=_failures), _at("reported_at"),
+            _field("transaction_uid", "TransactionUID", _UID), _field("calling_ae_title", "sender"),
+            _field("delivered", schema=_FLAG), _field("failures", schema=_FAILURES, made=_failures), _at("reported_at"),
         ),
     ),
     "committed-elsewhere": (
         InstancesCommittedElsewhere,
         "A peer that a study was sent to reported on storage commitment of it; `failures` are not committed there.",
         (
-            _STUDY, _f("transaction_uid", "TransactionUID", _UID), _f("ae_title", "receiver"),
-            _f("committed", "instances", _INSTANCES, _instances), _f("failures", schema=_FAILURES, made=_failures),
-            _at("reported_at"),
+            _STUDY, _field("transaction_uid", "TransactionUID", _UID), _field("ae_title", "receiver"),
+            _field("committed", "instances", _INSTANCES, _instances),
+            _field("failures", schema=_FAILURES, made=_failures), _at("reported_at"),
         ),
     ),
 }  # fmt: skip

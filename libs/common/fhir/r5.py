@@ -36,7 +36,7 @@ def _imaging_study(study: Resource) -> Resource:
         "procedure": [_by_concept(code) for code in study.get("procedureCode", ())],
         "series": [_series(series) for series in study.get("series", ())],
     }
-    return _with(study, renamed, "procedureCode")
+    return _changed(study, renamed, "procedureCode")
 
 
 def _series(series: Resource) -> Resource:
@@ -46,13 +46,13 @@ def _series(series: Resource) -> Resource:
         "laterality": None if side is None else _concept(side),
         "bodySite": None if site is None else _by_concept({"text": site["display"]}),
     }
-    return _with(series, renamed)
+    return _changed(series, renamed)
 
 
 def _endpoint(endpoint: Resource) -> Resource:
     payload = {"type": endpoint["payloadType"], "mimeType": endpoint["payloadMimeType"]}
     renamed = {"connectionType": [_concept(endpoint["connectionType"])], "payload": [payload]}
-    return _with(endpoint, renamed, "payloadType", "payloadMimeType")
+    return _changed(endpoint, renamed, "payloadType", "payloadMimeType")
 
 
 def _service_request(order: Resource) -> Resource:
@@ -61,7 +61,7 @@ def _service_request(order: Resource) -> Resource:
         "code": None if code is None else _by_concept(code),
         "reason": [_by_concept(code) for code in order.get("reasonCode", ())],
     }
-    return _with(order, renamed, "reasonCode")
+    return _changed(order, renamed, "reasonCode")
 
 
 def _capabilities(statement: Resource) -> Resource:
@@ -69,7 +69,7 @@ def _capabilities(statement: Resource) -> Resource:
         {**rest, "resource": [made for each in rest["resource"] for made in _served(each)]}
         for rest in statement["rest"]
     ]
-    return _with(statement, {"fhirVersion": VERSION, "rest": rest}, "instantiates")
+    return _changed(statement, {"fhirVersion": VERSION, "rest": rest}, "instantiates")
 
 
 def _served(resource: Resource) -> list[Resource]:
@@ -88,7 +88,7 @@ def _served(resource: Resource) -> list[Resource]:
     return [{**fields, "operation": operations}, topic]
 
 
-def _with(resource: Resource, changed: Resource, *gone: str) -> Resource:
+def _changed(resource: Resource, changed: Resource, *gone: str) -> Resource:
     """The resource with other elements and without some; an empty one is none."""
     fields = {name: value for name, value in resource.items() if name not in gone and name not in changed}
     return fields | {name: value for name, value in changed.items() if value not in (None, [])}

@@ -55,7 +55,7 @@ def patient_actions(message: Hl7Message, profile: SenderProfile) -> list[Action]
         if len(groups) > _MOST_PAIRS:
             text = f"more than {_MOST_PAIRS} patients in one message"
             raise MessageRefused(MessageProblem(ErrorCode.SEGMENT_SEQUENCE, text, Spot("PID")))
-        return [_led(group, profile, event) for group in groups] or [_led([], profile, event)]
+        return [_merge_of(group, profile, event) for group in groups] or [_merge_of([], profile, event)]
     raise MessageRefused(
         MessageProblem(
             ErrorCode.UNSUPPORTED_EVENT, "this event of ADT is not taken: see docs/hl7.md", Spot("MSH", field=9)
@@ -150,7 +150,7 @@ def identity_of_order(pid: MessageSegment | None, profile: SenderProfile, collec
         collected.put("IssuerOfPatientID", pid.spot(3, 4), patient.issuer)
 
 
-def _led(group: Sequence[MessageSegment], profile: SenderProfile, event: str) -> Action:
+def _merge_of(group: Sequence[MessageSegment], profile: SenderProfile, event: str) -> Action:
     """One patient of a merge or change of ID: PID is who it is now, MRG who it was (HL7 v2.5 3.5)."""
     pid = _pid(group)
     mrg = next((segment for segment in group if segment.name == "MRG"), None)

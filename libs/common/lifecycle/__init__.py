@@ -12,7 +12,7 @@ restoring and deleting again needs no clock to be told apart.
 
 from gantry.common.lifecycle.coercion import Coercion, unpack_coercion
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
-from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.deletion_state import ALIVE, Deletion, DeletionState
 from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders, holds_stand, patient_of
 from gantry.common.lifecycle.moves import moved_back, successor, successors
 from gantry.common.lifecycle.patients import (
@@ -46,7 +46,15 @@ from gantry.common.lifecycle.retention import (
     retention_of,
 )
 from gantry.common.lifecycle.retention_rules import retention_rules
-from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
+from gantry.common.lifecycle.study import (
+    DecidingEvent,
+    ReceiptState,
+    StoredObject,
+    StudyState,
+    apply,
+    deletion_state_of,
+    fold,
+)
 from gantry.common.lifecycle.tier_rules import tier_rules
 from gantry.common.lifecycle.tiers import Tier, TierRule, tier_of
 
@@ -60,9 +68,9 @@ __all__ = [
     "Correction",
     "CorrectionEffect",
     "Corrections",
+    "DecidingEvent",
     "Deletion",
-    "Fate",
-    "Fating",
+    "DeletionState",
     "Period",
     "Place",
     "ReceiptState",
@@ -83,8 +91,8 @@ __all__ = [
     "committers",
     "corrected",
     "corrections_below",
+    "deletion_state_of",
     "effect_of",
-    "fate_of",
     "fold",
     "held_patient",
     "holder_of",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from blake3 import blake3
 
-from gantry.common.lifecycle.fate import Deletion, Fate
+from gantry.common.lifecycle.deletion_state import Deletion, DeletionState
 
 _SAME = 16
 """Digits that stay: the time of receipt, so that the receipts of an instance keep their order, whatever is moved."""
@@ -22,13 +22,14 @@ def successor(receipt: str, move: str) -> str:
     return receipt[:_SAME] + blake3(f"{receipt}/{move}".encode()).hexdigest()[: 32 - _SAME]
 
 
-def moved_back(move: str, at: int) -> Fate:
-    """What a move that is withdrawn adds to the fate of the receipts that followed from it. `at` in microseconds."""
-    return Fate(deletions=frozenset([Deletion(move, at, final=True, kept=True, moved=True)]))
+def moved_back(move: str, at: int) -> DeletionState:
+    """What a move that is withdrawn adds to the deletion state of the receipts that followed from it. `at` in
+    microseconds."""
+    return DeletionState(deletions=frozenset([Deletion(move, at, final=True, kept=True, moved=True)]))
 
 
-def successors(receipt: str, fate: Fate) -> Iterator[str]:
+def successors(receipt: str, deletion_state: DeletionState) -> Iterator[str]:
     """The receipts that follow from one by all its moves, withdrawn ones included."""
-    for deletion in sorted(fate.deletions):
+    for deletion in sorted(deletion_state.deletions):
         if deletion.moved and not deletion.final:
             yield successor(receipt, deletion.id)

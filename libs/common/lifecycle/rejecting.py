@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from gantry.common.dicom.model.rejection_notes import REVOKE
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle.fate import Deletion, Fate
+from gantry.common.lifecycle.deletion_state import Deletion, DeletionState
 
 DELETED = "deleted"
 """Stands for a code where an instance was deleted, not rejected."""
@@ -64,10 +64,12 @@ class RejectionPolicy:
         """Whether anything at all follows from what was decided before."""
         return bool(self.note_first) or any(answer is not SentAgain.ACCEPT for answer in self.again.values())
 
-    def may_overwrite(self, code: str, fate: Fate) -> bool:
-        """Whether a note with `code` may follow the rejections that stand in a fate. Deletions are not overwritten, nor
-        what is collected, nor what an earlier release rejected: that has no code."""
-        return fate.restorable and all((code, deletion.code) in self.overwrites for deletion in fate.standing)
+    def may_overwrite(self, code: str, deletion_state: DeletionState) -> bool:
+        """Whether a note with `code` may follow the rejections that stand in a deletion state. Deletions are not
+        overwritten, nor what is collected, nor what an earlier release rejected: that has no code."""
+        return deletion_state.restorable and all(
+            (code, deletion.code) in self.overwrites for deletion in deletion_state.standing
+        )
 
 
 def waiting_receipt(note: str, series: str, instance: str) -> str:
@@ -85,24 +87,24 @@ def subsequent(
     series: str,
     instance: str,
     receipts: Collection[str],
-    fated: Mapping[str, Fate],
+    deletion_states: Mapping[str, DeletionState],
     policy: RejectionPolicy,
     *,
     arrived: Collection[str],
     rejected: bool,
 ) -> dict[str, Deletion]:
     """Of the receipts of an instance (`receipts`), those that must not be, each with the rejection or deletion that
-    it falls under. `fated` is what was decided about its other receipts; `arrived` are those that just came, and
-    `rejected` is whether a rejection just did. Asked at both, it ends the same whichever came first.
+    it falls under. `deletion_states` is what was decided about its other receipts; `arrived` are those that
+    just came, and `rejected` is whether a rejection just did. Asked at both, it ends the same whichever came first.
 
     1. What comes within the time after a note that waits for it, or came before the note and was not known then, is
        rejected by it.
     2. What comes where nothing else of the instance is there, and something was rejected or deleted with a code that
        does not accept it again, is hidden with it; so is what came while the note did.
     """
-    falls = _awaited(series, instance, receipts, fated, policy)
+    falls = _awaited(series, instance, receipts, deletion_states, policy)
     left = [receipt for receipt in receipts if receipt not in falls]
-    verdict = repeats(series, instance, fated, policy)
+    verdict = repeats(series, instance, deletion_states, policy)
     if verdict is None or verdict[0] is SentAgain.ACCEPT:
         return falls
     if (rejected and verdict[1].code) or all(receipt in arrived for receipt in left):
@@ -110,25 +112,29 @@ def subsequent(
     return falls
 
 
-def in_force(fated: Mapping[str, Fate]) -> list[tuple[str, Deletion]]:
+def in_force(deletion_states: Mapping[str, DeletionState]) -> list[tuple[str, Deletion]]:
     """What stands on receipts of an instance, but for what was withdrawn from another one of them: it does not decide
     about what comes. A note that revokes a rejection names those that are known then; one that the rejection reached
     meanwhile stays hidden, and what was brought back is not hidden again by the same rejection."""
-    withdrawn = {id_ for fate in fated.values() for id_ in fate.withdrawn}
+    withdrawn = {id_ for deletion_state in deletion_states.values() for id_ in deletion_state.withdrawn}
     return [
         (receipt, deletion)
-        for receipt, fate in fated.items()
-        for deletion in fate.standing
+        for receipt, deletion_state in deletion_states.items()
+        for deletion in deletion_state.standing
         if deletion.final or deletion.id not in withdrawn
     ]
 
 
 def _awaited(
-    series: str, instance: str, receipts: Collection[str], fated: Mapping[str, Fate], policy: RejectionPolicy
+    series: str,
+    instance: str,
+    receipts: Collection[str],
+    deletion_states: Mapping[str, DeletionState],
+    policy: RejectionPolicy,
 ) -> dict[str, Deletion]:
     waiting = [
         (Receipt(deletion.id).milliseconds + policy.note_first, deletion)
-        for receipt, deletion in in_force(fated)
+        for receipt, deletion in in_force(deletion_states)
         if is_waiting(receipt, deletion, series, instance)
     ]
     falls = {}
@@ -140,23 +146,25 @@ def _awaited(
 
 
 def repeats(
-    series: str, instance: str, fated: Mapping[str, Fate], policy: RejectionPolicy
+    series: str, instance: str, deletion_states: Mapping[str, DeletionState], policy: RejectionPolicy
 ) -> tuple[SentAgain, Deletion] | None:
     """What a receipt means of an instance of which no other receipt is there: the strictest that the policy says of the
-    rejections and deletions that stand on `fated`, the latest of these where they are equal. None where nothing stands:
-    it is new."""
+    rejections and deletions that stand in `deletion_states`, the latest of these where they are equal. None where
+    nothing stands: it is new."""
     standing = [
-        deletion for receipt, deletion in in_force(fated) if not is_waiting(receipt, deletion, series, instance)
+        deletion
+        for receipt, deletion in in_force(deletion_states)
+        if not is_waiting(receipt, deletion, series, instance)
     ]
     if not standing:
         return None
     # A rejection without a code is of an earlier release: what follows from it is what followed then.
     verdicts = [
-        (SentAgain.ACCEPT if deletion.kept and not deletion.code else _again(deletion, policy), deletion)
+        (SentAgain.ACCEPT if deletion.kept and not deletion.code else _resend_rule(deletion, policy), deletion)
         for deletion in standing
     ]
     return max(verdicts, key=lambda pair: (_STRICTER.index(pair[0]), pair[1]))
 
 
-def _again(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:
+def _resend_rule(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:
     return policy.again.get(deletion.code or DELETED, SentAgain.ACCEPT)

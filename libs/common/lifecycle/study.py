@@ -23,7 +23,7 @@ from gantry.common.events import (
     ReceiptReference,
     StudyAccessed,
 )
-from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.deletion_state import ALIVE, Deletion, DeletionState
 from gantry.common.lifecycle.places import NEVER_MOVED, Place
 
 Instance = tuple[str, str]
@@ -47,13 +47,13 @@ class ReceiptState:
     instance: Instance
     stored: StoredObject | None = None
     lost: bool = False
-    fate: Fate = ALIVE
+    deletion_state: DeletionState = ALIVE
     place: Place = NEVER_MOVED
 
     @property
-    def there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether it counts: stored and not hidden. A receipt that is lost counts: its metadata are there."""
-        return self.stored is not None and not self.fate.hidden
+        return self.stored is not None and not self.deletion_state.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ class StudyState:
     def of(self, instance: Instance) -> dict[str, ReceiptState]:
         """The receipts of an instance that count, the earliest first."""
         receipts = {
-            key: receipt for key, receipt in self.receipts.items() if receipt.instance == instance and receipt.there
+            key: receipt
+            for key, receipt in self.receipts.items()
+            if receipt.instance == instance and receipt.is_present
         }
         return dict(sorted(receipts.items()))
 
@@ -99,12 +101,14 @@ class StudyState:
     @property
     def instances(self) -> set[Instance]:
         """The instances that are there."""
-        return {receipt.instance for receipt in self.receipts.values() if receipt.there}
+        return {receipt.instance for receipt in self.receipts.values() if receipt.is_present}
 
     def due(self, now: int, grace: int) -> list[str]:
         """The receipts whose objects may be collected; none while a hold stands. Microseconds."""
         return (
-            [] if self.holds else sorted(k for k, receipt in self.receipts.items() if receipt.fate.is_due(now, grace))
+            []
+            if self.holds
+            else sorted(k for k, receipt in self.receipts.items() if receipt.deletion_state.is_due(now, grace))
         )
 
 
@@ -125,9 +129,9 @@ def apply(state: StudyState, event: Event) -> StudyState:
             return _stored(state, event)
         case ObjectLost():
             instance = event.series_instance_uid, event.sop_instance_uid
-            return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
+            return _with_receipt(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
         case InstancesDeleted() | InstancesRestored() | InstancesMoved() | InstancesMovedBack() | ObjectsCollected():
-            return _fated(state, event.receipts, fate_of(event))
+            return _with_decision(state, event.receipts, deletion_state_of(event))
         case ObjectsRelocated():
             return _relocated(state, event)
         case HoldPlaced() | PatientHoldPlaced():
@@ -139,43 +143,45 @@ def apply(state: StudyState, event: Event) -> StudyState:
     return state
 
 
-Fating = InstancesDeleted | InstancesRestored | InstancesMoved | InstancesMovedBack | ObjectsCollected
+DecidingEvent = InstancesDeleted | InstancesRestored | InstancesMoved | InstancesMovedBack | ObjectsCollected
 """Events that decide about the receipts that they name."""
 
 
-def fate_of(event: Fating) -> Fate:
-    """What an event adds to the fate of each receipt that it names."""
+def deletion_state_of(event: DecidingEvent) -> DeletionState:
+    """What an event adds to the deletion state of each receipt that it names."""
     match event:
         case InstancesMoved():
-            return Fate(deletions=frozenset([Deletion(event.move, event.at, kept=True, moved=True)]))
+            return DeletionState(deletions=frozenset([Deletion(event.move, event.at, kept=True, moved=True)]))
         case InstancesMovedBack():
-            return Fate(withdrawn=frozenset([event.move]))
+            return DeletionState(withdrawn=frozenset([event.move]))
         case InstancesDeleted():
-            return Fate(
+            return DeletionState(
                 deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept, code=event.code)])
             )
         case InstancesRestored():
-            return Fate(withdrawn=frozenset(event.deletions))
+            return DeletionState(withdrawn=frozenset(event.deletions))
         case ObjectsCollected():
-            return Fate(collected=True)
+            return DeletionState(collected=True)
 
 
 def _stored(state: StudyState, event: InstanceStored) -> StudyState:
     known = _known(state, event.receipt, (event.series_instance_uid, event.sop_instance_uid))
     stored_object = StoredObject(event.digest, event.transfer_syntax_uid, event.object_key)
     # A receipt is of one object. Whoever says otherwise must not make the order of events matter.
-    return _with(
+    return _with_receipt(
         state,
         event.receipt,
         replace(known, stored=stored_object if known.stored is None else min(stored_object, known.stored)),
     )
 
 
-def _fated(state: StudyState, references: Iterable[ReceiptReference], fate: Fate) -> StudyState:
+def _with_decision(
+    state: StudyState, references: Iterable[ReceiptReference], deletion_state: DeletionState
+) -> StudyState:
     receipts = dict(state.receipts)
     for reference in references:
         known = _known(state, reference.receipt, (reference.series_instance_uid, reference.sop_instance_uid))
-        receipts[reference.receipt] = replace(known, fate=known.fate | fate)
+        receipts[reference.receipt] = replace(known, deletion_state=known.deletion_state | deletion_state)
     return replace(state, receipts=receipts)
 
 
@@ -196,5 +202,5 @@ def _known(state: StudyState, receipt: str, instance: Instance) -> ReceiptState:
     return ReceiptState(instance) if known is None else replace(known, instance=min(instance, known.instance))
 
 
-def _with(state: StudyState, receipt: str, receipt_state: ReceiptState) -> StudyState:
+def _with_receipt(state: StudyState, receipt: str, receipt_state: ReceiptState) -> StudyState:
     return replace(state, receipts={**state.receipts, receipt: receipt_state})

@@ -57,7 +57,7 @@ def study_values(order: Order, steps: Collection[str] | None = None) -> dict[int
     return {**own, **others, **({REQUEST_ATTRIBUTES: requests} if requests else {})}
 
 
-def steps_meant(order: Order, steps: Collection[str], modality: str) -> list[str]:
+def steps_of_object(order: Order, steps: Collection[str], modality: str) -> list[str]:
     """The Scheduled Procedure Step IDs of an order that an object is about: those that it names, if it names any of
     them; else those of its modality; else all."""
     named = [id_ for id_ in order.steps if id_ in steps]

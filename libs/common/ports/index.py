@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.dicom.scan.layout import coercion_in
-from gantry.common.lifecycle import Coercion, Correction, Corrections, Fate, Place, unpack_coercion
+from gantry.common.lifecycle import Coercion, Correction, Corrections, DeletionState, Place, unpack_coercion
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class KnownReceipt:
     """One receipt of an instance as the index knows it. `lost`: its object was found missing or damaged; `sender` and
     `data_set_offset` are "" and -1 where an earlier release wrote it."""
 
-    receipt: str
+    id: str
     digest: str
     transfer_syntax_uid: str
     object_key: str
@@ -143,12 +143,12 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is added to the fate of a receipt."""
+    """What is added to the deletion state of a receipt."""
 
     partition: str
     instance: InstanceKey
     receipt: str
-    fate: Fate
+    deletion_state: DeletionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class CorrectedStudy:
 
 
 @dataclass(frozen=True, slots=True)
-class Forsaken:
+class OrphanedCorrections:
     """Corrections with values, by id, of a study, or of a patient (the other of the two is ""), of which nothing is
     there and nothing can come back."""
 
@@ -232,13 +232,13 @@ class Relocation:
 
 
 @dataclass(frozen=True, slots=True)
-class FatedReceipt:
+class DecidedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
     object itself, or it is not hidden any more; `entry` is None then, and where it was forgotten."""
 
     instance: InstanceKey
-    receipt: str
-    fate: Fate
+    id: str
+    deletion_state: DeletionState
     object_key: str = ""
     digest: str = ""
     entry: InstanceEntry | None = field(default=None, compare=False, repr=False)
@@ -265,13 +265,13 @@ class ReadIndex(Protocol):
         self, partition: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[KnownReceipt]]: ...
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]: ...
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]: ...
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]: ...
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]: ...
 
-    def fated(
+    def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]: ...
+    ) -> AsyncIterator[list[DecidedReceipt]]: ...
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
 
@@ -366,20 +366,20 @@ class SearchIndex(Protocol):
         for receipts that are not known (yet), which are passed over. Durable and visible when it returns."""
 
     async def decide(self, decisions: Sequence[Decision]) -> None:
-        """Join what was decided to the fates of receipts. One that is hidden by then is in no answer and no count, and
-        other receipts of its instance are elected anew; one that is not hidden any more is what it was. Idempotent and,
-        with `apply` and itself, independent of order: a receipt may be decided about before it is heard of. What is
-        collected is forgotten but for its fate. Durable and visible when it returns."""
+        """Join what was decided to the deletion states of receipts. One that is hidden by then is in no answer
+        and no count, and other receipts of its instance are elected anew; one that is not hidden any more is what it
+        was. Idempotent and, with `apply` and itself, independent of order: a receipt may be decided about before it is
+        heard of. What is collected is forgotten but for its deletion state. Durable and visible when it returns."""
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """What was decided about receipts; those that nothing was decided about are left out."""
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """The same with what they were receipts of."""
 
-    def fated(
+    def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """All receipts that something was decided about, in pages, in order; of one study where it is named, and of
         that the receipts of some SOP Instance UIDs where those are named (a few thousand at most)."""
 
@@ -430,7 +430,7 @@ class SearchIndex(Protocol):
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         """All corrections of a study, or of a patient (merges included); known or not. The other of the two is ""."""
 
-    def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+    def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
         """Corrections whose values name somebody of whom nothing is left: of studies all receipts of which are
         collected, and of patients on the walk of no study that is there or may come back (of a merge, also those that
         it leads to). In pages."""

@@ -119,7 +119,7 @@ class OrderIndex(Protocol):
         """The UIDs of workitems that were completed or cancelled before a time, those that ended first, at most so
         many; none with a deletion lock."""
 
-    async def told(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
+    async def recipients_of(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
         """Who is told what happens to a workitem, by AE title."""
 
     async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:

@@ -144,7 +144,7 @@ class ConsumerLoop:
             try:
                 deliveries.append(Delivery(record, decode(record.payload)))
             except UndecodableEvent as error:
-                await self._bury(record, "", str(error))
+                await self._append_dead_letter(record, "", str(error))
         return deliveries
 
     async def _apply(self, batch: Sequence[Delivery]) -> None:
@@ -154,7 +154,7 @@ class ConsumerLoop:
                 await self._handler(batch)
                 return
             except Poison as poison:
-                await self._bury(poison.delivery.record, poison.delivery.event.trace, poison.reason)
+                await self._append_dead_letter(poison.delivery.record, poison.delivery.event.trace, poison.reason)
                 batch = [delivery for delivery in batch if delivery is not poison.delivery]
             except Exception as error:
                 if not (isinstance(error, Backoff) or (isinstance(error, GantryError) and error.retryable)):
@@ -169,13 +169,13 @@ class ConsumerLoop:
         """An event of `batch` makes the handler raise an unexpected error: find that event, and apply the others."""
         if len(batch) == 1:
             self._logger.error("event cannot be applied", error=error, offset=batch[0].record.offset)
-            await self._bury(batch[0].record, batch[0].event.trace, f"unexpected {type(error).__name__}")
+            await self._append_dead_letter(batch[0].record, batch[0].event.trace, f"unexpected {type(error).__name__}")
             return
         middle = len(batch) // 2
         await self._apply(batch[:middle])
         await self._apply(batch[middle:])
 
-    async def _bury(self, record: Record, trace: str, reason: str) -> None:
+    async def _append_dead_letter(self, record: Record, trace: str, reason: str) -> None:
         """Append one event to the dead letters; a limit stops a fault in our code from moving the whole log there."""
         now = self._clock.monotonic()
         while self._dead and self._dead[0] <= now - self._limits.dead_letter_seconds:

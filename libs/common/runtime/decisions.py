@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gantry.common.events import Event, InstancesMovedBack, ObjectsRelocated
-from gantry.common.lifecycle import Fating, Place, fate_of, moved_back, successor
+from gantry.common.lifecycle import DecidingEvent, Place, deletion_state_of, moved_back, successor
 from gantry.common.ports.index import Decision, InstanceKey, Relocation
 
 
@@ -13,11 +13,11 @@ def decisions_of(events: Iterable[Event]) -> list[Decision]:
     """A decision for each receipt that an event names, and for those that moves derived from it."""
     decisions: list[Decision] = []
     for event in events:
-        if not isinstance(event, Fating):
+        if not isinstance(event, DecidingEvent):
             continue
         for reference in event.receipts:
             key = InstanceKey(event.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid)
-            decisions.append(Decision(event.partition, key, reference.receipt, fate_of(event)))
+            decisions.append(Decision(event.partition, key, reference.receipt, deletion_state_of(event)))
             if isinstance(event, InstancesMovedBack):
                 target = InstanceKey(event.into_study, event.into_series, reference.sop_instance_uid)
                 receipt = successor(reference.receipt, event.move)

@@ -24,9 +24,9 @@ from gantry.common.commitment.requested import (
     RequestedTransaction,
     answer_of,
     pack_answered,
-    pack_asked,
+    pack_requested,
     unpack_answered,
-    unpack_asked,
+    unpack_requested,
 )
 from gantry.common.commitment.wire import EventInformation
 from gantry.common.errors import Archived, Corrupt, DependencyUnavailable, NotFound, PeerError
@@ -76,7 +76,7 @@ class CommittedElsewhere:
             if content is None:
                 continue
             try:
-                request = unpack_asked(content)
+                request = unpack_requested(content)
             except Corrupt as error:
                 logger.error("a commitment of another archive cannot be read", key=key, error=error)
                 continue
@@ -96,16 +96,16 @@ class Elsewhere:
 
     async def ask(self, request: RequestedTransaction) -> None:
         """Make a transaction durable; reports on it are accepted from now on. Raises `DependencyUnavailable`."""
-        await self._objects.put(_asked_key(request.transaction_uid), [pack_asked(request)])
+        await self._objects.put(_requested_key(request.transaction_uid), [pack_requested(request)])
 
     async def before(self, transaction_uid: str) -> Before | None:
         """A transaction with what was reported on it; None if it was never asked. Raises `DependencyUnavailable`."""
-        content = await _read(self._objects, _asked_key(transaction_uid))
+        content = await _read(self._objects, _requested_key(transaction_uid))
         if content is None:
             return None
         answered = await _read(self._objects, _answered_key(transaction_uid))
         try:
-            return Before(unpack_asked(content), None if answered is None else unpack_answered(answered))
+            return Before(unpack_requested(content), None if answered is None else unpack_answered(answered))
         except Corrupt as error:
             raise DependencyUnavailable("objects", str(error)) from error
 
@@ -122,7 +122,7 @@ class Elsewhere:
         answered = answer_of(request, report)
         # A commitment for a de-identified copy is recorded, but does not permit the deletion of the object.
         if answered.committed and not request.sent_as:
-            await self._objects.put(_committed_key(request), [pack_asked(_only(request, answered))])
+            await self._objects.put(_committed_key(request), [pack_requested(_only(request, answered))])
         now = self._clock.now_us()
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(*_facts(request, answered, now), *_of_route(request, answered, now))
@@ -194,7 +194,7 @@ def _digest(text: str) -> str:
     return blake3(text.encode()).hexdigest()[:40]
 
 
-def _asked_key(transaction_uid: str) -> str:
+def _requested_key(transaction_uid: str) -> str:
     return f"{_ROOT}asked/{_digest(transaction_uid)}"
 
 

@@ -35,7 +35,7 @@ async def losses_of(index: ReadIndex, events: Iterable[Event]) -> list[Loss]:
             losses.append(Loss(event.partition, instance, event.receipt))
             # An instance that was moved here has a receipt of its own, but the object of its original receipt.
             known = await index.receipts(event.partition, instance)
-            others = [location.receipt for location in known if location.object_key == event.object_key != ""]
+            others = [location.id for location in known if location.object_key == event.object_key != ""]
             losses += [Loss(event.partition, instance, receipt) for receipt in others if receipt != event.receipt]
     return losses
 

@@ -18,7 +18,7 @@ from gantry.common.lifecycle.from_orders import (
     OrderQuestion,
 )
 from gantry.common.orders import Order, StepState
-from gantry.common.orders.linked_values import steps_meant, study_values
+from gantry.common.orders.linked_values import steps_of_object, study_values
 from gantry.common.orders.questions import StepQuery
 from gantry.common.ports.orders import OrderIndex
 
@@ -88,7 +88,7 @@ class OrderFinder:
 
 
 def _values(order: Order, question: OrderQuestion) -> Attributes:
-    return study_values(order, steps_meant(order, question.steps, question.modality))
+    return study_values(order, steps_of_object(order, question.steps, question.modality))
 
 
 async def answers_of(rules: SenderRules, attributes: Attributes, partition: str, finder: OrderFinder) -> Answers:

@@ -34,7 +34,7 @@ async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt)
     return without_values(event, key, content)
 
 
-async def kept_apart(objects: BlobStore, event: ValuedEvent) -> ValuedEvent:
+async def with_values_apart(objects: BlobStore, event: ValuedEvent) -> ValuedEvent:
     """The event without its values: those that an earlier release wrote into it are moved to an object, which is
     durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
     if event.values_key:
@@ -49,7 +49,7 @@ async def sealed_payload(objects: BlobStore, event: Event, payload: bytes) -> by
     is durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
     if not isinstance(event, ValuedEvent) or event.values_key:
         return payload
-    return encode(await kept_apart(objects, event))
+    return encode(await with_values_apart(objects, event))
 
 
 async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
@@ -61,7 +61,7 @@ async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
     for start in range(0, len(apart), _AT_ONCE):
         batch = apart[start : start + _AT_ONCE]
         for event, content in zip(batch, await _contents(objects, [_part(event) for event in batch]), strict=True):
-            read[id(event)] = _told(event, content)
+            read[id(event)] = _with_read_values(event, content)
     return [read.get(id(event), event) for event in events]
 
 
@@ -91,7 +91,7 @@ def _part(event: Event) -> Part:
     return Part(event.values_key, 0, event.values_size)
 
 
-def _told(event: E, content: bytes | None) -> E:
+def _with_read_values(event: E, content: bytes | None) -> E:
     assert isinstance(event, ValuedEvent)
     try:
         if content is None:

@@ -23,7 +23,7 @@ from gantry.common.lifecycle import (
     longest,
     retention_of,
 )
-from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.elsewhere import Committed, CommittedElsewhere
 from gantry.common.runtime.following import unfollowed, unfollowed_events, unfollowed_holds
@@ -81,7 +81,7 @@ class Protection:
         waits_for = await self._committers(known, recent)
         if not waits_for:
             return ""
-        objects = await self._there(known, recent)
+        objects = await self._stored_objects(known, recent)
         committed = await self._committed(known)
         for title, rule in waits_for.items():
             missing = len(objects - committed.get(title, frozenset()))
@@ -90,8 +90,8 @@ class Protection:
         return ""
 
     async def may_be_collected(
-        self, partition: str, study: str, receipts: Sequence[FatedReceipt]
-    ) -> list[FatedReceipt]:
+        self, partition: str, study: str, receipts: Sequence[DecidedReceipt]
+    ) -> list[DecidedReceipt]:
         """The deleted receipts of a study, of those given, that all archives have committed for which its rules wait;
         all of them if no rule waits. Raises `DependencyUnavailable`."""
         known = await known_study(self._index, partition, study, deleted=True)
@@ -121,11 +121,13 @@ class Protection:
     async def _committed(self, known: KnownStudy) -> Committed:
         return {} if self._elsewhere is None else await self._elsewhere.of_study(known.partition, known.uid)
 
-    async def _there(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
+    async def _stored_objects(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
         """Each stored object, by SOP Instance UID and digest; objects that are not indexed yet have no digest, and are
         committed nowhere."""
         deleted = (
-            set() if recent is None else {name for name, receipt in recent.receipts.items() if receipt.fate.hidden}
+            set()
+            if recent is None
+            else {name for name, receipt in recent.receipts.items() if receipt.deletion_state.hidden}
         )
         objects: set[tuple[str, str]] = set()
         query = Query(known.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((known.uid,))})
@@ -133,14 +135,14 @@ class Protection:
         async for page in self._index.locate(query):
             instances = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
             for instance, receipts in (await self._index.receipts_of(known.partition, instances)).items():
-                indexed |= {receipt.receipt for receipt in receipts}
+                indexed |= {receipt.id for receipt in receipts}
                 objects |= {
                     (instance.sop_instance_uid, receipt.digest)
                     for receipt in receipts
-                    if receipt.receipt not in deleted and not receipt.lost
+                    if receipt.id not in deleted and not receipt.lost
                 }
         for name, receipt in ({} if recent is None else recent.receipts).items():
-            if name not in indexed and receipt.there:
+            if name not in indexed and receipt.is_present:
                 objects.add((receipt.instance[1], ""))
         return objects
 

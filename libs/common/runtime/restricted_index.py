@@ -29,10 +29,10 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import IdentifierError
-from gantry.common.lifecycle import Corrections, Fate, Place, patient_key
+from gantry.common.lifecycle import Corrections, DeletionState, Place, patient_key
 from gantry.common.ports.index import (
     CorrectedStudy,
-    FatedReceipt,
+    DecidedReceipt,
     InstanceKey,
     KnownReceipt,
     Location,
@@ -92,7 +92,7 @@ class RestrictedIndex:
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
         """See `SearchIndex`."""
-        return await self._index.current(partition, await self._seen(partition, instances))
+        return await self._index.current(partition, await self._visible_instances(partition, instances))
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
         """See `SearchIndex`."""
@@ -110,44 +110,44 @@ class RestrictedIndex:
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """See `SearchIndex`."""
-        seen = await self._seen(partition, [instance])
+        seen = await self._visible_instances(partition, [instance])
         return await self._index.receipts(partition, instance) if seen else []
 
     async def receipts_of(
         self, partition: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[KnownReceipt]]:
         """See `SearchIndex`."""
-        return await self._index.receipts_of(partition, await self._seen(partition, instances))
+        return await self._index.receipts_of(partition, await self._visible_instances(partition, instances))
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`. A caller that knows a receipt may know that it is deleted."""
-        return await self._index.fates(partition, receipts)
+        return await self._index.deletion_states(partition, receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        fated = await self._index.fated_receipts(partition, receipts)
+        decided = await self._index.decided_receipts(partition, receipts)
         if SIGHT.get().whole:
-            return fated
+            return decided
         studies = await self._visible(
-            partition, {fated_receipt.instance.study_instance_uid for fated_receipt in fated.values()}
+            partition, {decided_receipt.instance.study_instance_uid for decided_receipt in decided.values()}
         )
         return {
-            receipt: fated_receipt
-            for receipt, fated_receipt in fated.items()
-            if fated_receipt.instance.study_instance_uid in studies
+            receipt: decided_receipt
+            for receipt, decided_receipt in decided.items()
+            if decided_receipt.instance.study_instance_uid in studies
         }
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`. A fully deleted study does not exist for a restricted requester."""
-        if await self._sees(partition, study_instance_uid):
-            async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+        if await self._is_visible(partition, study_instance_uid):
+            async for page in self._index.find_decided(partition, study_instance_uid, sop_instance_uids):
                 yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """See `SearchIndex`."""
-        seen = await self._sees(partition, study_instance_uid)
+        seen = await self._is_visible(partition, study_instance_uid)
         return await self._index.holds(partition, study_instance_uid) if seen else []
 
     async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
@@ -158,12 +158,12 @@ class RestrictedIndex:
 
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         """See `SearchIndex`."""
-        seen = await self._sees(partition, study_instance_uid)
+        seen = await self._is_visible(partition, study_instance_uid)
         return await self._index.corrected(partition, study_instance_uid) if seen else None
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         """See `SearchIndex`."""
-        seen = await self._sees(partition, study_instance_uid)
+        seen = await self._is_visible(partition, study_instance_uid)
         return await self._index.corrections(partition, study_instance_uid, patient) if seen else Corrections()
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
@@ -254,13 +254,13 @@ class RestrictedIndex:
                     raise IdentifierError(OUT_OF_RESOURCES, f"more than {MOST_STUDIES} studies: narrow the search")
         return tuple(studies)
 
-    async def _seen(self, partition: str, instances: Sequence[InstanceKey]) -> Sequence[InstanceKey]:
+    async def _visible_instances(self, partition: str, instances: Sequence[InstanceKey]) -> Sequence[InstanceKey]:
         if SIGHT.get().whole or not instances:
             return instances
         studies = await self._visible(partition, {instance.study_instance_uid for instance in instances})
         return [instance for instance in instances if instance.study_instance_uid in studies]
 
-    async def _sees(self, partition: str, study: str) -> bool:
+    async def _is_visible(self, partition: str, study: str) -> bool:
         return SIGHT.get().whole or bool(study and await self._visible(partition, {study}))
 
     async def _visible(self, partition: str, studies: Collection[str]) -> frozenset[str]:

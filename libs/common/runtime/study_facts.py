@@ -63,8 +63,10 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     document = [match async for page in index.find(query) for match in page]
     beside: list[UnindexedReceipt] = []
     if deleted or not document:
-        async for batch in index.fated(partition, uid):
-            entries = [receipt.entry for receipt in batch if receipt.entry is not None and receipt.fate.hidden]
+        async for batch in index.find_decided(partition, uid):
+            entries = [
+                receipt.entry for receipt in batch if receipt.entry is not None and receipt.deletion_state.hidden
+            ]
             beside += [UnindexedReceipt(entry.receipt, entry.sender, entry.attributes) for entry in entries]
     if document:
         return KnownStudy(partition, uid, document[0].attributes, beside)
@@ -150,5 +152,5 @@ async def _receipts(index: ReadIndex, study: KnownStudy) -> list[tuple[str, str]
     async for page in index.locate(query):
         keys = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
         known = await index.receipts_of(study.partition, keys)
-        pairs += [(receipt.receipt, receipt.sender) for receipts in known.values() for receipt in receipts]
+        pairs += [(receipt.id, receipt.sender) for receipts in known.values() for receipt in receipts]
     return pairs

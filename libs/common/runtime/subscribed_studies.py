@@ -39,7 +39,9 @@ class SubscribedStudies:
                     return document.attributes
         return None
 
-    async def told(self, note: Noted, wanted: SubscriptionRequest, facts: Facts, sight: Sight) -> NotifiedEvent:
+    async def notified_event(
+        self, note: Noted, wanted: SubscriptionRequest, facts: Facts, sight: Sight
+    ) -> NotifiedEvent:
         """An event, with what the subscriber may know now. Raises `DependencyUnavailable`."""
         study = await self.find(note.study_instance_uid, wanted, facts, sight)
         if study is None:

@@ -19,14 +19,13 @@ from gantry.common.access.views import VIEW, Views
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import EntryRefused
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -34,6 +33,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     SearchIndex,
     StandingHolds,
@@ -81,71 +81,71 @@ class ViewedIndex:
             yield page
 
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
-        return await self._index.resolve(await self._asked(partition), sop_instance_uids)
+        return await self._index.resolve(await self._partition_in_view(partition), sop_instance_uids)
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
-        return await self._index.current(await self._asked(partition), instances)
+        return await self._index.current(await self._partition_in_view(partition), instances)
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
-        return await self._index.receipts(await self._asked(partition), instance)
+        return await self._index.receipts(await self._partition_in_view(partition), instance)
 
     async def receipts_of(
         self, partition: str, instances: Sequence[InstanceKey]
     ) -> dict[InstanceKey, list[KnownReceipt]]:
-        return await self._index.receipts_of(await self._asked(partition), instances)
+        return await self._index.receipts_of(await self._partition_in_view(partition), instances)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        return await self._index.fates(await self._asked(partition), receipts)
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
+        return await self._index.deletion_states(await self._partition_in_view(partition), receipts)
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-        return await self._index.fated_receipts(await self._asked(partition), receipts)
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
+        return await self._index.decided_receipts(await self._partition_in_view(partition), receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
-        partition = await self._asked(partition)
-        async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+    ) -> AsyncIterator[list[DecidedReceipt]]:
+        partition = await self._partition_in_view(partition)
+        async for page in self._index.find_decided(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
-        return await self._index.holds(await self._asked(partition), study_instance_uid)
+        return await self._index.holds(await self._partition_in_view(partition), study_instance_uid)
 
     async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
-        async for page in self._index.held(await self._asked(partition), after):
+        async for page in self._index.held(await self._partition_in_view(partition), after):
             yield page
 
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
-        return await self._index.corrected(await self._asked(partition), study_instance_uid)
+        return await self._index.corrected(await self._partition_in_view(partition), study_instance_uid)
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
-        return await self._index.corrections(await self._asked(partition), study_instance_uid, patient)
+        return await self._index.corrections(await self._partition_in_view(partition), study_instance_uid, patient)
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
-        return await self._index.last_access(await self._asked(partition), study_instance_uid)
+        return await self._index.last_access(await self._partition_in_view(partition), study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
-        async for page in self._index.conflicts(await self._asked(partition)):
+        async for page in self._index.conflicts(await self._partition_in_view(partition)):
             yield page
 
     async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
-        return await self._index.places(await self._asked(partition), receipts)
+        return await self._index.places(await self._partition_in_view(partition), receipts)
 
     async def stores_of(
         self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
     ) -> dict[tuple[str, ...], frozenset[str]]:
-        return await self._index.stores_of(await self._asked(partition), level, uids, stores)
+        return await self._index.stores_of(await self._partition_in_view(partition), level, uids, stores)
 
     async def marks_of(self, partition: str, studies: Collection[str], holders: Collection[str] = ()) -> Marks:
-        return await self._index.marks_of(await self._asked(partition), studies, holders)
+        return await self._index.marks_of(await self._partition_in_view(partition), studies, holders)
 
     async def count(self, partition: str) -> dict[str, int]:
-        return await self._index.count(await self._asked(partition))
+        return await self._index.count(await self._partition_in_view(partition))
 
     async def attributes(self) -> AttributeTable:
         return await self._index.attributes()
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
-        async for page in self._index.forsaken(partition):
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
+        async for page in self._index.orphaned_corrections(partition):
             yield page
 
     # ---- events
@@ -166,10 +166,10 @@ class ViewedIndex:
     async def decide(self, decisions: Sequence[Decision]) -> None:
         await self._take_marks_away()
         shown = [
-            replace(decision, partition=partition_of(decision.partition, view, codes), fate=fate)
+            replace(decision, partition=partition_of(decision.partition, view, codes), deletion_state=deletion_state)
             for view, codes in self._views.items()
             for decision in decisions
-            if (fate := _without(decision.fate, codes)) is not None
+            if (deletion_state := _without(decision.deletion_state, codes)) is not None
         ]
         await self._index.decide([*shown, *decisions])
 
@@ -238,14 +238,14 @@ class ViewedIndex:
             await self._index.hold([HoldChange(MARKS, holder, hold, False) for holder, hold in holds])
         self._marked = True
 
-    async def _asked(self, partition: str) -> str:
+    async def _partition_in_view(self, partition: str) -> str:
         view = VIEW.get()
         if view in self._views and await self._is_whole(view):
             return partition_of(partition, view, self._views[view])
         return partition
 
     async def _query(self, query: Query) -> Query:
-        partition = await self._asked(query.partition)
+        partition = await self._partition_in_view(query.partition)
         return query if partition == query.partition else replace(query, partition=partition)
 
     def _all(self, changes: Sequence[Change]) -> list[Change]:
@@ -256,9 +256,9 @@ class ViewedIndex:
         return [*shown, *changes]
 
 
-def _without(fate: Fate, codes: Collection[str]) -> Fate | None:
-    """A fate without the rejections that a view shows; None if nothing else was decided."""
-    left = frozenset(deletion for deletion in fate.deletions if deletion.code not in codes)
-    if not left and not fate.collected and fate.deletions:
+def _without(deletion_state: DeletionState, codes: Collection[str]) -> DeletionState | None:
+    """A deletion state without the rejections that a view shows; None if nothing else was decided."""
+    left = frozenset(deletion for deletion in deletion_state.deletions if deletion.code not in codes)
+    if not left and not deletion_state.collected and deletion_state.deletions:
         return None
-    return replace(fate, deletions=left)
+    return replace(deletion_state, deletions=left)

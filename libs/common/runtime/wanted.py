@@ -81,7 +81,7 @@ class RestoreRequests:
         self._metrics.objects_brought_back.inc()
         logger.info("object asked for from an archive", key=key)
 
-    async def asked(self) -> Sequence[RestoreRequest]:
+    async def current(self) -> Sequence[RestoreRequest]:
         """The wishes, and whether each is readable; expired ones are removed. Raises `DependencyUnavailable`."""
         wishes = []
         for place in [stat.key async for stat in self._tiers.list(_ROOT)]:
@@ -108,7 +108,7 @@ class RestoreRequests:
             return None
 
 
-class WantedStore(TieredStore):
+class RestoringStore(TieredStore):
     """The same stores, for callers whose reads request objects from archive tiers."""
 
     def __init__(self, tiers: TieredStore, wanted: RestoreRequests) -> None:

@@ -41,14 +41,14 @@ class Metric:
         return f"gantry_{self.attribute}"
 
 
-def _each(*values: str) -> tuple[tuple[str, ...], ...]:
+def _label_sets(*values: str) -> tuple[tuple[str, ...], ...]:
     return tuple((value,) for value in values)
 
 
 # PS3.4 B.2.3, PS3.7 Annex C: how a C-STORE is refused.
-_REFUSALS = _each("0000", "0110", "0122", "0124", "A700", "A900", "C000")
-_FINDS = _each("0000", "A700", "A900", "C000", "FE00")
-_RELOADS = _each("taken", "refused")
+_REFUSALS = _label_sets("0000", "0110", "0122", "0124", "A700", "A900", "C000")
+_FINDS = _label_sets("0000", "A700", "A900", "C000", "FE00")
+_RELOADS = _label_sets("taken", "refused")
 _SUBOPERATIONS = tuple((op, how) for op in ("C-GET", "C-MOVE", "send") for how in ("completed", "failed", "warning"))
 
 METRICS: tuple[Metric, ...] = (
@@ -86,7 +86,7 @@ METRICS: tuple[Metric, ...] = (
         "associations",
         "Associations rejected, by result/source/reason of PS3.8 9.3.4",
         ("reason",),
-        _each("1/1/1", "1/1/3", "1/1/7", "2/3/1", "2/3/2"),
+        _label_sets("1/1/1", "1/1/3", "1/1/7", "2/3/1", "2/3/2"),
     ),
     Metric(
         "associations_aborted",
@@ -94,7 +94,7 @@ METRICS: tuple[Metric, ...] = (
         "associations",
         "Associations that ended in an abort, by who aborted: us, peer, lost",
         ("by",),
-        _each("us", "peer", "lost"),
+        _label_sets("us", "peer", "lost"),
     ),
     Metric(
         "connections_failed",
@@ -102,7 +102,7 @@ METRICS: tuple[Metric, ...] = (
         "connections",
         "Connections to the DICOM port that ended without an association: tls, gave_way, proxy, unproven, other",
         ("reason",),
-        _each("tls", "gave_way", "proxy", "unproven", "other"),
+        _label_sets("tls", "gave_way", "proxy", "unproven", "other"),
     ),
     Metric(
         "peer_associations",
@@ -143,7 +143,7 @@ METRICS: tuple[Metric, ...] = (
         "tries",
         "Tries to reach the audit repository that failed: connect, tls, write",
         ("reason",),
-        _each("connect", "tls", "write"),
+        _label_sets("connect", "tls", "write"),
     ),
     Metric(
         "association_records_dropped",
@@ -215,7 +215,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Damage found while objects were given out, by reason: missing, size, digest",
         ("reason",),
-        _each("missing", "size", "digest"),
+        _label_sets("missing", "size", "digest"),
     ),
     Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
     Metric(
@@ -224,7 +224,7 @@ METRICS: tuple[Metric, ...] = (
         "tokens",
         "Bearer tokens refused, by why; a token of no issuer is `unknown`",
         ("reason",),
-        _each(
+        _label_sets(
             *("unknown", "malformed", "issuer", "audience", "expired", "early", "scope", "subject"),
             *("algorithm", "key", "signature", "inactive"),
         ),
@@ -256,7 +256,7 @@ METRICS: tuple[Metric, ...] = (
         "logins",
         "Logins in browsers, by result: signed-in, or why not",
         ("result",),
-        _each(
+        _label_sets(
             *("signed-in", "away", "clock", "code", "issuer", "nonce", "provider", "role", "size", "state", "token"),
         ),
     ),
@@ -266,7 +266,7 @@ METRICS: tuple[Metric, ...] = (
         "logouts",
         "Logout tokens of identity providers, by result: ended (sessions), refused, or away",
         ("result",),
-        _each("ended", "refused", "away"),
+        _label_sets("ended", "refused", "away"),
     ),
     Metric(
         "session_renewals",
@@ -274,7 +274,7 @@ METRICS: tuple[Metric, ...] = (
         "renewals",
         "Sessions in browsers that were to go on, by what was done: sealed anew, by a refresh token, or over",
         ("result",),
-        _each("anew", "refresh", "over"),
+        _label_sets("anew", "refresh", "over"),
     ),
     Metric(
         "overrides",
@@ -282,7 +282,7 @@ METRICS: tuple[Metric, ...] = (
         "overrides",
         "Overrides that began, by what was opened to somebody who does not see it otherwise: study, patient",
         ("opened",),
-        _each("study", "patient"),
+        _label_sets("study", "patient"),
     ),
     Metric(
         "shares",
@@ -290,7 +290,7 @@ METRICS: tuple[Metric, ...] = (
         "links",
         "Links for people outside, by what was done to them: created, revoked",
         ("change",),
-        _each("created", "revoked"),
+        _label_sets("created", "revoked"),
     ),
     Metric(
         "deidentified_downloads",
@@ -298,7 +298,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Objects of downloads that are de-identified, by what became of them: sent, withheld",
         ("result",),
-        _each("sent", "withheld"),
+        _label_sets("sent", "withheld"),
     ),
     Metric(
         "share_openings",
@@ -306,7 +306,7 @@ METRICS: tuple[Metric, ...] = (
         "openings",
         "Links that were to be opened, by result: opened, or why not",
         ("result",),
-        _each(
+        _label_sets(
             *(
                 "opened",
                 "closed",
@@ -334,7 +334,7 @@ METRICS: tuple[Metric, ...] = (
         "transactions",
         "Storage commitment requests, by answer: accepted, refused",
         ("answer",),
-        _each("accepted", "refused"),
+        _label_sets("accepted", "refused"),
     ),
     Metric(
         "worklist_requests",
@@ -383,7 +383,7 @@ METRICS: tuple[Metric, ...] = (
         "instances",
         "Instances in commitment reports, by failure reason (PS3.3 C.14.1.1); 0000 is committed",
         ("reason",),
-        _each("0000", "0110", "0112"),
+        _label_sets("0000", "0110", "0112"),
     ),
     Metric(
         "commitment_reports",
@@ -391,7 +391,7 @@ METRICS: tuple[Metric, ...] = (
         "reports",
         "N-EVENT-REPORT attempts, by outcome: delivered, retried, given_up",
         ("outcome",),
-        _each("delivered", "retried", "given_up"),
+        _label_sets("delivered", "retried", "given_up"),
     ),
     Metric(
         "commitment_seconds",
@@ -406,7 +406,7 @@ METRICS: tuple[Metric, ...] = (
         "instances",
         "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
         ("outcome",),
-        _each("added", "redelivered", "redundant", "conflict"),
+        _label_sets("added", "redelivered", "redundant", "conflict"),
     ),
     Metric("objects_verified", "counter", "objects", "Objects read again and compared with what was acknowledged"),
     Metric(
@@ -419,7 +419,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Objects found missing or damaged, by reason: missing, damaged",
         ("reason",),
-        _each("missing", "damaged"),
+        _label_sets("missing", "damaged"),
     ),
     Metric("facts_sealed", "counter", "events", "Events of the log sealed into segments in the object store"),
     Metric(
@@ -466,7 +466,7 @@ METRICS: tuple[Metric, ...] = (
         "Objects that were not moved, by reason: missing, damaged (what is to be moved is not what was acknowledged), "
         "archived (to be moved from an archive, and asked for), unequal (two copies of one object differ)",
         ("reason",),
-        _each("missing", "damaged", "archived", "unequal"),
+        _label_sets("missing", "damaged", "archived", "unequal"),
     ),
     Metric(
         "objects_brought_back",
@@ -496,7 +496,7 @@ METRICS: tuple[Metric, ...] = (
         "Objects that came again after they were rejected or deleted, or after their note, and are not there: refused"
         " (A771H), hidden",
         ("outcome",),
-        _each("refused", "hidden"),
+        _label_sets("refused", "hidden"),
     ),
     Metric(
         "rejections_lapsed",
@@ -511,7 +511,7 @@ METRICS: tuple[Metric, ...] = (
         "Subscriptions over FHIR, by what was done to them: created, deleted; requested, active, error, off: they got "
         "this status",
         ("change",),
-        _each("created", "deleted", "requested", "active", "error", "off"),
+        _label_sets("created", "deleted", "requested", "active", "error", "off"),
     ),
     Metric(
         "subscriptions_open",
@@ -595,7 +595,7 @@ METRICS: tuple[Metric, ...] = (
         "calls",
         "Calls that found a dependency away, full or too slow",
         ("dependency",),
-        _each("object store", "event log", "index"),
+        _label_sets("object store", "event log", "index"),
     ),
     Metric(
         "peer_waits_seconds",
@@ -703,7 +703,7 @@ METRICS: tuple[Metric, ...] = (
         "MLLP connections that were closed at once: address, limit, limit per address, tls, proxy (no PROXY header "
         "that counts), at the door unreachable and partition, too",
         ("reason",),
-        _each("address", "limit", "limit per address", "tls", "proxy", "unreachable", "partition"),
+        _label_sets("address", "limit", "limit per address", "tls", "proxy", "unreachable", "partition"),
     ),
     Metric("hl7_quarantined", "counter", "messages", "HL7 messages that went into quarantine (AE)"),
     Metric(
@@ -729,7 +729,7 @@ METRICS: tuple[Metric, ...] = (
         "reloads",
         "Changed configuration files, by outcome: taken, refused",
         ("outcome",),
-        _each("taken", "refused"),
+        _label_sets("taken", "refused"),
     ),
 )
 

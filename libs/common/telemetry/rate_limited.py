@@ -38,7 +38,7 @@ class RateLimited:
         times, known.unsaid, known.said_at = known.unsaid, 0, now
         return times
 
-    def unsaid(self, whose: Hashable, now: float) -> list[tuple[tuple[Hashable, ...], int]]:
+    def take_unlogged(self, whose: Hashable, now: float) -> list[tuple[tuple[Hashable, ...], int]]:
         """The kinds of one owner with events since their last log line, and their counts, for the caller to log now."""
         kinds = [(kind, known) for kind, known in self._kinds.items() if kind[0] == whose and known.unsaid]
         counts = [(kind, known.unsaid) for kind, known in kinds]

@@ -77,9 +77,9 @@ class Tracer:
             yield attributes
             return
         with structlog.contextvars.bound_contextvars(trace=trace):
-            yield from self._around(name, trace, parent, attributes, served=True)
+            yield from self._record_span(name, trace, parent, attributes, served=True)
 
-    def _around(
+    def _record_span(
         self, name: str, trace: str, parent: str, attributes: Attributes, *, served: bool
     ) -> Iterator[Attributes]:
         before, begun, error = _AROUND.set((self, trace)), self.clock.now_us(), ""
@@ -104,7 +104,7 @@ def step(name: str, **attributes: Value) -> Iterator[Attributes]:
         yield attributes
         return
     tracer, trace = around
-    yield from tracer._around(name, child_of(trace), trace, attributes, served=False)
+    yield from tracer._record_span(name, child_of(trace), trace, attributes, served=False)
 
 
 def is_sampled(trace: str) -> bool:

@@ -39,16 +39,16 @@ class CookieNames:
         begin = self.name(plain)
         return [plain + name.removeprefix(begin) for name, _ in _pairs(headers) if name.startswith(begin)]
 
-    def kept(self, plain: str, value: str, seconds: float, *, strict: bool = False) -> str:
+    def set_cookie(self, plain: str, value: str, seconds: float, *, strict: bool = False) -> str:
         """A Set-Cookie that stores a value for the given time, hidden from scripts and other sites; `strict`: also not
         sent when a link on another site leads here."""
         same_site = "Strict" if strict else "Lax"
         end = f"{self.name(plain)}={value}; Path=/; Max-Age={max(int(seconds), 0)}; HttpOnly; SameSite={same_site}"
         return f"{end}; Secure" if self.secure else end
 
-    def gone(self, plain: str) -> str:
+    def delete_cookie(self, plain: str) -> str:
         """A Set-Cookie that deletes it."""
-        return self.kept(plain, "", 0)
+        return self.set_cookie(plain, "", 0)
 
 
 def _pairs(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

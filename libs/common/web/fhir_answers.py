@@ -45,16 +45,16 @@ async def answered(request: web.BaseRequest, made: Awaitable[Body | CreatedResou
     try:
         answer = await made
         if not isinstance(answer, CreatedResource):
-            return await _said(request, answer)
+            return await _answer_json(request, answer)
         if answer.body is None:
             return web.Response(status=204, headers=answer.headers)
-        return await _said(request, answer.body, answer.status, answer.headers)
+        return await _answer_json(request, answer.body, answer.status, answer.headers)
     except NotUnderstood as error:
         problem = HttpProblem(400, str(error))
     except GantryError as error:
         problem = problem_of(error)
     body = outcome(_ISSUES.get(problem.status, "processing"), problem.line)
-    return await _said(request, body, problem.status, problem.headers)
+    return await _answer_json(request, body, problem.status, problem.headers)
 
 
 def base_of(request: web.BaseRequest) -> str:
@@ -79,7 +79,7 @@ def is_strict(request: web.BaseRequest) -> bool:
     return "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
 
 
-async def _said(
+async def _answer_json(
     request: web.BaseRequest, body: Body, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
     encoded = await asyncio.to_thread(_encoded, body, base_of(request))

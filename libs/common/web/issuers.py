@@ -43,7 +43,11 @@ class IssuerTokens:
         }
         self._introspections = {
             issuer.url: Introspection(
-                issuer, clock, settings.introspect_every, settings.keys_deadline, self._count_asked(issuer.name)
+                issuer,
+                clock,
+                settings.introspect_every,
+                settings.keys_deadline,
+                self._introspection_counter(issuer.name),
             )
             for issuer in settings.issuers
             if issuer.introspect
@@ -106,7 +110,7 @@ class IssuerTokens:
         if self._of_opaque and not is_signed(token) and types is TYPES:
             _, rules, _ = self._issuers[self._of_opaque]
             answer = await self._introspections[self._of_opaque].claims(token)
-            return claims_of(answer, _meant(rules, audience), self._clock.now_us() / 1e6), rules
+            return claims_of(answer, _for_audience(rules, audience), self._clock.now_us() / 1e6), rules
         header = presented(token, types)
         known = self._issuers.get(header.issuer)
         if known is None:
@@ -116,20 +120,20 @@ class IssuerTokens:
             raise TokenRefused("algorithm", "its algorithm is not allowed")
         check = partial(verified, header, await keys.key(header), settings.algorithms)
         claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
-        fitting = claims_of(claims, _meant(rules, audience), self._clock.now_us() / 1e6)
+        fitting = claims_of(claims, _for_audience(rules, audience), self._clock.now_us() / 1e6)
         # An ID token is not an access token: an issuer never reports it as active.
         if "signed" in settings.introspect and not audience:
             await self._introspections[settings.url].claims(token)
         return fitting, rules
 
-    def _count_asked(self, issuer: str) -> Callable[[str], None]:
+    def _introspection_counter(self, issuer: str) -> Callable[[str], None]:
         return lambda result: self._metrics.token_introspections.labels(issuer, result).inc()
 
     def _count(self, issuer: str) -> Callable[[str], None]:
         return lambda result: self._metrics.issuer_key_fetches.labels(issuer, result).inc()
 
 
-def _meant(rules: IssuerRules, audience: str) -> IssuerRules:
+def _for_audience(rules: IssuerRules, audience: str) -> IssuerRules:
     return replace(rules, audiences=frozenset((audience,)), scopes=frozenset()) if audience else rules
 
 

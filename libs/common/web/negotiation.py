@@ -61,7 +61,7 @@ def choose(accept: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Offer
             for offer in offers:
                 if fits(wanted, offer):
                     return offer, wanted
-    raise HttpProblem(406, f"we have {', '.join(_said(offer) for offer in offers)}")
+    raise HttpProblem(406, f"we have {', '.join(_type_of(offer) for offer in offers)}")
 
 
 def fits(wanted: MediaRange, offer: Offer) -> bool:
@@ -77,7 +77,7 @@ def _covers(wanted: str, type_: str) -> bool:
     return wanted in ("*/*", type_) or (wanted.endswith("/*") and type_.startswith(wanted[:-1]))
 
 
-def _said(offer: Offer) -> str:
+def _type_of(offer: Offer) -> str:
     return f'{MULTIPART}; type="{offer.type}"' if offer.multipart else offer.type
 
 
@@ -127,7 +127,7 @@ def is_known(headers: Mapping[str, str], etag: str) -> bool:
     return etag_matches(headers.get("If-None-Match", ""), etag)
 
 
-def asked_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
+def requested_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
     """The range that a request asks for of content that has neither ETag nor date: none with If-Range, which cannot
     hold for it (RFC 9110 13.1.5), so that parts of two contents are never joined. Raises as `byte_range`."""
     return None if "If-Range" in headers else byte_range(headers.get("Range", ""), size)

@@ -40,7 +40,7 @@ def proof_of_text(text: str) -> bytes:
     return proof
 
 
-def here_or_there(address: tuple[str, int]) -> str:
+def normal_address(address: tuple[str, int]) -> str:
     """ADDRESS:PORT in one form, the same for door and service: without a zone, and as IPv4 if it is mapped."""
     host = ip_address(address[0].partition("%")[0])
     mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None

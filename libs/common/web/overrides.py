@@ -66,13 +66,13 @@ class SealedOverrides:
         while True:
             try:
                 token = self._seals.of(_USE).seal(of_overrides(overrides, identity))
-                return SealedOverride(override, token, self._cookies.kept(OVERRIDE, token, self._seconds))
+                return SealedOverride(override, token, self._cookies.set_cookie(OVERRIDE, token, self._seconds))
             except NotUnderstood:
                 overrides = overrides[:-1]
 
     def gone(self) -> str:
         """A Set-Cookie that deletes the overrides in a browser."""
-        return self._cookies.gone(OVERRIDE)
+        return self._cookies.delete_cookie(OVERRIDE)
 
     def _now(self) -> float:
         return self._clock.now_us() / 1e6

@@ -23,13 +23,13 @@ class Progress:
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
-        self._again()
+        self._restart_timer()
 
     def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _again(self) -> None:
+    def _restart_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._stall, self._look)
 
     def _look(self) -> None:
@@ -39,7 +39,7 @@ class Progress:
             self._transport.abort()
             return
         self._left = left
-        self._again()
+        self._restart_timer()
 
 
 def unsent(transport: asyncio.Transport) -> int:

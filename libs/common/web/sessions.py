@@ -91,16 +91,16 @@ class Sessions:
         now = self.now()
         lasts = min(grant.idle_until, grant.began + self.limits.longest) - now
         return [
-            self.cookies.kept(SESSION, self._seals.of("session").seal(of_session(session)), session.until - now),
-            self.cookies.kept(GRANT, self._sealed_grant(grant), lasts),
+            self.cookies.set_cookie(SESSION, self._seals.of("session").seal(of_session(session)), session.until - now),
+            self.cookies.set_cookie(GRANT, self._sealed_grant(grant), lasts),
         ]
 
     def sealed_flow(self, flow: Flow, headers: Mapping[str, str]) -> list[str]:
         """Set-Cookie of a login that begins. If a request has too many, some are deleted."""
         under_way = self.cookies.beginning(headers, FLOW)
-        gone = [self.cookies.gone(name) for name in under_way] if len(under_way) >= _MOST_FLOWS else []
+        gone = [self.cookies.delete_cookie(name) for name in under_way] if len(under_way) >= _MOST_FLOWS else []
         name, value = self.flow_name(flow.state), self._seals.of("flow").seal(of_flow(flow))
-        return [*gone, self.cookies.kept(name, value, FLOW_SECONDS)]
+        return [*gone, self.cookies.set_cookie(name, value, FLOW_SECONDS)]
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -74,13 +74,13 @@ class SealedShares:
 
     def sealed(self, share_pass: SharePass) -> str:
         """Set-Cookie of a pass. Other sites cannot use it: a browser opens a link from our own page."""
-        return self._cookies.kept(
+        return self._cookies.set_cookie(
             SHARE, self._seals.of(_USE).seal(of_pass(share_pass)), share_pass.until - self._now(), strict=True
         )
 
     def gone(self) -> str:
         """A Set-Cookie that deletes the pass in a browser."""
-        return self._cookies.kept(SHARE, "", 0, strict=True)
+        return self._cookies.set_cookie(SHARE, "", 0, strict=True)
 
     def _now(self) -> float:
         return self._clock.now_us() / 1e6

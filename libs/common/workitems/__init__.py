@@ -16,7 +16,7 @@ from gantry.common.workitems.subscriptions import (
     WorkitemRecipient,
     WorkitemSubscription,
     fold_subscription,
-    told_of,
+    recipients_of,
 )
 
 __all__ = [
@@ -31,6 +31,6 @@ __all__ = [
     "fold_subscription",
     "fold_workitem",
     "lock_of",
+    "recipients_of",
     "refused_as_erased",
-    "told_of",
 ]

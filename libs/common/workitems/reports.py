@@ -79,12 +79,14 @@ def reports_of(event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) ->
             return [_state(WorkitemState.CANCELED, workitem.attributes)]
         requester = {REQUESTING_AE: [event.source.partition(" ")[2][:16]]}
         return [
-            WorkitemReport(EventType.CANCEL_REQUESTED, {**requester, **_some(attributes, EventType.CANCEL_REQUESTED)})
+            WorkitemReport(
+                EventType.CANCEL_REQUESTED, {**requester, **_information_of(attributes, EventType.CANCEL_REQUESTED)}
+            )
         ]
     reports = [
-        WorkitemReport(kind, _some(attributes, kind))
+        WorkitemReport(kind, _information_of(attributes, kind))
         for kind in (EventType.PROGRESS, EventType.ASSIGNED)
-        if _some(attributes, kind)
+        if _information_of(attributes, kind)
     ]
     if READINESS in attributes:
         state = WorkitemState.IN_PROGRESS if _is_claimed(event) else WorkitemState.SCHEDULED
@@ -101,5 +103,5 @@ def _state(state: WorkitemState, attributes: Attributes) -> WorkitemReport:
     return WorkitemReport(EventType.STATE, {PROCEDURE_STEP_STATE: [state.value], READINESS: readiness})
 
 
-def _some(attributes: Attributes, kind: EventType) -> dict[int, list[Any]]:
+def _information_of(attributes: Attributes, kind: EventType) -> dict[int, list[Any]]:
     return {tag: attributes[tag] for tag in INFORMATION[kind] if attributes.get(tag)}

@@ -103,7 +103,7 @@ class WorkitemRecipient:
     lock: bool
 
 
-def told_of(workitem: Workitem, subscriptions: Iterable[WorkitemSubscription]) -> list[WorkitemRecipient]:
+def recipients_of(workitem: Workitem, subscriptions: Iterable[WorkitemSubscription]) -> list[WorkitemRecipient]:
     """Who is told of a workitem, by all that was said of it and of all of them; by AE title."""
     subscribers: dict[str, WorkitemRecipient] = {}
     ended: dict[str, int] = {}

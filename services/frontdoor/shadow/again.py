@@ -23,7 +23,7 @@ from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import read
 from gantry.services.frontdoor.shadow.asking import ComparedArchive, ask
 from gantry.services.frontdoor.shadow.comparing import AnswerDifference, FindAnswer, Steps, compare_matches
-from gantry.services.frontdoor.shadow.looks import Looks, both
+from gantry.services.frontdoor.shadow.looks import Looks, gather_both
 from gantry.services.frontdoor.shadow.overhearing import Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.worklists import compare_worklists
@@ -111,7 +111,9 @@ class SecondLooks(Looks):
         calling, operation = look.request.calling_ae_title, operation_in(look.context, name_of(look.command.field))
         try:
             await self._clock.sleep(self._settings.again_after)
-            gantry, other = await both(self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1]))
+            gantry, other = await gather_both(
+                self._ask(self._gantry, look, rooms[0]), self._ask(self._other, look, rooms[1])
+            )
             differences = await differences_of(look.question, look.context, gantry, other, self.may_differ)
             self._recorder.compared(operation, calling, differences, seconds)
         except asyncio.CancelledError:

@@ -17,7 +17,7 @@ MOST_LOOKS = 256
 """That wait at once, of each kind in a process; beyond it the first look counts."""
 
 
-async def both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
+async def gather_both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
     """Both side by side, to their ends. Raises what the first of them raised that did."""
     mine, theirs = await asyncio.gather(gantry, other, return_exceptions=True)
     if isinstance(mine, BaseException):

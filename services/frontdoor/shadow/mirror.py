@@ -1,7 +1,8 @@
 """One association of a peer, played over again with the archive that it does not hear.
 
-`heard_asking` and `heard_answering` are called with the bytes that the door passes on, as they pass; they never raise
-and never wait. A task of its own asks the other archive, message by message in the peer's order, and compares.
+`observe_request_bytes` and `observe_response_bytes` are called with the bytes that the door passes on, as they pass;
+they never raise and never wait. A task of its own asks the other archive, message by message in the peer's order, and
+compares.
 
 With a spool, an association that is given up is put off: what it stores goes to the spool, to be sent later.
 """
@@ -116,13 +117,13 @@ class Mirror:
 
     # ---- what passes by
 
-    def heard_asking(self, data: memoryview) -> None:
+    def observe_request_bytes(self, data: memoryview) -> None:
         """Bytes of the peer."""
         heard = self._heard
         if heard is None:
             return
         try:
-            for exchange in heard.asked(data, self._clock.monotonic()):
+            for exchange in heard.take_requests(data, self._clock.monotonic()):
                 if exchange.why_not == NOT_MIRRORED:
                     self._recorder.not_mirrored(exchange.operation or "other")
                 else:
@@ -132,13 +133,13 @@ class Mirror:
         except Exception as error:
             self._fault(error)
 
-    def heard_answering(self, data: memoryview) -> None:
+    def observe_response_bytes(self, data: memoryview) -> None:
         """Bytes for the peer."""
         heard = self._heard
         if heard is None:
             return
         try:
-            if heard.answered(data, self._clock.monotonic()) or not self._accepted_yet:
+            if heard.take_responses(data, self._clock.monotonic()) or not self._accepted_yet:
                 self._news.set()
             self._look_at(heard)
         except Exception as error:
@@ -299,7 +300,7 @@ class Mirror:
         self._recorder.compared(ASSOCIATION, self._calling, differences, {})
         return association
 
-    async def _again(self, likeness: Likeness) -> Association:
+    async def _reopen(self, likeness: Likeness) -> Association:
         async with asyncio.timeout(self._settings.timeout):
             return await likeness.open(self._sides.shadow.peer(self._request, self._origin))
 
@@ -312,7 +313,7 @@ class Mirror:
             self._current = exchange = self._waiting.popleft()
             if not association.is_open:
                 # Archives close what was idle for a while; the peer goes on after a pause.
-                self._association = association = await self._again(likeness)
+                self._association = association = await self._reopen(likeness)
             await self._replay(heard, likeness, association, exchange)
             self._current = None
             heard.done_with(exchange)

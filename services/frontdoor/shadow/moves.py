@@ -32,7 +32,7 @@ from gantry.common.ul import AcceptedContext, AssociateRequest, ProposedContext
 from gantry.services.frontdoor.shadow.answers import level_of, read
 from gantry.services.frontdoor.shadow.asking import AnswersTooLong, ComparedArchive, ask, size_of
 from gantry.services.frontdoor.shadow.comparing import AnswerDifference, DifferenceKind, named_uids
-from gantry.services.frontdoor.shadow.looks import Looks, both
+from gantry.services.frontdoor.shadow.looks import Looks, gather_both
 from gantry.services.frontdoor.shadow.overhearing import TOO_MANY, Room
 
 logger = get_logger("shadow")
@@ -57,7 +57,7 @@ class MoveRequest:
     keys: Mapping[str, tuple[str, ...]]
 
 
-def wanted(identifier: Attributes, model: str) -> MoveRequest:
+def move_request_of(identifier: Attributes, model: str) -> MoveRequest:
     """What an identifier asks for, of the information model of a C-MOVE. Raises `NotUnderstood`."""
     level = level_of(identifier)
     if level not in _LEVELS:
@@ -123,11 +123,11 @@ class Moves(Looks):
                 self._recorder.given_up(why, calling, words)
 
     async def _compared(self, look: MoveLook) -> list[AnswerDifference]:
-        question = wanted(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
+        question = move_request_of(read(look.question, look.context.transfer_syntax), look.context.abstract_syntax)
         rooms = self._rooms()
         try:
             sides = zip((self._gantry, self._other), rooms, strict=True)
-            gantry, other = await both(*(self._instances(side, look, question, room) for side, room in sides))
+            gantry, other = await gather_both(*(self._instances(side, look, question, room) for side, room in sides))
         finally:
             for room in rooms:
                 room.close()

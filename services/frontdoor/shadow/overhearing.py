@@ -150,8 +150,8 @@ class PassingDigest:
 
 
 class Overheard:
-    """One association. `asked` takes what the peer sends, beginning with its A-ASSOCIATE-RQ, and `answered` what it
-    gets."""
+    """One association. `take_requests` takes what the peer sends, beginning with its A-ASSOCIATE-RQ, and
+    `take_responses` what it gets."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class Overheard:
         self._sent: tuple[Exchange, PassingDigest] | None = None
         self._open: dict[int, Exchange] = {}
 
-    def asked(self, data: memoryview, now: float) -> list[Exchange]:
+    def take_requests(self, data: memoryview, now: float) -> list[Exchange]:
         """The requests that are whole now, in the order of the peer."""
         whole: list[Exchange] = []
         for indication in self._followed(self._peer, data):
@@ -197,7 +197,7 @@ class Overheard:
                 self._take(self._messages, indication, lambda message: self._request(message, now, whole))
         return whole
 
-    def answered(self, data: memoryview, now: float) -> list[Exchange]:
+    def take_responses(self, data: memoryview, now: float) -> list[Exchange]:
         """The requests whose final response is whole now."""
         whole: list[Exchange] = []
         for indication in self._followed(self._archive, data):
@@ -282,14 +282,14 @@ class Overheard:
         if isinstance(message, CommandReceived):
             self._asking = self._begun(message)
             if self._asking is not None and not message.command.has_data_set:
-                self._asked_whole(self._asking, now, whole)
+                self._complete_request(self._asking, now, whole)
             return
         asking = self._asking
         if asking is None:
             return  # the data set of a response, or of what is not heard
         self._hold(asking, message.views, asking.data)
         if message.is_end:
-            self._asked_whole(asking, now, whole)
+            self._complete_request(asking, now, whole)
 
     def _begun(self, message: CommandReceived) -> Exchange | None:
         command = message.command
@@ -311,7 +311,7 @@ class Overheard:
             self._take_head(exchange, _REQUEST_BYTES + texts)
         return exchange
 
-    def _asked_whole(self, exchange: Exchange, now: float, whole: list[Exchange]) -> None:
+    def _complete_request(self, exchange: Exchange, now: float, whole: list[Exchange]) -> None:
         self._asking = None
         exchange.asked_at = now
         whole.append(exchange)

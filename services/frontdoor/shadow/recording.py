@@ -46,7 +46,7 @@ class Recorder:
         (tally.different if differences else tally.same)[operation] += 1
         for side, took in seconds.items():
             self._metrics.shadow_seconds.labels(operation, side).observe(took)
-            tally.took(operation, side, took)
+            tally.add_seconds(operation, side, took)
         for kind in {difference.kind for difference in differences}:
             self._metrics.shadow_differences.labels(operation, kind).inc()
             tally.differences[operation, kind] += 1
@@ -113,6 +113,6 @@ class Recorder:
         now = self._clock.now_us()
         day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
         tally = self.days.setdefault(day, ComparisonTally())
-        tally.seen(now, day)
+        tally.add_time(now, day)
         self.unsaved.add(day)
         return tally

@@ -66,13 +66,13 @@ class ComparisonTally:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     taken_over: set[str] = field(default_factory=set)
 
-    def seen(self, at: int, day: str) -> None:
+    def add_time(self, at: int, day: str) -> None:
         """Something was counted, at microseconds since the epoch, on a day as `2026-11-29`."""
         self.first = self.first or at
         self.last = max(self.last, at)
         self.days.add(day)
 
-    def took(self, operation: str, side: str, seconds: float) -> None:
+    def add_seconds(self, operation: str, side: str, seconds: float) -> None:
         """An answer of one side took so long."""
         classes = self.seconds.setdefault((operation, side), [0] * (len(BOUNDS) + 1))
         classes[bisect_left(BOUNDS, seconds)] += 1

@@ -17,7 +17,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.routes import BASE, Match
 from gantry.services.frontdoor.shadow.again import in_turns
 from gantry.services.frontdoor.shadow.comparing import AnswerDifference
-from gantry.services.frontdoor.shadow.looks import MOST_LOOKS, both
+from gantry.services.frontdoor.shadow.looks import MOST_LOOKS, gather_both
 from gantry.services.frontdoor.shadow.overhearing import TOO_LONG, Room
 from gantry.services.frontdoor.shadow.recording import Recorder
 from gantry.services.frontdoor.shadow.web_answers import SEARCH, WebAnswer, compare_web, operation_of
@@ -54,12 +54,12 @@ class WebMirror:
         is_gzip = headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
         self._head = status, headers.get("Content-Type", ""), is_gzip
 
-    def heard(self, data: bytes) -> None:
+    def observe_response_bytes(self, data: bytes) -> None:
         """The next bytes of its body."""
         with unnoticed():
-            self._heard(data)
+            self._hold_response_bytes(data)
 
-    def _heard(self, data: bytes) -> None:
+    def _hold_response_bytes(self, data: bytes) -> None:
         if self._why:
             return
         if self.room.take(len(data)):
@@ -191,7 +191,7 @@ class WebShadow:
         """What differs, how long both took, and the status of the other one."""
         assert mirror.answer is not None
         begun = self.clock.monotonic()
-        other = await self._asked(mirror)
+        other = await self._ask_other(mirror)
         self._recorder.reached(True)
         seconds = {"gantry": mirror.seconds, "other": self.clock.monotonic() - begun}
         differences = await self._differences(mirror, mirror.answer, other)
@@ -209,14 +209,14 @@ class WebShadow:
     async def _second_look(self, mirror: WebMirror) -> list[AnswerDifference]:
         """Both once more, side by side, after the grace. Raises as a first one does."""
         await self.clock.sleep(self._settings.again_after)
-        gantry, other = await both(self._gantry(mirror), self._asked(mirror))
+        gantry, other = await gather_both(self._gantry(mirror), self._ask_other(mirror))
         return await self._differences(mirror, gantry, other)
 
     async def _gantry(self, mirror: WebMirror) -> WebAnswer:
         async with asyncio.timeout(self._settings.timeout), await mirror.again() as response:
             return await self.whole(response, mirror.room)
 
-    async def _asked(self, mirror: WebMirror) -> WebAnswer:
+    async def _ask_other(self, mirror: WebMirror) -> WebAnswer:
         url = URL(self._settings.url_of(mirror.target), encoded=True)
         headers = {"Accept": mirror.accept or "*/*", **await asyncio.to_thread(self.authorization)}
         async with (

@@ -61,7 +61,7 @@ def compare_web(
         if operation in (SEARCH, METADATA):
             mine, theirs = _attributes(gantry), _attributes(other)
             yield
-            tags = (_asked if operation == SEARCH else _all)(target, mine, theirs) - frozenset(may_differ)
+            tags = (_requested_tags if operation == SEARCH else _all_tags)(target, mine, theirs) - frozenset(may_differ)
             key = _key(target) if operation == SEARCH else _SOP_INSTANCE_UID
             return (yield from compare_sets(key, tags, mine, theirs))
         if operation == OBJECTS:
@@ -108,7 +108,7 @@ def _key(target: str) -> str:
     return _KEYS.get(target.partition("?")[0].rstrip("/").rpartition("/")[2], "")
 
 
-def _asked(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
+def _requested_tags(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
     """What is named in the question, and what both answer beside it: what only one of them adds is its own affair."""
     both = {tag for match in mine for tag in match} & {tag for match in theirs for tag in match}
     named: set[str] = set()
@@ -121,7 +121,7 @@ def _asked(target: str, mine: list[Attributes], theirs: list[Attributes]) -> fro
     return frozenset(both | named) if mine and theirs else frozenset()
 
 
-def _all(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
+def _all_tags(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
     return frozenset(tag for answer in (mine, theirs) for match in answer for tag in match)
 
 

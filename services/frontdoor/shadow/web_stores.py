@@ -97,16 +97,16 @@ class WebStore:
         self._answer = bytearray()
         self._answer_held = 0
 
-    def heard_asking(self, data: bytes) -> None:
+    def observe_request_bytes(self, data: bytes) -> None:
         """The next bytes of the request's body."""
         with unnoticed():
-            self._heard_asking(data)
+            self._hold_request_bytes(data)
 
-    def asked(self) -> None:
+    def end_request(self) -> None:
         """The request's body is whole."""
         self._is_whole = True
 
-    def _heard_asking(self, data: bytes) -> None:
+    def _hold_request_bytes(self, data: bytes) -> None:
         if self._why or self._has_ended:
             return
         if self.entry is None and not self._put_off and self.room.has(len(data), self.room.most // 2):
@@ -139,7 +139,7 @@ class WebStore:
             is_gzip = headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
             self._head = status, headers.get("Content-Type", ""), is_gzip
 
-    def heard(self, data: bytes) -> None:
+    def observe_response_bytes(self, data: bytes) -> None:
         """The next bytes of its body."""
         with unnoticed():
             if self._why:

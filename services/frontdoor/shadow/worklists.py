@@ -39,7 +39,7 @@ def compare_worklists(
             side.append(_flat(match))
             yield
         sides.append(side)
-    sides = [[_asked(match, keys, may_differ) for match in side] for side in sides]
+    sides = [[_requested_attributes(match, keys, may_differ) for match in side] for side in sides]
     yield
     key = _key([*sides[0], *sides[1]])
     sets = yield from compare_sets(key, keys.keys() - set(may_differ), *sides)
@@ -71,7 +71,7 @@ def _items(attributes: Attributes) -> list[Mapping[str, Any]]:
     return [item for item in attributes.get(_STEPS, {}).get("Value") or () if isinstance(item, dict)]
 
 
-def _asked(match: Mapping[str, Any], keys: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
+def _requested_attributes(match: Mapping[str, Any], keys: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
     """Of a match, what was asked for. An item without attributes asks for all."""
     attributes: dict[str, Any] = {}
     for tag, attribute in match.items():
@@ -80,6 +80,6 @@ def _asked(match: Mapping[str, Any], keys: Mapping[str, Any], may_differ: Collec
         items: list[Any] = list(keys[tag].get("Value") or [])
         values: list[Any] = list(attribute.get("Value") or [])
         if items and isinstance(items[0], dict) and items[0] and all(isinstance(value, dict) for value in values):
-            attribute = {**attribute, "Value": [_asked(value, items[0], may_differ) for value in values]}
+            attribute = {**attribute, "Value": [_requested_attributes(value, items[0], may_differ) for value in values]}
         attributes[tag] = attribute
     return attributes

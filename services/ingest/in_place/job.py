@@ -93,7 +93,7 @@ class InPlaceJob:
         )
         self._db.execute("COMMIT")
 
-    def again(self) -> None:
+    def reset_objects(self) -> None:
         """Examine all objects again. One that is taken a second time (it was deleted meanwhile) gets a new receipt."""
         self._db.execute(
             "UPDATE objects SET receipt = CASE WHEN state = 'taken' THEN '' ELSE receipt END, state = 'new'"

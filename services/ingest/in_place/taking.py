@@ -197,7 +197,7 @@ class InPlaceRun:
         if not matches:
             return None
         receipt = self._job.given(blob.key)
-        if any(each.receipt == receipt for each in matches):
+        if any(each.id == receipt for each in matches):
             return ObjectState.TAKEN, ""  # taken by a run that was killed before it noted that
         current = (await self._index.current(DEFAULT_PARTITION, [key])).get(key)
         if current is not None and current.data_set_length != identity.length:

@@ -44,7 +44,7 @@ class KnownInstance(NamedTuple):
         return self[1:] == other[1:]
 
 
-def is_asked(preferences: Iterable[str]) -> bool:
+def is_preferred(preferences: Iterable[str]) -> bool:
     """Whether the fields of the header Prefer (RFC 7240) ask for it."""
     named = (part.partition(";")[0].strip().lower() for field in preferences for part in field.split(","))
     return PREFERENCE in named

@@ -36,7 +36,7 @@ from gantry.common.web.routes import BASE, Match
 from gantry.common.web.server import CALLER, TRACE
 from gantry.common.web.urls import accept_of, base_url
 from gantry.services.ingest.commit import InstanceWriter, Sender
-from gantry.services.ingest.stow.conflicts import PREFERENCE, ConflictReports, is_asked
+from gantry.services.ingest.stow.conflicts import PREFERENCE, ConflictReports, is_preferred
 from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
 from gantry.services.ingest.stow.metadata import Submission
 from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of, words_of_failures
@@ -103,7 +103,7 @@ class StoreInstances:
         self, request: web.BaseRequest, outcomes: Sequence[StowOutcome]
     ) -> list[StowOutcome] | None:
         """The outcomes with conflicts, if the request asks for them and they can be determined."""
-        if self._conflicts is None or not is_asked(request.headers.getall("Prefer", [])):
+        if self._conflicts is None or not is_preferred(request.headers.getall("Prefer", [])):
             return None
         return await self._conflicts.of(outcomes, sees_all=request[CALLER].sight.whole)
 

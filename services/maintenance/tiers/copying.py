@@ -28,12 +28,12 @@ class Print:
     data_set: str
 
 
-async def _nowhere(_: Buffer) -> None:
+async def _discard(_: Buffer) -> None:
     return
 
 
 async def print_of(
-    store: BlobStore, key: str, offset: int, pace: Pace, write: Callable[[Buffer], Awaitable[None]] = _nowhere
+    store: BlobStore, key: str, offset: int, pace: Pace, write: Callable[[Buffer], Awaitable[None]] = _discard
 ) -> Print:
     """Read an object whose data set begins at `offset`, and pass its bytes on. Memory: one chunk. Raises `NotFound`,
     `Corrupt`, `DependencyUnavailable`."""

@@ -114,12 +114,12 @@ class Planner:
         """The objects of instances that are not in the store: those of all receipts, including the ones aside."""
         at = {instance_of(location): location for location in page}
         receipts = await self._index.receipts_of(self._partition, list(at))
-        names = [receipt.receipt for group in receipts.values() for receipt in group]
+        names = [receipt.id for group in receipts.values() for receipt in group]
         places = await self._index.places(self._partition, names)
         objects: dict[str, PlannedObject] = {}
         for instance, group in receipts.items():
             for receipt in group:
-                if receipt.lost or places.get(receipt.receipt, NEVER_MOVED).store == store:
+                if receipt.lost or places.get(receipt.id, NEVER_MOVED).store == store:
                     continue
                 location = at[instance]
                 known = objects.get(receipt.object_key)
@@ -128,7 +128,7 @@ class Planner:
                     receipt.digest,
                     receipt.data_set_offset,
                     location.data_set_offset + location.data_set_length,
-                    ((instance, receipt.receipt), *(known.receipts if known is not None else ())),
+                    ((instance, receipt.id), *(known.receipts if known is not None else ())),
                     location if location.object_key == receipt.object_key else None,
                 )
         return list(objects.values())

@@ -123,5 +123,5 @@ class Relocator:
         (`leftovers`), also when they are moved back."""
         own = {name.id for planned in objects if (name := receipt_in_key(planned.key)) is not None}
         own -= {name for planned in objects for _, name in planned.receipts}
-        fated = await self._index.fated_receipts(self._partition, sorted(own)) if own else {}
-        return [(receipt.instance, name) for name, receipt in fated.items()]
+        decided = await self._index.decided_receipts(self._partition, sorted(own)) if own else {}
+        return [(receipt.instance, name) for name, receipt in decided.items()]

@@ -64,7 +64,7 @@ class ServiceRequests:
         bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [link("self", url, search.used)]}
         entries: list[Body] = []
         passed = 0
-        async for order, states in self._found(search):
+        async for order, states in self._candidates(search):
             made = self._made(order, states)
             if made is None or made["status"] not in search.statuses:
                 continue
@@ -81,7 +81,7 @@ class ServiceRequests:
             bundle["entry"] = entries
         return bundle
 
-    async def _found(self, search: FhirOrderSearch) -> AsyncIterator[tuple[Order, Mapping[str, StepState]]]:
+    async def _candidates(self, search: FhirOrderSearch) -> AsyncIterator[tuple[Order, Mapping[str, StepState]]]:
         """Orders that may match the search, each once."""
         if search.nothing or not search.count:
             return

@@ -86,7 +86,7 @@ class EventChannel:
             known = await self._happenings.is_subscribed(title, match.study)
             answered(await self._desk.suspend(match.study, title, asker))
             return _ended(known)
-        (title,) = _one(match)
+        (title,) = _title_in(match)
         lock = _flag(request, "deletionlock")
         parameters = [(name, value) for name, value in request.query.items() if name not in _OTHERS]
         keys = filter_in(parameters) if match.study == UPS_FILTERED_GLOBAL_SUBSCRIPTION else {}
@@ -95,7 +95,7 @@ class EventChannel:
 
     async def unsubscribe(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 11.11: 200. 400, 403, 404 also if it was not subscribed."""
-        (title,) = _one(match)
+        (title,) = _title_in(match)
         asker = self._asker(request)
         known = await self._happenings.is_subscribed(title, match.study)
         # Published in any case: another process may know a subscription already, and after a 404 no events may follow.
@@ -104,7 +104,7 @@ class EventChannel:
 
     async def listen(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 8.10.4: 101 and a WebSocket. 400 for an invalid handshake, and for an invalid cursor."""
-        (title,) = _one(match)
+        (title,) = _title_in(match)
         if not is_websocket(request):
             raise HttpProblem(426, "this is a channel: open it as a WebSocket", {"Upgrade": "websocket"})
         socket = ServerSocket(request, self._clock, _STALL_SECONDS)
@@ -198,7 +198,7 @@ def _ended(known: bool) -> web.Response:
     return web.Response(headers=_FRESH)
 
 
-def _one(match: Match) -> tuple[str]:
+def _title_in(match: Match) -> tuple[str]:
     if len(match.rest) != 1:
         raise NotFound
     return (_title(match.rest[0]),)

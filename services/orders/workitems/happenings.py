@@ -61,7 +61,7 @@ class Happenings:
                     continue
                 workitem = await self._orders.workitem(DEFAULT_PARTITION, event.sop_instance_uid)
                 if workitem is not None:
-                    recipients = await self._told(event, workitem)
+                    recipients = await self._recipients(event, workitem)
                     if recipients:
                         yield Happening(event, workitem, reports_of(event, workitem), recipients)
 
@@ -69,10 +69,14 @@ class Happenings:
         """Whether an AE title is subscribed to a workitem, or to any, as far as this process knows."""
         return await self._orders.is_subscribed(DEFAULT_PARTITION, subscriber, target)
 
-    async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[WorkitemRecipient]:
+    async def _recipients(
+        self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem
+    ) -> list[WorkitemRecipient]:
         """Subscribers do not get events from before their subscription; the initial state of a workitem goes only to
         the new subscriber."""
-        recipients = [recipient for recipient in await self._orders.told(workitem) if recipient.since <= event.at]
+        recipients = [
+            recipient for recipient in await self._orders.recipients_of(workitem) if recipient.since <= event.at
+        ]
         if isinstance(event, WorkitemSubscribed):
             return [
                 recipient

@@ -79,7 +79,7 @@ class WorkitemResource:
         """PS3.18 11.9: 200 with all matches, 206 with some of them, 204 if there are none. 400."""
         offer, _ = choose(parse_accept(accept_of(request)), _SEARCH_OFFERS)
         search = workitem_search(request.query.items())
-        workitems, more = await self._found(search)
+        workitems, more = await self._matches(search)
         headers = {**_FRESH, **warning((*search.warnings, MORE) if more else search.warnings)}
         if not workitems:
             return web.Response(status=204, headers=headers)
@@ -169,7 +169,7 @@ class WorkitemResource:
             raise NotFound
         return workitem
 
-    async def _found(self, search: WorkitemSearch) -> tuple[list[Workitem], bool]:
+    async def _matches(self, search: WorkitemSearch) -> tuple[list[Workitem], bool]:
         """The wanted part of the matches, or as much of it as fits into an answer, and whether there are more."""
         workitems: list[Workitem] = []
         passed = size = 0

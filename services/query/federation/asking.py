@@ -195,23 +195,25 @@ class Federation:
             return self._without("unaskable" if questions is None else "unasked")
         self._under_way += 1
         try:
-            return list(await asyncio.gather(*(self._one(title, questions, trace) for title in self._deadlines)))
+            return list(
+                await asyncio.gather(*(self._ask_archive(title, questions, trace) for title in self._deadlines))
+            )
         finally:
             self._under_way -= 1
 
     def _without(self, outcome: str) -> list[ArchiveAnswer]:
         """No archive is asked."""
-        return [self._told(ArchiveAnswer(title, outcome)) for title in self._deadlines]
+        return [self._report_outcome(ArchiveAnswer(title, outcome)) for title in self._deadlines]
 
-    async def _one(self, title: str, questions: Sequence[Question], trace: str) -> ArchiveAnswer:
+    async def _ask_archive(self, title: str, questions: Sequence[Question], trace: str) -> ArchiveAnswer:
         clock, breaker = asyncio.get_running_loop().time, self._breakers.of(title)
         answer = ArchiveAnswer(title)
         if not breaker.may_ask(clock()):
             answer.outcome = "skipped"
-            return self._told(answer)
+            return self._report_outcome(answer)
         peer = self._policy.contact(title, self._ae_title)
         if peer is None:
-            return self._told(answer, "the policy does not say where it is")
+            return self._report_outcome(answer, "the policy does not say where it is")
         deadline = self._deadlines[title]
         peer = replace(peer, connect_timeout=deadline, associate_timeout=deadline)
         why = ""
@@ -228,9 +230,9 @@ class Federation:
             breaker.failed(clock())
         else:
             breaker.answered()
-        return self._told(answer, why)
+        return self._report_outcome(answer, why)
 
-    def _told(self, answer: ArchiveAnswer, why: str = "") -> ArchiveAnswer:
+    def _report_outcome(self, answer: ArchiveAnswer, why: str = "") -> ArchiveAnswer:
         if answer.outcome not in _UNSENT:
             self._metrics.federated_questions.labels(answer.title, answer.outcome).inc()
         if answer.outcome in _TROUBLE or answer.outcome == "more":

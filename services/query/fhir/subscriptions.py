@@ -55,12 +55,12 @@ _NOT_HERE = "there are no subscriptions here: subscriptions.endpoints is not set
 logger = get_logger("subscriptions")
 
 
-async def _nothing() -> Body:
+async def _raise_not_found() -> Body:
     raise HttpProblem(404, _NOT_HERE)
 
 
 async def _no_subscriptions(request: web.BaseRequest, match: Match) -> web.StreamResponse:
-    return await answered(request, _nothing())
+    return await answered(request, _raise_not_found())
 
 
 NO_SUBSCRIPTIONS: dict[Resource, Handler] = dict.fromkeys(OF_SUBSCRIPTIONS, _no_subscriptions)
@@ -131,7 +131,7 @@ class SubscriptionService:
     # ---- made
 
     async def _create(self, request: web.BaseRequest) -> CreatedResource:
-        subscription = self._asked(request, await self._body(request))
+        subscription = self._requested_subscription(request, await self._body(request))
         identity, now = request[CALLER].identity, self._clock.now_us()
         wanted, ends_at = self._accepted(subscription, identity, now)
         owner, name = owner_of(identity), token_hex(8)
@@ -152,7 +152,7 @@ class SubscriptionService:
         location = self._urls.of(wanted.release).subscription(name)
         return CreatedResource(self._resource(name, known), headers={"Location": location})
 
-    def _asked(self, request: web.BaseRequest, content: object) -> AskedSubscription:
+    def _requested_subscription(self, request: web.BaseRequest, content: object) -> AskedSubscription:
         """The subscription that a request describes, in the release of FHIR that it uses. Raises `NotUnderstood`."""
         release = _release(request)
         return FORMS[release].asked(content, self._urls.of(release).topic, self._settings.endpoints)
@@ -254,7 +254,7 @@ class SubscriptionService:
             wanted = replace(wanted, content=_lesser(wanted.content, query["content"]))
         sight: Sight = request[CALLER].sight
         noted = known.between(first, last, _MOST_EVENTS)
-        notices = [await self._studies.told(event, wanted, identity.facts, sight) for event in noted]
+        notices = [await self._studies.notified_event(event, wanted, identity.facts, sight) for event in noted]
         unique, now = str(uuid4()), self._clock.now_us()
         urls, tell = self._urls.of(wanted.release), FORMS[wanted.release].notification
         return tell(name, known, wanted.content, NotificationType.QUERY_EVENTS, urls, notices, now, unique)
@@ -271,7 +271,7 @@ class SubscriptionService:
 
     async def _change(self, request: web.BaseRequest, name: str, known: Subscription) -> Body:
         content = await self._body(request)
-        subscription = self._asked(request, content)
+        subscription = self._requested_subscription(request, content)
         if isinstance(content, dict) and content.get("id") != name:
             raise NotUnderstood("id: that of the Subscription")
         wanted, _ = self._opened(known)

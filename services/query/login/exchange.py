@@ -64,7 +64,7 @@ def authorization_url(provider: ProviderMetadata, client: OurClient, flow: Flow)
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    return _with(provider.authorization, parameters)
+    return _with_parameters(provider.authorization, parameters)
 
 
 def code_of(query: Mapping[str, str], provider: ProviderMetadata, issuer: str) -> str:
@@ -138,9 +138,9 @@ def end_session_url(provider: ProviderMetadata, client: OurClient) -> str:
     if not provider.end_session:
         return SIGNED_OUT
     parameters = {"client_id": client.client_id, "post_logout_redirect_uri": client.url + SIGNED_OUT}
-    return _with(provider.end_session, parameters)
+    return _with_parameters(provider.end_session, parameters)
 
 
-def _with(url: str, parameters: Mapping[str, str]) -> str:
+def _with_parameters(url: str, parameters: Mapping[str, str]) -> str:
     # RFC 6749 3.1: an endpoint may have a query of its own.
     return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"

@@ -55,7 +55,7 @@ class Provider:
                     self._known, self._next = metadata_of(document, self.issuer), now + self._every
                 except _FAULTS as error:
                     if self._known is None:
-                        raise self._away(error) from error
+                        raise self._unreachable(error) from error
             return self._known
 
     async def tokens(self, form: Mapping[str, str], client: OurClient) -> GivenTokens:
@@ -67,9 +67,9 @@ class Provider:
             if status == 200:
                 return tokens_of(body)
         except _FAULTS as error:
-            raise self._away(error) from error
+            raise self._unreachable(error) from error
         if status not in (400, 401):
-            raise self._away(NotUnderstood(f"answered {status}"))
+            raise self._unreachable(NotUnderstood(f"answered {status}"))
         word = _word(body)
         logger.warning("identity provider gives no token", issuer=self.name, status=status, error=word)
         words = _NOT_ACCEPTED.get(word, "it does not say why")
@@ -93,7 +93,7 @@ class Provider:
             async with session.post(url, data=form, headers=fields, allow_redirects=False) as response:
                 return response.status, await body_of(response)
 
-    def _away(self, error: Exception) -> LoginRefused:
+    def _unreachable(self, error: Exception) -> LoginRefused:
         reason = str(error) or type(error).__name__
         logger.warning("identity provider cannot be asked", issuer=self.name, reason=reason)
         return LoginRefused("away", 503, "The identity provider cannot be reached just now. Try again in a moment.")

@@ -81,9 +81,9 @@ class LoginService:
         self._reads: Mapping[tuple[str, ...], Answer] = {
             (): self._begin,
             ("callback",): self._callback,
-            ("again",): self._again,
+            ("again",): self._renew_and_return,
             ("session",): self._session,
-            ("out",): self._out,
+            ("out",): self._signed_out_page,
         }
         self._changes: Mapping[tuple[str, ...], Answer] = {
             ("renew",): self._renew,
@@ -116,7 +116,7 @@ class LoginService:
         state, nonce, verifier = token_urlsafe(32), token_urlsafe(32), token_urlsafe(48)
         flow = Flow(state, nonce, verifier, target_of(request.query.get("to", HOME)), self._sessions.now())
         cookies = self._sessions.sealed_flow(flow, request.headers)
-        return _to(authorization_url(provider, self._client, flow), cookies)
+        return _redirect(authorization_url(provider, self._client, flow), cookies)
 
     async def _callback(self, request: web.BaseRequest) -> web.Response:
         """OpenID Connect Core 1.0 3.1.2.5. The state is valid only in the browser that began with it, and once."""
@@ -138,20 +138,25 @@ class LoginService:
         self._metrics.logins.labels("signed-in").inc()
         request[LOGIN_OUTCOME] = LoginOutcome(came.identity.name)
         names = self._sessions.cookies
-        cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
-        return _to(self._client.url + flow.target, cookies)
+        cookies += [
+            names.delete_cookie(self._sessions.flow_name(state)),
+            names.set_cookie(CAME, BY_LOGIN, _CAME_SECONDS),
+        ]
+        return _redirect(self._client.url + flow.target, cookies)
 
     # ---- renewal and end of a session
 
-    async def _again(self, request: web.BaseRequest) -> web.Response:
+    async def _renew_and_return(self, request: web.BaseRequest) -> web.Response:
         target = target_of(request.query.get("to", HOME))
         try:
             _, cookies = await self._renewed(request)
         except LoginRefused as refused:
             if refused.kind == "away":
                 raise
-            return _to(f"/login?to={quote(target, safe='')}", ())
-        return _to(self._client.url + target, [*cookies, self._sessions.cookies.kept(CAME, BY_GRANT, _CAME_SECONDS)])
+            return _redirect(f"/login?to={quote(target, safe='')}", ())
+        return _redirect(
+            self._client.url + target, [*cookies, self._sessions.cookies.set_cookie(CAME, BY_GRANT, _CAME_SECONDS)]
+        )
 
     async def _renew(self, request: web.BaseRequest) -> web.Response:
         try:
@@ -160,14 +165,14 @@ class LoginService:
             if refused.kind == "away":
                 raise HttpProblem(503, refused.reason, {"Retry-After": "5"}) from refused
             response = web.Response(status=401, text=f"{refused.reason}\n")
-            return _with(response, self._forgotten())
-        return _with(web.json_response(_shown(session)), cookies)
+            return _with_cookies(response, self._forgotten())
+        return _with_cookies(web.json_response(_shown(session)), cookies)
 
     async def _session(self, request: web.BaseRequest) -> web.Response:
         session = self._sessions.session(request.headers)
         if session is None or self._sessions.now() >= session.until:
-            return _with(web.Response(status=401, text="nobody is signed in\n"), ())
-        return _with(web.json_response(_shown(session)), ())
+            return _with_cookies(web.Response(status=401, text="nobody is signed in\n"), ())
+        return _with_cookies(web.json_response(_shown(session)), ())
 
     async def _logout(self, request: web.BaseRequest) -> web.Response:
         """OpenID Connect RP-Initiated Logout 1.0; this browser's session ends, other sessions of the same person
@@ -184,9 +189,9 @@ class LoginService:
         if name:
             logger.info("signed out", caller=name)
             request[LOGIN_OUTCOME] = LoginOutcome(name, out=True)
-        return _with(web.json_response({"location": location}), self._forgotten())
+        return _with_cookies(web.json_response({"location": location}), self._forgotten())
 
-    async def _out(self, request: web.BaseRequest) -> web.Response:
+    async def _signed_out_page(self, request: web.BaseRequest) -> web.Response:
         return _page(200, "You are signed out", "The archive has forgotten this session.", ("/", "Sign in again"))
 
     # ---- inside
@@ -223,7 +228,7 @@ class LoginService:
             raise LoginRefused("size", 413, words) from error
 
     def _forgotten(self) -> list[str]:
-        return [self._sessions.cookies.gone(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
+        return [self._sessions.cookies.delete_cookie(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
 
     def _refused(self, request: web.BaseRequest, refused: LoginRefused) -> web.Response:
         peer = str(request[CALLER].address)
@@ -246,7 +251,7 @@ def came_in_vain() -> web.Response:
 
 def to_login(path_and_query: str, *, again: bool) -> web.Response:
     """For a browser without a valid session: `again` if it has a grant to renew it."""
-    return _to(f"/login{'/again' if again else ''}?to={quote(path_and_query, safe='')}", ())
+    return _redirect(f"/login{'/again' if again else ''}?to={quote(path_and_query, safe='')}", ())
 
 
 def _shown(session: Session) -> dict[str, object]:
@@ -257,14 +262,14 @@ def _shown(session: Session) -> dict[str, object]:
 def _page(status: int, title: str, words: str, link: tuple[str, str]) -> web.Response:
     response = web.Response(status=status, text=page_of(title, words, link), content_type="text/html")
     response.headers["Content-Security-Policy"] = POLICY
-    return _with(response, ())
+    return _with_cookies(response, ())
 
 
-def _to(url: str, cookies: Iterable[str]) -> web.Response:
-    return _with(web.Response(status=303, headers={"Location": url}), cookies)
+def _redirect(url: str, cookies: Iterable[str]) -> web.Response:
+    return _with_cookies(web.Response(status=303, headers={"Location": url}), cookies)
 
 
-def _with(response: web.Response, cookies: Iterable[str]) -> web.Response:
+def _with_cookies(response: web.Response, cookies: Iterable[str]) -> web.Response:
     response.headers.update(_NEVER_KEPT)
     for cookie in cookies:
         response.headers.add("Set-Cookie", cookie)

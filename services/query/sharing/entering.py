@@ -43,14 +43,14 @@ class Entrance:
         self._shares = shares
         self._clock = clock
 
-    async def seen(self, token: str) -> Share | None:
+    async def share_of(self, token: str) -> Share | None:
         """The link of a token. Viewing it changes nothing. Raises `DependencyUnavailable`."""
         known = (await self._shares.current()).of_token(token)
         return known or (await self._shares.current(NEWS_SECONDS)).of_token(token)
 
     async def enter(self, token: str, password: str, trace: str) -> LetIn | RefusedVisitor:
         """Open the link of a token. Raises `DependencyUnavailable`: an opening may then be used up."""
-        share = await self.seen(token)
+        share = await self.share_of(token)
         if share is None or share.created is None:
             return RefusedVisitor("", ShareRefusal.UNKNOWN)
         name = share.created.share

@@ -68,9 +68,9 @@ def welcome(until: str, *, password: bool, wrong: bool = False) -> str:
 def refused(refusal: ShareRefusal, wait: int = 0) -> str:
     """The page of a link that cannot be opened; `wait` is in seconds."""
     later = f" Try again in {max(1, -(-wait // 60))} minutes." if refusal is ShareRefusal.WAITING else ""
-    return said("This link does not open", WORDS[refusal] + later)
+    return message_page("This link does not open", WORDS[refusal] + later)
 
 
-def said(title: str, words: str) -> str:
+def message_page(title: str, words: str) -> str:
     """A page with a message. The words are text, not markup."""
     return _HEAD.format(title=escape(title)) + f"<p>{escape(words)}</p>\n" + _FOOT

@@ -37,7 +37,7 @@ from gantry.common.web.shares import SealedShares
 from gantry.services.query.sharing.entering import Entrance, LetIn, RefusedVisitor
 from gantry.services.query.sharing.forms import LONGEST, password_of
 from gantry.services.query.sharing.making import made, revoked, sharing_profiles, shown, time_of
-from gantry.services.query.sharing.pages import POLICY, STATUS, refused, said, welcome
+from gantry.services.query.sharing.pages import POLICY, STATUS, message_page, refused, welcome
 
 _NEVER_KEPT = {
     "Cache-Control": "no-store",
@@ -163,7 +163,7 @@ class ShareService:
     # ---- for those who come
 
     async def _look(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        share = await self._entrance.seen(match.rest[0])
+        share = await self._entrance.share_of(match.rest[0])
         refusal = ShareRefusal.UNKNOWN if share is None else share.refusal(self._clock.now_us())
         if share is None or share.created is None or refusal is not None:
             return self._page(
@@ -176,7 +176,7 @@ class ShareService:
         password = password_of(b"".join([piece async for piece in body_of(request, LONGEST, _STALL_SECONDS)]))
         if self._sessions is not None and self._sessions.identity(request.headers) is not None:
             self._metrics.share_openings.labels("signed-in").inc()
-            return self._page(409, said("You are signed in", _SIGNED_IN))
+            return self._page(409, message_page("You are signed in", _SIGNED_IN))
         outcome = await self._entrance.enter(match.rest[0], password, request[TRACE])
         if isinstance(outcome, RefusedVisitor):
             return await self._turned_away(request, match, outcome)
@@ -200,7 +200,7 @@ class ShareService:
             logger.warning("link not opened", share=why.share, kind=why.refusal.value, peer=peer, count=times)
         name = f"{NAME}{why.share}" if why.share else ""
         request[LOGIN_OUTCOME] = LoginOutcome(name, why.refusal.value, by="share link")
-        share = await self._entrance.seen(match.rest[0])
+        share = await self._entrance.share_of(match.rest[0])
         if why.refusal is ShareRefusal.WRONG and share is not None and share.created is not None:
             page = welcome(_in_words(share.created.expires_at), password=True, wrong=True)
             return self._page(STATUS[why.refusal], page)

@@ -36,16 +36,16 @@ def address_of(query: Mapping[str, str]) -> str:
 
 
 def _of_studies(query: Mapping[str, str]) -> str:
-    uids = _several(query, "studyUID")
+    uids = _values_of(query, "studyUID")
     if uids:
         if not all(map(is_uid, uids)):
             raise NotUnderstood("studyUID: Study Instance UIDs, with commas between")
-        return _to({"study": uids[0]} if len(uids) == 1 else {"q": " ".join(uids)})
-    numbers = [_term("accessionNumber", number) for number in _several(query, "accessionNumber")]
+        return _page_url({"study": uids[0]} if len(uids) == 1 else {"q": " ".join(uids)})
+    numbers = [_term("accessionNumber", number) for number in _values_of(query, "accessionNumber")]
     if not numbers:
         raise NotUnderstood("studyUID or accessionNumber is needed with requestType=STUDY")
     terms = [f'acc:"{number}"' for number in numbers]
-    return _to({"q": " ".join(terms), **({"open": "only"} if len(terms) == 1 else {})})
+    return _page_url({"q": " ".join(terms), **({"open": "only"} if len(terms) == 1 else {})})
 
 
 def _of_a_patient(query: Mapping[str, str]) -> str:
@@ -61,15 +61,15 @@ def _of_a_patient(query: Mapping[str, str]) -> str:
     for name, word in (("patientBirthDate", "born"), ("lowerDateTime", "since"), ("upperDateTime", "until")):
         if query.get(name):
             terms.append(f"{word}:{_day(name, query[name])}")
-    for modality in _several(query, "modalitiesInStudy"):
+    for modality in _values_of(query, "modalitiesInStudy"):
         if not _MODALITY.fullmatch(modality):
             raise NotUnderstood("modalitiesInStudy: modalities, with commas between")
         terms.append(f"mod:{modality}")
     newest = query.get("mostRecentResults", "") == "1"
-    return _to({"q": " ".join(terms), **({"open": "newest"} if newest else {})})
+    return _page_url({"q": " ".join(terms), **({"open": "newest"} if newest else {})})
 
 
-def _several(query: Mapping[str, str], name: str) -> list[str]:
+def _values_of(query: Mapping[str, str], name: str) -> list[str]:
     values = [value.strip() for value in query.get(name, "").split(",") if value.strip()]
     if len(values) > _MOST:
         raise NotUnderstood(f"{name}: {_MOST} at most")
@@ -92,5 +92,5 @@ def _day(name: str, value: str) -> str:
     return "-".join(match.groups())
 
 
-def _to(parameters: Mapping[str, str]) -> str:
+def _page_url(parameters: Mapping[str, str]) -> str:
     return f"/?{urlencode(parameters)}"

@@ -17,7 +17,7 @@ from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
-from gantry.common.web.negotiation import OCTETS, Offer, asked_range, choose, parse_accept
+from gantry.common.web.negotiation import OCTETS, Offer, choose, parse_accept, requested_range
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of
@@ -57,7 +57,7 @@ class BulkService:
 
     async def bulk_data(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The value at a path of tags and item numbers, in little endian."""
-        location, tag = await self._finder.one(match), _tag(match.rest[0])
+        location, tag = await self._finder.instance(match), _tag(match.rest[0])
         with as_problems():
             known = await self._known(location, tag) if len(match.rest) == 1 else None
             if known is not None:
@@ -135,7 +135,7 @@ class BulkService:
     async def _send(self, request: web.BaseRequest, value: _Stored | _InMemory, length: int) -> web.StreamResponse:
         offer, _ = choose(parse_accept(accept_of(request)), BULK)
         parts = offer.multipart and _wants_parts(request)
-        part = None if parts else asked_range(request.headers, length)
+        part = None if parts else requested_range(request.headers, length)
         begin, end = part or (0, length)
         boundary = new_boundary()
         headers = {"Content-Type": content_type(boundary, OCTETS) if parts else OCTETS, "Accept-Ranges": "bytes"}

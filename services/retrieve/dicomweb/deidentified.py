@@ -155,15 +155,17 @@ class DeidentifiedService:
             for number, location in enumerate(locations):
                 making, ahead = ahead, None
                 try:
-                    opened = await (making or self._one(location, through, client, withheld))
+                    opened = await (making or self._open_deidentified(location, through, client, withheld))
                 except Unavailable:
                     if making is None:
                         raise
                     # There was no room for it ahead of its turn; now its turn has come.
-                    opened = await self._one(location, through, client, withheld)
+                    opened = await self._open_deidentified(location, through, client, withheld)
                 if number + 1 < len(locations):
                     following = locations[number + 1]
-                    ahead = asyncio.ensure_future(self._one(following, through, client, withheld, ahead=True))
+                    ahead = asyncio.ensure_future(
+                        self._open_deidentified(following, through, client, withheld, ahead=True)
+                    )
                 if opened is None:
                     continue
                 try:
@@ -178,7 +180,7 @@ class DeidentifiedService:
                     if left is not None:
                         await left.source.close()
 
-    async def _one(
+    async def _open_deidentified(
         self, location: Location, through: Deidentifying, client: str, withheld: Counter[str], *, ahead: bool = False
     ) -> Opened | None:
         """The de-identified data set, or None if it must not be sent."""

@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.net import Source
 from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter, answer
-from gantry.common.web.negotiation import Offer, asked_range, choose, is_known, parse_accept
+from gantry.common.web.negotiation import Offer, choose, is_known, parse_accept, requested_range
 from gantry.services.retrieve.corrections import version_of
 from gantry.services.retrieve.dicomweb.bulk import value_at
 from gantry.services.retrieve.dicomweb.errors import as_problems
@@ -86,7 +86,7 @@ class Documents:
         """The document or a range of it: PDF viewers ask for the end first."""
         with as_problems():
             offset, inline, length = await self._value(location, kind)
-        part = asked_range(request.headers, length)
+        part = requested_range(request.headers, length)
         begin, end = part or (0, length)
         name = f"{location.sop_instance_uid}.{kind.rpartition('/')[2]}"
         headers |= {

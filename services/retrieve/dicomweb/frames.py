@@ -61,7 +61,7 @@ class FrameService:
         """The frames of the list, in its order, each read separately."""
         with as_bad_request():
             numbers = frame_numbers(match.frames)
-        location = await self._finder.one(match)
+        location = await self._finder.instance(match)
         with as_problems():
             image = (await self._reader.pictured(location)).image
             require_frames(image, numbers)

@@ -74,7 +74,7 @@ class InstanceFinder:
     def __init__(self, index: Locating) -> None:
         self._index = index
 
-    async def one(self, match: Match) -> Location:
+    async def instance(self, match: Match) -> Location:
         """The instance. Raises `NotFound`, also if it is in another series or study."""
         instance = InstanceKey(match.study, match.series, match.instance)
         location = (await self._index.current(DEFAULT_PARTITION, [instance])).get(instance)
@@ -85,7 +85,7 @@ class InstanceFinder:
     async def all(self, match: Match, most: int = _MOST_INSTANCES) -> list[Location]:
         """The instances of a study or series, or the one that the path names; at most `most`."""
         if match.instance:
-            return [await self.one(match)]
+            return [await self.instance(match)]
         level = Level.SERIES if match.series else Level.STUDY
         conditions = {STUDY_INSTANCE_UID: Single((match.study,))}
         if match.series:
@@ -122,7 +122,7 @@ class ObjectService:
     async def metadata(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """JSON or XML, with an ETag that changes when an instance is added or removed."""
         offer, _ = choose(parse_accept(accept_of(request)), METADATA)
-        locations = as_asked(request, await self._finder.all(match))
+        locations = in_requested_form(request, await self._finder.all(match))
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
         etag = _etag(f"{offer}{url}", locations)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
@@ -195,7 +195,7 @@ class ObjectService:
     async def objects(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Part 10 objects: in parts, as a zip archive, or a single one."""
         offer, wanted = choose(parse_accept(accept_of(request)), OBJECTS)
-        locations = as_asked(request, await self._finder.all(match))
+        locations = in_requested_form(request, await self._finder.all(match))
         if offer == Offer(DICOM) and len(locations) > 1:
             raise HttpProblem(406, "several instances need multipart/related or application/zip")
         return await self.send(request, locations, offer, wanted)
@@ -361,7 +361,7 @@ async def _behind(first: Opened, rest: AsyncIterator[Opened | Damaged]) -> Async
         yield opened
 
 
-def as_asked(request: web.BaseRequest, locations: list[Location]) -> list[Location]:
+def in_requested_form(request: web.BaseRequest, locations: list[Location]) -> list[Location]:
     """The objects as they are, or with `?original=true` as they were stored; an extension to DICOMweb. Raises
     `HttpProblem` 400."""
     word = request.query.get("original", "false").lower()

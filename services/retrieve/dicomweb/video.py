@@ -9,7 +9,7 @@ from aiohttp import web
 from gantry.common.ports.index import Location
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.negotiation import Offer, asked_range, choose, parse_accept
+from gantry.common.web.negotiation import Offer, choose, parse_accept, requested_range
 from gantry.common.web.urls import accept_of
 from gantry.services.retrieve.dicomweb.errors import as_problems
 from gantry.services.retrieve.dicomweb.representations import media_type_of
@@ -40,7 +40,7 @@ async def send_video(
     if head[4:8] != b"ftyp":
         raise HttpProblem(406, "this video is not an MP4 file: its frames are the stored stream")
     length = sum(size for _, size in fragments)
-    part = asked_range(request.headers, length)
+    part = requested_range(request.headers, length)
     begin, end = part or (0, length)
     headers = {"Content-Type": MP4, "Accept-Ranges": "bytes", "Content-Length": str(end - begin), "Vary": "Accept"}
     if part is not None:

@@ -12,7 +12,7 @@ from gantry.common.web.server import Handler
 from gantry.services.retrieve.dicomweb.documents import Documents, media_types_of
 from gantry.services.retrieve.dicomweb.errors import as_bad_request
 from gantry.services.retrieve.dicomweb.frames import FrameService
-from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, as_asked
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, in_requested_form
 from gantry.services.retrieve.pixels.look import PICTURES, look_of
 
 _ANY = frozenset(("image/*", "*/*"))
@@ -46,13 +46,13 @@ class UriService:
             raise HttpProblem(406, "anonymize is not supported")
         named = Match(Resource.WADO_URI, uids["study"], uids["series"], uids["object"], query.get("frameNumber", ""))
         kinds = [kind.strip().lower() for kind in query.get("contentType", "").split(",") if kind.strip()]
-        location = await self._finder.one(named)
+        location = await self._finder.instance(named)
         if DICOM in kinds:
             syntax = query.get("transferSyntax", "")
             if syntax and not is_uid(syntax):
                 raise HttpProblem(400, "transferSyntax is not a UID")
             return await self._objects.send(
-                request, as_asked(request, [location]), Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax)
+                request, in_requested_form(request, [location]), Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax)
             )
         if types := media_types_of(location):
             return await self._documents.send(request, location, ",".join(kinds) or types[0])

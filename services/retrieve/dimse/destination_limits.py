@@ -23,7 +23,7 @@ class DestinationLimits:
         return len(self._to)
 
     @asynccontextmanager
-    async def to(self, host: str, port: int) -> AsyncIterator[None]:
+    async def lane_to(self, host: str, port: int) -> AsyncIterator[None]:
         """A lane to the destination at this address, until the block is left."""
         destination = host, port
         own = self._to.setdefault(destination, asyncio.Semaphore(self._per_destination))

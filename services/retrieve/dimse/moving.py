@@ -88,7 +88,7 @@ class Mover:
 
         try:
             async with (
-                self._lanes.to(peer.host, peer.port),
+                self._lanes.lane_to(peer.host, peer.port),
                 connect(peer, contexts, window=self.settings.window) as association,
                 self.sub_operations.over(association, job.through) as transfer,
             ):

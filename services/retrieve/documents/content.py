@@ -72,7 +72,7 @@ def content_of(data_set: Attributes) -> ContentItem:
     raises."""
     kind = text_of(data_set, VALUE_TYPE)
     reference = _values(data_set, REFERENCED_CONTENT_ITEM_IDENTIFIER)
-    value = f"{_REFERENCE} item {'.'.join(map(str, reference))}" if reference else _VALUES.get(kind, _nothing)(data_set)
+    value = f"{_REFERENCE} item {'.'.join(map(str, reference))}" if reference else _VALUES.get(kind, _no_text)(data_set)
     return ContentItem(
         _RELATIONSHIPS.get(text_of(data_set, RELATIONSHIP_TYPE), ""),
         code_meaning(data_set, CONCEPT_NAME_CODE_SEQUENCE),
@@ -119,7 +119,7 @@ def date_time(text: str) -> str:
 # ---- values (PS3.3 table C.17.3-7)
 
 
-def _nothing(_: Attributes) -> str:
+def _no_text(_: Attributes) -> str:
     return ""
 
 

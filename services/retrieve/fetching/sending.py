@@ -63,17 +63,17 @@ class Archives:
 
     async def holders(self, study: str, trace: str) -> tuple[list[Holder], list[str]]:
         """The holders of a study, in the order of the settings, and the AE titles of archives that did not answer."""
-        answers = await asyncio.gather(*(self._one(title, study, trace) for title in self._deadlines))
+        answers = await asyncio.gather(*(self._ask_archive(title, study, trace) for title in self._deadlines))
         silent = [title for title, (_, answered) in zip(self._deadlines, answers, strict=True) if not answered]
         return [holder for holder, _ in answers if holder is not None], silent
 
-    async def _one(self, title: str, study: str, trace: str) -> tuple[Holder | None, bool]:
+    async def _ask_archive(self, title: str, study: str, trace: str) -> tuple[Holder | None, bool]:
         breaker, clock = self._breakers.of(title), asyncio.get_running_loop().time
         if not breaker.may_ask(clock()):
-            return self._told(title, None, "skipped")
+            return self._report_outcome(title, None, "skipped")
         peer = self._contact(title, self._ae_title)
         if peer is None:
-            return self._told(title, None, "away", "the policy does not say where it is")
+            return self._report_outcome(title, None, "away", "the policy does not say where it is")
         deadline = self._deadlines[title]
         peer = replace(peer, connect_timeout=deadline, associate_timeout=deadline)
         data = encode_identifier(keys_for(study), EXPLICIT_LITTLE_ENDIAN)
@@ -92,7 +92,7 @@ class Archives:
             breaker.failed(clock())
         else:
             breaker.answered()
-        return self._told(title, holder, outcome, why)
+        return self._report_outcome(title, holder, outcome, why)
 
     async def _find(self, peer: Peer, study: str) -> tuple[Holder | None, str]:
         """What the archive says of the study, and why it refused. Raises `GantryError`."""
@@ -109,7 +109,9 @@ class Archives:
         why = "" if status == SUCCESS else f"answered {status_words(status)} to C-FIND"
         return holder_in(peer.called_ae_title, study, answers), why
 
-    def _told(self, title: str, holder: Holder | None, outcome: str, why: str = "") -> tuple[Holder | None, bool]:
+    def _report_outcome(
+        self, title: str, holder: Holder | None, outcome: str, why: str = ""
+    ) -> tuple[Holder | None, bool]:
         self._metrics.federated_questions.labels(title, outcome).inc()
         if outcome not in ("answered", "skipped"):
             logger.warning("another archive did not say what it has of a study", archive=title, how=outcome, why=why)

@@ -200,8 +200,8 @@ class FetchThrough:
     async def _is_hidden(self, study: str) -> bool:
         """Whether part of a study was deleted or rejected here: that is not fetched again."""
         with restricted(EVERYTHING):
-            async for page in self._index.fated(DEFAULT_PARTITION, study):
-                if any(receipt.fate.hidden for receipt in page):
+            async for page in self._index.find_decided(DEFAULT_PARTITION, study):
+                if any(receipt.deletion_state.hidden for receipt in page):
                     return True
         return False
 

@@ -24,7 +24,7 @@ class WebFetching:
         self._through = through
         self._wait = wait
 
-    def around(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
+    def wrap(self, handlers: Mapping[Resource, Handler]) -> dict[Resource, Handler]:
         """The handlers; those of studies, series, instances and metadata fetch what is not here."""
         return {name: self._fetching(handler) if name in _FETCHING else handler for name, handler in handlers.items()}
 

@@ -45,7 +45,7 @@ class FrameFinder:
         # Many requests ask for frames of one object at once: the search, of up to thousands of reads, is done once.
         async with self._turns.setdefault(key, asyncio.Lock()):
             if key not in self._known:
-                self._keep(key, await self._found(location, image))
+                self._keep(key, await self._locate_frames(location, image))
         table = self._known.get(key)
         if table is None:
             raise NoFrame("the frames of this object cannot be told apart")
@@ -76,7 +76,7 @@ class FrameFinder:
         # A.4: each item has a head of 8 bytes; the first is the Basic Offset Table.
         return list(accumulate([length + 8 for length in items[:-1]], initial=pixels.offset + 8)), items
 
-    async def _found(self, location: Location, image: Image) -> Frames | None:
+    async def _locate_frames(self, location: Location, image: Image) -> Frames | None:
         starts, items = await self._items(location, image)
         if len(items) < 2 or not any(items[1:]):
             return None

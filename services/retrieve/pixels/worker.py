@@ -92,7 +92,7 @@ def _perform(request: int, read: int, written: int) -> Any:
             file.seek(0)
             module, name, arguments = pickle.load(file)  # noqa: S301 - from our own parent process
         size = os.fstat(read).st_size
-        with mmap.mmap(read, size, prot=mmap.PROT_READ) if size else _nothing() as mapped:
+        with mmap.mmap(read, size, prot=mmap.PROT_READ) if size else _empty_map() as mapped:
             view = memoryview(mapped)
             try:
                 return getattr(import_module(module), name)(Files(view, written), *arguments)
@@ -105,7 +105,7 @@ def _perform(request: int, read: int, written: int) -> Any:
         _trim()
 
 
-def _nothing() -> mmap.mmap:
+def _empty_map() -> mmap.mmap:
     return mmap.mmap(-1, 1)
 
 

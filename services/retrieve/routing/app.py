@@ -28,7 +28,9 @@ from gantry.services.retrieve.routing import patient_requesting, prefetch_reques
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.committing import CommitmentRequestor
+from gantry.services.retrieve.routing.imaging_results import ImagingResults
 from gantry.services.retrieve.routing.move_records import MoveRecords
+from gantry.services.retrieve.routing.patient_news import PatientNewsReader
 from gantry.services.retrieve.routing.patient_requesting import PatientRequests
 from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
 from gantry.services.retrieve.routing.prefetching import Prefetcher
@@ -40,8 +42,6 @@ from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
-from gantry.services.retrieve.routing.told_patients import ToldPatients
-from gantry.services.retrieve.routing.told_studies import ToldStudies
 from gantry.services.retrieve.routing.work import works_of
 from gantry.services.retrieve.routing.work_requesting import WorkRequests
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
@@ -261,9 +261,9 @@ def _receivers(context: Context) -> dict[str, Hl7Receiver]:
     if not settings or not (_tells(context) or context.settings.routing.tells_of_patients):
         return {}
     orders, follower = context.orders.begin()
-    studies = ToldStudies(context.answers, orders, follower.caught_up, context.clock)
+    studies = ImagingResults(context.answers, orders, follower.caught_up, context.clock)
     ours, sent = context.settings.dimse.ae_title, partial(audit_result, context.audit)
-    patients = ToldPatients(
+    patients = PatientNewsReader(
         context.objects, CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     )
     receivers = {

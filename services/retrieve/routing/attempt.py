@@ -216,7 +216,7 @@ class RouteSender:
             locations = as_stored(locations)
         counters = Counters(len(locations), deidentified_by="" if through is None else through.profile)
         why, words, operation = "", "", _MOVED if route.kind == MOVE else _OPERATION
-        job = MoveJob(counters, is_wanted, _nobody_waits, originator=self._said(route), through=through)
+        job = MoveJob(counters, is_wanted, _nobody_waits, originator=self._command_elements(route), through=through)
         try:
             if isinstance(peer, WebDestination):
                 words = await peer.send(locations, job)
@@ -240,7 +240,7 @@ class RouteSender:
             return Attempted(taken, failed, why, refused=True, withheld=withheld)
         return Attempted(taken, failed, why, withheld=withheld)
 
-    def _said(self, route: RouteRequested) -> Mapping[int, Value]:
+    def _command_elements(self, route: RouteRequested) -> Mapping[int, Value]:
         """Command elements for each object. PS3.7 9.1.1.1.6: the sub-operations belong to a C-MOVE, even when they are
         made later."""
         priority = self._times.priority(route).code

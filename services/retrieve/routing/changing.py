@@ -93,8 +93,8 @@ class ChangeRequests:
     async def _known(self, change: AvailabilityChange, keys: Sequence[InstanceKey]) -> _Known:
         locations = await self._index.current(change.partition, keys)
         hidden: list[InstanceEntry] = []
-        async for page in self._index.fated(change.partition, change.study_instance_uid):
-            hidden += [receipt.entry for receipt in page if receipt.entry is not None and receipt.fate.hidden]
+        async for page in self._index.find_decided(change.partition, change.study_instance_uid):
+            hidden += [receipt.entry for receipt in page if receipt.entry is not None and receipt.deletion_state.hidden]
         return _Known(locations, hidden)
 
     async def _senders(self, partition: str, keys: Sequence[InstanceKey], known: _Known) -> set[str]:

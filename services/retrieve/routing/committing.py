@@ -69,7 +69,7 @@ class CommitmentRequestor:
     ) -> Attempted:
         """Ask for some instances; de-identified ones under the UIDs that `uid_of` returns. Raises
         `DependencyUnavailable`; failures of the destination are in the result."""
-        transaction = self._asked(route, locations, tried, before, uid_of)
+        transaction = self._transaction(route, locations, tried, before, uid_of)
         await self._elsewhere.ask(transaction)
         await reach(FailPoint.BEFORE_PUBLISH)
         uids = [location.sop_instance_uid for location in locations]
@@ -103,7 +103,7 @@ class CommitmentRequestor:
         before = await self._elsewhere.before(transaction.transaction_uid)
         return before is not None and before.answered is not None
 
-    def _asked(
+    def _transaction(
         self,
         route: RouteRequested,
         locations: Sequence[Location],

@@ -25,7 +25,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.dimse.suboperations import Counters
-from gantry.services.retrieve.routing.unfinished import MOST_NAMED, MoveAsked, UnfinishedMove, begun
+from gantry.services.retrieve.routing.unfinished import MOST_NAMED, RequestedMove, UnfinishedMove, begun
 
 _ANSWER_SECONDS = 2.0
 """How long a move waits for the log."""
@@ -71,7 +71,7 @@ class MoveRecords:
         association = request.association
         if peer.called_ae_title not in self._destinations or association.user is not None:
             return None
-        order = MoveAsked(
+        order = RequestedMove(
             association.calling_ae_title, request.command.message_id, peer.called_ae_title, association.trace
         )
         now = self._clock.now_us()

@@ -28,7 +28,7 @@ UNAVAILABLE = "UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
-class ToldInstance:
+class InstanceAvailability:
     """An instance of a study and its Instance Availability."""
 
     series_instance_uid: str
@@ -48,20 +48,20 @@ class AvailabilityNotification:
 
     study_instance_uid: str
     step: str
-    instances: Sequence[ToldInstance]
+    instances: Sequence[InstanceAvailability]
 
 
 def notifications(
     study: str,
-    known: Sequence[ToldInstance],
+    known: Sequence[InstanceAvailability],
     changed: Collection[tuple[str, str]],
     steps: Sequence[PerformedStep],
     *,
     whole: bool,
 ) -> list[AvailabilityNotification]:
-    """The notifications if some of the `known` instances of a study `changed` (by `ToldInstance.key`). One for each
-    step that made a changed instance, with everything that the step says it made. One more for instances that no step
-    made, if any of these changed: all of them if the `whole` study is notified, otherwise those that changed."""
+    """The notifications if some of the `known` instances of a study `changed` (by `InstanceAvailability.key`). One for
+    each step that made a changed instance, with everything that the step says it made. One more for instances that no
+    step made, if any of these changed: all of them if the `whole` study is notified, otherwise those that changed."""
     made: list[AvailabilityNotification] = []
     of_steps: set[tuple[str, str]] = set()
     for step in sorted(steps, key=lambda step: step.uid):
@@ -80,8 +80,8 @@ def notifications(
 
 
 def _absent(
-    study: str, step: PerformedStep, references: Sequence[PerformedReference], known: Sequence[ToldInstance]
-) -> Iterator[ToldInstance]:
+    study: str, step: PerformedStep, references: Sequence[PerformedReference], known: Sequence[InstanceAvailability]
+) -> Iterator[InstanceAvailability]:
     """What a step made that was never here. The step does not say in which study: nothing is added for a step with
     several."""
     if {uid for reference in references_of(step) for uid in reference.studies} != {study}:
@@ -94,7 +94,7 @@ def _absent(
             and is_uid(product.sop_class_uid)
         ):
             seen.add(product.sop_instance_uid)
-            yield ToldInstance(
+            yield InstanceAvailability(
                 product.series_instance_uid, product.sop_class_uid, product.sop_instance_uid, UNAVAILABLE
             )
 

@@ -23,7 +23,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.routing.prior_work_requesting import OrderEvent, PriorWorkRequests
-from gantry.services.retrieve.routing.priors import OF_ORDER, FutureOrder, PriorRule, wanted_of
+from gantry.services.retrieve.routing.priors import OF_ORDER, FutureOrder, PriorRule, future_order_of
 from gantry.services.retrieve.routing.step_requesting import followed
 
 GROUP = "prefetch-routing"
@@ -121,7 +121,7 @@ class PrefetchRequests:
             known = await self._orders.order(event.partition, event.order)
             if known is None:
                 continue
-            wanted = wanted_of(*known)
+            wanted = future_order_of(*known)
             routes = self._routes(known[0], wanted, event.trace)
             works = [] if self._work is None or self._is_stale(wanted) else await self._work.of(event, *known, wanted)
             if routes or works:

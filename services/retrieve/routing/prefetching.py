@@ -37,10 +37,10 @@ from gantry.services.retrieve.routing.priors import (
     Prior,
     PriorRule,
     body_parts_of,
+    future_order_of,
     identifier,
     priors_in,
     shows,
-    wanted_of,
     why_not,
 )
 
@@ -82,7 +82,7 @@ class Prefetcher:
         """Fetch the studies that are not `taken` (Study Instance UIDs). Failures are in the result, and are not
         raised."""
         try:
-            rule, wanted = self._rules.get(route.rule), await self._wanted(route)
+            rule, wanted = self._rules.get(route.rule), await self._future_order(route)
             if rule is None:
                 return Attempted((), (), "there is no such rule any more")
             if wanted is None:
@@ -90,7 +90,7 @@ class Prefetcher:
             contexts = [(STUDY_ROOT_FIND, SYNTAXES), *([] if rule.by == GET else [(STUDY_ROOT_MOVE, SYNTAXES)])]
             async with connect(peer, contexts) as association:
                 search = PriorSearch(association, route, peer, self._timeout, self._audit)
-                priors = await self._found(search, rule, wanted)
+                priors = await self._priors(search, rule, wanted)
                 missing = [prior for prior in priors if not await self._is_here(route.partition, prior, search)]
                 missing = [prior for prior in missing if prior.study_instance_uid not in taken]
                 if rule.dry_run or not missing:
@@ -106,12 +106,12 @@ class Prefetcher:
         except GantryError as error:
             return Attempted((), (route.study_instance_uid,), f"{route.destination}: {error}")
 
-    async def _wanted(self, route: RouteRequested) -> FutureOrder | None:
+    async def _future_order(self, route: RouteRequested) -> FutureOrder | None:
         await self._follower.caught_up()
         known = await self._orders.order(route.partition, route.requestor)
-        return None if known is None else wanted_of(*known)
+        return None if known is None else future_order_of(*known)
 
-    async def _found(self, search: PriorSearch, rule: PriorRule, wanted: FutureOrder) -> list[Prior]:
+    async def _priors(self, search: PriorSearch, rule: PriorRule, wanted: FutureOrder) -> list[Prior]:
         answers = await search.matches(identifier(wanted, rule.by))
         today = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).date()
         priors, body_parts = priors_in(rule, wanted, answers, today), body_parts_of(rule, wanted)
@@ -131,8 +131,8 @@ class Prefetcher:
         Raises `DependencyUnavailable`, and a `PeerError` of the network."""
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((prior.study_instance_uid,))})
         with restricted(EVERYTHING):
-            async for receipts in self._index.fated(partition, prior.study_instance_uid):
-                if any(receipt.fate.hidden for receipt in receipts):
+            async for receipts in self._index.find_decided(partition, prior.study_instance_uid):
+                if any(receipt.deletion_state.hidden for receipt in receipts):
                     return True
             documents = [document async for page in self._index.find(query) for document in page]
         if not documents:

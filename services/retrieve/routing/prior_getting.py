@@ -68,11 +68,11 @@ class CountingStorage:
         """Called whenever bytes of an object arrive, and when an object was taken."""
 
     def receive(self, request: Request) -> Sink:
-        return _HeardSink(self._taking.receive(request), self)
+        return _CountingSink(self._taking.receive(request), self)
 
     async def perform(self, request: Request) -> None:
         """Store one object as ingest does."""
-        if isinstance(request.sink, _HeardSink):
+        if isinstance(request.sink, _CountingSink):
             request.sink = request.sink.sink
         self.heard()
         try:
@@ -93,7 +93,7 @@ class CountingStorage:
         )
 
 
-class _HeardSink:
+class _CountingSink:
     def __init__(self, sink: Sink, arrivals: CountingStorage) -> None:
         self.sink = sink
         self._arrivals = arrivals
@@ -173,7 +173,7 @@ class PriorGetter:
     async def _requests(self, route: RouteRequested, peer: Peer, prior: Prior) -> list[GetRequest]:
         """The whole study if none of it is here, or if the archive does not list its instances; otherwise what is
         missing."""
-        instances = await self._here(route.partition, prior.study_instance_uid)
+        instances = await self._stored_instances(route.partition, prior.study_instance_uid)
         classes = tuple(uid for uid in prior.sop_classes if uid in self._classes)[:MOST_CONTEXTS]
         whole = {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [prior.study_instance_uid]}
         if not instances:
@@ -187,7 +187,7 @@ class PriorGetter:
         missing = {uid: place for uid, place in matches.items() if uid not in instances}
         return list(requests_for(prior.study_instance_uid, missing, self._classes)) or [GetRequest(whole, classes)]
 
-    async def _here(self, partition: str, study: str) -> set[str]:
+    async def _stored_instances(self, partition: str, study: str) -> set[str]:
         query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         with restricted(EVERYTHING):
             return {location.sop_instance_uid async for page in self._index.locate(query) for location in page}

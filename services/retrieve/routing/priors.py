@@ -100,7 +100,7 @@ class Prior:
     sop_classes: tuple[str, ...] = ()
 
 
-def wanted_of(order: Order, states: Mapping[str, StepState]) -> FutureOrder | None:
+def future_order_of(order: Order, states: Mapping[str, StepState]) -> FutureOrder | None:
     """What an order wants priors for; None if it has no future step or no usable Patient ID. An ID with a wildcard
     would match other patients."""
     steps = [step for step in order.steps.values() if states.get(step.id) in IDLE]

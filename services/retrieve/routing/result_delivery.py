@@ -36,9 +36,9 @@ from gantry.common.orders import first
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.imaging_results import ImagingResults
+from gantry.services.retrieve.routing.patient_news import PatientNewsReader
 from gantry.services.retrieve.routing.result_verdicts import answers, verdict
-from gantry.services.retrieve.routing.told_patients import ToldPatients
-from gantry.services.retrieve.routing.told_studies import ToldStudies
 
 ResultSent = Callable[[str, tuple[str, str], tuple[str, str], str, str, str], None]
 """Study Instance UID ("" if the message is about the patient), Patient ID and its issuer, name and host of the
@@ -57,8 +57,8 @@ class Hl7Receiver:
         self,
         settings: Hl7ReceiverSettings,
         ae_title: str,
-        studies: ToldStudies,
-        patients: ToldPatients,
+        studies: ImagingResults,
+        patients: PatientNewsReader,
         metrics: Metrics,
         sent: ResultSent,
     ) -> None:
@@ -92,7 +92,7 @@ class Hl7Receiver:
         except GantryError as error:
             return Attempted((), None, str(error))
         if result is None:
-            return self._untold(route)
+            return self._attempt_without_content(route)
         if self._may_not_hear_of(result.attributes):
             return Attempted((), (), f"the study is confidential, and {name} is told of no such study")
         if self._settings.link is not None and result.standing is not Standing.GONE:
@@ -124,7 +124,7 @@ class Hl7Receiver:
         marked = first(attributes, CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION)
         return bool(marked) and not self._settings.confidential
 
-    def _untold(self, route: RouteRequested) -> Attempted:
+    def _attempt_without_content(self, route: RouteRequested) -> Attempted:
         uid = route.study_instance_uid
         if route.kind == CHANGE:
             # A receiver that was notified of it before has to be told by a person: `gantry routes list --failed` lists

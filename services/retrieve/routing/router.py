@@ -176,7 +176,7 @@ class Router:
             return None
         if isinstance(event, RouteRequested):
             return self._requested(event)
-        return self._told(event)
+        return self._apply_progress(event)
 
     def _requested(self, event: RouteRequested) -> _Open | None:
         if event.route in self._routes:
@@ -187,7 +187,7 @@ class Router:
         self._show(event.destination)
         return route
 
-    def _told(self, event: Event) -> _Open | None:
+    def _apply_progress(self, event: Event) -> _Open | None:
         if not isinstance(event, RouteProgressed | RouteDelayed | RouteEnded):
             return None
         route = self._routes.get(event.route)

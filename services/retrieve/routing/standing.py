@@ -16,7 +16,7 @@ from gantry.common.runtime.availability import Availability
 from gantry.services.retrieve.routing.notifications import (
     UNAVAILABLE,
     AvailabilityNotification,
-    ToldInstance,
+    InstanceAvailability,
     notifications,
 )
 from gantry.services.retrieve.unindexed import Locating
@@ -40,8 +40,8 @@ class StudyStanding:
         study, is_change = route.study_instance_uid, route.kind == CHANGE
         steps = await self._steps_of(route.partition, study)
         if not is_change and not steps:
-            return notifications(study, await self._told(study, came), _keys(came), (), whole=False)
-        instances = await self._told(study, await self._located(route))
+            return notifications(study, await self._availabilities(study, came), _keys(came), (), whole=False)
+        instances = await self._availabilities(study, await self._located(route))
         known = [*instances, *await self._gone(route, {instance.key for instance in instances})]
         changed = _named(route) if is_change else _keys(came)
         return notifications(study, known, changed, steps, whole=is_change)
@@ -51,27 +51,27 @@ class StudyStanding:
         with restricted(EVERYTHING):
             return [location async for page in self._locating.locate(query) for location in page]
 
-    async def _told(self, study: str, locations: Sequence[Location]) -> list[ToldInstance]:
+    async def _availabilities(self, study: str, locations: Sequence[Location]) -> list[InstanceAvailability]:
         keys = [(study, location.series_instance_uid, location.sop_instance_uid) for location in locations]
         words = await self._availability.of_keys(Level.IMAGE, keys)
         return [
-            ToldInstance(location.series_instance_uid, location.sop_class_uid, location.sop_instance_uid, word)
+            InstanceAvailability(location.series_instance_uid, location.sop_class_uid, location.sop_instance_uid, word)
             for location, word in zip(locations, words, strict=True)
         ]
 
-    async def _gone(self, route: RouteRequested, keys: set[tuple[str, str]]) -> list[ToldInstance]:
+    async def _gone(self, route: RouteRequested, keys: set[tuple[str, str]]) -> list[InstanceAvailability]:
         """What was removed and is absent: what the index still has of the study, and what the route names, which may
         have been collected and dropped from the index."""
-        gone: dict[tuple[str, str], ToldInstance] = {}
-        async for page in self._index.fated(route.partition, route.study_instance_uid):
+        gone: dict[tuple[str, str], InstanceAvailability] = {}
+        async for page in self._index.find_decided(route.partition, route.study_instance_uid):
             for receipt in page:
-                if receipt.entry is not None and receipt.fate.hidden:
+                if receipt.entry is not None and receipt.deletion_state.hidden:
                     key = receipt.instance.series_instance_uid, receipt.instance.sop_instance_uid
-                    gone[key] = ToldInstance(key[0], receipt.entry.sop_class_uid, key[1], UNAVAILABLE)
+                    gone[key] = InstanceAvailability(key[0], receipt.entry.sop_class_uid, key[1], UNAVAILABLE)
         if route.kind == CHANGE:
             named = zip(route.series_instance_uids, route.sop_class_uids, route.sop_instance_uids, strict=True)
             for series, sop_class, uid in named:
-                gone.setdefault((series, uid), ToldInstance(series, sop_class, uid, UNAVAILABLE))
+                gone.setdefault((series, uid), InstanceAvailability(series, sop_class, uid, UNAVAILABLE))
         return [instance for key, instance in gone.items() if key not in keys]
 
 

@@ -19,7 +19,7 @@ from gantry.common.statuses import PERFORMED_PROCEDURE_STEP_IS_FINAL, status_wor
 from gantry.common.ul import RoleSelection
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.step_messages import StepEventType, is_taken
-from gantry.services.retrieve.routing.step_values import StepSent, said_of
+from gantry.services.retrieve.routing.step_values import StepSent, read_step_attributes
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 
@@ -49,7 +49,7 @@ class StepDelivery:
             if route.kind == STEP_EVENT:
                 response = await self._report(route, peer)
             else:
-                attributes = await said_of(self._objects, route)
+                attributes = await read_step_attributes(self._objects, route)
                 if attributes is None:
                     return Attempted((), (), "what it said is erased")
                 response = await self._forward(route, peer, attributes)

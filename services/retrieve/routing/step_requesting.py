@@ -17,7 +17,7 @@ from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop, Delivery
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import FOLLOWED, Follower
-from gantry.common.runtime.order_values import by_size, kept_apart, read_values
+from gantry.common.runtime.order_values import by_size, read_values, with_values_apart
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing.step_messages import (
@@ -96,7 +96,7 @@ class StepRequests:
         now = self._clock.now_us()
         if not isinstance(change, StepMessage):
             return list(step_requests(change, StepEventType.DELETED, self._rules, now))
-        message = await kept_apart(self._objects, change)
+        message = await with_values_apart(self._objects, change)
         assert isinstance(message, StepMessage)
         return list(step_requests(message, event_of(change), self._rules, now))
 

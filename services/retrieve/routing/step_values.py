@@ -13,7 +13,7 @@ StepSent = Callable[[str, str, tuple[str, str], str, str], None]
 """SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not accepted."""
 
 
-async def said_of(objects: BlobStore, route: RouteRequested) -> Attributes | None:
+async def read_step_attributes(objects: BlobStore, route: RouteRequested) -> Attributes | None:
     """The attributes in the object that a route names; None if they are erased or damaged. Raises
     `DependencyUnavailable`."""
     message = ProcedureStepSet(

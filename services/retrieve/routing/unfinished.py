@@ -21,7 +21,7 @@ _LONGEST_WHY = 200
 
 
 @dataclass(frozen=True, slots=True)
-class MoveAsked:
+class RequestedMove:
     """Who requested a move, its Message ID (PS3.7 9.1.4.1), and its destination."""
 
     requestor: str
@@ -31,7 +31,7 @@ class MoveAsked:
 
 
 def begun(
-    order: MoveAsked,
+    order: RequestedMove,
     conditions: Mapping[int, Condition],
     locations: Sequence[Location],
     names: Iterator[str],

@@ -16,7 +16,7 @@ from gantry.common.ul import RoleSelection
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE
 from gantry.common.workitems.reports import INFORMATION, READINESS, REQUESTING_AE, EventType
 from gantry.services.retrieve.routing.attempted import Attempted
-from gantry.services.retrieve.routing.step_values import StepSent, said_of
+from gantry.services.retrieve.routing.step_values import StepSent, read_step_attributes
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 
@@ -62,7 +62,7 @@ class WorkitemDelivery:
         if kind is EventType.STATE:
             readiness = [route.step_readiness] if route.step_readiness else []
             return {PROCEDURE_STEP_STATE: [route.step_state], READINESS: readiness}
-        attributes = await said_of(self._objects, route)
+        attributes = await read_step_attributes(self._objects, route)
         if attributes is None:
             return None
         information = {tag: attributes[tag] for tag in INFORMATION[kind] if attributes.get(tag)}

@@ -49,7 +49,7 @@ class KafkaCluster:
         """The topic's name at the brokers."""
         return f"{self.prefix}.{name}"
 
-    def ours(self, topic: str) -> str:
+    def own_name(self, topic: str) -> str:
         """Our name of a topic of the brokers."""
         return topic.removeprefix(f"{self.prefix}.")
 

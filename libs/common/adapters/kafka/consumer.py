@@ -235,7 +235,7 @@ async def record_of(cluster: KafkaCluster, kafka_record: ConsumerRecord[bytes, b
     if claim is not None and claims is not None:
         payload = await claims.redeem(claim.decode("ascii"))
     return Record(
-        cluster.ours(kafka_record.topic),
+        cluster.own_name(kafka_record.topic),
         kafka_record.partition,
         kafka_record.offset,
         (kafka_record.key or b"").decode("utf-8", "replace"),

@@ -42,12 +42,12 @@ async def follow(
             before = dict(following)
             cluster.renew(consumer._client)
             async with within(cluster.deadline):
-                records = await _some(consumer, behind, following, committed)
+                records = await _next_records(consumer, behind, following, committed)
             if following != before:  # without records where retention has removed them
                 yield records, dict(following)
 
 
-async def _some(
+async def _next_records(
     consumer: AIOKafkaConsumer, behind: list[TopicPartition], following: dict[int, int], committed: Mapping[int, int]
 ) -> _Records:
     """Some committed records that were not returned yet; `following` is advanced past them."""

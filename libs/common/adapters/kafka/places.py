@@ -37,7 +37,7 @@ class LogPlaces:
         """See `EventLog`."""
         async with self._turn:
             _, consumer = await self._connected()
-            ends = await self._asked(consumer.end_offsets(await self._partitions(topic)))
+            ends = await self._answer_of(consumer.end_offsets(await self._partitions(topic)))
             return {place.partition: end for place, end in ends.items()}
 
     async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
@@ -48,7 +48,7 @@ class LogPlaces:
             committed = await self._committed(group)
             if not any(place in committed for place in places):
                 return False
-            begins = await self._asked(consumer.beginning_offsets(places))
+            begins = await self._answer_of(consumer.beginning_offsets(places))
             done = {place.partition: max(committed.get(place, 0), begins[place]) for place in places}
             return all(done.get(partition, 0) >= end for partition, end in ends.items())
 
@@ -59,7 +59,7 @@ class LogPlaces:
             _, consumer = await self._connected()
             places = await self._partitions(topic)
             committed = await self._committed(group)
-            begins = await self._asked(consumer.beginning_offsets(places))
+            begins = await self._answer_of(consumer.beginning_offsets(places))
             return {place.partition: max(committed.get(place, 0), begins[place]) for place in places}
 
     async def uncommitted(self, group: str, topic: str, key: str, most: int) -> list[ConsumerRecord[bytes, bytes]]:
@@ -70,8 +70,8 @@ class LogPlaces:
             numbers = [place.partition for place in places]
             place = TopicPartition(self._cluster.topic(topic), DefaultPartitioner()(key.encode(), numbers, numbers))
             done = (await self._committed(group)).get(place, 0)
-            begin = max(done, (await self._asked(consumer.beginning_offsets([place])))[place])
-            end = (await self._asked(consumer.end_offsets([place])))[place]
+            begin = max(done, (await self._answer_of(consumer.beginning_offsets([place])))[place])
+            end = (await self._answer_of(consumer.end_offsets([place])))[place]
             if end - begin > most:
                 raise DependencyUnavailable(DEPENDENCY, f"{group} is {end - begin} records behind")
             return [record for record in await self._between(place, begin, end) if record.key == key.encode()]
@@ -82,7 +82,7 @@ class LogPlaces:
             _, consumer = await self._connected()
             places = await self._partitions(topic)
             committed = await self._committed(group)
-            begins = await self._asked(consumer.beginning_offsets(places))
+            begins = await self._answer_of(consumer.beginning_offsets(places))
             records: list[ConsumerRecord[bytes, bytes]] = []
             for place in places:
                 end = committed.get(place, 0)
@@ -112,15 +112,15 @@ class LogPlaces:
 
     async def _committed(self, group: str) -> dict[TopicPartition, int]:
         admin, _ = await self._connected()
-        offsets = await self._asked(admin.list_consumer_group_offsets(f"{self._cluster.prefix}.{group}"))
+        offsets = await self._answer_of(admin.list_consumer_group_offsets(f"{self._cluster.prefix}.{group}"))
         return {place: position.offset for place, position in offsets.items() if position.offset >= 0}
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         admin, _ = await self._connected()
         name = self._cluster.topic(topic)
-        return (await self._asked(partitions_of(admin, [name])))[name]
+        return (await self._answer_of(partitions_of(admin, [name])))[name]
 
-    async def _asked(self, call: Awaitable[T]) -> T:
+    async def _answer_of(self, call: Awaitable[T]) -> T:
         """The answer to a request; a client that failed is closed, and replaced for the next one."""
         try:
             async with within(self._cluster.deadline):

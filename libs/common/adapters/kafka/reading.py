@@ -117,7 +117,7 @@ async def behind(cluster: KafkaCluster, group: str, joined: set[str]) -> dict[st
         lag: dict[str, int] = {}
         for topic, places in (await partitions_of(admin, sorted(topics))).items():
             ends, begins = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
-            lag[cluster.ours(topic)] = sum(
+            lag[cluster.own_name(topic)] = sum(
                 max(0, ends[tp] - max(begins[tp], committed.get(tp, begins[tp]))) for tp in places
             )
         return lag

@@ -74,7 +74,7 @@ async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
-            logger.info("topic made", topic=cluster.ours(name), replication=cluster.replication)
+            logger.info("topic made", topic=cluster.own_name(name), replication=cluster.replication)
         elif error is InvalidReplicationFactorError:
             raise ConfigError(
                 "kafka.replication", None, f"{cluster.replication} replicas need as many brokers: {rest[0]}"
@@ -103,7 +103,7 @@ async def _check(admin: AIOKafkaAdminClient, cluster: KafkaCluster, names: list[
         for resource in answer.resources:
             differing = _differing(resource, expected)
             if differing:
-                logger.warning("topic differs", topic=cluster.ours(resource[3]), settings=differing)
+                logger.warning("topic differs", topic=cluster.own_name(resource[3]), settings=differing)
 
 
 def _differing(resource: Any, expected: dict[str, str]) -> dict[str, str]:

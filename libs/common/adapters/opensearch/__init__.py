@@ -1,7 +1,7 @@
 """The search index on OpenSearch.
 
     PREFIX-receipts    receipts of instances that were received too often for their own documents
-    PREFIX-fates       one per receipt with a decision: its fate, and the entry from which it is restored
+    PREFIX-fates       one per receipt with a decision: its deletion state, and the entry to restore it
     PREFIX-corrections one per study or patient that was ever corrected: all its corrections
     PREFIX-holds       one per study or patient that ever had a hold
     PREFIX-accesses    one per study whose last access was ever noted

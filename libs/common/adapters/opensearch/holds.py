@@ -78,7 +78,11 @@ class Holds:
         documents = await self._client.get(self._index, list(left), _NAMES)
         operations = [
             BulkOperation(
-                "index", self._index, id_, _with(documents.get(id_, ABSENT), changes), documents.get(id_, ABSENT)
+                "index",
+                self._index,
+                id_,
+                _with_changes(documents.get(id_, ABSENT), changes),
+                documents.get(id_, ABSENT),
             )
             for id_, changes in left.items()
         ]
@@ -89,7 +93,7 @@ class Holds:
         return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}
 
 
-def _with(result: SearchResult, changes: Sequence[HoldChange]) -> dict[str, object]:
+def _with_changes(result: SearchResult, changes: Sequence[HoldChange]) -> dict[str, object]:
     before = result.source or {"placed": [], "released": []}
     placed = {change.hold for change in changes if change.placed} | set(before["placed"])
     released = {change.hold for change in changes if not change.placed} | set(before["released"])

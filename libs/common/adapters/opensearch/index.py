@@ -15,16 +15,16 @@ from gantry.common.adapters.opensearch.conflicts import Conflicts
 from gantry.common.adapters.opensearch.correcting import Correcting
 from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, KnownCorrections
 from gantry.common.adapters.opensearch.deciding import Deciding
+from gantry.common.adapters.opensearch.decision_documents import DecisionDocuments, decision_id
 from gantry.common.adapters.opensearch.documents import (
     LOCATION_FIELDS,
     instance_id,
     known_receipt,
     moved_receipts,
 )
-from gantry.common.adapters.opensearch.fates import Fates, fate_id
-from gantry.common.adapters.opensearch.forsaken import ForsakenCorrections
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
+from gantry.common.adapters.opensearch.orphaned import OrphanFinder
 from gantry.common.adapters.opensearch.places import PlaceDocuments
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
@@ -35,14 +35,13 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -50,6 +49,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     StandingHolds,
     StudyAccess,
@@ -184,18 +184,24 @@ class OpenSearchIndex:
                 names = dict(await self._writable())
                 await Deciding(self._client, names, self._clock, await self._table(names)).decide(decisions)
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        ids = {fate_id(partition, receipt): receipt for receipt in receipts}
-        graves = await Fates(self._client, self._searched).get(ids)
-        return {ids[id_]: grave.fate for id_, grave in graves.items() if grave.decided}
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
+        ids = {decision_id(partition, receipt): receipt for receipt in receipts}
+        decision_documents = await DecisionDocuments(self._client, self._searched).get(ids)
+        return {
+            ids[id_]: decision_document.deletion_state
+            for id_, decision_document in decision_documents.items()
+            if decision_document.decided
+        }
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
-        return await Fates(self._client, self._searched).fated_receipts(partition, receipts)
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
+        return await DecisionDocuments(self._client, self._searched).decided_receipts(partition, receipts)
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
-        async for page in Fates(self._client, self._searched).fated(partition, study_instance_uid, sop_instance_uids):
+    ) -> AsyncIterator[list[DecidedReceipt]]:
+        async for page in DecisionDocuments(self._client, self._searched).find_decided(
+            partition, study_instance_uid, sop_instance_uids
+        ):
             yield page
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
@@ -231,10 +237,10 @@ class OpenSearchIndex:
             return (await documents.of_studies(partition, [study_instance_uid]))[study_instance_uid]
         return (await documents.of_patients(partition, [patient]))[patient]
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
         names = self._searched
         summaries = Summaries(self._client, names, self._clock, self._attributes)
-        async for page in ForsakenCorrections(self._client, names, summaries).pages(partition):
+        async for page in OrphanFinder(self._client, names, summaries).pages(partition):
             yield page
 
     async def note_accesses(self, accesses: Sequence[StudyAccess]) -> None:
@@ -263,7 +269,7 @@ class OpenSearchIndex:
         held, conflicting, rejected = await asyncio.gather(
             Holds(self._client, names).among(partition, holders),
             Conflicts(self._client, names["instances"], partition).studies(studies),
-            Fates(self._client, names).rejected(partition, studies),
+            DecisionDocuments(self._client, names).rejected(partition, studies),
         )
         return Marks(held, conflicting, rejected)
 

@@ -1,7 +1,8 @@
 """The object stores of receipts: a document for each receipt that was ever relocated.
 
-`hidden` follows from the receipt's fate. A relocation writes the place, then reads the fate; a decision writes the
-fate, then reads the place: so the later of the two has seen what the other wrote.
+`hidden` follows from the receipt's deletion state. A relocation writes the place, then reads the deletion
+state; a decision writes the deletion state, then reads the place: so the later of the two has seen what the other
+wrote.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, BulkOperation, OpenSearchClient, rounds
-from gantry.common.adapters.opensearch.fates import NOTHING, Fates, fate_id
+from gantry.common.adapters.opensearch.decision_documents import NOTHING, DecisionDocuments, decision_id
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.errors import DependencyUnavailable
@@ -32,11 +33,11 @@ class PlaceDocuments:
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
         self._index = names["places"]
-        self._fates = Fates(client, names)
+        self._decisions = DecisionDocuments(client, names)
 
     async def of(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
         """The places of relocated receipts, in real time."""
-        ids = {fate_id(partition, receipt): receipt for receipt in receipts}
+        ids = {decision_id(partition, receipt): receipt for receipt in receipts}
         results = await self._client.get(self._index, list(ids), ("at", "store")) if ids else {}
         return {ids[id_]: place for id_, result in results.items() if (place := _place(result.source)) is not None}
 
@@ -44,7 +45,7 @@ class PlaceDocuments:
         """Note places; an earlier one changes nothing."""
         latest: dict[str, Relocation] = {}
         for relocation in sorted(relocations, key=lambda relocation: relocation.place):
-            latest[fate_id(relocation.partition, relocation.receipt)] = relocation
+            latest[decision_id(relocation.partition, relocation.receipt)] = relocation
         ids = list(latest)
         for start in range(0, len(ids), _AT_ONCE):
             left = {id_: latest[id_] for id_ in ids[start : start + _AT_ONCE]}
@@ -75,10 +76,10 @@ class PlaceDocuments:
         async for _ in rounds(clock):
             results = await self._client.get(self._index, left, ("hidden",)) if left else {}
             documents = {id_: result for id_, result in results.items() if result.source is not None}
-            graves = await self._fates.get(documents)
+            decision_documents = await self._decisions.get(documents)
             operations = []
             for id_, document in documents.items():
-                hidden = graves.get(id_, NOTHING).fate.hidden
+                hidden = decision_documents.get(id_, NOTHING).deletion_state.hidden
                 if document.source is not None and document.source["hidden"] != hidden:
                     operations.append(BulkOperation("update", self._index, id_, {"doc": {"hidden": hidden}}, document))
             left = await self._written(operations)

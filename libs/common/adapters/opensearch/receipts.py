@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gantry.common.adapters.election import Candidate, Election, key_of
 from gantry.common.adapters.opensearch.client import DEPENDENCY, BulkOperation, OpenSearchClient, SearchResult
+from gantry.common.adapters.opensearch.decision_documents import DecisionDocuments
 from gantry.common.adapters.opensearch.documents import (
     Hit,
     Source,
@@ -26,7 +27,6 @@ from gantry.common.adapters.opensearch.documents import (
     receipt_source,
     shortened,
 )
-from gantry.common.adapters.opensearch.fates import Fates
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceEntry
 
@@ -39,7 +39,7 @@ class Receipts:
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
-        self._fates = Fates(client, names)
+        self._decisions = DecisionDocuments(client, names)
         self._instances, self._receipts = names["instances"], names["receipts"]
 
     async def known(
@@ -68,7 +68,7 @@ class Receipts:
         if not election.displaced:
             aside: int = before["receipts"]["moved_aside"]
             return aside
-        current = election.kept
+        current = election.current_side
         # Another process may be moving some that are still counted in the instance's document.
         near = {row[0] for row in before["receipts"]["near"]}
         rows = await self.moved(instance_id(entry.partition, key_of(entry)))
@@ -76,11 +76,11 @@ class Receipts:
 
     async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""
-        rows = await self.every(instance)
-        hidden = await self._fates.hidden(instance.partition(":")[0], [row[0] for row in rows])
+        rows = await self.rows_of(instance)
+        hidden = await self._decisions.hidden(instance.partition(":")[0], [row[0] for row in rows])
         return [row for row in rows if row[0] not in hidden]
 
-    async def every(self, instance: str) -> list[Hit]:
+    async def rows_of(self, instance: str) -> list[Hit]:
         """The same, including those hidden but not removed yet: a process that moves one may not know that it is
         hidden."""
         await self._client.refresh(self._receipts)

@@ -131,7 +131,7 @@ class Searcher:
                 KIND[level], walk.filters(level), walk.fields(level), walk.query.limit, listed=walk.listed
             ):
                 if level is Level.PATIENT:
-                    candidates = [_as_asked(source, test) for source in sources]
+                    candidates = [_matching_patient(source, test) for source in sources]
                     yield [row for row in candidates if row is not None]
                     continue
                 rows = await self._with_above(level, walk.query.partition, sources)
@@ -260,7 +260,7 @@ class SearchWalk:
             clause = clause_on(tag, condition, level, self.query.attributes)
             if clause is not None:
                 clauses.append(clause)
-        if level is Level.STUDY and (seen := clause_of_one(self.query)) is not None:
+        if level is Level.STUDY and (seen := clause_of_alternatives(self.query)) is not None:
             clauses.append(seen)
         if self._after:
             fields = sort_of(KIND[level])
@@ -337,7 +337,7 @@ def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTabl
     return None
 
 
-def clause_of_one(query: Query) -> Clause | None:
+def clause_of_alternatives(query: Query) -> Clause | None:
     """The clause of `one_of` that documents of studies must pass; None if one of them narrows nothing."""
     alternatives: list[Clause] = []
     for alternative in query.one_of:
@@ -394,7 +394,7 @@ def _joined(sources: Sequence[Source], ancestors: Mapping[tuple[str, ...], Attri
     return rows
 
 
-def _as_asked(source: Source, test: Predicate) -> Hit | None:
+def _matching_patient(source: Source, test: Predicate) -> Hit | None:
     """A patient with the values of its earliest matching study; None if none matches."""
     for packed in (source["attributes"], *source["variants"]):
         attributes = unpack(packed)

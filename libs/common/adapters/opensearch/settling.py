@@ -1,7 +1,7 @@
 """The document of an instance after some of its receipts are hidden or restored (pure).
 
-A decision brings each instance to the state that follows from its receipts and their fates, whatever the document was:
-so a repeated decision, in any process, and after any crash, has the same result.
+A decision brings each instance to the state that follows from its receipts and their deletion states, whatever the
+document was: so a repeated decision, in any process, and after any crash, has the same result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election
-from gantry.common.adapters.graves import PastReceipt, bytes_of, is_coerced, with_entries
+from gantry.common.adapters.opensearch.decision_documents import NOTHING, DecisionDocument
 from gantry.common.adapters.opensearch.documents import (
     Hit,
     Source,
@@ -22,7 +22,7 @@ from gantry.common.adapters.opensearch.documents import (
     row_of,
     unpack,
 )
-from gantry.common.adapters.opensearch.fates import NOTHING, Grave
+from gantry.common.adapters.past_receipts import PastReceipt, bytes_of, is_coerced, with_entries
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.ports.index import InstanceEntry, InstanceKey
 
@@ -87,10 +87,10 @@ def aside_entries(entries: Iterable[InstanceEntry], election: Election, source: 
     and each of which something was coerced, but the current one."""
     near = source["receipts"]["near"] if source is not None else []
     before = tuple(min(near)[1:3]) if near else ()
-    contents = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
+    contents = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.current_side[1:])}
     aside = []
     for entry in sorted(entries, key=lambda entry: entry.receipt):
-        has_own = is_coerced(entry) and entry.receipt != election.kept.receipt
+        has_own = is_coerced(entry) and entry.receipt != election.current_side.receipt
         if has_own or bytes_of(entry) not in contents:
             contents.add(bytes_of(entry))
             aside.append(entry)
@@ -102,65 +102,78 @@ def settle(
     instance: InstanceKey,
     source: Source | None,
     moved: Sequence[Hit],
-    graves: Mapping[str, Grave],
+    decision_documents: Mapping[str, DecisionDocument],
     table: AttributeTable,
 ) -> Settled:
-    """`source` is the instance's document, `moved` what lies beside it, `graves` the documents of its receipts and of
-    those that were decided about."""
+    """`source` is the instance's document, `moved` what lies beside it, `decision_documents` the documents
+    of its receipts and of those that were decided about."""
     near: list[Hit] = source["receipts"]["near"] if source is not None else []
     rows = {row[0]: row for row in (*moved, *near)}
-    contents = [grave.entry for grave in graves.values() if grave.entry is not None]
+    contents = [
+        decision_document.entry
+        for decision_document in decision_documents.values()
+        if decision_document.entry is not None
+    ]
     if source is not None and source["live"]:
         contents.append(current_entry(source))
-    receipts = [known_receipt(row, lost=graves.get(row[0], NOTHING).lost) for row in rows.values()]
+    receipts = [known_receipt(row, lost=decision_documents.get(row[0], NOTHING).lost) for row in rows.values()]
     known = with_entries(receipts, contents)
-    hidden = [receipt for receipt in known if _of(graves, receipt).fate.hidden]
-    left = [receipt for receipt in known if not _of(graves, receipt).fate.hidden] + _back(graves, rows)
+    hidden = [receipt for receipt in known if _of(decision_documents, receipt).deletion_state.hidden]
+    left = [receipt for receipt in known if not _of(decision_documents, receipt).deletion_state.hidden] + _back(
+        decision_documents, rows
+    )
     beside = {row[0] for row in moved} - {row[0] for row in near}
     return Settled(
-        _source(left, beside, table) if left else _nobody(partition, instance),
-        [*_buried(hidden, graves), *_other_bytes(left, graves)],
-        [receipt for receipt, grave in graves.items() if grave.fate.collected and grave.kept],
-        [row[0] for row in moved if graves.get(row[0], NOTHING).fate.hidden],
+        _source(left, beside, table) if left else _gone_instance(partition, instance),
+        [*_without_entries(hidden, decision_documents), *_other_bytes(left, decision_documents)],
+        [
+            receipt
+            for receipt, decision_document in decision_documents.items()
+            if decision_document.deletion_state.collected and decision_document.kept
+        ],
+        [row[0] for row in moved if decision_documents.get(row[0], NOTHING).deletion_state.hidden],
     )
 
 
-def _of(graves: Mapping[str, Grave], receipt: PastReceipt) -> Grave:
-    return graves.get(receipt.entry.receipt, NOTHING)
+def _of(decision_documents: Mapping[str, DecisionDocument], receipt: PastReceipt) -> DecisionDocument:
+    return decision_documents.get(receipt.entry.receipt, NOTHING)
 
 
-def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[PastReceipt]:
+def _back(decision_documents: Mapping[str, DecisionDocument], rows: Mapping[str, Hit]) -> list[PastReceipt]:
     """The receipts that are no longer hidden."""
     return [
-        PastReceipt(grave.entry, grave.lost)
-        for receipt, grave in graves.items()
-        if grave.entry is not None and receipt not in rows and not grave.fate.hidden
+        PastReceipt(decision_document.entry, decision_document.lost)
+        for receipt, decision_document in decision_documents.items()
+        if decision_document.entry is not None and receipt not in rows and not decision_document.deletion_state.hidden
     ]
 
 
-def _buried(hidden: Iterable[PastReceipt], graves: Mapping[str, Grave]) -> list[PastReceipt]:
+def _without_entries(
+    hidden: Iterable[PastReceipt], decision_documents: Mapping[str, DecisionDocument]
+) -> list[PastReceipt]:
     """Hidden receipts whose documents lack something that is needed to restore them."""
     return [
         receipt
         for receipt in hidden
-        if not (grave := _of(graves, receipt)).fate.collected and (not grave.kept or receipt.lost > grave.lost)
+        if not (decision_document := _of(decision_documents, receipt)).deletion_state.collected
+        and (not decision_document.kept or receipt.lost > decision_document.lost)
     ]
 
 
-def _other_bytes(left: Sequence[PastReceipt], graves: Mapping[str, Grave]) -> list[PastReceipt]:
+def _other_bytes(left: Sequence[PastReceipt], decision_documents: Mapping[str, DecisionDocument]) -> list[PastReceipt]:
     """Of all bytes but the current ones, one receipt that has to keep its entry, where none does; and each of which
     something was coerced, but the current one, where it does not."""
     earliest: dict[tuple[str, str], PastReceipt] = {}
     for receipt in sorted(left, key=_when):
         earliest.setdefault(bytes_of(receipt.entry), receipt)
-    contents = {bytes_of(receipt.entry) for receipt in left if _of(graves, receipt).kept}
+    contents = {bytes_of(receipt.entry) for receipt in left if _of(decision_documents, receipt).kept}
     if left:
         contents.add(bytes_of(min(left, key=_when).entry))
     first = min(map(_when, left), default="")
     own = {
         _when(receipt): receipt
         for receipt in left
-        if is_coerced(receipt.entry) and _when(receipt) != first and not _of(graves, receipt).kept
+        if is_coerced(receipt.entry) and _when(receipt) != first and not _of(decision_documents, receipt).kept
     }
     contents |= {bytes_of(receipt.entry) for receipt in own.values()}
     return [*own.values(), *[receipt for bytes_, receipt in earliest.items() if bytes_ not in contents]]
@@ -170,7 +183,7 @@ def _when(receipt: PastReceipt) -> str:
     return receipt.entry.receipt
 
 
-def _nobody(partition: str, instance: InstanceKey) -> Source:
+def _gone_instance(partition: str, instance: InstanceKey) -> Source:
     """The document of an instance that is gone: a writer with outdated data meets it."""
     return {
         "partition": partition,

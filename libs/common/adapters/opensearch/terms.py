@@ -122,13 +122,13 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
         # A wide attribute may have no term; the matcher decides.
         return {"bool": {"must_not": [{"exists": {"field": field}}]}}
     if isinstance(condition, Fuzzy):
-        return _alike(field, attribute, condition.names, place)
+        return _fuzzy_clause(field, attribute, condition.names, place)
     if isinstance(condition, MultipleValues):
         return _all_of([_narrowed(field, attribute, part, place) for part in condition.conditions])
     if isinstance(condition, Item):
         return _all_of(list(_in_item(field, condition, "")))
     values = condition.uids if isinstance(condition, UidList) else condition.values
-    wanted = [_wanted(attribute.vr, value) for value in values]
+    wanted = [_term_of(attribute.vr, value) for value in values]
     return _terms_clause(_exact(field, attribute), set(wanted)) if _all_ask(attribute.vr, wanted) else None
 
 
@@ -176,7 +176,7 @@ def _item_terms(item: Mapping[int, Any], path: str) -> Iterator[str]:
                 yield from (f"{below}:{term}" for term in _terms(vr, value))
 
 
-def _wanted(vr: str, value: str) -> str:
+def _term_of(vr: str, value: str) -> str:
     """The term that a document has which matches a key; for a name that of the first component group requested, "" if
     there is none."""
     return next(filter(None, key_groups(value)), "") if vr == "PN" else _normal(vr, value)
@@ -214,11 +214,11 @@ def _in_item(field: str, wanted: Item, path: str) -> Iterator[Clause | None]:
             yield _range(field, vr, condition, f"{below}:")
         elif isinstance(condition, Single | UidList):
             values = condition.uids if isinstance(condition, UidList) else condition.values
-            terms = [_wanted(vr, value) for value in values]
+            terms = [_term_of(vr, value) for value in values]
             yield _terms_clause(field, {f"{below}:{term}" for term in terms}) if _all_ask(vr, terms) else None
 
 
-def _alike(field: str, attribute: Attribute, names: tuple[str, ...], place: str) -> Clause | None:
+def _fuzzy_clause(field: str, attribute: Attribute, names: tuple[str, ...], place: str) -> Clause | None:
     """A word begins some word of the name, or sounds like one."""
     if len(names) > MOST_PATTERNS:
         return None
@@ -254,7 +254,7 @@ def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...], path
     if any(pattern and not pattern.strip("*") for pattern in patterns):
         return None
     if vr == "PN":
-        patterns = tuple(_wanted(vr, pattern) for pattern in patterns)
+        patterns = tuple(_term_of(vr, pattern) for pattern in patterns)
         if not _all_ask(vr, patterns):
             return None
     folded = [re.sub(r"\*+", "*", pattern) for pattern in patterns]

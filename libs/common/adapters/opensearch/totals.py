@@ -16,7 +16,7 @@ from gantry.common.adapters.opensearch.searching import (
     KIND,
     Searcher,
     SearchWalk,
-    clause_of_one,
+    clause_of_alternatives,
     clause_on,
     uids_of,
 )
@@ -37,7 +37,7 @@ class TotalsCounter(Searcher):
     async def total(self, query: Query) -> int | None:
         """The number of matches; None if the terms cannot decide."""
         level = _counted(query)
-        request = _asked(query, level) if level is not None else None
+        request = _clauses_of(query, level) if level is not None else None
         if level is None or request is None:
             return None
         clauses, wide = request
@@ -50,7 +50,7 @@ class TotalsCounter(Searcher):
         level = query.level
         if level is Level.PATIENT or count < 1 or (query.order and level is not Level.STUDY):
             return None
-        walk, request = SearchWalk(query), _asked(query, level)
+        walk, request = SearchWalk(query), _clauses_of(query, level)
         if request is None or walk.begin is not level:
             return None
         clauses, wide = request
@@ -92,7 +92,7 @@ class TotalsCounter(Searcher):
         return number
 
 
-def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | None:
+def _clauses_of(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | None:
     """The clauses that matching documents of a level pass, and those of which undecided documents pass at least one;
     None if terms do not decide some condition."""
     clauses: list[Clause] = [*SearchWalk.partition_of(query)]
@@ -105,8 +105,8 @@ def _asked(query: Query, level: Level) -> tuple[list[Clause], list[Clause]] | No
         if tag not in KEYS and (attribute := query.attributes.by_tag.get(tag)) is not None:
             wide.append(_wide(attribute, level))
     if query.one_of:
-        seen = clause_of_one(query)
-        if level is not Level.STUDY or seen is None or not _is_decided_of_one(query):
+        seen = clause_of_alternatives(query)
+        if level is not Level.STUDY or seen is None or not _are_alternatives_decided(query):
             return None
         clauses.append(seen)
         known = {
@@ -120,7 +120,7 @@ def _wide(attribute: Attribute, level: Level) -> Clause:
     return {"term": {f"{'t' if attribute.level is level else 'p'}.wide": attribute.keyword}}
 
 
-def _is_decided_of_one(query: Query) -> bool:
+def _are_alternatives_decided(query: Query) -> bool:
     return all(_decided(query, tag, c, Level.STUDY) for alternative in query.one_of for tag, c in alternative.items())
 
 

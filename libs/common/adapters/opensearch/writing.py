@@ -2,8 +2,8 @@
 
 Any step may be repeated, and by several processes at once. An instance's document holds its receipts, or those that
 decide (`receipts`), and is only replaced if it is unchanged since it was read; a writer that lost a race reads again.
-Hidden receipts are not in it: their entries are stored with the decisions about them (`fates`). The levels above are
-computed by searches, after a refresh (`summaries`).
+Hidden receipts are not in it: their entries are stored with the decisions about them (`decision_documents`). The
+levels above are computed by searches, after a refresh (`summaries`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election, key_of, with_namesake
-from gantry.common.adapters.graves import PastReceipt
 from gantry.common.adapters.opensearch.client import (
     ABSENT,
     BulkOperation,
@@ -20,6 +19,12 @@ from gantry.common.adapters.opensearch.client import (
     OperationResult,
     SearchResult,
     rounds,
+)
+from gantry.common.adapters.opensearch.decision_documents import (
+    NOTHING,
+    DecisionDocument,
+    DecisionDocuments,
+    decision_id,
 )
 from gantry.common.adapters.opensearch.documents import (
     Source,
@@ -31,17 +36,17 @@ from gantry.common.adapters.opensearch.documents import (
     receipts_source,
     with_loss,
 )
-from gantry.common.adapters.opensearch.fates import NOTHING, Fates, Grave, fate_id
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.settling import WHOLE, aside_entries, displaced_entry
 from gantry.common.adapters.opensearch.summaries import Summaries
+from gantry.common.adapters.past_receipts import PastReceipt
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import EntryRefused
 from gantry.common.ports.index import Applied, InstanceEntry, Loss, Namesake, Outcome
 
 _READ = ("receipts",)
-_Kept = list[tuple[PastReceipt, Grave]]
+_Kept = list[tuple[PastReceipt, DecisionDocument]]
 """Entries to be stored in the documents of their receipts, each with that document as it was read."""
 
 
@@ -63,7 +68,7 @@ class Applying:
         self._names = names
         self._clock = clock
         self._receipts = Receipts(client, names)
-        self._fates = Fates(client, names)
+        self._decisions = DecisionDocuments(client, names)
         self._touched: dict[str, set[tuple[str, str]]] = {}
         """Partitions, and in each the series that may have changed: study and series."""
 
@@ -92,7 +97,7 @@ class Applying:
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         """See `SearchIndex`."""
-        await self._lose_hidden({fate_id(loss.partition, loss.receipt) for loss in losses})
+        await self._lose_hidden({decision_id(loss.partition, loss.receipt) for loss in losses})
         left: dict[str, set[str]] = {}
         for loss in losses:
             left.setdefault(instance_id(loss.partition, loss.instance), set()).add(loss.receipt)
@@ -106,8 +111,12 @@ class Applying:
         """Mark these receipts (ids of their documents) if they are hidden or may be: a restoring process reads this
         after the instance's document, which is written below."""
         async for _ in rounds(self._clock):
-            graves = await self._fates.get(left)
-            operations = [self._fates.losing(id_, grave) for id_, grave in graves.items() if not grave.lost]
+            decision_documents = await self._decisions.get(left)
+            operations = [
+                self._decisions.losing(id_, decision_document)
+                for id_, decision_document in decision_documents.items()
+                if not decision_document.lost
+            ]
             written = await self._client.bulk(operations)
             left = {o.id for o, result in zip(operations, written, strict=True) if result.conflict}
             if not left:
@@ -161,15 +170,15 @@ class Applying:
         entries = [entry for work in left.values() for entry in work.entries]
         results = await self._client.get(self._names["instances"], list(left), WHOLE)
         # After the instances' documents: `deciding` explains why.
-        graves = await self._fates.get(fate_id(entry.partition, entry.receipt) for entry in entries)
+        decision_documents = await self._decisions.get(decision_id(entry.partition, entry.receipt) for entry in entries)
         elsewhere = await self._receipts.known(entries, results)
         elections: dict[str, Election] = {}
         receipts: dict[str, _Kept] = {}
         for key, work in left.items():
             source = results.get(key, ABSENT).source
             elections[key] = election_of(source, elsewhere.get(key, ()))
-            hidden = self._take(work, elections[key], graves, outcomes)
-            receipts[key] = [*hidden, *await self._displaced(work, elections[key], source, graves)]
+            hidden = self._take(work, elections[key], decision_documents, outcomes)
+            receipts[key] = [*hidden, *await self._displaced(work, elections[key], source, decision_documents)]
         lost = await self._keep(left, receipts)
         operations = [
             await self._operation(key, results.get(key, ABSENT), election)
@@ -183,45 +192,53 @@ class Applying:
         return lost
 
     def _take(
-        self, work: _Work, election: Election, graves: Mapping[str, Grave], outcomes: list[Applied | None]
+        self,
+        work: _Work,
+        election: Election,
+        decision_documents: Mapping[str, DecisionDocument],
+        outcomes: list[Applied | None],
     ) -> _Kept:
         """Set the outcomes of an instance's entries. Returns those of hidden receipts, to be stored."""
-        hidden: dict[str, tuple[PastReceipt, Grave]] = {}
+        hidden: dict[str, tuple[PastReceipt, DecisionDocument]] = {}
         for position, entry in zip(work.positions, work.entries, strict=True):
-            grave = graves.get(fate_id(entry.partition, entry.receipt), NOTHING)
-            if not grave.fate.hidden:
+            decision_document = decision_documents.get(decision_id(entry.partition, entry.receipt), NOTHING)
+            if not decision_document.deletion_state.hidden:
                 outcomes[position] = election.take(entry)
                 self._touch(entry)
                 continue
             outcomes[position] = Applied(Outcome.DELETED)
-            if not grave.kept and not grave.fate.collected:
-                hidden[entry.receipt] = PastReceipt(entry, lost=False), grave
+            if not decision_document.kept and not decision_document.deletion_state.collected:
+                hidden[entry.receipt] = PastReceipt(entry, lost=False), decision_document
         return list(hidden.values())
 
     async def _displaced(
-        self, work: _Work, election: Election, source: Source | None, graves: Mapping[str, Grave]
+        self, work: _Work, election: Election, source: Source | None, decision_documents: Mapping[str, DecisionDocument]
     ) -> _Kept:
         """The entries that do not follow from the current one, and are not stored yet."""
         if not election.new:
             return []
-        entries, known = list(election.new), dict(graves)
+        entries, known = list(election.new), dict(decision_documents)
         if election.overtaken and source is not None:
             entries.append(before := displaced_entry(source))
-            known |= await self._fates.get([fate_id(before.partition, before.receipt)])
+            known |= await self._decisions.get([decision_id(before.partition, before.receipt)])
         aside = [
-            (PastReceipt(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
+            (PastReceipt(entry, lost=False), known.get(decision_id(entry.partition, entry.receipt), NOTHING))
             for entry in aside_entries(entries, election, source)
         ]
         # If it was collected since the instance's document was read, that document has been written since, too.
-        return [(receipt, grave) for receipt, grave in aside if not grave.fate.collected]
+        return [
+            (receipt, decision_document)
+            for receipt, decision_document in aside
+            if not decision_document.deletion_state.collected
+        ]
 
     async def _keep(self, left: Mapping[str, _Work], receipts: Mapping[str, _Kept]) -> dict[str, _Work]:
         """Store entries before the instances' documents. Returns the writes that lost a race."""
         operations = [
-            (key, self._fates.keeping(known, grave))
+            (key, self._decisions.keeping(known, decision_document))
             for key, group in receipts.items()
-            for known, grave in group
-            if not grave.kept
+            for known, decision_document in group
+            if not decision_document.kept
         ]
         written = await self._client.bulk(operation for _, operation in operations)
         lost: dict[str, _Work] = {}

@@ -95,7 +95,7 @@ class SignedRequests:
                             raise translated(error) from error
                         last = translated(error).args[0].removeprefix(f"{DEPENDENCY} unavailable: ")
                     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                        last = _said(error)
+                        last = _reason_of(error)
                     await self._clock.sleep(pause * random.random())
                     pause = min(_LONGEST_PAUSE, pause * 2)
         except TimeoutError as error:
@@ -152,7 +152,7 @@ async def _streamed(parts: Sequence[Buffer]) -> AsyncIterator[memoryview]:
             yield view[at : at + (1 << 20)]
 
 
-def _said(error: BaseException) -> str:
+def _reason_of(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return "no connection"
     if isinstance(error, TimeoutError):

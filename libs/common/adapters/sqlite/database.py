@@ -89,11 +89,11 @@ def translating(dependency: str) -> Iterator[None]:
         raise
     except (sqlite3.Error, OSError) as error:
         raise DependencyUnavailable(
-            dependency, str(error) if isinstance(error, sqlite3.Error) else _said(error)
+            dependency, str(error) if isinstance(error, sqlite3.Error) else _reason_of(error)
         ) from error
 
 
-def _said(error: OSError) -> str:
+def _reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 

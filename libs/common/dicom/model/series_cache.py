@@ -51,7 +51,7 @@ class Texts:
                 pattern, place, shared = self._patterns.get((encoding, text)), 0, [[]]
             places = reader.places
             if tag & 0xFFFF:
-                members[tag] = self._said(reader, element, raw, encoding, text)
+                members[tag] = self._member(reader, element, raw, encoding, text)
             if pattern is not None:
                 place = pattern.skip(place, tag)
             # Not shared: elements with URIs of this data set's own bulk, and the character set, which governs all
@@ -63,7 +63,7 @@ class Texts:
         self._learn((encoding, text), pattern, shared, len(data), parsed)
         return members
 
-    def _said(
+    def _member(
         self,
         reader: ModelReader,
         element: tuple[int, bytes, int, int],

@@ -156,13 +156,13 @@ def matcher(query: Query) -> Predicate:
     """`matches` for many documents of the query's level: the work on the conditions is done once."""
     holds = _all_of(query.conditions, query.attributes)
     if query.one_of:
-        holds = _and_one(holds, [_all_of(alternative, query.attributes) for alternative in query.one_of])
+        holds = _and_any(holds, [_all_of(alternative, query.attributes) for alternative in query.one_of])
     if not query.zone or not (query.conditions or query.one_of):
         return holds
     return lambda attributes: holds(in_zone(attributes, query.zone))
 
 
-def _and_one(holds: Predicate, others: Sequence[Predicate]) -> Predicate:
+def _and_any(holds: Predicate, others: Sequence[Predicate]) -> Predicate:
     return lambda attributes: holds(attributes) and any(other(attributes) for other in others)
 
 
@@ -174,14 +174,14 @@ def narrowing(query: Query) -> Mapping[int, Condition]:
     conditions: dict[int, Condition] = {}
     for tag, condition in query.conditions.items():
         vr = query.attributes.vr_of(tag)
-        if vr == b"DA" and (around := _around(condition)) is not None:
+        if vr == b"DA" and (around := _days_around(condition)) is not None:
             conditions[tag] = around
         elif vr not in (b"DA", b"TM", b"DT"):
             conditions[tag] = condition
     return conditions
 
 
-def _around(condition: Condition) -> Range | None:
+def _days_around(condition: Condition) -> Range | None:
     """The days of a condition on a date, with one before and one after."""
     if isinstance(condition, Range):
         first, last = condition.first, condition.last
@@ -211,7 +211,7 @@ def _predicate(tag: int, vr: str, condition: Condition) -> Predicate:
     if isinstance(condition, Single):
         return _equal(tag, vr, condition.values)
     if isinstance(condition, Fuzzy):
-        return _alike(tag, condition.names)
+        return _fuzzy_predicate(tag, condition.names)
     if isinstance(condition, Item):
         return _in_item(tag, condition.conditions)
     if isinstance(condition, MultipleValues):
@@ -225,17 +225,17 @@ def _in_item(tag: int, conditions: Mapping[int, Condition]) -> Predicate:
     return lambda attributes: any(isinstance(item, dict) and holds(item) for item in attributes.get(tag) or ())
 
 
-def _alike(tag: int, names: tuple[str, ...]) -> Predicate:
+def _fuzzy_predicate(tag: int, names: tuple[str, ...]) -> Predicate:
     wanted = [[_word(word) for word in words_of(name)] for name in names]
 
-    def alike(attributes: Mapping[int, Any]) -> bool:
+    def sounds_alike(attributes: Mapping[int, Any]) -> bool:
         for value in attributes.get(tag) or ():
             words = words_of(text_of(value)) if value else []
             if any(all(any(test(word) for word in words) for test in tests) for tests in wanted):
                 return True
         return False
 
-    return alike
+    return sounds_alike
 
 
 def _word(text: str) -> Callable[[str], bool]:

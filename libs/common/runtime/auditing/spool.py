@@ -81,7 +81,7 @@ class AuditSpool:
         sheet.kept = True
         self.settle(sheet)
 
-    def kept(self) -> list[Sheet]:
+    def sheets_to_append(self) -> list[Sheet]:
         """The sheets that are to be appended whole."""
         return [sheet for sheet in self._sheets if sheet.kept]
 

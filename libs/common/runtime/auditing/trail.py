@@ -164,7 +164,7 @@ class AuditTrail:
                 for record in batch:
                     self._waiting.popleft()
                     self._settle(record)
-            await self._append_kept(log)
+            await self._append_leftovers(log)
         except DependencyUnavailable as error:
             if not self._is_away:
                 logger.warning("audit records are not on the log yet", error=error, waiting=len(self._waiting))
@@ -212,9 +212,9 @@ class AuditTrail:
         if self._spool is not None:
             self._spool.settle(sheet)
 
-    async def _append_kept(self, log: EventLog) -> None:
+    async def _append_leftovers(self, log: EventLog) -> None:
         """Append what earlier processes left, and what did not fit into memory."""
-        for sheet in [] if self._spool is None else self._spool.kept():
+        for sheet in [] if self._spool is None else self._spool.sheets_to_append():
             records = list(records_in(sheet))
             for start in range(0, len(records), _AT_ONCE):
                 await log.append(*records[start : start + _AT_ONCE])

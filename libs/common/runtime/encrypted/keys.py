@@ -67,7 +67,7 @@ class DataKeys:
         async with self._making:
             key = self._newest
             if key is None or key == newest:  # no other process has made one meanwhile
-                key = self._newest = await self._found() or await self._made()
+                key = self._newest = await self._existing_key() or await self._make_key()
         return key, await self.get(key)
 
     async def get(self, key_id: bytes) -> bytes:
@@ -130,7 +130,7 @@ class DataKeys:
     def _is_old(self, key_id: bytes) -> bool:
         return self._clock.now_us() >= made_us(key_id) + _DAY_US
 
-    async def _found(self) -> bytes | None:
+    async def _existing_key(self) -> bytes | None:
         """The newest existing key, if it is new enough."""
         youngest: bytes | None = None
         async for place in self._places():
@@ -143,7 +143,7 @@ class DataKeys:
             return None  # while the service is unavailable, no new key can be made either
         return youngest
 
-    async def _made(self) -> bytes:
+    async def _make_key(self) -> bytes:
         key_id = new_id(self._clock.now_us())
         new = await self._service.new(_purpose(key_id))
         wrapped = WrappedKey(key_id, 0, new.wrapping_key, new.wrapped)

@@ -68,7 +68,7 @@ class EncryptedStore:
         return EncryptedReader(await self._inner.open(key, first, behind - first), segments, cipher, begin, end)
 
     async def read(self, parts: Sequence[Part]) -> list[bytes]:
-        looks = await self._looks({part.key for part in parts})
+        looks = await self._look_at_all({part.key for part in parts})
         pieces = await self._inner.read([_stored(part, looks[part.key]) for part in parts])
         ciphers = {key: await self._cipher(key, lying.head) for key, lying in looks.items() if lying is not None}
         return [
@@ -144,7 +144,7 @@ class EncryptedStore:
         self._remember(key, lying)
         return lying
 
-    async def _looks(self, keys: Iterable[str]) -> Mapping[str, EncryptedLayout | None]:
+    async def _look_at_all(self, keys: Iterable[str]) -> Mapping[str, EncryptedLayout | None]:
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def look(key: str) -> tuple[str, EncryptedLayout | None]:

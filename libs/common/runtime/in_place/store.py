@@ -96,7 +96,7 @@ class ReferringStore:
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> BlobReader:
         if not is_reference_key(key):
             return await self._inner.open(key, offset, length)
-        return await self._there(
+        return await self._ask_holder(
             key,
             lambda reference, store: _open(reference, store, offset, length),
             lambda: self._inner.open(key, offset, length),
@@ -108,17 +108,17 @@ class ReferringStore:
             return await self._inner.read(parts)
         contents, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
-        async def ours() -> None:
+        async def read_own() -> None:
             places = [at for at, part in enumerate(parts) if not is_reference_key(part.key)]
             pieces = await self._inner.read([parts[at] for at in places]) if places else []
             for at, piece in zip(places, pieces, strict=True):
                 contents[at] = piece
 
-        async def theirs(at: int) -> None:
+        async def read_foreign(at: int) -> None:
             async with turns:
                 contents[at] = await self._piece(parts[at])
 
-        tasks = [asyncio.ensure_future(work) for work in (ours(), *(theirs(at) for at in referred))]
+        tasks = [asyncio.ensure_future(work) for work in (read_own(), *(read_foreign(at) for at in referred))]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -133,7 +133,7 @@ class ReferringStore:
             await store.stat(reference.key, reference.tag)
             return BlobStat(key, reference.length)
 
-        return await self._there(key, stat_foreign, lambda: self._inner.stat(key))
+        return await self._ask_holder(key, stat_foreign, lambda: self._inner.stat(key))
 
     async def delete(self, key: str) -> None:
         """Remove an object; for one in place, its reference, after a note that its owner may remove the bytes."""
@@ -172,7 +172,7 @@ class ReferringStore:
 
     # ---- inside
 
-    async def _there(
+    async def _ask_holder(
         self,
         key: str,
         ask: Callable[[InPlaceReference, ForeignStore], Awaitable[T]],

@@ -308,7 +308,7 @@ class ShadowSpool:
         self.lines[line.name] = line
         folder = self._own / line.name
         entry.writing = files.Writing(folder, number)
-        self._do(_Step(entry, lambda: files.make_line(folder, line.about)))
+        self._enqueue(_Step(entry, lambda: files.make_line(folder, line.about)))
         return entry
 
     def write(self, entry: SpoolEntry, data: bytes | bytearray, room: Room | None) -> bool:
@@ -329,7 +329,7 @@ class ShadowSpool:
                 held.give(weight)
             self.drop(entry, "fell_behind" if held is None else SPOOL_FULL)
             return False
-        self._do(_Step(entry, lambda: writing.append(data), None, held, weight))
+        self._enqueue(_Step(entry, lambda: writing.append(data), None, held, weight))
         return True
 
     def finish(self, entry: SpoolEntry, head: Head) -> None:
@@ -345,7 +345,7 @@ class ShadowSpool:
                 self.tell(entry.line)
 
         entry.is_finished = True
-        self._do(_Step(entry, lambda: writing.finish(head), ready))
+        self._enqueue(_Step(entry, lambda: writing.finish(head), ready))
 
     def drop(self, entry: SpoolEntry, why: str) -> None:
         """An object is not there any more: it was sent, or given up."""
@@ -357,7 +357,7 @@ class ShadowSpool:
         self.used -= entry.size
         self.objects -= 1
         writing = entry.writing or files.Writing(self._own / entry.line.name, entry.number)
-        self._do(_Step(entry, writing.drop, always=True))
+        self._enqueue(_Step(entry, writing.drop, always=True))
         self.waiting[entry.line.about.kind].add(entry.line)
         self._tidy(entry.line)
 
@@ -427,9 +427,9 @@ class ShadowSpool:
             return
         entry = SpoolEntry(line, 0)
         entry.why = "ended"
-        self._do(_Step(entry, lambda: files.remove_line(self._own / line.name), always=True))
+        self._enqueue(_Step(entry, lambda: files.remove_line(self._own / line.name), always=True))
 
-    def _do(self, step: _Step) -> None:
+    def _enqueue(self, step: _Step) -> None:
         self._steps.append(step)
         self._wanted.set()
 

@@ -87,7 +87,7 @@ class SpooledStores:
             for entry, command, head in waiting:
                 if (head.abstract_syntax, (head.transfer_syntax,)) not in contexts:
                     break  # the next association has it
-                await self._one(association, entry, command, head)
+                await self._send_object(association, entry, command, head)
         except BaseException:
             association.abort("the spool is sent later")
             raise
@@ -131,7 +131,9 @@ class SpooledStores:
         self._recorder.reached(True)
         return association
 
-    async def _one(self, association: Association, entry: SpoolEntry, command: Command, head: StoredHead) -> None:
+    async def _send_object(
+        self, association: Association, entry: SpoolEntry, command: Command, head: StoredHead
+    ) -> None:
         about = entry.line.about
         context = association.context_for(head.abstract_syntax, head.transfer_syntax)
         opened = await self._spool.opened(entry) if context is not None else None
@@ -147,11 +149,11 @@ class SpooledStores:
             response = await association.store(context.id, again, source, length, timeout=self._timeout)
         except PeerError as error:
             why = "timeout" if isinstance(error, PeerTimeout) else "aborted"
-            raise self._again(entry, why, str(error)) from error
+            raise self._failed_try(entry, why, str(error)) from error
         finally:
             await source.close()
         if response.status & 0xFF00 == OUT_OF_RESOURCES and entry.tries + 1 < MOST_TRIES:
-            raise self._again(entry, "aborted", "out of resources")
+            raise self._failed_try(entry, "aborted", "out of resources")
         entry.line.failures = 0
         took = self._clock.monotonic() - started
         entry.drop("sent")
@@ -160,7 +162,7 @@ class SpooledStores:
         uids = named_uids([command.sop_instance_uid])
         self._recorder.compared(STORE, about.calling, compare_statuses(*statuses), seconds, uids)
 
-    def _again(self, entry: SpoolEntry, why: str, words: str) -> Away:
+    def _failed_try(self, entry: SpoolEntry, why: str, words: str) -> Away:
         """An object was not taken: it is tried again, but not for ever, so that what comes after it is sent."""
         entry.tries += 1
         if entry.tries >= MOST_TRIES:

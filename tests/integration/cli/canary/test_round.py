@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from gantry.cli.canary.phantom import phantom
-from gantry.cli.canary.round import Round, Took, Web
+from gantry.cli.canary.round import Round, StepResult, Web
 from gantry.common.clock import SystemClock
 from gantry.common.net import Peer
 from tests.integration.cli.importing.test_dicomweb import serving
@@ -16,7 +16,7 @@ from tests.integration.cli.importing.test_dicomweb import serving
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-async def deleted(url: str) -> Took:
+async def deleted(url: str) -> StepResult:
     peer = Peer("127.0.0.1", 1, "GANTRY", "CANARY")
     [took] = await Round(peer, SystemClock(), 10.0, 10.0, ("delete",), web=Web(url, "a token")).run(phantom("a", NOON))
     return took

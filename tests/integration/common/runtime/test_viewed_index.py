@@ -14,7 +14,7 @@ import pytest
 
 from gantry.common.access.views import showing
 from gantry.common.adapters.sqlite import open_sqlite_index
-from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.lifecycle import ALIVE, DeletionState
 from gantry.common.runtime.viewed_index import ViewedIndex
 from tests.support.views import PARTITION, QUALITY, SAFETY, VIEWS, decided, made, rejected
 
@@ -93,6 +93,6 @@ async def test_a_view_that_was_away_for_a_while_is_not_whole(index: ViewedIndex,
 
 async def test_what_is_not_a_rejection_that_is_shown_is_the_same_in_all_views(index: ViewedIndex) -> None:
     await index.apply([made(1), made(2)])
-    await index.decide([decided(made(1), Fate(collected=True)), decided(made(2), ALIVE)])
+    await index.decide([decided(made(1), DeletionState(collected=True)), decided(made(2), ALIVE)])
     with showing("all"):
         assert (await index.count(PARTITION))["instances"] == 1

@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gantry.common.access import Facts
 from gantry.common.access.asked_shares import asked_share
-from gantry.common.access.overrides import asked_for
+from gantry.common.access.overrides import requested_override
 from gantry.common.access.sealing import Seal
 from gantry.common.commitment.wire import decode_event_information
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES as NUMBER
@@ -90,7 +90,7 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
         "1",
         100000,
     ),
-    "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
+    "override, what is asked for": (lambda text: requested_override({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
     "subscription, endpoint": (
         lambda text: allowed_endpoint(f"https://a/{text}", ["https://a/b"]),

@@ -120,7 +120,7 @@ async def test_what_goes_wrong_in_the_shadow_is_counted_and_nothing_of_it_gets_t
     def broken(*_: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    for name in ("asked", "answered"):
+    for name in ("take_requests", "take_responses"):
         async with shadow_door(tmp_path, ours.port, other.port) as door:
             with monkeypatch.context() as patched:
                 patched.setattr(Overheard, name, broken)

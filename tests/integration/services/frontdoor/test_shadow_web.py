@@ -279,7 +279,8 @@ async def test_nothing_that_goes_wrong_in_the_shadow_gets_to_the_caller(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    for where, name in ((WebShadow, "_mirror"), (WebMirror, "_began"), (WebMirror, "_heard"), (WebMirror, "_ended")):
+    faults = (WebShadow, "_mirror"), (WebMirror, "_began"), (WebMirror, "_hold_response_bytes"), (WebMirror, "_ended")
+    for where, name in faults:
         with monkeypatch.context() as patched:
             patched.setattr(where, name, broken)
             assert await site.ask() == (200, json.dumps([MATCH]).encode())

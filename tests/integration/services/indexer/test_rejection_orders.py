@@ -158,10 +158,12 @@ async def agrees(archive: Archive) -> None:
     shown = [document async for page in archive.index.find(Query("default", Level.STUDY)) for document in page]
     assert len(shown) == bool(instances)
     withdrawn = {
-        (receipt.instance, deletion) for receipt in state.receipts.values() for deletion in receipt.fate.withdrawn
+        (receipt.instance, deletion)
+        for receipt in state.receipts.values()
+        for deletion in receipt.deletion_state.withdrawn
     }
     for receipt, entry in state.receipts.items():
-        for deletion in entry.fate.standing:
+        for deletion in entry.deletion_state.standing:
             stands = not is_waiting(receipt, deletion, *entry.instance) and deletion.code in (SAFETY, WORKLIST)
             # What was brought back from a rejection is there, though a receipt that it reached meanwhile is not.
             stands &= (entry.instance, deletion.id) not in withdrawn

@@ -21,7 +21,7 @@ from gantry.common.events import (
     decode,
 )
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Corrections, Deletion, Fate, patient_key
+from gantry.common.lifecycle import Corrections, Deletion, DeletionState, patient_key
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
@@ -86,9 +86,9 @@ async def test_values_go_when_all_is_collected_and_has_been_for_a_while(room: Ro
     name = await room.values(is_published=True)
     await room.index.apply([ONE])
     eraser = room.eraser(after=60.0)
-    deleted = Fate(frozenset([Deletion("d", 1)]))
-    for fate, gone in ((deleted, False), (deleted | Fate(collected=True), False)):
-        await room.index.decide([Decision("default", KEY, ONE.receipt, fate)])
+    deleted = DeletionState(frozenset([Deletion("d", 1)]))
+    for deletion_state, gone in ((deleted, False), (deleted | DeletionState(collected=True), False)):
+        await room.index.decide([Decision("default", KEY, ONE.receipt, deletion_state)])
         await eraser.erase()
         assert (name not in await room.there()) is gone
     room.clock.advance(61)
@@ -141,8 +141,8 @@ async def test_a_correction_that_has_had_its_study_waits_for_no_other(room: Room
     await room.index.apply([ONE])
     eraser = room.eraser(awaited=90 * 86400.0) if restarted else eraser
     assert await eraser.erase() == 0
-    fate = Fate(frozenset([Deletion("d", 1)])) | Fate(collected=True)
-    await room.index.decide([Decision("default", KEY, ONE.receipt, fate)])
+    deletion_state = DeletionState(frozenset([Deletion("d", 1)])) | DeletionState(collected=True)
+    await room.index.decide([Decision("default", KEY, ONE.receipt, deletion_state)])
     assert await eraser.erase() == 1
     assert await room.there() == set()
 

@@ -16,7 +16,7 @@ from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import INDEXED, INDEXERS, InstanceStored, encode
 from gantry.common.events.segments import SealedRecord
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, InstanceKey, KnownReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
@@ -95,7 +95,7 @@ async def test_what_was_deleted_is_known_and_what_was_restored_must_be_there(roo
     (event,) = await room.keep(1)
     await Rebuild(room.objects, room.index)([event])
     key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-    deleted = Fate(frozenset({Deletion("d", 1)}))
+    deleted = DeletionState(frozenset({Deletion("d", 1)}))
     await room.index.decide([Decision("default", key, event.receipt, deleted)])
     assert (await room.reconciler().reconcile()).drift == 0
     # A deletion of which alone is known hides nothing that could come back.

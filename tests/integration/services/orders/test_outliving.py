@@ -14,7 +14,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import INDEXED, INDEXERS
 from gantry.common.ids import ORDER_VALUES
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.orders import PlacedOrder
 from gantry.common.ports.index import Decision, InstanceKey
 from gantry.common.runtime.protection import Protection
@@ -26,7 +26,7 @@ from tests.support.entries import entry
 from tests.support.orders import created, ended, order, performed, reference, set_, step
 
 ONE, TWO = entry(1), entry(2, study="1.2.4", series="1.2.4.1", sop="1.2.4.1.1")
-GONE = Fate(frozenset([Deletion("d", 1)])) | Fate(collected=True)
+GONE = DeletionState(frozenset([Deletion("d", 1)])) | DeletionState(collected=True)
 DAY_US = 24 * 3600 * 1_000_000
 
 
@@ -61,9 +61,9 @@ async def looking(process: Process, index: SqliteIndex, *, keep_days: int = 0, d
     )
 
 
-async def collect(index: SqliteIndex, event: object, fate: Fate = GONE) -> None:
+async def collect(index: SqliteIndex, event: object, deletion_state: DeletionState = GONE) -> None:
     key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)  # type: ignore[attr-defined]
-    await index.decide([Decision("default", key, event.receipt, fate)])  # type: ignore[attr-defined]
+    await index.decide([Decision("default", key, event.receipt, deletion_state)])  # type: ignore[attr-defined]
 
 
 async def is_there(process: Process, key: str = "A1") -> bool:
@@ -80,7 +80,7 @@ async def test_an_order_goes_when_the_last_of_its_studies_is_collected(start: St
     assert await look.look() == 0
     await collect(index, ONE)
     assert await look.look() == 0
-    await collect(index, TWO, Fate(frozenset([Deletion("d", 1)])))
+    await collect(index, TWO, DeletionState(frozenset([Deletion("d", 1)])))
     assert await look.look() == 0  # deleted, and may be restored
     await collect(index, TWO)
     assert await look.look() == 1

@@ -73,17 +73,17 @@ async def test_store_that_goes_away_is_told_within_about_a_second(client: aiohtt
 
 async def test_store_that_somebody_found_away_is_asked_again_at_once(store: Store) -> None:
     server = HttpServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
-    assert await server._asked() == []
+    assert await server._store_problems() == []
     store.reason = "disk full"
-    assert await server._asked() == []
+    assert await server._store_problems() == []
     server._count("store", 503, 0.1)
-    assert await server._asked() == ["index: index unavailable: disk full"]
+    assert await server._store_problems() == ["index: index unavailable: disk full"]
 
 
 async def test_asker_who_goes_away_does_not_end_the_check_of_others(store: Store) -> None:
     server = HttpServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
-    first = asyncio.create_task(server._asked())
-    second = asyncio.create_task(server._asked())
+    first = asyncio.create_task(server._store_problems())
+    second = asyncio.create_task(server._store_problems())
     await asyncio.sleep(0.01)
     first.cancel()
     assert await second == []

@@ -13,7 +13,7 @@ from gantry.common.access import Sight
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.matching import Single
 from gantry.common.dicom.standard.tags import PATIENT_ID
-from gantry.common.lifecycle import Deletion, Fate, holder_of, holders
+from gantry.common.lifecycle import Deletion, DeletionState, holder_of, holders
 from gantry.common.ports.index import Decision, HoldChange, InstanceKey
 from gantry.common.runtime.restricted_index import SIGHT, RestrictedIndex
 from gantry.common.web.access import AccessControl, Tokens
@@ -40,8 +40,8 @@ async def client(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     await index.apply([*STUDIES, again, document])
     patient = holder_of(holders("P4", "NORTH")[1])
     await index.hold([HoldChange("default", holder, "h", True) for holder in ("1.1", patient)])
-    fate = Fate(frozenset([Deletion("r", 5, kept=True, code="113001")]))
-    await index.decide([Decision("default", InstanceKey("1.2", "1.2.1", "1.9.2"), STUDIES[2].receipt, fate)])
+    deletion_state = DeletionState(frozenset([Deletion("r", 5, kept=True, code="113001")]))
+    await index.decide([Decision("default", InstanceKey("1.2", "1.2.1", "1.9.2"), STUDIES[2].receipt, deletion_state)])
     server = WebServer("127.0.0.1", 0, {}, AccessControl(Tokens(None)))
     states_of = build_web(RestrictedIndex(index), None)[Resource.STATES]
 

@@ -11,7 +11,7 @@ import pytest
 
 from gantry.common.clock import Clock
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.index import DecidedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.services.operations.where import as_json
 from gantry.services.whereabouts.search import FoundStudies, Whereabouts
@@ -28,11 +28,11 @@ class Decided:
     def monotonic(self) -> float:
         return self.now
 
-    async def fated(self, _partition: str) -> AsyncIterator[list[FatedReceipt]]:
+    async def find_decided(self, _partition: str) -> AsyncIterator[list[DecidedReceipt]]:
         for number in range(self.pages):
             self.now += PAGE_SECONDS
             key = InstanceKey(f"1.{number}", "1.2", "1.3")
-            yield [cast("FatedReceipt", SimpleNamespace(instance=key, entry=None))]
+            yield [cast("DecidedReceipt", SimpleNamespace(instance=key, entry=None))]
 
 
 @pytest.mark.parametrize(("pages", "whole", "found"), [(2, True, {"1.1"}), (2000, False, {"1.1"})])

@@ -30,9 +30,9 @@ def test_a_folder_remembers_what_is_there(tmp_path: Path) -> None:
     target.close(whole=False)
     assert (folder / PATH).read_bytes() == b"data"
     again = FolderTarget(folder, FORM)
-    assert list(again.there()) == [(ONE, PATH)]
+    assert list(again.earlier_objects()) == [(ONE, PATH)]
     (folder / PATH).unlink()
-    assert list(again.there()) == []
+    assert list(again.earlier_objects()) == []
     again.close(whole=True)
 
 
@@ -50,7 +50,7 @@ def test_a_line_that_was_cut_off_by_a_crash_does_not_count(tmp_path: Path) -> No
     with (tmp_path / "to" / "INDEX.csv").open("a") as file:
         file.write("P1/a/b.dcm,P1,1.")
     again = FolderTarget(tmp_path / "to", FORM)
-    assert list(again.there()) == []
+    assert list(again.earlier_objects()) == []
     again.close(whole=True)
 
 

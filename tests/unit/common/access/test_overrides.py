@@ -13,9 +13,9 @@ from gantry.common.access import EVERYTHING, NOTHING, CallerRole, Identity, Mean
 from gantry.common.access.overrides import (
     MOST_AT_ONCE,
     Override,
-    asked_for,
     of_overrides,
     overrides_of,
+    requested_override,
     widened,
     with_further,
 )
@@ -119,7 +119,7 @@ def test_few_are_in_force_at_once_and_the_latest_are() -> None:
     ],
 )
 def test_what_is_asked_for_is_understood(content: Any, found: Override) -> None:
-    assert asked_for(content) == (found, REASON)
+    assert requested_override(content) == (found, REASON)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,6 @@ def test_what_is_asked_for_is_understood(content: Any, found: Override) -> None:
 )
 def test_what_opens_not_one_study_or_patient_for_a_reason_is_refused(content: Any) -> None:
     with pytest.raises(NotUnderstood) as refused:
-        asked_for(content)
+        requested_override(content)
     assert "1.2" not in str(refused.value)
     assert "P1" not in str(refused.value)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gantry.common.access import EVERYTHING, NOTHING, Sight, both, sight_of_peer
+from gantry.common.access import EVERYTHING, NOTHING, Sight, intersection, sight_of_peer
 from gantry.common.config.seen_studies import SeenStudies
 from gantry.common.dicom.query.matching import Document, Level, Query, Single, matches
 from gantry.common.dicom.standard.dictionary import TAGS
@@ -71,19 +71,19 @@ def test_study_is_seen_if_it_meets_one_of_several_entries() -> None:
 def test_what_two_see_is_what_each_of_them_sees() -> None:
     north, south = entries({"institution": ["North"]}), entries({"institution": ["South"]})
     scans = entries({"modality": ["CT"]}, {"modality": ["MR"]})
-    assert both(EVERYTHING, north) is north
-    assert both(north, EVERYTHING) is north
-    assert both(NOTHING, north) == both(north, NOTHING) == NOTHING
-    assert sees(both(north, scans), **CT_OF_NORTH)
-    assert not sees(both(north, entries({"modality": ["MR"]})), **CT_OF_NORTH)
-    assert not sees(both(north, south), **CT_OF_NORTH)
-    assert sees(both(north, entries({"institution": ["North", "East"]})), **CT_OF_NORTH)
+    assert intersection(EVERYTHING, north) is north
+    assert intersection(north, EVERYTHING) is north
+    assert intersection(NOTHING, north) == intersection(north, NOTHING) == NOTHING
+    assert sees(intersection(north, scans), **CT_OF_NORTH)
+    assert not sees(intersection(north, entries({"modality": ["MR"]})), **CT_OF_NORTH)
+    assert not sees(intersection(north, south), **CT_OF_NORTH)
+    assert sees(intersection(north, entries({"institution": ["North", "East"]})), **CT_OF_NORTH)
 
 
 def test_conditions_on_one_attribute_all_hold() -> None:
     tag = TAGS["ModalitiesInStudy"]
-    both_twice = both(
-        both(entries({"modality": ["CT"]}), entries({"modality": ["SR"]})), Sight(({tag: Single(("MR",))},))
+    both_twice = intersection(
+        intersection(entries({"modality": ["CT"]}), entries({"modality": ["SR"]})), Sight(({tag: Single(("MR",))},))
     )
     assert not sees(both_twice, **CT_OF_NORTH)
     assert sees(both_twice, ModalitiesInStudy=["CT", "SR", "MR"])

@@ -38,10 +38,10 @@ def test_any_order_and_any_repetition_elect_the_same(entries: list[InstanceEntry
     for entry_ in shuffled:
         other.take(entry_)
     assert sorted(first.sides) == sorted(other.sides)
-    assert (first.kept, first.aside) == (other.kept, other.aside)
-    assert first.kept.receipt == min(e.receipt for e in entries)
+    assert (first.current_side, first.aside) == (other.current_side, other.aside)
+    assert first.current_side.receipt == min(e.receipt for e in entries)
     assert other.current is not None
-    assert other.current.receipt == first.kept.receipt
+    assert other.current.receipt == first.current_side.receipt
 
 
 @given(receipts())
@@ -70,9 +70,9 @@ def test_two_receipts_decide(entries: list[InstanceEntry], dice: object) -> None
         part = Election(deciding, sides)
         displaced = bool(before) and not min([*before, side_of(instance)]).same_bytes(before[0])
         assert part.take(instance) == whole.take(instance)
-        assert part.kept == whole.kept
+        assert part.current_side == whole.current_side
         assert part.displaced == displaced
-        assert (part.current is instance) == (not sides and part.kept == side_of(instance))
+        assert (part.current is instance) == (not sides and part.current_side == side_of(instance))
 
 
 def side_of(instance: InstanceEntry) -> Candidate:

@@ -13,10 +13,10 @@ from gantry.common.commitment.requested import (
     RequestedTransaction,
     answer_of,
     pack_answered,
-    pack_asked,
+    pack_requested,
     transaction_of,
     unpack_answered,
-    unpack_asked,
+    unpack_requested,
 )
 from gantry.common.commitment.wire import EventInformation
 from gantry.common.errors import Corrupt
@@ -43,14 +43,14 @@ def report(committed: set[CommitmentReference], *failed: CommitmentFailure) -> E
 
 
 def test_what_is_packed_is_unpacked_the_same() -> None:
-    assert unpack_asked(pack_asked(ASKED)) == ASKED
+    assert unpack_requested(pack_requested(ASKED)) == ASKED
     answered = Answered((ONE,), ("blake3:1",), (CommitmentFailure(CT, "1.5.2", 0x0112),))
     assert unpack_answered(pack_answered(answered)) == answered
 
 
 def test_what_was_sent_de_identified_is_asked_for_as_it_was_sent_and_answered_under_our_uids() -> None:
     request = replace(ASKED, sent_as=("2.25.1", "2.25.2", "2.25.3"))
-    assert unpack_asked(pack_asked(request)) == request
+    assert unpack_requested(pack_requested(request)) == request
     assert [reference.sop_instance_uid for reference in request.as_sent] == ["2.25.1", "2.25.2", "2.25.3"]
     assert ASKED.as_sent == ASKED.references
     sent = request.as_sent
@@ -65,10 +65,10 @@ def test_what_was_sent_de_identified_is_asked_for_as_it_was_sent_and_answered_un
 
 @pytest.mark.parametrize("place", [0, 20, -1])
 def test_bytes_that_changed_are_refused(place: int) -> None:
-    content = bytearray(pack_asked(ASKED))
+    content = bytearray(pack_requested(ASKED))
     content[place] ^= 1
     with pytest.raises(Corrupt):
-        unpack_asked(bytes(content))
+        unpack_requested(bytes(content))
 
 
 def test_a_transaction_has_the_same_uid_at_the_same_try_and_another_at_each_other() -> None:

@@ -220,16 +220,16 @@ SEES = "peers: [{{ae_title: WARD, host: 10.1.2.3, may: [{may}], sees: {sees}}}]"
 
 
 def test_peer_sees_what_its_entries_say_and_one_without_all(file: Path) -> None:
-    assert read_policy(file, "GANTRY").sees("CT1") is None
+    assert read_policy(file, "GANTRY").studies_seen_by("CT1") is None
     file.write_text(SEES.format(may="find", sees="[{institution: [North], modality: [CT]}, {patient: [P1]}]"))
-    entries = read_policy(file, "GANTRY").sees("WARD ")
+    entries = read_policy(file, "GANTRY").studies_seen_by("WARD ")
     assert entries is not None
     assert [(entry.institution, entry.modality, entry.patient) for entry in entries] == [
         (("North",), ("CT",), ()),
         ((), (), ("P1",)),
     ]
     file.write_text(SEES.format(may="find", sees="[]"))
-    assert read_policy(file, "GANTRY").sees("WARD") == ()
+    assert read_policy(file, "GANTRY").studies_seen_by("WARD") == ()
 
 
 def test_peer_may_be_kept_from_confidential_studies(file: Path) -> None:
@@ -243,8 +243,8 @@ def test_peer_may_be_kept_from_confidential_studies(file: Path) -> None:
 
 
 def test_peer_that_the_policy_does_not_name_sees_nothing_but_in_the_lab(file: Path) -> None:
-    assert read_policy(file, "GANTRY").sees("STRANGER") == ()
-    assert read_policy(file, "GANTRY", lab=True).sees("STRANGER") is None
+    assert read_policy(file, "GANTRY").studies_seen_by("STRANGER") == ()
+    assert read_policy(file, "GANTRY", lab=True).studies_seen_by("STRANGER") is None
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ ON: dict[str, Any] = {
 
 
 def test_without_endpoints_there_are_none() -> None:
-    assert not Settings().subscriptions.on
-    assert Settings.model_validate(ON).subscriptions.on
+    assert not Settings().subscriptions.is_on
+    assert Settings.model_validate(ON).subscriptions.is_on
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from gantry.common.ids import Receipt
 from gantry.common.lifecycle import (
     DELETED,
     Deletion,
-    Fate,
+    DeletionState,
     RejectionPolicy,
     SentAgain,
     is_waiting,
@@ -31,8 +31,8 @@ def rejection(ms: int, code: str = "113001", *, kept: bool = True) -> Deletion:
     return Deletion(receipt(ms, "f"), ms * 1000, False, kept, code=code)
 
 
-def hidden(*deletions: Deletion) -> Fate:
-    return Fate(frozenset(deletions))
+def hidden(*deletions: Deletion) -> DeletionState:
+    return DeletionState(frozenset(deletions))
 
 
 IGNORES = RejectionPolicy({"113001": SentAgain.IGNORE, DELETED: SentAgain.REFUSE})
@@ -40,35 +40,35 @@ WAITS = RejectionPolicy(note_first=1000)
 
 
 def test_without_a_policy_what_is_sent_again_is_there() -> None:
-    fated = {receipt(1): hidden(rejection(5))}
-    assert subsequent(*AT, {receipt(9)}, fated, RejectionPolicy(), arrived={receipt(9)}, rejected=False) == {}
+    deletion_states = {receipt(1): hidden(rejection(5))}
+    assert subsequent(*AT, {receipt(9)}, deletion_states, RejectionPolicy(), arrived={receipt(9)}, rejected=False) == {}
     assert not RejectionPolicy().follows
     assert not RejectionPolicy({"113001": SentAgain.ACCEPT}).follows
 
 
 def test_what_comes_where_nothing_else_is_there_falls_under_the_rejection() -> None:
-    fated = {receipt(1): hidden(rejection(5))}
+    deletion_states = {receipt(1): hidden(rejection(5))}
     again = {receipt(9)}
-    assert subsequent(*AT, again, fated, IGNORES, arrived=again, rejected=False) == {receipt(9): rejection(5)}
+    assert subsequent(*AT, again, deletion_states, IGNORES, arrived=again, rejected=False) == {receipt(9): rejection(5)}
     # One more copy of what is there is that.
     receipts = {receipt(7), receipt(9)}
-    assert subsequent(*AT, receipts, fated, IGNORES, arrived=again, rejected=False) == {}
+    assert subsequent(*AT, receipts, deletion_states, IGNORES, arrived=again, rejected=False) == {}
     # And when it was there before the rejection is known, that tells.
-    assert subsequent(*AT, receipts, fated, IGNORES, arrived=(), rejected=True).keys() == receipts
+    assert subsequent(*AT, receipts, deletion_states, IGNORES, arrived=(), rejected=True).keys() == receipts
 
 
 def test_a_deletion_that_spares_other_copies_takes_none_of_them() -> None:
-    fated = {receipt(1): hidden(Deletion(receipt(5, "f"), 5))}
-    assert subsequent(*AT, {receipt(2)}, fated, IGNORES, arrived=(), rejected=True) == {}
-    assert subsequent(*AT, {receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False)
+    deletion_states = {receipt(1): hidden(Deletion(receipt(5, "f"), 5))}
+    assert subsequent(*AT, {receipt(2)}, deletion_states, IGNORES, arrived=(), rejected=True) == {}
+    assert subsequent(*AT, {receipt(9)}, deletion_states, IGNORES, arrived={receipt(9)}, rejected=False)
 
 
 def test_the_strictest_rule_counts_and_what_is_withdrawn_does_not() -> None:
-    fated = {receipt(1): hidden(rejection(5)), receipt(2): hidden(Deletion(receipt(4, "f"), 4))}
-    assert repeats(*AT, fated, IGNORES) == (SentAgain.REFUSE, Deletion(receipt(4, "f"), 4))
-    fated[receipt(2)] |= Fate(withdrawn=frozenset({receipt(4, "f")}))
-    assert repeats(*AT, fated, IGNORES) == (SentAgain.IGNORE, rejection(5))
-    assert repeats(*AT, {receipt(1): Fate()}, IGNORES) is None
+    deletion_states = {receipt(1): hidden(rejection(5)), receipt(2): hidden(Deletion(receipt(4, "f"), 4))}
+    assert repeats(*AT, deletion_states, IGNORES) == (SentAgain.REFUSE, Deletion(receipt(4, "f"), 4))
+    deletion_states[receipt(2)] |= DeletionState(withdrawn=frozenset({receipt(4, "f")}))
+    assert repeats(*AT, deletion_states, IGNORES) == (SentAgain.IGNORE, rejection(5))
+    assert repeats(*AT, {receipt(1): DeletionState()}, IGNORES) is None
 
 
 def test_a_rejection_of_an_earlier_release_is_accepted_again() -> None:
@@ -89,13 +89,13 @@ def test_what_was_moved_away_or_back_is_accepted_again_and_never_overwritten(fin
 @pytest.mark.parametrize(("ms", "falls"), [(4, True), (5, True), (1005, True), (1006, False)])
 def test_what_comes_within_the_time_after_a_note_is_rejected_by_it(ms: int, falls: bool) -> None:
     note = rejection(5)
-    fated = {waiting_receipt(note.id, *AT): hidden(note)}
+    deletion_states = {waiting_receipt(note.id, *AT): hidden(note)}
     receipts = {receipt(ms, "b")}
     for arrived, rejected in ((receipts, False), ((), True)):
-        notes = subsequent(*AT, receipts, fated, WAITS, arrived=arrived, rejected=rejected)
+        notes = subsequent(*AT, receipts, deletion_states, WAITS, arrived=arrived, rejected=rejected)
         assert notes == ({receipt(ms, "b"): note} if falls else {})
     # That nothing came is no rejection that stands.
-    assert repeats(*AT, fated, IGNORES) is None
+    assert repeats(*AT, deletion_states, IGNORES) is None
 
 
 def test_a_waiting_receipt_sorts_with_its_note_and_is_of_one_instance() -> None:
@@ -115,8 +115,8 @@ def test_what_may_follow_what_is_in_the_table_alone() -> None:
     assert policy.may_overwrite(REVOKE, quality)
     assert not policy.may_overwrite("113001", quality)
     assert not policy.may_overwrite("113037", hidden(rejection(5), Deletion("d", 6)))
-    assert not policy.may_overwrite("113037", quality | Fate(collected=True))
-    assert not policy.may_overwrite("113037", Fate())
+    assert not policy.may_overwrite("113037", quality | DeletionState(collected=True))
+    assert not policy.may_overwrite("113037", DeletionState())
 
 
 _RECEIPTS = st.frozensets(st.integers(1, 12).map(receipt), max_size=4)
@@ -130,27 +130,34 @@ def test_asked_at_both_it_ends_the_same_whichever_came_first(
     """Receipts that came while a rejection did are hidden when they are asked about, or when it is."""
     policy = RejectionPolicy({"113001": SentAgain.IGNORE, "113037": SentAgain.IGNORE})
     receipts = receipts - gone
-    fate = hidden(*(rejection(ms, code) for ms, code in rejections if code))
-    fated = dict.fromkeys(gone, fate)
-    first = subsequent(*AT, receipts, fated, policy, arrived=receipts, rejected=False)
-    assert first == subsequent(*AT, receipts, fated, policy, arrived=(), rejected=True)
-    assert first.keys() == (receipts if gone and fate.hidden else set())
+    deletion_state = hidden(*(rejection(ms, code) for ms, code in rejections if code))
+    deletion_states = dict.fromkeys(gone, deletion_state)
+    first = subsequent(*AT, receipts, deletion_states, policy, arrived=receipts, rejected=False)
+    assert first == subsequent(*AT, receipts, deletion_states, policy, arrived=(), rejected=True)
+    assert first.keys() == (receipts if gone and deletion_state.hidden else set())
 
 
 def test_what_was_brought_back_from_a_rejection_does_not_fall_under_it_again() -> None:
     """The rejection still stands on a receipt that it reached while it was revoked."""
     deletion = rejection(5)
-    back = Fate(frozenset((deletion,)), frozenset((deletion.id,)))
-    fated = {receipt(1): hidden(deletion), receipt(2): back}
-    assert subsequent(*AT, {receipt(2)}, fated, IGNORES, arrived=(), rejected=True) == {}
-    assert subsequent(*AT, {receipt(2), receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {}
+    back = DeletionState(frozenset((deletion,)), frozenset((deletion.id,)))
+    deletion_states = {receipt(1): hidden(deletion), receipt(2): back}
+    assert subsequent(*AT, {receipt(2)}, deletion_states, IGNORES, arrived=(), rejected=True) == {}
+    assert (
+        subsequent(*AT, {receipt(2), receipt(9)}, deletion_states, IGNORES, arrived={receipt(9)}, rejected=False) == {}
+    )
     # Nor under a note that waited for it.
     waits = {waiting_receipt(deletion.id, *AT): hidden(deletion), receipt(2): back}
     assert subsequent(*AT, {receipt(2)}, waits, WAITS, arrived=(), rejected=True) == {}
     # What nothing takes back is in force, whatever was said of another one.
     final = Deletion(receipt(6, "f"), 6000, True)
-    fated = {receipt(1): hidden(final), receipt(2): Fate(frozenset((deletion,)), frozenset((final.id, deletion.id)))}
-    assert subsequent(*AT, {receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {receipt(9): final}
+    deletion_states = {
+        receipt(1): hidden(final),
+        receipt(2): DeletionState(frozenset((deletion,)), frozenset((final.id, deletion.id))),
+    }
+    assert subsequent(*AT, {receipt(9)}, deletion_states, IGNORES, arrived={receipt(9)}, rejected=False) == {
+        receipt(9): final
+    }
 
 
 @given(st.data())
@@ -160,16 +167,16 @@ def test_what_it_says_once_it_does_not_say_again(data: st.DataObject) -> None:
     decided = [rejection(ms, code) for ms, code in ((5, "113001"), (6, "113037"), (7, "113001"))]
     subsets = st.frozensets(st.sampled_from(decided))
     known = [receipt(1), receipt(2), receipt(9), *(waiting_receipt(decision.id, *AT) for decision in decided)]
-    fated = {
-        name: Fate(data.draw(subsets), frozenset(gone.id for gone in data.draw(subsets)))
+    deletion_states = {
+        name: DeletionState(data.draw(subsets), frozenset(gone.id for gone in data.draw(subsets)))
         for name in data.draw(st.lists(st.sampled_from(known), unique=True))
     }
     receipts = {receipt(1), receipt(2), receipt(9)}
     for _ in range(len(receipts) * len(decided) + 1):
-        seen = {name for name in receipts if not fated.get(name, Fate()).hidden}
-        falls = subsequent(*AT, seen, fated, policy, arrived=(), rejected=True)
+        seen = {name for name in receipts if not deletion_states.get(name, DeletionState()).hidden}
+        falls = subsequent(*AT, seen, deletion_states, policy, arrived=(), rejected=True)
         if not falls:
             return
         for name, deletion in falls.items():
-            fated[name] = fated.get(name, Fate()) | hidden(deletion)
+            deletion_states[name] = deletion_states.get(name, DeletionState()) | hidden(deletion)
     raise AssertionError("it goes on for ever")

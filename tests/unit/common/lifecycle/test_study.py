@@ -20,7 +20,7 @@ from gantry.common.events import (
     ObjectsRelocated,
     ReceiptReference,
 )
-from gantry.common.lifecycle import HOT, NEVER_MOVED, Fate, StudyState, apply, fold
+from gantry.common.lifecycle import HOT, NEVER_MOVED, DeletionState, StudyState, apply, fold
 from tests.support.facts import conflict, stored
 
 STUDY = "1.2.3"
@@ -152,7 +152,7 @@ def history(steps: list[tuple[str, int, int]]) -> Operator:
 def test_the_fold_in_order_says_what_a_person_at_the_log_would_say(steps: list[tuple[str, int, int]]) -> None:
     operator = history(steps)
     state = fold(operator.log)
-    assert {key for key, receipt in state.receipts.items() if receipt.there} == operator.there.keys()
+    assert {key for key, receipt in state.receipts.items() if receipt.is_present} == operator.there.keys()
     assert state.holds == operator.holds
     moved = {key: receipt.place.store for key, receipt in state.receipts.items() if receipt.place != NEVER_MOVED}
     assert moved == operator.stores
@@ -192,8 +192,8 @@ def test_what_was_deleted_and_not_withdrawn_never_comes_back(
     for event in data.draw(st.lists(st.sampled_from([*operator.log, arrival(99)]), max_size=20)):
         state = apply(state, event)
         for names in operator.deleted.values():
-            assert not any(state.receipts[key].there for key in names)
-        assert not any(state.receipts[key].there for key in operator.gone)
+            assert not any(state.receipts[key].is_present for key in names)
+        assert not any(state.receipts[key].is_present for key in operator.gone)
 
 
 def test_the_same_object_sent_again_after_a_deletion_is_there() -> None:
@@ -220,7 +220,7 @@ def test_neither_what_is_collected_nor_what_was_deleted_for_good_comes_back() ->
     events = [first, second, deletion("d", first), collection(first), deletion("f", second, final=True)]
     state = fold([*events, restoration(["d", "f"], first, second)])
     assert state.instances == set()
-    assert not any(receipt.fate.restorable for receipt in state.receipts.values())
+    assert not any(receipt.deletion_state.restorable for receipt in state.receipts.values())
 
 
 def test_objects_are_due_after_the_grace_time_at_once_when_final_and_never_under_a_hold() -> None:
@@ -258,10 +258,10 @@ def test_a_lost_object_is_read_from_another_receipt_of_its_bytes_until_that_is_d
 
 
 @given(_STEPS)
-def test_a_fate_is_stored_and_read_back(steps: list[tuple[str, int, int]]) -> None:
+def test_a_deletion_state_is_stored_and_read_back(steps: list[tuple[str, int, int]]) -> None:
     for receipt in fold(history(steps).log).receipts.values():
-        assert Fate.unpacked(receipt.fate.packed()) == receipt.fate
-        assert receipt.fate | receipt.fate == receipt.fate
+        assert DeletionState.unpacked(receipt.deletion_state.packed()) == receipt.deletion_state
+        assert receipt.deletion_state | receipt.deletion_state == receipt.deletion_state
 
 
 def test_a_study_of_which_nothing_is_known_has_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 from gantry.common.orders import Order, fold_order
-from gantry.common.orders.linked_values import patient_of, steps_meant, study_values
+from gantry.common.orders.linked_values import patient_of, steps_of_object, study_values
 from tests.support.orders import cancelled, order, placed, step
 
 
@@ -49,8 +49,8 @@ def test_an_order_has_to_name_a_patient() -> None:
 
 def test_requests_may_be_those_of_the_steps_that_are_meant() -> None:
     order = standing(step("S1"), step("S2", Modality="MR"), step("S3"))
-    assert steps_meant(order, ["S2", "S9"], "CT") == ["S2"]
-    assert steps_meant(order, ["S9"], "CT") == ["S1", "S3"]
-    assert steps_meant(order, [], "US") == ["S1", "S2", "S3"]
+    assert steps_of_object(order, ["S2", "S9"], "CT") == ["S2"]
+    assert steps_of_object(order, ["S9"], "CT") == ["S1", "S3"]
+    assert steps_of_object(order, [], "US") == ["S1", "S2", "S3"]
     (item,) = study_values(order, ["S2"])[TAGS["RequestAttributesSequence"]]
     assert item[TAGS["ScheduledProcedureStepID"]] == ["S2"]

@@ -18,16 +18,16 @@ def test_a_deletion_decides_about_each_receipt_that_it_names() -> None:
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1"), f"{1:032x}"),
         (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.2"), f"{2:032x}"),
     ]
-    assert all(decision.fate.hidden and decision.fate.restorable for decision in decisions)
+    assert all(decision.deletion_state.hidden and decision.deletion_state.restorable for decision in decisions)
 
 
 def test_a_move_that_is_taken_back_hides_for_good_what_followed_from_it() -> None:
     back = InstancesMovedBack("default", "", "1.2.3", "m" * 32, RECEIPTS[:1], "4.5", "4.5.1", "no", "who", 6)
     own, other = decisions_of([back])
-    assert (own.receipt, own.fate.hidden) == (f"{1:032x}", False)
+    assert (own.receipt, own.deletion_state.hidden) == (f"{1:032x}", False)
     assert other.instance == InstanceKey("4.5", "4.5.1", "1.2.3.1.1")
     assert other.receipt == successor(f"{1:032x}", "m" * 32)
-    assert (other.fate.hidden, other.fate.restorable) == (True, False)
+    assert (other.deletion_state.hidden, other.deletion_state.restorable) == (True, False)
 
 
 def test_a_relocation_says_of_each_receipt_where_its_object_lies_and_decides_nothing() -> None:

@@ -14,15 +14,15 @@ def test_first_is_said_at_once_and_the_next_with_how_many_came_meanwhile() -> No
     assert seldom.times(KIND, 60) == 4
     assert seldom.times(("CT2", "C000"), 60) == 1
     assert seldom.times(KIND, 61) == 0
-    assert seldom.unsaid("CT1", 62) == [(KIND, 1)]
-    assert seldom.unsaid("CT1", 63) == []
+    assert seldom.take_unlogged("CT1", 62) == [(KIND, 1)]
+    assert seldom.take_unlogged("CT1", 63) == []
 
 
 @given(st.lists(st.floats(0, 1000), max_size=50).map(sorted))
 def test_every_one_is_counted_once(moments: list[float]) -> None:
     seldom = RateLimited(every=60)
     count = sum(seldom.times(KIND, now) for now in moments)
-    assert count + sum(times for _, times in seldom.unsaid("CT1", 2000)) == len(moments)
+    assert count + sum(times for _, times in seldom.take_unlogged("CT1", 2000)) == len(moments)
 
 
 def test_kinds_are_bounded() -> None:

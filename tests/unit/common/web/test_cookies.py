@@ -8,11 +8,11 @@ SAFE, PLAIN = CookieNames(secure=True), CookieNames(secure=False)
 
 
 def test_cookie_is_kept_from_scripts_other_sites_and_the_wire() -> None:
-    assert SAFE.kept("gantry-session", "v", 60.9) == (
+    assert SAFE.set_cookie("gantry-session", "v", 60.9) == (
         "__Host-gantry-session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
     )
-    assert PLAIN.kept("gantry-session", "v", 60) == "gantry-session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"
-    assert "Max-Age=0" in SAFE.gone("gantry-session")
+    assert PLAIN.set_cookie("gantry-session", "v", 60) == "gantry-session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"
+    assert "Max-Age=0" in SAFE.delete_cookie("gantry-session")
 
 
 def test_neighbour_s_cookie_has_another_name() -> None:

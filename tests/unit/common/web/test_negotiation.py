@@ -10,12 +10,12 @@ from gantry.common.web.negotiation import (
     DICOM_JSON,
     DICOM_XML,
     Offer,
-    asked_range,
     byte_range,
     choose,
     etag_matches,
     is_known,
     parse_accept,
+    requested_range,
 )
 
 JSON, XML = Offer(DICOM_JSON), Offer(DICOM_XML, multipart=True)
@@ -99,9 +99,9 @@ def test_range_outside_is_416(header: str) -> None:
 
 @pytest.mark.parametrize("validator", ['"a"', 'W/"a"', "Sun, 29 Nov 2026 12:00:00 GMT", ""])
 def test_a_range_of_content_without_a_validator_is_not_given_to_who_names_one(validator: str) -> None:
-    assert asked_range({"Range": "bytes=0-9"}, 100) == (0, 10)
-    assert asked_range({"Range": "bytes=0-9", "If-Range": validator}, 100) is None
-    assert asked_range({}, 100) is None
+    assert requested_range({"Range": "bytes=0-9"}, 100) == (0, 10)
+    assert requested_range({"Range": "bytes=0-9", "If-Range": validator}, 100) is None
+    assert requested_range({}, 100) is None
 
 
 @pytest.mark.parametrize("wanted", ['"b"', '"a", "b"', "*", ' "a" ,*'])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.errors import OriginRefused
-from gantry.common.web.origins import here_or_there, proof_of_text, text_of_proof
+from gantry.common.web.origins import normal_address, proof_of_text, text_of_proof
 
 
 @given(proof=st.binary(min_size=1, max_size=100))
@@ -38,4 +38,4 @@ def test_text_in_another_form_is_refused(text: str) -> None:
     ],
 )
 def test_an_address_has_one_form(address: tuple[str, int], text: str) -> None:
-    assert here_or_there(address) == text
+    assert normal_address(address) == text

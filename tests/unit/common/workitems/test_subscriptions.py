@@ -19,7 +19,7 @@ from gantry.common.workitems import (
     WorkitemState,
     WorkitemSubscription,
     fold_subscription,
-    told_of,
+    recipients_of,
 )
 from gantry.common.workitems.subscriptions import filter_of
 from tests.support.workitems import AT, UID, subscribed, suspended, unsubscribed, workitem
@@ -44,7 +44,7 @@ def said(events: Iterable[SubscriptionEvent], known: Workitem = MADE) -> list[Wo
 
 
 def who(target: Workitem, *events: SubscriptionEvent) -> list[str]:
-    return [notice.subscriber for notice in told_of(target, said(events))]
+    return [notice.subscriber for notice in recipients_of(target, said(events))]
 
 
 def test_of_one_workitem() -> None:
@@ -84,17 +84,20 @@ def test_a_filter_is_asked_of_each_workitem() -> None:
 
 def test_the_newest_word_says_whether_it_is_kept_and_since_when() -> None:
     events = subscribed(EVERY, lock=True), subscribed(subscriber="OTHER"), subscribed(at=AT + 5)
-    assert told_of(MADE, said(events)) == [WorkitemRecipient("BOARD", AT, False), WorkitemRecipient("OTHER", AT, False)]
-    assert told_of(LATER, said(events)) == [WorkitemRecipient("BOARD", AT, True)]
+    assert recipients_of(MADE, said(events)) == [
+        WorkitemRecipient("BOARD", AT, False),
+        WorkitemRecipient("OTHER", AT, False),
+    ]
+    assert recipients_of(LATER, said(events)) == [WorkitemRecipient("BOARD", AT, True)]
 
 
 def test_who_subscribes_again_misses_nothing_and_who_had_left_begins_anew() -> None:
     again = subscribed(EVERY), subscribed(EVERY, at=AT + 30)
-    assert told_of(MADE, said(again)) == [WorkitemRecipient("BOARD", AT, False)]
+    assert recipients_of(MADE, said(again)) == [WorkitemRecipient("BOARD", AT, False)]
     left = subscribed(EVERY), unsubscribed(EVERY), subscribed(EVERY, at=AT + 30)
-    assert told_of(MADE, said(left)) == [WorkitemRecipient("BOARD", AT + 30, False)]
+    assert recipients_of(MADE, said(left)) == [WorkitemRecipient("BOARD", AT + 30, False)]
     each = subscribed(), unsubscribed(EVERY), subscribed(at=AT + 30)
-    assert told_of(MADE, said(each)) == [WorkitemRecipient("BOARD", AT + 30, False)]
+    assert recipients_of(MADE, said(each)) == [WorkitemRecipient("BOARD", AT + 30, False)]
 
 
 @pytest.mark.parametrize(

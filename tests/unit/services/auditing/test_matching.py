@@ -8,7 +8,7 @@ from gantry.common.audit import AuditKind
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.events import AuditedInstances
 from gantry.common.lifecycle import patient_key
-from gantry.services.auditing.matching import AuditQuestion, Latest, Meant, answers
+from gantry.services.auditing.matching import AuditQuestion, Latest, ResolvedTerm, answers
 from tests.support.audits import audit_record
 
 AT = audit_record().at
@@ -35,9 +35,9 @@ def test_a_patient_is_meant_by_id_by_study_by_key_and_by_what_was_asked_for() ->
     key = patient_key({PATIENT_ID: ["4711"]}, "")
     by_study = audit_record(objects=(AuditedInstances("1.2.3"),))
     by_key = audit_record(AuditKind.PATIENT, objects=(AuditedInstances("", patient_key=key),))
-    meant = Meant.of("4711", frozenset(("1.2.3",)))
+    meant = ResolvedTerm.of("4711", frozenset(("1.2.3",)))
     assert all(meant.has(record) for record in (audit_record(), by_study, by_key))
-    assert not Meant.of("4711", frozenset()).has(by_study)
+    assert not ResolvedTerm.of("4711", frozenset()).has(by_study)
     assert {b"4711", b"1.2.3", key.encode()} <= set(meant.needles)
 
 
@@ -53,7 +53,7 @@ def test_a_patient_is_meant_by_id_by_study_by_key_and_by_what_was_asked_for() ->
 )
 def test_a_query_is_about_a_patient_that_it_names(query: bytes, is_meant: bool) -> None:
     record = audit_record(AuditKind.QUERY, query=query, objects=())
-    assert Meant.of("4711", frozenset()).has(record) is is_meant
+    assert ResolvedTerm.of("4711", frozenset()).has(record) is is_meant
 
 
 def test_a_record_that_came_twice_is_listed_once_as_the_fuller_one_and_the_latest_are_kept() -> None:

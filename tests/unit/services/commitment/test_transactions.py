@@ -78,7 +78,7 @@ def record(offset: int, partition: int = 0) -> Record:
 def test_commit_waits_for_the_oldest_open_record() -> None:
     offsets = Offsets()
     records = [record(n) for n in range(1, 6)]
-    offsets.seen(records)
+    offsets.note_read(records)
     offsets.begin(records[1])
     offsets.begin(records[3])
     assert [r.offset for r in offsets.committable()] == [1]
@@ -90,6 +90,6 @@ def test_commit_waits_for_the_oldest_open_record() -> None:
 
 def test_partitions_do_not_wait_for_each_other() -> None:
     offsets = Offsets()
-    offsets.seen([record(1), record(9, partition=1)])
+    offsets.note_read([record(1), record(9, partition=1)])
     offsets.begin(record(1))
     assert [(r.partition, r.offset) for r in offsets.committable()] == [(1, 9)]

@@ -18,7 +18,7 @@ from gantry.common.events import (
 )
 from gantry.services.whereabouts.account import Account
 from gantry.services.whereabouts.onward import Onward, OnwardOf
-from gantry.services.whereabouts.words import advice, told
+from gantry.services.whereabouts.words import advice, history_lines
 
 AT = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -71,7 +71,9 @@ def test_priors_for_an_order_of_the_study_are_not_sent_on() -> None:
 def test_what_failed_is_shown_however_much_was_told() -> None:
     told_often = [replace(ROUTE, route=f"t{n}", destination=f"RIS{n}", kind="availability") for n in range(30)]
     outcomes = [ended("delivered", route.route) for route in told_often]
-    lines = told(Account("1.2.3", onward=onward(ROUTE, ended("failed", why="no room"), *told_often, *outcomes)))
+    lines = history_lines(
+        Account("1.2.3", onward=onward(ROUTE, ended("failed", why="no room"), *told_often, *outcomes))
+    )
     assert len([fact for kind, fact in lines if kind in ("told", "sent on")]) == 20
     assert any("failed at" in fact for kind, fact in lines if kind == "sent on")
 
@@ -96,7 +98,7 @@ def test_a_subscription_that_is_gone_is_not_named() -> None:
 def test_an_operator_reads_who_got_what_and_what_to_do_where_it_failed() -> None:
     notified = replace(ROUTE, route="r2", destination="RIS", kind="availability", rule="planner")
     account = Account("1.2.3", onward=onward(ROUTE, DELAYED, notified, ended("failed", "r2", "answered 0122H")))
-    lines = told(account)
+    lines = history_lines(account)
     waits = "READING, objects by the rule chest: waits since 2023-11-14 22:13:20Z, tried 2 times, next at"
     assert ("sent on", f"{waits} 2023-11-14 22:14:20Z: it is away") in lines
     assert ("told", "RIS, availability by the rule planner: failed at 2023-11-14 22:13:22Z: answered 0122H") in lines

@@ -11,7 +11,7 @@ from gantry.services.whereabouts.account import (
     CommitmentElsewhere,
     DeadInstance,
 )
-from gantry.services.whereabouts.words import advice, moment, told
+from gantry.services.whereabouts.words import advice, history_lines, moment
 
 AT = 1_700_000_000_000_000
 ARRIVAL = ArrivalAccount("CT1", "GANTRY", "10.0.0.1", AT, AT + 61_000_000, 12, "ab" * 16, "released")
@@ -24,7 +24,7 @@ def test_a_time_is_utc() -> None:
 
 def test_a_study_that_is_well_needs_nothing() -> None:
     assert advice(WELL) == []
-    lines = told(WELL)
+    lines = history_lines(WELL)
     received = (
         "12 instances from CT1 at 10.0.0.1, called GANTRY, 2023-11-14 22:13:20Z to 2023-11-14 22:14:21Z; "
         f"association released; trace {'ab' * 16}"
@@ -65,7 +65,7 @@ def test_a_study_that_is_well_needs_nothing() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(account: Account, line: str, step: str) -> None:
-    assert any(line in fact for _, fact in told(account))
+    assert any(line in fact for _, fact in history_lines(account))
     assert any(step in advice_line for advice_line in advice(account))
 
 
@@ -74,14 +74,14 @@ def test_what_was_deleted_for_good_cannot_be_brought_back() -> None:
 
 
 def test_of_many_arrivals_the_last_are_shown_and_the_others_counted() -> None:
-    lines = told(Account("1.2.3", arrivals=(ARRIVAL,) * 23))
+    lines = history_lines(Account("1.2.3", arrivals=(ARRIVAL,) * 23))
     assert lines[0] == ("received", "3 earlier associations")
     assert sum(head == "received" for head, _ in lines) == 21
 
 
 def test_who_committed_a_study_elsewhere_is_said_with_what_is_missing() -> None:
     reports = CommitmentElsewhere("DEEP", "2.25.7", AT, 11, 1), CommitmentElsewhere("DEEP", "2.25.8", AT, 1, 0)
-    lines = [line for head, line in told(Account("1.2.3", elsewhere=reports)) if head == "committed"]
+    lines = [line for head, line in history_lines(Account("1.2.3", elsewhere=reports)) if head == "committed"]
     at = "which reported at 2023-11-14 22:13:20Z, transaction"
     assert lines[1:] == [
         f"11 instances by DEEP, {at} 2.25.7, 1 not committed",

@@ -12,10 +12,10 @@ from typing import Any
 import msgpack
 
 from gantry.common.adapters.election import Candidate, Election, key_of, with_namesake
-from gantry.common.adapters.graves import is_coerced, pack_entry, unpack_fate
-from gantry.common.adapters.sqlite.index import graves
+from gantry.common.adapters.past_receipts import is_coerced, pack_entry, unpack_deletion_state
+from gantry.common.adapters.sqlite.index import hidden_entries
 from gantry.common.adapters.sqlite.index.aggregates import refresh
-from gantry.common.adapters.sqlite.index.graves import bury, keep_displaced
+from gantry.common.adapters.sqlite.index.hidden_entries import keep_displaced, store_hidden_entries
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
@@ -40,7 +40,7 @@ _ASKED = """
     SELECT r.instance_id, r.receipt, r.digest, r.transfer_syntax FROM json_each(?1) AS asked CROSS JOIN receipt AS r
     ON r.instance_id = json_extract(asked.value, '$[0]') AND r.receipt = json_extract(asked.value, '$[1]')
 """
-_FATES = """
+_DELETION_STATES = """
     SELECT f.partition, f.receipt, f.fate FROM json_each(?1) AS asked CROSS JOIN fate AS f
     ON f.partition = json_extract(asked.value, '$[0]') AND f.receipt = json_extract(asked.value, '$[1]')
 """
@@ -52,27 +52,28 @@ _EARLIEST = """
 
 
 def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
-    """Apply entries, inside the open transaction. Those of hidden receipts are buried."""
+    """Apply entries, inside the open transaction. Those of hidden receipts are stored for their restoration."""
     hidden = _hidden(connection, entries)
-    bury(connection, hidden.values())
+    store_hidden_entries(connection, hidden.values())
     taken = iter(_apply(connection, [e for e in entries if (e.partition, e.receipt) not in hidden]))
     dead = Applied(Outcome.DELETED)
     return [dead if (e.partition, e.receipt) in hidden else next(taken) for e in entries]
 
 
 def decide(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
-    """Join fates, inside the open transaction."""
-    graves.decide(connection, decisions, partial(apply, connection), partial(lose, connection))
+    """Join deletion states, inside the open transaction."""
+    hidden_entries.decide(connection, decisions, partial(apply, connection), partial(lose, connection))
 
 
 def _hidden(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], InstanceEntry]:
     """The entries whose receipts are hidden."""
     keys = json.dumps(sorted({(entry.partition, entry.receipt) for entry in entries}))
-    fates = {
-        (partition, receipt): unpack_fate(fate) for partition, receipt, fate in connection.execute(_FATES, (keys,))
+    deletion_states = {
+        (partition, receipt): unpack_deletion_state(deletion_state)
+        for partition, receipt, deletion_state in connection.execute(_DELETION_STATES, (keys,))
     }
-    by_receipt = {(e.partition, e.receipt): e for e in entries if (e.partition, e.receipt) in fates}
-    return {key: entry for key, entry in by_receipt.items() if fates[key].hidden}
+    by_receipt = {(e.partition, e.receipt): e for e in entries if (e.partition, e.receipt) in deletion_states}
+    return {key: entry for key, entry in by_receipt.items() if deletion_states[key].hidden}
 
 
 def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
@@ -87,7 +88,7 @@ def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> 
     touched = _put(connection, current, attributes, ids) if attributes is not None else set()
     for key, election in elections.items():
         if election.displaced:
-            current_side = election.kept
+            current_side = election.current_side
             connection.execute(
                 "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE instance_id = ?",
                 (current_side.digest, current_side.transfer_syntax, ids[key]),
@@ -113,8 +114,8 @@ def lose(connection: sqlite3.Connection, losses: Sequence[Loss]) -> None:
     connection.executemany("UPDATE receipt SET lost = 1 WHERE instance_id = ? AND receipt = ?", marked)
     _locate(connection, [number for number, _ in marked])
     # A hidden receipt may be restored, and is lost even then.
-    buried = [(loss.partition, loss.receipt) for loss in losses]
-    connection.executemany("UPDATE fate SET lost = 1 WHERE partition = ? AND receipt = ?", buried)
+    lost_receipts = [(loss.partition, loss.receipt) for loss in losses]
+    connection.executemany("UPDATE fate SET lost = 1 WHERE partition = ? AND receipt = ?", lost_receipts)
 
 
 def _locate(connection: sqlite3.Connection, instances: Sequence[int]) -> None:
@@ -164,11 +165,11 @@ def _elections(
 
 
 def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | bool | bytes, ...]]:
-    current = election.kept if election.new else None
+    current = election.current_side if election.new else None
     for e in election.new:
         aside = current is not None and (e.digest, e.transfer_syntax_uid) != (current.digest, current.transfer_syntax)
         # Receipts of the same bytes may differ in their coercion.
-        has_own = aside or (is_coerced(e) and e.receipt != election.kept.receipt)
+        has_own = aside or (is_coerced(e) and e.receipt != election.current_side.receipt)
         object_at = e.object_key, e.data_set_offset
         yield (
             instance,

@@ -7,39 +7,43 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from gantry.common.adapters.graves import unpack_entry, unpack_fate
-from gantry.common.lifecycle import Fate
-from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey, StandingHolds, StudyAccess
+from gantry.common.adapters.past_receipts import unpack_deletion_state, unpack_entry
+from gantry.common.lifecycle import DeletionState
+from gantry.common.ports.index import DecidedReceipt, HoldChange, InstanceKey, StandingHolds, StudyAccess
 
 
-def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-    """The fates of receipts."""
+def deletion_states(
+    connection: sqlite3.Connection, partition: str, receipts: Sequence[str]
+) -> dict[str, DeletionState]:
+    """The deletion states of receipts."""
     rows = connection.execute(
         "SELECT f.receipt, f.fate FROM json_each(?2) AS asked CROSS JOIN fate AS f"
         " ON f.partition = ?1 AND f.receipt = asked.value",
         (partition, json.dumps(list(receipts))),
     )
-    return {receipt: unpack_fate(packed) for receipt, packed in rows}
+    return {receipt: unpack_deletion_state(packed) for receipt, packed in rows}
 
 
-def fated_receipts(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+def decided_receipts(
+    connection: sqlite3.Connection, partition: str, receipts: Sequence[str]
+) -> dict[str, DecidedReceipt]:
     """The same with their instances."""
     rows = connection.execute(
         "SELECT f.study, f.series, f.uid, f.receipt, f.fate, f.entry FROM json_each(?2) AS asked CROSS JOIN fate AS f"
         " ON f.partition = ?1 AND f.receipt = asked.value",
         (partition, json.dumps(list(receipts))),
     )
-    return {row[3]: _fated(row) for row in rows}
+    return {row[3]: _decided_receipt(row) for row in rows}
 
 
-def fated(
+def page_of_decided(
     connection: sqlite3.Connection,
     partition: str,
     study: str,
     after: tuple[str, str],
     limit: int,
     instances: Sequence[str] = (),
-) -> list[FatedReceipt]:
+) -> list[DecidedReceipt]:
     """Receipts with decisions, after the study and receipt `after`; of one study if it is named, and within it of some
     SOP Instance UIDs."""
     # Each with the bounds of its index: a study is not searched among all decisions ever made.
@@ -53,14 +57,14 @@ def fated(
         f" WHERE partition = ? AND {bounds} ORDER BY study, receipt LIMIT ?",
         (partition, *values, limit),
     )
-    return [_fated(row) for row in rows]
+    return [_decided_receipt(row) for row in rows]
 
 
-def _fated(row: Sequence[Any]) -> FatedReceipt:
+def _decided_receipt(row: Sequence[Any]) -> DecidedReceipt:
     *uids, receipt, packed, entry = row
     known = unpack_entry(entry) if entry else None
     where = (known.object_key, known.digest) if known is not None else ("", "")
-    return FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where, entry=known)
+    return DecidedReceipt(InstanceKey(*uids), receipt, unpack_deletion_state(packed), *where, entry=known)
 
 
 def hold(connection: sqlite3.Connection, changes: Sequence[HoldChange]) -> None:

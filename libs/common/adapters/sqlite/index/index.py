@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, marks, ordered, places
+from gantry.common.adapters.sqlite.index import corrected, decided, marks, ordered, orphaned, places
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
@@ -28,14 +28,13 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, DeletionState, Place
 from gantry.common.ports.index import (
     Applied,
     CorrectedStudy,
     CorrectionChange,
+    DecidedReceipt,
     Decision,
-    FatedReceipt,
-    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -43,6 +42,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     Marks,
+    OrphanedCorrections,
     Relocation,
     StandingHolds,
     StudyAccess,
@@ -186,22 +186,26 @@ class SqliteIndex:
             batch = decisions[start : start + _PAGE]
             await self._written(partial(decide, decisions=batch))
 
-    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
         """See `SearchIndex`."""
-        return await self._read(partial(decided.fates, partition=partition, receipts=receipts)) if receipts else {}
+        return (
+            await self._read(partial(decided.deletion_states, partition=partition, receipts=receipts))
+            if receipts
+            else {}
+        )
 
-    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """See `SearchIndex`."""
-        request = partial(decided.fated_receipts, partition=partition, receipts=receipts)
+        request = partial(decided.decided_receipts, partition=partition, receipts=receipts)
         return await self._read(request) if receipts else {}
 
-    async def fated(
+    async def find_decided(
         self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
-    ) -> AsyncIterator[list[FatedReceipt]]:
+    ) -> AsyncIterator[list[DecidedReceipt]]:
         """See `SearchIndex`."""
         after = study_instance_uid, ""
         read = partial(
-            decided.fated,
+            decided.page_of_decided,
             partition=partition,
             study=study_instance_uid,
             limit=_PAGE,
@@ -209,7 +213,7 @@ class SqliteIndex:
         )
         while page := await self._read(partial(read, after=after)):
             yield page
-            after = page[-1].instance.study_instance_uid, page[-1].receipt
+            after = page[-1].instance.study_instance_uid, page[-1].id
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
         """See `SearchIndex`."""
@@ -240,11 +244,11 @@ class SqliteIndex:
         """See `SearchIndex`."""
         return await self._read(partial(corrections_of, partition=partition, study=study_instance_uid, patient=patient))
 
-    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+    async def orphaned_corrections(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
         """See `SearchIndex`."""
         after: tuple[str, str] | None = "", ""
         while after is not None:
-            studies, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
+            studies, after = await self._read(partial(orphaned.page, partition=partition, after=after, limit=_PAGE))
             if studies:
                 yield studies
 
@@ -338,12 +342,12 @@ class SqliteIndex:
         if query.level is Level.PATIENT:
             path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
-            async for page in self._along(patients, after.place(path)):
-                yield [patient for row in page if (patient := _as_asked(row, tests[Level.PATIENT])) is not None]
+            async for page in self._pages_along(patients, after.place(path)):
+                yield [patient for row in page if (patient := _matching_patient(row, tests[Level.PATIENT])) is not None]
             return
         path = await self._path_of(query)
         studies = partial(rows.studies, partition=query.partition, path=path)
-        async for page in self._along(studies, after.place(path)):
+        async for page in self._pages_along(studies, after.place(path)):
             matches = [
                 row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)
             ]
@@ -386,7 +390,7 @@ class SqliteIndex:
                             yield row
                 else:
                     path = Path("patient_id", ((match.id, match.id),))
-                    async for studies in self._along(partial(rows.studies, partition=query.partition, path=path)):
+                    async for studies in self._pages_along(partial(rows.studies, partition=query.partition, path=path)):
                         for study in studies:
                             async for series in self._below(rows.series, study):
                                 for row in series:
@@ -402,7 +406,9 @@ class SqliteIndex:
                 path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
         return path
 
-    async def _along(self, page_from: Callable[..., Page], begin: RowCursor | None = None) -> AsyncIterator[list[Row]]:
+    async def _pages_along(
+        self, page_from: Callable[..., Page], begin: RowCursor | None = None
+    ) -> AsyncIterator[list[Row]]:
         place: RowCursor | None = begin or RowCursor()
         while place is not None:
             page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
@@ -442,7 +448,7 @@ async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDAR
     return await SqliteIndex(path, attributes=attributes).open()
 
 
-def _as_asked(row: Row, test: Predicate) -> Row | None:
+def _matching_patient(row: Row, test: Predicate) -> Row | None:
     """A patient with the values of its earliest matching study; None if none matches."""
     for attributes in row.variants or (row.attributes,):
         if test(attributes):

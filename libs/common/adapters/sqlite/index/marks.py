@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from gantry.common.adapters.graves import unpack_fate
+from gantry.common.adapters.past_receipts import unpack_deletion_state
 from gantry.common.ports.index import Marks
 
 # Few receipts are aside: if there are none, no study is examined.
@@ -17,7 +17,7 @@ _CONFLICTING = """SELECT s.uid FROM json_each(?2) AS asked CROSS JOIN study AS s
     CROSS JOIN receipt AS r INDEXED BY receipt_aside ON r.instance_id = i.id AND r.aside WHERE e.study_id = s.id)"""
 _HELD = """SELECT DISTINCT h.study FROM json_each(?2) AS asked CROSS JOIN hold AS h
     ON h.partition = ?1 AND h.study = asked.value WHERE h.placed AND NOT h.released"""
-_FATES = "SELECT fate FROM fate INDEXED BY fate_study WHERE partition = ? AND study = ?"
+_DELETION_STATES = "SELECT fate FROM fate INDEXED BY fate_study WHERE partition = ? AND study = ?"
 
 
 def marks_of(
@@ -34,5 +34,5 @@ def marks_of(
 
 
 def _is_rejected(connection: sqlite3.Connection, partition: str, study: str) -> bool:
-    fates = connection.execute(_FATES, (partition, study))
-    return any(decision.rejects for (packed,) in fates for decision in unpack_fate(packed).standing)
+    deletion_states = connection.execute(_DELETION_STATES, (partition, study))
+    return any(decision.rejects for (packed,) in deletion_states for decision in unpack_deletion_state(packed).standing)

@@ -82,7 +82,7 @@ def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cur
     """The walk to the studies after a position that is probably the shortest."""
     by_the_order = OrderedWalk(query, path, Way.BY_THE_ORDER)
     along = OrderedWalk(query, path, Way.ALONG_THE_PATH)
-    known = len(_some(connection, [source_of(along)])) if path.column else 0
+    known = len(_first_ids(connection, [source_of(along)])) if path.column else 0
     if path.column and known <= NEXT:
         return along
     if (path.column or path.like) and _is_near(connection, by_the_order, after):
@@ -91,7 +91,7 @@ def walk_of(connection: sqlite3.Connection, query: Query, path: Path, after: Cur
         return along
     if path.like:
         through_all = ("study AS s WHERE +s.partition = ?", [query.partition])
-        ids = _some(connection, [through_all, _within(path), like_of("s", path)])
+        ids = _first_ids(connection, [through_all, _within(path), like_of("s", path)])
         if len(ids) <= FEW:
             return OrderedWalk(query, path, Way.OF_A_LIST, json.dumps(ids))
     return by_the_order
@@ -117,7 +117,7 @@ def _is_near(connection: sqlite3.Connection, walk: OrderedWalk, after: Cursor) -
     return bool(connection.execute(sql, values).fetchone()[0] >= query.limit)
 
 
-def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[int]:
+def _first_ids(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[int]:
     """The ids of a few studies, and of one more if there are more."""
     values = [value for _, arguments in clauses for value in arguments]
     sql = f"SELECT s.id FROM {''.join([text for text, _ in clauses])} LIMIT {FEW + 1}"  # noqa: S608 - names of ours

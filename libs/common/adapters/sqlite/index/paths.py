@@ -61,16 +61,18 @@ def path_of_studies(query: Query) -> Path:
     columns = {way.column for way in ways}
     if path.column or len(columns) != 1 or "" in columns:
         return path
-    return Path(columns.pop(), _apart([(str(a), str(b)) for way in ways for a, b in way.intervals]), path.like)
+    return Path(
+        columns.pop(), _merge_intervals([(str(a), str(b)) for way in ways for a, b in way.intervals]), path.like
+    )
 
 
 def study_path(conditions: Mapping[int, Condition]) -> Path:
     """The best path into the studies that meet conditions."""
-    like = tuple(_likes(conditions))
+    like = tuple(_patterns(conditions))
     for tag, column, intervals in _BY_SELECTIVITY:
         ranges = _narrowest(conditions.get(tag), intervals)
         if ranges is not None:
-            return Path(column, _apart(ranges), like)
+            return Path(column, _merge_intervals(ranges), like)
     return Path("", (), like)
 
 
@@ -83,7 +85,7 @@ def _narrowest(condition: Condition | None, intervals: Callable[[Condition], Int
     return min(candidates, key=len) if candidates else None
 
 
-def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _merge_intervals(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The same rows without duplicates, in order."""
     merged: list[tuple[str, str]] = []
     for first, last in sorted(intervals):
@@ -99,7 +101,7 @@ def patient_path(conditions: Mapping[int, Condition]) -> Path:
     return study_path({tag: c for tag, c in conditions.items() if tag in (PATIENT_ID, PATIENT_NAME)})
 
 
-def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str], ...]]:
+def _patterns(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str], ...]]:
     """The patterns of narrowing columns for wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names. GLOB has * and ? like
     DICOM, and also brackets."""
     name = conditions.get(PATIENT_NAME)

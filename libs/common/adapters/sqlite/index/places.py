@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
-from gantry.common.adapters.graves import unpack_fate
+from gantry.common.adapters.past_receipts import unpack_deletion_state
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.lifecycle import Place
 from gantry.common.ports.index import Relocation
@@ -49,7 +49,7 @@ def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) 
     for relocation in relocations:
         at = relocation.partition, relocation.receipt
         row = connection.execute("SELECT fate FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
-        hidden[at] = row is not None and unpack_fate(row[0]).hidden
+        hidden[at] = row is not None and unpack_deletion_state(row[0]).hidden
     hide(connection, hidden)
 
 

@@ -65,7 +65,7 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
     """Patients along a path."""
     columns = f"{_COUNTS}, p.attributes, p.variants"
     sql = f"SELECT p.id, {{key}}, {columns} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
-    rows, after = _along(connection, sql, "p", partition, path, place, limit)
+    rows, after = _rows_along(connection, sql, "p", partition, path, place, limit)
     page = []
     for number, key, *counted, packed, several in rows:
         counts = _counts(counted)
@@ -77,7 +77,7 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
 def studies(connection: sqlite3.Connection, partition: str, path: Path, place: RowCursor, limit: int) -> Page:
     """Studies along a path."""
     sql = f"SELECT s.id, {{key}}, {_STUDY_COLUMNS} FROM study s JOIN patient p ON p.id = s.patient_id"  # noqa: S608
-    rows, after = _along(connection, sql + " WHERE {own}s.partition = ?", "s", partition, path, place, limit)
+    rows, after = _rows_along(connection, sql + " WHERE {own}s.partition = ?", "s", partition, path, place, limit)
     return [Row(row[0], _study(row[2:]), (row[1], row[0])) for row in rows], after
 
 
@@ -91,7 +91,7 @@ def studies_by_id(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[in
     return {row[0]: _study(row[1:]) for row in rows}
 
 
-def _along(
+def _rows_along(
     connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: RowCursor, limit: int
 ) -> tuple[list[tuple[Any, ...]], RowCursor | None]:
     """Up to `limit` rows from `place` on, and where to continue; None at the end of the path."""

@@ -13,8 +13,8 @@ The columns of `study` in `ORDERED` hold what studies are ordered by (`gantry.co
 has an index that is walked in both directions.
 
 `fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; it is
-restored from its `entry` (`graves.pack_entry`). `receipt.entry` is that of a receipt aside, which becomes current when
-the receipt before it is deleted.
+restored from its `entry` (`past_receipts.pack_entry`). `receipt.entry` is that of a receipt aside, which becomes
+current when the receipt before it is deleted.
 
 `correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
 packs them, and `study.walk` the patients on its walk; `study.confidential` says whether it has a Confidentiality

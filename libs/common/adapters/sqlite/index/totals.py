@@ -130,7 +130,7 @@ def _decided(query: Query) -> list[_Decided] | None:
         return clauses
     alternatives = [_decided_all(alternative, query) for alternative in query.one_of]
     known = [alternative for alternative in alternatives if alternative is not None]
-    return [*clauses, _one_of(known)] if len(known) == len(alternatives) else None
+    return [*clauses, _any_alternative(known)] if len(known) == len(alternatives) else None
 
 
 def _decided_all(conditions: Mapping[int, Condition], query: Query) -> list[_Decided] | None:
@@ -144,7 +144,7 @@ def _decided_all(conditions: Mapping[int, Condition], query: Query) -> list[_Dec
     return clauses
 
 
-def _one_of(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
+def _any_alternative(alternatives: Sequence[Sequence[_Decided]]) -> _Decided:
     """All conditions of one alternative hold."""
     every = [clause for alternative in alternatives for clause in alternative]
     return _Decided(

@@ -24,7 +24,7 @@ from gantry.common.adapters.sqlite.orders.rows import (
 )
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
 from gantry.common.adapters.sqlite.orders.states import orders_of
-from gantry.common.adapters.sqlite.orders.subscriptions import told
+from gantry.common.adapters.sqlite.orders.subscriptions import read_recipients
 from gantry.common.adapters.sqlite.orders.workitems import (
     FIRST,
     WorkitemPlace,
@@ -185,8 +185,8 @@ class SqliteOrders:
     async def is_erased_workitem(self, partition: str, uid: str) -> bool:
         return await self._run(lambda connection: is_erased_workitem(connection, partition, uid))
 
-    async def told(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
-        return await self._run(lambda connection: told(connection, workitem))
+    async def recipients_of(self, workitem: Workitem) -> Sequence[WorkitemRecipient]:
+        return await self._run(lambda connection: read_recipients(connection, workitem))
 
     async def is_subscribed(self, partition: str, subscriber: str, target: str) -> bool:
         return await self._run(lambda connection: is_subscribed(connection, partition, subscriber, target))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from gantry.common.workitems import Workitem, WorkitemRecipient, WorkitemSubscription, told_of
+from gantry.common.workitems import Workitem, WorkitemRecipient, WorkitemSubscription, recipients_of
 from gantry.common.workitems.subscriptions import GLOBAL
 
 _ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, since"
@@ -45,11 +45,11 @@ def forget_subscriptions(connection: sqlite3.Connection, partition: str, target:
     connection.execute("DELETE FROM subscriptions WHERE partition = ? AND target = ?", (partition, target))
 
 
-def told(connection: sqlite3.Connection, workitem: Workitem) -> list[WorkitemRecipient]:
+def read_recipients(connection: sqlite3.Connection, workitem: Workitem) -> list[WorkitemRecipient]:
     """The subscribers of a workitem."""
     targets = (workitem.uid, *sorted(GLOBAL))
     query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target IN (?, ?, ?)"  # noqa: S608
-    return told_of(workitem, _subscriptions(connection.execute(query, (workitem.partition, *targets))))
+    return recipients_of(workitem, _subscriptions(connection.execute(query, (workitem.partition, *targets))))
 
 
 def stands_anywhere(connection: sqlite3.Connection, partition: str, subscriber: str) -> bool:

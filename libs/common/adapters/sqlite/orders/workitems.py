@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from gantry.common.adapters.sqlite.orders.subscriptions import forget_subscriptions, stands_anywhere, told
+from gantry.common.adapters.sqlite.orders.subscriptions import forget_subscriptions, read_recipients, stands_anywhere
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.orders import first, pack, unpack
 from gantry.common.workitems import Workitem, WorkitemQuery, WorkitemState
@@ -76,7 +76,7 @@ def ended_workitems(connection: sqlite3.Connection, partition: str, before_us: i
         "AND changed_at < ? ORDER BY changed_at, uid"
     )
     for row in connection.execute(query, (partition, before_us)):
-        if not any(subscription.lock for subscription in told(connection, _workitem(partition, row))):
+        if not any(subscription.lock for subscription in read_recipients(connection, _workitem(partition, row))):
             uids.append(row[0])
         if len(uids) == most:
             break
@@ -117,5 +117,5 @@ def is_subscribed(connection: sqlite3.Connection, partition: str, subscriber: st
         return stands_anywhere(connection, partition, subscriber)
     workitem = workitem_at(connection, partition, target)
     return workitem is not None and any(
-        subscription.subscriber == subscriber for subscription in told(connection, workitem)
+        subscription.subscriber == subscriber for subscription in read_recipients(connection, workitem)
     )

@@ -76,7 +76,7 @@ def test_again_is_a_new_receipt_for_what_was_taken_and_the_same_for_what_was_und
     for key in ("a/1", "a/2"):
         job.receipt(key, f"first of {key}")
     job.tell("a/1", ObjectState.TAKEN)
-    job.again()
+    job.reset_objects()
     assert list(job.left()) == [ONE, TWO]
     assert job.receipt("a/1", "new") == "new"
     assert job.receipt("a/2", "new") == "first of a/2"

@@ -174,7 +174,7 @@ async def test_a_source_that_is_away_is_waited_for_and_not_for_ever(bench: Bench
     await bench.list()
     bench.source.away = 2
     assert (await bench.take(patience=5.0))["0.dcm"][0] == "taken"
-    bench.job.again()
+    bench.job.reset_objects()
     bench.source.away = 1000
     with pytest.raises(ExceptionGroup) as failed:
         await bench.take(patience=0.5)

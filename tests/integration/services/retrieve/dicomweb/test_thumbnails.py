@@ -116,7 +116,7 @@ async def test_nothing_is_shown_of_an_object_that_is_no_longer_well(site: WebSit
     else:
         stored.unlink()
     if harm == "lost":
-        await site.index.lose([Loss("default", key, receipt.receipt)])
+        await site.index.lose([Loss("default", key, receipt.id)])
     assert (await get(site, url))[0] == 500
     assert (await get(site, url, **{"If-None-Match": headers["ETag"]}))[0] == 500
 

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from gantry.services.retrieve.pixels.worker import CannotDo
-from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, ours, part10_of
+from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, part10_of, rendered_picture
 
 pytestmark = pytest.mark.skipif(not HAVE_DCMTK, reason="DCMTK is not installed")
 
@@ -65,7 +65,7 @@ def test_pictures_of_foreign_files_are_those_of_dcmtk(tmp_path: Path) -> None:
         voi = ["+Wl", "1"] if "VOILUTSequence" in ds else ["+Wi", "1"] if "WindowCenter" in ds else []
         theirs = by_dcmtk(part10, tmp_path, *voi)
         try:
-            picture = ours(part10)
+            picture = rendered_picture(part10)
         except CannotDo as error:
             if theirs is not None:
                 wrong[name] = str(error)

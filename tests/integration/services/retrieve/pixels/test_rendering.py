@@ -14,7 +14,7 @@ from gantry.services.retrieve.pixels.look import RenderingParameters, VoiWindow,
 from gantry.services.retrieve.pixels.palettes import expanded
 from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.support.objects import file_bytes
-from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, grey, ours
+from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, grey, rendered_picture
 
 Array = np.ndarray[Any, Any]
 needs_dcmtk = pytest.mark.skipif(not HAVE_DCMTK, reason="DCMTK is not installed")
@@ -105,12 +105,14 @@ def test_greys_are_those_of_dcmtk(tmp_path: Path, name: str) -> None:
     ds, options = CASES[name]
     theirs = by_dcmtk(file_bytes(ds), tmp_path, *options)
     assert theirs is not None
-    assert difference(ours(file_bytes(ds)), theirs) <= 1
+    assert difference(rendered_picture(file_bytes(ds)), theirs) <= 1
 
 
 @pytest.mark.parametrize("text", ["1000,500", "1000,500,linear", "1000,500,LINEAR"])
 def test_linear_function_is_that_of_the_standard(text: str) -> None:
-    shown = ours(file_bytes(grey(RAMP, **BITS, RescaleIntercept="-100")), look=look_of(text, None, "image/png"))
+    shown = rendered_picture(
+        file_bytes(grey(RAMP, **BITS, RescaleIntercept="-100")), look=look_of(text, None, "image/png")
+    )
     x = RAMP.astype(float) - 100
     expected = np.clip(((x - 999.5) / 499 + 0.5) * 255, 0, 255)
     assert np.abs(shown - expected).max() <= 0.5 + 1e-6
@@ -118,20 +120,20 @@ def test_linear_function_is_that_of_the_standard(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1000,500,linear-exact", "1000,500,LINEAR_EXACT", "1000.0,5e2,Linear_Exact"])
 def test_linear_exact_function_is_that_of_the_standard(text: str) -> None:
-    shown = ours(file_bytes(grey(RAMP, **BITS)), look=look_of(text, None, "image/png"))
+    shown = rendered_picture(file_bytes(grey(RAMP, **BITS)), look=look_of(text, None, "image/png"))
     expected = np.clip(((RAMP.astype(float) - 1000) / 500 + 0.5) * 255, 0, 255)
     assert np.abs(shown - expected).max() <= 0.5 + 1e-6
 
 
 def test_sigmoid_function_is_that_of_the_standard() -> None:
-    shown = ours(file_bytes(grey(RAMP, **BITS)), look=look_of("1000,500,sigmoid", None, "image/png"))
+    shown = rendered_picture(file_bytes(grey(RAMP, **BITS)), look=look_of("1000,500,sigmoid", None, "image/png"))
     expected = 255 / (1 + np.exp(-4 * (RAMP.astype(float) - 1000) / 500))
     assert np.abs(shown - expected).max() <= 0.5 + 1e-6
 
 
 def test_window_of_the_object_has_its_function() -> None:
     ds = grey(RAMP, **BITS, WindowCenter="1000", WindowWidth="0.5", VOILUTFunction="LINEAR_EXACT")
-    assert set(np.unique(ours(file_bytes(ds)))) == {0, 128, 255}
+    assert set(np.unique(rendered_picture(file_bytes(ds)))) == {0, 128, 255}
 
 
 def test_windows_and_tables_are_found_by_what_they_are_called() -> None:
@@ -139,11 +141,15 @@ def test_windows_and_tables_are_found_by_what_they_are_called() -> None:
     ds.WindowCenterWidthExplanation = ["BRAIN", "Bone "]
     ds.VOILUTSequence = Sequence([lut(np.arange(4095, -1, -1), 0, 12, LUTExplanation="dark")])
     part10 = file_bytes(ds)
-    bone = ours(part10, look=RenderingParameters("bone", kind="image/png"))
-    assert np.array_equal(bone, ours(part10, look=RenderingParameters(VoiWindow(3000, 100), kind="image/png")))
-    assert np.array_equal(ours(part10, look=RenderingParameters("DARK", kind="image/png")), ours(part10))
+    bone = rendered_picture(part10, look=RenderingParameters("bone", kind="image/png"))
+    assert np.array_equal(
+        bone, rendered_picture(part10, look=RenderingParameters(VoiWindow(3000, 100), kind="image/png"))
+    )
+    assert np.array_equal(
+        rendered_picture(part10, look=RenderingParameters("DARK", kind="image/png")), rendered_picture(part10)
+    )
     with pytest.raises(CannotDo, match="no window of this name"):
-        ours(part10, look=RenderingParameters("lung", kind="image/png"))
+        rendered_picture(part10, look=RenderingParameters("lung", kind="image/png"))
 
 
 def group(**macros: Dataset) -> Dataset:
@@ -180,7 +186,7 @@ def test_frames_have_the_window_and_rescale_of_their_functional_groups() -> None
     ):
         x = RAMP.astype(float) * slope + intercept
         expected = np.clip(((x - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255)
-        assert np.abs(ours(file_bytes(ds), number) - expected).max() <= 0.5 + 1e-6
+        assert np.abs(rendered_picture(file_bytes(ds), number) - expected).max() <= 0.5 + 1e-6
 
 
 def test_a_cine_without_a_window_does_not_flicker() -> None:
@@ -188,7 +194,7 @@ def test_a_cine_without_a_window_does_not_flicker() -> None:
     ds = grey(RAMP, **BITS, NumberOfFrames=3)
     ds.PixelData = frames.tobytes()
     for number in range(1, 4):
-        shown = ours(file_bytes(ds), number)
+        shown = rendered_picture(file_bytes(ds), number)
         assert np.abs(shown - frames[number - 1] / 4095 * 255).max() <= 0.5 + 1e-6
 
 
@@ -202,14 +208,14 @@ def test_floating_point_samples_are_shown_through_a_window_or_their_own_range(ki
         ds.FloatPixelData = values.tobytes()
     else:
         ds.DoubleFloatPixelData = values.tobytes()
-    assert np.abs(ours(file_bytes(ds)) - (values + 1.5) / 4 * 255).max() <= 0.51
-    shown = ours(file_bytes(ds), look=look_of("0.5,1,linear-exact", None, "image/png"))
+    assert np.abs(rendered_picture(file_bytes(ds)) - (values + 1.5) / 4 * 255).max() <= 0.51
+    shown = rendered_picture(file_bytes(ds), look=look_of("0.5,1,linear-exact", None, "image/png"))
     assert np.abs(shown - np.clip(values, 0, 1) * 255).max() <= 0.51
     ds.NumberOfFrames = 2
     keyword = "FloatPixelData" if kind == "<f4" else "DoubleFloatPixelData"
     setattr(ds, keyword, values.tobytes() * 2)
     with pytest.raises(CannotDo, match="no window"):
-        ours(file_bytes(ds))
+        rendered_picture(file_bytes(ds))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 5, 10, 20, 24, 31])
@@ -221,7 +227,7 @@ def test_samples_of_any_number_of_bits_are_shown_over_their_whole_range(bits: in
         ds.PixelData = np.packbits(values.astype("u1").ravel(), bitorder="little").tobytes()
     elif allocated == 24:
         ds.PixelData = values.view("u1").reshape(-1, 4)[:, :3].tobytes()
-    assert np.abs(ours(file_bytes(ds)) - values / float((1 << bits) - 1) * 255).max() <= 0.51
+    assert np.abs(rendered_picture(file_bytes(ds)) - values / float((1 << bits) - 1) * 255).max() <= 0.51
 
 
 # ---- colour
@@ -242,7 +248,7 @@ def colours(kind: str = "u1", planar: int = 0, photometric: str = "RGB") -> tupl
 @pytest.mark.parametrize("kind", ["u1", "<u2"])
 def test_colours_are_those_of_dcmtk(tmp_path: Path, kind: str, planar: int) -> None:
     ds, pixels = colours(kind, planar)
-    shown = ours(file_bytes(ds))
+    shown = rendered_picture(file_bytes(ds))
     theirs = by_dcmtk(file_bytes(ds), tmp_path)
     assert theirs is not None
     assert difference(shown, theirs) <= 1
@@ -262,7 +268,7 @@ def from_ybr(pixels: Array, partial: bool = False) -> Array:
 @pytest.mark.parametrize("planar", [0, 1])
 def test_ybr_full_is_that_of_the_standard(planar: int) -> None:
     ds, pixels = colours("u1", planar, "YBR_FULL")
-    assert np.abs(ours(file_bytes(ds)).astype(float) - from_ybr(pixels)).max() <= 1
+    assert np.abs(rendered_picture(file_bytes(ds)).astype(float) - from_ybr(pixels)).max() <= 1
 
 
 @pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_PARTIAL_422"])
@@ -272,14 +278,14 @@ def test_chrominance_of_two_pixels_is_one(photometric: str) -> None:
     pairs = np.stack([pixels[:, 0::2, 0], pixels[:, 1::2, 0], pixels[:, 0::2, 1], pixels[:, 0::2, 2]], axis=-1)
     ds.PixelData = pairs.tobytes()
     expected = from_ybr(pixels, partial=photometric == "YBR_PARTIAL_422")
-    assert np.abs(ours(file_bytes(ds)).astype(float) - expected).max() <= 1.5
+    assert np.abs(rendered_picture(file_bytes(ds)).astype(float) - expected).max() <= 1.5
 
 
 @pytest.mark.parametrize("photometric", ["HSV", "ARGB", "CMYK", "JUNK"])
 def test_what_has_no_meaning_any_more_is_refused_in_words(photometric: str) -> None:
     ds, _ = colours(photometric=photometric)
     with pytest.raises(CannotDo, match="cannot be shown"):
-        ours(file_bytes(ds))
+        rendered_picture(file_bytes(ds))
 
 
 def palette(count: int, first: int, bits: int, vr: str = "US") -> tuple[Dataset, list[Array]]:
@@ -303,7 +309,7 @@ def palette(count: int, first: int, bits: int, vr: str = "US") -> tuple[Dataset,
 @pytest.mark.parametrize(("count", "first"), [(256, 0), (100, 0), (100, 50), (77, 3)])
 def test_palettes_are_those_of_dcmtk(tmp_path: Path, count: int, first: int, bits: int) -> None:
     ds, tables = palette(count, first, bits)
-    shown = ours(file_bytes(ds))
+    shown = rendered_picture(file_bytes(ds))
     index = np.frombuffer(ds.PixelData, "u1").reshape(16, 16).astype(int)
     places = np.clip(index - first, 0, count - 1)
     expected = np.stack([table[places] >> (bits - 8) for table in tables], axis=-1)
@@ -328,21 +334,21 @@ def test_segmented_palette_is_applied() -> None:
         segments = [0, 1, 0, 1, 255, 0xFF00] if place == 0 else [0, 1, 0xFF00, 1, 255, 0]
         ds.add_new(0x00281221 + place, "OW", np.array(segments, "<u2").tobytes())
     index = np.frombuffer(ds.PixelData, "u1").reshape(16, 16)
-    shown = ours(file_bytes(ds))
+    shown = rendered_picture(file_bytes(ds))
     assert np.abs(shown[..., 0].astype(int) - index).max() <= 1
     assert np.abs(shown[..., 2].astype(int) - (255 - index)).max() <= 1
 
 
 def test_palette_that_is_missing_is_refused_in_words() -> None:
     with pytest.raises(CannotDo, match="palette"):
-        ours(file_bytes(grey(RAMP.astype("u1"), PhotometricInterpretation="PALETTE COLOR")))
+        rendered_picture(file_bytes(grey(RAMP.astype("u1"), PhotometricInterpretation="PALETTE COLOR")))
 
 
 def test_supplemental_palette_colours_what_is_above_its_first_value() -> None:
     ds, tables = palette(100, 100, 16)
     ds.PhotometricInterpretation, ds.PixelPresentation = "MONOCHROME2", "MIXED"
     index = np.frombuffer(ds.PixelData, "u1").reshape(16, 16).astype(int)
-    shown = ours(file_bytes(ds))
+    shown = rendered_picture(file_bytes(ds))
     below = index < 100
     assert np.array_equal(shown[below], np.repeat(index[below][:, None], 3, 1))
     places = np.clip(index[~below] - 100, 0, 99)
@@ -373,8 +379,8 @@ def test_overlays_are_those_of_dcmtk(tmp_path: Path, origin: tuple[int, int]) ->
     with_overlay(ds, 64 if origin == (1, 1) else 13, 64 if origin == (1, 1) else 11, origin)
     theirs = by_dcmtk(file_bytes(ds), tmp_path)
     assert theirs is not None
-    assert difference(ours(file_bytes(ds)), theirs) <= 1
-    assert difference(ours(file_bytes(ds)), ours(file_bytes(grey(RAMP, **BITS)))) > 100
+    assert difference(rendered_picture(file_bytes(ds)), theirs) <= 1
+    assert difference(rendered_picture(file_bytes(ds)), rendered_picture(file_bytes(grey(RAMP, **BITS)))) > 100
 
 
 @needs_dcmtk
@@ -387,7 +393,7 @@ def test_overlay_in_the_bits_beside_the_sample_is_that_of_dcmtk(tmp_path: Path) 
     ds.add_new(0x60000102, "US", 14)
     theirs = by_dcmtk(file_bytes(ds), tmp_path)
     assert theirs is not None
-    shown = ours(file_bytes(ds))
+    shown = rendered_picture(file_bytes(ds))
     assert difference(shown, theirs) <= 1
     assert (shown[bits.astype(bool)] == 255).all()
 
@@ -397,10 +403,10 @@ def test_overlay_in_the_bits_beside_the_sample_is_that_of_dcmtk(tmp_path: Path) 
 
 def test_regions_are_cut_and_turned() -> None:
     ds = grey(RAMP.astype("u1"))
-    whole = ours(file_bytes(ds))
+    whole = rendered_picture(file_bytes(ds))
 
     def shown(text: str) -> Array:
-        return ours(file_bytes(ds), look=look_of(None, text, "image/png"))
+        return rendered_picture(file_bytes(ds), look=look_of(None, text, "image/png"))
 
     assert np.array_equal(shown("64,64"), whole)
     assert np.array_equal(shown("20,10,5,7,20,10"), whole[7:17, 5:25])
@@ -417,14 +423,14 @@ def test_regions_are_cut_and_turned() -> None:
 
 def test_pixels_that_are_not_square_are_shown_with_their_proportions() -> None:
     look = look_of(None, "64,64", "image/png")
-    assert ours(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"])), look=look).shape == (32, 64)
-    assert ours(file_bytes(grey(RAMP, PixelSpacing=["0.5", "0.25"])), look=look).shape == (64, 32)
-    assert ours(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"]))).shape == (64, 64)
+    assert rendered_picture(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"])), look=look).shape == (32, 64)
+    assert rendered_picture(file_bytes(grey(RAMP, PixelSpacing=["0.5", "0.25"])), look=look).shape == (64, 32)
+    assert rendered_picture(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"]))).shape == (64, 64)
 
 
 def test_values_that_are_none_of_their_vr_are_as_if_they_were_not_there() -> None:
     part10 = file_bytes(grey(RAMP, **BITS, WindowCenter="1357", WindowWidth="500", RescaleSlope="2"))
-    expected = ours(file_bytes(grey(RAMP, **BITS)))
+    expected = rendered_picture(file_bytes(grey(RAMP, **BITS)))
     broken = part10.replace(b"1357", b"wide").replace(b"DS\x02\x002 ", b"DS\x02\x00x ")
     assert broken != part10
-    assert np.array_equal(ours(broken), expected)
+    assert np.array_equal(rendered_picture(broken), expected)

@@ -13,7 +13,7 @@ from gantry.common.config.routing_sections import RoutingSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.events import InstancesDeleted, InstancesRestored, ReceiptReference, StudyCorrected
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.lifecycle.routes import RouteRule
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey
 from gantry.services.retrieve.routing.changing import ChangeRequests
@@ -48,13 +48,20 @@ def deleted(*entries: InstanceEntry) -> InstancesDeleted:
     return InstancesDeleted("default", "", "1.2.3", "d1", names, "why", "anna", 5)
 
 
-async def hide(index: SqliteIndex, *entries: InstanceEntry, fate: Fate = Fate(frozenset((Deletion("d1", 5),)))) -> None:
+async def hide(
+    index: SqliteIndex,
+    *entries: InstanceEntry,
+    deletion_state: DeletionState = DeletionState(frozenset((Deletion("d1", 5),))),
+) -> None:
     keys = [
         InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
         for instance in entries
     ]
     await index.decide(
-        [Decision("default", key, instance.receipt, fate) for key, instance in zip(keys, entries, strict=True)]
+        [
+            Decision("default", key, instance.receipt, deletion_state)
+            for key, instance in zip(keys, entries, strict=True)
+        ]
     )
 
 
@@ -75,7 +82,7 @@ async def test_rules_are_compared_with_what_a_study_was_of_which_nothing_is_left
     names = deleted(ONE).receipts
     restored = InstancesRestored("default", "", "1.2.3", ("d1",), names, "", "anna", 6)
     assert await requests.routes_of(restored) == []
-    await hide(index, ONE, fate=Fate(withdrawn=frozenset(("d1",))))
+    await hide(index, ONE, deletion_state=DeletionState(withdrawn=frozenset(("d1",))))
     (route,) = await requests.routes_of(restored)
     assert route.sop_instance_uids == ("1.2.3.1.1",)
 

@@ -24,7 +24,7 @@ from gantry.common.events import INDEXED, INDEXERS, PatientCorrected, RouteReque
 from gantry.common.hl7.message import Hl7Message
 from gantry.common.hl7.mllp import framed
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Deletion, Fate, Values
+from gantry.common.lifecycle import Deletion, DeletionState, Values
 from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.lifecycle.routes import (
     AVAILABILITY,
@@ -41,9 +41,9 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.indexer.corrections import changes_of
 from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.imaging_results import ImagingResults
+from gantry.services.retrieve.routing.patient_news import PatientNewsReader
 from gantry.services.retrieve.routing.result_delivery import Hl7Receiver
-from gantry.services.retrieve.routing.told_patients import ToldPatients
-from gantry.services.retrieve.routing.told_studies import ToldStudies
 from tests.support.certificates import Authority
 from tests.support.entries import entry
 from tests.support.mllp_receiver import MllpReceiver, acknowledgement, mllp_receiver
@@ -54,7 +54,7 @@ ENTRY = entry(1, PatientID="P1", PatientName={"Alphabetic": "Müller^Jörg"}, Mo
 ROUTE = RouteRequested(
     "default", "t1", "1.2.3", "r1", "planner", "RIS", "", "", 1_790_000_000_000_000, kind=AVAILABILITY
 )
-HIDDEN = Fate(frozenset((Deletion("d1", 5),)))
+HIDDEN = DeletionState(frozenset((Deletion("d1", 5),)))
 
 
 @dataclass
@@ -69,13 +69,13 @@ class Site:
     sent: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
-    def patients(self) -> ToldPatients:
+    def patients(self) -> PatientNewsReader:
         desk = CorrectionDesk(self.objects, self.log, self.index, SystemClock(), patience=0.2)
-        return ToldPatients(self.objects, desk)
+        return PatientNewsReader(self.objects, desk)
 
     def receiver(self, port: int, host: str = "127.0.0.1", **more: Any) -> Hl7Receiver:
         settings = Hl7ReceiverSettings(name="RIS", host=host, port=port, **({"response_timeout": 5.0} | more))
-        studies = ToldStudies(self.index, self.orders, _at_once, SystemClock())
+        studies = ImagingResults(self.index, self.orders, _at_once, SystemClock())
         return Hl7Receiver(
             settings, "GANTRY", studies, self.patients, self.metrics, lambda *notice: self.sent.append(notice)
         )
@@ -231,7 +231,7 @@ async def test_a_route_waits_while_orders_cannot_be_read(site: Site, ris: MllpRe
     async def away() -> None:
         raise DependencyUnavailable("log", "it is away")
 
-    studies = ToldStudies(site.index, site.orders, away, SystemClock())
+    studies = ImagingResults(site.index, site.orders, away, SystemClock())
     settings = Hl7ReceiverSettings(name="RIS", host="127.0.0.1", port=ris.port)
     attempted = await Hl7Receiver(settings, "GANTRY", studies, site.patients, site.metrics, lambda *_: None).attempt(
         ROUTE

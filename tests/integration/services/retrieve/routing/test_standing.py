@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.events import RouteRequested
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.lifecycle.routes import CHANGE
 from gantry.common.orders import PerformedStep
 from gantry.common.ports.index import Decision, InstanceKey
@@ -16,8 +16,8 @@ from gantry.services.retrieve.routing.standing import StudyStanding
 from tests.support.entries import entry
 
 ENTRIES = [entry(number, f"1.2.3.1.{number}") for number in (1, 2, 3)]
-COLLECTED = Fate(frozenset((Deletion("d1", 5, final=True),)), collected=True)
-DELETED = Fate(frozenset((Deletion("d2", 6),)))
+COLLECTED = DeletionState(frozenset((Deletion("d1", 5, final=True),)), collected=True)
+DELETED = DeletionState(frozenset((Deletion("d2", 6),)))
 
 
 async def no_steps(partition: str, study: str) -> Sequence[PerformedStep]:
@@ -31,8 +31,13 @@ async def test_what_is_collected_already_is_told_with_the_sop_class_that_the_rou
         InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
         for instance in ENTRIES
     ]
-    fates = zip(keys, ENTRIES, (COLLECTED, DELETED), strict=False)
-    await index.decide([Decision("default", key, instance.receipt, fate) for key, instance, fate in fates])
+    deletion_states = zip(keys, ENTRIES, (COLLECTED, DELETED), strict=False)
+    await index.decide(
+        [
+            Decision("default", key, instance.receipt, deletion_state)
+            for key, instance, deletion_state in deletion_states
+        ]
+    )
     standing = StudyStanding(index, index, Availability(index), no_steps)
     named = ENTRIES[0]
     route = RouteRequested(

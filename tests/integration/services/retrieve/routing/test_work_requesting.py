@@ -15,7 +15,7 @@ from gantry.common.config.routing_sections import RouteRuleSettings, RoutingSett
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.events import TOPICS, Event, RouteRequested, StudyCompleted, WorkitemCreated, decode, encode
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.orders import unpack
 from gantry.common.ports.index import Decision, InstanceKey
 from gantry.common.ports.log import Record
@@ -104,9 +104,12 @@ async def test_a_study_of_which_nothing_is_left_is_no_work(site: Site) -> None:
         InstanceKey(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
         for instance in ENTRIES
     ]
-    fate = Fate(frozenset((Deletion("d1", 5),)))
+    deletion_state = DeletionState(frozenset((Deletion("d1", 5),)))
     await site.index.decide(
-        [Decision("default", key, instance.receipt, fate) for key, instance in zip(keys, ENTRIES, strict=True)]
+        [
+            Decision("default", key, instance.receipt, deletion_state)
+            for key, instance in zip(keys, ENTRIES, strict=True)
+        ]
     )
     await site.complete(COMPLETED)
     assert await site.said() == []

@@ -149,7 +149,7 @@ def test_a_patient_is_found_by_what_any_study_says() -> None:
 def test_a_receipt_in_a_document_of_its_own_is_the_same_receipt() -> None:
     receipt = row(3, lost=True)
     assert receipt_row(receipt_source("i", receipt)) == receipt
-    assert known_receipt(receipt).receipt == receipt[0]
+    assert known_receipt(receipt).id == receipt[0]
 
 
 def test_a_lost_receipt_stays_lost_and_others_are_not_touched() -> None:
@@ -190,5 +190,5 @@ def test_a_shortened_document_elects_as_the_long_one_did(others: list[bool], dic
     assert sorted([*short.receipts["near"], *short.moved]) == sorted(rows)
     assert short.receipts["moved"] == len(short.moved)
     before, after = election_of(source), election_of({"receipts": short.receipts})
-    assert after.kept == before.kept == min(Candidate(*r[:3]) for r in rows)
+    assert after.current_side == before.current_side == min(Candidate(*r[:3]) for r in rows)
     assert after.aside + short.receipts["moved_aside"] == before.aside

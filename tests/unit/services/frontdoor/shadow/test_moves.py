@@ -13,7 +13,7 @@ from gantry.common.dicom.standard.sop_classes import (
     STUDY_ROOT_MOVE,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.services.frontdoor.shadow.moves import MoveRequest, wanted
+from gantry.services.frontdoor.shadow.moves import MoveRequest, move_request_of
 
 
 def identifier(level: str, **values: Any) -> dict[str, Any]:
@@ -27,12 +27,14 @@ def identifier(level: str, **values: Any) -> dict[str, Any]:
 def test_the_keys_above_the_level_are_single_ones_and_those_at_it_are_all() -> None:
     question = identifier("SERIES", _0020000D="1.2", _0020000E=["1.2.1", "1.2.2"], _00100010="Doe")
     expected = {"STUDY": ("1.2",), "SERIES": ("1.2.1", "1.2.2")}
-    assert wanted(question, STUDY_ROOT_MOVE) == MoveRequest(STUDY_ROOT_FIND, "SERIES", expected)
+    assert move_request_of(question, STUDY_ROOT_MOVE) == MoveRequest(STUDY_ROOT_FIND, "SERIES", expected)
 
 
 def test_a_patient_is_asked_for_with_the_patient_root() -> None:
     question = identifier("PATIENT ", _00100020="P1")
-    assert wanted(question, PATIENT_ROOT_MOVE) == MoveRequest(PATIENT_ROOT_FIND, "PATIENT", {"PATIENT": ("P1",)})
+    assert move_request_of(question, PATIENT_ROOT_MOVE) == MoveRequest(
+        PATIENT_ROOT_FIND, "PATIENT", {"PATIENT": ("P1",)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,4 +51,4 @@ def test_a_patient_is_asked_for_with_the_patient_root() -> None:
 )
 def test_what_is_no_c_move_is_not_understood(asked: dict[str, Any]) -> None:
     with pytest.raises(NotUnderstood, match="a C-MOVE"):
-        wanted(asked, STUDY_ROOT_MOVE)
+        move_request_of(asked, STUDY_ROOT_MOVE)

@@ -98,10 +98,10 @@ class Line:
         self.answered(AC, 0.0)
 
     def asked(self, data: bytes, now: float = 1.0) -> list[Exchange]:
-        return [exchange for piece in self._cut(data) for exchange in self.heard.asked(piece, now)]
+        return [exchange for piece in self._cut(data) for exchange in self.heard.take_requests(piece, now)]
 
     def answered(self, data: bytes, now: float = 2.0) -> list[Exchange]:
-        return [exchange for piece in self._cut(data) for exchange in self.heard.answered(piece, now)]
+        return [exchange for piece in self._cut(data) for exchange in self.heard.take_responses(piece, now)]
 
     def _cut(self, data: bytes) -> list[memoryview]:
         return [memoryview(data)[start : start + self.piece] for start in range(0, len(data), self.piece)]
@@ -151,8 +151,8 @@ def test_messages_without_data_and_the_end_are_heard() -> None:
 
 def test_a_rejection_is_heard() -> None:
     heard = Overheard(RQ, lambda *_: True, Room(MOST))
-    heard.asked(memoryview(rq_bytes(contexts=CONTEXTS)), 0.0)
-    heard.answered(memoryview(encode_reject(AssociateReject(1, 1, 3))), 0.0)
+    heard.take_requests(memoryview(rq_bytes(contexts=CONTEXTS)), 0.0)
+    heard.take_responses(memoryview(encode_reject(AssociateReject(1, 1, 3))), 0.0)
     assert heard.reject == AssociateReject(1, 1, 3)
     assert heard.accept is None
 

@@ -13,14 +13,14 @@ DAY_US = 24 * 3600 * 1_000_000
 
 def tally(day: int = 1, same: int = 0, different: int = 0, **given_up: int) -> ComparisonTally:
     counts = ComparisonTally()
-    counts.seen(day * DAY_US, f"2026-11-{day:02}")
+    counts.add_time(day * DAY_US, f"2026-11-{day:02}")
     counts.same["C-FIND"] = same
     if different:
         counts.different["C-FIND"] = different
         counts.differences["C-FIND", "only_other"] = different
         counts.example(Example(day, "C-FIND", "only_other", "WARD", "", ("1.2",)))
     counts.given_up.update(given_up)
-    counts.took("C-FIND", "gantry", 0.02)
+    counts.add_seconds("C-FIND", "gantry", 0.02)
     return counts
 
 
@@ -55,10 +55,10 @@ def test_examples_are_few_and_the_newest() -> None:
 def test_answer_times_are_told_by_the_end_of_their_class() -> None:
     counts = ComparisonTally()
     for seconds in (0.02, 0.02, 0.02, 3.0):
-        counts.took("C-FIND", "other", seconds)
+        counts.add_seconds("C-FIND", "other", seconds)
     assert (counts.quantile("C-FIND", "other", 0.5), counts.quantile("C-FIND", "other", 0.95)) == (0.025, 5.0)
     assert counts.quantile("C-FIND", "gantry", 0.5) is None
-    counts.took("C-ECHO", "other", 1000)
+    counts.add_seconds("C-ECHO", "other", 1000)
     assert counts.quantile("C-ECHO", "other", 0.5) == float("inf")
 
 

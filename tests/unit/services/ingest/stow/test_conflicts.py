@@ -9,7 +9,7 @@ import pytest
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
-from gantry.services.ingest.stow.conflicts import ConflictReports, KnownInstance, in_conflict, is_asked
+from gantry.services.ingest.stow.conflicts import ConflictReports, KnownInstance, in_conflict, is_preferred
 from gantry.services.ingest.stow.response import ANOTHER_OBJECT_OF_THIS_UID, StowOutcome
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -57,7 +57,7 @@ def test_of_two_objects_in_one_request_the_later_one_is_in_conflict() -> None:
     ],
 )
 def test_a_preference_is_one_of_several(preferences: list[str], expected: bool) -> None:
-    assert is_asked(preferences) is expected
+    assert is_preferred(preferences) is expected
 
 
 class Stores:

@@ -33,7 +33,7 @@ class Pages:
 
 async def found(workitems: Sequence[Workitem], **parameters: str) -> tuple[list[str], bool]:
     resource = WorkitemResource(cast("Any", None), cast("OrderIndex", Pages(workitems)), (), (), None)
-    page, more = await resource._found(workitem_search(parameters.items()))
+    page, more = await resource._matches(workitem_search(parameters.items()))
     return [workitem.uid for workitem in page], more
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gantry.common.access.shares import ShareRefusal
-from gantry.services.query.sharing.pages import POLICY, STATUS, WORDS, refused, said, welcome
+from gantry.services.query.sharing.pages import POLICY, STATUS, WORDS, message_page, refused, welcome
 
 
 def test_page_of_a_link_has_a_form_and_no_script() -> None:
@@ -38,5 +38,5 @@ def test_who_waits_is_told_how_long(seconds: int, minutes: int) -> None:
 
 
 def test_words_are_text_and_no_markup() -> None:
-    assert "<b>" not in said("<b>", "<b>")
+    assert "<b>" not in message_page("<b>", "<b>")
     assert "&lt;b&gt;" in welcome("<b>", password=False)

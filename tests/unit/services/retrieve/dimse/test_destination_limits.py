@@ -15,7 +15,7 @@ class Traffic:
         self.go = asyncio.Event()
 
     async def move(self, name: str, port: int) -> None:
-        async with self.lanes.to("10.0.0.1", port):
+        async with self.lanes.lane_to("10.0.0.1", port):
             self.under_way.append(name)
             await self.go.wait()
             self.under_way.remove(name)
@@ -71,7 +71,7 @@ async def test_nothing_stays_of_a_destination_to_which_nothing_is_sent() -> None
     waiting = asyncio.Event()
 
     async def use() -> None:
-        async with limits.to("192.0.2.1", 104):
+        async with limits.lane_to("192.0.2.1", 104):
             await waiting.wait()
 
     users = [asyncio.create_task(use()) for _ in range(3)]

@@ -13,14 +13,14 @@ from gantry.common.orders import PerformedState, PerformedStep
 from gantry.services.retrieve.routing.notifications import (
     UNAVAILABLE,
     AvailabilityNotification,
-    ToldInstance,
+    InstanceAvailability,
     attributes_of,
     notifications,
 )
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY, SERIES = "1.2", "1.2.1"
-HERE = [ToldInstance(SERIES, CT, f"1.2.1.{number}", "ONLINE") for number in range(4)]
+HERE = [InstanceAvailability(SERIES, CT, f"1.2.1.{number}", "ONLINE") for number in range(4)]
 
 
 def step(uid: str, *made: str, studies: tuple[str, ...] = (STUDY,)) -> PerformedStep:
@@ -36,7 +36,7 @@ def step(uid: str, *made: str, studies: tuple[str, ...] = (STUDY,)) -> Performed
 
 
 def told(
-    changed: list[ToldInstance], *steps: PerformedStep, whole: bool = True
+    changed: list[InstanceAvailability], *steps: PerformedStep, whole: bool = True
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     made = notifications(STUDY, HERE, {instance.key for instance in changed}, steps, whole=whole)
     return [
@@ -85,7 +85,7 @@ def test_all_that_changed_is_told_once(changed: set[int], of_step: set[int], who
 
 def test_attributes_are_those_of_the_table() -> None:
     """PS3.4 table R.3.2-1."""
-    other = ToldInstance("1.2.2", CT, "1.2.2.1", UNAVAILABLE)
+    other = InstanceAvailability("1.2.2", CT, "1.2.2.1", UNAVAILABLE)
     attributes = attributes_of(AvailabilityNotification(STUDY, "9.1", [*HERE[:2], other]), "GANTRY")
     assert attributes[TAGS["StudyInstanceUID"]] == [STUDY]
     assert attributes[TAGS["ReferencedPerformedProcedureStepSequence"]] == [

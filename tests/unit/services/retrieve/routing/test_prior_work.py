@@ -21,7 +21,7 @@ from gantry.services.retrieve.routing.prior_work import (
     prior_workitem_uid,
     with_output,
 )
-from gantry.services.retrieve.routing.priors import wanted_of
+from gantry.services.retrieve.routing.priors import future_order_of
 from gantry.services.retrieve.routing.work import Values, works_of
 
 CODE = "FETCH^99LOCAL^Fetch priors"
@@ -52,7 +52,7 @@ STATES = {"S1": StepState.SCHEDULED, "S2": StepState.SCHEDULED, "S3": StepState.
 def made(order: Order = ORDER, output: tuple[str, ...] = (), url: str = "https://pacs.example", **rule: Any) -> Values:
     settings = PrefetchRuleSettings(name="chest", workitem=WorkitemRequestSettings(code=CODE, output=output), **rule)
     (prior_rule,), work = prior_rules([settings]), works_of([settings])["chest"]
-    wanted = wanted_of(order, STATES)
+    wanted = future_order_of(order, STATES)
     assert wanted is not None
     return attributes_of(with_output(work, "GANTRY", url), prior_rule, order, STATES, wanted, AT)
 

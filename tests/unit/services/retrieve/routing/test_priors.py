@@ -20,11 +20,11 @@ from gantry.services.retrieve.routing.priors import (
     FutureOrder,
     PriorRule,
     body_parts_of,
+    future_order_of,
     identifier,
     is_same_patient,
     priors_in,
     shows,
-    wanted_of,
     why_not,
 )
 
@@ -73,7 +73,7 @@ MR = ScheduledStep("S2", {0x00080060: ["MR"], 0x00400002: ["20261203"]})
 
 def test_an_order_wants_priors_for_the_steps_that_are_to_come() -> None:
     states = {"S1": StepState.SCHEDULED, "S2": StepState.COMPLETED}
-    wanted = wanted_of(order(CT, MR, id="P1 ", issuer="HOSP", born="19700101", study="1.9"), states)
+    wanted = future_order_of(order(CT, MR, id="P1 ", issuer="HOSP", born="19700101", study="1.9"), states)
     assert wanted is not None
     assert (wanted.patient_id, wanted.issuer, wanted.birth_date) == ("P1", "HOSP", "19700101")
     assert (wanted.studies, wanted.modalities, wanted.begins) == ({"1.9", "1.8"}, {"CT"}, "20261201")
@@ -82,12 +82,12 @@ def test_an_order_wants_priors_for_the_steps_that_are_to_come() -> None:
 
 @pytest.mark.parametrize("patient", ["", " ", "*", "P?", "P1\\P2"])
 def test_an_order_that_does_not_say_whose_it_is_wants_none(patient: str) -> None:
-    assert wanted_of(order(CT, id=patient), {"S1": StepState.SCHEDULED}) is None
+    assert future_order_of(order(CT, id=patient), {"S1": StepState.SCHEDULED}) is None
 
 
 @pytest.mark.parametrize("state", [StepState.STARTED, StepState.COMPLETED, StepState.CANCELLED])
 def test_an_order_of_which_nothing_is_to_come_wants_none(state: StepState) -> None:
-    assert wanted_of(order(CT, id="P1"), {"S1": state}) is None
+    assert future_order_of(order(CT, id="P1"), {"S1": state}) is None
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_an_order_says_body_parts_itself_and_by_its_steps_that_are_to_come() -> 
     ]
     placed = order(*steps, id="P1")
     placed = replace(placed, attributes={**placed.attributes, 0x00180015: ["Thorax"]})
-    wanted = wanted_of(placed, {"S1": StepState.SCHEDULED, "S2": StepState.COMPLETED})
+    wanted = future_order_of(placed, {"S1": StepState.SCHEDULED, "S2": StepState.COMPLETED})
     assert wanted is not None
     assert wanted.body_parts == {"CHEST", "THORAX"}
 

@@ -13,9 +13,9 @@ from gantry.common.events import RouteDelayed, RouteEnded, RouteProgressed, Rout
 from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, MOVE, RouteLedger
 from gantry.common.ports.index import Location
 from gantry.services.retrieve.dimse.suboperations import Counters
-from gantry.services.retrieve.routing.unfinished import MOST_NAMED, MoveAsked, UnfinishedMove, begun
+from gantry.services.retrieve.routing.unfinished import MOST_NAMED, RequestedMove, UnfinishedMove, begun
 
-ASKED = MoveAsked("WS1", 7, "READING", "t")
+ASKED = RequestedMove("WS1", 7, "READING", "t")
 STUDY: Mapping[int, Condition] = {STUDY_INSTANCE_UID: Single(("1.1",))}
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide
-from gantry.common.adapters.sqlite.index.decided import fated
+from gantry.common.adapters.sqlite.index.decided import page_of_decided
 from gantry.common.adapters.sqlite.index.schema import create
 from gantry.common.dicom.query.attributes import STANDARD
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey
 from tests.support.entries import entry
 
@@ -20,10 +20,13 @@ def study_of(number: int, count: int) -> list[InstanceEntry]:
     return [entry(number * 10_000 + n, f"{uid}.1.{n}", uid, f"{uid}.1", PatientID="P1") for n in range(count)]
 
 
-def decisions(entries: list[InstanceEntry], fate: Fate) -> list[Decision]:
+def decisions(entries: list[InstanceEntry], deletion_state: DeletionState) -> list[Decision]:
     return [
         Decision(
-            "default", InstanceKey(e.study_instance_uid, e.series_instance_uid, e.sop_instance_uid), e.receipt, fate
+            "default",
+            InstanceKey(e.study_instance_uid, e.series_instance_uid, e.sop_instance_uid),
+            e.receipt,
+            deletion_state,
         )
         for e in entries
     ]
@@ -47,7 +50,7 @@ def steps(connection: sqlite3.Connection, work: Callable[[], object]) -> int:
 def test_deleting_restoring_and_listing_a_study_costs_the_same_after_a_thousand_deletions() -> None:
     connection = sqlite3.connect(":memory:")
     create(connection, STANDARD, fill_orders)
-    deleted, withdrawn = Fate(frozenset([Deletion("d", 1)])), Fate(withdrawn=frozenset(["d"]))
+    deleted, withdrawn = DeletionState(frozenset([Deletion("d", 1)])), DeletionState(withdrawn=frozenset(["d"]))
     costs = []
     for number in (1, 2):
         entries = study_of(number, 50)
@@ -55,7 +58,10 @@ def test_deleting_restoring_and_listing_a_study_costs_the_same_after_a_thousand_
         costs.append(
             [
                 steps(connection, lambda e=entries: decide(connection, decisions(e, deleted))),  # type: ignore[misc]
-                steps(connection, lambda n=number: fated(connection, "default", f"1.{n}", (f"1.{n}", ""), 500)),  # type: ignore[misc]
+                steps(
+                    connection,
+                    lambda n=number: page_of_decided(connection, "default", f"1.{n}", (f"1.{n}", ""), 500),  # type: ignore[misc]
+                ),
                 steps(connection, lambda e=entries: decide(connection, decisions(e, withdrawn))),  # type: ignore[misc]
             ]
         )
@@ -63,5 +69,5 @@ def test_deleting_restoring_and_listing_a_study_costs_the_same_after_a_thousand_
             others = study_of(3, 1000)
             apply(connection, others)
             decide(connection, decisions(others, deleted))
-    assert len(fated(connection, "default", "1.3", ("1.3", ""), 5000)) == 1000
+    assert len(page_of_decided(connection, "default", "1.3", ("1.3", ""), 5000)) == 1000
     assert all(later < 2 * before + 20 for before, later in zip(*costs, strict=True)), costs

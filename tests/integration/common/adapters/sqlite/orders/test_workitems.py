@@ -127,10 +127,10 @@ async def test_a_filter_is_erased_when_its_subscription_is_withdrawn(orders: Sql
     await orders.apply([created(), event])
     workitem_ = await orders.workitem("default", UID)
     assert workitem_ is not None
-    assert [subscription.subscriber for subscription in await orders.told(workitem_)] == ["BOARD"]
+    assert [subscription.subscriber for subscription in await orders.recipients_of(workitem_)] == ["BOARD"]
     assert list(await orders.erased_objects(10)) == []
     await orders.apply([unsubscribed(SOME)])
-    assert list(await orders.told(workitem_)) == []
+    assert list(await orders.recipients_of(workitem_)) == []
     assert list(await orders.erased_objects(10)) == [event.values_key]
 
 

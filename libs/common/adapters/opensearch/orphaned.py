@@ -6,17 +6,17 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from gantry.common.adapters.graves import unpack_entry
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, KnownCorrections
 from gantry.common.adapters.opensearch.summaries import Summaries
+from gantry.common.adapters.past_receipts import unpack_entry
 from gantry.common.lifecycle import NOTHING, CorrectionEffect, Corrections, effect_of
-from gantry.common.ports.index import Forsaken
+from gantry.common.ports.index import OrphanedCorrections
 
 _PAGE = 500
 
 
-class ForsakenCorrections:
+class OrphanFinder:
     """Finds them in the indices called `names`, by kind."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str], summaries: Summaries) -> None:
@@ -26,12 +26,12 @@ class ForsakenCorrections:
         self._summaries = summaries
         self._documents = CorrectionDocuments(client, names)
 
-    async def pages(self, partition: str) -> AsyncIterator[list[Forsaken]]:
-        """See `SearchIndex.forsaken`."""
+    async def pages(self, partition: str) -> AsyncIterator[list[OrphanedCorrections]]:
+        """See `SearchIndex.orphaned_corrections`."""
         await self._client.refresh(self._names["studies"], self._names["fates"])
         other: set[str] | None = None
         async for page in self._documents.pages(partition):
-            forsaken = []
+            orphaned = []
             for study, patient, corrections in page:
                 if not corrections.erasable:
                     continue
@@ -39,24 +39,24 @@ class ForsakenCorrections:
                     gone = await self._is_collected(partition, study)
                 else:
                     keys = _keys(patient, corrections)
-                    gone = not await self._any("studies", partition, {"terms": {"walk": sorted(keys)}})
+                    gone = not await self._has_documents("studies", partition, {"terms": {"walk": sorted(keys)}})
                     if gone:
                         other = await self._other_walks(partition) if other is None else other
                         gone = not other & keys
                 if gone:
-                    forsaken.append(Forsaken(study, patient, tuple(corrections.erasable)))
-            if forsaken:
-                yield forsaken
+                    orphaned.append(OrphanedCorrections(study, patient, tuple(corrections.erasable)))
+            if orphaned:
+                yield orphaned
 
     async def _is_collected(self, partition: str, study: str) -> bool:
         """Whether there were receipts of a study, and all of them are collected."""
-        if await self._any("studies", partition, {"term": {"uid": study}}, {"term": {"live": True}}):
+        if await self._has_documents("studies", partition, {"term": {"uid": study}}, {"term": {"live": True}}):
             return False
         clause = {"term": {"study": study}}
-        decided = await self._any("fates", partition, clause, {"term": {"decided": True}})
-        return decided and not await self._any("fates", partition, clause, {"term": {"kept": True}})
+        decided = await self._has_documents("fates", partition, clause, {"term": {"decided": True}})
+        return decided and not await self._has_documents("fates", partition, clause, {"term": {"kept": True}})
 
-    async def _any(self, kind: str, partition: str, *clauses: dict[str, Any]) -> bool:
+    async def _has_documents(self, kind: str, partition: str, *clauses: dict[str, Any]) -> bool:
         filters = [{"term": {"partition": partition}}, *clauses]
         body = {"size": 0, "terminate_after": 1, "query": {"bool": {"filter": filters}}}
         answer = await self._client.search(self._names[kind], body)

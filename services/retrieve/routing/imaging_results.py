@@ -24,7 +24,7 @@ _READ = 30.0
 _BY = OrderKey.STUDY, OrderKey.ACCESSION
 
 
-class ToldStudies:
+class ImagingResults:
     """Asks the index and the orders."""
 
     def __init__(
@@ -48,7 +48,7 @@ class ToldStudies:
         if not is_here and route.kind != CHANGE:
             return None
         standing = Standing.GONE if not is_here else Standing.HERE if route.kind == AVAILABILITY else Standing.CHANGED
-        attributes = {**await self._order_of(route, study.attributes), **_said(study.attributes)}
+        attributes = {**await self._order_of(route, study.attributes), **_known_values(study.attributes)}
         return ImagingResult(uid, attributes, standing, route.route, route.at)
 
     async def _order_of(self, route: RouteRequested, study: Mapping[int, Any]) -> Mapping[int, Any]:
@@ -65,6 +65,6 @@ class ToldStudies:
         return values if agrees else {}
 
 
-def _said(attributes: Mapping[int, Any]) -> dict[int, Any]:
+def _known_values(attributes: Mapping[int, Any]) -> dict[int, Any]:
     """The values of a study; those that it lacks, from its order."""
     return {tag: values for tag, values in attributes.items() if values and tag != STUDY_INSTANCE_UID}

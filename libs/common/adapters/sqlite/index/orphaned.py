@@ -6,17 +6,17 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gantry.common.adapters.graves import unpack_entry
+from gantry.common.adapters.past_receipts import unpack_entry
 from gantry.common.adapters.sqlite.index.aggregates import above_of
 from gantry.common.adapters.sqlite.index.corrected import walk_from
 from gantry.common.adapters.sqlite.index.effects import effect
 from gantry.common.lifecycle import NOTHING, Corrections, identity_of
-from gantry.common.ports.index import Forsaken
+from gantry.common.ports.index import OrphanedCorrections
 
 
 def page(
     connection: sqlite3.Connection, partition: str, after: tuple[str, str], limit: int
-) -> tuple[list[Forsaken], tuple[str, str] | None]:
+) -> tuple[list[OrphanedCorrections], tuple[str, str] | None]:
     """The subjects of which nothing is left, among the next `limit` after `after`; and where the next page begins, None
     at the end."""
     rows = connection.execute(
@@ -39,7 +39,7 @@ def page(
                 other = other if other is not None else set(_other_walks(connection, partition))
                 gone = not other & keys
         if gone:
-            studies.append(Forsaken(study, patient, tuple(corrections.erasable)))
+            studies.append(OrphanedCorrections(study, patient, tuple(corrections.erasable)))
     return studies, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 

@@ -17,7 +17,7 @@ from gantry.common.runtime.corrections import identity_in, read_whose
 from gantry.services.corrections import CorrectionDesk
 
 
-class ToldPatients:
+class PatientNewsReader:
     """Reads from the object store who it was, and from the index what is known now."""
 
     def __init__(self, objects: BlobStore, desk: CorrectionDesk) -> None:

@@ -11,29 +11,36 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gantry.common.adapters.graves import PastReceipt, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
+from gantry.common.adapters.past_receipts import (
+    PastReceipt,
+    pack_deletion_state,
+    pack_entry,
+    unpack_deletion_state,
+    unpack_entry,
+    with_entries,
+)
 from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
 from gantry.common.adapters.sqlite.index.places import hide
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.dicom.scan.layout import coercion_in
-from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.lifecycle import ALIVE, DeletionState
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, KnownReceipt, Loss
 
 Apply = Callable[[Sequence[InstanceEntry]], object]
 
 
-def fate_of(connection: sqlite3.Connection, partition: str, receipt: str) -> Fate:
+def read_deletion_state(connection: sqlite3.Connection, partition: str, receipt: str) -> DeletionState:
     """The decisions about a receipt."""
     row = connection.execute(
         "SELECT fate FROM fate WHERE partition = ? AND receipt = ?", (partition, receipt)
     ).fetchone()
-    return ALIVE if row is None else unpack_fate(row[0])
+    return ALIVE if row is None else unpack_deletion_state(row[0])
 
 
-def bury(connection: sqlite3.Connection, entries: Iterable[InstanceEntry], lost: bool = False) -> None:
+def store_hidden_entries(connection: sqlite3.Connection, entries: Iterable[InstanceEntry], lost: bool = False) -> None:
     """Store the entries of hidden receipts for their restoration; nothing is stored of collected ones."""
     for entry in entries:
-        collected = fate_of(connection, entry.partition, entry.receipt).collected
+        collected = read_deletion_state(connection, entry.partition, entry.receipt).collected
         connection.execute(
             "UPDATE fate SET entry = ?, lost = max(lost, ?) WHERE partition = ? AND receipt = ?",
             (b"" if collected else pack_entry(entry), lost, entry.partition, entry.receipt),
@@ -46,20 +53,20 @@ def decide(
     apply: Apply,
     lose: Callable[[Sequence[Loss]], None],
 ) -> None:
-    """Join fates, inside the open transaction; `apply` and `lose` are those of this connection."""
+    """Join deletion states, inside the open transaction; `apply` and `lose` are those of this connection."""
     hidden: dict[tuple[str, InstanceKey], set[str]] = {}
     back: list[PastReceipt] = []
     # All of them first: of a deletion and its restoration in one call, the result counts.
-    fates = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
-    hide(connection, {receipt: fate.hidden for receipt, fate in fates.items()})
+    deletion_states = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
+    hide(connection, {receipt: deletion_state.hidden for receipt, deletion_state in deletion_states.items()})
     for decision in {(decision.partition, decision.receipt): decision for decision in decisions}.values():
-        fate = fates[decision.partition, decision.receipt]
-        if fate.hidden:
+        deletion_state = deletion_states[decision.partition, decision.receipt]
+        if deletion_state.hidden:
             hidden.setdefault((decision.partition, decision.instance), set()).add(decision.receipt)
-            if fate.collected:
+            if deletion_state.collected:
                 _forget(connection, decision)
         else:
-            back += _exhumed(connection, decision)
+            back += _take_hidden_entry(connection, decision)
     touched: set[int] = set()
     for (partition, instance), receipts in hidden.items():
         back += _take_out(connection, partition, instance, receipts, touched)
@@ -69,8 +76,8 @@ def decide(
     lose([_loss(known.entry) for known in back if known.lost])
 
 
-def _join(connection: sqlite3.Connection, decision: Decision) -> Fate:
-    fate = fate_of(connection, decision.partition, decision.receipt) | decision.fate
+def _join(connection: sqlite3.Connection, decision: Decision) -> DeletionState:
+    deletion_state = read_deletion_state(connection, decision.partition, decision.receipt) | decision.deletion_state
     key = decision.instance
     connection.execute(
         "INSERT INTO fate (partition, study, receipt, series, uid, fate) VALUES (?, ?, ?, ?, ?, ?)"
@@ -81,10 +88,10 @@ def _join(connection: sqlite3.Connection, decision: Decision) -> Fate:
             decision.receipt,
             key.series_instance_uid,
             key.sop_instance_uid,
-            pack_fate(fate),
+            pack_deletion_state(deletion_state),
         ),
     )
-    return fate
+    return deletion_state
 
 
 def _forget(connection: sqlite3.Connection, decision: Decision) -> None:
@@ -93,7 +100,7 @@ def _forget(connection: sqlite3.Connection, decision: Decision) -> None:
     )
 
 
-def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[PastReceipt]:
+def _take_hidden_entry(connection: sqlite3.Connection, decision: Decision) -> list[PastReceipt]:
     """The receipt that is no longer hidden, if it was."""
     at = decision.partition, decision.receipt
     entry, lost = connection.execute("SELECT entry, lost FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
@@ -104,8 +111,8 @@ def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[PastRec
 def _take_out(
     connection: sqlite3.Connection, partition: str, instance: InstanceKey, hidden: set[str], touched: set[int]
 ) -> list[PastReceipt]:
-    """Remove an instance from the tables if one of the `hidden` receipts is in them: these are buried, the others
-    remain. `touched` are the series that have changed."""
+    """Remove an instance from the tables if one of the `hidden` receipts is in them: these are stored for their
+    restoration, the others remain. `touched` are the series that have changed."""
     row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
     if row is None:
         return []
@@ -120,7 +127,7 @@ def _take_out(
     left = []
     for known_receipt in known:
         if known_receipt.entry.receipt in hidden:
-            bury(connection, [known_receipt.entry], known_receipt.lost)
+            store_hidden_entries(connection, [known_receipt.entry], known_receipt.lost)
         else:
             left.append(known_receipt)
     return left

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from gantry.common.adapters.graves import pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
-from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.adapters.past_receipts import (
+    pack_deletion_state,
+    pack_entry,
+    unpack_deletion_state,
+    unpack_entry,
+    with_entries,
+)
+from gantry.common.lifecycle import Deletion, DeletionState
 from gantry.common.ports.index import KnownReceipt
 from tests.support.entries import entry
 
@@ -20,12 +26,14 @@ def test_an_entry_is_the_same_after_it_was_packed() -> None:
     assert unpack_entry(pack_entry(instance)) == instance
 
 
-def test_the_same_fate_is_the_same_bytes_in_whatever_order_it_came() -> None:
+def test_the_same_deletion_state_is_the_same_bytes_in_whatever_order_it_came() -> None:
     deletions = [Deletion("a", 1), Deletion("b", 2, final=True)]
-    fate = Fate(frozenset(deletions), frozenset(["a"]), collected=True)
-    other = Fate(frozenset(deletions[1:]), frozenset(["a"])) | Fate(frozenset(deletions[:1]), collected=True)
-    assert pack_fate(fate) == pack_fate(other)
-    assert unpack_fate(pack_fate(fate)) == fate
+    deletion_state = DeletionState(frozenset(deletions), frozenset(["a"]), collected=True)
+    other = DeletionState(frozenset(deletions[1:]), frozenset(["a"])) | DeletionState(
+        frozenset(deletions[:1]), collected=True
+    )
+    assert pack_deletion_state(deletion_state) == pack_deletion_state(other)
+    assert unpack_deletion_state(pack_deletion_state(deletion_state)) == deletion_state
 
 
 def test_a_receipt_has_the_attributes_of_its_bytes_and_a_place_of_its_own() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import msgpack
 
 from gantry.common.dicom.scan.layout import coercion_in, with_coercion
-from gantry.common.lifecycle import Fate, unpack_coercion
+from gantry.common.lifecycle import DeletionState, unpack_coercion
 from gantry.common.ports.index import InstanceEntry, KnownReceipt
 from gantry.common.telemetry.logs import get_logger
 
@@ -42,15 +42,15 @@ def unpack_entry(packed: bytes) -> InstanceEntry:
     return InstanceEntry(*msgpack.unpackb(packed, strict_map_key=False))
 
 
-def pack_fate(fate: Fate) -> bytes:
-    """A fate as bytes; the same fate is the same bytes."""
-    packed: bytes = msgpack.packb(fate.packed())
+def pack_deletion_state(deletion_state: DeletionState) -> bytes:
+    """A deletion state as bytes; the same deletion state is the same bytes."""
+    packed: bytes = msgpack.packb(deletion_state.packed())
     return packed
 
 
-def unpack_fate(packed: bytes) -> Fate:
+def unpack_deletion_state(packed: bytes) -> DeletionState:
     """The inverse."""
-    return Fate.unpacked(msgpack.unpackb(packed))
+    return DeletionState.unpacked(msgpack.unpackb(packed))
 
 
 def bytes_of(entry: InstanceEntry) -> tuple[str, str]:
@@ -68,11 +68,11 @@ def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEn
     known = []
     for row in receipts:
         key = row.digest, row.transfer_syntax_uid
-        content = own.get((row.receipt, *key)) or of_bytes.get(key)
+        content = own.get((row.id, *key)) or of_bytes.get(key)
         if content is None or row.data_set_offset < 0:
             logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=row.object_key)
             continue
-        at = row.receipt, row.object_key, row.data_set_offset, row.sender
+        at = row.id, row.object_key, row.data_set_offset, row.sender
         known.append(PastReceipt(_at(content, *at), row.lost))
     return known
 

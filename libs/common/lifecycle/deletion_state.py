@@ -27,15 +27,15 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class DeletionState:
     """Joined by union: any order, any repetition gives the same."""
 
     deletions: frozenset[Deletion] = frozenset()
     withdrawn: frozenset[str] = frozenset()
     collected: bool = False
 
-    def __or__(self, other: Fate) -> Fate:
-        return Fate(
+    def __or__(self, other: DeletionState) -> DeletionState:
+        return DeletionState(
             self.deletions | other.deletions, self.withdrawn | other.withdrawn, self.collected or other.collected
         )
 
@@ -78,21 +78,23 @@ class Fate:
         return any(deletion.final or (not deletion.kept and deletion.at + grace <= now) for deletion in self.standing)
 
     def packed(self) -> list[Any]:
-        """As plain values, for storing; the same fate is the same values."""
+        """As plain values, for storing; the same deletion state is the same values."""
         deletions = [_packed(deletion) for deletion in sorted(self.deletions)]
         return [deletions, sorted(self.withdrawn), self.collected]
 
     @staticmethod
-    def unpacked(values: list[Any]) -> Fate:
+    def unpacked(values: list[Any]) -> DeletionState:
         """The other way round."""
         deletions, withdrawn, collected = values
-        return Fate(frozenset(Deletion(*deletion) for deletion in deletions), frozenset(withdrawn), bool(collected))
+        return DeletionState(
+            frozenset(Deletion(*deletion) for deletion in deletions), frozenset(withdrawn), bool(collected)
+        )
 
 
 def _packed(deletion: Deletion) -> list[Any]:
-    # Short, as it was before there were kept, moved and coded ones: the same fate is the same bytes.
+    # Short, as it was before there were kept, moved and coded ones: the same deletion state is the same bytes.
     values = [deletion.id, deletion.at, deletion.final, deletion.kept, deletion.moved, deletion.code]
     return values[: 6 if deletion.code else 5 if deletion.moved else 4 if deletion.kept else 3]
 
 
-ALIVE = Fate()
+ALIVE = DeletionState()
