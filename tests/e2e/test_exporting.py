@@ -186,7 +186,11 @@ def test_a_dry_run_counts_and_writes_nothing(archive: RunningArchive, tmp_path: 
         ((), 2, "name studies"),
         (("1.2.x",), 2, "not a Study Instance UID"),
         ((OTHER, "--retain", "uids"), 2, "go with --deidentify"),
-        ((OTHER, "--deidentify", "--retain", "full-dates", "--retain", "modified-dates"), 2, "cannot be kept in full"),
+        (
+            (OTHER, "--deidentify", "--retain", "full-dates", "--retain", "modified-dates"),
+            2,
+            "cannot be both retained and modified",
+        ),
         (("1.2.3.4.5",), 1, "nothing of this study"),
         (("-k", "PatientID=nobody"), 1, "no study that matches"),
     ],

@@ -61,5 +61,5 @@ def test_settings_that_contradict_each_other_are_refused_in_words(given: dict[st
 
 def test_an_archive_that_must_be_asked_is_not_encrypted() -> None:
     cold = {"name": "glacier", "url": "s3://cold", "availability": "offline"}
-    with pytest.raises(ValidationError, match=r"glacier of .* is an archive that must be asked"):
+    with pytest.raises(ValidationError, match=r"glacier of .* is restored on request"):
         Settings(encryption={"kms_key": "alias/gantry"}, tiers={"stores": [cold]})
