@@ -34,7 +34,7 @@ class DeidentificationProfileSettings(Section):
     @model_validator(mode="after")
     def _dates_go_one_way(self) -> Self:
         if "full-dates" in self.retain and "modified-dates" in self.retain:
-            raise ValueError("dates cannot be both retained and modified: choose full-dates or modified-dates")
+            raise ValueError("dates cannot be retained and modified: choose full-dates or modified-dates")
         return self
 
 
