@@ -157,9 +157,9 @@ async def _take(
 ) -> None:
     left = job.count_left()
     if not as_json:
-        click.echo(f"{left} objects to look at", err=True)
+        click.echo(f"{left} objects to process", err=True)
     if minutes := pace.wait():
-        click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
+        click.echo(f"waiting for the allowed hours, which begin in {minutes} minutes", err=True)
     words = "comparing" if chosen.dry_run else "taking over"
     with progress_bar(words, left, quiet=as_json) as bar:
 

@@ -191,7 +191,7 @@ def test_a_dry_run_counts_and_writes_nothing(archive: RunningArchive, tmp_path: 
             2,
             "cannot be retained",
         ),
-        (("1.2.3.4.5",), 1, "nothing of this study"),
+        (("1.2.3.4.5",), 1, "does not have this study"),
         (("-k", "PatientID=nobody"), 1, "no study that matches"),
     ],
 )

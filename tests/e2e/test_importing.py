@@ -312,7 +312,7 @@ def test_whoever_stops_it_is_told_how_it_goes_on_and_finds_a_report(archive: Run
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
-    assert "the same command goes on where it was" in output
+    assert "the same command continues from here" in output
     assert "Traceback" not in output
     assert report(tmp_path / "r.csv") == []
 
