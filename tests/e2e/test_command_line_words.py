@@ -260,7 +260,7 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert archive.wait_dead(30) == 1
     log = archive.log.read_text()
     assert f"{tmp_path}/file/data" in log
-    assert "cannot be made" in log
+    assert "cannot be created" in log
     assert "Gantry:" not in log  # no welcome
 
 

@@ -137,7 +137,7 @@ def test_writing_one_is_on_record_and_files_that_nobody_else_can_read_are_not_na
     assert (record["kind"], record["requestor_is"], record["outcome"]) == ("query", "person", 0)
     for setting, words in (
         (f"tiers: {{stores: [{{name: cold, url: 'file://{tmp_path}/cold'}}]}}", "several stores"),
-        (f"encryption: {{key_file: {tmp_path}/keys}}", "lie encrypted"),
+        (f"encryption: {{key_file: {tmp_path}/keys}}", "are encrypted"),
     ):
         assert gantry(old.folder, "keys", "new", tmp_path / "keys", "--name", words[0]).returncode == 0
         old.write_policy([], f"{setting}\n")
