@@ -1,4 +1,4 @@
-"""The receipts that share one object, since its instance was moved to another study, perhaps more than once."""
+"""The receipts that share one object, because its instance was moved to another study, perhaps more than once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class Families:
         self._partition = partition
 
     async def of(self, members: Sequence[FatedReceipt]) -> dict[str, list[FatedReceipt]]:
-        """For each receipt, all that share its object, including itself: the receipt that the object came with, and
-        those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
+        """For each receipt, all that share its object, including itself: the receipt with which the object arrived, and
+        those that moves derived from it. A member without decisions counts as present. Raises
+        `DependencyUnavailable`."""
         first = {member.receipt: _first(member) for member in members}
         known: dict[str, FatedReceipt] = {}
         children: dict[str, list[str]] = {}
@@ -32,7 +33,7 @@ class Families:
 
 
 def _first(member: FatedReceipt) -> str:
-    """The receipt that the object came with."""
+    """The receipt with which the object arrived."""
     named = receipt_in_key(member.object_key) if member.object_key else None
     return member.receipt if named is None else named.id
 

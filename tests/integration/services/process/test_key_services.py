@@ -26,7 +26,7 @@ def test_a_file_of_keys_is_for_its_owner_and_keeps_what_was_in_it(tmp_path: Path
     assert list(read_keys(file)) == ["a", "b"]
     assert read_keys(file)["a"] == first
     assert file.read_text().startswith("# ours\n")
-    with pytest.raises(ConfigError, match="a key b already"):
+    with pytest.raises(ConfigError, match="a key b exists already"):
         add_key(file, "b")
     with pytest.raises(ConfigError, match="64 letters"):
         add_key(file, "no spaces")
