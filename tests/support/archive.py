@@ -1,4 +1,4 @@
-"""A real `gantry serve` process on free ports, with everything in a folder of the test's."""
+"""A real `gantry serve` process on free ports, with all data in a folder of the test."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["IMPORTS", "ROOT", "RunningArchive", "free_port"]
 
 
 _PORTS = range(15000, 32000)
-"""Below what the kernel gives to clients."""
+"""Below the ports that the kernel assigns to clients."""
 
 
 def free_port(count: int = 1) -> int:
-    """The first of `count` free ports in a row, which nobody else on this machine who asks here is given soon: it may
-    be a while until they are listened on."""
+    """The first of `count` consecutive free ports. No other caller on this machine gets them for a while, since it may
+    take time until a server listens on them."""
     with Path(tempfile.gettempdir(), f"gantry-test-ports-{os.getuid()}").open("a+") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.seek(0)
@@ -53,7 +53,7 @@ def _free(first: int, count: int) -> bool:
 
 
 class RunningArchive:
-    """Start, stop, kill and start again; the data stay."""
+    """An archive that a test can start, stop, kill and start again; its data stays."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class RunningArchive:
         lab: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`environment` names the stores, where they are not embedded (`tests.support.topology`)."""
+        """`environment` names the stores, if they are not embedded (`tests.support.topology`)."""
         self.folder = folder
         self.environment = dict(environment or {})
         self.port, self.http_port = free_port(), free_port(2)
@@ -164,7 +164,7 @@ class RunningArchive:
         return code
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that a supervisor has."""
+        """The process ids of a supervisor's workers."""
         assert self.process is not None
         pid = self.process.pid
         try:
@@ -174,7 +174,7 @@ class RunningArchive:
         return [int(child) for child in children.split()]
 
     def kill(self) -> None:
-        """SIGKILL, to the workers too: what a power cut does to processes."""
+        """Send SIGKILL, to the workers too, as a power cut ends processes."""
         if self.process is not None:
             workers = self.workers()
             self.process.kill()
@@ -186,7 +186,7 @@ class RunningArchive:
             self._look_for_names()
 
     def _look_for_names(self) -> None:
-        """In what it wrote since it was looked at last."""
+        """Search for patients' names in the log since the last call."""
         if not self.log.exists():
             return
         with self.log.open("rb") as log:
