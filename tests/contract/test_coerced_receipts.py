@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about receipts of which something was coerced: they are told apart by that, too."""
+"""The contract of `SearchIndex` about coerced receipts, which also differ by what was coerced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Who sees what is rejected: an AE title, or a role, with a view finds and retrieves it as before; nobody else does."""
+"""Who sees rejected instances: an AE title, or a role, with a view finds and retrieves it as before; nobody else
+does."""
 
 from __future__ import annotations
 

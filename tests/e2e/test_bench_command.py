@@ -1,4 +1,4 @@
-"""`gantry bench`: a part of a hospital's day, played against an archive that takes it, and one that refuses."""
+"""`gantry bench`: a part of a hospital's day, played against an archive that keeps up, and one that refuses."""
 
 from __future__ import annotations
 

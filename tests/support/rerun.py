@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _FAILED = 1
 """pytest's exit code if tests failed, and nothing else went wrong."""
 _BROKE_OFF = Path(".pytest_cache/broke-off")
-"""In the output if pytest or one of its workers failed, not a test. The exit code does not show that: it can be 0."""
+"""Exists if pytest or one of its workers failed, not a test. The exit code does not show that: it can be 0."""
 _MOST = 20
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 """One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""

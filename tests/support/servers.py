@@ -131,7 +131,7 @@ def note(name: str, text: str) -> None:
 
 
 _LEFT_TO = {"first": "make test", "rest": "make test-rest", "long": "make test-long"}
-"""Files with the number of tests that were left to each command."""
+"""Notes with the number of tests that were left out, each with the command that runs them."""
 
 
 def _left_out(folder: Path) -> list[str]:

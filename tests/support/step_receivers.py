@@ -21,7 +21,7 @@ class StepKeeper:
     refuses: set[str] = field(default_factory=set)
     steps: dict[str, Dataset] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
-    """What changed something: SOP Instance UID, and the status that the message gave, "" for none."""
+    """The changes: SOP Instance UID, and the step's status in the message, "" for none."""
     answered: list[int] = field(default_factory=list)
 
     def create(self, event: evt.Event) -> tuple[Any, None]:

@@ -41,7 +41,7 @@ class StowServer:
     refuses: dict[str, int] = field(default_factory=dict)
     answer: Answer | None = None
     unread: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] | None = None
-    """Answers before anything is read."""
+    """Answers before the body is read."""
     port: int = 0
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A DICOMweb server as a source of an import: one that is not what it should be."""
+"""A DICOMweb server as a source of an import, with invalid answers."""
 
 from __future__ import annotations
 

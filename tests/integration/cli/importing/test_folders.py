@@ -1,4 +1,4 @@
-"""Folders as a source of an import: what lies on old disks, and the job file."""
+"""Folders as a source of an import: the content of old disks, and the job file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HL7 receivers that are told of studies: what settings may say of them."""
+"""The settings of HL7 receivers."""
 
 from __future__ import annotations
 

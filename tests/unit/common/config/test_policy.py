@@ -1,4 +1,4 @@
-"""The AE policy: who gets in, where C-MOVE goes, edits and reloads."""
+"""The AE policy: who is admitted, where C-MOVE goes, edits and reloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attributes can be made searchable, and what is said of the others."""
+"""Which attributes can be made searchable, and the errors for others."""
 
 from __future__ import annotations
 

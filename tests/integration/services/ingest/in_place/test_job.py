@@ -1,4 +1,4 @@
-"""The job of an import in place: what is left, what was given a receipt, what is told at the end."""
+"""The job of an import in place: what remains, what has a receipt, and the totals at the end."""
 
 from __future__ import annotations
 
