@@ -146,7 +146,7 @@ def _hung_up(tls: bool, cert: bool) -> str:
     if not tls:
         return "The peer closed the connection: if this port speaks TLS, add --tls."
     if not cert:
-        return "The peer closed the connection after the TLS handshake: it may need --tls-cert and --tls-key."
+        return "The peer closed the connection after the TLS handshake: perhaps give --tls-cert and --tls-key."
     return "The peer closed the connection after the TLS handshake: does it trust our certificate?"
 
 
